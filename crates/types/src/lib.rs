@@ -7,6 +7,7 @@
 pub mod codec;
 mod column;
 mod data_type;
+pub mod definition;
 mod event;
 mod expr;
 mod frame;
