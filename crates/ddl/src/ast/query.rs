@@ -158,7 +158,7 @@ pub enum WindowRef {
     /// `OVER name`
     Named(Ident),
     /// `OVER (spec)`
-    Spec(WindowSpec),
+    Spec(Box<WindowSpec>),
 }
 
 impl WindowRef {
