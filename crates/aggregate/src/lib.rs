@@ -1,1 +1,19 @@
-//! Placeholder
+//! Exact mergeable aggregate states, blocks and summary nodes per key, sliding sweeps over
+//! sorted events, and the naive oracle.
+//!
+//! Knows no storage, no SQL text, no clock. Everything here computes the aggregates that
+//! `docs/semantics.md` defines ("Windows", "Aggregates are functions of the multiset") from
+//! events that the caller brings.
+
+mod error;
+mod exact;
+mod order;
+pub mod signature;
+mod state;
+
+pub use error::{SignatureError, StateError};
+pub use order::EventOrder;
+pub use state::{
+    Aggregator, HYPERLOGLOG_PRECISION, HYPERLOGLOG_STANDARD_ERROR, QUANTILE_EXACT_MAX,
+    QUANTILE_RELATIVE_ERROR, STATE_VERSION, State,
+};

@@ -1,0 +1,175 @@
+//! The one rounding: an exact rational to the nearest double or decimal, ties to even.
+
+use super::digits;
+
+/// Lowest binary exponent of a double: its subnormals are multiples of `2^-1074`.
+const EXPONENT_MIN: i32 = -1074;
+/// Bits of a double's significand.
+const SIGNIFICAND_BITS: i32 = 53;
+
+/// The double nearest to `±(digits + tail) * 2^exponent`, ties to even, where `tail` is
+/// between 0 and 1, both excluded, if `inexact`, else 0. Overflow gives an infinity.
+/// Inexact numbers must have at least 55 bits.
+pub(crate) fn to_f64(negative: bool, digits: &[u32], exponent: i32, inexact: bool) -> f64 {
+    let length = digits::significant(digits);
+    if length == 0 {
+        return 0.0;
+    }
+    let digits = &digits[..length];
+    // Lengths are at most a few hundred digits.
+    let bits = 32 * length as i32 - digits[length - 1].leading_zeros() as i32;
+    let unit = (exponent + bits - SIGNIFICAND_BITS).max(EXPONENT_MIN);
+    let cut = unit - exponent;
+    let significand = if cut <= 0 {
+        debug_assert!(!inexact, "inexact numbers are long");
+        // At most 53 bits in all, so this fits.
+        let whole = digits::to_u128(digits).unwrap_or(0);
+        (whole << (-cut)) as u64
+    } else {
+        let kept = bits_at(digits, cut);
+        let half = bit(digits, cut - 1);
+        let rest = inexact || any_below(digits, cut - 1);
+        kept + u64::from(half && (rest || kept & 1 == 1))
+    };
+    // The implicit bit and a carry out of the significand both run into the exponent field.
+    let field = (unit - EXPONENT_MIN) as u64;
+    let magnitude = (field << 52) + significand;
+    let infinity = f64::INFINITY.to_bits();
+    let magnitude = f64::from_bits(if field >= 2047 || magnitude > infinity {
+        infinity
+    } else {
+        magnitude
+    });
+    match (magnitude == 0.0, negative) {
+        (true, _) => 0.0,
+        (false, true) => -magnitude,
+        (false, false) => magnitude,
+    }
+}
+
+/// The double nearest to `±digits * 2^exponent / divisors`, ties to even.
+pub(crate) fn quotient_to_f64(
+    negative: bool,
+    digits: &[u32],
+    exponent: i32,
+    divisors: &[u64],
+) -> f64 {
+    if digits::significant(digits) == 0 {
+        return 0.0;
+    }
+    // Two digits per divisor keep the quotient from shrinking, two more give it its bits.
+    let shift = 2 * divisors.len() + 2;
+    let mut shifted = vec![0u32; shift];
+    shifted.extend_from_slice(digits);
+    // floor(floor(a / m) / n) = floor(a / mn), and it is exact if both divisions are.
+    let mut inexact = false;
+    for &divisor in divisors {
+        inexact |= digits::divide(&mut shifted, divisor) != 0;
+    }
+    to_f64(negative, &shifted, exponent - 32 * shift as i32, inexact)
+}
+
+/// `±digits * factor / divisor`, rounded to the nearest integer, ties to even; `None`
+/// outside 128 bits.
+pub(crate) fn quotient_to_i128(
+    negative: bool,
+    digits: &[u32],
+    factor: u64,
+    divisor: u64,
+) -> Option<i128> {
+    let mut digits = digits.to_vec();
+    digits::multiply(&mut digits, factor);
+    let remainder = digits::divide(&mut digits, divisor);
+    let quotient = digits::to_u128(&digits)?;
+    let up = match remainder.cmp(&(divisor - remainder)) {
+        std::cmp::Ordering::Less => 0,
+        std::cmp::Ordering::Equal => quotient & 1,
+        std::cmp::Ordering::Greater => 1,
+    };
+    let magnitude = i128::try_from(quotient.checked_add(up)?).ok()?;
+    Some(if negative { -magnitude } else { magnitude })
+}
+
+/// The 53 or 54 bits from bit `at` on.
+fn bits_at(digits: &[u32], at: i32) -> u64 {
+    let (index, shift) = (at as usize / 32, at as usize % 32);
+    let digit = |i: usize| u128::from(digits.get(i).copied().unwrap_or(0));
+    ((digit(index) | digit(index + 1) << 32 | digit(index + 2) << 64) >> shift) as u64
+}
+
+fn bit(digits: &[u32], at: i32) -> bool {
+    let (index, shift) = (at as usize / 32, at as usize % 32);
+    digits.get(index).is_some_and(|d| d >> shift & 1 == 1)
+}
+
+fn any_below(digits: &[u32], at: i32) -> bool {
+    let (index, shift) = (at as usize / 32, at as usize % 32);
+    let whole = index.min(digits.len());
+    digits[..whole].iter().any(|&d| d != 0)
+        || digits
+            .get(index)
+            .is_some_and(|d| d & ((1u32 << shift) - 1) != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ties_go_to_even_and_ends_saturate() {
+        let two53 = [0, 1 << 21];
+        assert_eq!(to_f64(false, &two53, 0, false), 9_007_199_254_740_992.0);
+        assert_eq!(
+            to_f64(false, &[1, 1 << 21], 0, false),
+            9_007_199_254_740_992.0
+        );
+        assert_eq!(
+            to_f64(false, &[3, 1 << 21], 0, false),
+            9_007_199_254_740_996.0
+        );
+        let long = (1u128 << 64 | 1 << 53) as f64;
+        assert_eq!(to_f64(false, &[1, 1 << 21, 1], 0, true), long);
+        assert_eq!(to_f64(true, &[1], 1024, false), f64::NEG_INFINITY);
+        assert_eq!(to_f64(false, &[1], -1074, false).to_bits(), 1);
+        // Half of the least subnormal is a tie, and even is zero.
+        assert_eq!(to_f64(true, &[1], -1075, false).to_bits(), 0);
+        assert_eq!(to_f64(false, &[3], -1075, false).to_bits(), 2);
+        // Just below half an ulp above the greatest double stays; half goes to infinity.
+        let max = f64::MAX;
+        assert_eq!(to_f64(false, &[u32::MAX, u32::MAX >> 11], 971, false), max);
+        let half_above = [u32::MAX, u32::MAX >> 10];
+        assert_eq!(to_f64(false, &half_above, 970, false), f64::INFINITY);
+        let below = [u32::MAX - 1, u32::MAX >> 10];
+        assert_eq!(to_f64(false, &below, 970, false), max);
+    }
+
+    #[test]
+    fn decimal_ties_go_to_even() {
+        let round = |x: u32, n| quotient_to_i128(false, &[x], 1, n);
+        assert_eq!(round(5, 2), Some(2));
+        assert_eq!(round(7, 2), Some(4));
+        assert_eq!(round(5, 3), Some(2));
+        assert_eq!(round(4, 3), Some(1));
+        assert_eq!(quotient_to_i128(true, &[7], 1, 2), Some(-4));
+        assert_eq!(quotient_to_i128(false, &[0, 0, 0, 1 << 31], 1, 1), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+        #[test]
+        fn integers_round_like_the_compiler(x in any::<u128>(), cut in 0u32..128) {
+            let x = x >> cut;
+            // The conversion of the language rounds to nearest, ties to even.
+            prop_assert_eq!(to_f64(false, &digits::from_u128(x), 0, false), x as f64);
+        }
+
+        #[test]
+        fn quotients_of_doubles_round_like_division(a in 1u64..1 << 53, b in 1u64..1 << 53, e in -300i32..300) {
+            let scale = f64::from_bits(((1023 + e) as u64) << 52);
+            let got = quotient_to_f64(true, &digits::from_u128(u128::from(a)), e, &[b]);
+            prop_assert_eq!(got, -(a as f64 / b as f64 * scale));
+        }
+    }
+}

@@ -1,0 +1,677 @@
+//! Aggregate states: what is kept of a multiset of events so that it can be merged, in part
+//! taken back, stored, and finished into one value.
+//!
+//! Owns the states and their bytes. Knows no frames, no expressions and no storage.
+//!
+//! Invariant: a state is a function of the multiset of the inputs that were added and not
+//! removed: `S(A ⊎ B) = S(A) ⊕ S(B)` as bytes, whatever the order and the grouping.
+
+mod distinct;
+mod number;
+mod placed;
+mod quantile;
+mod top_k;
+mod wire;
+
+use evenkeel_types::{
+    AggregateCall, AggregateFunction, Column, ColumnData, DataType, ErrorReason, SLOT_NULL,
+    SLOT_PRESENT, Value,
+};
+
+pub use distinct::{HYPERLOGLOG_PRECISION, HYPERLOGLOG_STANDARD_ERROR};
+pub use quantile::{QUANTILE_EXACT_MAX, QUANTILE_RELATIVE_ERROR};
+pub use wire::STATE_VERSION;
+
+pub(crate) use quantile::{Rank, representative_of};
+
+use crate::error::{SignatureError, StateError};
+use crate::order::{EventOrder, canonical};
+use crate::signature;
+use distinct::Distinct;
+use number::{IntegerSum, Number, Sum, Variance};
+use placed::{Placed, PlacedBy};
+use quantile::Quantile;
+use top_k::Frequencies;
+
+/// One aggregate function over inputs of known types: makes states, changes them, finishes
+/// them. States are plain data that only their own aggregator (or an equal one) may touch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregator {
+    kind: Kind,
+    inputs: Box<[DataType]>,
+    result: DataType,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Kind {
+    /// `count(*)`
+    Rows,
+    /// `count(x)`
+    Count,
+    Sum(Numbers),
+    Avg(Numbers),
+    Variance {
+        numbers: Numbers,
+        sample: bool,
+        root: bool,
+    },
+    Extreme {
+        greatest: bool,
+    },
+    ExtremeBy {
+        greatest: bool,
+    },
+    End {
+        last: bool,
+        ignore_nulls: bool,
+    },
+    Ends {
+        last: bool,
+        ignore_nulls: bool,
+        n: usize,
+    },
+    Distinct {
+        limit: usize,
+    },
+    Quantile(Rank),
+    TopK {
+        k: usize,
+        limit: usize,
+    },
+    Truth {
+        all: bool,
+    },
+}
+
+/// What the numbers of a sum are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Numbers {
+    Integer,
+    Float,
+    Decimal {
+        /// Of the inputs.
+        scale: u8,
+        /// Of an average.
+        average_scale: u8,
+    },
+}
+
+/// What is kept of the inputs of one aggregate call. See [`Aggregator`].
+#[derive(Clone, Debug)]
+pub struct State {
+    errors: Errors,
+    body: Body,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Count(u64),
+    Truth { yes: u64, no: u64 },
+    Integer(IntegerSum),
+    Sum(Sum),
+    Variance(Box<Variance>),
+    Extreme(Option<Value>),
+    ExtremeBy(Option<Box<PlacedBy>>),
+    End(Option<Box<Placed>>),
+    Ends(Vec<Placed>),
+    Distinct(Distinct),
+    Quantile(Quantile),
+    TopK(Frequencies),
+}
+
+/// How many inputs were `ERROR`, by reason.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Errors(Option<Box<[u64; ErrorReason::ALL.len()]>>);
+
+impl Errors {
+    fn slot(reason: ErrorReason) -> usize {
+        ErrorReason::ALL
+            .iter()
+            .position(|r| *r == reason)
+            .unwrap_or(0)
+    }
+
+    pub(crate) fn add(&mut self, reason: ErrorReason, count: u64) {
+        if count > 0 {
+            self.0.get_or_insert_default()[Self::slot(reason)] += count;
+        }
+    }
+
+    pub(crate) fn remove(&mut self, reason: ErrorReason) {
+        if let Some(counts) = &mut self.0 {
+            let count = &mut counts[Self::slot(reason)];
+            debug_assert!(*count > 0, "only what was added is removed");
+            *count = count.saturating_sub(1);
+            if counts.iter().all(|&c| c == 0) {
+                self.0 = None;
+            }
+        }
+    }
+
+    fn merge(&mut self, other: &Errors) {
+        for (reason, count) in other.iter() {
+            self.add(reason, count);
+        }
+    }
+
+    /// The reason with the smallest code.
+    pub(crate) fn smallest(&self) -> Option<ErrorReason> {
+        self.iter().map(|(reason, _)| reason).next()
+    }
+
+    /// Reasons that occurred, by code.
+    fn iter(&self) -> impl Iterator<Item = (ErrorReason, u64)> + '_ {
+        let counts = self.0.as_deref();
+        ErrorReason::ALL
+            .into_iter()
+            .zip(counts.into_iter().flatten().copied())
+            .filter(|(_, count)| *count > 0)
+    }
+}
+
+/// An aggregator was asked to take back what its states cannot give back.
+const NOT_SUBTRACTABLE: &str = "`remove` is called only where `is_subtractable` is true";
+/// A state met another function's aggregator.
+const FOREIGN_STATE: &str = "a state is used by its own aggregator only";
+
+impl Aggregator {
+    /// The aggregator of a function over inputs of the given types.
+    ///
+    /// # Errors
+    /// If [`signature::resolve`] could not have made such a call.
+    pub fn new(
+        function: &AggregateFunction,
+        ignore_nulls: bool,
+        inputs: &[DataType],
+    ) -> Result<Self, SignatureError> {
+        let result = signature::check(function, ignore_nulls, inputs)?;
+        let numbers = || match &inputs[0] {
+            DataType::Decimal { scale, .. } => Numbers::Decimal {
+                scale: *scale,
+                average_scale: match signature::average_type(&inputs[0]) {
+                    DataType::Decimal { scale, .. } => scale,
+                    _ => *scale,
+                },
+            },
+            t if t.is_integer() => Numbers::Integer,
+            _ => Numbers::Float,
+        };
+        let variance = |sample, root| Kind::Variance {
+            numbers: numbers(),
+            sample,
+            root,
+        };
+        // Limits are at most some millions.
+        let kind = match *function {
+            AggregateFunction::Count if inputs.is_empty() => Kind::Rows,
+            AggregateFunction::Count => Kind::Count,
+            AggregateFunction::Sum => Kind::Sum(numbers()),
+            AggregateFunction::Avg => Kind::Avg(numbers()),
+            AggregateFunction::Min => Kind::Extreme { greatest: false },
+            AggregateFunction::Max => Kind::Extreme { greatest: true },
+            AggregateFunction::VarPop => variance(false, false),
+            AggregateFunction::VarSamp => variance(true, false),
+            AggregateFunction::StddevPop => variance(false, true),
+            AggregateFunction::StddevSamp => variance(true, true),
+            AggregateFunction::FirstValue => Kind::End {
+                last: false,
+                ignore_nulls,
+            },
+            AggregateFunction::LastValue => Kind::End {
+                last: true,
+                ignore_nulls,
+            },
+            AggregateFunction::FirstN { n } => Kind::Ends {
+                last: false,
+                ignore_nulls,
+                n: n as usize,
+            },
+            AggregateFunction::LastN { n } => Kind::Ends {
+                last: true,
+                ignore_nulls,
+                n: n as usize,
+            },
+            AggregateFunction::CountDistinct { limit } => Kind::Distinct {
+                limit: limit as usize,
+            },
+            AggregateFunction::ApproxQuantile { q } => Kind::Quantile(Rank::of(q)),
+            AggregateFunction::TopK { k, limit } => Kind::TopK {
+                k: k as usize,
+                limit: limit as usize,
+            },
+            AggregateFunction::BoolAnd => Kind::Truth { all: true },
+            AggregateFunction::BoolOr => Kind::Truth { all: false },
+            AggregateFunction::MinBy => Kind::ExtremeBy { greatest: false },
+            AggregateFunction::MaxBy => Kind::ExtremeBy { greatest: true },
+        };
+        Ok(Aggregator {
+            kind,
+            inputs: inputs.into(),
+            result,
+        })
+    }
+
+    /// The aggregator of a call.
+    ///
+    /// # Errors
+    /// If the parts of the call do not fit each other.
+    pub fn of(call: &AggregateCall) -> Result<Self, SignatureError> {
+        let inputs: Vec<DataType> = call.args.iter().map(|a| a.data_type.clone()).collect();
+        let aggregator = Aggregator::new(&call.function, call.ignore_nulls, &inputs)?;
+        if aggregator.result != call.data_type {
+            return Err(signature::malformed(&call.function, &inputs));
+        }
+        Ok(aggregator)
+    }
+
+    /// The types of the inputs.
+    pub fn inputs(&self) -> &[DataType] {
+        &self.inputs
+    }
+
+    /// The type of the result.
+    pub fn result(&self) -> &DataType {
+        &self.result
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Whether [`Aggregator::remove`] may be called.
+    pub fn is_subtractable(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Rows
+                | Kind::Count
+                | Kind::Sum(_)
+                | Kind::Avg(_)
+                | Kind::Variance { .. }
+                | Kind::Truth { .. }
+        )
+    }
+
+    /// Whether a state takes few bytes however many events it stands for, so that it is
+    /// worth keeping for few events.
+    pub fn is_small(&self) -> bool {
+        !matches!(
+            self.kind,
+            Kind::Ends { .. } | Kind::Distinct { .. } | Kind::Quantile(_) | Kind::TopK { .. }
+        )
+    }
+
+    /// The state of no events.
+    pub fn empty(&self) -> State {
+        let body = match self.kind {
+            Kind::Rows | Kind::Count => Body::Count(0),
+            Kind::Sum(Numbers::Integer) | Kind::Avg(Numbers::Integer) => {
+                Body::Integer(IntegerSum::default())
+            }
+            Kind::Sum(_) | Kind::Avg(_) => Body::Sum(Sum::default()),
+            Kind::Variance { .. } => Body::Variance(Box::default()),
+            Kind::Extreme { .. } => Body::Extreme(None),
+            Kind::ExtremeBy { .. } => Body::ExtremeBy(None),
+            Kind::End { .. } => Body::End(None),
+            Kind::Ends { .. } => Body::Ends(Vec::new()),
+            Kind::Distinct { .. } => Body::Distinct(Distinct::default()),
+            Kind::Quantile(_) => Body::Quantile(Quantile::default()),
+            Kind::TopK { .. } => Body::TopK(Frequencies::default()),
+            Kind::Truth { .. } => Body::Truth { yes: 0, no: 0 },
+        };
+        State {
+            errors: Errors::default(),
+            body,
+        }
+    }
+
+    /// Adds one event's inputs: as many as [`Aggregator::inputs`], each of its type or
+    /// missing. NULLs are skipped where the function skips them; an `ERROR` is counted.
+    pub fn add(&self, state: &mut State, inputs: &[Value], order: EventOrder<'_>) {
+        if self.kind == Kind::Rows {
+            let Body::Count(count) = &mut state.body else {
+                panic!("{FOREIGN_STATE}")
+            };
+            *count += 1;
+            return;
+        }
+        if let Some(reason) = inputs.iter().filter_map(Value::error).min() {
+            return state.errors.add(reason, 1);
+        }
+        let input = &inputs[0];
+        if input.is_null() && self.skips_nulls() {
+            return;
+        }
+        match (&mut state.body, self.kind) {
+            (Body::Count(count), _) => *count += 1,
+            (Body::Truth { yes, no }, _) => {
+                *if *input == Value::Boolean(true) {
+                    yes
+                } else {
+                    no
+                } += 1;
+            }
+            (Body::Integer(sum), _) => sum.add(Number::of(input).integer(), false),
+            (Body::Sum(sum), _) => sum.add(Number::of(input), false),
+            (Body::Variance(variance), _) => variance.add(Number::of(input), false),
+            (Body::Extreme(extreme), Kind::Extreme { greatest }) => {
+                let replaces = extreme.as_ref().is_none_or(|kept| {
+                    let order = input.total_cmp(kept);
+                    if greatest {
+                        order.is_gt()
+                    } else {
+                        order.is_lt()
+                    }
+                });
+                if replaces {
+                    *extreme = Some(canonical(input));
+                }
+            }
+            (Body::ExtremeBy(extreme), Kind::ExtremeBy { greatest }) => {
+                placed::add_by(extreme, greatest, &inputs[0], &inputs[1], order);
+            }
+            (Body::End(end), Kind::End { last, .. }) => placed::add_end(end, last, input, order),
+            (Body::Ends(ends), Kind::Ends { last, n, .. }) => {
+                placed::add_ends(ends, last, n, input, order);
+            }
+            (Body::Distinct(distinct), Kind::Distinct { limit }) => distinct.add(input, limit),
+            (Body::Quantile(quantile), _) => quantile.add(Number::of(input).float()),
+            (Body::TopK(frequencies), Kind::TopK { limit, .. }) => frequencies.add(input, limit),
+            _ => panic!("{FOREIGN_STATE}"),
+        }
+    }
+
+    /// Adds the slots of columns, one per input, in any order. `order` tells the place of
+    /// the event in a slot.
+    pub fn add_slots<'o>(
+        &self,
+        state: &mut State,
+        inputs: &[&Column],
+        slots: impl Iterator<Item = usize>,
+        order: impl Fn(usize) -> EventOrder<'o>,
+    ) {
+        match (&mut state.body, self.kind, inputs) {
+            (Body::Count(count), Kind::Rows, _) => *count += slots.count() as u64,
+            (Body::Count(count), _, [column]) => {
+                for slot in slots {
+                    match column.state(slot) {
+                        SLOT_PRESENT => *count += 1,
+                        code => state.errors.add_code(code),
+                    }
+                }
+            }
+            (Body::Sum(sum), _, [column]) => {
+                if let ColumnData::Double(values) = column.data() {
+                    for slot in slots {
+                        match column.state(slot) {
+                            SLOT_PRESENT => sum.add_f64(values[slot], false),
+                            code => state.errors.add_code(code),
+                        }
+                    }
+                } else {
+                    for slot in slots {
+                        match column.state(slot) {
+                            SLOT_PRESENT => sum.add(Number::at(column, slot), false),
+                            code => state.errors.add_code(code),
+                        }
+                    }
+                }
+            }
+            (Body::Integer(sum), _, [column]) => {
+                for slot in slots {
+                    match column.state(slot) {
+                        SLOT_PRESENT => sum.add(Number::at(column, slot).integer(), false),
+                        code => state.errors.add_code(code),
+                    }
+                }
+            }
+            (Body::Variance(variance), _, [column]) => {
+                for slot in slots {
+                    match column.state(slot) {
+                        SLOT_PRESENT => variance.add(Number::at(column, slot), false),
+                        code => state.errors.add_code(code),
+                    }
+                }
+            }
+            _ => {
+                let mut values = Vec::with_capacity(inputs.len());
+                for slot in slots {
+                    values.clear();
+                    values.extend(inputs.iter().map(|column| column.get(slot)));
+                    self.add(state, &values, order(slot));
+                }
+            }
+        }
+    }
+
+    /// Takes back one event's inputs that were added before.
+    ///
+    /// # Panics
+    /// If the function is not [subtractable](Aggregator::is_subtractable).
+    pub fn remove(&self, state: &mut State, inputs: &[Value]) {
+        if self.kind == Kind::Rows {
+            let Body::Count(count) = &mut state.body else {
+                panic!("{FOREIGN_STATE}")
+            };
+            *count -= 1;
+            return;
+        }
+        if let Some(reason) = inputs.iter().filter_map(Value::error).min() {
+            return state.errors.remove(reason);
+        }
+        let input = &inputs[0];
+        if input.is_null() {
+            return;
+        }
+        match &mut state.body {
+            Body::Count(count) => *count -= 1,
+            Body::Truth { yes, no } => {
+                *if *input == Value::Boolean(true) {
+                    yes
+                } else {
+                    no
+                } -= 1;
+            }
+            Body::Integer(sum) => sum.add(Number::of(input).integer(), true),
+            Body::Sum(sum) => sum.add(Number::of(input), true),
+            Body::Variance(variance) => variance.add(Number::of(input), true),
+            _ => panic!("{NOT_SUBTRACTABLE}"),
+        }
+    }
+
+    /// Adds (or takes back, with `negate`) one slot of a column.
+    ///
+    /// # Panics
+    /// If the function is not [subtractable](Aggregator::is_subtractable).
+    #[inline]
+    pub(crate) fn change_slot(
+        &self,
+        state: &mut State,
+        inputs: &[&Column],
+        slot: usize,
+        negate: bool,
+    ) {
+        let step = |count: &mut u64| {
+            *count = if negate { *count - 1 } else { *count + 1 };
+        };
+        let [column] = inputs else {
+            let Body::Count(count) = &mut state.body else {
+                panic!("{FOREIGN_STATE}")
+            };
+            return step(count);
+        };
+        match column.state(slot) {
+            SLOT_PRESENT => {}
+            SLOT_NULL => return,
+            code => {
+                if let Some(reason) = ErrorReason::from_code(code) {
+                    if negate {
+                        state.errors.remove(reason);
+                    } else {
+                        state.errors.add(reason, 1);
+                    }
+                }
+                return;
+            }
+        }
+        match (&mut state.body, column.data()) {
+            (Body::Count(count), _) => step(count),
+            (Body::Truth { yes, no }, ColumnData::Boolean(values)) => {
+                step(if values[slot] { yes } else { no });
+            }
+            (Body::Sum(sum), ColumnData::Double(values)) => sum.add_f64(values[slot], negate),
+            (Body::Integer(sum), _) => sum.add(Number::at(column, slot).integer(), negate),
+            (Body::Sum(sum), _) => sum.add(Number::at(column, slot), negate),
+            (Body::Variance(variance), _) => variance.add(Number::at(column, slot), negate),
+            _ => panic!("{NOT_SUBTRACTABLE}"),
+        }
+    }
+
+    /// Adds all that another state stands for.
+    pub fn merge(&self, state: &mut State, other: &State) {
+        state.errors.merge(&other.errors);
+        match (&mut state.body, &other.body) {
+            (Body::Count(count), Body::Count(more)) => *count += more,
+            (Body::Truth { yes, no }, Body::Truth { yes: y, no: n }) => {
+                *yes += y;
+                *no += n;
+            }
+            (Body::Integer(sum), Body::Integer(more)) => sum.merge(more),
+            (Body::Sum(sum), Body::Sum(more)) => sum.merge(more),
+            (Body::Variance(variance), Body::Variance(more)) => variance.merge(more),
+            (Body::Extreme(extreme), Body::Extreme(more)) => {
+                let Kind::Extreme { greatest } = self.kind else {
+                    panic!("{FOREIGN_STATE}")
+                };
+                if let Some(value) = more {
+                    let replaces = extreme.as_ref().is_none_or(|kept| {
+                        let order = value.total_cmp(kept);
+                        if greatest {
+                            order.is_gt()
+                        } else {
+                            order.is_lt()
+                        }
+                    });
+                    if replaces {
+                        *extreme = Some(value.clone());
+                    }
+                }
+            }
+            (Body::ExtremeBy(extreme), Body::ExtremeBy(more)) => {
+                let Kind::ExtremeBy { greatest } = self.kind else {
+                    panic!("{FOREIGN_STATE}")
+                };
+                placed::merge_by(extreme, greatest, more.as_deref());
+            }
+            (Body::End(end), Body::End(more)) => {
+                let Kind::End { last, .. } = self.kind else {
+                    panic!("{FOREIGN_STATE}")
+                };
+                placed::merge_end(end, last, more.as_deref());
+            }
+            (Body::Ends(ends), Body::Ends(more)) => {
+                let Kind::Ends { last, n, .. } = self.kind else {
+                    panic!("{FOREIGN_STATE}")
+                };
+                placed::merge_ends(ends, last, n, more);
+            }
+            (Body::Distinct(distinct), Body::Distinct(more)) => {
+                let Kind::Distinct { limit } = self.kind else {
+                    panic!("{FOREIGN_STATE}")
+                };
+                distinct.merge(more, limit);
+            }
+            (Body::Quantile(quantile), Body::Quantile(more)) => quantile.merge(more),
+            (Body::TopK(frequencies), Body::TopK(more)) => {
+                let Kind::TopK { limit, .. } = self.kind else {
+                    panic!("{FOREIGN_STATE}")
+                };
+                frequencies.merge(more, limit);
+            }
+            _ => panic!("{FOREIGN_STATE}"),
+        }
+    }
+
+    /// The aggregate of the events that the state stands for.
+    pub fn finish(&self, state: &State) -> Value {
+        if let Some(reason) = state.errors.smallest() {
+            return Value::Error(reason);
+        }
+        match (&state.body, self.kind) {
+            // A count of events in memory is far below 2^63.
+            (Body::Count(count), _) => Value::BigInt(*count as i64),
+            (Body::Truth { yes: 0, no: 0 }, _) => Value::Null,
+            (Body::Truth { no, .. }, Kind::Truth { all: true }) => Value::Boolean(*no == 0),
+            (Body::Truth { yes, .. }, _) => Value::Boolean(*yes > 0),
+            (Body::Integer(sum), Kind::Avg(_)) => sum.average(),
+            (Body::Integer(sum), _) => sum.sum(),
+            (Body::Sum(sum), Kind::Sum(numbers)) => sum.sum(numbers),
+            (Body::Sum(sum), Kind::Avg(numbers)) => sum.average(numbers),
+            (
+                Body::Variance(variance),
+                Kind::Variance {
+                    numbers,
+                    sample,
+                    root,
+                },
+            ) => variance.finish(numbers, sample, root),
+            (Body::Extreme(extreme), _) => extreme.clone().unwrap_or(Value::Null),
+            (Body::ExtremeBy(extreme), _) => extreme
+                .as_ref()
+                .map_or(Value::Null, |e| e.placed.value.clone()),
+            (Body::End(end), _) => end.as_ref().map_or(Value::Null, |e| e.value.clone()),
+            (Body::Ends(ends), _) if ends.is_empty() => Value::Null,
+            (Body::Ends(ends), _) => {
+                Value::Array(ends.iter().map(|placed| placed.value.clone()).collect())
+            }
+            (Body::Distinct(distinct), _) => Value::BigInt(distinct.count()),
+            (Body::Quantile(quantile), Kind::Quantile(rank)) => quantile.finish(rank),
+            (Body::TopK(frequencies), Kind::TopK { k, .. }) => frequencies.finish(k),
+            _ => panic!("{FOREIGN_STATE}"),
+        }
+    }
+
+    /// Appends the state's canonical bytes: equal for equal multisets of inputs, and only
+    /// then for states of the same aggregator that keep what they were given.
+    pub fn encode(&self, state: &State, out: &mut Vec<u8>) {
+        wire::encode(state, out);
+    }
+
+    /// Reads back what [`Aggregator::encode`] wrote.
+    ///
+    /// # Errors
+    /// If the bytes are not a state of this aggregator.
+    pub fn decode(&self, bytes: &[u8]) -> Result<State, StateError> {
+        wire::decode(self, bytes)
+    }
+
+    fn skips_nulls(&self) -> bool {
+        match self.kind {
+            Kind::End { ignore_nulls, .. } | Kind::Ends { ignore_nulls, .. } => ignore_nulls,
+            // Only the second input decides, and `placed` looks at it.
+            Kind::ExtremeBy { .. } => false,
+            _ => true,
+        }
+    }
+}
+
+impl Errors {
+    /// Counts a slot that is not present: NULLs are skipped.
+    fn add_code(&mut self, code: u8) {
+        if let Some(reason) = ErrorReason::from_code(code) {
+            self.add(reason, 1);
+        }
+    }
+}
+
+impl State {
+    /// The same state in as little memory as it needs: for what is kept.
+    pub fn compact(&mut self) {
+        match &mut self.body {
+            Body::Sum(sum) => sum.compact(),
+            Body::Variance(variance) => variance.compact(),
+            Body::Ends(ends) => ends.shrink_to_fit(),
+            Body::Quantile(quantile) => quantile.compact(),
+            _ => {}
+        }
+    }
+}
