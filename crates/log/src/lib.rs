@@ -1,1 +1,38 @@
-//! Placeholder
+//! The event log: what was acknowledged, in the order in which it was applied.
+//!
+//! Owns positions, the apply timeline, segments on disk, dead letters, and the seams to
+//! clock and files. Does not know what events mean: a row is a list of values.
+//!
+//! Invariant: what [`Log::append`] has answered is read back, in the same order and at the
+//! same positions and times, for ever, or reading and opening answer with an error that
+//! names file and byte. `docs/format/log.md` has the bytes.
+
+mod batch;
+mod body;
+mod clock;
+mod commit;
+mod dead_letters;
+mod error;
+mod events;
+mod file_system;
+mod index;
+mod layout;
+mod log;
+mod mark;
+mod reader;
+mod recovery;
+mod segment;
+
+pub use batch::{
+    Appended, Batch, DeadLetter, DeadLetterId, LoggedDeadLetter, OWN_POSITION, Sequence,
+};
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use dead_letters::{DeadLetterCount, DeadLetters};
+pub use error::{Flaw, LogError};
+pub use events::Events;
+pub use file_system::{
+    Crash, DiskFileSystem, File, FileSystem, Lock, LockGuard, MemoryFileSystem, OpenMode,
+};
+pub use log::{Compression, Log, LogOptions};
+pub use reader::{LogReader, ReadOptions};
+pub use recovery::{RecoveryReport, TornTail};

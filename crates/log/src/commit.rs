@@ -1,0 +1,180 @@
+//! An append as bytes: commit header, frame headers, bodies.
+
+use std::fmt;
+
+use crate::batch::{Appended, Batch};
+use crate::body::{encode_dead_letters, encode_events, encode_redriven};
+use crate::error::LogError;
+use crate::index::Chain;
+use crate::layout::{
+    COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader, FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
+    FRAMES_MAX, FrameHeader, FrameKind, body_checksum,
+};
+use crate::log::Compression;
+use crate::segment::Commit;
+
+/// A frame is stored compressed if that takes off more than this part of it.
+const PAYS_OFF_DIVISOR: usize = 8;
+
+/// Turns appends into commits; keeps its buffers.
+pub(crate) struct CommitEncoder {
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+}
+
+impl fmt::Debug for CommitEncoder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitEncoder")
+            .field("compresses", &self.compressor.is_some())
+            .finish()
+    }
+}
+
+/// A commit that is not written yet.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    header: CommitHeader,
+    frames: Vec<FrameHeader>,
+}
+
+impl Encoded {
+    /// The commit, once it stands at byte `at` of its segment.
+    pub(crate) fn commit(self, at: u64) -> Commit {
+        Commit {
+            at,
+            header: self.header,
+            frames: self.frames,
+        }
+    }
+}
+
+impl CommitEncoder {
+    pub(crate) fn new(compression: Compression) -> Self {
+        CommitEncoder {
+            compressor: match compression {
+                Compression::None => None,
+                // A level out of zstd's range is clamped by it; a compressor that cannot be
+                // had (no memory) leaves frames as they are.
+                Compression::Zstd { level } => zstd::bulk::Compressor::new(level).ok(),
+            },
+        }
+    }
+
+    /// The commit of these batches at these places; `None` if no batch has a record.
+    pub(crate) fn encode(
+        &mut self,
+        chain: &Chain,
+        batches: &[Batch],
+        places: &[Appended],
+    ) -> Result<Option<Encoded>, LogError> {
+        let filled = || batches.iter().zip(places).filter(|(b, _)| b.count() > 0);
+        let count = filled().count();
+        let Some((_, first)) = filled().next() else {
+            return Ok(None);
+        };
+        let too_large = |bytes| LogError::AppendTooLarge {
+            bytes,
+            batches: count,
+            limit_bytes: COMMIT_BYTES_MAX,
+            limit_batches: FRAMES_MAX,
+        };
+        if count > FRAMES_MAX {
+            return Err(too_large(0));
+        }
+        let head_bytes = COMMIT_HEADER_BYTES + count * FRAME_HEADER_BYTES;
+        let mut bytes = vec![0; head_bytes];
+        let mut frames = Vec::with_capacity(count);
+        for (batch, place) in filled() {
+            frames.push(self.frame(batch, place, &mut bytes)?);
+            if bytes.len() - head_bytes > COMMIT_BYTES_MAX {
+                return Err(too_large(bytes.len() - head_bytes));
+            }
+        }
+        let mut header = CommitHeader {
+            frames: count,
+            bodies_bytes: (bytes.len() - head_bytes) as u64,
+            commit: chain.next_commit,
+            first_sequence: first.first_sequence.0,
+            previous_checksum: chain.checksum,
+            logged_at: first.logged_at.0,
+            checksum: 0,
+        };
+        header.checksum = header.encode(&frames, &mut bytes[..head_bytes]);
+        Ok(Some(Encoded {
+            bytes,
+            header,
+            frames,
+        }))
+    }
+
+    /// Appends a batch's body; answers its header.
+    fn frame(
+        &mut self,
+        batch: &Batch,
+        place: &Appended,
+        out: &mut Vec<u8>,
+    ) -> Result<FrameHeader, LogError> {
+        let start = out.len();
+        let mut times = (0, 0);
+        let kind = match batch {
+            Batch::Events { events, .. } => {
+                times = encode_events(events, place.partition, place.first, out)?;
+                FrameKind::Events
+            }
+            Batch::DeadLetters { letters, .. } => {
+                encode_dead_letters(letters, out);
+                FrameKind::DeadLetters
+            }
+            Batch::Redriven { ids, .. } => {
+                encode_redriven(ids, out);
+                FrameKind::Redriven
+            }
+        };
+        let too_large = |bytes| LogError::BatchTooLarge {
+            bytes,
+            limit: FRAME_BYTES_MAX,
+        };
+        let plain = out.len() - start;
+        if plain > FRAME_BYTES_MAX {
+            return Err(too_large(plain));
+        }
+        let compressed = self.compress(start, out);
+        let stored = out.len() - start;
+        let number = |bytes: usize| u32::try_from(bytes).map_err(|_| too_large(bytes));
+        Ok(FrameHeader {
+            kind,
+            compressed,
+            tenant: 0,
+            source: batch.source().0,
+            partition: place.partition.0,
+            schema_version: match batch {
+                Batch::Events { schema_version, .. } => *schema_version,
+                _ => 0,
+            },
+            first: place.first,
+            // Every record has a byte of body at least, so this cannot exceed the limit.
+            count: number(batch.count())?,
+            stored_bytes: number(stored)?,
+            plain_bytes: number(plain)?,
+            event_times: times,
+            checksum: body_checksum(&out[start..]),
+        })
+    }
+
+    /// Compresses what stands in `out` from `start` on, if that pays.
+    fn compress(&mut self, start: usize, out: &mut Vec<u8>) -> bool {
+        let Some(compressor) = &mut self.compressor else {
+            return false;
+        };
+        let plain = out.len() - start;
+        let Ok(compressed) = compressor.compress(&out[start..]) else {
+            return false;
+        };
+        if compressed.len() >= plain - plain / PAYS_OFF_DIVISOR {
+            return false;
+        }
+        out.truncate(start);
+        out.extend(compressed);
+        true
+    }
+}

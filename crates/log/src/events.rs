@@ -1,0 +1,254 @@
+//! Events in apply order.
+
+use std::collections::BTreeSet;
+
+use evenkeel_types::{LoggedEvent, Partition, Position, SourceId, VisibleAt};
+
+use crate::batch::Sequence;
+use crate::body::EventDecoder;
+use crate::error::LogError;
+use crate::index::Block;
+use crate::layout::{FrameHeader, FrameKind};
+use crate::reader::{BlockCursor, LogReader, ReadOptions};
+use crate::segment::{Commit, Trouble};
+
+/// An iterator over the events of a log, in apply order. It ends with the first error.
+#[derive(Debug)]
+pub struct Events {
+    reader: LogReader,
+    wanted: Wanted,
+    cursor: BlockCursor,
+    /// The block to enter next.
+    next_block: usize,
+    /// The frames of the current commit that are still to be read, last first.
+    frames: Vec<PlacedFrame>,
+    frame: Option<OpenFrame>,
+    /// The number of the event that was answered last.
+    sequence: Sequence,
+    finished: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct PlacedFrame {
+    header: FrameHeader,
+    at: u64,
+    first_sequence: u64,
+    logged_at: i64,
+}
+
+#[derive(Debug)]
+struct OpenFrame {
+    placed: PlacedFrame,
+    /// The offsets that are wanted: from the first up to the second, exclusive.
+    offsets: (u64, u64),
+    decoder: EventDecoder,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    sources: Option<BTreeSet<SourceId>>,
+    options: ReadOptions,
+    /// Nothing from this record on.
+    end: u64,
+}
+
+impl Wanted {
+    fn source(&self, source: u32) -> bool {
+        let sources = self.sources.as_ref();
+        sources.is_none_or(|wanted| wanted.contains(&SourceId(source)))
+    }
+
+    fn block(&self, block: &Block) -> bool {
+        block.streams.iter().any(|range| {
+            let (source, partition) = (SourceId(range.key.source), Partition(range.key.partition));
+            range.key.kind == FrameKind::Events
+                && self.source(range.key.source)
+                && self.options.after.end(source, partition).0 < range.end
+                && self
+                    .options
+                    .until
+                    .as_ref()
+                    .is_none_or(|until| until.end(source, partition).0 > range.first)
+        })
+    }
+
+    /// The offsets of a frame that are wanted; `None` if there are none.
+    fn offsets(&self, frame: &FrameHeader, first_sequence: u64) -> Option<(u64, u64)> {
+        if frame.kind != FrameKind::Events || !self.source(frame.source) {
+            return None;
+        }
+        if let Some(times) = &self.options.event_times
+            && (frame.event_times.1 < times.start().0 || frame.event_times.0 > times.end().0)
+        {
+            return None;
+        }
+        let (source, partition) = (SourceId(frame.source), Partition(frame.partition));
+        let skipped = self.options.from.0.saturating_sub(first_sequence);
+        let first = self
+            .options
+            .after
+            .end(source, partition)
+            .0
+            .max(frame.first.saturating_add(skipped));
+        let end = match &self.options.until {
+            Some(until) => until.end(source, partition).0.min(frame.end()),
+            None => frame.end(),
+        };
+        (first < end).then_some((first, end))
+    }
+}
+
+impl Events {
+    pub(crate) fn new(reader: LogReader, options: ReadOptions) -> Self {
+        let (next_block, end) = {
+            let index = reader.index();
+            let after = index
+                .blocks
+                .partition_point(|b| b.first_sequence <= options.from.0);
+            (after.saturating_sub(1), index.chain.next_sequence)
+        };
+        Events {
+            cursor: BlockCursor::new(reader.clone()),
+            reader,
+            wanted: Wanted {
+                sources: options
+                    .sources
+                    .as_ref()
+                    .map(|sources| sources.iter().copied().collect()),
+                options,
+                end,
+            },
+            next_block,
+            frames: Vec::new(),
+            frame: None,
+            sequence: Sequence(0),
+            finished: false,
+        }
+    }
+
+    /// The number, in apply order, of the event that was answered last.
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    fn advance(&mut self) -> Result<Option<LoggedEvent>, LogError> {
+        loop {
+            if let Some(frame) = &mut self.frame {
+                if let Some(event) = frame.next(&self.wanted, &self.cursor)? {
+                    self.sequence = frame.sequence_of(event.position.offset.0);
+                    return Ok(Some(event));
+                }
+                self.frame = None;
+            }
+            if let Some(placed) = self.frames.pop() {
+                self.frame = self.open(placed)?;
+            } else if let Some(commit) = self.cursor.next_commit()? {
+                if commit.header.first_sequence >= self.wanted.end {
+                    return Ok(None);
+                }
+                self.frames = placed(&commit);
+            } else if !self.enter_next_block()? {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn open(&mut self, placed: PlacedFrame) -> Result<Option<OpenFrame>, LogError> {
+        let header = placed.header;
+        let Some(offsets) = self.wanted.offsets(&header, placed.first_sequence) else {
+            return Ok(None);
+        };
+        let body = self.cursor.body(&header, placed.at)?;
+        Ok(Some(OpenFrame {
+            placed,
+            offsets,
+            decoder: EventDecoder::new(body, header.partition, header.first, header.end()),
+        }))
+    }
+
+    /// Enters the next block that holds anything wanted; false if there is none.
+    fn enter_next_block(&mut self) -> Result<bool, LogError> {
+        let found = {
+            let index = self.reader.index();
+            let rest = index.blocks.get(self.next_block..).unwrap_or_default();
+            rest.iter()
+                .take_while(|block| block.first_sequence < self.wanted.end)
+                .position(|block| self.wanted.block(block))
+        };
+        match found {
+            None => Ok(false),
+            Some(skipped) => {
+                let block = self.next_block + skipped;
+                self.next_block = block + 1;
+                self.cursor.enter(block)
+            }
+        }
+    }
+}
+
+/// A commit's frames, last first.
+fn placed(commit: &Commit) -> Vec<PlacedFrame> {
+    let logged_at = commit.header.logged_at;
+    let mut frames: Vec<_> = commit
+        .placed_frames()
+        .map(|(header, at, first_sequence)| PlacedFrame {
+            header,
+            at,
+            first_sequence,
+            logged_at,
+        })
+        .collect();
+    frames.reverse();
+    frames
+}
+
+impl OpenFrame {
+    fn sequence_of(&self, offset: u64) -> Sequence {
+        Sequence(self.placed.first_sequence + (offset - self.placed.header.first))
+    }
+
+    /// The frame's next event that is wanted; `None` once there is no more.
+    fn next(
+        &mut self,
+        wanted: &Wanted,
+        cursor: &BlockCursor,
+    ) -> Result<Option<LoggedEvent>, LogError> {
+        loop {
+            let next = self.decoder.next().map_err(|flaw| {
+                Trouble::Flaw {
+                    at: self.placed.at,
+                    flaw,
+                }
+                .into_error(&cursor.path())
+            })?;
+            let Some((offset, event)) = next.filter(|(offset, _)| *offset < self.offsets.1) else {
+                return Ok(None);
+            };
+            let times = wanted.options.event_times.as_ref();
+            if offset < self.offsets.0 || times.is_some_and(|t| !t.contains(&event.event_time)) {
+                continue;
+            }
+            let header = &self.placed.header;
+            return Ok(Some(LoggedEvent {
+                source: SourceId(header.source),
+                position: Position::new(header.partition, offset),
+                logged_at: VisibleAt(self.placed.logged_at),
+                schema_version: header.schema_version,
+                event,
+            }));
+        }
+    }
+}
+
+impl Iterator for Events {
+    type Item = Result<LoggedEvent, LogError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let next = self.advance().transpose();
+        self.finished = !matches!(next, Some(Ok(_)));
+        next
+    }
+}

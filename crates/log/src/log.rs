@@ -1,0 +1,397 @@
+//! The log open for writing: appends, rolling to the next segment, closing.
+//!
+//! Invariants: one append is one commit, one write and one sync, wholly in one segment; it
+//! is acknowledged after the sync and only then seen by readers. After a write that the disk
+//! had no room for, the segment is cut back to its last commit. After anything that leaves
+//! open what the disk holds (a failed sync above all: what it failed to write may be dropped
+//! by the system without a further word), nothing is written any more.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use evenkeel_types::{Partition, VisibleAt};
+
+use crate::batch::{Appended, Batch, Sequence};
+use crate::clock::Clock;
+use crate::commit::{CommitEncoder, Encoded};
+use crate::error::LogError;
+use crate::file_system::{FileSystem, Lock, LockGuard, OpenMode};
+use crate::index::{Chain, StreamKey};
+use crate::layout::{Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::mark::MarkFile;
+use crate::reader::LogReader;
+use crate::recovery::{LastSegment, RecoveryReport, recover};
+use crate::segment::{self, create, io_error};
+
+const LOCK_FILE: &str = "lock";
+
+/// Settings of a log open for writing. None of them is part of the format: a log may be
+/// opened with others each time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogOptions {
+    /// A segment that is not empty takes no append that would make it longer than this.
+    pub segment_bytes: u64,
+    /// Whether frames are compressed where it makes them smaller by an eighth at least.
+    pub compression: Compression,
+}
+
+/// How frames are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// With zstd at this level.
+    Zstd {
+        /// 1 is quick, 19 is slow.
+        level: i32,
+    },
+}
+
+impl Default for LogOptions {
+    /// Segments of 256 MiB, not compressed.
+    fn default() -> Self {
+        LogOptions {
+            segment_bytes: 256 << 20,
+            compression: Compression::None,
+        }
+    }
+}
+
+/// A log open for writing; by `Deref` also a [`LogReader`]. May be shared between threads:
+/// appends take turns.
+#[derive(Debug)]
+pub struct Log {
+    reader: LogReader,
+    writer: Mutex<Writer>,
+}
+
+impl Deref for Log {
+    type Target = LogReader;
+
+    fn deref(&self) -> &LogReader {
+        &self.reader
+    }
+}
+
+#[derive(Debug)]
+struct Writer {
+    file_system: Arc<dyn FileSystem>,
+    directory: PathBuf,
+    clock: Arc<dyn Clock>,
+    options: LogOptions,
+    last: LastSegment,
+    mark: MarkFile,
+    encoder: CommitEncoder,
+    /// Why nothing is written any more.
+    closed: Option<String>,
+    /// Given back when the log is dropped.
+    _lock: Box<dyn LockGuard>,
+}
+
+impl Log {
+    /// Opens the log in a directory for writing, creating both if need be. An append that
+    /// was cut short before it was acknowledged is removed; the report says so.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] if it is open for writing already; [`LogError::Damaged`],
+    /// [`LogError::LostSuffix`], [`LogError::MissingSegment`], [`LogError::MissingMark`] if
+    /// it does not hold what was acknowledged; [`LogError::UnsupportedVersion`];
+    /// [`LogError::Io`], [`LogError::StorageFull`], [`LogError::NotDurable`]. After an error
+    /// the directory can be opened again once its cause is gone.
+    pub fn open(
+        file_system: Arc<dyn FileSystem>,
+        directory: &Path,
+        clock: Arc<dyn Clock>,
+        options: LogOptions,
+    ) -> Result<(Log, RecoveryReport), LogError> {
+        file_system
+            .create_directory(directory)
+            .map_err(io_error("create", directory))?;
+        let lock = take_lock(file_system.as_ref(), directory)?;
+        let recovered = recover(file_system.as_ref(), directory, OpenMode::Write)?;
+        let report = recovered.report;
+        for name in &report.leftovers {
+            let path = directory.join(name);
+            file_system
+                .remove(&path)
+                .map_err(io_error("remove", &path))?;
+        }
+        let chain = recovered.index.chain;
+        let mut mark = match recovered.mark {
+            Some(mark) => mark,
+            None => MarkFile::create(file_system.as_ref(), directory)?,
+        };
+        let last = match recovered.last {
+            Some(last) => last,
+            None => create_segment(file_system.as_ref(), directory, &chain)?,
+        };
+        if report.torn_tail.is_some() {
+            last.file
+                .truncate(last.end)
+                .and_then(|()| last.file.sync_data())
+                .map_err(io_error("truncate", &last.path))?;
+        }
+        mark.write(mark_of(&chain))?;
+        mark.sync()?;
+        let writer = Writer {
+            file_system: file_system.clone(),
+            directory: directory.to_owned(),
+            clock,
+            encoder: CommitEncoder::new(options.compression),
+            options,
+            last,
+            mark,
+            closed: None,
+            _lock: lock,
+        };
+        let log = Log {
+            reader: LogReader::new(file_system, directory, recovered.index),
+            writer: Mutex::new(writer),
+        };
+        Ok((log, report))
+    }
+
+    /// A reader of its own, for another thread.
+    pub fn reader(&self) -> LogReader {
+        self.reader.clone()
+    }
+
+    /// Appends batches: all of them or none, in this order, at one time of the apply
+    /// timeline (the clock's, or that of the append before if the clock is behind it).
+    /// Answers after they are durable, with a place per batch. Batches without records get
+    /// one too, of count 0. One write and one sync, however many batches.
+    ///
+    /// # Errors
+    /// [`LogError::StorageFull`]: nothing was appended, later appends may succeed.
+    /// [`LogError::NotDurable`]: whether this append is kept shows when the log is opened
+    /// again; this one is closed for writes. [`LogError::Closed`]: it was before.
+    /// [`LogError::BatchTooLarge`], [`LogError::AppendTooLarge`],
+    /// [`LogError::NestedTooDeep`], [`LogError::ReservedPartition`],
+    /// [`LogError::UnknownDeadLetter`]: nothing was appended.
+    pub fn append(&self, batches: &[Batch]) -> Result<Vec<Appended>, LogError> {
+        let mut writer = self.writer();
+        let places = writer.places(&self.reader, batches)?;
+        let Some(encoded) = writer.encode(&self.reader, batches, &places)? else {
+            return Ok(places);
+        };
+        writer.write(&self.reader, &encoded)?;
+        writer.finish(&self.reader, encoded);
+        Ok(places)
+    }
+
+    /// Why the log takes no more writes; `None` if it does.
+    pub fn closed(&self) -> Option<String> {
+        self.writer().closed.clone()
+    }
+
+    /// Closes the log: makes the high-water mark durable. A log that is dropped instead
+    /// keeps all that was acknowledged, too; only damage would be noticed less surely.
+    ///
+    /// # Errors
+    /// [`LogError::NotDurable`].
+    pub fn close(self) -> Result<(), LogError> {
+        self.writer().mark.sync()
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn take_lock(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+) -> Result<Box<dyn LockGuard>, LogError> {
+    let path = directory.join(LOCK_FILE);
+    match file_system.lock(&path).map_err(io_error("lock", &path))? {
+        Lock::Taken(guard) => Ok(guard),
+        Lock::Held { pid } => Err(LogError::Locked {
+            path: directory.to_owned(),
+            pid,
+        }),
+    }
+}
+
+fn create_segment(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    chain: &Chain,
+) -> Result<LastSegment, LogError> {
+    let header = SegmentHeader {
+        first_sequence: chain.next_sequence,
+        first_commit: chain.next_commit,
+        previous_checksum: chain.checksum,
+        previous_logged_at: chain.logged_at,
+    };
+    let name = segment::file_name(chain.next_sequence);
+    Ok(LastSegment {
+        file: create(file_system, directory, &name, &header.encode())?,
+        path: directory.join(name),
+        first_sequence: chain.next_sequence,
+        end: SEGMENT_HEADER_BYTES as u64,
+    })
+}
+
+fn mark_of(chain: &Chain) -> Mark {
+    Mark {
+        turn: 0,
+        next_commit: chain.next_commit,
+        checksum: chain.checksum,
+        next_sequence: chain.next_sequence,
+    }
+}
+
+impl Writer {
+    /// Where each batch goes.
+    fn places(&self, reader: &LogReader, batches: &[Batch]) -> Result<Vec<Appended>, LogError> {
+        if let Some(cause) = &self.closed {
+            return Err(LogError::Closed {
+                cause: cause.clone(),
+            });
+        }
+        let index = reader.index();
+        let chain = index.chain;
+        let logged_at = VisibleAt(self.clock.now_micros().max(chain.logged_at));
+        let mut sequence = chain.next_sequence;
+        let mut ends: BTreeMap<StreamKey, u64> = BTreeMap::new();
+        let mut places = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let key = batch.stream();
+            if key.partition == u32::MAX {
+                return Err(LogError::ReservedPartition);
+            }
+            let end = ends.entry(key).or_insert_with(|| index.end(key));
+            let count = batch.count() as u64;
+            places.push(Appended {
+                source: batch.source(),
+                partition: Partition(key.partition),
+                first: *end,
+                count,
+                first_sequence: Sequence(sequence),
+                logged_at,
+            });
+            *end += count;
+            sequence += count;
+        }
+        for batch in batches {
+            if let Batch::Redriven { source, ids } = batch {
+                let key = StreamKey::dead_letters(*source);
+                let end = ends.get(&key).copied().unwrap_or_else(|| index.end(key));
+                if let Some(&id) = ids.iter().find(|id| id.0 >= end) {
+                    return Err(LogError::UnknownDeadLetter {
+                        source_id: *source,
+                        id,
+                    });
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    /// The commit's bytes; `None` if there is nothing to write.
+    fn encode(
+        &mut self,
+        reader: &LogReader,
+        batches: &[Batch],
+        places: &[Appended],
+    ) -> Result<Option<Encoded>, LogError> {
+        let chain = reader.index().chain;
+        self.encoder.encode(&chain, batches, places)
+    }
+
+    /// Writes and syncs a commit.
+    fn write(&mut self, reader: &LogReader, encoded: &Encoded) -> Result<(), LogError> {
+        let begun = self.last.end > SEGMENT_HEADER_BYTES as u64;
+        if begun && self.last.end + encoded.bytes.len() as u64 > self.options.segment_bytes {
+            let chain = reader.index().chain;
+            self.roll(&chain)?;
+        }
+        let last = &self.last;
+        if let Err(source) = last.file.write_at(last.end, &encoded.bytes) {
+            return Err(self.write_failed(source));
+        }
+        if let Err(source) = last.file.sync_data() {
+            let path = last.path.clone();
+            return Err(self.close_for("sync", path, source));
+        }
+        Ok(())
+    }
+
+    /// After a write that failed: as if it had not been tried, or closed.
+    fn write_failed(&mut self, source: io::Error) -> LogError {
+        let path = self.last.path.clone();
+        let full = matches!(
+            source.kind(),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+        );
+        if !full {
+            return self.close_for("write", path, source);
+        }
+        match self.last.file.truncate(self.last.end) {
+            Ok(()) => LogError::StorageFull { path, source },
+            Err(source) => self.close_for("truncate", path, source),
+        }
+    }
+
+    fn close_for(&mut self, operation: &'static str, path: PathBuf, source: io::Error) -> LogError {
+        self.closed = Some(format!("{operation} `{}`: {source}", path.display()));
+        LogError::NotDurable {
+            operation,
+            path,
+            source,
+        }
+    }
+
+    /// Goes on in a new segment. The mark is synced first, so that it stands for the whole
+    /// of the old one from then on.
+    fn roll(&mut self, chain: &Chain) -> Result<(), LogError> {
+        let rolled = self
+            .mark
+            .sync()
+            .and_then(|()| create_segment(self.file_system.as_ref(), &self.directory, chain));
+        match rolled {
+            Ok(segment) => {
+                self.last = segment;
+                Ok(())
+            }
+            Err(full @ LogError::StorageFull { .. }) => Err(full),
+            Err(error) => {
+                self.closed = Some(error.to_string());
+                Err(error)
+            }
+        }
+    }
+
+    /// Shows a commit that is durable to readers, and marks it.
+    fn finish(&mut self, reader: &LogReader, encoded: Encoded) {
+        let commit = encoded.commit(self.last.end);
+        self.last.end = commit.end();
+        let chain = {
+            let mut index = reader.index_mut();
+            index.add(self.last.first_sequence, &commit);
+            index.chain
+        };
+        // The append is durable whatever becomes of the mark, so it is acknowledged; but a
+        // device that cannot take a mark will not be trusted with a further append. (A full
+        // one may: a mark that lags claims less, never too much.)
+        match self.mark.write(mark_of(&chain)) {
+            Ok(()) | Err(LogError::StorageFull { .. }) => {}
+            Err(error) => self.closed = Some(error.to_string()),
+        }
+    }
+}
+
+impl Batch {
+    fn stream(&self) -> StreamKey {
+        match self {
+            Batch::Events {
+                source, partition, ..
+            } => StreamKey::events(*source, *partition),
+            Batch::DeadLetters { source, .. } => StreamKey::dead_letters(*source),
+            Batch::Redriven { source, .. } => StreamKey::redriven(*source),
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Reading the log: where it ends, what stands where, when what was visible.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use evenkeel_types::{
+    Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
+};
+
+use crate::batch::Sequence;
+use crate::error::LogError;
+use crate::events::Events;
+use crate::file_system::{FileSystem, OpenMode};
+use crate::index::{Index, StreamKey};
+use crate::layout::{FrameHeader, FrameKind};
+use crate::recovery::{RecoveryReport, recover};
+use crate::segment::{self, Commit, SegmentReader, io_error};
+
+/// Which events to read. The default reads everything.
+#[derive(Clone, Debug, Default)]
+pub struct ReadOptions {
+    /// Only these sources; `None`: all. Others are skipped without being decoded.
+    pub sources: Option<Vec<SourceId>>,
+    /// Only events from this record on, inclusive.
+    pub from: Sequence,
+    /// Only events that are not in this cut.
+    pub after: Cut,
+    /// Only events that are in this cut; `None`: everything logged when the read began.
+    pub until: Option<Cut>,
+    /// Only events at these times, both ends included.
+    pub event_times: Option<RangeInclusive<EventTime>>,
+}
+
+/// A log open for reading. Clones share one index and may be used from any thread, also
+/// while another appends through [`crate::Log`].
+#[derive(Clone, Debug)]
+pub struct LogReader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    file_system: Arc<dyn FileSystem>,
+    directory: PathBuf,
+    index: RwLock<Index>,
+}
+
+impl LogReader {
+    /// Opens a log read-only, beside a process that may be writing to it. Shows what was
+    /// logged at this moment; open again to see more.
+    ///
+    /// # Errors
+    /// As [`crate::Log::open`], but for [`LogError::Locked`].
+    pub fn open(
+        file_system: Arc<dyn FileSystem>,
+        directory: &Path,
+    ) -> Result<(LogReader, RecoveryReport), LogError> {
+        let recovered = recover(file_system.as_ref(), directory, OpenMode::Read)?;
+        let reader = LogReader::new(file_system, directory, recovered.index);
+        Ok((reader, recovered.report))
+    }
+
+    pub(crate) fn new(
+        file_system: Arc<dyn FileSystem>,
+        directory: &Path,
+        index: Index,
+    ) -> LogReader {
+        LogReader {
+            shared: Arc::new(Shared {
+                file_system,
+                directory: directory.to_owned(),
+                index: RwLock::new(index),
+            }),
+        }
+    }
+
+    pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
+        let index = self.shared.index.read();
+        index.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn index_mut(&self) -> RwLockWriteGuard<'_, Index> {
+        let index = self.shared.index.write();
+        index.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The log's directory.
+    pub fn directory(&self) -> &Path {
+        &self.shared.directory
+    }
+
+    /// The cut of everything logged.
+    pub fn ends(&self) -> Cut {
+        self.index().ends()
+    }
+
+    /// The first offset of a partition that is not logged.
+    pub fn end(&self, source: SourceId, partition: Partition) -> Offset {
+        Offset(self.index().end(StreamKey::events(source, partition)))
+    }
+
+    /// The number that the next record will have.
+    pub fn next_sequence(&self) -> Sequence {
+        Sequence(self.index().chain.next_sequence)
+    }
+
+    /// The apply timeline: the time of the last append; `None` if there was none.
+    pub fn timeline(&self) -> Option<VisibleAt> {
+        let chain = self.index().chain;
+        (chain.next_commit > 0).then_some(VisibleAt(chain.logged_at))
+    }
+
+    /// Events in apply order: the order of [`Sequence`], over all partitions of all sources.
+    pub fn read(&self, options: ReadOptions) -> Events {
+        Events::new(self.clone(), options)
+    }
+
+    /// The event at a position; `None` if there is none yet.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Damaged`].
+    pub fn event(
+        &self,
+        source: SourceId,
+        position: Position,
+    ) -> Result<Option<LoggedEvent>, LogError> {
+        let mut cut = Cut::empty();
+        cut.set_end(source, position.partition, position.offset);
+        let Some(block) = self.block_of(source, position) else {
+            return Ok(None);
+        };
+        let mut until = Cut::empty();
+        until.set_end(source, position.partition, Offset(position.offset.0 + 1));
+        let options = ReadOptions {
+            sources: Some(vec![source]),
+            from: Sequence(self.index().blocks[block].first_sequence),
+            after: cut,
+            until: Some(until),
+            event_times: None,
+        };
+        self.read(options).next().transpose()
+    }
+
+    /// The apply timeline at a position; `None` if no event is there yet.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Damaged`].
+    pub fn logged_at(
+        &self,
+        source: SourceId,
+        position: Position,
+    ) -> Result<Option<VisibleAt>, LogError> {
+        let found = self.locate(source, position)?;
+        Ok(found.map(|(commit, _, _)| VisibleAt(commit.header.logged_at)))
+    }
+
+    /// The number of the event at a position in the apply order; `None` if none is there.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Damaged`].
+    pub fn sequence(
+        &self,
+        source: SourceId,
+        position: Position,
+    ) -> Result<Option<Sequence>, LogError> {
+        let found = self.locate(source, position)?;
+        Ok(found.map(|(_, frame, first)| Sequence(first + (position.offset.0 - frame.first))))
+    }
+
+    /// The cut of everything that was logged at `time` or before.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Damaged`].
+    pub fn cut_at(&self, time: VisibleAt) -> Result<Cut, LogError> {
+        let index = self.index();
+        let block = index.blocks.partition_point(|b| b.last_logged_at <= time.0);
+        let cut = index.ends_before(block);
+        drop(index);
+        self.extend_cut(cut, block, |commit, _, _| {
+            if commit.header.logged_at <= time.0 {
+                u64::MAX
+            } else {
+                0
+            }
+        })
+    }
+
+    /// The cut of the records before a number in the apply order, exclusive.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Damaged`].
+    pub fn cut_before(&self, sequence: Sequence) -> Result<Cut, LogError> {
+        let index = self.index();
+        let after = index
+            .blocks
+            .partition_point(|b| b.first_sequence <= sequence.0);
+        let Some(block) = after.checked_sub(1) else {
+            return Ok(Cut::empty());
+        };
+        let cut = index.ends_before(block);
+        drop(index);
+        self.extend_cut(cut, block, |_, _, first| sequence.0.saturating_sub(first))
+    }
+
+    /// Adds to a cut the events of one block, of each frame as many as `takes` says.
+    fn extend_cut(
+        &self,
+        mut cut: Cut,
+        block: usize,
+        takes: impl Fn(&Commit, &FrameHeader, u64) -> u64,
+    ) -> Result<Cut, LogError> {
+        let mut cursor = BlockCursor::new(self.clone());
+        if !cursor.enter(block)? {
+            return Ok(cut);
+        }
+        while let Some(commit) = cursor.next_commit()? {
+            for (frame, _, first) in commit.placed_frames() {
+                let taken = takes(&commit, &frame, first).min(u64::from(frame.count));
+                if frame.kind == FrameKind::Events && taken > 0 {
+                    let (source, partition) = (SourceId(frame.source), Partition(frame.partition));
+                    cut.set_end(source, partition, Offset(frame.first + taken));
+                }
+            }
+        }
+        Ok(cut)
+    }
+
+    fn block_of(&self, source: SourceId, position: Position) -> Option<usize> {
+        let key = StreamKey::events(source, position.partition);
+        self.index().block_of(key, position.offset.0)
+    }
+
+    /// The frame that holds a position, with its commit and the number of its first record.
+    fn locate(
+        &self,
+        source: SourceId,
+        position: Position,
+    ) -> Result<Option<(Commit, FrameHeader, u64)>, LogError> {
+        let key = StreamKey::events(source, position.partition);
+        let mut cursor = BlockCursor::new(self.clone());
+        let Some(block) = self.block_of(source, position) else {
+            return Ok(None);
+        };
+        cursor.enter(block)?;
+        while let Some(commit) = cursor.next_commit()? {
+            let found = commit.placed_frames().find(|(frame, _, _)| {
+                frame.stream() == key && (frame.first..frame.end()).contains(&position.offset.0)
+            });
+            if let Some((frame, _, first)) = found {
+                return Ok(Some((commit, frame, first)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Goes through the commits of a block at a time.
+#[derive(Debug)]
+pub(crate) struct BlockCursor {
+    reader: LogReader,
+    segment: Option<OpenSegment>,
+    at: u64,
+    end: u64,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    first_sequence: u64,
+    path: PathBuf,
+    reader: SegmentReader,
+}
+
+impl BlockCursor {
+    pub(crate) fn new(reader: LogReader) -> Self {
+        BlockCursor {
+            reader,
+            segment: None,
+            at: 0,
+            end: 0,
+        }
+    }
+
+    /// Goes to the start of a block; false if there is no such block.
+    pub(crate) fn enter(&mut self, block: usize) -> Result<bool, LogError> {
+        let (segment, start, end) = match self.reader.index().blocks.get(block) {
+            Some(block) => (block.segment, block.start, block.end),
+            None => return Ok(false),
+        };
+        match &mut self.segment {
+            Some(open) if open.first_sequence == segment => open.reader.extend(end),
+            _ => {
+                let path = segment::path(self.reader.directory(), segment);
+                let file_system = &self.reader.shared.file_system;
+                let file = file_system
+                    .open(&path, OpenMode::Read)
+                    .map_err(io_error("open", &path))?;
+                self.segment = Some(OpenSegment {
+                    first_sequence: segment,
+                    path,
+                    reader: SegmentReader::new(file, end),
+                });
+            }
+        }
+        (self.at, self.end) = (start, end);
+        Ok(true)
+    }
+
+    /// The next commit of the block that was entered; `None` at its end.
+    pub(crate) fn next_commit(&mut self) -> Result<Option<Commit>, LogError> {
+        let Some(open) = self.segment.as_mut().filter(|_| self.at < self.end) else {
+            return Ok(None);
+        };
+        let commit = open
+            .reader
+            .commit(self.at)
+            .map_err(|trouble| trouble.into_error(&open.path))?;
+        self.at = commit.end();
+        Ok(Some(commit))
+    }
+
+    /// Lets the next call find nothing.
+    pub(crate) fn leave(&mut self) {
+        self.end = self.at;
+    }
+
+    /// The body of a frame of the block that was entered.
+    pub(crate) fn body(&mut self, frame: &FrameHeader, at: u64) -> Result<Vec<u8>, LogError> {
+        let open = self
+            .segment
+            .as_mut()
+            .expect("a frame is known from a commit, and that from the open segment");
+        open.reader
+            .body(frame, at)
+            .map_err(|trouble| trouble.into_error(&open.path))
+    }
+
+    /// The open segment's path, for errors.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.segment
+            .as_ref()
+            .map(|open| open.path.clone())
+            .unwrap_or_default()
+    }
+}

@@ -1,0 +1,306 @@
+//! Opening a directory: going through its segments, telling a torn tail from damage.
+//!
+//! The rule: the only thing that may be left out is one commit at the very end that nobody
+//! was told of. Everything else that does not fit is an error with file and byte.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Flaw, LogError};
+use crate::file_system::{File, FileSystem, OpenMode};
+use crate::index::Index;
+use crate::layout::{Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
+use crate::mark::{self, MarkFile};
+use crate::segment::{
+    self, Commit, SegmentReader, Trouble, first_sequence_of, io_error, is_temporary,
+};
+
+/// What opening a log found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// Segment files.
+    pub segments: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Records: events, dead letters, redriven marks.
+    pub records: u64,
+    /// An append that was cut short before it was acknowledged, if there was one. Opening
+    /// for writing has removed it, opening read-only leaves it out.
+    pub torn_tail: Option<TornTail>,
+    /// Files of a creation that was cut short; opening for writing has removed them.
+    pub leftovers: Vec<String>,
+}
+
+/// An append that was cut short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub path: PathBuf,
+    /// Where the append begins.
+    pub at: u64,
+    /// How many bytes of it there are.
+    pub bytes: u64,
+    /// How it was noticed.
+    pub flaw: Flaw,
+}
+
+/// The segment that appends go to.
+#[derive(Debug)]
+pub(crate) struct LastSegment {
+    pub(crate) file: Arc<dyn File>,
+    pub(crate) path: PathBuf,
+    pub(crate) first_sequence: u64,
+    /// Where its last commit ends.
+    pub(crate) end: u64,
+}
+
+/// What a directory holds.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) index: Index,
+    /// `None`: there is no segment yet.
+    pub(crate) last: Option<LastSegment>,
+    /// `None`: there is no mark yet, nor a segment.
+    pub(crate) mark: Option<MarkFile>,
+    pub(crate) report: RecoveryReport,
+}
+
+/// Reads what a directory holds; changes nothing in it, but what is answered is durable.
+/// `mode` is that of the files that appends go to.
+pub(crate) fn recover(
+    file_system: &dyn FileSystem,
+    directory: &Path,
+    mode: OpenMode,
+) -> Result<Recovered, LogError> {
+    let list = || {
+        file_system
+            .list(directory)
+            .map_err(io_error("list", directory))
+    };
+    // The mark is read before the segments are looked for: beside a process that appends,
+    // the segments found then hold at least what it says.
+    let (mark_file, mark) = if list()?.iter().any(|name| name == mark::FILE_NAME) {
+        let (file, mark) = MarkFile::open(file_system, directory, mode)?;
+        (Some(file), Some(mark))
+    } else {
+        (None, None)
+    };
+    let names = list()?;
+    let segments: Vec<u64> = names.iter().filter_map(|n| first_sequence_of(n)).collect();
+    let mut recovered = Recovered {
+        index: Index::default(),
+        last: None,
+        mark: mark_file,
+        report: RecoveryReport {
+            leftovers: names.into_iter().filter(|n| is_temporary(n)).collect(),
+            ..RecoveryReport::default()
+        },
+    };
+    let Some(mark) = mark else {
+        return match segments.is_empty() {
+            true => Ok(recovered),
+            false => Err(LogError::MissingMark {
+                path: directory.join(mark::FILE_NAME),
+            }),
+        };
+    };
+    for (i, &first_sequence) in segments.iter().enumerate() {
+        let is_last = i + 1 == segments.len();
+        let walk = Walk {
+            file_system,
+            directory,
+            mark,
+            mode: if is_last { mode } else { OpenMode::Read },
+            is_last,
+        };
+        let segment = walk.segment(first_sequence, &mut recovered)?;
+        if is_last {
+            // After a killed process its last commit may be in the machine's memory alone.
+            segment
+                .file
+                .sync_data()
+                .map_err(io_error("sync", &segment.path))?;
+            recovered.last = Some(segment);
+        }
+    }
+    let chain = recovered.index.chain;
+    if chain.next_commit < mark.next_commit {
+        if mark.next_sequence > 0 && segments.is_empty() {
+            return Err(LogError::MissingSegment {
+                directory: directory.to_owned(),
+                first_sequence: 0,
+            });
+        }
+        return Err(LogError::LostSuffix {
+            directory: directory.to_owned(),
+            marked: mark.next_commit,
+            found: chain.next_commit,
+        });
+    }
+    recovered.report.segments = segments.len() as u64;
+    recovered.report.commits = chain.next_commit;
+    recovered.report.records = chain.next_sequence;
+    Ok(recovered)
+}
+
+struct Walk<'a> {
+    file_system: &'a dyn FileSystem,
+    directory: &'a Path,
+    mark: Mark,
+    mode: OpenMode,
+    is_last: bool,
+}
+
+impl Walk<'_> {
+    /// Goes through one segment.
+    fn segment(
+        &self,
+        first_sequence: u64,
+        recovered: &mut Recovered,
+    ) -> Result<LastSegment, LogError> {
+        let path = segment::path(self.directory, first_sequence);
+        let opened = (|| -> io::Result<_> {
+            let file = self.file_system.open(&path, self.mode)?;
+            let length = file.length()?;
+            Ok((file, length))
+        })();
+        let (file, length) = opened.map_err(io_error("open", &path))?;
+        let mut reader = SegmentReader::new(file.clone(), length);
+        let header = reader.header(&path)?;
+        self.check_header(&header, first_sequence, &recovered.index, &path)?;
+        let mut at = SEGMENT_HEADER_BYTES as u64;
+        while at < length {
+            match self.commit(&mut reader, at, &recovered.index) {
+                Ok(commit) => {
+                    recovered.index.add(first_sequence, &commit);
+                    self.check_mark(&recovered.index, &commit, &path)?;
+                    at = commit.end();
+                }
+                Err(trouble @ Trouble::Io(_)) => return Err(trouble.into_error(&path)),
+                Err(Trouble::Flaw { at: place, flaw }) => {
+                    if !self.is_tail(&mut reader, at, &recovered.index, &path)? {
+                        return Err(Trouble::Flaw { at: place, flaw }.into_error(&path));
+                    }
+                    recovered.report.torn_tail = Some(TornTail {
+                        path: path.clone(),
+                        at,
+                        bytes: length - at,
+                        flaw,
+                    });
+                    break;
+                }
+            }
+        }
+        Ok(LastSegment {
+            file,
+            path,
+            first_sequence,
+            end: at,
+        })
+    }
+
+    fn check_header(
+        &self,
+        header: &SegmentHeader,
+        first_sequence: u64,
+        index: &Index,
+        path: &Path,
+    ) -> Result<(), LogError> {
+        let chain = index.chain;
+        if first_sequence > chain.next_sequence {
+            return Err(LogError::MissingSegment {
+                directory: self.directory.to_owned(),
+                first_sequence: chain.next_sequence,
+            });
+        }
+        let pairs = [
+            (
+                "a segment's first record",
+                first_sequence,
+                header.first_sequence,
+            ),
+            (
+                "a segment's first record",
+                chain.next_sequence,
+                header.first_sequence,
+            ),
+            (
+                "a segment's first commit",
+                chain.next_commit,
+                header.first_commit,
+            ),
+            (
+                "the checksum of the commit before",
+                chain.checksum,
+                header.previous_checksum,
+            ),
+        ];
+        match pairs.into_iter().find(|(_, due, found)| due != found) {
+            None => Ok(()),
+            Some((field, expected, found)) => Err(LogError::Damaged {
+                path: path.to_owned(),
+                at: 0,
+                source: Flaw::Discontinuity {
+                    field,
+                    expected,
+                    found,
+                },
+            }),
+        }
+    }
+
+    /// The commit at `at`, checked; its bodies too if no later read can tell a torn one.
+    fn commit(
+        &self,
+        reader: &mut SegmentReader,
+        at: u64,
+        index: &Index,
+    ) -> Result<Commit, Trouble> {
+        let commit = reader.commit(at)?;
+        index
+            .check(&commit)
+            .map_err(|flaw| Trouble::Flaw { at, flaw })?;
+        if self.is_last {
+            for (frame, at, _) in commit.placed_frames() {
+                reader.check_body(&frame, at)?;
+            }
+        }
+        Ok(commit)
+    }
+
+    /// Whether what does not fit at `at` can only be an append that nobody was told of.
+    fn is_tail(
+        &self,
+        reader: &mut SegmentReader,
+        at: u64,
+        index: &Index,
+        path: &Path,
+    ) -> Result<bool, LogError> {
+        let commit = index.chain.next_commit;
+        if !self.is_last || commit < self.mark.next_commit {
+            return Ok(false);
+        }
+        let later = reader
+            .commit_after(at + 1, commit)
+            .map_err(|trouble| trouble.into_error(path))?;
+        Ok(later.is_none())
+    }
+
+    /// The commit that the mark speaks of must be the one that was found.
+    fn check_mark(&self, index: &Index, commit: &Commit, path: &Path) -> Result<(), LogError> {
+        let chain = index.chain;
+        if chain.next_commit != self.mark.next_commit || chain.checksum == self.mark.checksum {
+            return Ok(());
+        }
+        Err(LogError::Damaged {
+            path: path.to_owned(),
+            at: commit.at,
+            source: Flaw::Discontinuity {
+                field: "the checksum of the last acknowledged commit",
+                expected: self.mark.checksum,
+                found: chain.checksum,
+            },
+        })
+    }
+}
