@@ -5,13 +5,19 @@
 //! `docs/semantics.md` defines ("Windows", "Aggregates are functions of the multiset") from
 //! events that the caller brings.
 
+mod aggregates;
 mod error;
 mod exact;
+mod formula;
+mod frame;
+pub mod history;
 mod order;
 pub mod signature;
 mod state;
 
+pub use aggregates::{Aggregates, SpecId, WhereId};
 pub use error::{SignatureError, StateError};
+pub use history::{Bounds, Entry, EntryView, Everything, History, Known, Visibility};
 pub use order::EventOrder;
 pub use state::{
     Aggregator, HYPERLOGLOG_PRECISION, HYPERLOGLOG_STANDARD_ERROR, QUANTILE_EXACT_MAX,

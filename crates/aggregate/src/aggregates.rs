@@ -1,0 +1,241 @@
+//! The aggregate calls of all views over one source and entity, compiled once.
+//!
+//! Owns the numbering of WHERE conditions and calls, under which histories keep their
+//! cached states. Equal conditions and calls of different views share one number, so they
+//! share states. Numbers are never given up: a list only grows.
+
+use evenkeel_types::{AggregateCall, Column, DataType, Expr, Value};
+
+use crate::error::SignatureError;
+use crate::formula::{Evaluated, Formula, Slots};
+use crate::order::EventOrder;
+use crate::state::{Aggregator, State};
+
+/// A WHERE condition in [`Aggregates`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WhereId(u32);
+
+impl WhereId {
+    /// No condition: every event counts.
+    pub const ALL: WhereId = WhereId(0);
+
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// An aggregate call under a WHERE condition in [`Aggregates`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpecId(u32);
+
+impl SpecId {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Compiled aggregate calls with their FILTER and WHERE conditions.
+#[derive(Debug, Default)]
+pub struct Aggregates {
+    /// Conditions from number 1 on; number 0 is [`WhereId::ALL`].
+    conditions: Vec<(Expr, Formula)>,
+    specs: Vec<Spec>,
+}
+
+/// One compiled call.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    call: AggregateCall,
+    pub(crate) condition: WhereId,
+    pub(crate) aggregator: Aggregator,
+    inputs: Vec<Formula>,
+    filter: Option<Formula>,
+}
+
+impl Aggregates {
+    /// No calls yet.
+    pub fn new() -> Self {
+        Aggregates::default()
+    }
+
+    /// The number of a WHERE condition (BOOLEAN, over the source's columns); `None` is
+    /// [`WhereId::ALL`].
+    pub fn register_where(&mut self, condition: Option<&Expr>) -> WhereId {
+        let Some(condition) = condition else {
+            return WhereId::ALL;
+        };
+        let known = self.conditions.iter().position(|(c, _)| c == condition);
+        let index = known.unwrap_or_else(|| {
+            let formula = Formula::compile(condition);
+            self.conditions.push((condition.clone(), formula));
+            self.conditions.len() - 1
+        });
+        // A definition holds far fewer conditions than 2^32.
+        WhereId(index as u32 + 1)
+    }
+
+    /// The number of a call under a WHERE condition.
+    ///
+    /// # Errors
+    /// If the parts of the call do not fit each other.
+    pub fn register(
+        &mut self,
+        call: &AggregateCall,
+        condition: WhereId,
+    ) -> Result<SpecId, SignatureError> {
+        let known = self
+            .specs
+            .iter()
+            .position(|s| s.condition == condition && s.call == *call);
+        if let Some(index) = known {
+            return Ok(SpecId(index as u32));
+        }
+        self.specs.push(Spec {
+            aggregator: Aggregator::of(call)?,
+            condition,
+            inputs: call.args.iter().map(Formula::compile).collect(),
+            filter: call.filter.as_ref().map(Formula::compile),
+            call: call.clone(),
+        });
+        Ok(SpecId(self.specs.len() as u32 - 1))
+    }
+
+    /// The call of a number.
+    pub fn call(&self, id: SpecId) -> &AggregateCall {
+        &self.spec(id).call
+    }
+
+    /// The WHERE condition that a call stands under.
+    pub fn condition(&self, id: SpecId) -> WhereId {
+        self.spec(id).condition
+    }
+
+    /// The aggregator of a call's states.
+    pub fn aggregator(&self, id: SpecId) -> &Aggregator {
+        &self.spec(id).aggregator
+    }
+
+    /// How many calls there are.
+    pub fn len(&self) -> usize {
+        self.specs.len()
+    }
+
+    /// Whether there are no calls.
+    pub fn is_empty(&self) -> bool {
+        self.specs.is_empty()
+    }
+
+    /// Which rows of some columns pass a WHERE condition: their numbers, ascending.
+    pub fn passing(&self, condition: WhereId, columns: &[Column], length: usize) -> Vec<u32> {
+        match self.filter(condition, columns, Slots::Range(0..length)) {
+            Slots::Range(range) => (range.start as u32..range.end as u32).collect(),
+            Slots::List(list) => list,
+        }
+    }
+
+    /// The inputs of a call for the given rows of some columns, and which of those rows
+    /// pass its FILTER (`None`: all): what [`crate::sweep::slide`] takes.
+    pub fn inputs(
+        &self,
+        id: SpecId,
+        columns: &[Column],
+        rows: &[u32],
+    ) -> (Vec<Column>, Option<Vec<bool>>) {
+        let spec = self.spec(id);
+        let slots = Slots::List(rows.to_vec());
+        let inputs = spec
+            .inputs
+            .iter()
+            .map(|f| f.dense(columns, &slots))
+            .collect();
+        let filter = spec.filter.as_ref().map(|filter| {
+            let column = filter.dense(columns, &slots);
+            (0..rows.len())
+                .map(|i| crate::formula::is_true(&column, i))
+                .collect()
+        });
+        (inputs, filter)
+    }
+
+    /// Adds one row to a state of a call, if the row passes WHERE and FILTER.
+    pub fn add_row(
+        &self,
+        id: SpecId,
+        state: &mut State,
+        row: &[Value],
+        types: &[DataType],
+        order: EventOrder<'_>,
+    ) {
+        let columns: Vec<Column> = types
+            .iter()
+            .zip(row)
+            .map(|(t, v)| Column::from_values(t, [v]))
+            .collect();
+        let spec = self.spec(id);
+        let slots = self.filter(spec.condition, &columns, Slots::Range(0..1));
+        spec.add(state, &columns, &slots, |_| order);
+    }
+
+    pub(crate) fn spec(&self, id: SpecId) -> &Spec {
+        &self.specs[id.index()]
+    }
+
+    pub(crate) fn filter(&self, condition: WhereId, columns: &[Column], slots: Slots) -> Slots {
+        match condition.index().checked_sub(1) {
+            None => slots,
+            Some(index) => self.conditions[index].1.filter(columns, slots),
+        }
+    }
+}
+
+impl Spec {
+    /// Adds slots that passed the WHERE condition.
+    pub(crate) fn add<'o>(
+        &self,
+        state: &mut State,
+        columns: &[Column],
+        slots: &Slots,
+        order: impl Fn(usize) -> EventOrder<'o>,
+    ) {
+        let filtered;
+        let slots = match &self.filter {
+            None => slots,
+            Some(filter) => {
+                filtered = filter.filter(columns, slots.clone());
+                &filtered
+            }
+        };
+        if slots.is_empty() {
+            return;
+        }
+        if self.inputs.iter().all(|f| matches!(f, Formula::Column(_))) {
+            let inputs: Vec<&Column> = self
+                .inputs
+                .iter()
+                .filter_map(|f| match f.evaluate(columns, slots) {
+                    Evaluated::InPlace(column) => Some(column),
+                    Evaluated::Dense(_) => None,
+                })
+                .collect();
+            match slots {
+                Slots::Range(range) => {
+                    self.aggregator
+                        .add_slots(state, &inputs, range.clone(), order);
+                }
+                Slots::List(list) => {
+                    let list = list.iter().map(|&slot| slot as usize);
+                    self.aggregator.add_slots(state, &inputs, list, order);
+                }
+            }
+            return;
+        }
+        let dense: Vec<Column> = self
+            .inputs
+            .iter()
+            .map(|f| f.dense(columns, slots))
+            .collect();
+        let inputs: Vec<&Column> = dense.iter().collect();
+        self.aggregator
+            .add_slots(state, &inputs, 0..slots.len(), |i| order(slots.get(i)));
+    }
+}

@@ -1,0 +1,201 @@
+//! One pass over a range of ranks for all calls that share it, and the states and runs
+//! that it keeps on the way.
+
+use std::ops::Range;
+
+use super::Visibility;
+use super::cache::Kept;
+use super::node::{Body, Node, Run};
+use crate::aggregates::{Aggregates, SpecId, WhereId};
+use crate::formula::Slots;
+use crate::state::State;
+
+/// Blocks below this many entries keep no states: adding the entries costs as little.
+const KEEPING_ENTRIES_MIN: usize = 64;
+
+/// A read under one WHERE condition.
+pub(super) struct Reader<'a, V: ?Sized> {
+    pub(super) aggregates: &'a Aggregates,
+    pub(super) condition: WhereId,
+    pub(super) visibility: &'a V,
+}
+
+impl<V: Visibility + ?Sized> Reader<'_, V> {
+    /// Adds the visible entries of a range of ranks to the states of calls.
+    pub(super) fn fold(
+        &self,
+        root: &Node,
+        range: Range<usize>,
+        wanted: &mut [(SpecId, &mut State)],
+    ) {
+        self.fold_in(root, range, false, wanted);
+    }
+
+    fn fold_in(
+        &self,
+        node: &Node,
+        range: Range<usize>,
+        all_visible: bool,
+        wanted: &mut [(SpecId, &mut State)],
+    ) {
+        if range.is_empty() || (!all_visible && self.visibility.sees_none(&node.bounds)) {
+            return;
+        }
+        let all_visible = all_visible || self.visibility.sees_all(&node.bounds);
+        let whole = range.len() == node.length;
+        match &node.body {
+            Body::Block(block) => {
+                let mut raw: Vec<&mut (SpecId, &mut State)> = Vec::new();
+                for item in wanted {
+                    if whole && all_visible && self.keeps(node, item.0) {
+                        self.merge_whole(node, item.0, item.1);
+                    } else {
+                        raw.push(item);
+                    }
+                }
+                if raw.is_empty() {
+                    return;
+                }
+                let slots = self.passing(block, range, all_visible);
+                for (spec, state) in raw {
+                    self.aggregates
+                        .spec(*spec)
+                        .add(state, block.columns(), &slots, |slot| block.order(slot));
+                }
+            }
+            Body::Nodes(_) if whole && all_visible => {
+                for (spec, state) in wanted {
+                    self.merge_whole(node, *spec, state);
+                }
+            }
+            Body::Nodes(children) => {
+                let mut start = 0;
+                for child in children {
+                    if start >= range.end {
+                        break;
+                    }
+                    let end = start + child.length;
+                    if end > range.start {
+                        let part = range.start.max(start) - start..range.end.min(end) - start;
+                        self.fold_in(child, part, all_visible, wanted);
+                    }
+                    start = end;
+                }
+            }
+        }
+    }
+
+    /// Whether a node keeps a state of this call. States that grow with their events are
+    /// worth their bytes only above the blocks.
+    fn keeps(&self, node: &Node, spec: SpecId) -> bool {
+        match &node.body {
+            Body::Block(block) => {
+                block.len() >= KEEPING_ENTRIES_MIN && self.aggregates.aggregator(spec).is_small()
+            }
+            Body::Nodes(_) => true,
+        }
+    }
+
+    /// Merges the state of all entries of a node, from what is kept or computed now and
+    /// kept.
+    fn merge_whole(&self, node: &Node, spec: SpecId, state: &mut State) {
+        let aggregator = self.aggregates.aggregator(spec);
+        if !self.keeps(node, spec) {
+            return self.add_rest(node, spec, 0, state);
+        }
+        if let Some(kept) = node.states.get(spec.index()) {
+            aggregator.merge(state, &kept.state);
+            return self.add_rest(node, spec, kept.covered, state);
+        }
+        let mut whole = aggregator.empty();
+        self.add_rest(node, spec, 0, &mut whole);
+        whole.compact();
+        let kept = node.states.keep(
+            spec.index(),
+            Kept {
+                covered: node.length,
+                state: whole,
+            },
+        );
+        aggregator.merge(state, &kept.state);
+    }
+
+    /// Adds all entries of a node but the first `covered`.
+    fn add_rest(&self, node: &Node, spec: SpecId, covered: usize, state: &mut State) {
+        if covered >= node.length {
+            return;
+        }
+        match &node.body {
+            Body::Block(block) => {
+                let slots = self.passing(block, covered..block.len(), true);
+                self.aggregates
+                    .spec(spec)
+                    .add(state, block.columns(), &slots, |slot| block.order(slot));
+            }
+            Body::Nodes(children) => {
+                let mut start = 0;
+                for child in children {
+                    let end = start + child.length;
+                    if start >= covered {
+                        self.merge_whole(child, spec, state);
+                    } else if end > covered {
+                        self.add_rest(child, spec, covered - start, state);
+                    }
+                    start = end;
+                }
+            }
+        }
+    }
+
+    /// The run of all entries of a node that pass the condition.
+    pub(super) fn run(&self, node: &Node) -> Run {
+        let index = self.condition.index();
+        if let Some(kept) = node.runs.get(index) {
+            return kept.state.then(self.rest_of_run(node, kept.covered));
+        }
+        let run = self.rest_of_run(node, 0);
+        let keeps = match &node.body {
+            Body::Block(block) => block.len() >= KEEPING_ENTRIES_MIN,
+            Body::Nodes(_) => true,
+        };
+        if keeps {
+            node.runs.keep(
+                index,
+                Kept {
+                    covered: node.length,
+                    state: run,
+                },
+            );
+        }
+        run
+    }
+
+    /// The run of all entries but the first `covered`.
+    fn rest_of_run(&self, node: &Node, covered: usize) -> Run {
+        if covered >= node.length {
+            return Run::EMPTY;
+        }
+        match &node.body {
+            Body::Block(block) => {
+                let slots: Slots = self.passing(block, covered..block.len(), true);
+                slots
+                    .iter()
+                    .fold(Run::EMPTY, |run, slot| run.then_at(block.times()[slot]))
+            }
+            Body::Nodes(children) => {
+                let mut run = Run::EMPTY;
+                let mut start = 0;
+                for child in children {
+                    let end = start + child.length;
+                    if start >= covered {
+                        run = run.then(self.run(child));
+                    } else if end > covered {
+                        run = run.then(self.rest_of_run(child, covered - start));
+                    }
+                    start = end;
+                }
+                run
+            }
+        }
+    }
+}
