@@ -1,0 +1,455 @@
+//! What the user may type: commands, options, and the help that explains them.
+//!
+//! Owns the words of the command line, a stable contract; does nothing itself. Every help
+//! text is a golden file of the tests.
+
+mod pairs;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use pairs::Pairs;
+
+/// The widest help, so that it reads the same everywhere.
+const HELP_WIDTH: usize = 100;
+
+/// A feature store whose online and offline values are the same number.
+#[derive(Debug, Parser)]
+#[command(
+    name = "evenkeel",
+    version,
+    max_term_width = HELP_WIDTH,
+    long_about = "A feature store whose online and offline values are the same number.\n\n\
+        A project is a folder with `evenkeel.toml` and `*.sql` files. Its store keeps the log \
+        of all events and the registry of all definitions; everything else is computed from \
+        them. Tables and JSON go to stdout, everything else to stderr.",
+    after_help = "New here? `evenkeel demo` shows everything on a year of real flights.\n\n\
+        Exit codes: 0 done; 1 the definitions or the request are wrong, or a verification failed; \
+        2 the command line was not understood; 3 a file or the store could not be read or \
+        written; 4 the store is in use.",
+    disable_help_subcommand = true
+)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Options of every command.
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// The project's folder [default: the current one]
+    #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere")]
+    pub(crate) dir: Option<PathBuf>,
+    /// The environment of `evenkeel.toml` to use
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub(crate) env: Option<String>,
+    /// Print one JSON object on stdout instead of tables
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show everything on a year of real flights
+    Demo(DemoArguments),
+    /// Start a project, from nothing or from a file of events
+    Init(InitArguments),
+    /// Check the definitions, without a store
+    Check(CheckArguments),
+    /// Show what `apply` would change
+    Plan(PlanArguments),
+    /// Register the definitions in the store
+    Apply(ApplyArguments),
+    /// Log the events of file sources
+    Ingest(IngestArguments),
+    /// Read features of entities at a time
+    Get(GetArguments),
+    /// Show how one value came about
+    Explain(ExplainArguments),
+    /// Build a training set
+    Train(TrainArguments),
+    /// Prove that all paths give the same bits
+    Verify(VerifyArguments),
+    /// Show what the store holds
+    Status(StatusArguments),
+    /// Show rejected rows, and log them again
+    DeadLetters(DeadLettersArguments),
+    /// List the functions of the definition language
+    Functions(FunctionsArguments),
+}
+
+/// `evenkeel demo`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Show everything on a year of real flights.\n\n\
+        Unpacks a project (all departures from Seattle and Portland in 2014, hourly weather, \
+        aircraft) into a folder, applies its definitions, logs the events, reads features at \
+        three telling moments, builds a training set for \"arrives more than 15 minutes late\", \
+        and proves that the read path and the training path give the same bits. The folder is an \
+        ordinary project: look into it, change it, ask it with the other commands.",
+    after_help = "Examples:\n  \
+        evenkeel demo\n  \
+        evenkeel demo --dir /tmp/flights --json\n  \
+        evenkeel get --dir evenkeel-demo --service delay_model \\\n      \
+            --entity origin=SEA,dest=PHX,... --as-of 2014-07-04T16:00:00Z",
+)]
+pub(crate) struct DemoArguments {
+    /// Delete what an earlier demo left in the folder and start anew
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// `evenkeel init`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Start a project, from nothing or from a file of events.\n\n\
+        Without --from: a small project that works at once, to be changed. With --from: looks \
+        at the file (Parquet, CSV, JSON lines; also compressed), and writes the stream with its \
+        columns, types and the likeliest event time, with comments saying what to check. \
+        Existing files are never overwritten.",
+    after_help = "Examples:\n  \
+        evenkeel init --dir shop\n  \
+        evenkeel init --dir shop --from data/orders.csv\n  \
+        evenkeel init --dir shop --from 'data/orders-*.parquet' --stream orders --key customer_id",
+)]
+pub(crate) struct InitArguments {
+    /// A file of events (or a pattern) to infer a stream from; relative to the project's folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Option<String>,
+    /// The stream's name [default: the file's]
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub(crate) stream: Option<String>,
+    /// Also write an entity with this key column, and a first feature view
+    #[arg(long, value_name = "COLUMN", requires = "from")]
+    pub(crate) key: Option<String>,
+}
+
+/// `evenkeel check`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Check the definitions, without a store.\n\n\
+        Reads every definition file of the project, and says for each mistake where it is and \
+        what to write instead. Needs no store and changes nothing, so it fits Git hooks and CI: \
+        exit code 1 if anything is wrong.",
+    after_help = "Examples:\n  \
+        evenkeel check\n  \
+        evenkeel check --dir shop --json",
+)]
+pub(crate) struct CheckArguments {}
+
+/// `evenkeel plan`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Show what `apply` would change.\n\n\
+        Compares the definition files with the registry. For each view: its kind, the edges of \
+        its windows in words, and what it costs per event and key.",
+    after_help = "Examples:\n  \
+        evenkeel plan\n  \
+        evenkeel plan --env production --json",
+)]
+pub(crate) struct PlanArguments {
+    /// Also show the objects that stay as they are
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// `evenkeel apply`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Register the definitions in the store.\n\n\
+        Creates the store if there is none. The registry keeps every version of every \
+        definition; nothing is ever removed by leaving it out of the files.",
+    after_help = "Examples:\n  \
+        evenkeel apply\n  \
+        evenkeel apply --env production --json",
+)]
+pub(crate) struct ApplyArguments {}
+
+/// `evenkeel ingest`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Log the events of file sources.\n\n\
+        Reads the files of a source (of all file sources, if none is named), checks every row, \
+        and logs what is new: a row that is in the log already is counted, not logged again. A \
+        row that cannot be an event goes to the source's dead letters with its reason; the rest \
+        goes on. What is reported as recorded is on disk.",
+    after_help = "Examples:\n  \
+        evenkeel ingest\n  \
+        evenkeel ingest departures\n  \
+        evenkeel ingest departures --file data/2015-01.parquet",
+)]
+pub(crate) struct IngestArguments {
+    /// The source
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: Option<String>,
+    /// Read this file (or pattern) instead of the source's own; relative to the current folder
+    #[arg(long, value_name = "FILE", requires = "source")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// What is known when something is read.
+#[derive(Debug, Args)]
+pub(crate) struct Moment {
+    /// The time to read at [default: now]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) as_of: Option<String>,
+    /// Know only the events in this cut, as an earlier answer printed it [default: everything]
+    #[arg(long, value_name = "CUT")]
+    pub(crate) cut: Option<String>,
+    /// Know only what was visible at this time
+    #[arg(long, value_name = "TIME")]
+    pub(crate) known_at: Option<String>,
+}
+
+/// `evenkeel get`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Read features of entities at a time.\n\n\
+        Answers come in the order of the request, each with its status (PRESENT, NULL_VALUE, \
+        NOT_FOUND, OUTSIDE_MAX_AGE, ERROR) and event time, and with the cut they were read at: \
+        the same question with that --cut gives the same bits for ever.\n\n\
+        An entity is given as NAME=VALUE pairs, with request columns of on-demand views beside \
+        its keys. A value with a comma is written in double quotes; NULL is written without.",
+    after_help = "Examples:\n  \
+        evenkeel get --service delay_model --entity origin=SEA,dest=PDX\n  \
+        evenkeel get --features airport_congestion:departures_3h,weather_now:* \\\n      \
+            --entity origin=SEA --entity origin=PDX --as-of 2014-07-04T16:00:00Z\n  \
+        evenkeel get --service delay_model --entities entities.csv --json",
+)]
+pub(crate) struct GetArguments {
+    /// The feature service, as NAME or NAME@VERSION
+    #[arg(long, value_name = "NAME", required_unless_present = "features", conflicts_with = "features")]
+    pub(crate) service: Option<String>,
+    /// A list of features, as VIEW:FEATURE or VIEW:*
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
+    /// An entity, as NAME=VALUE,...; may be given several times
+    #[arg(long = "entity", value_name = "PAIRS", required_unless_present = "entities")]
+    pub(crate) entity: Vec<Pairs>,
+    /// A file of entities (Parquet, CSV, Arrow), one per row
+    #[arg(long, value_name = "FILE", conflicts_with = "entity")]
+    pub(crate) entities: Option<PathBuf>,
+    /// Values that hold for every entity, as NAME=VALUE,...
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) request: Option<Pairs>,
+    /// When, and what is known.
+    #[command(flatten)]
+    pub(crate) moment: Moment,
+}
+
+/// `evenkeel explain`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Show how one value came about.\n\n\
+        Prints the windows with their edges, the events in them, the rows and look-ups that were \
+        used, and the cut.",
+    after_help = "Examples:\n  \
+        evenkeel explain airport_congestion:departures_3h --entity origin=SEA \\\n      \
+            --as-of 2014-07-04T16:00:00Z",
+)]
+pub(crate) struct ExplainArguments {
+    /// The feature, as VIEW:FEATURE
+    #[arg(value_name = "FEATURE")]
+    pub(crate) feature: String,
+    /// The entity, as NAME=VALUE,..., with request columns beside its keys
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) entity: Pairs,
+    /// When, and what is known.
+    #[command(flatten)]
+    pub(crate) moment: Moment,
+}
+
+/// `--knowledge`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Knowledge {
+    /// Everything in the cut, also what became known later
+    Latest,
+    /// At each row what was visible at its `known_at`
+    AsServed,
+}
+
+/// `evenkeel train`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Build a training set.\n\n\
+        Reads every feature of a service at the time of every row of the spine. The result has \
+        exactly the spine's rows, in its order, its other columns untouched, and the features \
+        behind them. The spine is a file with the service's inputs and a time, or a query over \
+        the store, which may ask for labels: a feature read forward.",
+    after_help = "Examples:\n  \
+        evenkeel train delay_model --spine spine.parquet --out train.parquet\n  \
+        evenkeel train delay_model --spine spine.csv --time-column departed_at \\\n      \
+            --knowledge as_served --out train.arrow\n  \
+        evenkeel train delay_model --out train.parquet --spine \\\n      \
+            \"SELECT flight_id, tailnum, origin, dest, distance,\n              \
+                    LABEL arrived_late FROM flight_outcome WITHIN INTERVAL '1' DAY\n       \
+             FROM departures\"",
+)]
+pub(crate) struct TrainArguments {
+    /// The feature service, as NAME or NAME@VERSION
+    #[arg(value_name = "SERVICE")]
+    pub(crate) service: String,
+    /// A file (Parquet, CSV, Arrow), a query, or a `.sql` file with a query
+    #[arg(long, value_name = "FILE|QUERY")]
+    pub(crate) spine: String,
+    /// The file to write: .parquet, .csv or .arrow
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// What each row knows
+    #[arg(long, value_enum, default_value = "latest")]
+    pub(crate) knowledge: Knowledge,
+    /// The spine file's column of times [default: event_time, or its only TIMESTAMP]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) time_column: Option<String>,
+    /// The spine file's column of known-at times [default: the times]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) known_at_column: Option<String>,
+    /// Also write a column with each feature's status
+    #[arg(long)]
+    pub(crate) statuses: bool,
+    /// Know only the events in this cut [default: everything]
+    #[arg(long, value_name = "CUT")]
+    pub(crate) cut: Option<String>,
+}
+
+/// `evenkeel verify`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Prove that all paths give the same bits.\n\n\
+        Draws entities and times under a seed: at events, between them, exactly at window edges \
+        and one microsecond beside them, at ties, at several cuts. Each value is read once by \
+        the read path and once by the training path, and on a sub-sample computed by a naive \
+        oracle. Exit code 1, with the feature, key, time, cut and values, if any bit differs.",
+    after_help = "Examples:\n  \
+        evenkeel verify\n  \
+        evenkeel verify --service delay_model --values 1000000 --seed 7 --json",
+)]
+pub(crate) struct VerifyArguments {
+    /// Only the views of these services [default: every view]
+    #[arg(long = "service", value_name = "NAME", action = ArgAction::Append)]
+    pub(crate) services: Vec<String>,
+    /// How many values to compare
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub(crate) values: u64,
+    /// How many of them to compute with the oracle, too
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub(crate) oracle_values: u64,
+    /// How many cuts: the newest and earlier ones
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) cuts: u16,
+    /// The seed of the sample
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// `evenkeel status`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Show what the store holds.\n\n\
+        Per source the events, the latest event time, the watermark and the dead letters; the \
+        views and services with their versions; what recovery found when the store was opened.",
+    after_help = "Examples:\n  \
+        evenkeel status\n  \
+        evenkeel status --dir evenkeel-demo --json",
+)]
+pub(crate) struct StatusArguments {}
+
+/// `evenkeel dead-letters`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Show rejected rows, and log them again.\n\n\
+        Each row with its number, the reason, where it came from and the original record. \
+        --redrive checks rows anew, with the definitions as they are now.",
+    after_help = "Examples:\n  \
+        evenkeel dead-letters departures\n  \
+        evenkeel dead-letters departures --redrive 3 --redrive 7\n  \
+        evenkeel dead-letters departures --redrive all",
+)]
+pub(crate) struct DeadLettersArguments {
+    /// The source
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// Log this row again, by its number, or `all`; may be given several times
+    #[arg(long, value_name = "ID|all", value_delimiter = ',')]
+    pub(crate) redrive: Vec<Redrive>,
+    /// Show at most this many rows
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+}
+
+/// One `--redrive`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Redrive {
+    /// Every row.
+    All,
+    /// The row of this number.
+    One(u64),
+}
+
+impl std::str::FromStr for Redrive {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("all") {
+            return Ok(Redrive::All);
+        }
+        text.parse()
+            .map(Redrive::One)
+            .map_err(|_| "write the number of a row, or `all`".to_owned())
+    }
+}
+
+/// `evenkeel functions`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "List the functions of the definition language.\n\n\
+        Expressions and aggregates with their signatures and rules. Only these exist in feature \
+        views: each gives the same bits on every machine.",
+    after_help = "Examples:\n  \
+        evenkeel functions\n  \
+        evenkeel functions round\n  \
+        evenkeel functions --json",
+)]
+pub(crate) struct FunctionsArguments {
+    /// Only functions with this in their name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn redrive_takes_numbers_and_all() {
+        assert_eq!("7".parse(), Ok(Redrive::One(7)));
+        assert_eq!("ALL".parse(), Ok(Redrive::All));
+        assert!("x".parse::<Redrive>().is_err());
+    }
+
+    #[test]
+    fn common_options_stand_before_or_behind_the_command() {
+        for line in [
+            ["evenkeel", "--json", "--dir", "x", "check"],
+            ["evenkeel", "check", "--dir", "x", "--json"],
+        ] {
+            let parsed = Arguments::try_parse_from(line).unwrap();
+            assert!(parsed.common.json);
+            assert_eq!(parsed.common.dir, Some(PathBuf::from("x")));
+        }
+    }
+}
