@@ -10,6 +10,9 @@ use std::fmt;
 
 use crate::ast::Span;
 
+/// Errors of one text that are reported; what follows the last is not read.
+pub const DIAGNOSTICS_MAX: usize = 100;
+
 /// How bad a [`Diagnostic`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

@@ -6,5 +6,13 @@
 pub mod ast;
 mod error;
 mod keyword;
+mod lexer;
+mod parser;
+mod print;
+mod suggest;
 
-pub use error::{Diagnostic, Related, Severity, line_and_column};
+pub use error::{DIAGNOSTICS_MAX, Diagnostic, Related, Severity, line_and_column};
+pub use parser::{
+    DEPTH_MAX, TEXT_BYTES_MAX, parse_expression, parse_interval, parse_spine_query,
+    parse_statements,
+};

@@ -1,0 +1,558 @@
+//! Expressions: from the syntax tree to typed ones, over the names of a place.
+//!
+//! Types are the `expr` crate's business; this module finds names, knows which place allows
+//! what, and puts each error at the argument that causes it.
+
+use evenkeel_aggregate::signature;
+use evenkeel_expr::{BuildError, Program, build};
+use evenkeel_types::{DataType, Expr, ExprKind, Value};
+
+use super::report::Report;
+use super::scope::{Scope, with_hint};
+use crate::ast::{
+    self, BinaryOperator, FunctionArgs, FunctionCall, Ident, IsTest, Literal, Span, UnaryOperator,
+};
+use crate::error::Diagnostic;
+
+/// What a place in a definition allows.
+pub(super) trait Context {
+    /// The names.
+    fn scope(&self) -> &Scope;
+
+    /// An aggregate.
+    fn aggregate(&mut self, call: &FunctionCall, span: Span, report: &mut Report) -> Option<Expr>;
+
+    /// `read_time()`.
+    fn read_time(&mut self, span: Span, report: &mut Report) -> Option<Expr>;
+}
+
+/// A place without aggregates and without the read time.
+pub(super) struct Plain<'a> {
+    scope: &'a Scope,
+    /// In words, for messages: `` `WHERE` ``, `a check`.
+    place: &'a str,
+    allows_read_time: bool,
+    aggregate_hint: Option<&'a str>,
+}
+
+impl<'a> Plain<'a> {
+    /// The place with its names.
+    pub(super) fn new(scope: &'a Scope, place: &'a str) -> Self {
+        Plain {
+            scope,
+            place,
+            allows_read_time: false,
+            aggregate_hint: None,
+        }
+    }
+
+    /// The same with `read_time()`.
+    pub(super) fn with_read_time(mut self) -> Self {
+        self.allows_read_time = true;
+        self
+    }
+
+    /// The same with what to write instead of an aggregate.
+    pub(super) fn with_aggregate_hint(mut self, hint: &'a str) -> Self {
+        self.aggregate_hint = Some(hint);
+        self
+    }
+}
+
+impl Context for Plain<'_> {
+    fn scope(&self) -> &Scope {
+        self.scope
+    }
+
+    fn aggregate(&mut self, call: &FunctionCall, span: Span, report: &mut Report) -> Option<Expr> {
+        let message = format!("the aggregate `{}` cannot be used in {}", call.name, self.place);
+        match self.aggregate_hint {
+            Some(hint) => report.hinted(message, span, hint),
+            None => report.error(message, span),
+        }
+    }
+
+    fn read_time(&mut self, span: Span, report: &mut Report) -> Option<Expr> {
+        if self.allows_read_time {
+            return Some(build::read_time());
+        }
+        report.hinted(
+            format!("`read_time()` cannot be used in {}", self.place),
+            span,
+            "write `event_time` for the time of the event; the read time is for the columns of a view",
+        )
+    }
+}
+
+/// A typed expression.
+pub(super) fn bind(
+    expr: &ast::Expr,
+    context: &mut dyn Context,
+    report: &mut Report,
+) -> Option<Expr> {
+    Binding { context, report }.expr(expr)
+}
+
+/// A typed expression that is a BOOLEAN.
+pub(super) fn bind_condition(
+    expr: &ast::Expr,
+    context: &mut dyn Context,
+    report: &mut Report,
+) -> Option<Expr> {
+    let bound = bind(expr, context, report)?;
+    match bound.data_type {
+        DataType::Boolean => Some(bound),
+        DataType::Null => built(build::coerce(bound, &DataType::Boolean), expr.span, &[], report),
+        other => report.hinted(
+            format!("a condition must be BOOLEAN, not {other}"),
+            expr.span,
+            "compare it with something: `x > 0`",
+        ),
+    }
+}
+
+/// A typed expression, converted to a type by itself where nothing can be lost.
+pub(super) fn bind_as(
+    expr: &ast::Expr,
+    data_type: &DataType,
+    context: &mut dyn Context,
+    report: &mut Report,
+) -> Option<Expr> {
+    let bound = bind(expr, context, report)?;
+    built(build::coerce(bound, data_type), expr.span, &[], report)
+}
+
+/// The value of a constant expression; `what` it is, for messages. It cannot use columns.
+pub(super) fn constant(
+    expr: &ast::Expr,
+    data_type: &DataType,
+    what: &str,
+    report: &mut Report,
+) -> Option<Value> {
+    let scope = Scope::default();
+    let mut context = Plain::new(&scope, what);
+    let bound = bind_as(expr, data_type, &mut context, report)?;
+    match value_of(&bound)? {
+        Value::Error(reason) => report.error(
+            format!("{what} has no value: {reason}"),
+            expr.span,
+        ),
+        value => Some(value),
+    }
+}
+
+/// The value of an expression that depends on nothing.
+pub(super) fn value_of(expr: &Expr) -> Option<Value> {
+    let mut is_constant = true;
+    expr.walk(&mut |e| {
+        is_constant &= !matches!(e.kind, ExprKind::Column(_) | ExprKind::ReadTime);
+    });
+    is_constant.then(|| Program::compile(expr).eval_row(&[], 0))
+}
+
+/// The expression, or its error at the argument that causes it.
+pub(super) fn built(
+    result: Result<Expr, BuildError>,
+    span: Span,
+    arguments: &[Span],
+    report: &mut Report,
+) -> Option<Expr> {
+    match result {
+        Ok(expr) => Some(expr),
+        Err(error) => {
+            let place = error
+                .argument()
+                .and_then(|i| arguments.get(i).copied())
+                .unwrap_or(span);
+            report.push(with_hint(
+                Diagnostic::error(error.to_string(), place),
+                error.hint(),
+            ))
+        }
+    }
+}
+
+/// Whether a name is an aggregate's.
+pub(super) fn is_aggregate(name: &str) -> bool {
+    signature::names().any(|n| n == name)
+}
+
+struct Binding<'a> {
+    context: &'a mut dyn Context,
+    report: &'a mut Report,
+}
+
+impl Binding<'_> {
+    fn expr(&mut self, expr: &ast::Expr) -> Option<Expr> {
+        use ast::ExprKind as E;
+        let span = expr.span;
+        match &expr.kind {
+            E::Literal(literal) => self.literal(literal, span),
+            E::Name(parts) => self.name(parts, span),
+            E::Unary { operator, operand } => match operator {
+                // The smallest BIGINT has no positive counterpart.
+                UnaryOperator::Minus if is_smallest_bigint(operand) => Some(build::integer(i64::MIN)),
+                UnaryOperator::Minus => self.call("-", span, &[operand]),
+                UnaryOperator::Plus => self.call("+", span, &[operand]),
+                UnaryOperator::Not => self.call("not", span, &[operand]),
+            },
+            E::Binary { operator, .. }
+                if matches!(operator, BinaryOperator::And | BinaryOperator::Or) =>
+            {
+                let mut parts = Vec::new();
+                flatten(expr, *operator, &mut parts);
+                let name = if *operator == BinaryOperator::And { "and" } else { "or" };
+                self.call(name, span, &parts)
+            }
+            E::Binary {
+                operator,
+                left,
+                right,
+                ..
+            } => self.call(operator_name(*operator), span, &[left, right]),
+            E::Is {
+                operand,
+                test,
+                negated,
+            } => self.is_test(operand, *test, *negated, span),
+            E::IsDistinctFrom {
+                left,
+                right,
+                negated,
+            } => {
+                let name = if *negated { "is_not_distinct_from" } else { "is_distinct_from" };
+                self.call(name, span, &[left, right])
+            }
+            E::InList {
+                operand,
+                list,
+                negated,
+            } => {
+                let args: Vec<&ast::Expr> = std::iter::once(&**operand).chain(list).collect();
+                let found = self.call("in", span, &args);
+                self.negated_if(*negated, found, span)
+            }
+            E::Between {
+                operand,
+                low,
+                high,
+                negated,
+            } => {
+                let found = self.call("between", span, &[operand, low, high]);
+                self.negated_if(*negated, found, span)
+            }
+            E::Like {
+                operand,
+                pattern,
+                escape,
+                negated,
+                case_insensitive,
+            } => {
+                let name = if *case_insensitive { "ilike" } else { "like" };
+                let args: Vec<&ast::Expr> = [operand, pattern]
+                    .into_iter()
+                    .chain(escape)
+                    .map(|e| &**e)
+                    .collect();
+                let found = self.call(name, span, &args);
+                self.negated_if(*negated, found, span)
+            }
+            E::Case {
+                operand,
+                branches,
+                otherwise,
+            } => self.case(operand.as_deref(), branches, otherwise.as_deref(), span),
+            E::Cast {
+                operand,
+                target,
+                is_try,
+            } => {
+                let bound = self.expr(operand)?;
+                let converted = if *is_try {
+                    build::try_cast(bound, &target.data_type)
+                } else {
+                    build::cast(bound, &target.data_type)
+                };
+                built(converted, span, &[operand.span], self.report)
+            }
+            E::Call(call) => self.function(call, span),
+            E::Extract { part, operand } => {
+                let bound = self.expr(operand)?;
+                let args = vec![build::string(&part.value), bound];
+                built(
+                    build::call("date_part", args),
+                    span,
+                    &[part.span, operand.span],
+                    self.report,
+                )
+            }
+            E::AtTimeZone { operand, zone } => self.call("at_time_zone", span, &[operand, zone]),
+            E::Array(items) => {
+                let items: Vec<&ast::Expr> = items.iter().collect();
+                self.call("array", span, &items)
+            }
+            E::Index { operand, index } => self.call("element_at", span, &[operand, index]),
+            E::Field { operand, field } => {
+                let bound = self.expr(operand)?;
+                self.fields(bound, std::slice::from_ref(field), span)
+            }
+        }
+    }
+
+    fn literal(&mut self, literal: &Literal, span: Span) -> Option<Expr> {
+        Some(match literal {
+            Literal::Null => build::null(),
+            Literal::Boolean(value) => build::boolean(*value),
+            Literal::Integer(value) => match i64::try_from(*value) {
+                Ok(value) => build::integer(value),
+                Err(_) => {
+                    return built(build::number(&value.to_string()), span, &[], self.report);
+                }
+            },
+            Literal::Double(value) => build::double(*value),
+            Literal::String(value) => build::string(value),
+            Literal::Bytes(value) => build::bytes(value),
+            Literal::Date(days) => build::date(*days),
+            Literal::Timestamp(micros) => build::timestamp(*micros),
+            Literal::Interval(interval) => build::interval(interval.value),
+        })
+    }
+
+    fn name(&mut self, parts: &[Ident], span: Span) -> Option<Expr> {
+        let found = self.context.scope().resolve(parts, span, self.report)?;
+        self.fields(found.expr, found.fields, span)
+    }
+
+    /// Fields of a struct, one after the other.
+    fn fields(&mut self, of: Expr, fields: &[Ident], span: Span) -> Option<Expr> {
+        fields.iter().try_fold(of, |of, field| {
+            built(
+                build::field(of, &field.value),
+                span,
+                &[span, field.span],
+                self.report,
+            )
+        })
+    }
+
+    /// All arguments, each with its errors, before one that failed ends it.
+    fn arguments(&mut self, args: &[&ast::Expr]) -> Option<Vec<Expr>> {
+        let bound: Vec<Option<Expr>> = args.iter().map(|a| self.expr(a)).collect();
+        bound.into_iter().collect()
+    }
+
+    fn call(&mut self, name: &str, span: Span, args: &[&ast::Expr]) -> Option<Expr> {
+        let bound = self.arguments(args)?;
+        let spans: Vec<Span> = args.iter().map(|a| a.span).collect();
+        built(build::call(name, bound), span, &spans, self.report)
+    }
+
+    fn negated_if(&mut self, negated: bool, expr: Option<Expr>, span: Span) -> Option<Expr> {
+        let expr = expr?;
+        if !negated {
+            return Some(expr);
+        }
+        built(build::not(expr), span, &[], self.report)
+    }
+
+    fn is_test(
+        &mut self,
+        operand: &ast::Expr,
+        test: IsTest,
+        negated: bool,
+        span: Span,
+    ) -> Option<Expr> {
+        let (name, negated) = match (test, negated) {
+            (IsTest::Null, true) => ("is_not_null", false),
+            (IsTest::Null, false) => ("is_null", false),
+            (IsTest::True, negated) => ("is_true", negated),
+            (IsTest::False, negated) => ("is_false", negated),
+            (IsTest::Unknown, negated) => {
+                let bound = bind_condition(operand, self.context, self.report)?;
+                let tested = build::is_null(bound);
+                let tested = built(tested, span, &[operand.span], self.report);
+                return self.negated_if(negated, tested, span);
+            }
+        };
+        let tested = self.call(name, span, &[operand]);
+        self.negated_if(negated, tested, span)
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&ast::Expr>,
+        branches: &[ast::CaseBranch],
+        otherwise: Option<&ast::Expr>,
+        span: Span,
+    ) -> Option<Expr> {
+        let bound_operand = operand.map(|o| self.expr(o));
+        let bound: Vec<Option<(Expr, Expr)>> = branches
+            .iter()
+            .map(|branch| {
+                let condition = self.expr(&branch.condition);
+                let result = self.expr(&branch.result);
+                Some((condition?, result?))
+            })
+            .collect();
+        let bound_otherwise = otherwise.map(|o| self.expr(o));
+        let bound: Vec<(Expr, Expr)> = bound.into_iter().collect::<Option<_>>()?;
+        let bound_otherwise = match bound_otherwise {
+            Some(bound) => Some(bound?),
+            None => None,
+        };
+        let spans: Vec<Span> = branches
+            .iter()
+            .flat_map(|b| [b.condition.span, b.result.span])
+            .chain(otherwise.map(|o| o.span))
+            .collect();
+        let result = match bound_operand {
+            Some(operand) => build::case_of(operand?, bound, bound_otherwise),
+            None => build::case(bound, bound_otherwise),
+        };
+        built(result, span, &spans, self.report)
+    }
+
+    fn function(&mut self, call: &FunctionCall, span: Span) -> Option<Expr> {
+        let name = call.name.value.as_str();
+        if let Some(hint) = window_function_hint(name) {
+            return self.report.hinted(
+                format!("`{name}` is not a function of features: it numbers or compares rows of a result"),
+                call.name.span,
+                hint,
+            );
+        }
+        let is_scalar = evenkeel_expr::functions()
+            .any(|f| f.name == name || f.aliases.contains(&name));
+        if is_aggregate(name) || (call.over.is_some() && !is_scalar) {
+            return self.context.aggregate(call, span, self.report);
+        }
+        if let Some(place) = aggregate_syntax(call) {
+            let known = if is_scalar { "is not an aggregate" } else { "is not a function" };
+            return self.report.hinted(
+                format!("`{name}` {known}: {} does not go with it", place.0),
+                place.1,
+                "leave it out, or use an aggregate such as `sum`, `avg` or `count`",
+            );
+        }
+        let FunctionArgs::List(args) = &call.args else {
+            return None;
+        };
+        if name == "read_time" {
+            if let Some(first) = args.first() {
+                return self
+                    .report
+                    .error("`read_time` takes no arguments", first.span);
+            }
+            return self.context.read_time(span, self.report);
+        }
+        let args: Vec<&ast::Expr> = args.iter().collect();
+        let bound = self.arguments(&args)?;
+        let spans: Vec<Span> = args.iter().map(|a| a.span).collect();
+        match build::call(name, bound) {
+            Err(error @ (BuildError::UnknownFunction { .. } | BuildError::RefusedFunction { .. })) => {
+                let hint = error.hint().or_else(|| aggregate_hint(name));
+                self.report.push(with_hint(
+                    Diagnostic::error(error.to_string(), call.name.span),
+                    hint,
+                ))
+            }
+            result => built(result, span, &spans, self.report),
+        }
+    }
+}
+
+/// The parts that are joined by one operator, however nested to the left or right.
+pub(super) fn flatten<'a>(
+    expr: &'a ast::Expr,
+    operator: BinaryOperator,
+    parts: &mut Vec<&'a ast::Expr>,
+) {
+    match &expr.kind {
+        ast::ExprKind::Binary {
+            operator: found,
+            left,
+            right,
+            ..
+        } if *found == operator => {
+            flatten(left, operator, parts);
+            flatten(right, operator, parts);
+        }
+        _ => parts.push(expr),
+    }
+}
+
+fn is_smallest_bigint(operand: &ast::Expr) -> bool {
+    matches!(
+        operand.kind,
+        ast::ExprKind::Literal(Literal::Integer(value)) if -value == i128::from(i64::MIN)
+    )
+}
+
+fn operator_name(operator: BinaryOperator) -> &'static str {
+    match operator {
+        BinaryOperator::Or => "or",
+        BinaryOperator::And => "and",
+        BinaryOperator::Equal => "=",
+        BinaryOperator::NotEqual => "<>",
+        BinaryOperator::Less => "<",
+        BinaryOperator::LessOrEqual => "<=",
+        BinaryOperator::Greater => ">",
+        BinaryOperator::GreaterOrEqual => ">=",
+        BinaryOperator::Concat => "||",
+        BinaryOperator::Add => "+",
+        BinaryOperator::Subtract => "-",
+        BinaryOperator::Multiply => "*",
+        BinaryOperator::Divide => "/",
+        BinaryOperator::IntegerDivide => "//",
+        BinaryOperator::Modulo => "%",
+    }
+}
+
+/// What stands with a call that only aggregates have: its name and place.
+fn aggregate_syntax(call: &FunctionCall) -> Option<(&'static str, Span)> {
+    if let FunctionArgs::Star(span) = &call.args {
+        return Some(("`*`", *span));
+    }
+    if let Some(span) = call.distinct {
+        return Some(("`DISTINCT`", span));
+    }
+    if let Some(over) = &call.over {
+        return Some(("`OVER`", over.span()));
+    }
+    if let Some(filter) = &call.filter {
+        return Some(("`FILTER`", filter.span));
+    }
+    if let Some(treatment) = &call.null_treatment {
+        return Some(("`IGNORE NULLS`", treatment.span));
+    }
+    let ordered = call.order_by.first().or(call.within_group.first())?;
+    Some(("`ORDER BY`", ordered.span))
+}
+
+/// What to write instead of a window function that is no aggregate.
+fn window_function_hint(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "lag" => {
+            "write `last_n(x, 2) OVER (...)`, or look the previous row up: `ASOF JOIN s prev MATCH_CONDITION (s.event_time > prev.event_time) ON s.key = prev.key`"
+        }
+        "lead" => {
+            "a feature cannot look forward; that is for labels: `LABEL x FROM v WITHIN INTERVAL '7' DAY` in a spine"
+        }
+        "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile" => {
+            "count the events up to the read time with `count(*) OVER (ALL HISTORY)`, or take the newest with `last_n(x, 10) OVER (...)`"
+        }
+        "nth_value" => "write `last_n(x, 10) OVER (...)` or `first_n(x, 10) OVER (...)` and take an element: `[3]`",
+        _ => return None,
+    })
+}
+
+/// The aggregate that someone who wrote `name` means.
+fn aggregate_hint(name: &str) -> Option<String> {
+    match signature::resolve(name, &[], signature::Modifiers::default()) {
+        Err(evenkeel_aggregate::SignatureError::UnknownFunction {
+            suggestion: Some(suggestion),
+            ..
+        }) => Some(format!("did you mean the aggregate `{suggestion}`?")),
+        _ => None,
+    }
+}

@@ -1,0 +1,183 @@
+//! The features of a view: names, types, and what its column list says of them.
+
+use std::collections::BTreeMap;
+
+use evenkeel_types::definition::{Check, Feature, Metadata};
+use evenkeel_types::{DataType, Expr, Field};
+
+use super::entity::metadata;
+use super::events::Column;
+use super::expression::{self, Plain};
+use super::report::{Report, did_you_mean};
+use super::scope::{PSEUDO_COLUMNS, Role, Scope, ScopeRelation, type_in_words, with_hint};
+use crate::ast::{self, FeatureDef, Ident, Span};
+use crate::error::Diagnostic;
+
+/// The name of a select item, and where it stands.
+pub(super) fn name(
+    expr: &ast::Expr,
+    alias: Option<&Ident>,
+    report: &mut Report,
+) -> Option<(String, Span)> {
+    if let Some(alias) = alias {
+        return Some((alias.value.clone(), alias.span));
+    }
+    match &expr.kind {
+        ast::ExprKind::Name(parts) => parts.last().map(|name| (name.value.clone(), expr.span)),
+        ast::ExprKind::Field { field, .. } => Some((field.value.clone(), expr.span)),
+        ast::ExprKind::Call(call) => report.hinted(
+            "this column has no name",
+            expr.span,
+            format!("give it one: `... AS {}_of_something`", call.name.value),
+        ),
+        _ => report.hinted(
+            "this column has no name",
+            expr.span,
+            "give it one: `... AS name`",
+        ),
+    }
+}
+
+/// The features of the columns. `view` is underlined where there are none.
+pub(super) fn bind_features(
+    view: &Ident,
+    key: &[Field],
+    columns: &[Column],
+    written: &[FeatureDef],
+    report: &mut Report,
+) -> Option<Vec<Feature>> {
+    if columns.is_empty() {
+        return report.hinted(
+            format!("view `{view}` has no features: key columns are not"),
+            view.span,
+            "select something about the key: `count(*) OVER (LAST 24 HOURS) AS events_24h`",
+        );
+    }
+    let errors_before = report.error_count();
+    let mut places: BTreeMap<&str, Span> = BTreeMap::new();
+    let mut features = Vec::new();
+    for column in columns {
+        check_name(column, key, &mut places, report);
+        check_type(column, report);
+        features.push(Feature {
+            name: column.name.clone(),
+            data_type: column.expr.data_type.clone(),
+            default: None,
+            expect: None,
+            metadata: Metadata::default(),
+        });
+    }
+    column_list(&mut features, written, view, report);
+    (report.error_count() == errors_before).then_some(features)
+}
+
+fn check_name<'a>(
+    column: &'a Column,
+    key: &[Field],
+    places: &mut BTreeMap<&'a str, Span>,
+    report: &mut Report,
+) {
+    let name = column.name.as_str();
+    if let Some(first) = places.get(name) {
+        report.push::<()>(
+            Diagnostic::error(format!("there are two features `{name}`"), column.span)
+                .with_hint(format!("give one another name: `... AS {name}_2`"))
+                .with_related(*first, "the other one"),
+        );
+        return;
+    }
+    places.insert(name, column.span);
+    if key.iter().any(|k| k.name == name) {
+        report.hinted::<()>(
+            format!("feature `{name}` has the name of the entity's key"),
+            column.span,
+            format!("give it another name: `... AS {name}_of_event`"),
+        );
+    }
+    if PSEUDO_COLUMNS.contains(&name) {
+        report.hinted::<()>(
+            format!("a feature cannot be called `{name}`: that is the name of a pseudo-column"),
+            column.span,
+            "give it another name: `... AS happened_at`",
+        );
+    }
+}
+
+fn check_type(column: &Column, report: &mut Report) {
+    let data_type = &column.expr.data_type;
+    if data_type.is_storable() {
+        return;
+    }
+    report.hinted::<()>(
+        format!(
+            "feature `{}` cannot be {}",
+            column.name,
+            type_in_words(data_type)
+        ),
+        column.span,
+        match data_type {
+            DataType::Null => "say its type: `CAST(NULL AS DOUBLE)`",
+            DataType::Interval => "turn it into a number: `date_diff('second', a, b)`",
+            DataType::Struct(_) => "take one of its fields: `x.value`",
+            _ => "use a scalar, an array of scalars or a vector",
+        },
+    );
+}
+
+/// `(feature COMMENT '...' DEFAULT 0 EXPECT (...), ...)`
+fn column_list(
+    features: &mut [Feature],
+    written: &[FeatureDef],
+    view: &Ident,
+    report: &mut Report,
+) {
+    let mut relation = ScopeRelation::new(view.value.clone());
+    for (i, feature) in features.iter().enumerate() {
+        relation.add(
+            feature.name.clone(),
+            Expr::column(i, feature.data_type.clone()),
+            Role::Plain,
+        );
+    }
+    let scope = Scope::single(relation);
+    let mut places: BTreeMap<&str, Span> = BTreeMap::new();
+    for definition in written {
+        let name = definition.name.value.as_str();
+        if let Some(first) = places.get(name) {
+            report.push::<()>(
+                Diagnostic::error(
+                    format!("feature `{name}` is listed twice"),
+                    definition.name.span,
+                )
+                .with_related(*first, "first listed here"),
+            );
+            continue;
+        }
+        places.insert(name, definition.name.span);
+        let Some(at) = features.iter().position(|f| f.name == name) else {
+            report.push::<()>(with_hint(
+                Diagnostic::error(
+                    format!("view `{view}` has no feature `{name}`"),
+                    definition.name.span,
+                ),
+                did_you_mean(name, features.iter().map(|f| f.name.as_str())),
+            ));
+            continue;
+        };
+        let default = definition.default.as_ref().and_then(|written| {
+            expression::constant(written, &features[at].data_type, "`DEFAULT`", report)
+        });
+        let expect = definition.expect.as_ref().and_then(|written| {
+            let mut context = Plain::new(&scope, "`EXPECT`")
+                .with_aggregate_hint("name the features of the view");
+            Some(Check {
+                expr: expression::bind_condition(written, &mut context, report)?,
+                sql: written.to_string(),
+            })
+        });
+        let feature = &mut features[at];
+        feature.default = default;
+        feature.expect = expect;
+        feature.metadata = metadata(&definition.metadata, report);
+    }
+}

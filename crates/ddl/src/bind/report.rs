@@ -1,0 +1,106 @@
+//! Collecting what is wrong, and finding the name that was meant.
+//!
+//! Binding goes on after an error: whoever reports one answers `None`, and whoever gets a
+//! `None` answers `None` too without a word. So each mistake is told once, at its own place.
+
+use crate::ast::Span;
+use crate::error::Diagnostic;
+use crate::suggest;
+
+/// What was found so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    errors: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Report {
+    /// Tells an error; the answer is what its finder answers.
+    pub(super) fn error<T>(&mut self, message: impl Into<String>, span: Span) -> Option<T> {
+        self.errors.push(Diagnostic::error(message, span));
+        None
+    }
+
+    /// Tells an error with what to write instead.
+    pub(super) fn hinted<T>(
+        &mut self,
+        message: impl Into<String>,
+        span: Span,
+        hint: impl Into<String>,
+    ) -> Option<T> {
+        self.push(Diagnostic::error(message, span).with_hint(hint))
+    }
+
+    /// Tells a diagnostic.
+    pub(super) fn push<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
+        if diagnostic.is_error() {
+            self.errors.push(diagnostic);
+        } else {
+            self.warnings.push(diagnostic);
+        }
+        None
+    }
+
+    /// Whether an error was told.
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// How many errors were told.
+    pub(super) fn error_count(&self) -> usize {
+        self.errors.len()
+    }
+
+    /// Errors and warnings, each in the order of their places.
+    pub(super) fn into_parts(mut self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+        self.errors.sort_by_key(|d| d.span);
+        self.errors.dedup();
+        self.warnings.sort_by_key(|d| d.span);
+        self.warnings.dedup();
+        (self.errors, self.warnings)
+    }
+}
+
+/// `did you mean ...?`, or else a list of what there is.
+pub(super) fn did_you_mean<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str> + Clone,
+) -> Option<String> {
+    if let Some(found) = suggest::did_you_mean(name, candidates.clone()) {
+        return Some(format!("did you mean `{found}`?"));
+    }
+    let all: Vec<&str> = candidates.into_iter().collect();
+    /// A longer list helps nobody.
+    const LISTED_MAX: usize = 16;
+    (!all.is_empty() && all.len() <= LISTED_MAX).then(|| format!("there is {}", in_words(&all)))
+}
+
+/// Names in backticks: `a`, `b` and `c`.
+pub(super) fn in_words(names: &[impl AsRef<str>]) -> String {
+    let quoted: Vec<String> = names.iter().map(|n| format!("`{}`", n.as_ref())).collect();
+    match quoted.split_last() {
+        None => "nothing".to_owned(),
+        Some((only, [])) => only.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// `1 column`, `2 columns`.
+pub(super) fn counted(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_read_well() {
+        assert_eq!(in_words(&["a"]), "`a`");
+        assert_eq!(in_words(&["a", "b", "c"]), "`a`, `b` and `c`");
+        assert_eq!(
+            did_you_mean("zzzzzz", ["a", "b"]).as_deref(),
+            Some("there is `a` and `b`")
+        );
+    }
+}

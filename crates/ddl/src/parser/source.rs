@@ -1,0 +1,511 @@
+//! `CREATE STREAM` and `CREATE TABLE`.
+
+use super::{Parsed, Parser};
+use crate::ast::{
+    ColumnDef, Constraint, ConstraintKind, CreateSource, EventTimeClause, Ident, IntervalLit,
+    Literal, Metadata, OptionValue, Retain, SourceBody, SourceClauses, SourceKind, Span, StringLit,
+    WithOption,
+};
+use crate::error::Diagnostic;
+use crate::lexer::{Symbol, TokenKind};
+
+/// What the parentheses of a source hold.
+#[derive(Default)]
+struct Items {
+    columns: Vec<ColumnDef>,
+    clauses: SourceClauses,
+}
+
+impl Parser<'_> {
+    /// Behind `CREATE STREAM` or `CREATE TABLE`.
+    pub(super) fn source(&mut self, kind: SourceKind) -> Parsed<CreateSource> {
+        let what = match kind {
+            SourceKind::Stream => "stream",
+            SourceKind::Table => "table",
+        };
+        let name = self.name(&format!("the name of the {what}"))?;
+        let mut metadata = Metadata::default();
+        let body = if self.is_symbol(Symbol::LeftParen) {
+            self.declared(kind, &mut metadata)?
+        } else if self.eat_word("FROM").is_some() {
+            self.inferred(&mut metadata)?
+        } else {
+            while self.metadata_clause(&mut metadata)? {}
+            self.derived(kind, &name, &mut metadata)?
+        };
+        Ok(CreateSource {
+            kind,
+            name,
+            body,
+            metadata,
+        })
+    }
+
+    fn declared(&mut self, kind: SourceKind, metadata: &mut Metadata) -> Parsed<SourceBody> {
+        let mut items = Items::default();
+        self.parenthesised("a column or a clause", |parser| {
+            parser.source_item(kind, &mut items)
+        })?;
+        let mut options = None;
+        let mut filter = None;
+        loop {
+            if self.metadata_clause(metadata)? {
+                continue;
+            }
+            if let Some(word) = self.eat_word("WITH") {
+                let found = self.with_options()?;
+                self.set(&mut options, found, word, "WITH");
+            } else if let Some(word) = self.eat_word("WHERE") {
+                let expr = self.expr()?;
+                self.set(&mut filter, expr, word, "WHERE");
+            } else {
+                break;
+            }
+        }
+        Ok(SourceBody::Declared {
+            columns: items.columns,
+            clauses: Box::new(items.clauses),
+            options: options.unwrap_or_default(),
+            filter,
+        })
+    }
+
+    fn inferred(&mut self, metadata: &mut Metadata) -> Parsed<SourceBody> {
+        if self.eat_word("FILE").is_none() {
+            let mut diagnostic = self.unexpected_word("`FILE` and a path", &["FILE"]);
+            if self.is_string_at(0) {
+                diagnostic.hint = Some(format!("write `FROM FILE {}`", self.text()));
+            }
+            return Err(diagnostic);
+        }
+        let path = self.string("the path of a file")?;
+        let mut options = None;
+        loop {
+            if self.metadata_clause(metadata)? {
+                continue;
+            }
+            match self.eat_word("WITH") {
+                Some(word) => {
+                    let found = self.with_options()?;
+                    self.set(&mut options, found, word, "WITH");
+                }
+                None => break,
+            }
+        }
+        Ok(SourceBody::FromFile {
+            path,
+            options: options.unwrap_or_default(),
+        })
+    }
+
+    fn derived(
+        &mut self,
+        kind: SourceKind,
+        name: &Ident,
+        metadata: &mut Metadata,
+    ) -> Parsed<SourceBody> {
+        let Some(word) = self.eat_word("AS") else {
+            let mut diagnostic =
+                self.unexpected_word("`(` and columns, `FROM FILE` or `AS`", &["FROM", "AS"]);
+            if diagnostic.hint.is_none() && !matches!(self.kind(), TokenKind::Bad(_)) {
+                diagnostic.hint = Some(format!(
+                    "such as `{} (id STRING, at TIMESTAMP, EVENT TIME at)`",
+                    name
+                ));
+            }
+            return Err(diagnostic);
+        };
+        if kind == SourceKind::Table {
+            return Err(Box::new(
+                Diagnostic::error("a table cannot be made from a query", word).with_hint(
+                    "write `CREATE STREAM ... AS SELECT`, or `CREATE FEATURE VIEW` for values \
+                     that are read",
+                ),
+            ));
+        }
+        let query = Box::new(self.query()?);
+        let mut on_late = None;
+        self.behind_query(metadata, &mut on_late)?;
+        Ok(SourceBody::Query { query, on_late })
+    }
+
+    fn source_item(&mut self, kind: SourceKind, items: &mut Items) -> Parsed<()> {
+        if self.source_clause(kind, &mut items.clauses)? {
+            return Ok(());
+        }
+        let column = self.column()?;
+        if let Some(first) = items
+            .columns
+            .iter()
+            .find(|other| other.name.value == column.name.value)
+        {
+            self.report(
+                Diagnostic::error(
+                    format!("the column `{}` is given twice", column.name.value),
+                    column.name.span,
+                )
+                .with_related(first.name.span, "first given here"),
+            );
+        }
+        items.columns.push(column);
+        Ok(())
+    }
+
+    /// A clause among the columns; false if a column comes next. A column may be called
+    /// like the first word of a clause: the second word decides.
+    fn source_clause(&mut self, kind: SourceKind, clauses: &mut SourceClauses) -> Parsed<bool> {
+        let start = self.span();
+        if self.eat_words(&["PRIMARY", "KEY"]).is_some() {
+            self.primary_key(kind, start, clauses)?;
+        } else if self.eat_words(&["EVENT", "ID"]).is_some() {
+            let columns = self.column_list("a column")?;
+            self.set(&mut clauses.event_id, columns, start, "EVENT ID");
+        } else if self.eat_words(&["EVENT", "TIME"]).is_some() {
+            let clause = self.event_time(start)?;
+            self.set(&mut clauses.event_time, clause, start, "EVENT TIME");
+        } else if self.eat_words(&["WATERMARK", "FOR"]).is_some() {
+            let clause = self.watermark(start)?;
+            self.set(&mut clauses.event_time, clause, start, "EVENT TIME");
+        } else if self.eat_words(&["KNOWN", "AT"]).is_some() {
+            let expr = self.expr()?;
+            self.set(&mut clauses.known_at, expr, start, "KNOWN AT");
+        } else if self.eat_words(&["SEQUENCE", "BY"]).is_some() {
+            let columns = self.column_list("a column")?;
+            self.set(&mut clauses.sequence_by, columns, start, "SEQUENCE BY");
+        } else if self.eat_words(&["DEDUPLICATE", "WITHIN"]).is_some() {
+            let length = self.length_of_time()?;
+            self.set(
+                &mut clauses.deduplicate_within,
+                length,
+                start,
+                "DEDUPLICATE WITHIN",
+            );
+        } else if self.eat_words(&["MAX", "FUTURE"]).is_some()
+            || self.is_words(&["MAX_FUTURE", "INTERVAL"]) && self.eat_word("MAX_FUTURE").is_some()
+        {
+            let length = self.length_of_time()?;
+            self.set(&mut clauses.max_future, length, start, "MAX FUTURE");
+        } else if self.is_words(&["RETAIN", "INTERVAL"]) {
+            clauses.retain.push(self.retain()?);
+        } else if let Some(kind) = self.constraint_kind() {
+            self.bump();
+            let expr = self.parenthesised_expr(" and a condition")?;
+            clauses.constraints.push(Constraint {
+                kind,
+                expr,
+                span: self.since(start),
+            });
+        } else {
+            return self.no_source_clause().map(|()| false);
+        }
+        Ok(true)
+    }
+
+    fn primary_key(
+        &mut self,
+        kind: SourceKind,
+        start: Span,
+        clauses: &mut SourceClauses,
+    ) -> Parsed<()> {
+        let words = self.since(start);
+        let columns = self.column_list("a column")?;
+        if kind == SourceKind::Stream {
+            let columns = columns.span.text(self.source).to_owned();
+            self.report(
+                Diagnostic::error("a stream has no `PRIMARY KEY`: its rows are events", words)
+                    .with_hint(format!(
+                        "write `EVENT ID {columns}` to know an event that comes twice; or \
+                         `CREATE TABLE` if a row replaces the one before it",
+                    )),
+            );
+        }
+        self.set(&mut clauses.primary_key, columns, words, "PRIMARY KEY");
+        Ok(())
+    }
+
+    fn constraint_kind(&self) -> Option<ConstraintKind> {
+        let is_call = self.is_symbol_at(1, Symbol::LeftParen);
+        if is_call && self.is_word("CHECK") {
+            Some(ConstraintKind::Check)
+        } else if is_call && self.is_word("EXPECT") {
+            Some(ConstraintKind::Expect)
+        } else {
+            None
+        }
+    }
+
+    /// Clauses of other systems, and misspelt ones.
+    fn no_source_clause(&mut self) -> Parsed<()> {
+        let hint = if self.is_word("UNIQUE") && self.is_symbol_at(1, Symbol::LeftParen) {
+            "write `EVENT ID (...)`, in a table `PRIMARY KEY (...)`"
+        } else if self.is_words(&["FOREIGN", "KEY"]) {
+            "leave it out: what belongs together is said where it is looked up"
+        } else if self.is_word("CONSTRAINT") && self.is_word_at(2, "CHECK") {
+            "write `CHECK (...)` without a name"
+        } else if self.is_words(&["PARTITION", "BY"]) || self.is_words(&["PARTITIONED", "BY"]) {
+            "leave it out: entities decide how events are divided"
+        } else if self.is_word("TTL") && self.is_word_at(1, "INTERVAL") {
+            "write `RETAIN INTERVAL ... FOR (key columns)`"
+        } else if self.is_words(&["LATENESS", "INTERVAL"]) {
+            "write it behind the event time, without a `,`: `EVENT TIME t LATENESS INTERVAL ...`"
+        } else {
+            return Ok(());
+        };
+        let span = self.span().to(self.token_at(1).span);
+        let span = if self.is_symbol_at(1, Symbol::LeftParen) {
+            self.span()
+        } else {
+            span
+        };
+        Err(Box::new(
+            Diagnostic::error(
+                format!("`{}` has no meaning here", span.text(self.source)),
+                span,
+            )
+            .with_hint(hint),
+        ))
+    }
+
+    /// Behind `EVENT TIME`.
+    fn event_time(&mut self, start: Span) -> Parsed<EventTimeClause> {
+        let column = self.ident("the column of the event time")?;
+        let mut zone = None;
+        let mut lateness = None;
+        loop {
+            if let Some(word) = self.eat_word("IN") {
+                let name = self.string("the name of a zone, such as `'Europe/Berlin'`")?;
+                self.set(&mut zone, name, word, "IN");
+            } else if let Some(word) = self.eat_word("LATENESS") {
+                let length = self.length_of_time()?;
+                self.set(&mut lateness, length, word, "LATENESS");
+            } else {
+                break;
+            }
+        }
+        Ok(EventTimeClause {
+            column,
+            zone,
+            lateness,
+            span: self.since(start),
+        })
+    }
+
+    /// Behind `WATERMARK FOR`: `c AS c [- INTERVAL ...]`, as in Flink.
+    fn watermark(&mut self, start: Span) -> Parsed<EventTimeClause> {
+        let column = self.ident("the column of the event time")?;
+        self.expect_word("AS", " and the watermark")?;
+        let again = self.ident("the same column")?;
+        if again.value != column.value {
+            self.report(
+                Diagnostic::error(
+                    format!("a watermark of `{}` is made from `{0}`", column.value),
+                    again.span,
+                )
+                .with_hint(format!(
+                    "write `WATERMARK FOR {column} AS {column} - INTERVAL '10' MINUTE`"
+                )),
+            );
+        }
+        let lateness: Option<IntervalLit> = match self.eat_symbol(Symbol::Minus) {
+            Some(_) => Some(self.interval_literal()?),
+            None => None,
+        };
+        Ok(EventTimeClause {
+            column,
+            zone: None,
+            lateness,
+            span: self.since(start),
+        })
+    }
+
+    fn retain(&mut self) -> Parsed<Retain> {
+        let start = self.expect_word("RETAIN", "")?;
+        let interval = self.length_of_time()?;
+        let keys = match self.eat_word("FOR") {
+            Some(_) => Some(self.column_list("a key column")?),
+            None => None,
+        };
+        Ok(Retain {
+            interval,
+            keys,
+            span: self.since(start),
+        })
+    }
+
+    /// `column TYPE [NOT NULL] [AS (expr)] [COMMENT '...']`
+    pub(super) fn column(&mut self) -> Parsed<ColumnDef> {
+        let name = self.ident("a column or a clause")?;
+        let data_type = self.type_name(&format!("`{}`", name.value))?;
+        let mut column = ColumnDef {
+            span: name.span,
+            name,
+            data_type,
+            not_null: None,
+            computed: None,
+            comment: None,
+        };
+        loop {
+            let start = self.span();
+            if self.eat_words(&["NOT", "NULL"]).is_some() {
+                let span = self.since(start);
+                self.set(&mut column.not_null, span, span, "NOT NULL");
+            } else if self.is_word("AS") || self.is_words(&["GENERATED", "ALWAYS", "AS"]) {
+                let _ = self.eat_words(&["GENERATED", "ALWAYS"]);
+                self.bump();
+                let expr = self.parenthesised_expr(" and what the column is computed from")?;
+                self.set(&mut column.computed, expr, start, "AS");
+            } else if self.eat_word("COMMENT").is_some() {
+                let text = self.string("a comment")?;
+                self.set(&mut column.comment, text, start, "COMMENT");
+            } else if let Some(wrong) = self.column_mistake(&column.name) {
+                return Err(wrong);
+            } else {
+                break;
+            }
+        }
+        column.span = self.since(column.span);
+        Ok(column)
+    }
+
+    /// Things that other systems write behind a column.
+    fn column_mistake(&self, name: &Ident) -> Option<Box<Diagnostic>> {
+        let (words, hint) = if self.is_words(&["PRIMARY", "KEY"]) {
+            (
+                2,
+                format!("write it as an item of its own: `PRIMARY KEY ({name})`"),
+            )
+        } else if self.is_word("UNIQUE") {
+            (
+                1,
+                format!("write it as an item of its own: `EVENT ID ({name})`"),
+            )
+        } else if self.is_words(&["EVENT", "TIME"]) && !self.is_name_at(2) {
+            (
+                2,
+                format!("write it as an item of its own: `EVENT TIME {name}`"),
+            )
+        } else if self.is_word("DEFAULT") {
+            (
+                1,
+                "rows are kept as they come; put `coalesce` into the view".to_owned(),
+            )
+        } else if (self.is_word("CHECK") || self.is_word("EXPECT"))
+            && self.is_symbol_at(1, Symbol::LeftParen)
+        {
+            (
+                1,
+                format!(
+                    "put a `,` before it: `{}` is an item of its own",
+                    self.text()
+                ),
+            )
+        } else if self.is_word("NULL") {
+            (
+                1,
+                "leave it out: columns may be NULL unless they are `NOT NULL`".to_owned(),
+            )
+        } else {
+            return None;
+        };
+        let span = self.span().to(self.token_at(words - 1).span);
+        Some(Box::new(
+            Diagnostic::error(
+                format!("`{}` cannot stand behind a column", span.text(self.source)),
+                span,
+            )
+            .with_hint(hint),
+        ))
+    }
+
+    /// `(key = value, ...)`
+    pub(super) fn with_options(&mut self) -> Parsed<Vec<WithOption>> {
+        let (options, _) =
+            self.parenthesised("an option, such as `connector = 'file'`", |parser| {
+                let key = parser.option_key()?;
+                parser.expect_symbol(Symbol::Equal, " and the value of the option")?;
+                let value = parser.option_value()?;
+                Ok(WithOption {
+                    span: parser.since(key.span),
+                    key,
+                    value,
+                })
+            })?;
+        let mut seen: Vec<&WithOption> = Vec::new();
+        let mut twice = Vec::new();
+        for option in &options {
+            match seen
+                .iter()
+                .find(|other| other.key.value == option.key.value)
+            {
+                Some(first) => twice.push(
+                    Diagnostic::error(
+                        format!("the option `{}` is given twice", option.key.value),
+                        option.key.span,
+                    )
+                    .with_related(first.key.span, "first given here"),
+                ),
+                None => seen.push(option),
+            }
+        }
+        for diagnostic in twice {
+            self.report(diagnostic);
+        }
+        Ok(options)
+    }
+
+    fn option_key(&mut self) -> Parsed<StringLit> {
+        if self.is_string_at(0) {
+            return self.string("an option");
+        }
+        let first = self.ident("an option, such as `connector = 'file'`")?;
+        let mut value = first.value;
+        while self.eat_symbol(Symbol::Point).is_some() {
+            value.push('.');
+            value.push_str(&self.ident("the name of an option")?.value);
+        }
+        Ok(StringLit {
+            value,
+            span: self.since(first.span),
+        })
+    }
+
+    fn option_value(&mut self) -> Parsed<OptionValue> {
+        let start = self.span();
+        if self.eat_word("SECRET").is_some() {
+            return self.string("the name of a secret").map(OptionValue::Secret);
+        }
+        let value = match self.kind() {
+            TokenKind::String | TokenKind::EscapedString => {
+                Literal::String(self.string("a string")?.value)
+            }
+            TokenKind::Number => self.number_value()?,
+            TokenKind::Symbol(Symbol::Minus) if self.token_at(1).kind == TokenKind::Number => {
+                self.bump();
+                match self.number_value()? {
+                    Literal::Integer(value) => Literal::Integer(-value),
+                    Literal::Double(value) => Literal::Double(-value),
+                    other => other,
+                }
+            }
+            TokenKind::Word if self.is_word("TRUE") || self.is_word("FALSE") => Literal::Boolean(
+                self.bump()
+                    .span
+                    .text(self.source)
+                    .eq_ignore_ascii_case("true"),
+            ),
+            _ => {
+                let mut diagnostic =
+                    self.unexpected("the value of the option: a string, a number, `TRUE`, `FALSE` or `SECRET 'name'`");
+                if self.is_name_at(0) {
+                    let text = self.text().trim_matches('"');
+                    diagnostic.hint = Some(format!("write `'{text}'`"));
+                }
+                return Err(diagnostic);
+            }
+        };
+        Ok(OptionValue::Literal {
+            value,
+            span: self.since(start),
+        })
+    }
+}

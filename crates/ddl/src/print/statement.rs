@@ -1,0 +1,381 @@
+//! Statements.
+
+use std::fmt::{self, Write};
+
+use super::query::column_list;
+use super::{comma_separated, data_type, expr, interval, query, quoted};
+use crate::ast::{
+    Alter, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService, CreateFeatureView,
+    CreateOnDemandView, CreateSource, Drop, EntityRef, FeatureDef, FeatureSelection, Metadata,
+    ObjectKind, OnLate, OnLateKind, OptionValue, Planned, PlannedKind, RequestColumn, SourceBody,
+    SourceClauses, SourceKind, Statement, StatementKind, StringLit, WithOption,
+};
+use crate::keyword::is_plain_identifier;
+
+pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
+    match &statement.kind {
+        StatementKind::CreateEntity(entity) => create_entity(f, entity),
+        StatementKind::CreateSource(source) => create_source(f, source),
+        StatementKind::CreateFeatureView(view) => feature_view(f, view),
+        StatementKind::CreateOnDemandView(view) => on_demand_view(f, view),
+        StatementKind::CreateFeatureService(service) => feature_service(f, service),
+        StatementKind::Drop(drop) => drop_object(f, drop),
+        StatementKind::Alter(change) => alter(f, change),
+        StatementKind::Planned(statement) => planned(f, statement),
+    }
+}
+
+/// ` COMMENT 'x' OWNER 'x' TAGS (...)`
+fn metadata(f: &mut dyn Write, metadata: &Metadata) -> fmt::Result {
+    comment(f, metadata.comment.as_ref())?;
+    if let Some(owner) = &metadata.owner {
+        write!(f, " OWNER {owner}")?;
+    }
+    if !metadata.tags.is_empty() {
+        f.write_str(" TAGS (")?;
+        comma_separated(f, &metadata.tags, |f, tag| {
+            write!(f, "{} = {}", tag.key, tag.value)
+        })?;
+        f.write_str(")")?;
+    }
+    Ok(())
+}
+
+fn comment(f: &mut dyn Write, comment: Option<&StringLit>) -> fmt::Result {
+    match comment {
+        Some(text) => write!(f, " COMMENT {text}"),
+        None => Ok(()),
+    }
+}
+
+fn create_entity(f: &mut dyn Write, entity: &CreateEntity) -> fmt::Result {
+    write!(f, "CREATE ENTITY {} ", entity.name)?;
+    request_columns(f, &entity.keys)?;
+    metadata(f, &entity.metadata)
+}
+
+fn request_columns(f: &mut dyn Write, columns: &[RequestColumn]) -> fmt::Result {
+    f.write_str("(")?;
+    comma_separated(f, columns, |f, column| {
+        write!(f, "{} ", column.name)?;
+        data_type(f, &column.data_type.data_type)?;
+        comment(f, column.comment.as_ref())
+    })?;
+    f.write_str(")")
+}
+
+fn create_source(f: &mut dyn Write, source: &CreateSource) -> fmt::Result {
+    let kind = match source.kind {
+        SourceKind::Stream => "STREAM",
+        SourceKind::Table => "TABLE",
+    };
+    write!(f, "CREATE {kind} {}", source.name)?;
+    match &source.body {
+        SourceBody::Declared {
+            columns,
+            clauses,
+            options,
+            filter,
+        } => {
+            f.write_str(" (")?;
+            let mut separator = "\n  ";
+            for item in columns {
+                f.write_str(separator)?;
+                column(f, item)?;
+                separator = ",\n  ";
+            }
+            source_clauses(f, clauses, separator)?;
+            f.write_str("\n)")?;
+            with_options(f, options)?;
+            if let Some(filter) = filter {
+                f.write_str("\nWHERE ")?;
+                expr::print(f, filter)?;
+            }
+            metadata(f, &source.metadata)
+        }
+        SourceBody::FromFile { path, options } => {
+            write!(f, " FROM FILE {path}")?;
+            with_options(f, options)?;
+            metadata(f, &source.metadata)
+        }
+        SourceBody::Query {
+            query: inner,
+            on_late: late,
+        } => {
+            metadata(f, &source.metadata)?;
+            f.write_str(" AS\n")?;
+            query::print(f, inner, "\n")?;
+            on_late(f, late.as_ref(), "\n")
+        }
+    }
+}
+
+fn column(f: &mut dyn Write, column: &ColumnDef) -> fmt::Result {
+    write!(f, "{} ", column.name)?;
+    data_type(f, &column.data_type.data_type)?;
+    if column.not_null.is_some() {
+        f.write_str(" NOT NULL")?;
+    }
+    if let Some(computed) = &column.computed {
+        f.write_str(" AS (")?;
+        expr::print(f, computed)?;
+        f.write_str(")")?;
+    }
+    comment(f, column.comment.as_ref())
+}
+
+/// The clauses of a source, each after a separator; `first` is the one of the first.
+fn source_clauses(f: &mut dyn Write, clauses: &SourceClauses, first: &str) -> fmt::Result {
+    let mut next = first;
+    let mut separate = |f: &mut dyn Write| {
+        let separator = std::mem::replace(&mut next, ",\n  ");
+        f.write_str(separator)
+    };
+    for (words, list) in [
+        ("PRIMARY KEY ", &clauses.primary_key),
+        ("EVENT ID ", &clauses.event_id),
+    ] {
+        if let Some(list) = list {
+            separate(f)?;
+            f.write_str(words)?;
+            column_list(f, list)?;
+        }
+    }
+    if let Some(time) = &clauses.event_time {
+        separate(f)?;
+        write!(f, "EVENT TIME {}", time.column)?;
+        if let Some(zone) = &time.zone {
+            write!(f, " IN {zone}")?;
+        }
+        if let Some(lateness) = &time.lateness {
+            f.write_str(" LATENESS ")?;
+            interval(f, lateness)?;
+        }
+    }
+    if let Some(known_at) = &clauses.known_at {
+        separate(f)?;
+        f.write_str("KNOWN AT ")?;
+        expr::print(f, known_at)?;
+    }
+    if let Some(list) = &clauses.sequence_by {
+        separate(f)?;
+        f.write_str("SEQUENCE BY ")?;
+        column_list(f, list)?;
+    }
+    for (words, length) in [
+        ("DEDUPLICATE WITHIN ", &clauses.deduplicate_within),
+        ("MAX FUTURE ", &clauses.max_future),
+    ] {
+        if let Some(length) = length {
+            separate(f)?;
+            f.write_str(words)?;
+            interval(f, length)?;
+        }
+    }
+    for retain in &clauses.retain {
+        separate(f)?;
+        f.write_str("RETAIN ")?;
+        interval(f, &retain.interval)?;
+        if let Some(keys) = &retain.keys {
+            f.write_str(" FOR ")?;
+            column_list(f, keys)?;
+        }
+    }
+    for constraint in &clauses.constraints {
+        separate(f)?;
+        f.write_str(match constraint.kind {
+            ConstraintKind::Check => "CHECK (",
+            ConstraintKind::Expect => "EXPECT (",
+        })?;
+        expr::print(f, &constraint.expr)?;
+        f.write_str(")")?;
+    }
+    Ok(())
+}
+
+fn with_options(f: &mut dyn Write, options: &[WithOption]) -> fmt::Result {
+    if options.is_empty() {
+        return Ok(());
+    }
+    f.write_str("\nWITH (")?;
+    comma_separated(f, options, |f, option| {
+        let key = &option.key.value;
+        if key.split('.').all(is_plain_identifier) {
+            f.write_str(key)?;
+        } else {
+            quoted(f, key)?;
+        }
+        f.write_str(" = ")?;
+        match &option.value {
+            OptionValue::Secret(name) => write!(f, "SECRET {name}"),
+            OptionValue::Literal { value, .. } => expr::literal(f, value),
+        }
+    })?;
+    f.write_str(")")
+}
+
+fn on_late(f: &mut dyn Write, clause: Option<&OnLate>, separator: &str) -> fmt::Result {
+    match clause.map(|clause| clause.kind) {
+        None => Ok(()),
+        Some(OnLateKind::Keep) => write!(f, "{separator}ON LATE KEEP"),
+        Some(OnLateKind::Revise) => write!(f, "{separator}ON LATE REVISE"),
+    }
+}
+
+fn feature_list(f: &mut dyn Write, features: &[FeatureDef]) -> fmt::Result {
+    if features.is_empty() {
+        return Ok(());
+    }
+    f.write_str(" (")?;
+    for (index, feature) in features.iter().enumerate() {
+        f.write_str(if index > 0 { ",\n  " } else { "\n  " })?;
+        write!(f, "{}", feature.name)?;
+        if let Some(default) = &feature.default {
+            f.write_str(" DEFAULT ")?;
+            expr::print(f, default)?;
+        }
+        if let Some(expect) = &feature.expect {
+            f.write_str(" EXPECT (")?;
+            expr::print(f, expect)?;
+            f.write_str(")")?;
+        }
+        metadata(f, &feature.metadata)?;
+    }
+    f.write_str("\n)")
+}
+
+fn entity_ref(f: &mut dyn Write, entity: &EntityRef) -> fmt::Result {
+    write!(f, " ENTITY {}", entity.name)?;
+    match &entity.columns {
+        Some(columns) => {
+            f.write_str(" ")?;
+            column_list(f, columns)
+        }
+        None => Ok(()),
+    }
+}
+
+fn feature_view(f: &mut dyn Write, view: &CreateFeatureView) -> fmt::Result {
+    f.write_str("CREATE FEATURE VIEW")?;
+    if let Some(name) = &view.name {
+        write!(f, " {name}")?;
+    }
+    feature_list(f, &view.features)?;
+    entity_ref(f, &view.entity)?;
+    if let Some(ttl) = &view.ttl {
+        f.write_str(" TTL ")?;
+        interval(f, ttl)?;
+    }
+    if view.materialized.is_some() {
+        f.write_str(" MATERIALIZED")?;
+    }
+    if let Some(topic) = &view.emit_to {
+        write!(f, " EMIT TO {topic}")?;
+    }
+    on_late(f, view.on_late.as_ref(), " ")?;
+    metadata(f, &view.metadata)?;
+    f.write_str(" AS\n")?;
+    query::print(f, &view.query, "\n")
+}
+
+fn on_demand_view(f: &mut dyn Write, view: &CreateOnDemandView) -> fmt::Result {
+    write!(f, "CREATE ON DEMAND FEATURE VIEW {}", view.name)?;
+    feature_list(f, &view.features)?;
+    if let Some(entity) = &view.entity {
+        entity_ref(f, entity)?;
+    }
+    if !view.request.is_empty() {
+        f.write_str(" REQUEST ")?;
+        request_columns(f, &view.request)?;
+    }
+    metadata(f, &view.metadata)?;
+    f.write_str(" AS\n")?;
+    query::print(f, &view.query, "\n")
+}
+
+fn feature_service(f: &mut dyn Write, service: &CreateFeatureService) -> fmt::Result {
+    write!(f, "CREATE FEATURE SERVICE {}", service.name)?;
+    if let Some(version) = service.version {
+        write!(f, " VERSION {}", version.value)?;
+    }
+    metadata(f, &service.metadata)?;
+    f.write_str(" AS")?;
+    for (index, item) in service.items.iter().enumerate() {
+        f.write_str(if index > 0 { ",\n  " } else { "\n  " })?;
+        write!(f, "{}", item.view)?;
+        if let Some(version) = item.version {
+            write!(f, "@{}", version.value)?;
+        }
+        f.write_str(" (")?;
+        match &item.features {
+            FeatureSelection::All(_) => f.write_str("*")?,
+            FeatureSelection::List(features) => comma_separated(f, features, |f, feature| {
+                write!(f, "{}", feature.name)?;
+                match &feature.alias {
+                    Some(alias) => write!(f, " AS {alias}"),
+                    None => Ok(()),
+                }
+            })?,
+        }
+        f.write_str(")")?;
+        if let Some(keys) = &item.keys {
+            f.write_str(" FOR ")?;
+            column_list(f, keys)?;
+        }
+        if let Some(prefix) = &item.prefix {
+            write!(f, " AS {prefix}")?;
+        }
+    }
+    Ok(())
+}
+
+impl fmt::Display for ObjectKind {
+    /// As it is written in `DROP`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ObjectKind::Entity => "ENTITY",
+            ObjectKind::Stream => "STREAM",
+            ObjectKind::Table => "TABLE",
+            ObjectKind::FeatureView => "FEATURE VIEW",
+            ObjectKind::FeatureService => "FEATURE SERVICE",
+        })
+    }
+}
+
+impl fmt::Display for PlannedKind {
+    /// As it is written after `CREATE`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PlannedKind::BatchFeatureView => "BATCH FEATURE VIEW",
+            PlannedKind::Function => "FUNCTION",
+            PlannedKind::Model => "MODEL",
+            PlannedKind::Segment => "SEGMENT",
+            PlannedKind::TrainingDataset => "TRAINING DATASET",
+            PlannedKind::Secret => "SECRET",
+        })
+    }
+}
+
+fn drop_object(f: &mut dyn Write, drop: &Drop) -> fmt::Result {
+    let if_exists = if drop.if_exists { "IF EXISTS " } else { "" };
+    write!(f, "DROP {} {if_exists}{}", drop.kind, drop.name)
+}
+
+fn alter(f: &mut dyn Write, change: &Alter) -> fmt::Result {
+    write!(f, "ALTER {} {} ", change.kind, change.name)?;
+    comma_separated(f, &change.add_columns, |f, added| {
+        f.write_str("ADD COLUMN ")?;
+        column(f, added)
+    })
+}
+
+fn planned(f: &mut dyn Write, statement: &Planned) -> fmt::Result {
+    write!(f, "CREATE {}", statement.kind)?;
+    if let Some(name) = &statement.name {
+        write!(f, " {name}")?;
+    }
+    if !statement.rest.is_empty() {
+        write!(f, " {}", statement.rest)?;
+    }
+    Ok(())
+}

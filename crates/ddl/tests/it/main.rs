@@ -1,0 +1,7 @@
+//! The definition language from outside: text cases with their expected output, and
+//! properties of all input.
+
+mod cases;
+mod errors;
+mod limits;
+mod property;
