@@ -346,6 +346,8 @@ pub fn functions() -> impl Iterator<Item = &'static Function> {
         comparison::FUNCTIONS,
         condition::FUNCTIONS,
         text::FUNCTIONS,
+        text::EDITING,
+        text::SEARCHING,
         calendar::FUNCTIONS,
         time::FUNCTIONS,
         array::FUNCTIONS,

@@ -239,6 +239,8 @@ fn answer<R: Slot>(outcome: Outcome<R::Stored>) -> Value {
 }
 
 struct Unary<A, R, F> {
+    /// The position of the argument.
+    at: usize,
     function: F,
     types: PhantomData<fn(A) -> R>,
 }
@@ -248,16 +250,16 @@ where
     F: Fn(A::Ref<'_>) -> Outcome<R::Stored> + Send + Sync,
 {
     fn row(&self, args: &[Cow<'_, Value>]) -> Value {
-        // Constants that the function was made with may follow the one argument.
+        // Constants that the function was made with may stand beside the one argument.
         if let Some(missing) = strict_missing(args) {
             return missing.into();
         }
-        answer::<R>((self.function)(A::of_value(&args[0])))
+        answer::<R>((self.function)(A::of_value(&args[self.at])))
     }
 
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
         let states = strict_states(args, length);
-        match args[0].view::<A>() {
+        match args[self.at].view::<A>() {
             View::Many(a) => fill::<R, _>(length, states, a.iter(), |a| {
                 (self.function)(A::of_stored(a))
             }),
@@ -267,12 +269,22 @@ where
     }
 }
 
-/// A strict function of one argument. Further arguments may follow it: constants that the
-/// closure has taken in already.
+/// A strict function of one argument, the first. Constants that the closure has taken in
+/// already may follow.
 pub(crate) fn unary<A: Slot, R: Slot>(
     function: impl Fn(A::Ref<'_>) -> Outcome<R::Stored> + Send + Sync + 'static,
 ) -> Arc<dyn Kernel> {
+    unary_at::<A, R>(0, function)
+}
+
+/// A strict function of the argument at a position; the others are constants that the
+/// closure has taken in already.
+pub(crate) fn unary_at<A: Slot, R: Slot>(
+    at: usize,
+    function: impl Fn(A::Ref<'_>) -> Outcome<R::Stored> + Send + Sync + 'static,
+) -> Arc<dyn Kernel> {
     Arc::new(Unary::<A, R, _> {
+        at,
         function,
         types: PhantomData,
     })

@@ -55,7 +55,7 @@ pub fn interval(value: Interval) -> Expr {
     Expr::literal(Value::Interval(value), DataType::Interval)
 }
 
-/// A number as it is written, without sign: an integer is `INT` or `BIGINT`, with a point
+/// A number as it is written, with or without a minus: an integer is `INT` or `BIGINT`, with a point
 /// or an exponent it is a `DOUBLE` (which beside a `DECIMAL` counts as the decimal that it
 /// reads as).
 pub fn number(text: &str) -> Result<Expr, BuildError> {
@@ -63,7 +63,8 @@ pub fn number(text: &str) -> Result<Expr, BuildError> {
         text: text.to_owned(),
         reason,
     };
-    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
         return text
             .parse()
             .map(integer)

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use evenkeel_types::DataType;
 use evenkeel_types::time::{Zone, format_date, format_timestamp, parse_date, parse_timestamp};
-use evenkeel_types::{DataType, Value};
 
 use super::{INVALID_CAST, OVERFLOW};
 use crate::decimal::{self, from_digits};
@@ -163,6 +163,8 @@ fn float_text((digits, exponent): (i128, i32)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use evenkeel_types::Value;
+
     use super::*;
 
     #[test]
