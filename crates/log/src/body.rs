@@ -178,7 +178,10 @@ fn too_long(byte: u8) -> Flaw {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod number_tests {
     use proptest::prelude::*;
 
     use super::*;

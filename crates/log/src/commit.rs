@@ -13,6 +13,8 @@ use crate::layout::{
 use crate::log::Compression;
 use crate::segment::Commit;
 
+/// Shorter bodies are left as they are.
+const COMPRESSED_BYTES_MIN: usize = 256;
 /// A frame is stored compressed if that takes off more than this part of it.
 const PAYS_OFF_DIVISOR: usize = 8;
 
@@ -167,6 +169,9 @@ impl CommitEncoder {
             return false;
         };
         let plain = out.len() - start;
+        if plain < COMPRESSED_BYTES_MIN {
+            return false;
+        }
         let Ok(compressed) = compressor.compress(&out[start..]) else {
             return false;
         };

@@ -15,7 +15,7 @@ use crate::file_system::{FileSystem, OpenMode};
 use crate::index::{Index, StreamKey};
 use crate::layout::{FrameHeader, FrameKind};
 use crate::recovery::{RecoveryReport, recover};
-use crate::segment::{self, Commit, SegmentReader, io_error};
+use crate::segment::{self, Commit, READ_AHEAD_BYTES, SegmentReader, io_error};
 
 /// Which events to read. The default reads everything.
 #[derive(Clone, Debug, Default)]
@@ -298,7 +298,7 @@ impl BlockCursor {
                 self.segment = Some(OpenSegment {
                     first_sequence: segment,
                     path,
-                    reader: SegmentReader::new(file, end),
+                    reader: SegmentReader::new(file, end, READ_AHEAD_BYTES),
                 });
             }
         }

@@ -13,7 +13,8 @@ use crate::index::Index;
 use crate::layout::{Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mark::{self, MarkFile};
 use crate::segment::{
-    self, Commit, SegmentReader, Trouble, first_sequence_of, io_error, is_temporary,
+    self, Commit, HEADERS_BYTES, READ_AHEAD_BYTES, SegmentReader, Trouble, first_sequence_of,
+    io_error, is_temporary,
 };
 
 /// What opening a log found.
@@ -166,7 +167,13 @@ impl Walk<'_> {
             Ok((file, length))
         })();
         let (file, length) = opened.map_err(io_error("open", &path))?;
-        let mut reader = SegmentReader::new(file.clone(), length);
+        // The bodies of other segments than the last are skipped.
+        let ahead = if self.is_last {
+            READ_AHEAD_BYTES
+        } else {
+            HEADERS_BYTES
+        };
+        let mut reader = SegmentReader::new(file.clone(), length, ahead);
         let header = reader.header(&path)?;
         self.check_header(&header, first_sequence, &recovered.index, &path)?;
         let mut at = SEGMENT_HEADER_BYTES as u64;
@@ -234,6 +241,11 @@ impl Walk<'_> {
                 "the checksum of the commit before",
                 chain.checksum,
                 header.previous_checksum,
+            ),
+            (
+                "the time of the commit before",
+                chain.logged_at.cast_unsigned(),
+                header.previous_logged_at.cast_unsigned(),
             ),
         ];
         match pairs.into_iter().find(|(_, due, found)| due != found) {

@@ -17,8 +17,10 @@ use crate::layout::{
 const EXTENSION: &str = ".segment";
 const TEMPORARY: &str = ".temporary";
 
-/// How much is read at once while going through a segment.
-const READ_AHEAD_BYTES: usize = 128 << 10;
+/// How much is read at once where bodies are wanted.
+pub(crate) const READ_AHEAD_BYTES: usize = 128 << 10;
+/// How much is read at once where bodies are skipped.
+pub(crate) const HEADERS_BYTES: usize = 4 << 10;
 
 /// The file's name: the number of its first record in 20 digits, so that names sort.
 pub(crate) fn file_name(first_sequence: u64) -> String {
@@ -150,16 +152,18 @@ pub(crate) struct SegmentReader {
     file: Arc<dyn File>,
     /// Nothing is read from here on.
     end: u64,
+    ahead_bytes: usize,
     buffer: Vec<u8>,
     buffer_at: u64,
 }
 
 impl SegmentReader {
-    /// Reads `file` up to byte `end`.
-    pub(crate) fn new(file: Arc<dyn File>, end: u64) -> Self {
+    /// Reads `file` up to byte `end`, `ahead_bytes` at least at a time.
+    pub(crate) fn new(file: Arc<dyn File>, end: u64, ahead_bytes: usize) -> Self {
         SegmentReader {
             file,
             end,
+            ahead_bytes,
             buffer: Vec::new(),
             buffer_at: 0,
         }
@@ -178,7 +182,7 @@ impl SegmentReader {
         if at < self.buffer_at || end > self.buffer_at + self.buffer.len() as u64 {
             let left = usize::try_from(self.end - at).unwrap_or(usize::MAX);
             self.buffer
-                .resize(length.max(READ_AHEAD_BYTES).min(left), 0);
+                .resize(length.max(self.ahead_bytes).min(left), 0);
             self.buffer_at = at;
             let read = self
                 .file

@@ -48,7 +48,8 @@ struct State {
     operations: u64,
     fault: Option<Fault>,
     capacity_bytes: Option<u64>,
-    ignore_syncs: bool,
+    ignore_data_syncs: bool,
+    ignore_directory_syncs: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -110,10 +111,22 @@ impl MemoryFileSystem {
         self.state().capacity_bytes = bytes;
     }
 
-    /// Makes every sync a lie: it answers that all is well and makes nothing durable. For
-    /// the negative control of a durability test.
-    pub fn ignore_syncs(&self) {
-        self.state().ignore_syncs = true;
+    /// Takes faults and bounds back: what is asked from now on is done.
+    pub fn heal(&self) {
+        let mut state = self.state();
+        state.fault = None;
+        state.capacity_bytes = None;
+    }
+
+    /// Makes every sync of a file a lie: it answers that all is well and makes nothing
+    /// durable. For the negative control of a durability test.
+    pub fn ignore_data_syncs(&self) {
+        self.state().ignore_data_syncs = true;
+    }
+
+    /// The same for directories.
+    pub fn ignore_directory_syncs(&self) {
+        self.state().ignore_directory_syncs = true;
     }
 
     /// What a machine finds after the power was cut now: a new file system without locks,
@@ -407,7 +420,7 @@ impl FileSystem for MemoryFileSystem {
     fn sync_directory(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.begin()?;
-        if state.ignore_syncs {
+        if state.ignore_directory_syncs {
             return Ok(());
         }
         let pending = std::mem::take(&mut state.pending_names);
@@ -517,7 +530,7 @@ impl File for MemoryFile {
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.file_system.state();
         state.begin()?;
-        if !state.ignore_syncs {
+        if !state.ignore_data_syncs {
             let content = &mut state.contents[self.id];
             content.durable = content.current.clone();
             content.pending.clear();

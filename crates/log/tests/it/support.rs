@@ -17,9 +17,12 @@ pub(crate) fn directory() -> &'static Path {
     Path::new(DIRECTORY)
 }
 
-/// A clock that stands at a fixed time.
+/// Where [`clock`] stands.
+pub(crate) const NOW: i64 = 1_000_000;
+
+/// A clock that stands still.
 pub(crate) fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new(1_000_000))
+    Arc::new(ManualClock::new(NOW))
 }
 
 pub(crate) fn open(fs: &MemoryFileSystem) -> Result<(Log, RecoveryReport), LogError> {
