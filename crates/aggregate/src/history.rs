@@ -23,9 +23,9 @@ use std::sync::Arc;
 
 use evenkeel_types::{DataType, Frame, Position, SourceCut, Value};
 
-pub use block::{BLOCK_ENTRIES_MAX, EntryView};
+pub use block::EntryView;
 pub use bounds::{Bounds, OffsetSpan};
-pub use node::NODE_FAN_OUT;
+pub use node::{BLOCK_ENTRIES_MAX, NODE_FAN_OUT, Shape};
 pub use scan::Descending;
 
 use crate::aggregates::{Aggregates, SpecId};
@@ -129,13 +129,30 @@ impl Visibility for Known<'_> {
 #[derive(Clone, Debug)]
 pub struct History {
     types: Arc<[DataType]>,
+    shape: Shape,
     root: Option<Arc<Node>>,
 }
 
 impl History {
     /// A history of entries with columns of these types.
     pub fn new(types: Arc<[DataType]>) -> Self {
-        History { types, root: None }
+        History::with_shape(types, Shape::default())
+    }
+
+    /// The same with blocks and nodes of other sizes than usual.
+    ///
+    /// # Panics
+    /// If a size is below 2.
+    pub fn with_shape(types: Arc<[DataType]>, shape: Shape) -> Self {
+        assert!(
+            shape.block_entries >= 2 && shape.fan_out >= 2,
+            "blocks and nodes can be split"
+        );
+        History {
+            types,
+            shape,
+            root: None,
+        }
     }
 
     /// The types of the columns.
@@ -168,7 +185,7 @@ impl History {
             self.root = Some(Arc::new(Node::leaf(&self.types, entry)));
             return;
         };
-        let inserted = Arc::make_mut(root).insert(entry, &self.types);
+        let inserted = Arc::make_mut(root).insert(entry, &self.types, self.shape);
         if let Some(right) = inserted.right {
             let children = vec![Arc::clone(root), Arc::new(right)];
             if let Some(above) = Node::above(children) {
@@ -238,6 +255,7 @@ impl History {
                 aggregates,
                 condition,
                 visibility,
+                keeping_entries: self.shape.keeping_entries(),
             };
             let window = reader.window(root, frame, retain, t);
             if window.is_empty() {

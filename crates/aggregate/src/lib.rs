@@ -11,9 +11,11 @@ mod exact;
 mod formula;
 mod frame;
 pub mod history;
+pub mod oracle;
 mod order;
 pub mod signature;
 mod state;
+pub mod sweep;
 
 pub use aggregates::{Aggregates, SpecId, WhereId};
 pub use error::{SignatureError, StateError};

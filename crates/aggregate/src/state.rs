@@ -22,7 +22,9 @@ pub use distinct::{HYPERLOGLOG_PRECISION, HYPERLOGLOG_STANDARD_ERROR};
 pub use quantile::{QUANTILE_EXACT_MAX, QUANTILE_RELATIVE_ERROR};
 pub use wire::STATE_VERSION;
 
+pub(crate) use distinct::{RegisterCounts, register_and_rank};
 pub(crate) use quantile::{Rank, representative_of};
+pub(crate) use top_k::entry as top_k_entry;
 
 use crate::error::{SignatureError, StateError};
 use crate::order::{EventOrder, canonical};

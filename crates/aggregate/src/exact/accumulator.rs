@@ -124,8 +124,8 @@ impl Accumulator {
         }
     }
 
-    /// Whether the sum is zero.
-    pub(crate) fn is_zero(&self) -> bool {
+    #[cfg(test)]
+    fn is_zero(&self) -> bool {
         self.with_magnitude(|_, _, digits| digits.is_empty())
     }
 

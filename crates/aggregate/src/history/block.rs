@@ -1,4 +1,4 @@
-//! A block: up to [`BLOCK_ENTRIES_MAX`] entries in order, column by column.
+//! A block: entries in order, column by column.
 
 use std::ops::Range;
 
@@ -7,9 +7,6 @@ use evenkeel_types::{Column, DataType, Offset, Partition, Position, Value};
 use super::Entry;
 use super::bounds::Bounds;
 use crate::order::EventOrder;
-
-/// Entries of a full block.
-pub const BLOCK_ENTRIES_MAX: usize = 512;
 
 /// Entries sorted by time and order bytes.
 #[derive(Clone, Debug)]

@@ -10,14 +10,13 @@ use crate::aggregates::{Aggregates, SpecId, WhereId};
 use crate::formula::Slots;
 use crate::state::State;
 
-/// Blocks below this many entries keep no states: adding the entries costs as little.
-const KEEPING_ENTRIES_MIN: usize = 64;
-
 /// A read under one WHERE condition.
 pub(super) struct Reader<'a, V: ?Sized> {
     pub(super) aggregates: &'a Aggregates,
     pub(super) condition: WhereId,
     pub(super) visibility: &'a V,
+    /// Blocks of fewer entries keep nothing.
+    pub(super) keeping_entries: usize,
 }
 
 impl<V: Visibility + ?Sized> Reader<'_, V> {
@@ -90,7 +89,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
     fn keeps(&self, node: &Node, spec: SpecId) -> bool {
         match &node.body {
             Body::Block(block) => {
-                block.len() >= KEEPING_ENTRIES_MIN && self.aggregates.aggregator(spec).is_small()
+                block.len() >= self.keeping_entries && self.aggregates.aggregator(spec).is_small()
             }
             Body::Nodes(_) => true,
         }
@@ -155,7 +154,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
         }
         let run = self.rest_of_run(node, 0);
         let keeps = match &node.body {
-            Body::Block(block) => block.len() >= KEEPING_ENTRIES_MIN,
+            Body::Block(block) => block.len() >= self.keeping_entries,
             Body::Nodes(_) => true,
         };
         if keeps {

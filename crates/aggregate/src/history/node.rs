@@ -1,5 +1,4 @@
-//! The tree of a history: blocks below, nodes of up to [`NODE_FAN_OUT`] children above, as
-//! many levels as needed. Children are shared, so that a copy of a history is cheap and a
+//! The tree of a history: blocks below, nodes above, as many levels as needed. Children are shared, so that a copy of a history is cheap and a
 //! change copies one path only.
 
 use std::sync::Arc;
@@ -7,14 +6,41 @@ use std::sync::Arc;
 use evenkeel_types::DataType;
 
 use super::Entry;
-use super::block::{BLOCK_ENTRIES_MAX, Block, EntryView};
+use super::block::{Block, EntryView};
 use super::bounds::Bounds;
 use super::cache::Cache;
 use crate::order::EventOrder;
 use crate::state::State;
 
-/// Children of a full node.
+/// Entries of a full block, unless a history is given another [`Shape`].
+pub const BLOCK_ENTRIES_MAX: usize = 512;
+/// Children of a full node, unless a history is given another [`Shape`].
 pub const NODE_FAN_OUT: usize = 64;
+
+/// How large blocks and nodes of a history grow. No answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Entries of a full block; at least 2.
+    pub block_entries: usize,
+    /// Children of a full node; at least 2.
+    pub fan_out: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Shape {
+            block_entries: BLOCK_ENTRIES_MAX,
+            fan_out: NODE_FAN_OUT,
+        }
+    }
+}
+
+impl Shape {
+    /// Blocks below this many entries keep no states: adding the entries costs as little.
+    pub(super) fn keeping_entries(self) -> usize {
+        self.block_entries / 8
+    }
+}
 
 /// What the entries of a node that pass a WHERE condition look like as a run in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,12 +217,17 @@ impl Node {
 
     /// Inserts an entry behind all that are not after it. Answers the rank that it has now,
     /// and the node to the right of this one if it had to be split.
-    pub(super) fn insert(&mut self, entry: &Entry<'_>, types: &[DataType]) -> Inserted {
+    pub(super) fn insert(
+        &mut self,
+        entry: &Entry<'_>,
+        types: &[DataType],
+        shape: Shape,
+    ) -> Inserted {
         let order = entry.event_order();
         let inserted = match &mut self.body {
             Body::Block(block) => {
                 let slot = block.slots_before(order, true);
-                if block.len() < BLOCK_ENTRIES_MAX {
+                if block.len() < shape.block_entries {
                     block.insert(slot, entry);
                     Inserted {
                         rank: slot,
@@ -225,14 +256,14 @@ impl Node {
             Body::Nodes(children) => {
                 let child = children.partition_point(|c| c.starts_by(order)).max(1) - 1;
                 let before: usize = children[..child].iter().map(|c| c.length).sum();
-                let below = Arc::make_mut(&mut children[child]).insert(entry, types);
+                let below = Arc::make_mut(&mut children[child]).insert(entry, types, shape);
                 if let Some(right) = below.right {
                     children.insert(child + 1, Arc::new(right));
                 }
-                let right = (children.len() > NODE_FAN_OUT)
+                let right = (children.len() > shape.fan_out)
                     .then(|| {
                         let at = if child + 2 == children.len() {
-                            NODE_FAN_OUT
+                            shape.fan_out
                         } else {
                             children.len() / 2
                         };

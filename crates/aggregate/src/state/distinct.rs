@@ -43,7 +43,7 @@ impl Distinct {
             Distinct::Exact(values) => {
                 values.insert(OrderedValue(canonical(value)));
                 if values.len() > limit {
-                    self.to_sketch();
+                    self.become_sketch();
                 }
             }
             Distinct::Sketch(registers) => record(registers, &canonical(value)),
@@ -52,13 +52,13 @@ impl Distinct {
 
     pub(crate) fn merge(&mut self, other: &Distinct, limit: usize) {
         if let (Distinct::Exact(_), Distinct::Sketch(_)) = (&self, other) {
-            self.to_sketch();
+            self.become_sketch();
         }
         match (&mut *self, other) {
             (Distinct::Exact(values), Distinct::Exact(more)) => {
                 values.extend(more.iter().cloned());
                 if values.len() > limit {
-                    self.to_sketch();
+                    self.become_sketch();
                 }
             }
             (Distinct::Sketch(registers), Distinct::Exact(more)) => {
@@ -89,7 +89,7 @@ impl Distinct {
         }
     }
 
-    fn to_sketch(&mut self) {
+    fn become_sketch(&mut self) {
         if let Distinct::Exact(values) = self {
             let mut registers = vec![0; REGISTERS].into_boxed_slice();
             for value in values.iter() {
@@ -114,6 +114,65 @@ pub(crate) fn register_and_rank(value: &Value) -> (usize, u8) {
     // At most 51, by the cap.
     let rank = (rest.leading_zeros() as u8 + 1).min(RANK_MAX);
     (register, rank)
+}
+
+/// Registers from which values can be taken back: how many values have each rank in each
+/// register, so that the greatest rank left is known.
+#[derive(Clone, Debug)]
+pub(crate) struct RegisterCounts {
+    /// By register: (rank, number of values), the greatest rank last.
+    ranks: Vec<Vec<(u8, u32)>>,
+    /// By rank: the number of registers whose greatest it is.
+    histogram: [u32; RANK_MAX as usize + 1],
+}
+
+impl Default for RegisterCounts {
+    fn default() -> Self {
+        let mut histogram = [0; RANK_MAX as usize + 1];
+        histogram[0] = REGISTERS as u32;
+        RegisterCounts {
+            ranks: vec![Vec::new(); REGISTERS],
+            histogram,
+        }
+    }
+}
+
+impl RegisterCounts {
+    pub(crate) fn add(&mut self, (register, rank): (usize, u8)) {
+        self.change(register, |ranks| {
+            let at = ranks.partition_point(|&(r, _)| r < rank);
+            match ranks.get_mut(at) {
+                Some((r, count)) if *r == rank => *count += 1,
+                _ => ranks.insert(at, (rank, 1)),
+            }
+        });
+    }
+
+    pub(crate) fn remove(&mut self, (register, rank): (usize, u8)) {
+        self.change(register, |ranks| {
+            let at = ranks.partition_point(|&(r, _)| r < rank);
+            if let Some((_, count)) = ranks.get_mut(at) {
+                *count -= 1;
+                if *count == 0 {
+                    ranks.remove(at);
+                }
+            }
+        });
+    }
+
+    pub(crate) fn estimate(&self) -> i64 {
+        estimate(&self.histogram)
+    }
+
+    fn change(&mut self, register: usize, change: impl FnOnce(&mut Vec<(u8, u32)>)) {
+        let ranks = &mut self.ranks[register];
+        let greatest = |ranks: &[(u8, u32)]| ranks.last().map_or(0, |&(rank, _)| usize::from(rank));
+        let before = greatest(ranks);
+        change(ranks);
+        let after = greatest(ranks);
+        self.histogram[before] -= 1;
+        self.histogram[after] += 1;
+    }
 }
 
 /// The estimated number of values behind registers with this histogram of ranks.

@@ -46,7 +46,7 @@ impl Quantile {
                 let at = keys.partition_point(|&k| k < key);
                 keys.insert(at, key);
                 if keys.len() > QUANTILE_EXACT_MAX {
-                    self.to_histogram();
+                    self.become_histogram();
                 }
             }
             Quantile::Histogram { total, buckets } => {
@@ -58,7 +58,7 @@ impl Quantile {
 
     pub(crate) fn merge(&mut self, other: &Quantile) {
         if let (Quantile::Exact(_), Quantile::Histogram { .. }) = (&self, other) {
-            self.to_histogram();
+            self.become_histogram();
         }
         match (&mut *self, other) {
             (Quantile::Exact(keys), Quantile::Exact(more)) => {
@@ -66,7 +66,7 @@ impl Quantile {
                 // Two runs: the stable sort merges them.
                 keys.sort();
                 if keys.len() > QUANTILE_EXACT_MAX {
-                    self.to_histogram();
+                    self.become_histogram();
                 }
             }
             (Quantile::Histogram { total, buckets }, Quantile::Exact(more)) => {
@@ -118,7 +118,7 @@ impl Quantile {
         }
     }
 
-    fn to_histogram(&mut self) {
+    fn become_histogram(&mut self) {
         if let Quantile::Exact(keys) = self {
             let mut buckets = BTreeMap::new();
             for &key in keys.iter() {

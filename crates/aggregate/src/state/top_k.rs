@@ -47,7 +47,7 @@ impl Frequencies {
         };
         let mut ranked: Vec<(&OrderedValue, u64)> = counts.iter().map(|(v, &c)| (v, c)).collect();
         // Ascending by value already, and the sort is stable.
-        ranked.sort_by(|a, b| b.1.cmp(&a.1));
+        ranked.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
         ranked.truncate(k);
         Value::Array(
             ranked

@@ -1,0 +1,344 @@
+//! One call over sliding ranges.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+
+use evenkeel_types::{
+    Column, ColumnData, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value, compare_f64,
+};
+
+use super::by_value::{DistinctSlider, QuantileSlider, TopKSlider};
+use crate::order::canonical;
+use crate::state::{Aggregator, Errors, Kind, State};
+
+/// What slides: events enter at the end and leave at the start, both in order. It is never
+/// given events that the FILTER keeps out or whose inputs are `ERROR`.
+pub(super) trait Slider {
+    fn enter(&mut self, slot: usize);
+    fn leave(&mut self, slot: usize);
+    /// All events in the window leave.
+    fn clear(&mut self, slots: impl Iterator<Item = usize>) {
+        for slot in slots {
+            self.leave(slot);
+        }
+    }
+    /// The value over the window, whose slots are `start..end`.
+    fn value(&mut self, start: usize, end: usize) -> Value;
+}
+
+/// The values of one call over ranges of events, one per range. `inputs` are the call's
+/// inputs for all events, in the total order; `filter` says which of them pass the call's
+/// FILTER. Starts and ends of `ranges` never run backwards (see
+/// [`super::index_ranges`]).
+///
+/// # Panics
+/// If the inputs are not those of the aggregator, or a range ends beyond them.
+pub fn slide(
+    aggregator: &Aggregator,
+    inputs: &[&Column],
+    filter: Option<&[bool]>,
+    ranges: &[(u32, u32)],
+) -> Column {
+    assert_eq!(
+        inputs.len(),
+        aggregator.inputs().len(),
+        "one column per input"
+    );
+    let events = Events {
+        inputs,
+        filter,
+        faultless: inputs.iter().all(|column| column.states().is_empty()),
+    };
+    match aggregator.kind() {
+        Kind::Rows
+        | Kind::Count
+        | Kind::Sum(_)
+        | Kind::Avg(_)
+        | Kind::Variance { .. }
+        | Kind::Truth { .. } => {
+            let slider = Subtracting {
+                aggregator,
+                inputs,
+                state: aggregator.empty(),
+            };
+            drive(slider, aggregator, &events, ranges)
+        }
+        Kind::Extreme { greatest } => {
+            let slider = Staircase {
+                by: inputs[0],
+                value: inputs[0],
+                greatest,
+                steps: VecDeque::new(),
+            };
+            drive(slider, aggregator, &events, ranges)
+        }
+        Kind::ExtremeBy { greatest } => {
+            let slider = Staircase {
+                by: inputs[1],
+                value: inputs[0],
+                greatest,
+                steps: VecDeque::new(),
+            };
+            drive(slider, aggregator, &events, ranges)
+        }
+        Kind::End { last, ignore_nulls } => {
+            let slider = Ends {
+                column: inputs[0],
+                ignore_nulls,
+                last,
+                shape: Shape::One,
+                queue: VecDeque::new(),
+            };
+            drive(slider, aggregator, &events, ranges)
+        }
+        Kind::Ends {
+            last,
+            ignore_nulls,
+            n,
+        } => {
+            let slider = Ends {
+                column: inputs[0],
+                ignore_nulls,
+                last,
+                shape: Shape::UpTo(n),
+                queue: VecDeque::new(),
+            };
+            drive(slider, aggregator, &events, ranges)
+        }
+        Kind::Distinct { limit } => {
+            let slider = DistinctSlider::new(inputs[0], limit);
+            drive(slider, aggregator, &events, ranges)
+        }
+        Kind::Quantile(rank) => {
+            let slider = QuantileSlider::new(inputs[0], rank);
+            drive(slider, aggregator, &events, ranges)
+        }
+        Kind::TopK { k, limit } => {
+            let slider = TopKSlider::new(inputs[0], k, limit);
+            drive(slider, aggregator, &events, ranges)
+        }
+    }
+}
+
+struct Events<'a> {
+    inputs: &'a [&'a Column],
+    filter: Option<&'a [bool]>,
+    /// Neither NULLs nor errors.
+    faultless: bool,
+}
+
+impl Events<'_> {
+    fn passes(&self, slot: usize) -> bool {
+        self.filter.is_none_or(|filter| filter[slot])
+    }
+
+    /// The smallest reason among the inputs of an event.
+    fn error(&self, slot: usize) -> Option<ErrorReason> {
+        if self.faultless {
+            return None;
+        }
+        self.inputs
+            .iter()
+            .filter_map(|column| ErrorReason::from_code(column.state(slot)))
+            .min()
+    }
+}
+
+fn drive<S: Slider>(
+    mut slider: S,
+    aggregator: &Aggregator,
+    events: &Events<'_>,
+    ranges: &[(u32, u32)],
+) -> Column {
+    let mut errors = Errors::default();
+    let (mut start, mut end) = (0usize, 0usize);
+    let mut column = Column::new(aggregator.result());
+    for &(from, to) in ranges {
+        let (from, to) = (from as usize, to as usize);
+        assert!(
+            start <= from && from <= to && end <= to,
+            "ranges never run backwards"
+        );
+        if from >= end {
+            errors = Errors::default();
+            slider.clear(
+                (start..end).filter(|&slot| events.passes(slot) && events.error(slot).is_none()),
+            );
+            end = from;
+        } else {
+            for slot in start..from {
+                if !events.passes(slot) {
+                    continue;
+                }
+                match events.error(slot) {
+                    Some(reason) => errors.remove(reason),
+                    None => slider.leave(slot),
+                }
+            }
+        }
+        start = from;
+        for slot in end..to {
+            if !events.passes(slot) {
+                continue;
+            }
+            match events.error(slot) {
+                Some(reason) => errors.add(reason, 1),
+                None => slider.enter(slot),
+            }
+        }
+        end = to;
+        column.push(&match errors.smallest() {
+            Some(reason) => Value::Error(reason),
+            None => slider.value(start, end),
+        });
+    }
+    column
+}
+
+/// Adds what enters, takes back what leaves: every state here is exact.
+struct Subtracting<'a> {
+    aggregator: &'a Aggregator,
+    inputs: &'a [&'a Column],
+    state: State,
+}
+
+impl Slider for Subtracting<'_> {
+    fn enter(&mut self, slot: usize) {
+        self.aggregator
+            .change_slot(&mut self.state, self.inputs, slot, false);
+    }
+
+    fn leave(&mut self, slot: usize) {
+        self.aggregator
+            .change_slot(&mut self.state, self.inputs, slot, true);
+    }
+
+    fn clear(&mut self, _: impl Iterator<Item = usize>) {
+        self.state = self.aggregator.empty();
+    }
+
+    fn value(&mut self, _: usize, _: usize) -> Value {
+        self.aggregator.finish(&self.state)
+    }
+}
+
+/// Extremes: the events that may still become the extreme, best first. Each next one is
+/// later and worse (the monotone queue of Arasu and Widom, "Resource sharing in continuous
+/// sliding-window aggregates", VLDB 2004).
+struct Staircase<'a> {
+    by: &'a Column,
+    value: &'a Column,
+    greatest: bool,
+    steps: VecDeque<usize>,
+}
+
+impl Slider for Staircase<'_> {
+    fn enter(&mut self, slot: usize) {
+        if self.by.state(slot) != SLOT_PRESENT {
+            return;
+        }
+        while let Some(&last) = self.steps.back() {
+            let order = compare_slots(self.by, last, slot);
+            // Among equals the greatest keeps its last event, the least its first.
+            let obsolete = if self.greatest {
+                order.is_le()
+            } else {
+                order.is_gt()
+            };
+            if !obsolete {
+                break;
+            }
+            self.steps.pop_back();
+        }
+        self.steps.push_back(slot);
+    }
+
+    fn leave(&mut self, slot: usize) {
+        if self.steps.front() == Some(&slot) {
+            self.steps.pop_front();
+        }
+    }
+
+    fn clear(&mut self, _: impl Iterator<Item = usize>) {
+        self.steps.clear();
+    }
+
+    fn value(&mut self, _: usize, _: usize) -> Value {
+        self.steps
+            .front()
+            .map_or(Value::Null, |&slot| canonical(&self.value.get(slot)))
+    }
+}
+
+enum Shape {
+    /// `first_value`, `last_value`
+    One,
+    /// `first_n`, `last_n`
+    UpTo(usize),
+}
+
+/// The first or last events: a queue of those that count.
+struct Ends<'a> {
+    column: &'a Column,
+    ignore_nulls: bool,
+    last: bool,
+    shape: Shape,
+    queue: VecDeque<usize>,
+}
+
+impl Slider for Ends<'_> {
+    fn enter(&mut self, slot: usize) {
+        if !(self.ignore_nulls && self.column.state(slot) == SLOT_NULL) {
+            self.queue.push_back(slot);
+        }
+    }
+
+    fn leave(&mut self, slot: usize) {
+        if self.queue.front() == Some(&slot) {
+            self.queue.pop_front();
+        }
+    }
+
+    fn clear(&mut self, _: impl Iterator<Item = usize>) {
+        self.queue.clear();
+    }
+
+    fn value(&mut self, _: usize, _: usize) -> Value {
+        let get = |&slot: &usize| canonical(&self.column.get(slot));
+        match self.shape {
+            Shape::One => {
+                let end = if self.last {
+                    self.queue.back()
+                } else {
+                    self.queue.front()
+                };
+                end.map_or(Value::Null, get)
+            }
+            Shape::UpTo(_) if self.queue.is_empty() => Value::Null,
+            Shape::UpTo(n) => {
+                let skipped = if self.last {
+                    self.queue.len().saturating_sub(n)
+                } else {
+                    0
+                };
+                Value::Array(self.queue.iter().skip(skipped).take(n).map(get).collect())
+            }
+        }
+    }
+}
+
+/// [`Value::total_cmp`] of two present slots of a column.
+pub(super) fn compare_slots(column: &Column, a: usize, b: usize) -> Ordering {
+    match column.data() {
+        ColumnData::Boolean(v) => v[a].cmp(&v[b]),
+        ColumnData::Int(v) | ColumnData::Date(v) => v[a].cmp(&v[b]),
+        ColumnData::BigInt(v) | ColumnData::Timestamp(v) => v[a].cmp(&v[b]),
+        ColumnData::Float(v) => compare_f64(f64::from(v[a]), f64::from(v[b])),
+        ColumnData::Double(v) => compare_f64(v[a], v[b]),
+        ColumnData::Decimal(v) => v[a].cmp(&v[b]),
+        ColumnData::String(v) => v[a].as_bytes().cmp(v[b].as_bytes()),
+        ColumnData::Bytes(v) => v[a].cmp(&v[b]),
+        ColumnData::Interval(v) => v[a].cmp(&v[b]),
+        ColumnData::Nested(v) => v[a].total_cmp(&v[b]),
+    }
+}
