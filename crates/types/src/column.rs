@@ -284,6 +284,34 @@ impl Column {
         Column { data, states }
     }
 
+    /// Appends the slots of another column of the same type.
+    ///
+    /// # Panics
+    /// If the types differ: a broken invariant of the caller.
+    pub fn append(&mut self, other: Column) {
+        let (before, after) = (self.len(), other.len());
+        if !self.states.is_empty() || !other.states.is_empty() {
+            self.states.resize(before, SLOT_PRESENT);
+            self.states.extend(&other.states);
+            self.states.resize(before + after, SLOT_PRESENT);
+        }
+        match (&mut self.data, other.data) {
+            (ColumnData::Boolean(v), ColumnData::Boolean(w)) => v.extend(w),
+            (ColumnData::Int(v), ColumnData::Int(w)) => v.extend(w),
+            (ColumnData::BigInt(v), ColumnData::BigInt(w)) => v.extend(w),
+            (ColumnData::Float(v), ColumnData::Float(w)) => v.extend(w),
+            (ColumnData::Double(v), ColumnData::Double(w)) => v.extend(w),
+            (ColumnData::Decimal(v), ColumnData::Decimal(w)) => v.extend(w),
+            (ColumnData::String(v), ColumnData::String(w)) => v.extend(w),
+            (ColumnData::Bytes(v), ColumnData::Bytes(w)) => v.extend(w),
+            (ColumnData::Date(v), ColumnData::Date(w)) => v.extend(w),
+            (ColumnData::Timestamp(v), ColumnData::Timestamp(w)) => v.extend(w),
+            (ColumnData::Interval(v), ColumnData::Interval(w)) => v.extend(w),
+            (ColumnData::Nested(v), ColumnData::Nested(w)) => v.extend(w),
+            (into, from) => panic!("{from:?} does not go into {into:?}"),
+        }
+    }
+
     /// The values one by one.
     pub fn iter(&self) -> impl Iterator<Item = Value> + '_ {
         (0..self.len()).map(|i| self.get(i))
@@ -331,5 +359,16 @@ mod tests {
         );
         let tail = c.split_off(1);
         assert_eq!((c.len(), tail.len()), (1, 3));
+        let mut whole = Column::from_values(&DataType::Double, &[Value::double(7.0)]);
+        whole.append(c);
+        whole.append(tail);
+        whole.append(Column::from_values(
+            &DataType::Double,
+            &[Value::double(8.0)],
+        ));
+        let mut joined = vec![Value::double(7.0)];
+        joined.extend(want);
+        joined.push(Value::double(8.0));
+        assert_eq!(whole.iter().collect::<Vec<_>>(), joined);
     }
 }
