@@ -4,6 +4,7 @@
 //! what to write instead, with the place underlined; a file's errors are found all at once.
 
 pub mod ast;
+mod bind;
 mod error;
 mod keyword;
 mod lexer;
@@ -11,6 +12,11 @@ mod parser;
 mod print;
 mod suggest;
 
+pub use bind::{
+    Bound, Change, FRAME_ROWS_MAX, InFile, MAX_FUTURE_DEFAULT, PARTITIONS_MAX, Project,
+    ProjectObject, ViewDescription, bind, bind_feature_list, bind_project, bind_spine_query,
+    describe,
+};
 pub use error::{DIAGNOSTICS_MAX, Diagnostic, Related, Severity, line_and_column};
 pub use parser::{
     DEPTH_MAX, TEXT_BYTES_MAX, parse_expression, parse_interval, parse_spine_query,

@@ -42,8 +42,13 @@ pub(super) fn bind_aggregate(
             &[]
         }
     };
-    if name.value == "count" && matches!(call.args, FunctionArgs::List(ref args) if args.is_empty()) {
-        return report.hinted("`count` takes `*` or one argument", span, "write `count(*)`");
+    if name.value == "count" && matches!(call.args, FunctionArgs::List(ref args) if args.is_empty())
+    {
+        return report.hinted(
+            "`count` takes `*` or one argument",
+            span,
+            "write `count(*)`",
+        );
     }
     let args: Vec<Option<Expr>> = written
         .iter()

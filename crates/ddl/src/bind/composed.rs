@@ -215,13 +215,19 @@ fn refuse_clauses(query: &Query, report: &mut Report) {
 fn composable(read: &Read<'_>, is_on_demand: bool, report: &mut Report) -> Option<()> {
     match &read.target {
         Target::Source(source) => report.hinted(
-            format!("`{}` is a source, and this view is made of other views", source.name),
+            format!(
+                "`{}` is a source, and this view is made of other views",
+                source.name
+            ),
             read.name_span,
             "put what you want of it into a feature view of its own and read that",
         ),
         Target::View(view) if matches!(view.body, ViewBody::Row(_)) && !is_on_demand => report
             .hinted(
-                format!("`{}` is a row view, and the first relation is not", view.name),
+                format!(
+                    "`{}` is a row view, and the first relation is not",
+                    view.name
+                ),
                 read.name_span,
                 "write `CREATE ON DEMAND FEATURE VIEW`: it reads views of every kind",
             ),
@@ -246,7 +252,10 @@ fn bind_request(
         let data_type = &column.data_type.data_type;
         if key.iter().any(|k| k.name == column.name.value) {
             report.hinted::<()>(
-                format!("`{}` is the entity's key: every request has it", column.name),
+                format!(
+                    "`{}` is the entity's key: every request has it",
+                    column.name
+                ),
                 column.name.span,
                 "leave it out of `REQUEST`",
             );
@@ -399,7 +408,10 @@ fn check_mapping(
     report.hinted(
         "a view over other views has their key",
         list.span,
-        format!("write {} in parentheses, or leave them out", in_words(&names)),
+        format!(
+            "write {} in parentheses, or leave them out",
+            in_words(&names)
+        ),
     )
 }
 
@@ -468,7 +480,10 @@ fn check_join(join: &Join, key: &[Field], scope: &Scope, report: &mut Report) ->
         return Some(());
     }
     report.hinted(
-        format!("views are joined by the whole key of their entity: {}", in_words(&names)),
+        format!(
+            "views are joined by the whole key of their entity: {}",
+            in_words(&names)
+        ),
         span,
         using,
     )
@@ -489,12 +504,7 @@ fn key_of(
     })
 }
 
-fn select(
-    query: &Query,
-    key: &[Field],
-    scope: &Scope,
-    report: &mut Report,
-) -> Option<Vec<Column>> {
+fn select(query: &Query, key: &[Field], scope: &Scope, report: &mut Report) -> Option<Vec<Column>> {
     let mut columns = Vec::new();
     let mut is_complete = true;
     for item in &query.select {

@@ -326,9 +326,7 @@ impl Base {
         };
         let source_name = match &self.rows.trigger {
             TriggerRows::Source { source, .. } => Some(&source.columns[self.key_columns[i]].name),
-            TriggerRows::Full { left, .. } => {
-                Some(&left.source.columns[left.key_columns[i]].name)
-            }
+            TriggerRows::Full { left, .. } => Some(&left.source.columns[left.key_columns[i]].name),
         };
         name == entity.keys[i].name
             || source_name.is_some_and(|n| n == name)
@@ -452,7 +450,10 @@ fn key_columns(
         };
         let Some(slot) = rows.trigger_slot(&expr) else {
             report.hinted::<()>(
-                format!("the key `{}` must be a plain column of the events", name.value),
+                format!(
+                    "the key `{}` must be a plain column of the events",
+                    name.value
+                ),
                 name.span,
                 if rows.is_of_trigger(&expr) {
                     "compute it in the source: `name TYPE AS (...)`"
@@ -551,8 +552,13 @@ fn filter(query: &Query, base: &mut Base, report: &mut Report) -> Option<()> {
             }
             if is_late && base.rows.source().is_some() {
                 report.push::<()>(
-                    Diagnostic::warning("this filters after matching: rows whose look-up does not fit do not exist", part.span)
-                        .with_hint("to look up the latest row that fits, write `ASOF JOIN x WHERE (...)`"),
+                    Diagnostic::warning(
+                        "this filters after matching: rows whose look-up does not fit do not exist",
+                        part.span,
+                    )
+                    .with_hint(
+                        "to look up the latest row that fits, write `ASOF JOIN x WHERE (...)`",
+                    ),
                 );
             }
         }
@@ -560,11 +566,7 @@ fn filter(query: &Query, base: &mut Base, report: &mut Report) -> Option<()> {
     is_complete.then_some(())
 }
 
-fn refuse_group_by<T>(
-    group_by: &ast::GroupBy,
-    base: &Base,
-    report: &mut Report,
-) -> Option<T> {
+fn refuse_group_by<T>(group_by: &ast::GroupBy, base: &Base, report: &mut Report) -> Option<T> {
     match base.rows.source() {
         Some(source) if source.kind == SourceKind::Table => report.hinted(
             format!("state views (`GROUP BY` over the table `{}`) are planned: they come with the lake", source.name),
@@ -584,8 +586,12 @@ fn expand(item: &SelectItem, base: &Base, report: &mut Report) -> Option<Vec<Col
     let (only, span) = match item {
         SelectItem::QualifiedWildcard { qualifier, span } => {
             if base.scope.relation(&qualifier.value).is_none() {
-                let aliases: Vec<&str> =
-                    base.scope.relations.iter().map(|r| r.name.as_str()).collect();
+                let aliases: Vec<&str> = base
+                    .scope
+                    .relations
+                    .iter()
+                    .map(|r| r.name.as_str())
+                    .collect();
                 return report.push(super::scope::with_hint(
                     Diagnostic::error(format!("there is no relation `{qualifier}` here"), *span),
                     super::report::did_you_mean(&qualifier.value, aliases),
@@ -751,7 +757,11 @@ fn full_join_keys(
         None => join.kind_span,
     };
     let name_of = |source: &SourceDef, slot: usize| {
-        source.columns.get(slot).map(|c| c.name.clone()).unwrap_or_default()
+        source
+            .columns
+            .get(slot)
+            .map(|c| c.name.clone())
+            .unwrap_or_default()
     };
     let mut keys = Vec::new();
     for (key, name) in entity.keys.iter().zip(&names) {
@@ -890,10 +900,7 @@ fn finish(
         if let Some(span) = base.rows.other_partition(&base.key_columns) {
             return other_partition(span, &base, &source, report);
         }
-        ViewBody::Window(
-            base.rows
-                .finish_window(source, base.key_columns, exprs),
-        )
+        ViewBody::Window(base.rows.finish_window(source, base.key_columns, exprs))
     } else {
         if let Some(source) = base.rows.source().cloned()
             && source.kind == SourceKind::Table
@@ -923,7 +930,10 @@ fn other_partition<T>(
         .map(|k| source.columns[*k].name.as_str())
         .collect();
     report.hinted(
-        format!("the windows of a window view are over its key {}", in_words(&names)),
+        format!(
+            "the windows of a window view are over its key {}",
+            in_words(&names)
+        ),
         span,
         "leave `PARTITION BY` out, or make a view of the entity whose key it is",
     )
@@ -978,9 +988,7 @@ impl Context for Selecting<'_, '_> {
         }
         let scope = self.scope.clone();
         let is_event_time = |expr: &Expr| match expr.kind {
-            ExprKind::Column(slot) => {
-                slot < source.row_width() && is_time_slot(&source, slot)
-            }
+            ExprKind::Column(slot) => slot < source.row_width() && is_time_slot(&source, slot),
             _ => false,
         };
         let bound = bind_aggregate(call, span, &scope, &is_event_time, report);
@@ -1003,7 +1011,10 @@ impl Context for Selecting<'_, '_> {
             };
             if !key.data_type.is_key() {
                 return report.hinted(
-                    format!("windows cannot be partitioned by a column of type {}", key.data_type),
+                    format!(
+                        "windows cannot be partitioned by a column of type {}",
+                        key.data_type
+                    ),
                     expr.span,
                     super::entity::key_hint(&key.data_type),
                 );

@@ -65,7 +65,10 @@ impl Context for Plain<'_> {
     }
 
     fn aggregate(&mut self, call: &FunctionCall, span: Span, report: &mut Report) -> Option<Expr> {
-        let message = format!("the aggregate `{}` cannot be used in {}", call.name, self.place);
+        let message = format!(
+            "the aggregate `{}` cannot be used in {}",
+            call.name, self.place
+        );
         match self.aggregate_hint {
             Some(hint) => report.hinted(message, span, hint),
             None => report.error(message, span),
@@ -102,7 +105,12 @@ pub(super) fn bind_condition(
     let bound = bind(expr, context, report)?;
     match bound.data_type {
         DataType::Boolean => Some(bound),
-        DataType::Null => built(build::coerce(bound, &DataType::Boolean), expr.span, &[], report),
+        DataType::Null => built(
+            build::coerce(bound, &DataType::Boolean),
+            expr.span,
+            &[],
+            report,
+        ),
         other => report.hinted(
             format!("a condition must be BOOLEAN, not {other}"),
             expr.span,
@@ -133,10 +141,7 @@ pub(super) fn constant(
     let mut context = Plain::new(&scope, what);
     let bound = bind_as(expr, data_type, &mut context, report)?;
     match value_of(&bound)? {
-        Value::Error(reason) => report.error(
-            format!("{what} has no value: {reason}"),
-            expr.span,
-        ),
+        Value::Error(reason) => report.error(format!("{what} has no value: {reason}"), expr.span),
         value => Some(value),
     }
 }
@@ -191,7 +196,9 @@ impl Binding<'_> {
             E::Name(parts) => self.name(parts, span),
             E::Unary { operator, operand } => match operator {
                 // The smallest BIGINT has no positive counterpart.
-                UnaryOperator::Minus if is_smallest_bigint(operand) => Some(build::integer(i64::MIN)),
+                UnaryOperator::Minus if is_smallest_bigint(operand) => {
+                    Some(build::integer(i64::MIN))
+                }
                 UnaryOperator::Minus => self.call("-", span, &[operand]),
                 UnaryOperator::Plus => self.call("+", span, &[operand]),
                 UnaryOperator::Not => self.call("not", span, &[operand]),
@@ -201,7 +208,11 @@ impl Binding<'_> {
             {
                 let mut parts = Vec::new();
                 flatten(expr, *operator, &mut parts);
-                let name = if *operator == BinaryOperator::And { "and" } else { "or" };
+                let name = if *operator == BinaryOperator::And {
+                    "and"
+                } else {
+                    "or"
+                };
                 self.call(name, span, &parts)
             }
             E::Binary {
@@ -220,7 +231,11 @@ impl Binding<'_> {
                 right,
                 negated,
             } => {
-                let name = if *negated { "is_not_distinct_from" } else { "is_distinct_from" };
+                let name = if *negated {
+                    "is_not_distinct_from"
+                } else {
+                    "is_distinct_from"
+                };
                 self.call(name, span, &[left, right])
             }
             E::InList {
@@ -421,13 +436,17 @@ impl Binding<'_> {
                 hint,
             );
         }
-        let is_scalar = evenkeel_expr::functions()
-            .any(|f| f.name == name || f.aliases.contains(&name));
+        let is_scalar =
+            evenkeel_expr::functions().any(|f| f.name == name || f.aliases.contains(&name));
         if is_aggregate(name) || (call.over.is_some() && !is_scalar) {
             return self.context.aggregate(call, span, self.report);
         }
         if let Some(place) = aggregate_syntax(call) {
-            let known = if is_scalar { "is not an aggregate" } else { "is not a function" };
+            let known = if is_scalar {
+                "is not an aggregate"
+            } else {
+                "is not a function"
+            };
             return self.report.hinted(
                 format!("`{name}` {known}: {} does not go with it", place.0),
                 place.1,
@@ -449,7 +468,9 @@ impl Binding<'_> {
         let bound = self.arguments(&args)?;
         let spans: Vec<Span> = args.iter().map(|a| a.span).collect();
         match build::call(name, bound) {
-            Err(error @ (BuildError::UnknownFunction { .. } | BuildError::RefusedFunction { .. })) => {
+            Err(
+                error @ (BuildError::UnknownFunction { .. } | BuildError::RefusedFunction { .. }),
+            ) => {
                 let hint = error.hint().or_else(|| aggregate_hint(name));
                 self.report.push(with_hint(
                     Diagnostic::error(error.to_string(), call.name.span),
@@ -541,7 +562,9 @@ fn window_function_hint(name: &str) -> Option<&'static str> {
         "row_number" | "rank" | "dense_rank" | "percent_rank" | "cume_dist" | "ntile" => {
             "count the events up to the read time with `count(*) OVER (ALL HISTORY)`, or take the newest with `last_n(x, 10) OVER (...)`"
         }
-        "nth_value" => "write `last_n(x, 10) OVER (...)` or `first_n(x, 10) OVER (...)` and take an element: `[3]`",
+        "nth_value" => {
+            "write `last_n(x, 10) OVER (...)` or `first_n(x, 10) OVER (...)` and take an element: `[3]`"
+        }
         _ => return None,
     })
 }

@@ -168,8 +168,8 @@ fn column_list(
             expression::constant(written, &features[at].data_type, "`DEFAULT`", report)
         });
         let expect = definition.expect.as_ref().and_then(|written| {
-            let mut context = Plain::new(&scope, "`EXPECT`")
-                .with_aggregate_hint("name the features of the view");
+            let mut context =
+                Plain::new(&scope, "`EXPECT`").with_aggregate_hint("name the features of the view");
             Some(Check {
                 expr: expression::bind_condition(written, &mut context, report)?,
                 sql: written.to_string(),

@@ -15,9 +15,7 @@ use super::relation::{Read, Slot, Target};
 use super::report::{Report, in_words};
 use super::rows::{Rows, all_of, is_time_slot};
 use super::scope::{Meaning, Scope, ScopeRelation};
-use crate::ast::{
-    self, BinaryOperator, ColumnList, ExprKind as E, JoinConstraint, Literal, Span,
-};
+use crate::ast::{self, BinaryOperator, ColumnList, ExprKind as E, JoinConstraint, Literal, Span};
 
 /// The right side's row, while its join is bound.
 const RIGHT_BASE: usize = 1 << 42;
@@ -131,7 +129,10 @@ pub(super) fn unique_alias(read: &Read<'_>, scope: &Scope, report: &mut Report) 
     report.hinted(
         format!("there are two relations `{}`", read.alias),
         read.alias_span,
-        format!("give this one another name: `{} AS previous`", read.target.name()),
+        format!(
+            "give this one another name: `{} AS previous`",
+            read.target.name()
+        ),
     )
 }
 
@@ -371,7 +372,10 @@ impl Matching<'_> {
             _ => report.hinted(
                 "the time condition compares the times of the two rows",
                 part.span,
-                format!("write `event_time >= {}.event_time`, or `>`", self.read.alias),
+                format!(
+                    "write `event_time >= {}.event_time`, or `>`",
+                    self.read.alias
+                ),
             ),
         }
     }
@@ -391,11 +395,17 @@ impl Matching<'_> {
             return report.hinted(
                 "both times are of the same side",
                 span,
-                format!("write `event_time >= {}.event_time`, or `>`", self.read.alias),
+                format!(
+                    "write `event_time >= {}.event_time`, or `>`",
+                    self.read.alias
+                ),
             );
         }
         let is_strict = matches!(operator, BinaryOperator::Less | BinaryOperator::Greater);
-        let is_greater = matches!(operator, BinaryOperator::Greater | BinaryOperator::GreaterOrEqual);
+        let is_greater = matches!(
+            operator,
+            BinaryOperator::Greater | BinaryOperator::GreaterOrEqual
+        );
         // As `left OP right`.
         let (left, right, is_greater) = if first.is_left {
             (first.offset, second.offset, is_greater)
@@ -418,8 +428,8 @@ impl Matching<'_> {
         report: &mut Report,
     ) -> Option<()> {
         if !left.is_zero() || !right.is_zero() {
-            let looks_forward = (left.is_zero() && right.is_negative())
-                || (right.is_zero() && !left.is_negative());
+            let looks_forward =
+                (left.is_zero() && right.is_negative()) || (right.is_zero() && !left.is_negative());
             if looks_forward {
                 return self.forward(span, report);
             }
@@ -483,11 +493,7 @@ impl Matching<'_> {
             }
         };
         if self.times.max_age.is_some() {
-            return report.hinted(
-                "there are two age limits",
-                span,
-                "leave the longer one out",
-            );
+            return report.hinted("there are two age limits", span, "leave the longer one out");
         }
         self.times.max_age = Some((
             MaxAge {
@@ -561,12 +567,14 @@ impl Matching<'_> {
             Target::Source(source) => is_time_slot(source, own),
             // A feature that is the time of the view's own rows.
             Target::View(view) => match &view.body {
-                ViewBody::Row(body) => match (&body.trigger, body.columns.get(own).map(|c| &c.kind)) {
-                    (Trigger::Source(side), Some(ExprKind::Column(slot))) => {
-                        *slot < side.source.row_width() && is_time_slot(&side.source, *slot)
+                ViewBody::Row(body) => {
+                    match (&body.trigger, body.columns.get(own).map(|c| &c.kind)) {
+                        (Trigger::Source(side), Some(ExprKind::Column(slot))) => {
+                            *slot < side.source.row_width() && is_time_slot(&side.source, *slot)
+                        }
+                        _ => false,
                     }
-                    _ => false,
-                },
+                }
                 _ => false,
             },
         }
@@ -638,7 +646,10 @@ fn check_times(read: &Read<'_>, times: &Times, report: &mut Report) -> Option<()
     }
     if let Some((_, span)) = times.max_age {
         return report.hinted(
-            format!("`{}` is read at the time of the left row: it has no rows that could be too old", read.alias),
+            format!(
+                "`{}` is read at the time of the left row: it has no rows that could be too old",
+                read.alias
+            ),
             span,
             "leave `MATCH_CONDITION` out; the view's windows say how far back they reach",
         );
@@ -669,7 +680,11 @@ fn keys(
         if let (Target::View(view), Slot::Feature(_)) = (&read.target, pair.right) {
             let names: Vec<&str> = view.key.iter().map(|k| k.name.as_str()).collect();
             report.hinted::<()>(
-                format!("`{}` is looked up by its key {}, not by a feature", read.alias, in_words(&names)),
+                format!(
+                    "`{}` is looked up by its key {}, not by a feature",
+                    read.alias,
+                    in_words(&names)
+                ),
                 pair.right_span,
                 "match the key, and filter features with `WHERE (...)` behind the alias",
             );
@@ -701,9 +716,11 @@ fn keys(
     }
     let wanted: Vec<Slot> = match &read.target {
         Target::View(view) => (0..view.key.len()).map(Slot::Key).collect(),
-        Target::Source(source) if source.kind == SourceKind::Table => {
-            source.primary_key.iter().map(|k| Slot::Source(*k)).collect()
-        }
+        Target::Source(source) if source.kind == SourceKind::Table => source
+            .primary_key
+            .iter()
+            .map(|k| Slot::Source(*k))
+            .collect(),
         Target::Source(_) => {
             let mut slots: Vec<usize> = found.iter().map(|(slot, _)| index(*slot)).collect();
             slots.sort_unstable();
@@ -711,7 +728,9 @@ fn keys(
         }
     };
     let is_same = wanted.len() == found.len()
-        && wanted.iter().all(|w| found.iter().any(|(slot, _)| slot == w));
+        && wanted
+            .iter()
+            .all(|w| found.iter().any(|(slot, _)| slot == w));
     if wanted.is_empty() || !is_same {
         return report.push(wrong_key(read, span));
     }
@@ -751,7 +770,9 @@ fn wrong_key(read: &Read<'_>, span: Span) -> crate::error::Diagnostic {
                 ),
                 span,
             )
-            .with_hint("match exactly these columns; to look up by others declare the source as a stream")
+            .with_hint(
+                "match exactly these columns; to look up by others declare the source as a stream",
+            )
         }
         Target::View(view) => {
             let names: Vec<&str> = view.key.iter().map(|k| k.name.as_str()).collect();

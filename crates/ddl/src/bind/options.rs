@@ -156,7 +156,10 @@ fn known_keys(connector: Connector) -> impl Iterator<Item = &'static str> + Clon
         Connector::File => &["path"],
         _ => &[],
     };
-    GENERAL.into_iter().chain(file.iter().copied()).chain(path.iter().copied())
+    GENERAL
+        .into_iter()
+        .chain(file.iter().copied())
+        .chain(path.iter().copied())
 }
 
 fn unknown_message(key: &str, connector: Connector) -> String {
@@ -204,7 +207,11 @@ fn bind_value(option: &WithOption, options: &mut Options, report: &mut Report) {
     };
     let is_case_free = matches!(key, "format" | "compression");
     if let Some(allowed) = allowed {
-        let compared = if is_case_free { text.to_ascii_lowercase() } else { text.clone() };
+        let compared = if is_case_free {
+            text.to_ascii_lowercase()
+        } else {
+            text.clone()
+        };
         if !allowed.contains(&compared.as_str()) {
             let quoted: Vec<String> = allowed.iter().map(|a| format!("'{a}'")).collect();
             report.hinted::<()>(

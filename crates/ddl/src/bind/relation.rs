@@ -1,6 +1,7 @@
 //! What stands in `FROM` and behind a join: a source, a view or a sub-select of one, with
 //! the names that its columns have.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_types::definition::{LookupTarget, SourceDef, Trigger, ViewBody, ViewDef};
@@ -264,28 +265,34 @@ impl Binder<'_> {
         version: Option<&NumberLit>,
         report: &mut Report,
     ) -> Option<Arc<ViewDef>> {
+        let number = match version {
+            None => None,
+            // No view has a version beyond those numbers.
+            Some(written) => Some(u32::try_from(written.value).unwrap_or(u32::MAX)),
+        };
+        if let Some(view) = self.find_view(&name.value, number) {
+            return Some(view.clone());
+        }
         if self.is_broken(&name.value) {
             return None;
         }
-        let Some(versions) = self.catalog.views.get(&name.value).filter(|v| !v.is_empty()) else {
-            return report.push(self.unknown_relation(name));
-        };
-        let Some(version) = version else {
-            return self.catalog.view(&name.value).cloned();
-        };
-        let found = u32::try_from(version.value)
-            .ok()
-            .and_then(|number| versions.get(&number));
-        match found {
-            Some(view) => Some(view.clone()),
-            None => {
-                let known: Vec<String> = versions.keys().map(u32::to_string).collect();
+        match version {
+            Some(version) if self.has_view(&name.value) => {
+                let known: Vec<String> = [self.catalog, self.existing]
+                    .into_iter()
+                    .filter_map(|c| c.views.get(&name.value))
+                    .flat_map(|versions| versions.keys())
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .map(u32::to_string)
+                    .collect();
                 report.hinted(
                     format!("view `{name}` has no version {}", version.value),
                     version.span,
                     format!("there is {}", super::report::in_words(&known)),
                 )
             }
+            _ => report.push(self.unknown_relation(name)),
         }
     }
 
@@ -305,8 +312,9 @@ impl Binder<'_> {
             .chain(self.catalog.views.keys())
             .map(String::as_str)
             .collect();
-        let hint = super::report::did_you_mean(&name.value, names)
-            .unwrap_or_else(|| "define it: `CREATE STREAM`, `CREATE TABLE` or `CREATE FEATURE VIEW`".to_owned());
+        let hint = super::report::did_you_mean(&name.value, names).unwrap_or_else(|| {
+            "define it: `CREATE STREAM`, `CREATE TABLE` or `CREATE FEATURE VIEW`".to_owned()
+        });
         error.with_hint(hint)
     }
 
@@ -325,7 +333,10 @@ pub(super) fn refuse_request(view: &ViewDef, span: Span, report: &mut Report) ->
         && let Some(first) = body.request.first()
     {
         return report.hinted(
-            format!("view `{}` needs the request column `{}`, and there is no request here", view.name, first.name),
+            format!(
+                "view `{}` needs the request column `{}`, and there is no request here",
+                view.name, first.name
+            ),
             span,
             "read it in an on-demand view or a service",
         );
@@ -406,10 +417,8 @@ impl Read<'_> {
                         picked.columns.extend(inner.columns.iter().cloned());
                     } else {
                         is_complete = false;
-                        report.error::<()>(
-                            format!("there is no relation `{qualifier}` here"),
-                            *span,
-                        );
+                        report
+                            .error::<()>(format!("there is no relation `{qualifier}` here"), *span);
                     }
                     continue;
                 }

@@ -10,8 +10,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_types::definition::{
-    Lookup, RowBody, SourceDef, SourceWindows, Trigger, TriggerSide, WindowAggregate,
-    WindowBody,
+    Lookup, RowBody, SourceDef, SourceWindows, Trigger, TriggerSide, WindowAggregate, WindowBody,
 };
 use evenkeel_types::{DataType, Expr, ExprKind, Interval};
 
@@ -134,9 +133,7 @@ impl Rows {
     pub(super) fn trigger_width(&self) -> usize {
         match &self.trigger {
             TriggerRows::Source { source, .. } => source.row_width(),
-            TriggerRows::Full { left, right } => {
-                left.source.row_width() + right.source.row_width()
-            }
+            TriggerRows::Full { left, right } => left.source.row_width() + right.source.row_width(),
         }
     }
 
@@ -291,7 +288,10 @@ impl Rows {
                 ..lookup
             })
             .collect();
-        self.filter = std::mem::take(&mut self.filter).into_iter().map(place).collect();
+        self.filter = std::mem::take(&mut self.filter)
+            .into_iter()
+            .map(place)
+            .collect();
         for column in columns {
             let empty = Expr::literal(evenkeel_types::Value::Null, DataType::Null);
             *column = place(std::mem::replace(column, empty));
@@ -393,7 +393,10 @@ impl Rows {
             groups[group].0.aggregates.push(window.aggregate);
             groups[group].1.push(index);
         }
-        let order: Vec<usize> = groups.iter().flat_map(|(_, indices)| indices.clone()).collect();
+        let order: Vec<usize> = groups
+            .iter()
+            .flat_map(|(_, indices)| indices.clone())
+            .collect();
 
         let place = |expr: Expr| {
             map_columns(expr, &|slot| {

@@ -163,12 +163,7 @@ impl Scope {
     }
 
     /// What a name without an alias stands for. `next` is what follows it behind a point.
-    fn unqualified(
-        &self,
-        name: &Ident,
-        next: Option<&Ident>,
-        report: &mut Report,
-    ) -> Option<Expr> {
+    fn unqualified(&self, name: &Ident, next: Option<&Ident>, report: &mut Report) -> Option<Expr> {
         let found: Vec<(&ScopeRelation, &ScopeColumn)> = self
             .relations
             .iter()
@@ -179,7 +174,8 @@ impl Scope {
             [] => self.unknown(name, next, report),
             [(_, column)] => column.expr(name.span, report),
             [(_, first), others @ ..]
-                if first.role == Role::Pseudo && others.iter().all(|o| o.1.role == Role::Pseudo) =>
+                if first.role == Role::Pseudo
+                    && others.iter().all(|o| o.1.role == Role::Pseudo) =>
             {
                 first.expr(name.span, report)
             }
@@ -271,10 +267,7 @@ impl ScopeColumn {
 }
 
 /// The error of a column that a relation does not have.
-pub(super) fn unknown_column(
-    name: &Ident,
-    relation: &ScopeRelation,
-) -> crate::error::Diagnostic {
+pub(super) fn unknown_column(name: &Ident, relation: &ScopeRelation) -> crate::error::Diagnostic {
     with_hint(
         crate::error::Diagnostic::error(
             format!("`{}` has no column `{name}`", relation.name),

@@ -5,9 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_types::definition::{
-    Check, Retain, SourceColumn, SourceDef, SourceKind,
-};
+use evenkeel_types::definition::{Check, Retain, SourceColumn, SourceDef, SourceKind};
 use evenkeel_types::time::HOUR;
 use evenkeel_types::{DataType, Expr, Interval, SourceId, Value, Zone};
 
@@ -263,7 +261,10 @@ impl<'a> SourceBuilder<'a> {
                 ast::SourceKind::Table => "table",
             };
             report.hinted::<()>(
-                format!("{kind} `{}` does not say when its rows happened", self.create.name),
+                format!(
+                    "{kind} `{}` does not say when its rows happened",
+                    self.create.name
+                ),
                 self.create.name.span,
                 format!("declare it among the columns: `EVENT TIME {example}`"),
             );
@@ -304,7 +305,9 @@ impl<'a> SourceBuilder<'a> {
             {
                 report.push::<()>(
                     Diagnostic::error(
-                        format!("the zone is given twice: `{zone}` here and `{other}` as an option"),
+                        format!(
+                            "the zone is given twice: `{zone}` here and `{other}` as an option"
+                        ),
                         written.span,
                     )
                     .with_hint("leave one of them out")
@@ -454,7 +457,10 @@ impl<'a> SourceBuilder<'a> {
                 && let Some(name) = list.columns.iter().find(|n| n.value == column.name)
             {
                 report.hinted::<()>(
-                    format!("`{name}` cannot be (part of) {what}: it is {}", column.data_type),
+                    format!(
+                        "`{name}` cannot be (part of) {what}: it is {}",
+                        column.data_type
+                    ),
                     name.span,
                     key_hint(&column.data_type),
                 );
@@ -484,8 +490,7 @@ impl<'a> SourceBuilder<'a> {
         let mut checks = Vec::new();
         for constraint in &clauses.constraints {
             let mut context = Plain::new(&scope, "a check");
-            if let Some(expr) = expression::bind_condition(&constraint.expr, &mut context, report)
-            {
+            if let Some(expr) = expression::bind_condition(&constraint.expr, &mut context, report) {
                 checks.push(Check {
                     expr,
                     sql: constraint.expr.to_string(),

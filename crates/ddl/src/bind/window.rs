@@ -93,11 +93,7 @@ impl<'a> Windows<'a> {
     }
 
     /// The window of an `OVER`. Errors of a named window are at the window, once.
-    pub(super) fn window<'s>(
-        &self,
-        over: &'s WindowRef,
-        report: &mut Report,
-    ) -> Option<Window<'s>>
+    pub(super) fn window<'s>(&self, over: &'s WindowRef, report: &mut Report) -> Option<Window<'s>>
     where
         'a: 's,
     {
@@ -115,7 +111,9 @@ impl<'a> Windows<'a> {
     fn unknown<T>(&self, name: &Ident, report: &mut Report) -> Option<T> {
         let hint = super::report::did_you_mean(&name.value, self.named.keys().copied())
             .unwrap_or_else(|| {
-                format!("define it: `WINDOW {name} AS (LAST 24 HOURS)`, or write `OVER (LAST 24 HOURS)`")
+                format!(
+                    "define it: `WINDOW {name} AS (LAST 24 HOURS)`, or write `OVER (LAST 24 HOURS)`"
+                )
             });
         report.hinted(format!("there is no window `{name}`"), name.span, hint)
     }
@@ -131,10 +129,7 @@ impl<'a> Windows<'a> {
             parts.take(at);
             let Some(base) = &at.base else { break };
             if seen.contains(&base.value.as_str()) {
-                return report.error(
-                    format!("window `{base}` is built upon itself"),
-                    base.span,
-                );
+                return report.error(format!("window `{base}` is built upon itself"), base.span);
             }
             seen.push(&base.value);
             let Some(named) = self.named.get(base.value.as_str()) else {
@@ -224,12 +219,7 @@ fn frame(parts: &Parts<'_>, report: &mut Report) -> Option<Frame> {
 }
 
 /// `RANGE BETWEEN start AND end`.
-fn range(
-    start: &Bound,
-    end: &Bound,
-    exclude_group: bool,
-    report: &mut Report,
-) -> Option<Extent> {
+fn range(start: &Bound, end: &Bound, exclude_group: bool, report: &mut Report) -> Option<Extent> {
     if let BoundKind::StartOf { unit, zone } = &start.kind {
         return start_of(*unit, zone.as_ref(), end, report);
     }
@@ -452,11 +442,7 @@ fn hopping(
 }
 
 /// A length of time that is exact and above zero, in microseconds.
-pub(super) fn exact_positive(
-    length: &IntervalLit,
-    what: &str,
-    report: &mut Report,
-) -> Option<i64> {
+pub(super) fn exact_positive(length: &IntervalLit, what: &str, report: &mut Report) -> Option<i64> {
     let micros = exact(length, what, report)?;
     if micros == 0 {
         return report.hinted(

@@ -1,0 +1,150 @@
+//! Views in words, as `plan` prints them.
+
+use evenkeel_aggregate::signature::function_name;
+use evenkeel_types::AggregateFunction;
+use evenkeel_types::definition::{
+    Lookup, LookupTarget, SourceKind, SourceWindows, Trigger, ViewBody, ViewDef, WindowAggregate,
+};
+
+use super::report::in_words;
+
+/// A view in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ViewDescription {
+    /// `window view`, `row view`, `composed view` or `on-demand view`.
+    pub kind: &'static str,
+    /// What brings its answers, and when it has one.
+    pub reads: String,
+    /// For each window what is computed and its edges: `avg: [t - 3 hours, t]`.
+    pub windows: Vec<String>,
+    /// For each look-up what is found.
+    pub lookups: Vec<String>,
+}
+
+/// What kind of view it is and what it reads, in words.
+pub fn describe(view: &ViewDef) -> ViewDescription {
+    match &view.body {
+        ViewBody::Window(body) => ViewDescription {
+            kind: "window view",
+            reads: format!(
+                "{} by {}, read at any time t; an empty window has an answer too",
+                events_of(&body.windows),
+                key_words(&body.windows)
+            ),
+            windows: window_words(&body.windows),
+            lookups: Vec::new(),
+        },
+        ViewBody::Row(body) => {
+            let rows = match &body.trigger {
+                Trigger::Source(side) if side.source.kind == SourceKind::Table => {
+                    format!("a row per version of a row of `{}`", side.source.name)
+                }
+                Trigger::Source(side) => format!("a row per event of `{}`", side.source.name),
+                Trigger::Full { left, right } => format!(
+                    "a row at each event of `{}` or `{}`, with the latest of either",
+                    left.source.name, right.source.name
+                ),
+            };
+            let age = match &body.ttl {
+                Some(ttl) => format!(", unless it is {ttl} old or older"),
+                None => String::new(),
+            };
+            ViewDescription {
+                kind: "row view",
+                reads: format!("{rows}; at t the last row up to t{age}"),
+                windows: body
+                    .windows
+                    .iter()
+                    .flat_map(|group| {
+                        let key = key_words(group);
+                        window_words(group)
+                            .into_iter()
+                            .map(move |w| format!("{w} by {key}, t being the row's time"))
+                    })
+                    .collect(),
+                lookups: body.lookups.iter().map(lookup_words).collect(),
+            }
+        }
+        ViewBody::Composed(body) => {
+            let mut parts = Vec::new();
+            if !body.request.is_empty() {
+                let names: Vec<&str> = body.request.iter().map(|f| f.name.as_str()).collect();
+                parts.push(format!("the request's {}", in_words(&names)));
+            }
+            if !body.inputs.is_empty() {
+                let names: Vec<&str> = body.inputs.iter().map(|v| v.name.as_str()).collect();
+                parts.push(format!("{} read at t", in_words(&names)));
+            }
+            ViewDescription {
+                kind: if body.request.is_empty() {
+                    "composed view"
+                } else {
+                    "on-demand view"
+                },
+                reads: format!("expressions over {}", parts.join(" and ")),
+                windows: Vec::new(),
+                lookups: Vec::new(),
+            }
+        }
+    }
+}
+
+fn events_of(windows: &SourceWindows) -> String {
+    match windows.source.kind {
+        SourceKind::Stream => format!("events of `{}`", windows.source.name),
+        SourceKind::Table => format!("upserts of `{}`", windows.source.name),
+    }
+}
+
+fn key_words(windows: &SourceWindows) -> String {
+    let names: Vec<&str> = windows
+        .key_columns
+        .iter()
+        .filter_map(|k| windows.source.columns.get(*k))
+        .map(|c| c.name.as_str())
+        .collect();
+    in_words(&names)
+}
+
+fn window_words(windows: &SourceWindows) -> Vec<String> {
+    windows.aggregates.iter().map(aggregate_words).collect()
+}
+
+fn aggregate_words(aggregate: &WindowAggregate) -> String {
+    let name = match aggregate.call.function {
+        AggregateFunction::Count if aggregate.call.args.is_empty() => "count(*)",
+        ref function => function_name(function),
+    };
+    let filtered = if aggregate.call.filter.is_some() {
+        " of the filtered events"
+    } else {
+        ""
+    };
+    format!("{name}{filtered}: {}", aggregate.frame)
+}
+
+fn lookup_words(lookup: &Lookup) -> String {
+    let found = match &lookup.target {
+        LookupTarget::Source { source, .. } if source.kind == SourceKind::Table => {
+            format!("the state of `{}`", source.name)
+        }
+        LookupTarget::Source { source, .. } => format!("the latest event of `{}`", source.name),
+        LookupTarget::View(view) => format!("a read of `{}`", view.name),
+    };
+    let filtered = if lookup.filter.is_some() {
+        " among those that pass its filter"
+    } else {
+        ""
+    };
+    let when = if lookup.strict {
+        "before the row's time"
+    } else {
+        "at the row's time"
+    };
+    let age = match &lookup.max_age {
+        Some(age) if age.inclusive => format!(", at most {} old", age.age),
+        Some(age) => format!(", less than {} old", age.age),
+        None => String::new(),
+    };
+    format!("{}: {found} {when}{filtered}{age}", lookup.alias)
+}

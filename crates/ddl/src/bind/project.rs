@@ -1,0 +1,375 @@
+//! A project: all statements of all files, bound in the order in which they use one another.
+//!
+//! Rules: a project is the whole of what is defined; the registry is only asked for numbers,
+//! versions, and older versions that `view@n` names. What uses an object with errors is not
+//! checked further, unless the errors leave its columns, times and keys understood.
+
+use std::collections::BTreeMap;
+
+use evenkeel_types::definition::{Catalog, Definition};
+
+use super::order::{self, Space, defined, references};
+use super::report::Report;
+use super::{Binder, Broken};
+use crate::ast::{Span, Statement};
+use crate::error::{Diagnostic, line_and_column};
+use crate::parser::parse_statements;
+
+/// A bound project.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Everything that the files define, with the older versions of their views and services
+    /// that existed before. Only to be applied where there are no errors.
+    pub catalog: Catalog,
+    /// The objects, each after those that it uses, otherwise in the order of the files.
+    pub objects: Vec<ProjectObject>,
+    /// What was defined before and is in no file, by kind in words and name.
+    pub removed: Vec<(&'static str, String)>,
+    /// What is wrong, in the order of files and places.
+    pub errors: Vec<InFile>,
+    /// What works, but perhaps not as meant, in the same order.
+    pub warnings: Vec<InFile>,
+}
+
+/// An object of a project with its place.
+#[derive(Clone, Debug)]
+pub struct ProjectObject {
+    /// The index of its file.
+    pub file: usize,
+    /// The index of its statement in the file.
+    pub statement: usize,
+    /// The statement's place in the file.
+    pub span: Span,
+    /// What it defines.
+    pub definition: Definition,
+    /// How it differs from what was defined before.
+    pub change: Change,
+}
+
+/// How an object differs from what was defined before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// There was none of its name (of a service: of its version).
+    New,
+    /// It can give other values: its digest, or for an entity its keys, differ.
+    Changed,
+    /// Its text differs, but no value can: comments, owners, defaults, where rows come from.
+    Described,
+    /// Nothing.
+    Unchanged,
+}
+
+/// A diagnostic with the index of its file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InFile {
+    /// The index of the file.
+    pub file: usize,
+    /// What is wrong; its `file` is set.
+    pub diagnostic: Diagnostic,
+}
+
+/// A statement of a project.
+struct Node {
+    file: usize,
+    statement: usize,
+    parsed: Statement,
+}
+
+/// Binds the files of a project, each a name and a text. `existing` is what was defined
+/// before: empty where there is no store.
+pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
+    let mut found = Found {
+        files,
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut nodes = Vec::new();
+    for (file, (_, text)) in files.iter().enumerate() {
+        let (statements, errors) = parse_statements(text);
+        for error in errors {
+            found.add(file, error);
+        }
+        nodes.extend(
+            statements
+                .into_iter()
+                .enumerate()
+                .map(|(statement, parsed)| Node {
+                    file,
+                    statement,
+                    parsed,
+                }),
+        );
+    }
+    let by_name = names(&nodes, &mut found);
+    let uses = uses(&nodes, &by_name, existing);
+    let order = order::sort(&uses);
+    let mut is_broken = vec![false; nodes.len()];
+    for cycle in &order.cycles {
+        refuse_cycle(cycle, &nodes, &mut found);
+        for node in &cycle.nodes {
+            is_broken[*node] = true;
+        }
+    }
+
+    let mut project = Project {
+        catalog: Catalog::default(),
+        objects: Vec::new(),
+        removed: Vec::new(),
+        errors: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let mut broken = Broken::default();
+    for index in order.sorted {
+        let node = &nodes[index];
+        let name = defined(&node.parsed);
+        // A service says of each item what is wrong with it; a view without what it reads
+        // says nothing.
+        let is_service = matches!(name, Some((Space::Service, _)));
+        let uses_broken = uses[index].iter().any(|(used, _)| is_broken[*used]);
+        let is_first = name.is_none_or(|(space, ident)| {
+            by_name.get(&(space, ident.value.as_str())) == Some(&index)
+        });
+        is_broken[index] |= uses_broken;
+        if !is_broken[index] || (is_service && uses_broken) {
+            let binder = Binder {
+                catalog: &project.catalog,
+                existing,
+                broken: &broken,
+            };
+            let mut report = Report::default();
+            let definition = binder.statement(&node.parsed, &mut report);
+            let has_errors = report.has_errors();
+            is_broken[index] |= definition.is_none();
+            found.take(node.file, report);
+            if let Some(definition) = definition
+                && is_first
+                && !is_broken[index]
+            {
+                if !has_errors {
+                    project.objects.push(ProjectObject {
+                        file: node.file,
+                        statement: node.statement,
+                        span: node.parsed.span,
+                        change: change(&definition, existing),
+                        definition: definition.clone(),
+                    });
+                }
+                project.catalog.add(definition);
+            }
+        }
+        if is_broken[index]
+            && is_first
+            && let Some((space, ident)) = name
+        {
+            broken.names.insert((space, ident.value.clone()));
+        }
+    }
+    keep_older_versions(&mut project.catalog, existing);
+    project.removed = removed(&by_name, existing);
+    found.finish(&mut project);
+    project
+}
+
+/// The first statement of each name; a second one is an error.
+fn names<'a>(nodes: &'a [Node], found: &mut Found<'_>) -> BTreeMap<(Space, &'a str), usize> {
+    let mut by_name: BTreeMap<(Space, &str), usize> = BTreeMap::new();
+    // Versions of a service are objects of their own.
+    let mut versions: BTreeMap<(&str, u64), usize> = BTreeMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        let Some((space, name)) = defined(&node.parsed) else {
+            continue;
+        };
+        let first = match &node.parsed.kind {
+            crate::ast::StatementKind::CreateFeatureService(create) => {
+                let version = create.version.map_or(1, |v| v.value);
+                by_name.entry((space, &name.value)).or_insert(index);
+                *versions.entry((&name.value, version)).or_insert(index)
+            }
+            _ => *by_name.entry((space, &name.value)).or_insert(index),
+        };
+        if first == index {
+            continue;
+        }
+        let other = &nodes[first];
+        let Some((_, other_name)) = defined(&other.parsed) else {
+            continue;
+        };
+        let message = format!("`{name}` is defined twice");
+        let diagnostic = if other.file == node.file {
+            Diagnostic::error(message, name.span)
+                .with_hint("give one of them another name, or delete it")
+                .with_related(other_name.span, "first defined here")
+        } else {
+            let (file, text) = found.files[other.file];
+            let (line, column) = line_and_column(text, other_name.span.start);
+            Diagnostic::error(
+                format!("{message}: first at {file}:{line}:{column}"),
+                name.span,
+            )
+            .with_hint("give one of them another name, or delete it")
+        };
+        found.add(node.file, diagnostic);
+    }
+    by_name
+}
+
+/// Which statements each statement names. A pinned version that existed before is none of
+/// them.
+fn uses(
+    nodes: &[Node],
+    by_name: &BTreeMap<(Space, &str), usize>,
+    existing: &Catalog,
+) -> Vec<Vec<(usize, Span)>> {
+    nodes
+        .iter()
+        .map(|node| {
+            references(&node.parsed)
+                .into_iter()
+                .filter(|reference| {
+                    let pinned = reference.version.and_then(|v| u32::try_from(v).ok());
+                    pinned.is_none_or(|version| {
+                        existing
+                            .view_version(&reference.name.value, version)
+                            .is_none()
+                    })
+                })
+                .filter_map(|reference| {
+                    let key = (reference.space, reference.name.value.as_str());
+                    Some((*by_name.get(&key)?, reference.name.span))
+                })
+                .collect()
+        })
+        .collect()
+}
+
+fn refuse_cycle(cycle: &order::Cycle, nodes: &[Node], found: &mut Found<'_>) {
+    let Some(last) = cycle.nodes.last() else {
+        return;
+    };
+    let mut names: Vec<&str> = cycle
+        .nodes
+        .iter()
+        .filter_map(|n| Some(defined(&nodes[*n].parsed)?.1.value.as_str()))
+        .collect();
+    names.extend(names.first().copied());
+    let message = match names.as_slice() {
+        [name, _] => format!("`{name}` reads itself"),
+        _ => format!("views read one another in a circle: {}", names.join(" → ")),
+    };
+    found.add(
+        nodes[*last].file,
+        Diagnostic::error(message, cycle.place).with_hint(
+            "read the source instead, or an older version that exists already: `view@1`",
+        ),
+    );
+}
+
+fn change(definition: &Definition, existing: &Catalog) -> Change {
+    let (is_same_value, is_same_text) = match definition {
+        Definition::Entity(def) => match existing.entities.get(&def.name) {
+            Some(old) => (old.keys == def.keys, old.sql == def.sql),
+            None => return Change::New,
+        },
+        Definition::Source(def) => match existing.sources.get(&def.name) {
+            Some(old) => (old.digest == def.digest, old.sql == def.sql),
+            None => return Change::New,
+        },
+        Definition::View(def) => match existing.view(&def.name) {
+            Some(old) => (old.digest == def.digest, old.sql == def.sql),
+            None => return Change::New,
+        },
+        Definition::Service(def) => {
+            let versions = existing.services.get(&def.name);
+            match versions.and_then(|v| v.get(&def.version)) {
+                Some(old) => (old.digest == def.digest, old.sql == def.sql),
+                None => return Change::New,
+            }
+        }
+    };
+    match (is_same_value, is_same_text) {
+        (false, _) => Change::Changed,
+        (true, false) => Change::Described,
+        (true, true) => Change::Unchanged,
+    }
+}
+
+/// Versions that existed before stay readable.
+fn keep_older_versions(catalog: &mut Catalog, existing: &Catalog) {
+    for (name, versions) in &mut catalog.views {
+        for (version, view) in existing.views.get(name).into_iter().flatten() {
+            versions.entry(*version).or_insert_with(|| view.clone());
+        }
+    }
+    for (name, versions) in &mut catalog.services {
+        for (version, service) in existing.services.get(name).into_iter().flatten() {
+            versions.entry(*version).or_insert_with(|| service.clone());
+        }
+    }
+}
+
+fn removed(
+    by_name: &BTreeMap<(Space, &str), usize>,
+    existing: &Catalog,
+) -> Vec<(&'static str, String)> {
+    let is_gone = |space: Space, name: &str| !by_name.contains_key(&(space, name));
+    let mut removed = Vec::new();
+    for name in existing.entities.keys() {
+        if is_gone(Space::Entity, name) {
+            removed.push(("entity", name.clone()));
+        }
+    }
+    for source in existing.sources.values() {
+        if is_gone(Space::Relation, &source.name) {
+            removed.push((super::relation::kind_of(source), source.name.clone()));
+        }
+    }
+    for name in existing.views.keys() {
+        if is_gone(Space::Relation, name) {
+            removed.push(("feature view", name.clone()));
+        }
+    }
+    for name in existing.services.keys() {
+        if is_gone(Space::Service, name) {
+            removed.push(("feature service", name.clone()));
+        }
+    }
+    removed
+}
+
+/// Diagnostics with their files.
+struct Found<'a> {
+    files: &'a [(&'a str, &'a str)],
+    errors: Vec<InFile>,
+    warnings: Vec<InFile>,
+}
+
+impl Found<'_> {
+    fn add(&mut self, file: usize, diagnostic: Diagnostic) {
+        let name = self.files.get(file).map_or("", |(name, _)| name);
+        let is_error = diagnostic.is_error();
+        let placed = InFile {
+            file,
+            diagnostic: diagnostic.in_file(name),
+        };
+        if is_error {
+            self.errors.push(placed);
+        } else {
+            self.warnings.push(placed);
+        }
+    }
+
+    fn take(&mut self, file: usize, report: Report) {
+        let (errors, warnings) = report.into_parts();
+        for diagnostic in errors.into_iter().chain(warnings) {
+            self.add(file, diagnostic);
+        }
+    }
+
+    fn finish(mut self, project: &mut Project) {
+        let place = |d: &InFile| (d.file, d.diagnostic.span);
+        self.errors.sort_by_key(place);
+        self.warnings.sort_by_key(place);
+        project.errors = self.errors;
+        project.warnings = self.warnings;
+    }
+}
