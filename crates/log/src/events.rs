@@ -100,24 +100,24 @@ impl Wanted {
 
 impl Events {
     pub(crate) fn new(reader: LogReader, options: ReadOptions) -> Self {
-        let (next_block, end) = {
+        let sources = options.sources.as_ref();
+        let mut wanted = Wanted {
+            sources: sources.map(|sources| sources.iter().copied().collect()),
+            options,
+            end: 0,
+        };
+        let next_block = {
             let index = reader.index();
-            let after = index
-                .blocks
-                .partition_point(|b| b.first_sequence <= options.from.0);
-            (after.saturating_sub(1), index.chain.next_sequence)
+            wanted.end = index.chain.next_sequence;
+            let from = wanted.options.from.0;
+            let before = index.blocks.partition_point(|b| b.first_sequence <= from);
+            let first = index.first_block_after(&wanted.options.after, |s| wanted.source(s));
+            before.saturating_sub(1).max(first)
         };
         Events {
             cursor: BlockCursor::new(reader.clone()),
             reader,
-            wanted: Wanted {
-                sources: options
-                    .sources
-                    .as_ref()
-                    .map(|sources| sources.iter().copied().collect()),
-                options,
-                end,
-            },
+            wanted,
             next_block,
             frames: Vec::new(),
             frame: None,

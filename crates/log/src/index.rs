@@ -144,6 +144,19 @@ impl Index {
         Some(stream.blocks[after.checked_sub(1)?].1)
     }
 
+    /// The first block that holds an event of a wanted source that is not in the cut; the
+    /// number of blocks if there is none.
+    pub(crate) fn first_block_after(&self, cut: &Cut, wanted: impl Fn(u32) -> bool) -> usize {
+        let blocks = self.streams.keys().filter_map(|&key| {
+            let (source, partition) = (SourceId(key.source), Partition(key.partition));
+            if key.kind != FrameKind::Events || !wanted(key.source) {
+                return None;
+            }
+            self.block_of(key, cut.end(source, partition).0)
+        });
+        blocks.min().unwrap_or(self.blocks.len())
+    }
+
     /// The blocks that hold a stream's records, in order.
     pub(crate) fn blocks_of(&self, key: StreamKey) -> impl Iterator<Item = usize> {
         let blocks = self.streams.get(&key).map(|s| s.blocks.as_slice());

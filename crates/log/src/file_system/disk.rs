@@ -24,22 +24,22 @@ impl FileSystem for DiskFileSystem {
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         match fs::create_dir(path) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+            Ok(()) => self.sync_directory(path)?,
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                let parent = path.parent().ok_or(e)?;
-                self.create_directory(parent)?;
-                match fs::create_dir(path) {
-                    Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-                    _ => {}
-                }
+                self.create_directory(path.parent().ok_or(e)?)?;
+                return self.create_directory(path);
             }
             Err(e) => return Err(e),
         }
-        self.sync_directory(path)?;
+        // Also if it was there: its creator may have been killed before it came to this.
         match path.parent() {
             Some(parent) if parent.as_os_str().is_empty() => self.sync_directory(Path::new(".")),
-            Some(parent) => self.sync_directory(parent),
+            Some(parent) => match self.sync_directory(parent) {
+                // A directory that we may pass through but not list is not ours.
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                other => other,
+            },
             None => Ok(()),
         }
     }

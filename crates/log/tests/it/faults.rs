@@ -59,10 +59,14 @@ fn a_disk_of_every_size_refuses_and_goes_on_when_space_returns() {
         };
         let (mut all, mut refused) = (Vec::new(), 0);
         for batches in script() {
+            let before = bytes(&fs);
             match append(&log, &batches) {
                 Ok(events) => all.extend(events),
                 Err(LogError::StorageFull { .. }) => {
                     refused += 1;
+                    // Nothing of it is left, but the next segment may have been begun.
+                    let left = bytes(&fs) - before;
+                    assert!(left == 0 || left == 56, "{capacity}: {left} bytes");
                     assert_eq!(read_all(&log).unwrap(), all, "reads go on");
                     let again = append(&log, &batches);
                     assert!(matches!(again, Err(LogError::StorageFull { .. })));

@@ -1,0 +1,218 @@
+//! Format version 1 as it was released: logs written then open now, and what is written now
+//! is the same bytes. With `WRITE_FIXTURES=1` in the environment a fixture that is missing
+//! is written, for the next version; existing ones never change.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use evenkeel_log::{
+    Batch, Compression, DeadLetter, DeadLetterId, DiskFileSystem, LogOptions, LogReader,
+    MemoryFileSystem, OWN_POSITION,
+};
+use evenkeel_types::{
+    ErrorReason, Event, EventTime, Interval, LoggedEvent, Operation, Origin, Partition, Position,
+    SourceId, Value, VisibleAt,
+};
+
+use crate::support::*;
+
+/// One value of every kind.
+fn every_kind() -> Vec<Value> {
+    let list = |values: &[Value]| Value::Array(values.into());
+    vec![
+        Value::Null,
+        Value::Error(ErrorReason::Overflow),
+        Value::Boolean(false),
+        Value::Boolean(true),
+        Value::Int(-5),
+        Value::BigInt(i64::MIN),
+        Value::float(1.25),
+        Value::double(0.1),
+        Value::double(1_500.0),
+        Value::double(-0.07),
+        Value::double(f64::NAN),
+        Value::double(f64::NEG_INFINITY),
+        Value::decimal(-170_141_183_460_469_231_731_687_303_715_884_105_728),
+        Value::string("a text of more bytes than are remembered"),
+        Value::string("äß"),
+        Value::string("äß"),
+        Value::Bytes([0, 255].into()),
+        Value::Date(-719_162),
+        Value::Timestamp(1_700_000_000_000_001),
+        Value::Interval(Interval {
+            months: -1,
+            micros: 2,
+        }),
+        list(&[Value::Int(1), Value::Null]),
+        list(&[]),
+        list(&[Value::float(0.5), Value::float(-2.0)]),
+        list(&[Value::double(0.5)]),
+        list(&[Value::Struct(
+            [Value::string("äß"), Value::BigInt(3)].into(),
+        )]),
+    ]
+}
+
+fn one(operation: Operation, number: i64, origin: Origin, row: Vec<Value>) -> Event {
+    Event {
+        operation,
+        revision: 0,
+        event_time: EventTime(1_700_000_000_000_000 + number),
+        known_at: None,
+        origin,
+        row,
+        before: None,
+    }
+}
+
+fn batches() -> Vec<Vec<Batch>> {
+    let file = |row| Origin::File {
+        digest: *b"0123456789abcdef",
+        row,
+    };
+    let kafka = |offset| Origin::Kafka {
+        topic: "payments".into(),
+        partition: 3,
+        offset,
+    };
+    let producer = |sequence| Origin::Producer {
+        id: "till-7".into(),
+        sequence,
+    };
+    let short = |n| vec![Value::BigInt(n), Value::string("key")];
+    let letter = |reason: &str, position| DeadLetter {
+        origin: Some(kafka(9)),
+        code: "SYNTAX".into(),
+        reason: reason.into(),
+        record: b"{\"amount\": }".to_vec(),
+        position,
+    };
+    vec![
+        vec![Batch::Events {
+            source: SourceId(1),
+            partition: Partition(0),
+            schema_version: 1,
+            events: vec![
+                one(Operation::Insert, 0, file(0), every_kind()),
+                one(Operation::Insert, -9, file(1), short(1)),
+                one(Operation::Insert, 5, kafka(7), short(2)),
+                one(Operation::Insert, 5, file(2), Vec::new()),
+            ],
+        }],
+        vec![
+            Batch::Events {
+                source: SourceId(2),
+                partition: Partition(4),
+                schema_version: 2,
+                events: vec![
+                    one(Operation::Upsert, 10, producer(1), short(3)),
+                    one(Operation::Delete, 11, OWN_POSITION, short(3)),
+                    Event {
+                        known_at: Some(VisibleAt(1_700_000_000_500_000)),
+                        ..one(Operation::Upsert, 12, producer(2), short(4))
+                    },
+                    Event {
+                        revision: 1,
+                        before: Some(short(4)),
+                        ..one(Operation::Replace, 12, producer(2), short(5))
+                    },
+                    Event {
+                        revision: 300,
+                        ..one(
+                            Operation::Remove,
+                            12,
+                            Origin::Log(Position::new(1, 2)),
+                            short(5),
+                        )
+                    },
+                ],
+            },
+            Batch::DeadLetters {
+                source: SourceId(2),
+                letters: vec![letter("a", None), letter("b", Some(Position::new(4, 1)))],
+            },
+        ],
+        vec![
+            Batch::Redriven {
+                source: SourceId(2),
+                ids: vec![DeadLetterId(1), DeadLetterId(0)],
+            },
+            Batch::Events {
+                source: SourceId(1),
+                partition: Partition(0),
+                schema_version: 2,
+                events: (0..40).map(event).collect(),
+            },
+        ],
+    ]
+}
+
+/// Writes the log of the fixtures; answers what it holds.
+fn write(compression: Compression) -> (MemoryFileSystem, Vec<LoggedEvent>) {
+    let fs = MemoryFileSystem::new();
+    let options = LogOptions {
+        segment_bytes: 1_200,
+        compression,
+    };
+    let (log, _) = open_with(&fs, clock(), options).unwrap();
+    let all = batches()
+        .iter()
+        .flat_map(|batches| append(&log, batches).unwrap())
+        .collect();
+    log.close().unwrap();
+    (fs, all)
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+fn check(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent]) {
+    let directory = fixture(name);
+    if std::env::var_os("WRITE_FIXTURES").is_some() && !directory.exists() {
+        std::fs::create_dir_all(&directory).unwrap();
+        for path in written.paths() {
+            let file = directory.join(path.file_name().unwrap());
+            std::fs::write(file, written.content(&path).unwrap()).unwrap();
+        }
+    }
+    let (reader, report) = LogReader::open(Arc::new(DiskFileSystem), &directory).unwrap();
+    assert_eq!((report.segments, report.commits), (2, 3));
+    assert_eq!((report.records, report.torn_tail), (53, None));
+    assert_eq!(read_all(&reader).unwrap(), all);
+    let letters: Vec<_> = reader
+        .dead_letters(SourceId(2))
+        .unwrap()
+        .map(|letter| letter.map(|l| (l.letter.reason, l.letter.position, l.redriven)))
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let second = Some(Position::new(4, 1));
+    assert_eq!(
+        letters,
+        [("a".into(), None, true), ("b".into(), second, true)]
+    );
+}
+
+#[test]
+fn version_1_opens() {
+    let (written, all) = write(Compression::None);
+    check("version-1", &written, &all);
+    let names: Vec<_> = written.paths();
+    for path in names {
+        let released = std::fs::read(fixture("version-1").join(path.file_name().unwrap()));
+        assert!(
+            released.unwrap() == written.content(&path).unwrap(),
+            "{} is written otherwise than version 1 was",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn compressed_version_1_opens() {
+    // The bytes are not compared: they are zstd's, and may differ between its versions.
+    let (written, all) = write(Compression::Zstd { level: 1 });
+    check("version-1-zstd", &written, &all);
+}
