@@ -207,6 +207,14 @@ pub enum ConnectError {
         /// The limit.
         limit: usize,
     },
+    /// More rows than [`crate::TABLE_ROWS_MAX`].
+    #[error("`{}` has more than {limit} rows", path.display())]
+    TooManyRows {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
     /// The file changed between its digest and the end of reading.
     #[error("`{}` changed while it was read: load it again when it is complete", path.display())]
     Changed {
@@ -271,18 +279,6 @@ pub enum ConnectError {
         /// Why not.
         reason: String,
     },
-    /// A row of a CSV table is not as long as its header.
-    #[error("line {line} of `{}` has {found} fields, the header has {wanted}", path.display())]
-    TableRow {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: u64,
-        /// Fields in the line.
-        found: usize,
-        /// Fields in the header.
-        wanted: usize,
-    },
     /// A row of a CSV table cannot be read.
     #[error("line {line} of `{}` cannot be read", path.display())]
     TableLine {
@@ -302,6 +298,14 @@ pub enum ConnectError {
         data_type: String,
         /// The format.
         format: &'static str,
+    },
+    /// Values of a union or run-end encoded column have no canonical bytes.
+    #[error("a column of type {data_type} (`{column}`) has no canonical digest: leave it out")]
+    NoDigest {
+        /// The column.
+        column: String,
+        /// Its arrow type.
+        data_type: String,
     },
     /// The encoder refused; nothing was written.
     #[error("`{}` could not be encoded", path.display())]

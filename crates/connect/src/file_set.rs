@@ -105,7 +105,7 @@ fn matches(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, ConnectError> {
     for path in found {
         let path = path.map_err(|e| {
             let path = e.path().to_owned();
-            ConnectError::io(FileAction::List, path)(e.into_error())
+            ConnectError::io(FileAction::List, path)(e.into())
         })?;
         if path.is_file() {
             paths.push(path);

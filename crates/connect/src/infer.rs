@@ -1,9 +1,21 @@
 //! What columns a file has: names, types and nullability from its rows, and guesses at the
 //! event time and the event id.
 //!
+//! The rows are read twice: first for the types, then as these types for everything else, so
+//! that what is counted is what reading the file will give.
+//!
 //! Invariant: the same rows give the same answer, on every machine.
 
+mod json_type;
+mod statistics;
+mod text_type;
+mod types;
+
 use evenkeel_types::Field;
+
+pub use statistics::UNIQUE_VALUES_MAX;
+use statistics::{guess_event_id, guess_event_time, measure};
+pub(crate) use text_type::TextGuess;
 
 use crate::error::ConnectError;
 use crate::file_set::SourceFile;
@@ -20,12 +32,12 @@ pub struct InferredSchema {
     pub rows: u64,
     /// Whether these are all rows.
     pub complete: bool,
-    /// Rows that could not be read at all.
+    /// Rows among them that could not be read.
     pub rejected: u64,
     /// Columns that could be the event time, the likeliest first.
     pub event_time: Vec<EventTimeGuess>,
-    /// Columns with a different value in every row that could be the event id, the likeliest
-    /// first.
+    /// Columns with a value in every row, and a different one in each, that could be the
+    /// event id: the likeliest first.
     pub event_id: Vec<String>,
 }
 
@@ -36,10 +48,11 @@ pub struct InferredColumn {
     pub field: Field,
     /// Rows in which it is NULL or missing.
     pub nulls: u64,
-    /// Whether no value occurs twice among the rows looked at; not known for floats, lists,
-    /// and beyond [`crate::UNIQUE_VALUES_MAX`] rows.
+    /// Whether no value occurs twice among the rows looked at; not known for types that are
+    /// no keys, and beyond [`UNIQUE_VALUES_MAX`] rows.
     pub unique: Option<bool>,
-    /// Whether every value is a whole number (for DOUBLE columns: they may be declared BIGINT).
+    /// Whether it is a FLOAT or DOUBLE column of whole numbers only: of a Parquet file it
+    /// may be declared BIGINT.
     pub whole: bool,
     /// The first value that is not NULL, as text.
     pub example: Option<String>,
@@ -50,15 +63,25 @@ pub struct InferredColumn {
 pub struct EventTimeGuess {
     /// The column.
     pub column: String,
-    /// For a number: what it seems to count. It needs the option `time_unit`, and the
-    /// column declared as TIMESTAMP.
+    /// For a column of numbers: what they seem to count. It takes the option `time_unit`,
+    /// and the column declared as TIMESTAMP.
     pub time_unit: Option<TimeUnit>,
 }
 
 pub(crate) fn infer(
-    _file: &SourceFile,
-    _options: &FileOptions,
-    _rows_max: Option<u64>,
+    file: &SourceFile,
+    options: &FileOptions,
+    rows_max: Option<u64>,
 ) -> Result<InferredSchema, ConnectError> {
-    todo!()
+    let found = types::find(file, options, rows_max)?;
+    let measured = measure(file, options, rows_max, &found.fields)?;
+    Ok(InferredSchema {
+        event_time: guess_event_time(&measured.columns),
+        event_id: guess_event_id(&measured.columns, measured.rows),
+        columns: measured.columns.into_iter().map(|m| m.column).collect(),
+        skipped: found.skipped,
+        rows: measured.rows,
+        complete: measured.complete,
+        rejected: measured.rejected,
+    })
 }

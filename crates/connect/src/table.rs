@@ -1,24 +1,43 @@
 //! Whole tables in memory: spines and training sets.
 //!
 //! Invariant: a column that nobody replaced is written as it was read: the same arrow
-//! arrays, or for CSV the same texts; rows stay in order.
+//! arrays, or from CSV to CSV the same texts; rows stay in order. Names are unique.
 
+mod column;
+mod csv;
+mod digest;
+mod ipc;
+mod read;
+mod texts;
+mod write;
+
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow_schema::{Field as ArrowField, Schema};
+use column::{CHUNK_ROWS, NoValues, TableColumn};
 use evenkeel_types::{Column, DataType, Field, Zone};
 
+use crate::arrow_values::{arrow_type, to_array};
 use crate::error::ConnectError;
+use crate::format::TableFormat;
+use crate::options::TimeUnit;
+use crate::suggest::nearest;
+
+/// Rows that a table may have.
+pub const TABLE_ROWS_MAX: usize = 1 << 31;
 
 /// How to read a table.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TableOptions {
     /// The zone of times that come without one.
     pub zone: Zone,
-    /// The unquoted CSV field that is NULL.
+    /// The unquoted CSV field that is NULL; also what NULL is written as.
     pub null_text: String,
     /// What numbers count where a TIMESTAMP is asked for.
-    pub time_unit: Option<crate::TimeUnit>,
-    /// Types of CSV columns that should not be inferred.
+    pub time_unit: Option<TimeUnit>,
+    /// Types of CSV columns that should not be inferred, by name.
     pub fields: Vec<Field>,
 }
 
@@ -42,26 +61,87 @@ pub enum TableType {
     Opaque(String),
 }
 
-/// A table in memory.
+impl fmt::Display for TableType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TableType::Known(data_type) => data_type.fmt(f),
+            TableType::Opaque(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A table in memory. Cloning shares the columns.
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// What errors call it: `` `spine.csv` `` or `the table`.
+    label: String,
     rows: usize,
+    columns: Vec<TableColumn>,
+    options: TableOptions,
+    /// Carries the key-value metadata of the file that the table was read from.
+    schema: Arc<Schema>,
 }
 
 impl Table {
-    /// Reads a table: Parquet, CSV or Arrow by extension (see [`crate::TableFormat`]).
+    /// Reads a table: Parquet, CSV or Arrow by extension (see [`TableFormat`]). Types of CSV
+    /// columns are inferred from all rows.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, has two columns of one name, or (CSV) has a
+    /// row of another length than its header.
     pub fn read(path: &Path) -> Result<Table, ConnectError> {
         Table::read_with(path, &TableOptions::default())
     }
 
     /// [`Table::read`] with options.
-    pub fn read_with(_path: &Path, _options: &TableOptions) -> Result<Table, ConnectError> {
-        todo!()
+    ///
+    /// # Errors
+    /// See [`Table::read`].
+    pub fn read_with(path: &Path, options: &TableOptions) -> Result<Table, ConnectError> {
+        let (schema, columns, rows) = match TableFormat::of(path)? {
+            TableFormat::Parquet => read::parquet(path)?,
+            TableFormat::Csv => read::csv(path, options)?,
+            TableFormat::Arrow => ipc::read_file(path)?,
+            TableFormat::ArrowStream => ipc::read_stream(path)?,
+        };
+        let mut names: Vec<&str> = columns.iter().map(TableColumn::name).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(ConnectError::DuplicateColumn {
+                path: path.to_owned(),
+                column: pair[0].to_owned(),
+            });
+        }
+        Ok(Table {
+            label: format!("`{}`", path.display()),
+            rows,
+            columns,
+            options: options.clone(),
+            schema,
+        })
     }
 
     /// A table of columns of one length.
-    pub fn from_columns(_columns: Vec<(Field, Column)>) -> Result<Table, ConnectError> {
-        todo!()
+    ///
+    /// # Errors
+    /// If lengths differ, a name occurs twice, or a type (INTERVAL) has no arrow type.
+    pub fn from_columns(
+        columns: impl IntoIterator<Item = (Field, Column)>,
+    ) -> Result<Table, ConnectError> {
+        let mut table = Table {
+            label: "the table".to_owned(),
+            rows: 0,
+            columns: Vec::new(),
+            options: TableOptions::default(),
+            schema: Arc::new(Schema::empty()),
+        };
+        for (field, column) in columns {
+            if table.columns.is_empty() {
+                table.rows = column.len();
+            }
+            table.append(field, &column)?;
+        }
+        Ok(table)
     }
 
     /// Number of rows.
@@ -74,33 +154,95 @@ impl Table {
         self.rows == 0
     }
 
-    /// Names and types, in order.
+    /// Names and types, in order. Of CSV the types that fit all values.
     pub fn fields(&self) -> Vec<(&str, TableType)> {
-        todo!()
+        self.columns
+            .iter()
+            .map(|c| (c.name(), c.table_type()))
+            .collect()
     }
 
     /// Whether there is a column of exactly this name.
-    pub fn has_column(&self, _name: &str) -> bool {
-        todo!()
+    pub fn has_column(&self, name: &str) -> bool {
+        self.columns.iter().any(|c| c.name() == name)
     }
 
     /// A column's values in its own type (see [`Table::fields`]).
-    pub fn column(&self, _name: &str) -> Result<Column, ConnectError> {
-        todo!()
+    ///
+    /// # Errors
+    /// If there is no such column, its arrow type has no counterpart, or a value is outside
+    /// the type (a UINT64 beyond BIGINT, a time finer than a microsecond).
+    pub fn column(&self, name: &str) -> Result<Column, ConnectError> {
+        let column = self.find(name)?;
+        match column.table_type() {
+            TableType::Known(data_type) => self.values(column, 0..self.rows, &data_type),
+            TableType::Opaque(found) => Err(ConnectError::TableType {
+                table: self.label.clone(),
+                column: name.to_owned(),
+                found,
+                wanted: "a column of values".to_owned(),
+                reason: "no type holds such values, it can only be passed on".to_owned(),
+            }),
+        }
     }
 
-    /// A column's values in the type asked for, by the rules of source files; an error at the
-    /// first row whose value is not of that type.
-    pub fn column_as(&self, _name: &str, _data_type: &DataType) -> Result<Column, ConnectError> {
-        todo!()
+    /// A column's values in the type asked for, by the rules of source files: widening is
+    /// exact, narrowing is checked, texts of CSV are read as the type, texts of other files
+    /// only as dates and times.
+    ///
+    /// # Errors
+    /// If there is no such column, its type is not read as the one asked for, or (with the
+    /// row) a value does not fit.
+    pub fn column_as(&self, name: &str, data_type: &DataType) -> Result<Column, ConnectError> {
+        self.values(self.find(name)?, 0..self.rows, data_type)
     }
 
-    /// Appends a column.
-    pub fn append(&mut self, _field: Field, _column: &Column) -> Result<(), ConnectError> {
-        todo!()
+    /// Appends a column. ERROR is written as NULL.
+    ///
+    /// # Errors
+    /// If the name is taken, the length is another than the table's, or the type (INTERVAL)
+    /// has no arrow type.
+    pub fn append(&mut self, field: Field, column: &Column) -> Result<(), ConnectError> {
+        if self.has_column(&field.name) {
+            return Err(ConnectError::ColumnExists {
+                table: self.label.clone(),
+                column: field.name,
+            });
+        }
+        if column.len() != self.rows {
+            return Err(ConnectError::ColumnLength {
+                table: self.label.clone(),
+                column: field.name,
+                found: column.len(),
+                wanted: self.rows,
+            });
+        }
+        let not_writable = || ConnectError::NotWritable {
+            column: field.name.clone(),
+            data_type: field.data_type.to_string(),
+            format: "Arrow",
+        };
+        let arrow = arrow_type(&field.data_type).ok_or_else(not_writable)?;
+        let chunks = if column.len() <= CHUNK_ROWS {
+            vec![to_array(&field.data_type, column).ok_or_else(not_writable)?]
+        } else {
+            let rows: Vec<u32> = (0..u32::MAX).take(column.len()).collect();
+            rows.chunks(CHUNK_ROWS)
+                .map(|rows| to_array(&field.data_type, &column.gather(rows)))
+                .collect::<Option<_>>()
+                .ok_or_else(not_writable)?
+        };
+        self.columns.push(TableColumn::Arrow {
+            field: Arc::new(ArrowField::new(&field.name, arrow, true)),
+            chunks,
+        });
+        Ok(())
     }
 
     /// The table with further columns behind its own.
+    ///
+    /// # Errors
+    /// See [`Table::append`].
     pub fn with_columns(
         mut self,
         columns: impl IntoIterator<Item = (Field, Column)>,
@@ -112,18 +254,104 @@ impl Table {
     }
 
     /// The table with these columns only, in this order.
-    pub fn select(&self, _names: &[&str]) -> Result<Table, ConnectError> {
-        todo!()
+    ///
+    /// # Errors
+    /// If there is no such column.
+    pub fn select(&self, names: &[&str]) -> Result<Table, ConnectError> {
+        let columns = names
+            .iter()
+            .map(|name| self.find(name).cloned())
+            .collect::<Result<_, _>>()?;
+        Ok(Table {
+            columns,
+            ..self.clone()
+        })
     }
 
-    /// Writes the table, by extension. Atomic and durable: a temporary file in the same
-    /// directory, synced, renamed, the directory synced.
-    pub fn write(&self, _path: &Path) -> Result<(), ConnectError> {
-        todo!()
+    /// Writes the table, by extension: Parquet (zstd), CSV or Arrow IPC (not compressed).
+    /// The bytes depend on the table and on this program's version alone. Atomic and
+    /// durable: a temporary file in the same directory, synced, renamed, the directory
+    /// synced.
+    ///
+    /// CSV has floats in shortest round-trip form (see [`crate::value_to_text`]), NULL as
+    /// the option `null_text`, and quotes where they are needed.
+    ///
+    /// # Errors
+    /// If the directory is missing, the system refuses, or the format cannot hold a column.
+    pub fn write(&self, path: &Path) -> Result<(), ConnectError> {
+        match TableFormat::of(path)? {
+            TableFormat::Csv => csv::write(self, path),
+            format => write::arrow(self, path, format),
+        }
     }
 
-    /// The canonical digest of the values: independent of file format and batch size.
+    /// The canonical digest of the table's values: BLAKE3 over names, types and the
+    /// canonical encodings of the values ([`evenkeel_types::codec::encode_value`]) in row
+    /// order. It does not depend on the file format, batches or compression; of CSV it
+    /// depends on the types that were inferred or given.
+    ///
+    /// # Errors
+    /// If a value is outside its type (see [`Table::column`]), or a column's arrow type is
+    /// a union or run-end encoded.
     pub fn digest(&self) -> Result<[u8; 32], ConnectError> {
-        todo!()
+        digest::digest(self)
+    }
+
+    /// The column of this name: the same name, else the only one that differs in case.
+    fn find(&self, name: &str) -> Result<&TableColumn, ConnectError> {
+        if let Some(column) = self.columns.iter().find(|c| c.name() == name) {
+            return Ok(column);
+        }
+        let lower = name.to_lowercase();
+        let mut similar = self
+            .columns
+            .iter()
+            .filter(|c| c.name().to_lowercase() == lower);
+        match (similar.next(), similar.next()) {
+            (Some(only), None) => Ok(only),
+            _ => Err(ConnectError::NoTableColumn {
+                table: self.label.clone(),
+                column: name.to_owned(),
+                hint: nearest(name, self.columns.iter().map(TableColumn::name)),
+            }),
+        }
+    }
+
+    fn values(
+        &self,
+        column: &TableColumn,
+        rows: std::ops::Range<usize>,
+        data_type: &DataType,
+    ) -> Result<Column, ConnectError> {
+        column
+            .values(rows, data_type, &self.options)
+            .map_err(|e| self.no_values(column, data_type, e))
+    }
+
+    fn no_values(&self, column: &TableColumn, data_type: &DataType, e: NoValues) -> ConnectError {
+        match e {
+            NoValues::Type { found, reason } => ConnectError::TableType {
+                table: self.label.clone(),
+                column: column.name().to_owned(),
+                found,
+                wanted: data_type.to_string(),
+                reason,
+            },
+            NoValues::Row(row, source) => ConnectError::TableValue {
+                table: self.label.clone(),
+                column: column.name().to_owned(),
+                row,
+                data_type: data_type.to_string(),
+                source,
+            },
+        }
+    }
+
+    /// The rows in pieces of a fixed length.
+    fn row_ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let rows = self.rows;
+        (0..rows)
+            .step_by(CHUNK_ROWS)
+            .map(move |start| start..rows.min(start + CHUNK_ROWS))
     }
 }

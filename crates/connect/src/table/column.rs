@@ -1,0 +1,164 @@
+//! One column of a table: as it was read, and as values.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow_array::{Array, ArrayRef, new_empty_array};
+use arrow_schema::FieldRef;
+use arrow_select::concat::concat;
+use evenkeel_types::{Column, DataType};
+
+use super::texts::Texts;
+use super::{TableOptions, TableType};
+use crate::arrow_values::{arrow_type, convert, natural_type, to_array};
+use crate::strings::Strings;
+use crate::value::{Context, ValueError};
+
+/// Rows that are converted or written at a time.
+pub(super) const CHUNK_ROWS: usize = 1 << 16;
+
+#[derive(Clone, Debug)]
+pub(super) enum TableColumn {
+    /// Of a Parquet or Arrow file, or appended. The chunks are not empty, their lengths sum
+    /// to the table's.
+    Arrow {
+        field: FieldRef,
+        chunks: Vec<ArrayRef>,
+    },
+    /// Of a CSV file, with the type that fits.
+    Text {
+        name: String,
+        texts: Arc<Texts>,
+        data_type: DataType,
+    },
+}
+
+/// Why a column has no values of a type.
+pub(super) enum NoValues {
+    /// The whole column's type is another.
+    Type { found: String, reason: String },
+    /// A row's value does not fit.
+    Row(usize, ValueError),
+}
+
+impl TableColumn {
+    pub(super) fn name(&self) -> &str {
+        match self {
+            TableColumn::Arrow { field, .. } => field.name(),
+            TableColumn::Text { name, .. } => name,
+        }
+    }
+
+    pub(super) fn table_type(&self) -> TableType {
+        match self {
+            TableColumn::Arrow { field, .. } => match natural_type(field.data_type()) {
+                Some(natural) => TableType::Known(natural),
+                None => TableType::Opaque(field.data_type().to_string()),
+            },
+            TableColumn::Text { data_type, .. } => TableType::Known(data_type.clone()),
+        }
+    }
+
+    /// The values of some rows in a type.
+    pub(super) fn values(
+        &self,
+        rows: Range<usize>,
+        data_type: &DataType,
+        options: &TableOptions,
+    ) -> Result<Column, NoValues> {
+        let context = Context {
+            zone: &options.zone,
+            time_unit: options.time_unit,
+        };
+        match self {
+            TableColumn::Text { texts, .. } => texts
+                .convert(rows, data_type, &options.null_text, &context)
+                .map_err(|(row, error)| NoValues::Row(row, error)),
+            TableColumn::Arrow { field, chunks } => {
+                let mut column = Column::new(data_type);
+                let mut strings = Strings::new();
+                let mut start = rows.start;
+                let empty = [new_empty_array(field.data_type())];
+                let pieces = pieces(chunks, rows);
+                // Of no rows, the type is checked all the same.
+                let pieces = if pieces.is_empty() {
+                    &empty[..]
+                } else {
+                    &pieces
+                };
+                for piece in pieces {
+                    let converted = convert(piece.as_ref(), data_type, &context, &mut strings)
+                        .map_err(|reason| NoValues::Type {
+                            found: field.data_type().to_string(),
+                            reason,
+                        })?;
+                    if let Some((row, error)) = converted.errors.into_iter().next() {
+                        return Err(NoValues::Row(start + row, error));
+                    }
+                    start += piece.len();
+                    column.append(converted.column);
+                }
+                Ok(column)
+            }
+        }
+    }
+
+    /// The rows as one array: as it was read, or of a text column the values of its type.
+    pub(super) fn array(
+        &self,
+        rows: Range<usize>,
+        options: &TableOptions,
+    ) -> Result<Option<ArrayRef>, NoValues> {
+        match self {
+            TableColumn::Arrow { field, chunks } => {
+                let pieces = pieces(chunks, rows);
+                Ok(match pieces.as_slice() {
+                    [] => Some(new_empty_array(field.data_type())),
+                    [one] => Some(Arc::clone(one)),
+                    several => {
+                        let arrays: Vec<&dyn Array> = several.iter().map(AsRef::as_ref).collect();
+                        concat(&arrays).ok()
+                    }
+                })
+            }
+            TableColumn::Text { data_type, .. } => {
+                let column = self.values(rows, data_type, options)?;
+                Ok(to_array(data_type, &column))
+            }
+        }
+    }
+
+    /// The arrow field that the column is written with; none if its type has none.
+    pub(super) fn arrow_field(&self) -> Option<FieldRef> {
+        match self {
+            TableColumn::Arrow { field, .. } => Some(Arc::clone(field)),
+            TableColumn::Text {
+                name, data_type, ..
+            } => Some(Arc::new(arrow_schema::Field::new(
+                name,
+                arrow_type(data_type)?,
+                true,
+            ))),
+        }
+    }
+}
+
+/// The parts of chunks that cover some rows.
+fn pieces(chunks: &[ArrayRef], rows: Range<usize>) -> Vec<ArrayRef> {
+    let mut pieces = Vec::new();
+    let mut start = 0;
+    for chunk in chunks {
+        let end = start + chunk.len();
+        let from = rows.start.max(start);
+        let to = rows.end.min(end);
+        if from < to {
+            pieces.push(if (from, to) == (start, end) {
+                Arc::clone(chunk)
+            } else {
+                chunk.slice(from - start, to - from)
+            });
+        }
+        start = end;
+    }
+    pieces
+}
