@@ -1,0 +1,44 @@
+//! The commands: each takes its arguments and a session, and gives an answer.
+
+mod apply;
+mod check;
+mod dead_letters;
+mod explain;
+mod functions;
+mod get;
+mod ingest;
+mod init;
+mod inputs;
+mod plan;
+mod status;
+mod train;
+mod verify;
+
+use crate::arguments::Command;
+use crate::failure::Failure;
+use crate::flights;
+use crate::session::{Answer, Session};
+
+pub(crate) use apply::changes;
+pub(crate) use ingest::{ingest_source, json_report, report_line};
+pub(crate) use train::{build, json_report as json_training_report};
+pub(crate) use verify::{json_report as json_verify_report, summary as verify_summary};
+
+/// Runs a command.
+pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failure> {
+    match command {
+        Command::Demo(arguments) => flights::run(arguments, session),
+        Command::Init(arguments) => init::run(arguments, session),
+        Command::Check(_) => check::run(session),
+        Command::Plan(arguments) => plan::run(arguments, session),
+        Command::Apply(_) => apply::run(session),
+        Command::Ingest(arguments) => ingest::run(arguments, session),
+        Command::Get(arguments) => get::run(arguments, session),
+        Command::Explain(arguments) => explain::run(arguments, session),
+        Command::Train(arguments) => train::run(arguments, session),
+        Command::Verify(arguments) => verify::run(arguments, session),
+        Command::Status(_) => status::run(session),
+        Command::DeadLetters(arguments) => dead_letters::run(arguments, session),
+        Command::Functions(arguments) => functions::run(arguments),
+    }
+}

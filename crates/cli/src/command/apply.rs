@@ -1,0 +1,78 @@
+//! `evenkeel apply`, and what `plan` and `apply` say of changes.
+
+use evenkeel_engine::{Change, ChangeKind, Plan};
+use serde_json::{Value as Json, json};
+
+use crate::failure::{Failure, mistakes};
+use crate::session::{Answer, Session};
+use crate::table::plural;
+
+pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
+    let (project, files) = session.definitions()?;
+    let mut engine = evenkeel_engine::Engine::open(&project)?;
+    let plan = engine.plan(&files).map_err(|error| Failure::engine(error, &files))?;
+    warn(&plan, &files, session);
+    let applied = engine.apply(plan)?;
+    let text = changes(&applied, false);
+    Ok(Answer::done(json!({"changes": json_changes(&applied)}), text))
+}
+
+/// Shows a plan's warnings on stderr.
+pub(super) fn warn(plan: &Plan, files: &[evenkeel_engine::DefinitionFile], session: &Session) {
+    if session.output.is_json() {
+        return;
+    }
+    for warning in mistakes(plan.warnings.clone(), files) {
+        session.output.note(&warning.render(session.output.color()));
+    }
+}
+
+/// The sign and the word of a change.
+fn words(kind: ChangeKind) -> (&'static str, &'static str) {
+    match kind {
+        ChangeKind::Create => ("+", "create"),
+        ChangeKind::NewVersion => ("~", "new version"),
+        ChangeKind::Metadata => ("~", "metadata"),
+        ChangeKind::Unchanged => (" ", "unchanged"),
+        ChangeKind::NotInFiles => (" ", "not in the files, stays"),
+    }
+}
+
+fn stays(change: &Change) -> bool {
+    matches!(change.kind, ChangeKind::Unchanged | ChangeKind::NotInFiles)
+}
+
+/// Changes for a person; `all` also shows what stays.
+pub(crate) fn changes(changes: &[Change], all: bool) -> String {
+    let mut text = String::new();
+    for change in changes.iter().filter(|c| all || !stays(c)) {
+        let (sign, word) = words(change.kind);
+        text.push_str(&format!(
+            "{sign} {} {} v{}: {word}\n",
+            change.object, change.name, change.version
+        ));
+        for note in &change.notes {
+            text.push_str(&format!("      {note}\n"));
+        }
+    }
+    let changed = changes.iter().filter(|c| !stays(c)).count() as u64;
+    let kept = changes.len() as u64 - changed;
+    text.push_str(&format!("{}, {} as they are\n", plural(changed, "change"), kept));
+    text
+}
+
+/// Changes as JSON.
+pub(super) fn json_changes(changes: &[Change]) -> Json {
+    changes
+        .iter()
+        .map(|change| {
+            json!({
+                "object": change.object,
+                "name": change.name,
+                "version": change.version,
+                "change": words(change.kind).1.split(',').next(),
+                "notes": change.notes,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! `evenkeel explain`.
+
+use evenkeel_types::definition::ViewBody;
+use serde_json::{Value as Json, json};
+
+use super::inputs;
+use crate::arguments::ExplainArguments;
+use crate::failure::Failure;
+use crate::render;
+use crate::session::{Answer, Session};
+
+pub(super) fn run(arguments: &ExplainArguments, session: &Session) -> Result<Answer, Failure> {
+    let engine = session.reader()?;
+    let wanted = [arguments.feature.clone()];
+    // Resolves the name with its errors; the service's inputs are the key and the request.
+    let service = engine.feature_list(&wanted)?;
+    let [item] = service.items.as_slice() else {
+        return Err(Failure::request("explain takes one feature, as VIEW:FEATURE"));
+    };
+    let [(feature, _)] = item.features.as_slice() else {
+        return Err(Failure::request("explain takes one feature, as VIEW:FEATURE"));
+    };
+    let field = &item.view.features[*feature];
+    let row = inputs::row(&service.inputs, &arguments.entity, None)?;
+    let value_of = |name: &str| {
+        let at = service.inputs.iter().position(|input| input.name == name);
+        at.map(|at| row[at].clone()).unwrap_or(evenkeel_types::Value::Null)
+    };
+    let key: Vec<_> = item.key.iter().map(|name| value_of(name)).collect();
+    let request: Vec<_> = match &item.view.body {
+        ViewBody::Composed(body) => {
+            body.request.iter().map(|f| (f.name.clone(), value_of(&f.name))).collect()
+        }
+        _ => Vec::new(),
+    };
+    let known = inputs::known(&arguments.moment, &engine)?;
+    let explanation = engine.explain(
+        &arguments.feature,
+        &key,
+        &request,
+        known.as_of,
+        known.cut.as_ref(),
+        known.known_at,
+    )?;
+    let cut = engine.format_cut(&explanation.cut);
+    let evidence: Vec<Json> = explanation
+        .evidence
+        .iter()
+        .map(|e| json!({"depth": e.depth, "text": e.text}))
+        .collect();
+    let json = json!({
+        "feature": explanation.feature,
+        "entity": render::json_row(&service.inputs, &row),
+        "as_of": explanation.as_of.to_string(),
+        "cut": cut,
+        "known_at": known.known_at.map(|t| t.to_string()),
+        "answer": render::json_answer(&field.data_type, &explanation.answer),
+        "evidence": evidence,
+    });
+    let mut text = format!(
+        "{} of {} as of {}: {}\n",
+        explanation.feature,
+        render::entity(&service.inputs, &row),
+        explanation.as_of,
+        render::cell(&field.data_type, &explanation.answer),
+    );
+    for e in &explanation.evidence {
+        text.push_str(&format!("{:indent$}{}\n", "", e.text, indent = 2 + 2 * e.depth));
+    }
+    text.push_str(&format!("cut {cut}\n"));
+    Ok(Answer::done(json, text))
+}

@@ -1,0 +1,132 @@
+//! `evenkeel ingest`.
+
+use std::path::Path;
+
+use evenkeel_engine::{Engine, IngestReport};
+use evenkeel_types::definition::OptionValue;
+use serde_json::{Value as Json, json};
+
+use crate::arguments::IngestArguments;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress::Bar;
+use crate::session::{Answer, Session};
+use crate::table::{count, plural};
+
+pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answer, Failure> {
+    let mut engine = session.engine()?;
+    let sources = match &arguments.source {
+        Some(source) => vec![source.clone()],
+        None => file_sources(&engine),
+    };
+    if sources.is_empty() {
+        return Err(Failure::request("no source reads a file")
+            .with_hint("define one, and register it with `evenkeel apply`"));
+    }
+    let mut reports = Vec::new();
+    for source in &sources {
+        let file = arguments.file.as_deref();
+        let report = ingest_source(&mut engine, source, file, session.output)?;
+        if !session.output.is_json() {
+            session.output.data(&report_line(&report))?;
+        }
+        reports.push(report);
+    }
+    let total = |f: fn(&IngestReport) -> u64| reports.iter().map(f).sum::<u64>();
+    Ok(Answer::done(
+        json!({
+            "sources": reports.iter().map(json_report).collect::<Vec<Json>>(),
+            "recorded": total(|r| r.recorded),
+            "rejected": total(IngestReport::rejected_total),
+        }),
+        "",
+    ))
+}
+
+/// The sources that read a file, in the order of their names.
+pub(crate) fn file_sources(engine: &Engine) -> Vec<String> {
+    let file = OptionValue::Text("file".to_owned());
+    let sources = engine.catalog().sources.values();
+    sources
+        .filter(|source| source.options.get("connector") == Some(&file))
+        .map(|source| source.name.clone())
+        .collect()
+}
+
+/// Logs a source's files with a bar.
+pub(crate) fn ingest_source(
+    engine: &mut Engine,
+    source: &str,
+    file: Option<&Path>,
+    output: Output,
+) -> Result<IngestReport, Failure> {
+    let bar = Bar::bytes(output);
+    Ok(engine.ingest(source, file, &mut |progress| {
+        bar.show(&format!("log {source}"), progress.bytes_done, progress.bytes_total);
+    })?)
+}
+
+/// One line for a person: what happened to the rows; a second with the first rejected one.
+pub(crate) fn report_line(report: &IngestReport) -> String {
+    let mut parts = vec![
+        plural(report.rows, "row"),
+        format!("{} recorded", count(report.recorded)),
+    ];
+    for (n, word) in [
+        (report.duplicates, "known already"),
+        (report.left_out, "left out by WHERE"),
+        (report.conflicts, "in conflict"),
+        (report.rejected_total(), "rejected"),
+    ] {
+        if n > 0 {
+            parts.push(format!("{} {word}", count(n)));
+        }
+    }
+    let mut line = format!("{}: {}", report.source, parts.join(", "));
+    if let Some(first) = &report.first_rejected {
+        line.push_str(&format!(
+            "\n    first rejected: {first}\n    see `evenkeel dead-letters {}`",
+            report.source
+        ));
+    }
+    line
+}
+
+/// A report as JSON.
+pub(crate) fn json_report(report: &IngestReport) -> Json {
+    json!({
+        "source": report.source,
+        "files": report.files,
+        "rows": report.rows,
+        "recorded": report.recorded,
+        "known_already": report.duplicates,
+        "left_out": report.left_out,
+        "conflicts": report.conflicts,
+        "rejected": report.rejected_total(),
+        "rejected_by_reason": report.rejected,
+        "first_rejected": report.first_rejected,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_only_what_happened() {
+        let mut report = IngestReport {
+            source: "orders".to_owned(),
+            rows: 1200,
+            recorded: 1199,
+            ..IngestReport::default()
+        };
+        assert_eq!(report_line(&report), "orders: 1,200 rows, 1,199 recorded");
+        report.rejected.insert("DECODE".to_owned(), 1);
+        report.first_rejected = Some("line 7: `x` is not BIGINT".to_owned());
+        assert_eq!(
+            report_line(&report),
+            "orders: 1,200 rows, 1,199 recorded, 1 rejected\n    first rejected: line 7: `x` is \
+             not BIGINT\n    see `evenkeel dead-letters orders`"
+        );
+    }
+}

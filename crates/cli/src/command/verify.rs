@@ -1,0 +1,140 @@
+//! `evenkeel verify`.
+
+use evenkeel_connect::value_to_text;
+use evenkeel_engine::{Engine, VerifyOptions, VerifyReport};
+use evenkeel_types::{DataType, Status, Value};
+use serde_json::{Value as Json, json};
+
+use crate::arguments::VerifyArguments;
+use crate::failure::{Exit, Failure};
+use crate::progress::Bar;
+use crate::render;
+use crate::session::{Answer, Session};
+use crate::table::{count, plural};
+
+pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answer, Failure> {
+    let engine = session.reader()?;
+    let options = VerifyOptions {
+        seed: arguments.seed,
+        values: arguments.values,
+        oracle_values: arguments.oracle_values,
+        cuts: usize::from(arguments.cuts),
+        services: arguments.services.clone(),
+    };
+    let bar = Bar::counts(session.output);
+    let report = engine.verify(&options, &mut |what, done, all| bar.show(what, done, all))?;
+    drop(bar);
+    let exit = if report.mismatches == 0 { Exit::Done } else { Exit::Refuted };
+    Ok(Answer {
+        json: json_report(&report, &engine),
+        text: summary(&report, &engine),
+        exit,
+    })
+}
+
+/// The types of a mismatch: its key's and its value's.
+fn types(engine: &Engine, feature: &str) -> (Vec<DataType>, DataType) {
+    let (view, feature) = feature.split_once(':').unwrap_or((feature, ""));
+    let view = engine.catalog().view(view.split('@').next().unwrap_or(view));
+    let key = view.map(|v| v.key.iter().map(|f| f.data_type.clone()).collect());
+    let value = view
+        .and_then(|v| v.features.iter().find(|f| f.name == feature))
+        .map(|f| f.data_type.clone());
+    (key.unwrap_or_default(), value.unwrap_or(DataType::String))
+}
+
+fn text_of(data_type: &DataType, value: &Value, status: Status) -> String {
+    match (value, status) {
+        (_, status) if status != Status::Present => status.to_string(),
+        // Two numbers that print alike may still differ.
+        (Value::Double(x), _) => {
+            format!("{} (bits {:016x})", value_to_text(data_type, value), x.to_bits())
+        }
+        _ => value_to_text(data_type, value),
+    }
+}
+
+/// A report as JSON.
+pub(crate) fn json_report(report: &VerifyReport, engine: &Engine) -> Json {
+    let examples: Vec<Json> = report
+        .examples
+        .iter()
+        .map(|example| {
+            let (key_types, value_type) = types(engine, &example.feature);
+            let key: Vec<Json> = example
+                .key
+                .iter()
+                .enumerate()
+                .map(|(i, v)| {
+                    render::json_value(key_types.get(i).unwrap_or(&DataType::String), v)
+                })
+                .collect();
+            let answers: Vec<Json> = example
+                .answers
+                .iter()
+                .map(|(path, value, status)| {
+                    json!({
+                        "path": path,
+                        "value": render::json_value(&value_type, value),
+                        "status": status.to_string(),
+                    })
+                })
+                .collect();
+            json!({
+                "feature": example.feature,
+                "key": key,
+                "time": example.time.to_string(),
+                "cut": example.cut,
+                "known_at": example.known_at.map(|t| t.to_string()),
+                "answers": answers,
+            })
+        })
+        .collect();
+    json!({
+        "seed": report.seed,
+        "values_checked": report.values_checked,
+        "oracle_checked": report.oracle_checked,
+        "points": report.points,
+        "cuts": report.cuts,
+        "mismatches": report.mismatches,
+        "examples": examples,
+        "answers_digest": report.answers_digest,
+    })
+}
+
+/// A report for a person.
+pub(crate) fn summary(report: &VerifyReport, engine: &Engine) -> String {
+    let mut text = format!(
+        "{} at {} and {} under seed {}: {}\n{} of them also computed by the oracle\n",
+        plural(report.values_checked, "value"),
+        plural(report.points, "point"),
+        plural(report.cuts, "cut"),
+        report.seed,
+        match report.mismatches {
+            0 => "all bits equal".to_owned(),
+            n => format!("{} DIFFER", count(n)),
+        },
+        count(report.oracle_checked),
+    );
+    for example in &report.examples {
+        let (key_types, value_type) = types(engine, &example.feature);
+        let key: Vec<String> = example
+            .key
+            .iter()
+            .enumerate()
+            .map(|(i, v)| value_to_text(key_types.get(i).unwrap_or(&DataType::String), v))
+            .collect();
+        let known_at = example.known_at.map(|t| format!(", known at {t}")).unwrap_or_default();
+        text.push_str(&format!(
+            "\n{} of {} at {}, cut {}{known_at}\n",
+            example.feature,
+            key.join(", "),
+            example.time,
+            example.cut,
+        ));
+        for (path, value, status) in &example.answers {
+            text.push_str(&format!("    {path:10} {}\n", text_of(&value_type, value, *status)));
+        }
+    }
+    text
+}

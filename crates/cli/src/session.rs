@@ -1,0 +1,88 @@
+//! What every command gets: where the project is, where its words go, and the project's parts
+//! as they are asked for.
+
+use std::path::PathBuf;
+
+use evenkeel_engine::{DefinitionFile, Engine, Project};
+use serde_json::Value as Json;
+
+use crate::arguments::Common;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+
+/// One run of the command line.
+#[derive(Clone, Debug)]
+pub(crate) struct Session {
+    /// Where words go.
+    pub(crate) output: Output,
+    dir: Option<PathBuf>,
+    environment: Option<String>,
+}
+
+/// What a command has to say in the end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// With `--json`: one object.
+    pub(crate) json: Json,
+    /// Without: text.
+    pub(crate) text: String,
+    /// How the process ends.
+    pub(crate) exit: Exit,
+}
+
+impl Answer {
+    /// An answer of a command that did what it should.
+    pub(crate) fn done(json: Json, text: impl Into<String>) -> Self {
+        Answer {
+            json,
+            text: text.into(),
+            exit: Exit::Done,
+        }
+    }
+}
+
+impl Session {
+    /// From the options of every command.
+    pub(crate) fn new(common: &Common) -> Self {
+        Session {
+            output: Output::new(common.json),
+            dir: common.dir.clone(),
+            environment: common.env.clone(),
+        }
+    }
+
+    /// The same with another folder, where none was given.
+    pub(crate) fn with_default_folder(&self, folder: &str) -> Self {
+        Session {
+            dir: Some(self.dir.clone().unwrap_or_else(|| PathBuf::from(folder))),
+            ..self.clone()
+        }
+    }
+
+    /// The project's folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.dir.clone().unwrap_or_else(|| PathBuf::from("."))
+    }
+
+    /// The project in the folder.
+    pub(crate) fn project(&self) -> Result<Project, Failure> {
+        Ok(Project::open(&self.folder(), self.environment.as_deref())?)
+    }
+
+    /// The project with its definition files.
+    pub(crate) fn definitions(&self) -> Result<(Project, Vec<DefinitionFile>), Failure> {
+        let project = self.project()?;
+        let files = project.definition_files()?;
+        Ok((project, files))
+    }
+
+    /// The project's engine, to write.
+    pub(crate) fn engine(&self) -> Result<Engine, Failure> {
+        Ok(Engine::open(&self.project()?)?)
+    }
+
+    /// The project's engine, to read: others may read at the same time.
+    pub(crate) fn reader(&self) -> Result<Engine, Failure> {
+        Ok(Engine::open_read_only(&self.project()?)?)
+    }
+}
