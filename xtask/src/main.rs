@@ -1,1 +1,99 @@
-fn main() {}
+//! `cargo xtask VERB`: the developer's commands. CI runs `check` and `test`, exactly these.
+//!
+//! Knows cargo and pip, and no crate of the workspace. Every verb works on the whole
+//! workspace, so that there is one set of features and nothing is built twice.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a developer's tool: it says what it does"
+)]
+
+mod edges;
+mod python;
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const HELP: &str = "\
+cargo xtask VERB
+
+  check   formatting, lints, the allowed edges between crates
+  test    all tests; installs what the comparison tests need under target/ (needs python3)
+  demo    the demo, in release
+  gen     rewrites golden files and the generated pages of docs/
+";
+
+fn main() -> ExitCode {
+    let mut arguments = env::args_os().skip(1);
+    let verb = arguments.next().unwrap_or_default();
+    let rest: Vec<OsString> = arguments.collect();
+    let result = match verb.to_str() {
+        Some("check") => check(),
+        Some("test") => test(&rest),
+        Some("demo") => demo(&rest),
+        Some("gen") => generate(),
+        Some("" | "help" | "--help" | "-h") => {
+            print!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        _ => Err(format!("there is no verb `{}`\n\n{HELP}", verb.display())),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check() -> Result<(), String> {
+    edges::check(&root())?;
+    run(cargo(["fmt", "--all", "--", "--check"]))?;
+    run(cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn test(rest: &[OsString]) -> Result<(), String> {
+    let python = python::environment(&root())?;
+    run(cargo(["test", "--workspace"]).args(rest).env(python::VARIABLE, python))
+}
+
+fn demo(rest: &[OsString]) -> Result<(), String> {
+    run(cargo(["run", "--release", "--quiet", "--package", "evenkeel", "--", "demo"]).args(rest))
+}
+
+fn generate() -> Result<(), String> {
+    run(cargo(["test", "--quiet", "--package", "evenkeel", "--package", "evenkeel-ddl"]).env("UPDATE_EXPECT", "1"))
+}
+
+/// The workspace's folder.
+fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+fn cargo<const N: usize>(arguments: [&str; N]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Runs a command; its failure is an error that names it.
+fn run(command: impl std::borrow::BorrowMut<Command>) -> Result<(), String> {
+    let mut command = command;
+    let command = command.borrow_mut();
+    let words: Vec<String> = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let line = words.join(" ");
+    eprintln!("$ {line}");
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{line}` failed ({status})")),
+        Err(error) => Err(format!("cannot run `{line}`: {error}")),
+    }
+}
