@@ -1,0 +1,202 @@
+//! States are functions of the multiset, to the byte.
+
+use evenkeel_aggregate::oracle::{Input, evaluate};
+use evenkeel_aggregate::{Aggregates, Aggregator, State, StateError, WhereId};
+use evenkeel_types::{AggregateCall, Column, Value};
+use proptest::prelude::*;
+
+use crate::events::{Event, call, calls, events, types};
+
+/// The events as columns.
+pub(crate) fn columns(events: &[&Event]) -> Vec<Column> {
+    types()
+        .iter()
+        .enumerate()
+        .map(|(c, t)| Column::from_values(t, events.iter().map(|e| &e.values[c])))
+        .collect()
+}
+
+/// What the oracle gets of a call: its inputs for the events that pass its FILTER, computed
+/// row by row.
+pub(crate) fn oracle_inputs(call: &AggregateCall, events: &[&Event]) -> Vec<Input> {
+    let program = |e| evenkeel_expr::Program::compile(e);
+    let filter = call.filter.as_ref().map(program);
+    let args: Vec<_> = call.args.iter().map(program).collect();
+    events
+        .iter()
+        .filter(|e| {
+            filter
+                .as_ref()
+                .is_none_or(|f| f.eval_row(&e.values, 0) == Value::Boolean(true))
+        })
+        .map(|e| Input {
+            time: e.time,
+            order: e.order.clone(),
+            values: args.iter().map(|a| a.eval_row(&e.values, 0)).collect(),
+        })
+        .collect()
+}
+
+pub(crate) fn bytes(aggregator: &Aggregator, state: &State) -> Vec<u8> {
+    let mut out = Vec::new();
+    aggregator.encode(state, &mut out);
+    out
+}
+
+fn state_of(aggregator: &Aggregator, inputs: &[Input]) -> State {
+    let mut state = aggregator.empty();
+    for input in inputs {
+        let order = evenkeel_aggregate::EventOrder::new(input.time, &input.order);
+        aggregator.add(&mut state, &input.values, order);
+    }
+    state
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Property 10: S(A + B) = S(A) ⊕ S(B), removal undoes addition, bytes round-trip, and
+    /// the value is the oracle's.
+    #[test]
+    fn states_are_functions_of_the_multiset(
+        (events, cuts) in events(24).prop_flat_map(|e| {
+            let cuts = prop::collection::vec(0..3usize, e.len());
+            (Just(e).prop_shuffle(), cuts)
+        })
+    ) {
+        let all: Vec<&Event> = events.iter().collect();
+        for call in calls() {
+            let aggregator = Aggregator::of(&call).unwrap();
+            let inputs = oracle_inputs(&call, &all);
+            let mut sorted = inputs.clone();
+            sorted.sort_by_key(|i| (i.time, i.order.clone()));
+            let whole = state_of(&aggregator, &sorted);
+            let want = bytes(&aggregator, &whole);
+            prop_assert_eq!(&bytes(&aggregator, &state_of(&aggregator, &inputs)), &want, "{:?}", call);
+
+            // Split in three, merged in two trees.
+            let parts: Vec<State> = (0..3)
+                .map(|part| {
+                    let chosen: Vec<Input> = inputs
+                        .iter()
+                        .zip(&cuts)
+                        .filter(|(_, cut)| **cut == part)
+                        .map(|(input, _)| input.clone())
+                        .chain(inputs.iter().skip(cuts.len()).filter(|_| part == 0).cloned())
+                        .collect();
+                    state_of(&aggregator, &chosen)
+                })
+                .collect();
+            let merge = |a: &State, b: &State| {
+                let mut merged = a.clone();
+                aggregator.merge(&mut merged, b);
+                merged
+            };
+            let left = merge(&merge(&parts[0], &parts[1]), &parts[2]);
+            let right = merge(&parts[2], &merge(&parts[1], &parts[0]));
+            prop_assert_eq!(&bytes(&aggregator, &left), &want, "{:?}", call);
+            prop_assert_eq!(&bytes(&aggregator, &right), &want, "{:?}", call);
+            let identity = merge(&whole, &aggregator.empty());
+            prop_assert_eq!(&bytes(&aggregator, &identity), &want);
+
+            if aggregator.is_subtractable() {
+                let mut state = whole.clone();
+                for input in &inputs {
+                    aggregator.add(&mut state, &input.values, evenkeel_aggregate::EventOrder::new(0, b""));
+                }
+                for input in &sorted {
+                    aggregator.remove(&mut state, &input.values);
+                }
+                prop_assert_eq!(&bytes(&aggregator, &state), &want, "{:?}", call);
+                for input in &inputs {
+                    aggregator.remove(&mut state, &input.values);
+                }
+                prop_assert_eq!(bytes(&aggregator, &state), bytes(&aggregator, &aggregator.empty()));
+            }
+
+            let decoded = aggregator.decode(&want).unwrap();
+            prop_assert_eq!(&bytes(&aggregator, &decoded), &want);
+            let mut compact = whole.clone();
+            compact.compact();
+            prop_assert_eq!(&bytes(&aggregator, &compact), &want);
+
+            let value = evaluate(&call, &inputs);
+            prop_assert_eq!(aggregator.finish(&whole), value.clone(), "{:?} over {:?}", call, inputs);
+            prop_assert_eq!(aggregator.finish(&decoded), value.clone());
+            prop_assert_eq!(aggregator.finish(&left), value);
+        }
+    }
+
+    /// Row by row through the compiled list: FILTER, WHERE and computed inputs.
+    #[test]
+    fn rows_are_filtered_as_the_oracle_does(events in events(12)) {
+        let all: Vec<&Event> = events.iter().collect();
+        let mut aggregates = Aggregates::new();
+        for call in calls() {
+            let id = aggregates.register(&call, WhereId::ALL).unwrap();
+            let aggregator = aggregates.aggregator(id);
+            let mut state = aggregator.empty();
+            for event in &events {
+                aggregates.add_row(id, &mut state, &event.values, &types(), event.event_order());
+            }
+            prop_assert_eq!(aggregator.finish(&state), evaluate(&call, &oracle_inputs(&call, &all)));
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..60), version in any::<bool>()) {
+        for call in calls() {
+            let aggregator = Aggregator::of(&call).unwrap();
+            let mut bytes = bytes.clone();
+            if version && bytes.len() > 1 {
+                bytes[0] = 1;
+                bytes[1] &= 0x3;
+            }
+            if let Ok(state) = aggregator.decode(&bytes) {
+                // Whatever is read is canonical.
+                prop_assert_eq!(self::bytes(&aggregator, &state), bytes);
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_is_named() {
+    let aggregator = Aggregator::of(&call("sum", &["x"])).unwrap();
+    let state = aggregator.empty();
+    let good = bytes(&aggregator, &state);
+    assert!(aggregator.decode(&good).is_ok());
+    assert!(matches!(
+        aggregator.decode(&good[..good.len() - 1]),
+        Err(StateError::Truncated { .. })
+    ));
+    let mut newer = good.clone();
+    newer[0] = 2;
+    assert!(matches!(
+        aggregator.decode(&newer),
+        Err(StateError::Version { found: 2, .. })
+    ));
+    let mut longer = good;
+    longer.push(0);
+    assert!(matches!(
+        aggregator.decode(&longer),
+        Err(StateError::Invalid {
+            what: "end of the state",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn empty_windows_have_sql_answers() {
+    for call in calls() {
+        let aggregator = Aggregator::of(&call).unwrap();
+        let name = evenkeel_aggregate::signature::function_name(&call.function);
+        let want = match name {
+            "count" | "count_distinct" => Value::BigInt(0),
+            _ => Value::Null,
+        };
+        assert_eq!(aggregator.finish(&aggregator.empty()), want, "{name}");
+        assert_eq!(evaluate(&call, &[]), want, "{name}");
+    }
+}
