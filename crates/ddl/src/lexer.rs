@@ -285,7 +285,12 @@ impl Lexer<'_> {
                 &self.source[start..digits_end],
                 &self.source[digits_end..self.at],
             );
-            let hint = if tail.starts_with('_') {
+            let unit = LENGTHS
+                .iter()
+                .find(|(unit, _)| tail.eq_ignore_ascii_case(unit));
+            let hint = if let Some((_, unit)) = unit {
+                format!("write `{digits} {unit}`")
+            } else if tail.starts_with('_') {
                 format!(
                     "write `{}` without `_`",
                     span.text(self.source).replace('_', "")
@@ -333,6 +338,21 @@ impl Lexer<'_> {
         self.bad(Diagnostic::error(format!("`{text}` has no meaning here"), span).with_hint(hint))
     }
 }
+
+/// Units that are put right behind a number elsewhere, with their keyword.
+const LENGTHS: [(&str, &str); 11] = [
+    ("ms", "MILLISECONDS"),
+    ("s", "SECONDS"),
+    ("sec", "SECONDS"),
+    ("min", "MINUTES"),
+    ("m", "MINUTES"),
+    ("h", "HOURS"),
+    ("hours", "HOURS"),
+    ("d", "DAYS"),
+    ("days", "DAYS"),
+    ("w", "WEEKS"),
+    ("y", "YEARS"),
+];
 
 /// Writings of other languages that start like a symbol, with what to write here.
 const LONG_MISTAKES: [(&str, &str); 5] = [

@@ -2,8 +2,8 @@
 //! expressions.
 //!
 //! Invariants: a statement is returned only if nothing in it is wrong; every diagnostic's
-//! span lies in the text; no input makes the parser recurse deeper than [`DEPTH_MAX`]
-//! levels or builds a tree deeper than that. After an error the parser goes on behind the
+//! span lies in the text; no input makes the parser recurse deeper than `NESTING_MAX`
+//! levels or builds a tree higher than [`DEPTH_MAX`]. After an error the parser goes on behind the
 //! next semicolon (or at what is plainly the start of the next statement), so the errors of
 //! all statements are found at once.
 
@@ -19,20 +19,28 @@ mod types;
 mod view;
 mod window;
 
+use std::collections::BTreeMap;
+
 use evenkeel_types::Interval;
 
 pub(crate) use self::expr::power;
 
 use crate::ast::{ColumnList, Expr, Ident, NumberLit, Span, SpineQuery, Statement, StringLit};
 use crate::error::{DIAGNOSTICS_MAX, Diagnostic};
+use crate::keyword::is_not_a_column;
 use crate::lexer::{Symbol, Token, TokenKind, ident_value, lex, string_value};
 use crate::suggest::did_you_mean;
 
 /// The largest text that is read, in bytes. A project's definitions are kilobytes.
 pub const TEXT_BYTES_MAX: usize = 4 << 20;
-/// How deep expressions, queries and types may be nested: parentheses, and operators in a
-/// row (`a + b + c` is two deep). Keeps the stack small, here and wherever the tree is walked.
+/// How high the tree of an expression may be (`a + b + c` is three high), without
+/// parentheses. Keeps the stack small wherever a tree is walked.
 pub const DEPTH_MAX: usize = 128;
+/// How deep queries may be nested, and how deep types.
+pub const QUERY_DEPTH_MAX: usize = 16;
+/// Levels of expressions that are read inside of each other: those of the highest tree with
+/// parentheses around each, so that what is printed can always be read.
+const NESTING_MAX: usize = 2 * DEPTH_MAX;
 
 /// Errors are boxed, so that results stay small on the way up.
 type Parsed<T> = Result<T, Box<Diagnostic>>;
@@ -101,6 +109,22 @@ fn parse_whole<'a, T>(
 /// Words that start a statement; at the start of a line they end the one before.
 const STATEMENT_WORDS: [&str; 3] = ["CREATE", "DROP", "ALTER"];
 
+/// Words that may go on with a statement, for hints at misspelt ones.
+const CLAUSE_WORDS: [&str; 12] = [
+    "COMMENT",
+    "OWNER",
+    "TAGS",
+    "WITH",
+    "FROM",
+    "WHERE",
+    "GROUP",
+    "WINDOW",
+    "ASOF",
+    "JOIN",
+    "ON",
+    "MATCH_CONDITION",
+];
+
 struct Parser<'a> {
     source: &'a str,
     tokens: Vec<Token>,
@@ -109,8 +133,10 @@ struct Parser<'a> {
     /// The current token.
     at: usize,
     diagnostics: Vec<Diagnostic>,
-    /// Levels of nesting that are open.
+    /// Expressions that are open.
     depth: usize,
+    /// Queries and types that are open.
+    query_depth: usize,
     /// `CASE`s that are open: in them `END` is no column.
     cases: usize,
 }
@@ -135,6 +161,7 @@ impl<'a> Parser<'a> {
             at: 0,
             diagnostics: Vec::new(),
             depth: 0,
+            query_depth: 0,
             cases: 0,
         })
     }
@@ -160,13 +187,13 @@ impl<'a> Parser<'a> {
             }
             let known = self.diagnostics.len();
             let first = self.at;
-            (self.depth, self.cases) = (0, 0);
+            (self.depth, self.query_depth, self.cases) = (0, 0, 0);
             match self.statement() {
                 Ok(statement) => {
+                    self.statement_end();
                     if self.diagnostics.len() == known {
                         statements.push(statement);
                     }
-                    self.statement_end();
                 }
                 Err(diagnostic) => {
                     self.report(*diagnostic);
@@ -187,7 +214,7 @@ impl<'a> Parser<'a> {
         } else {
             self.span()
         };
-        let mut diagnostic = *self.unexpected("`;`");
+        let mut diagnostic = *self.unexpected_word("`;`", &CLAUSE_WORDS);
         if let TokenKind::Bad(_) = self.kind() {
             // Its own diagnostic says more.
         } else if starts_next {
@@ -205,8 +232,15 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// What to say about a clause of a view that stands behind its query.
+    /// What to say about a clause that is in the wrong place, or twice what may be once.
     fn misplaced_clause_hint(&self) -> Option<String> {
+        if self.is_symbol(Symbol::Comma) {
+            return Some("write one statement for each".to_owned());
+        }
+        if self.is_name_at(0) && self.is_symbol_at(1, Symbol::LeftParen) {
+            let before = self.text();
+            return (!self.is_word("WITH")).then(|| format!("is a `,` missing before `{before}`?"));
+        }
         let clause = [
             "ENTITY",
             "TTL",
@@ -220,14 +254,14 @@ impl<'a> Parser<'a> {
         Some(format!("`{clause}` belongs before `AS`"))
     }
 
-    /// Skips to the next statement, reporting what the lexer could not read on the way.
-    /// `first` is the first token of the statement that went wrong.
+    /// Skips to the next statement, reporting on the way only a comment that hides the rest
+    /// of the text. `first` is the first token of the statement that went wrong.
     fn recover(&mut self, first: usize) {
         loop {
             match self.kind() {
                 TokenKind::End => return,
                 TokenKind::Symbol(Symbol::Semicolon) => return,
-                TokenKind::Bad(index) => {
+                TokenKind::Bad(index) if self.text().starts_with("/*") => {
                     let diagnostic = self.bad[index].clone();
                     self.report(diagnostic);
                 }
@@ -434,6 +468,11 @@ impl<'a> Parser<'a> {
         what: &str,
         mut item: impl FnMut(&mut Self) -> Parsed<T>,
     ) -> Parsed<(Vec<T>, Span)> {
+        if self.is_name_at(0) || self.is_string_at(0) || self.kind() == TokenKind::Number {
+            let mut diagnostic = self.unexpected(&format!("`(` before {what}"));
+            diagnostic.hint = Some(format!("put it in parentheses: `({})`", self.text()));
+            return Err(diagnostic);
+        }
         let open = self.expect_symbol(Symbol::LeftParen, &format!(" before {what}"))?;
         let mut items = Vec::new();
         loop {
@@ -491,7 +530,9 @@ impl<'a> Parser<'a> {
         );
         if diagnostic.hint.is_none() {
             let text = shortened(self.text());
-            if list && starts_item && !self.starts_statement() {
+            let starts_clause = self.kind() == TokenKind::Word
+                && is_not_a_column(&self.text().to_ascii_lowercase());
+            if list && starts_item && !starts_clause && !self.starts_statement() {
                 diagnostic.hint = Some(format!("is a `,` missing before `{text}`?"));
             } else if !matches!(self.kind(), TokenKind::Bad(_)) {
                 diagnostic.hint = Some(format!("close it with `{closing}`"));
@@ -518,6 +559,11 @@ impl<'a> Parser<'a> {
         if let TokenKind::Bad(index) = kind {
             return Box::new(self.bad[index].clone());
         }
+        // The end of the text may be lines below: what is missing belongs behind the last word.
+        let span = match kind {
+            TokenKind::End => self.previous_span().after(),
+            _ => span,
+        };
         let mut diagnostic =
             Diagnostic::error(format!("expected {expected}, found {}", self.found()), span);
         if let Some(hint) = self.unclosed_string_hint() {
@@ -567,9 +613,9 @@ impl<'a> Parser<'a> {
 
     // Depth.
 
-    /// One level deeper; an error beyond [`DEPTH_MAX`].
+    /// An expression inside of others; an error beyond `NESTING_MAX`.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        if self.depth >= DEPTH_MAX {
+        if self.depth >= NESTING_MAX {
             return Err(too_deep(self.span()));
         }
         self.depth += 1;
@@ -577,15 +623,39 @@ impl<'a> Parser<'a> {
         self.depth -= 1;
         result
     }
+
+    /// A query or type inside of others; an error beyond [`QUERY_DEPTH_MAX`].
+    fn nested_query<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
+        if self.query_depth >= QUERY_DEPTH_MAX {
+            return Err(too_deep(self.span()));
+        }
+        self.query_depth += 1;
+        let result = parse(self);
+        self.query_depth -= 1;
+        result
+    }
+
+    /// Reports every name that was there before, and goes on.
+    fn report_twice<'n>(&mut self, what: &str, names: impl Iterator<Item = (&'n str, Span)>) {
+        let mut seen = BTreeMap::new();
+        for (name, span) in names {
+            match seen.get(name) {
+                Some(first) => self.report(
+                    Diagnostic::error(format!("the {what} `{name}` is given twice"), span)
+                        .with_related(*first, "first given here"),
+                ),
+                None => {
+                    seen.insert(name, span);
+                }
+            }
+        }
+    }
 }
 
 fn too_deep(span: Span) -> Box<Diagnostic> {
     Box::new(
-        Diagnostic::error(
-            format!("this is nested more than {DEPTH_MAX} levels deep"),
-            span,
-        )
-        .with_hint("divide it: computed columns of a source and chained views can hold parts"),
+        Diagnostic::error("this is nested too many levels deep", span)
+            .with_hint("divide it: computed columns of a source and chained views can hold parts"),
     )
 }
 

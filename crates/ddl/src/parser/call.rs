@@ -118,7 +118,7 @@ impl Parser<'_> {
 
     /// Whether the token there can be the first of an expression, so that the word before it
     /// is a keyword and not a column.
-    fn starts_operand(&self, ahead: usize) -> bool {
+    pub(super) fn starts_operand(&self, ahead: usize) -> bool {
         match self.token_at(ahead).kind {
             TokenKind::Symbol(symbol) => matches!(symbol, Symbol::LeftParen | Symbol::LeftBracket),
             TokenKind::End => false,
@@ -256,6 +256,8 @@ impl Parser<'_> {
             call.args = FunctionArgs::List(vec![first, text]);
             return Ok(true);
         }
+        // The level of `first` is counted already, and will be again.
+        height -= 1;
         let first = self.climb(first, power::LOWEST, &mut height)?;
         *tallest = height.max(*tallest);
         call.args = FunctionArgs::List(vec![first]);

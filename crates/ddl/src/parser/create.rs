@@ -181,7 +181,7 @@ impl Parser<'_> {
     /// Behind `CREATE ENTITY`.
     fn entity(&mut self) -> Parsed<CreateEntity> {
         let name = self.name("the name of the entity")?;
-        let keys = self.request_columns("a key column", "its key columns")?;
+        let keys = self.request_columns("a key column", "the entity's key columns")?;
         let mut metadata = Metadata::default();
         while self.metadata_clause(&mut metadata)? {}
         Ok(CreateEntity {
@@ -353,6 +353,8 @@ impl Parser<'_> {
         );
         if self.is_word("VIEW") || self.is_word("SERVICE") {
             diagnostic.hint = Some(format!("write `FEATURE {}`", self.text()));
+        } else if self.is_word("SOURCE") {
+            diagnostic.hint = Some("write `STREAM` or `TABLE`".to_owned());
         }
         Err(diagnostic)
     }
@@ -392,7 +394,8 @@ impl Parser<'_> {
                 return Err(diagnostic);
             }
             // A column may be called `column`.
-            if self.is_word("COLUMN") && self.is_name_at(1) && self.is_name_at(2) {
+            let is_type_alone = self.starts_type(1) && !self.is_name_at(2);
+            if self.is_word("COLUMN") && self.is_name_at(1) && !is_type_alone {
                 self.bump();
             }
             add_columns.push(self.column()?);

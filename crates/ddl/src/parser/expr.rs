@@ -51,6 +51,19 @@ pub(crate) mod power {
     }
 }
 
+/// Operators of other systems that are words, with what to write here.
+const FOREIGN_OPERATORS: [(&str, &str); 9] = [
+    ("SIMILAR", "write `LIKE`"),
+    ("RLIKE", "write `LIKE`"),
+    ("REGEXP", "write `LIKE`"),
+    ("GLOB", "write `LIKE`"),
+    ("MOD", "write `%`"),
+    ("DIV", "write `//`"),
+    ("XOR", "write `<>` between truth values"),
+    ("COLLATE", "texts compare by their bytes; leave it out"),
+    ("OVERLAPS", "compare the ends of the two periods"),
+];
+
 /// What continues an expression.
 #[derive(Clone, Copy)]
 enum Infix {
@@ -124,6 +137,7 @@ impl Parser<'_> {
                 return Err(too_deep(left.span));
             }
             let Some(infix) = self.infix_ahead().filter(|infix| infix.power() >= min) else {
+                self.refuse_foreign_operator()?;
                 return Ok(left);
             };
             let is_comparison = infix.power() == power::COMPARE;
@@ -133,6 +147,31 @@ impl Parser<'_> {
             compared = is_comparison.then(|| self.span());
             left = self.infix(left, infix, height)?;
             *height += 1;
+        }
+    }
+
+    /// Operators of other systems are words that would else be read as something missing.
+    fn refuse_foreign_operator(&self) -> Parsed<()> {
+        if self.kind() != TokenKind::Word || self.infix_ahead().is_some() {
+            return Ok(());
+        }
+        if self.is_word("NOT") {
+            let mut diagnostic = self.unexpected("an operator");
+            diagnostic.hint = Some(
+                "`NOT` stands before a value, or in `NOT IN`, `NOT BETWEEN`, `NOT LIKE`, `IS NOT`"
+                    .to_owned(),
+            );
+            return Err(diagnostic);
+        }
+        let known = FOREIGN_OPERATORS
+            .iter()
+            .find(|(word, _)| self.is_word(word));
+        match known {
+            Some((word, hint)) if self.starts_operand(1) => Err(Box::new(
+                Diagnostic::error(format!("there is no operator `{word}`"), self.span())
+                    .with_hint(*hint),
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -329,10 +368,14 @@ impl Parser<'_> {
                 });
             }
         }
-        Err(self.unexpected_word(
+        let mut diagnostic = self.unexpected_word(
             "`NULL`, `TRUE`, `FALSE` or `DISTINCT FROM`",
             &["NULL", "TRUE", "FALSE", "DISTINCT"],
-        ))
+        );
+        if diagnostic.hint.is_none() && !matches!(self.kind(), TokenKind::Bad(_)) {
+            diagnostic.hint = Some("values are compared with `=` and `<>`".to_owned());
+        }
+        Err(diagnostic)
     }
 
     /// What an expression starts with: a sign, `NOT`, or something that stands alone.
@@ -387,10 +430,14 @@ impl Parser<'_> {
             if after_comma {
                 diagnostic.hint = Some("remove the `,` before it".to_owned());
             } else if self.kind() == TokenKind::Word {
-                diagnostic.hint = Some(format!(
-                    "a column of that name is written `\"{}\"`",
-                    self.text().to_ascii_lowercase()
-                ));
+                let goes_on = matches!(self.token_at(1).kind, TokenKind::Symbol(symbol)
+                    if symbol != Symbol::LeftParen && symbol != Symbol::Semicolon);
+                diagnostic.hint = Some(if goes_on {
+                    let name = self.text().to_ascii_lowercase();
+                    format!("a column of that name is written `\"{name}\"`")
+                } else {
+                    format!("a value is missing before `{}`", self.text())
+                });
             } else if self.is_symbol(Symbol::Star) {
                 diagnostic.hint =
                     Some("`*` stands alone, after a point, or in `count(*)`".to_owned());
@@ -404,7 +451,10 @@ impl Parser<'_> {
             return Err(self.subquery_in_expression());
         }
         let open = self.expect_symbol(Symbol::LeftParen, "")?;
-        let mut expr = self.child(power::LOWEST, tallest)?;
+        let mut height = 0;
+        let mut expr = self.child(power::LOWEST, &mut height)?;
+        // Parentheses are no node of the tree: the level added for this one is taken back.
+        *tallest = (height - 1).max(*tallest);
         if self.is_symbol(Symbol::Comma) {
             return Err(Box::new(
                 Diagnostic::error("a list in parentheses is not a value", self.span())

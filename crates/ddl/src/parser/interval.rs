@@ -6,6 +6,7 @@ use evenkeel_types::time::{DAY, HOUR, MINUTE, SECOND};
 use super::{Parsed, Parser, shortened};
 use crate::ast::{IntervalLit, Span};
 use crate::error::Diagnostic;
+use crate::keyword::is_not_a_column;
 use crate::lexer::{Symbol, TokenKind};
 use crate::suggest::did_you_mean;
 
@@ -151,6 +152,19 @@ fn parse_part<'a>(text: &str, rest: &'a str) -> Result<(Interval, &'a str), Prob
     Ok((length, after))
 }
 
+/// The unit that a misspelt word most likely means, in the number and case of the word.
+fn near_unit(word: &str) -> Option<String> {
+    let singular = word.strip_suffix(['s', 'S']).unwrap_or(word);
+    let mut unit = did_you_mean(singular, UNITS.iter().map(|unit| unit.name))?.to_owned();
+    if singular.len() < word.len() {
+        unit.push('s');
+    }
+    if word.chars().all(char::is_uppercase) {
+        unit.make_ascii_uppercase();
+    }
+    Some(unit)
+}
+
 fn unknown_unit(number: &str, word: &str) -> Problem {
     if word.is_empty() {
         return Problem::new(
@@ -164,8 +178,8 @@ fn unknown_unit(number: &str, word: &str) -> Problem {
     let hint = if word.eq_ignore_ascii_case("m") {
         "write `min` for minutes, `mon` for months".to_owned()
     } else {
-        match did_you_mean(word, UNITS.iter().map(|unit| unit.name)) {
-            Some(unit) => format!("did you mean `{unit}s`?"),
+        match near_unit(word) {
+            Some(unit) => format!("did you mean `{unit}`?"),
             None => {
                 let names: Vec<_> = UNITS.iter().map(|unit| unit.name).collect();
                 format!("the units are {}", names.join(", "))
@@ -289,6 +303,13 @@ impl Parser<'_> {
             TokenKind::Word => Unit::keyword(self.text()),
             _ => None,
         };
+        if unit.is_none()
+            && !has_letters
+            && self.kind() == TokenKind::Word
+            && near_unit(self.text()).is_some()
+        {
+            return Err(unknown_unit(&text.value, self.text()).at(self.span()));
+        }
         let value = match unit {
             Some(unit) if !has_letters => {
                 let unit_span = self.bump().span;
@@ -338,6 +359,8 @@ impl Parser<'_> {
             let mut diagnostic = self.unexpected("a length of time, such as `3 HOURS`");
             if self.is_symbol(Symbol::LeftParen) {
                 diagnostic.hint = Some("a length of time is a constant".to_owned());
+            } else if self.is_string_at(0) {
+                diagnostic.hint = Some(format!("write `INTERVAL {}`", self.text()));
             }
             return Err(diagnostic);
         }
@@ -348,15 +371,14 @@ impl Parser<'_> {
             _ => None,
         };
         let Some(unit) = unit else {
-            let word = match self.kind() {
-                TokenKind::Word => self.text(),
-                _ => "",
+            let is_misspelt = self.kind() == TokenKind::Word
+                && !is_not_a_column(&self.text().to_ascii_lowercase());
+            let problem = if is_misspelt {
+                unknown_unit(number, self.text()).at(self.span())
+            } else {
+                unknown_unit(number, "").at(self.since(start))
             };
-            let span = match self.kind() {
-                TokenKind::Word => self.span(),
-                _ => self.since(start),
-            };
-            return Err(unknown_unit(number, word).at(span));
+            return Err(problem);
         };
         self.bump();
         parse_length(&format!("{sign}{number} {}", unit.name))

@@ -40,7 +40,7 @@ const NOT_HERE: [(&str, &str); 9] = [
 
 impl Parser<'_> {
     pub(super) fn query(&mut self) -> Parsed<Query> {
-        self.nested(Self::query_inner)
+        self.nested_query(Self::query_inner)
     }
 
     fn query_inner(&mut self) -> Parsed<Query> {
@@ -120,7 +120,7 @@ impl Parser<'_> {
     }
 
     /// After the last clause: another clause here is one too many.
-    fn query_end(&mut self, has_from: bool) -> Parsed<()> {
+    pub(super) fn query_end(&mut self, has_from: bool) -> Parsed<()> {
         if let Some((word, hint)) = NOT_HERE.iter().find(|(word, _)| self.is_word(word)) {
             return Err(Box::new(
                 Diagnostic::error(format!("`{word}` has no meaning here"), self.span())
@@ -179,7 +179,7 @@ impl Parser<'_> {
         let starts_item = matches!(
             self.kind(),
             TokenKind::Word | TokenKind::QuotedIdent | TokenKind::String | TokenKind::Number
-        );
+        ) && !self.text().starts_with('.');
         if ends || !starts_item || self.starts_statement() {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! `CREATE STREAM` and `CREATE TABLE`.
 
+use super::types::ELSEWHERE;
 use super::{Parsed, Parser};
 use crate::ast::{
     ColumnDef, Constraint, ConstraintKind, CreateSource, EventTimeClause, Ident, IntervalLit,
@@ -8,6 +9,20 @@ use crate::ast::{
 };
 use crate::error::Diagnostic;
 use crate::lexer::{Symbol, TokenKind};
+use crate::suggest::did_you_mean;
+
+/// What clauses of a source start with.
+const CLAUSES: [&str; 9] = [
+    "PRIMARY KEY",
+    "EVENT ID",
+    "EVENT TIME",
+    "WATERMARK FOR",
+    "KNOWN AT",
+    "SEQUENCE BY",
+    "DEDUPLICATE WITHIN",
+    "MAX FUTURE",
+    "RETAIN INTERVAL",
+];
 
 /// What the parentheses of a source hold.
 #[derive(Default)]
@@ -46,6 +61,8 @@ impl Parser<'_> {
         self.parenthesised("a column or a clause", |parser| {
             parser.source_item(kind, &mut items)
         })?;
+        let names = items.columns.iter().map(|column| &column.name);
+        self.report_twice("column", names.map(|name| (name.value.as_str(), name.span)));
         let mut options = None;
         let mut filter = None;
         loop {
@@ -134,19 +151,6 @@ impl Parser<'_> {
             return Ok(());
         }
         let column = self.column()?;
-        if let Some(first) = items
-            .columns
-            .iter()
-            .find(|other| other.name.value == column.name.value)
-        {
-            self.report(
-                Diagnostic::error(
-                    format!("the column `{}` is given twice", column.name.value),
-                    column.name.span,
-                )
-                .with_related(first.name.span, "first given here"),
-            );
-        }
         items.columns.push(column);
         Ok(())
     }
@@ -236,6 +240,9 @@ impl Parser<'_> {
 
     /// Clauses of other systems, and misspelt ones.
     fn no_source_clause(&mut self) -> Parsed<()> {
+        if let Some(misspelt) = self.misspelt_clause() {
+            return Err(misspelt);
+        }
         let hint = if self.is_word("UNIQUE") && self.is_symbol_at(1, Symbol::LeftParen) {
             "write `EVENT ID (...)`, in a table `PRIMARY KEY (...)`"
         } else if self.is_words(&["FOREIGN", "KEY"]) {
@@ -263,6 +270,23 @@ impl Parser<'_> {
                 span,
             )
             .with_hint(hint),
+        ))
+    }
+
+    /// Two words that are nearly the start of a clause, and are no column and its type.
+    fn misspelt_clause(&self) -> Option<Box<Diagnostic>> {
+        if !self.is_name_at(0) || !self.is_name_at(1) || self.starts_type(1) {
+            return None;
+        }
+        let span = self.span().to(self.token_at(1).span);
+        let words = span.text(self.source);
+        if ELSEWHERE.iter().any(|(name, _)| self.is_word_at(1, name)) {
+            return None;
+        }
+        let meant = did_you_mean(words, CLAUSES)?;
+        let message = format!("`{words}` is neither a clause nor a column with its type");
+        Some(Box::new(
+            Diagnostic::error(message, span).with_hint(format!("did you mean `{meant}`?")),
         ))
     }
 
@@ -298,7 +322,10 @@ impl Parser<'_> {
         if again.value != column.value {
             self.report(
                 Diagnostic::error(
-                    format!("a watermark of `{}` is made from `{0}`", column.value),
+                    format!(
+                        "the watermark of `{}` is made from that column, not from `{}`",
+                        column.value, again.value
+                    ),
                     again.span,
                 )
                 .with_hint(format!(
@@ -430,26 +457,8 @@ impl Parser<'_> {
                     value,
                 })
             })?;
-        let mut seen: Vec<&WithOption> = Vec::new();
-        let mut twice = Vec::new();
-        for option in &options {
-            match seen
-                .iter()
-                .find(|other| other.key.value == option.key.value)
-            {
-                Some(first) => twice.push(
-                    Diagnostic::error(
-                        format!("the option `{}` is given twice", option.key.value),
-                        option.key.span,
-                    )
-                    .with_related(first.key.span, "first given here"),
-                ),
-                None => seen.push(option),
-            }
-        }
-        for diagnostic in twice {
-            self.report(diagnostic);
-        }
+        let keys = options.iter().map(|option| &option.key);
+        self.report_twice("option", keys.map(|key| (key.value.as_str(), key.span)));
         Ok(options)
     }
 

@@ -30,6 +30,7 @@ impl Parser<'_> {
             Some(_) => Some(self.expr()?),
             None => None,
         };
+        self.query_end(true)?;
         Ok(SpineQuery {
             items,
             from,

@@ -2,7 +2,7 @@
 
 use evenkeel_types::{DECIMAL_PRECISION_MAX, DataType, Field};
 
-use super::{DEPTH_MAX, Parsed, Parser, too_deep};
+use super::{Parsed, Parser, QUERY_DEPTH_MAX, too_deep};
 use crate::ast::{Span, TypeName};
 use crate::error::Diagnostic;
 use crate::lexer::{Symbol, TokenKind};
@@ -39,7 +39,7 @@ const SIMPLE: [(&str, DataType); 23] = [
 const WITH_ARGUMENTS: [&str; 4] = ["DECIMAL", "NUMERIC", "ARRAY", "STRUCT"];
 
 /// Types of other systems, with what to write here.
-const ELSEWHERE: [(&str, &str); 20] = [
+pub(super) const ELSEWHERE: [(&str, &str); 20] = [
     ("SMALLINT", "INT"),
     ("TINYINT", "INT"),
     ("INT2", "INT"),
@@ -67,25 +67,27 @@ impl Parser<'_> {
     /// statement are found at once.
     pub(super) fn type_name(&mut self, of_what: &str) -> Parsed<TypeName> {
         let start = self.span();
-        let data_type = self.nested(|parser| parser.data_type(of_what))?;
+        let data_type = self.nested_query(|parser| parser.data_type(of_what))?;
         Ok(TypeName {
             data_type,
             span: self.since(start),
         })
     }
 
-    /// Whether the current word is the name of a type.
-    pub(super) fn starts_type(&self) -> bool {
+    /// Whether that token is the name of a type.
+    pub(super) fn starts_type(&self, ahead: usize) -> bool {
         let names = SIMPLE.iter().map(|(name, _)| *name);
-        names.chain(WITH_ARGUMENTS).any(|name| self.is_word(name))
+        names
+            .chain(WITH_ARGUMENTS)
+            .any(|name| self.is_word_at(ahead, name))
     }
 
     fn data_type(&mut self, of_what: &str) -> Parsed<DataType> {
         let mut data_type = self.element_type(of_what)?;
-        let mut dimensions = self.depth;
+        let mut depth = self.query_depth;
         while self.is_symbol(Symbol::LeftBracket) {
-            dimensions += 1;
-            if dimensions > DEPTH_MAX {
+            depth += 1;
+            if depth > QUERY_DEPTH_MAX {
                 return Err(too_deep(self.span()));
             }
             data_type = self.list_type(data_type)?;
@@ -133,7 +135,7 @@ impl Parser<'_> {
                     Ok(data_type.clone())
                 }
                 None => {
-                    let diagnostic = self.unknown_type(&word, of_what);
+                    let diagnostic = self.unknown_type(&word);
                     self.report(diagnostic);
                     self.bump();
                     self.skip_arguments();
@@ -230,14 +232,10 @@ impl Parser<'_> {
     fn struct_type(&mut self) -> Parsed<DataType> {
         let (open, closing) = self.open_arguments("the fields of the struct")?;
         let mut fields: Vec<Field> = Vec::new();
+        let mut spans = Vec::new();
         loop {
             let name = self.ident("the name of a field")?;
-            if fields.iter().any(|field| field.name == name.value) {
-                self.report(Diagnostic::error(
-                    format!("the field `{}` is given twice", name.value),
-                    name.span,
-                ));
-            }
+            spans.push(name.span);
             let data_type = self.type_name(&format!("the field `{}`", name.value))?;
             fields.push(Field::new(name.value, data_type.data_type));
             if self.eat_symbol(Symbol::Comma).is_none() {
@@ -245,6 +243,8 @@ impl Parser<'_> {
             }
         }
         self.close(open, closing, true)?;
+        let names = fields.iter().map(|field| field.name.as_str());
+        self.report_twice("field", names.zip(spans));
         Ok(DataType::Struct(fields))
     }
 
@@ -283,7 +283,7 @@ impl Parser<'_> {
         })
     }
 
-    fn unknown_type(&self, word: &str, of_what: &str) -> Diagnostic {
+    fn unknown_type(&self, word: &str) -> Diagnostic {
         let span = self.span();
         let known = SIMPLE
             .iter()
@@ -299,11 +299,7 @@ impl Parser<'_> {
                     .to_owned(),
             },
         };
-        Diagnostic::error(
-            format!("`{}` is not a type (the type of {of_what})", self.text()),
-            span,
-        )
-        .with_hint(hint)
+        Diagnostic::error(format!("unknown type `{}`", self.text()), span).with_hint(hint)
     }
 
     /// The arguments of an unknown type, so that what follows is still read.

@@ -194,24 +194,11 @@ impl Parser<'_> {
             return Ok(Vec::new());
         }
         let (features, _) = self.parenthesised("a feature", Self::feature)?;
-        let mut twice = Vec::new();
-        for (index, feature) in features.iter().enumerate() {
-            let first = features[..index]
-                .iter()
-                .find(|other| other.name.value == feature.name.value);
-            if let Some(first) = first {
-                twice.push(
-                    Diagnostic::error(
-                        format!("the feature `{}` is given twice", feature.name.value),
-                        feature.name.span,
-                    )
-                    .with_related(first.name.span, "first given here"),
-                );
-            }
-        }
-        for diagnostic in twice {
-            self.report(diagnostic);
-        }
+        let names = features.iter().map(|feature| &feature.name);
+        self.report_twice(
+            "feature",
+            names.map(|name| (name.value.as_str(), name.span)),
+        );
         Ok(features)
     }
 
@@ -235,7 +222,7 @@ impl Parser<'_> {
             } else if self.eat_word("EXPECT").is_some() {
                 let expr = self.parenthesised_expr(" and a condition")?;
                 self.set(&mut feature.expect, expr, start, "EXPECT");
-            } else if self.kind() == TokenKind::Word && self.starts_type() {
+            } else if self.kind() == TokenKind::Word && self.starts_type(0) {
                 let span = self.span();
                 return Err(Box::new(
                     Diagnostic::error("a feature has the type of what it is computed from", span)

@@ -26,23 +26,14 @@ impl Parser<'_> {
             let spec = self.window_spec(tallest)?;
             return Ok(WindowRef::Spec(Box::new(spec)));
         }
-        Ok(WindowRef::Named(self.ident("the name of a window")?))
+        Ok(WindowRef::Named(self.name("the name of a window, or `(`")?))
     }
 
     /// `name AS (spec), ...` after `WINDOW`.
     pub(super) fn named_windows(&mut self) -> Parsed<Vec<NamedWindow>> {
         let mut windows: Vec<NamedWindow> = Vec::new();
         loop {
-            let name = self.ident("the name of a window")?;
-            if let Some(first) = windows.iter().find(|other| other.name.value == name.value) {
-                self.report(
-                    Diagnostic::error(
-                        format!("the window `{}` is defined twice", name.value),
-                        name.span,
-                    )
-                    .with_related(first.name.span, "first defined here"),
-                );
-            }
+            let name = self.name("the name of a window")?;
             self.expect_word("AS", " and a window in parentheses")?;
             let spec = self.window_spec(&mut 0)?;
             windows.push(NamedWindow {
@@ -51,13 +42,23 @@ impl Parser<'_> {
                 spec,
             });
             if self.eat_symbol(Symbol::Comma).is_none() {
-                return Ok(windows);
+                break;
             }
         }
+        let names = windows.iter().map(|window| &window.name);
+        self.report_twice("window", names.map(|name| (name.value.as_str(), name.span)));
+        Ok(windows)
     }
 
     fn window_spec(&mut self, tallest: &mut usize) -> Parsed<WindowSpec> {
-        let open = self.expect_symbol(Symbol::LeftParen, " and a window")?;
+        let open = self
+            .expect_symbol(Symbol::LeftParen, " and a window")
+            .map_err(|mut diagnostic| {
+                if self.is_name_at(0) {
+                    diagnostic.hint = Some("put the window in parentheses".to_owned());
+                }
+                diagnostic
+            })?;
         let base = if self.is_name_at(0) && !self.at_window_keyword() {
             Some(self.ident("a window")?)
         } else {
@@ -179,7 +180,20 @@ impl Parser<'_> {
                 "EXCLUDE",
             ],
         );
-        if diagnostic.hint.is_none() && !matches!(self.kind(), TokenKind::Bad(_)) {
+        let half = [
+            ("PARTITION", "PARTITION BY"),
+            ("ORDER", "ORDER BY"),
+            ("SESSION", "SESSION GAP"),
+            ("SINCE", "SINCE START OF"),
+        ]
+        .into_iter()
+        .find(|(word, _)| {
+            let previous = self.previous_span().text(self.source);
+            previous.eq_ignore_ascii_case(word)
+        });
+        if let (Some((_, whole)), None) = (half, &diagnostic.hint) {
+            diagnostic.hint = Some(format!("write `{whole}`"));
+        } else if diagnostic.hint.is_none() && !matches!(self.kind(), TokenKind::Bad(_)) {
             diagnostic.hint = Some(
                 "write `LAST 3 HOURS`, `LAST 10 EVENTS`, `SINCE START OF DAY`, `SESSION GAP 30 \
                  MINUTES`, `ALL HISTORY` or `RANGE BETWEEN ... AND ...`"

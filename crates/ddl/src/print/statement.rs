@@ -27,12 +27,22 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
 
 /// ` COMMENT 'x' OWNER 'x' TAGS (...)`
 fn metadata(f: &mut dyn Write, metadata: &Metadata) -> fmt::Result {
-    comment(f, metadata.comment.as_ref())?;
+    metadata_after(f, metadata, " ")
+}
+
+/// The same with something else before its first clause.
+fn metadata_after(f: &mut dyn Write, metadata: &Metadata, first: &str) -> fmt::Result {
+    let mut separator = first;
+    if let Some(text) = &metadata.comment {
+        write!(f, "{separator}COMMENT {text}")?;
+        separator = " ";
+    }
     if let Some(owner) = &metadata.owner {
-        write!(f, " OWNER {owner}")?;
+        write!(f, "{separator}OWNER {owner}")?;
+        separator = " ";
     }
     if !metadata.tags.is_empty() {
-        f.write_str(" TAGS (")?;
+        write!(f, "{separator}TAGS (")?;
         comma_separated(f, &metadata.tags, |f, tag| {
             write!(f, "{} = {}", tag.key, tag.value)
         })?;
@@ -91,12 +101,12 @@ fn create_source(f: &mut dyn Write, source: &CreateSource) -> fmt::Result {
                 f.write_str("\nWHERE ")?;
                 expr::print(f, filter)?;
             }
-            metadata(f, &source.metadata)
+            metadata_after(f, &source.metadata, "\n")
         }
         SourceBody::FromFile { path, options } => {
             write!(f, " FROM FILE {path}")?;
             with_options(f, options)?;
-            metadata(f, &source.metadata)
+            metadata_after(f, &source.metadata, "\n")
         }
         SourceBody::Query {
             query: inner,
