@@ -53,7 +53,7 @@ fn state_of(aggregator: &Aggregator, inputs: &[Input]) -> State {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     /// Property 10: S(A + B) = S(A) ⊕ S(B), removal undoes addition, bytes round-trip, and
     /// the value is the oracle's.
