@@ -1,1 +1,34 @@
-//! Placeholder
+//! The engine: definitions applied, files recorded, features read, training sets built,
+//! answers proved.
+//!
+//! Owns the recorder, the registry, the store in memory, and verification. Knows neither the
+//! command line nor HTTP. Invariant: what is in memory is what the log and the registry say,
+//! whatever the batches and restarts were.
+
+pub mod api;
+mod definitions;
+mod engine;
+mod error;
+mod ingest;
+mod memory;
+mod project;
+mod reads;
+mod recorder;
+mod registry;
+mod sample;
+mod source_state;
+mod status;
+mod training;
+mod verify;
+
+pub use definitions::{ChangePlan, check};
+pub use engine::Engine;
+pub use error::{EngineError, ErrorKind};
+pub use memory::MemoryStore;
+pub use project::{
+    DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
+};
+pub use recorder::{PARTITIONS_MAX, Recorder, Verdict};
+pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
+pub use source_state::{Applied, SourceState, Standing};
+pub use verify::MISMATCH_EXAMPLES_MAX;

@@ -1,1 +1,18 @@
-//! Placeholder
+//! Training sets: spines, as-of sweeps over the log for all rows at once, labels.
+//!
+//! Reads the log, never the blocks that online reads use. Knows no HTTP and no command line.
+//! Invariant: a value here equals the read path's at the same key, time and knowledge to the
+//! last bit; `evenkeel verify` compares them.
+
+mod error;
+mod evaluate;
+mod events;
+mod load;
+mod report;
+mod training;
+mod windows;
+
+pub use error::TrainError;
+pub use evaluate::{Answers, Evaluator, Requests};
+pub use report::{KnowledgeMode, LabelReport, SpineSource, TrainReport};
+pub use training::{Job, KNOWN_AT_COLUMN, Spine, TIME_COLUMN};

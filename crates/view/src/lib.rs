@@ -1,1 +1,21 @@
-//! Placeholder
+//! A view as trigger, look-ups, windows and columns: evaluation at `(k, t | K)` against a
+//! small read seam, and the naive oracle that checks it.
+//!
+//! Knows definitions, expressions and the blocks of one key. Does not know the log, files,
+//! SQL text or who asks. Invariant: an answer depends on the definition, the key, the time
+//! and the knowledge alone, never on how the store came to be.
+
+mod identity;
+pub mod oracle;
+mod plan;
+mod point;
+mod row;
+mod source;
+mod uses;
+
+pub use identity::{Version, winner};
+pub use plan::{CompiledView, IndexId, IndexPlan, Plan};
+pub use point::{Reader, Store};
+pub use row::{Found, ViewRow};
+pub use source::{SourceProgram, encode_key};
+pub use uses::{KeyUse, Uses, lookup_ranges};

@@ -1,0 +1,295 @@
+//! From definition files and registry records to a catalog, and what would change.
+
+use std::sync::Arc;
+
+use evenkeel_ddl::{
+    Diagnostic, InFile, bind, bind_feature_list, bind_project, bind_spine_query, describe,
+    parse_spine_query, parse_statements,
+};
+use evenkeel_types::definition::{
+    Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewDef,
+};
+use evenkeel_types::{DataType, SourceId};
+use evenkeel_view::Uses;
+
+use crate::api::{Change, ChangeKind};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::project::DefinitionFile;
+use crate::registry::{Object, Registry};
+
+/// What applying some files would do.
+#[derive(Clone, Debug)]
+pub struct ChangePlan {
+    /// Every object, in an order in which each comes after those that it uses.
+    pub changes: Vec<Change>,
+    /// What works, but perhaps not as meant: file and diagnostic.
+    pub warnings: Vec<(String, Diagnostic)>,
+    /// What the registry will record.
+    pub(crate) objects: Vec<Object>,
+    /// Every source that the files define.
+    pub(crate) sources: Vec<Arc<SourceDef>>,
+}
+
+impl ChangePlan {
+    /// Whether applying it would record anything.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+}
+
+/// Checks definition files without a store: what they would create.
+pub fn check(files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
+    plan(files, &Catalog::default())
+}
+
+/// What applying these files over a catalog would change.
+pub(crate) fn plan(
+    files: &[DefinitionFile],
+    existing: &Catalog,
+) -> Result<ChangePlan, EngineError> {
+    let texts: Vec<(&str, &str)> =
+        files.iter().map(|f| (f.name.as_str(), f.text.as_str())).collect();
+    let project = bind_project(&texts, existing);
+    let in_files = |found: Vec<InFile>| -> Vec<(String, Diagnostic)> {
+        found.into_iter().map(|f| (files[f.file].name.clone(), f.diagnostic)).collect()
+    };
+    if !project.errors.is_empty() {
+        return Err(EngineError::Definitions(in_files(project.errors)));
+    }
+    let mut changes = Vec::new();
+    let mut objects = Vec::new();
+    let mut sources = Vec::new();
+    for object in &project.objects {
+        let definition = &object.definition;
+        let kind = match object.change {
+            evenkeel_ddl::Change::New => ChangeKind::Create,
+            evenkeel_ddl::Change::Changed => ChangeKind::NewVersion,
+            evenkeel_ddl::Change::Described => ChangeKind::Metadata,
+            evenkeel_ddl::Change::Unchanged => ChangeKind::Unchanged,
+        };
+        changes.push(Change {
+            object: definition.kind(),
+            name: definition.name().to_owned(),
+            version: version_of(definition),
+            kind,
+            notes: notes_of(definition),
+        });
+        if kind != ChangeKind::Unchanged {
+            objects.push(object_of(definition));
+        }
+        if let Definition::Source(def) = definition {
+            sources.push(Arc::clone(def));
+        }
+    }
+    for (object, name) in project.removed {
+        changes.push(Change {
+            object,
+            name,
+            version: 0,
+            kind: ChangeKind::NotInFiles,
+            notes: Vec::new(),
+        });
+    }
+    Ok(ChangePlan { changes, warnings: in_files(project.warnings), objects, sources })
+}
+
+/// Refuses changes that the events of a store could not follow.
+pub(crate) fn refuse_incompatible(
+    plan: &ChangePlan,
+    existing: &Catalog,
+    has_events: impl Fn(SourceId) -> bool,
+) -> Result<(), EngineError> {
+    for new in &plan.sources {
+        let Some(old) = existing.sources.get(&new.name) else { continue };
+        if !has_events(old.id) {
+            continue;
+        }
+        let stored = |def: &SourceDef| -> Vec<(String, DataType)> {
+            def.columns[..def.stored]
+                .iter()
+                .map(|c| (c.name.clone(), c.data_type.clone()))
+                .collect()
+        };
+        let reason = if old.kind != new.kind {
+            "a stream cannot become a table, nor a table a stream"
+        } else if stored(old) != stored(new) {
+            "it has events, and its stored columns would be others"
+        } else if old.event_time != new.event_time
+            || old.event_id != new.event_id
+            || old.primary_key != new.primary_key
+        {
+            "it has events, and their time or identity would be another"
+        } else {
+            continue;
+        };
+        return Err(EngineError::Incompatible {
+            object: Definition::Source(Arc::clone(new)).kind(),
+            name: new.name.clone(),
+            reason: reason.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn version_of(definition: &Definition) -> u32 {
+    match definition {
+        Definition::View(def) => def.version,
+        Definition::Service(def) => def.version,
+        Definition::Entity(_) | Definition::Source(_) => 1,
+    }
+}
+
+fn object_of(definition: &Definition) -> Object {
+    Object {
+        kind: definition.kind().to_owned(),
+        name: definition.name().to_owned(),
+        version: version_of(definition),
+        source_id: match definition {
+            Definition::Source(def) => Some(def.id.0),
+            _ => None,
+        },
+        sql: definition.sql().to_owned(),
+    }
+}
+
+/// What a view is, where its windows begin and end, and what it costs.
+fn notes_of(definition: &Definition) -> Vec<String> {
+    let Definition::View(view) = definition else { return Vec::new() };
+    let words = describe(view);
+    let mut notes = vec![format!("{}: {}", words.kind, words.reads)];
+    notes.extend(words.windows.into_iter().map(|w| format!("window {w}")));
+    notes.extend(words.lookups.into_iter().map(|l| format!("look-up {l}")));
+    notes.extend(costs_of(view));
+    notes
+}
+
+/// What the read path keeps for a view, per event of each source and key.
+fn costs_of(view: &ViewDef) -> Vec<String> {
+    Uses::of([view])
+        .iter()
+        .map(|key_use| {
+            let types = key_use.source.row_types();
+            let bytes: usize = key_use.slots.iter().map(|&slot| bytes_of(&types[slot])).sum();
+            let key: Vec<&str> = key_use
+                .key_columns
+                .iter()
+                .map(|&slot| key_use.source.columns[slot].name.as_str())
+                .collect();
+            format!(
+                "keeps {} columns of `{}` by ({}): about {} bytes per event, shared with other \
+                 views that read them",
+                key_use.slots.len(),
+                key_use.source.name,
+                key.join(", "),
+                EVENT_BYTES + bytes
+            )
+        })
+        .collect()
+}
+
+/// Times, position, order and number of an event in a block, about.
+const EVENT_BYTES: usize = 64;
+
+fn bytes_of(data_type: &DataType) -> usize {
+    match data_type {
+        DataType::Boolean | DataType::Null => 1,
+        DataType::Int | DataType::Float | DataType::Date => 4,
+        DataType::BigInt | DataType::Double | DataType::Timestamp => 8,
+        DataType::Decimal { .. } | DataType::Interval => 16,
+        DataType::String | DataType::Bytes => 32,
+        DataType::Array(_) | DataType::Struct(_) => 128,
+        // Elements are kept as values of 24 bytes.
+        DataType::Vector { length, .. } => 24 * *length as usize,
+    }
+}
+
+/// Everything that the registry's records define, each bound over those before it.
+pub(crate) fn catalog_of(registry: &Registry) -> Result<Catalog, EngineError> {
+    let mut catalog = Catalog::default();
+    for record in registry.records() {
+        for object in &record.objects {
+            let name = format!("registry record {}", record.sequence);
+            let (statements, errors) = parse_statements(&object.sql);
+            if !errors.is_empty() {
+                return Err(in_record(name, errors));
+            }
+            for statement in &statements {
+                let bound = bind(statement, &catalog, &catalog)
+                    .map_err(|errors| in_record(name.clone(), errors))?;
+                refuse_another(&bound.definition, object)?;
+                catalog.add(bound.definition);
+            }
+        }
+    }
+    Ok(catalog)
+}
+
+fn in_record(name: String, errors: Vec<Diagnostic>) -> EngineError {
+    EngineError::Definitions(errors.into_iter().map(|e| (name.clone(), e)).collect())
+}
+
+/// A record must bind to what it was recorded as.
+fn refuse_another(definition: &Definition, object: &Object) -> Result<(), EngineError> {
+    let again = object_of(definition);
+    if (again.version, again.source_id) == (object.version, object.source_id) {
+        return Ok(());
+    }
+    Err(EngineError::Incompatible {
+        object: definition.kind(),
+        name: object.name.clone(),
+        reason: format!(
+            "it was recorded as version {}, and this binary reads it as version {}",
+            object.version, again.version
+        ),
+    })
+}
+
+/// A spine query from its text.
+pub(crate) fn spine_query(sql: &str, catalog: &Catalog) -> Result<SpineQuery, EngineError> {
+    let name = || "spine".to_owned();
+    let query = parse_spine_query(sql).map_err(|errors| in_record(name(), errors))?;
+    bind_spine_query(&query, catalog).map_err(|errors| in_record(name(), errors))
+}
+
+impl Engine {
+    /// An anonymous service of features named `view:feature` or `view:*`.
+    pub fn feature_list(&self, items: &[String]) -> Result<Arc<ServiceDef>, EngineError> {
+        let items: Vec<&str> = items.iter().map(String::as_str).collect();
+        bind_feature_list(&items, self.catalog()).map(Arc::new).map_err(|errors| {
+            EngineError::Definitions(
+                errors.into_iter().map(|(i, e)| (items[i].to_owned(), e)).collect(),
+            )
+        })
+    }
+}
+
+/// An error that names what does not exist, with the nearest that does.
+pub(crate) fn unknown<'a>(
+    what: &'static str,
+    name: &str,
+    known: impl IntoIterator<Item = &'a String>,
+) -> EngineError {
+    let nearest = known
+        .into_iter()
+        .map(|k| (distance(name, k), k))
+        .filter(|(d, k)| *d <= k.len().max(name.len()) / 2)
+        .min()
+        .map(|(_, k)| k.clone());
+    EngineError::Unknown { what, name: name.to_owned(), nearest }
+}
+
+/// Levenshtein's distance, by bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

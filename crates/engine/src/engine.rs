@@ -1,0 +1,233 @@
+//! A store that is open: registry, log, and what reads need in memory.
+//!
+//! One writer at a time (the log's lock); opening read-only beside it is possible. Opening
+//! replays the log; nothing in memory is the only copy of anything.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use evenkeel_log::{Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, SystemClock};
+use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
+use evenkeel_types::{Cut, EventTime, LoggedEvent, Position, VisibleAt};
+use evenkeel_view::Plan;
+
+use crate::definitions::{self, ChangePlan};
+use crate::error::EngineError;
+use crate::ingest::fetch;
+use crate::memory::MemoryStore;
+use crate::project::{DefinitionFile, Project};
+use crate::registry::Registry;
+use crate::api::Change;
+
+enum LogHandle {
+    Writer(Log),
+    Reader(LogReader),
+}
+
+/// See the module.
+pub struct Engine {
+    project: Project,
+    clock: Arc<dyn Clock>,
+    registry: Registry,
+    catalog: Catalog,
+    log: LogHandle,
+    memory: MemoryStore,
+    recovery: RecoveryReport,
+}
+
+impl Engine {
+    /// Opens a project's store for writing, creating it if need be.
+    pub fn open(project: &Project) -> Result<Self, EngineError> {
+        Self::open_with(project, Arc::new(SystemClock))
+    }
+
+    /// [`Engine::open`] with a clock of the caller's.
+    pub fn open_with(project: &Project, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        std::fs::create_dir_all(&project.store)
+            .map_err(|source| EngineError::Write { path: project.store.clone(), source })?;
+        let (log, recovery) = Log::open(
+            Arc::new(DiskFileSystem),
+            &log_directory(&project.store),
+            Arc::clone(&clock),
+            LogOptions::default(),
+        )
+        .map_err(EngineError::log)?;
+        let mut engine = Self::build(project, clock, LogHandle::Writer(log), recovery)?;
+        engine.log_forgotten_conflicts()?;
+        Ok(engine)
+    }
+
+    /// Opens a project's store for reading, beside a command that may be writing to it.
+    pub fn open_read_only(project: &Project) -> Result<Self, EngineError> {
+        let (log, recovery) =
+            LogReader::open(Arc::new(DiskFileSystem), &log_directory(&project.store))
+                .map_err(EngineError::log)?;
+        Self::build(project, Arc::new(SystemClock), LogHandle::Reader(log), recovery)
+    }
+
+    fn build(
+        project: &Project,
+        clock: Arc<dyn Clock>,
+        log: LogHandle,
+        recovery: RecoveryReport,
+    ) -> Result<Self, EngineError> {
+        let registry = Registry::open(&project.store)?;
+        let catalog = definitions::catalog_of(&registry)?;
+        let memory = memory_for(&catalog)?;
+        let mut engine =
+            Engine { project: project.clone(), clock, registry, catalog, log, memory, recovery };
+        engine.replay()?;
+        Ok(engine)
+    }
+
+    /// Applies everything that is logged to an empty memory.
+    fn replay(&mut self) -> Result<(), EngineError> {
+        for logged in self.reader().clone().read(ReadOptions::default()) {
+            let logged = logged.map_err(EngineError::log)?;
+            self.apply_logged(&logged)?;
+        }
+        Ok(())
+    }
+
+    /// Applies one logged event; the position of the payload that lost, if it conflicts.
+    pub(crate) fn apply_logged(
+        &mut self,
+        logged: &LoggedEvent,
+    ) -> Result<Option<Position>, EngineError> {
+        let reader = self.reader().clone();
+        let Some(def) = self.catalog.source_by_id(logged.source).cloned() else {
+            return Ok(None);
+        };
+        if logged.event.row.len() > def.stored {
+            return Err(EngineError::EventDoesNotFit {
+                source_name: def.name.clone(),
+                reason: format!(
+                    "it has {} columns, the source has {}",
+                    logged.event.row.len(),
+                    def.stored
+                ),
+            });
+        }
+        let applied =
+            self.memory.apply(logged, |position| fetch(&reader, &def, position))?;
+        Ok(applied.and_then(|a| a.loser))
+    }
+
+    /// Conflicts whose dead letter a process that died did not log.
+    fn log_forgotten_conflicts(&mut self) -> Result<(), EngineError> {
+        for def in self.catalog.sources.values().cloned().collect::<Vec<_>>() {
+            let losers = match self.memory.source(def.id) {
+                Some(state) => state.losers().to_vec(),
+                None => continue,
+            };
+            if losers.is_empty() {
+                continue;
+            }
+            let mut logged = std::collections::BTreeSet::new();
+            for letter in self.reader().dead_letters(def.id).map_err(EngineError::log)? {
+                logged.extend(letter.map_err(EngineError::log)?.letter.position);
+            }
+            let missing: Vec<Position> =
+                losers.into_iter().filter(|p| !logged.contains(p)).collect();
+            self.log_conflicts(&def, &missing)?;
+        }
+        Ok(())
+    }
+
+    /// The project.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Everything that is defined.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// What opening the log found.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// Now, by the engine's clock.
+    pub fn now(&self) -> EventTime {
+        EventTime(self.clock.now_micros())
+    }
+
+    /// The log, to read.
+    pub fn reader(&self) -> &LogReader {
+        match &self.log {
+            LogHandle::Writer(log) => log,
+            LogHandle::Reader(reader) => reader,
+        }
+    }
+
+    /// The log, to write.
+    pub(crate) fn log(&self) -> Result<&Log, EngineError> {
+        match &self.log {
+            LogHandle::Writer(log) => Ok(log),
+            LogHandle::Reader(_) => {
+                Err(EngineError::ReadOnly { path: self.project.store.clone() })
+            }
+        }
+    }
+
+    pub(crate) fn memory(&self) -> &MemoryStore {
+        &self.memory
+    }
+
+    /// The time that the next append will have, at the earliest.
+    pub(crate) fn timeline(&self) -> VisibleAt {
+        let now = VisibleAt(self.clock.now_micros());
+        self.reader().timeline().map_or(now, |last| last.max(now))
+    }
+
+    /// The cut of everything applied.
+    pub fn cut(&self) -> Cut {
+        self.reader().ends()
+    }
+
+    pub(crate) fn source_def(&self, name: &str) -> Result<Arc<SourceDef>, EngineError> {
+        self.catalog
+            .sources
+            .get(name)
+            .cloned()
+            .ok_or_else(|| definitions::unknown("source", name, self.catalog.sources.keys()))
+    }
+
+    /// What applying these files would change.
+    pub fn plan(&self, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
+        if files.is_empty() {
+            return Err(EngineError::NoDefinitions { root: self.project.root.clone() });
+        }
+        let plan = definitions::plan(files, &self.catalog)?;
+        definitions::refuse_incompatible(&plan, &self.catalog, |id| {
+            self.memory.source(id).is_some_and(|s| !s.is_empty())
+        })?;
+        Ok(plan)
+    }
+
+    /// Applies a plan: records it, and makes the new definitions readable.
+    pub fn apply(&mut self, plan: ChangePlan) -> Result<Vec<Change>, EngineError> {
+        let ChangePlan { changes, objects, .. } = plan;
+        // Only who may write the log may change the registry.
+        self.log()?;
+        if !objects.is_empty() {
+            self.registry.append(self.clock.now_micros(), objects)?;
+        }
+        self.catalog = definitions::catalog_of(&self.registry)?;
+        self.memory = memory_for(&self.catalog)?;
+        self.replay()?;
+        Ok(changes)
+    }
+}
+
+fn log_directory(store: &Path) -> std::path::PathBuf {
+    store.join("log")
+}
+
+fn memory_for(catalog: &Catalog) -> Result<MemoryStore, EngineError> {
+    let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
+    let plan = Plan::new(views).map_err(EngineError::signature)?;
+    Ok(MemoryStore::new(Arc::new(plan), catalog.sources.values().cloned()))
+}

@@ -1,0 +1,179 @@
+//! What can go wrong in the engine, with what to do about it.
+
+use std::path::PathBuf;
+
+use evenkeel_aggregate::SignatureError;
+use evenkeel_connect::ConnectError;
+use evenkeel_ddl::Diagnostic;
+use evenkeel_log::LogError;
+use evenkeel_train::TrainError;
+
+/// A failure of a command.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum EngineError {
+    #[error("`{}` is not a folder", path.display())]
+    NoFolder { path: PathBuf },
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot write `{}`", path.display())]
+    Write { path: PathBuf, source: std::io::Error },
+    #[error("`{}` is not valid: {reason}", path.display())]
+    ProjectFile { path: PathBuf, reason: String },
+    #[error("there is no environment `{name}`: the project file has {}", list(known))]
+    UnknownEnvironment { name: String, known: Vec<String> },
+    #[error("`{pattern}` is not a pattern of files: {reason}")]
+    Pattern { pattern: String, reason: String },
+    #[error("`{}` has {bytes} bytes, a definition file may have {bytes_max}", path.display())]
+    DefinitionFileTooLarge { path: PathBuf, bytes: u64, bytes_max: u64 },
+    #[error("there are {} errors in the definitions", .0.len())]
+    Definitions(Vec<(String, Diagnostic)>),
+    #[error("the project has no definitions: no `*.sql` file in `{}`", root.display())]
+    NoDefinitions { root: PathBuf },
+    #[error("registry record `{}` is damaged: {reason}", path.display())]
+    Registry { path: PathBuf, reason: String },
+    #[error("another command changed the registry in `{}` at the same time", path.display())]
+    RegistryRace { path: PathBuf },
+    #[error("{object} `{name}` cannot change like this: {reason}")]
+    Incompatible { object: &'static str, name: String, reason: String },
+    #[error("there is no {what} `{name}`")]
+    Unknown { what: &'static str, name: String, nearest: Option<String> },
+    #[error("`{text}` is not a number of partitions for `{source_name}`: 1 to 1024")]
+    Partitions { source_name: String, text: String },
+    #[error("source `{source_name}` has no file: its connector is `{connector}`")]
+    NotAFileSource { source_name: String, connector: String },
+    #[error("`{text}` is not a cut: {reason}")]
+    Cut { text: String, reason: String },
+    #[error("the cut reaches beyond what is applied: {wanted} of {name}/{partition}, applied up to {applied}")]
+    CutBeyond { name: String, partition: u32, wanted: u64, applied: u64 },
+    #[error("{rows} entities in one read: at most {rows_max} are allowed")]
+    TooManyEntities { rows: usize, rows_max: usize },
+    #[error("row {row} gives {got} inputs, `{service}` takes {wanted}")]
+    Inputs { service: String, row: usize, got: usize, wanted: usize },
+    #[error("the store in `{}` was made by a newer version (format {format})", path.display())]
+    StoreFormat { path: PathBuf, format: u32 },
+    #[error("the log: {0}")]
+    Log(#[source] Box<LogError>),
+    #[error("the file: {0}")]
+    Connect(#[source] Box<ConnectError>),
+    #[error("the training set: {0}")]
+    Train(#[source] Box<TrainError>),
+    #[error("an event in the log does not fit its source `{source_name}`: {reason}")]
+    EventDoesNotFit { source_name: String, reason: String },
+    #[error("dead letter {id} of `{source_name}` is not there or was driven again already")]
+    NoDeadLetter { source_name: String, id: u64 },
+    #[error("the store in `{}` is open for reading only", path.display())]
+    ReadOnly { path: PathBuf },
+    #[error("a view's aggregate")]
+    Signature(#[source] Box<SignatureError>),
+    #[error("nothing to verify: no view has an event")]
+    NothingToVerify,
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// What kind of failure it is: what the caller can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The definitions or the request are wrong: change them.
+    Invalid,
+    /// Something named does not exist.
+    NotFound,
+    /// The store is in use, or was changed at the same time: try again.
+    Busy,
+    /// The store or a file cannot be read or written, or is damaged.
+    Storage,
+}
+
+impl EngineError {
+    pub(crate) fn log(error: LogError) -> Self {
+        EngineError::Log(Box::new(error))
+    }
+
+    pub(crate) fn connect(error: ConnectError) -> Self {
+        EngineError::Connect(Box::new(error))
+    }
+
+    pub(crate) fn train(error: TrainError) -> Self {
+        EngineError::Train(Box::new(error))
+    }
+
+    pub(crate) fn signature(error: SignatureError) -> Self {
+        EngineError::Signature(Box::new(error))
+    }
+
+    /// What kind of failure it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            EngineError::NoFolder { .. }
+            | EngineError::UnknownEnvironment { .. }
+            | EngineError::Unknown { .. }
+            | EngineError::NoDeadLetter { .. }
+            | EngineError::NothingToVerify
+            | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
+            EngineError::ProjectFile { .. }
+            | EngineError::Pattern { .. }
+            | EngineError::DefinitionFileTooLarge { .. }
+            | EngineError::Definitions(_)
+            | EngineError::Incompatible { .. }
+            | EngineError::Partitions { .. }
+            | EngineError::NotAFileSource { .. }
+            | EngineError::Cut { .. }
+            | EngineError::CutBeyond { .. }
+            | EngineError::TooManyEntities { .. }
+            | EngineError::Inputs { .. }
+            | EngineError::Connect(_)
+            | EngineError::Signature(_)
+            | EngineError::ReadOnly { .. }
+            | EngineError::Train(_) => ErrorKind::Invalid,
+            EngineError::RegistryRace { .. } => ErrorKind::Busy,
+            EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => ErrorKind::Busy,
+            EngineError::Read { .. }
+            | EngineError::Write { .. }
+            | EngineError::Registry { .. }
+            | EngineError::StoreFormat { .. }
+            | EngineError::EventDoesNotFit { .. }
+            | EngineError::Log(_) => ErrorKind::Storage,
+        }
+    }
+
+    /// A stable word for programs.
+    pub fn code(&self) -> &'static str {
+        match self.kind() {
+            ErrorKind::Invalid => "INVALID",
+            ErrorKind::NotFound => "NOT_FOUND",
+            ErrorKind::Busy => "BUSY",
+            ErrorKind::Storage => "STORAGE",
+        }
+    }
+
+    /// The exit code of a command that fails with it.
+    pub fn exit_code(&self) -> u8 {
+        match self.kind() {
+            ErrorKind::Invalid | ErrorKind::NotFound => 1,
+            ErrorKind::Busy => 4,
+            ErrorKind::Storage => 3,
+        }
+    }
+
+    /// What to do next, where there is more to say than the message does.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            EngineError::Unknown { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
+            EngineError::NoDefinitions { .. } => {
+                "write one, or let `evenkeel init --from FILE` write it".to_owned()
+            }
+            EngineError::RegistryRace { .. } => "run the command again".to_owned(),
+            EngineError::CutBeyond { .. } => {
+                "leave the cut out to read everything that is applied".to_owned()
+            }
+            EngineError::Cut { .. } => {
+                "write SOURCE/PARTITION@END, separated by commas: departures/0@1234".to_owned()
+            }
+            EngineError::NothingToVerify => "run `evenkeel ingest` first".to_owned(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,396 @@
+//! Files into the log: decode, judge, log, apply, batch by batch.
+//!
+//! A row is logged once, however often its file is ingested: its identity and payload are
+//! known. Rejected rows go to the dead letters in the commit of the events around them;
+//! the loser of a conflict follows in the next, and is found again when a store is opened
+//! whose process died in between.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use evenkeel_connect::{
+    ColumnSpec, FileOptions, FileSet, RejectedRow, RowBatch, SourceFile, value_to_json,
+};
+use evenkeel_log::{Batch, DeadLetter, LogError};
+use evenkeel_types::definition::{OptionValue, SourceDef};
+use evenkeel_types::{Event, LoggedEvent, Origin, Partition, Position, Value, VisibleAt};
+use rustc_hash::FxHashMap;
+
+use crate::api::{IngestProgress, IngestReport};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::recorder::{Recorder, Verdict};
+use crate::source_state::Standing;
+
+/// The version of a source's schema; a store has one until columns can be added.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+/// Rows on their way into one commit.
+#[derive(Default)]
+struct Pending {
+    events: BTreeMap<Partition, Vec<Event>>,
+    letters: Vec<DeadLetter>,
+    /// Payloads by identity, for repetitions within the commit.
+    payloads: FxHashMap<(Partition, Vec<u8>), Vec<u8>>,
+}
+
+impl Engine {
+    /// Ingests the files of a source: those of its definition, or one given instead.
+    pub fn ingest(
+        &mut self,
+        source: &str,
+        path_override: Option<&Path>,
+        progress: &mut dyn FnMut(&IngestProgress),
+    ) -> Result<IngestReport, EngineError> {
+        let def = self.source_def(source)?;
+        let (pattern, options) = file_options(&def)?;
+        let files = match path_override {
+            None => FileSet::expand(&self.project().root, &pattern, &options),
+            Some(path) => FileSet::expand(Path::new(""), &path.to_string_lossy(), &options),
+        }
+        .map_err(EngineError::connect)?;
+        let mut ingestion = Ingestion::new(self, def)?;
+        let mut so_far = IngestProgress { bytes_total: files.bytes(), ..IngestProgress::default() };
+        for file in files.files() {
+            so_far.file = file.path().display().to_string();
+            ingestion.file(file, &options, &mut so_far, progress)?;
+        }
+        Ok(ingestion.report)
+    }
+
+    /// Drives dead letters again: their original records are judged by today's definition.
+    /// Those that become events are done; the others stay.
+    pub fn redrive(&mut self, source: &str, ids: &[u64]) -> Result<IngestReport, EngineError> {
+        let def = self.source_def(source)?;
+        let letters = self.open_letters(&def)?;
+        let mut wanted = Vec::new();
+        for id in ids {
+            let letter = letters.iter().find(|l| l.id.0 == *id).ok_or_else(|| {
+                EngineError::NoDeadLetter { source_name: def.name.clone(), id: *id }
+            })?;
+            wanted.push(letter.clone());
+        }
+        let mut ingestion = Ingestion::new(self, def)?;
+        ingestion.redrive(wanted)?;
+        Ok(ingestion.report)
+    }
+}
+
+/// One ingestion into one source.
+struct Ingestion<'a> {
+    engine: &'a mut Engine,
+    def: std::sync::Arc<SourceDef>,
+    recorder: Recorder,
+    report: IngestReport,
+    /// Origins that are dead letters already.
+    dead: BTreeSet<Origin>,
+}
+
+impl<'a> Ingestion<'a> {
+    fn new(engine: &'a mut Engine, def: std::sync::Arc<SourceDef>) -> Result<Self, EngineError> {
+        let recorder = Recorder::new(
+            std::sync::Arc::clone(&def),
+            engine.project().limits.row_bytes,
+        )?;
+        let dead =
+            engine.open_letters(&def)?.into_iter().filter_map(|l| l.letter.origin).collect();
+        let report = IngestReport { source: def.name.clone(), ..IngestReport::default() };
+        Ok(Ingestion { engine, def, recorder, report, dead })
+    }
+
+    fn file(
+        &mut self,
+        file: &SourceFile,
+        options: &FileOptions,
+        so_far: &mut IngestProgress,
+        progress: &mut dyn FnMut(&IngestProgress),
+    ) -> Result<(), EngineError> {
+        let digest = file.digest(&mut |_| ()).map_err(EngineError::connect)?;
+        let columns = stored_columns(&self.def);
+        let mut reader = file.read(&columns, options).map_err(EngineError::connect)?;
+        let bytes_before = so_far.bytes_done;
+        let rows_before = so_far.rows;
+        while let Some(batch) = reader.next() {
+            let batch = batch.map_err(EngineError::connect)?;
+            self.batch(&batch, digest)?;
+            let done = reader.progress();
+            so_far.bytes_done = bytes_before + done.bytes;
+            so_far.rows = rows_before + done.rows;
+            progress(so_far);
+        }
+        self.report.files += 1;
+        so_far.bytes_done = bytes_before + file.bytes();
+        progress(so_far);
+        Ok(())
+    }
+
+    fn batch(&mut self, batch: &RowBatch, digest: [u8; 16]) -> Result<(), EngineError> {
+        let timeline = self.engine.timeline();
+        let mut pending = Pending::default();
+        for (slot, &row) in batch.rows.iter().enumerate() {
+            let stored: Vec<Value> = batch.columns.iter().map(|c| c.get(slot)).collect();
+            self.row(stored, Origin::File { digest, row }, timeline, &mut pending);
+        }
+        for rejected in &batch.rejected {
+            let origin = Origin::File { digest, row: rejected.row };
+            let reason = reason_of(rejected);
+            self.report.rows += 1;
+            self.reject(origin, "DECODE", reason, rejected.record.clone(), &mut pending);
+        }
+        self.commit(pending, &[])
+    }
+
+    fn redrive(
+        &mut self,
+        letters: Vec<evenkeel_log::LoggedDeadLetter>,
+    ) -> Result<(), EngineError> {
+        let timeline = self.engine.timeline();
+        let mut pending = Pending::default();
+        let mut done = Vec::new();
+        for logged in letters {
+            self.report.rows += 1;
+            let Some(origin) = logged.letter.origin.clone() else { continue };
+            let rejected = |report: &mut IngestReport, code: &str, reason: String| {
+                *report.rejected.entry(code.to_owned()).or_default() += 1;
+                report.first_rejected.get_or_insert(reason);
+            };
+            let stored = match decode_record(&self.def, &logged.letter.record) {
+                Ok(stored) => stored,
+                Err(reason) => {
+                    rejected(&mut self.report, "DECODE", reason);
+                    continue;
+                }
+            };
+            match self.recorder.judge(stored, origin, timeline) {
+                Verdict::Event { event, partition } => {
+                    self.accept(*event, partition, &mut pending);
+                    done.push(logged.id);
+                }
+                Verdict::LeftOut => {
+                    self.report.left_out += 1;
+                    done.push(logged.id);
+                }
+                Verdict::Rejected { code, reason } => {
+                    rejected(&mut self.report, code, reason);
+                }
+            }
+        }
+        let source = self.def.id;
+        self.commit(pending, &[Batch::Redriven { source, ids: done }])
+    }
+
+    fn row(
+        &mut self,
+        stored: Vec<Value>,
+        origin: Origin,
+        timeline: VisibleAt,
+        pending: &mut Pending,
+    ) {
+        self.report.rows += 1;
+        match self.recorder.judge(stored.clone(), origin.clone(), timeline) {
+            Verdict::Event { event, partition } => self.accept(*event, partition, pending),
+            Verdict::LeftOut => self.report.left_out += 1,
+            Verdict::Rejected { code, reason } => {
+                let record = record_of(&self.def, &stored);
+                self.reject(origin, code, reason, record, pending);
+            }
+        }
+    }
+
+    fn accept(&mut self, event: Event, partition: Partition, pending: &mut Pending) {
+        let Some(state) = self.engine.memory().source(self.def.id) else { return };
+        let program = state.program();
+        let mut row = program.columns(&event.row);
+        row[self.def.event_time_slot()] = Value::Timestamp(event.event_time.0);
+        let identity = program.identity(&event, &row);
+        let payload = program.payload(&event);
+        let standing =
+            state.standing(&identity, &payload, event.operation, event.revision, partition.0);
+        let place = (partition, identity);
+        let in_commit = pending.payloads.get(&place).is_some_and(|known| *known == payload);
+        if standing == Standing::Repetition || in_commit {
+            self.report.duplicates += 1;
+            return;
+        }
+        pending.payloads.entry(place).or_insert(payload);
+        pending.events.entry(partition).or_default().push(event);
+    }
+
+    fn reject(
+        &mut self,
+        origin: Origin,
+        code: &str,
+        reason: String,
+        record: String,
+        pending: &mut Pending,
+    ) {
+        *self.report.rejected.entry(code.to_owned()).or_default() += 1;
+        if self.report.first_rejected.is_none() {
+            self.report.first_rejected = Some(format!("{origin}: {reason}"));
+        }
+        if self.dead.insert(origin.clone()) {
+            pending.letters.push(DeadLetter {
+                origin: Some(origin),
+                code: code.to_owned(),
+                reason,
+                record: record.into_bytes(),
+                position: None,
+            });
+        }
+    }
+
+    /// Logs what is pending, applies it, and logs the losers of its conflicts.
+    fn commit(&mut self, pending: Pending, more: &[Batch]) -> Result<(), EngineError> {
+        let source = self.def.id;
+        let mut batches: Vec<Batch> = pending
+            .events
+            .into_iter()
+            .map(|(partition, events)| Batch::Events {
+                source,
+                partition,
+                schema_version: SCHEMA_VERSION,
+                events,
+            })
+            .collect();
+        batches.push(Batch::DeadLetters { source, letters: pending.letters });
+        batches.extend_from_slice(more);
+        let losers = self.engine.append(batches)?;
+        self.report.recorded += losers.recorded;
+        self.report.conflicts += losers.positions.len() as u64;
+        self.engine.log_conflicts(&self.def, &losers.positions)
+    }
+}
+
+/// What an append did.
+#[derive(Debug, Default)]
+pub(crate) struct AppendOutcome {
+    /// Events logged and applied.
+    pub(crate) recorded: u64,
+    /// Positions of payloads that lost a conflict.
+    pub(crate) positions: Vec<Position>,
+}
+
+impl Engine {
+    /// Logs batches in one commit and applies their events.
+    pub(crate) fn append(&mut self, batches: Vec<Batch>) -> Result<AppendOutcome, EngineError> {
+        let batches: Vec<Batch> = batches.into_iter().filter(|b| b.count() > 0).collect();
+        if batches.is_empty() {
+            return Ok(AppendOutcome::default());
+        }
+        let appended = self.log()?.append(&batches).map_err(EngineError::log)?;
+        let mut outcome = AppendOutcome::default();
+        for (batch, place) in batches.into_iter().zip(appended) {
+            let Batch::Events { schema_version, events, .. } = batch else { continue };
+            for logged in place.logged(schema_version, events) {
+                outcome.recorded += 1;
+                outcome.positions.extend(self.apply_logged(&logged)?);
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Dead letters for payloads that lost a conflict.
+    pub(crate) fn log_conflicts(
+        &mut self,
+        def: &SourceDef,
+        losers: &[Position],
+    ) -> Result<(), EngineError> {
+        let letters = losers
+            .iter()
+            .map(|&position| {
+                let logged = self.event_at(def, position)?;
+                Ok(DeadLetter {
+                    origin: Some(logged.event.origin.clone()),
+                    code: "CONFLICT".to_owned(),
+                    reason: "another event has this identity and a smaller payload".to_owned(),
+                    record: record_of(def, &logged.event.row).into_bytes(),
+                    position: Some(position),
+                })
+            })
+            .collect::<Result<Vec<_>, EngineError>>()?;
+        self.append(vec![Batch::DeadLetters { source: def.id, letters }])?;
+        Ok(())
+    }
+
+    /// The event at a position that is known to hold one.
+    pub(crate) fn event_at(
+        &self,
+        def: &SourceDef,
+        position: Position,
+    ) -> Result<LoggedEvent, EngineError> {
+        fetch(self.reader(), def, position)
+    }
+}
+
+/// The event of a source at a position that is known to hold one.
+pub(crate) fn fetch(
+    reader: &evenkeel_log::LogReader,
+    def: &SourceDef,
+    position: Position,
+) -> Result<LoggedEvent, EngineError> {
+    reader.event(def.id, position).map_err(EngineError::log)?.ok_or_else(|| {
+        EngineError::EventDoesNotFit {
+            source_name: def.name.clone(),
+            reason: format!("nothing is logged at {position}"),
+        }
+    })
+}
+
+/// The files and the options of a source's definition.
+pub(crate) fn file_options(def: &SourceDef) -> Result<(String, FileOptions), EngineError> {
+    let connector = match def.options.get("connector") {
+        Some(OptionValue::Text(text)) => text.clone(),
+        _ => "none".to_owned(),
+    };
+    if connector != "file" {
+        return Err(EngineError::NotAFileSource { source_name: def.name.clone(), connector });
+    }
+    // What the log does with the events is no matter of the file.
+    let mut options = def.options.clone();
+    options.retain(|name, _| !matches!(name.as_str(), "partitions" | "zone"));
+    FileOptions::from_source(&options, &def.zone).map_err(EngineError::connect)
+}
+
+fn stored_columns(def: &SourceDef) -> Vec<ColumnSpec> {
+    def.columns[..def.stored]
+        .iter()
+        .map(|c| ColumnSpec::new(c.name.clone(), c.data_type.clone()))
+        .collect()
+}
+
+fn reason_of(rejected: &RejectedRow) -> String {
+    let place = match (rejected.line, &rejected.column) {
+        (Some(line), Some(column)) => format!("line {line}, column `{column}`: "),
+        (Some(line), None) => format!("line {line}: "),
+        (None, Some(column)) => format!("row {}, column `{column}`: ", rejected.row),
+        (None, None) => format!("row {}: ", rejected.row),
+    };
+    format!("{place}{}", rejected.reason)
+}
+
+/// A row as a JSON object of its stored columns.
+fn record_of(def: &SourceDef, stored: &[Value]) -> String {
+    let mut object = serde_json::Map::new();
+    for (column, value) in def.columns.iter().zip(stored) {
+        object.insert(column.name.clone(), value_to_json(&column.data_type, value));
+    }
+    serde_json::Value::Object(object).to_string()
+}
+
+/// The stored columns of a dead letter's record; the reason in words if it has none.
+fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>, String> {
+    let json: serde_json::Value =
+        serde_json::from_slice(record).map_err(|e| format!("the record is not JSON: {e}"))?;
+    let object = json.as_object().ok_or("the record is not a JSON object")?;
+    def.columns[..def.stored]
+        .iter()
+        .map(|column| match object.get(&column.name) {
+            None => Ok(Value::Null),
+            Some(value) => evenkeel_connect::json_to_value(&column.data_type, value, &def.zone)
+                .map_err(|e| format!("column `{}`: {e}", column.name)),
+        })
+        .collect()
+}
+
+/// What the caller of an apply must look up.
+pub(crate) type FetchError = LogError;

@@ -1,0 +1,238 @@
+//! A project: a folder with `evenkeel.toml` and `*.sql` files, and where its store is.
+//!
+//! `evenkeel.toml` is optional; every setting has a default. `[environments.NAME]` repeats
+//! any part of the file and is laid over it when `--env NAME` is given:
+//!
+//! ```toml
+//! definitions = ["definitions/**/*.sql"]   # default: every *.sql file of the folder
+//!
+//! [store]
+//! path = ".evenkeel"                       # relative to this file
+//!
+//! [limits]
+//! entities_per_request = 10000
+//!
+//! [environments.production.store]
+//! path = "/var/lib/evenkeel"
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::EngineError;
+
+/// The file that makes a folder a project.
+pub const PROJECT_FILE: &str = "evenkeel.toml";
+/// Where the store is if the project file does not say.
+pub const STORE_DEFAULT: &str = ".evenkeel";
+/// The most bytes a definition file may have.
+pub const DEFINITION_FILE_BYTES_MAX: u64 = 4 << 20;
+
+/// Numbers that bound what one command may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Entities in one read.
+    pub entities_per_request: usize,
+    /// Bytes of one row's encoding.
+    pub row_bytes: usize,
+    /// Rows rejected by one ingestion before it stops and says so.
+    pub rejected_rows: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { entities_per_request: 10_000, row_bytes: 4 << 20, rejected_rows: u64::MAX }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct StoreSettings {
+    path: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct ProjectFile {
+    name: Option<String>,
+    definitions: Option<Vec<String>>,
+    store: StoreSettings,
+    limits: Limits,
+}
+
+/// A project that was read.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Its folder.
+    pub root: PathBuf,
+    /// Its name: `name` in the file, else the folder's name.
+    pub name: String,
+    /// Its store's directory.
+    pub store: PathBuf,
+    /// Its limits.
+    pub limits: Limits,
+    definitions: Option<Vec<String>>,
+}
+
+/// A file of definitions.
+#[derive(Clone, Debug)]
+pub struct DefinitionFile {
+    /// Relative to the project's folder.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl Project {
+    /// Reads the project in a folder, with an environment laid over it if one is named.
+    pub fn open(root: &Path, environment: Option<&str>) -> Result<Self, EngineError> {
+        if !root.is_dir() {
+            return Err(EngineError::NoFolder { path: root.to_owned() });
+        }
+        let path = root.join(PROJECT_FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(source) => return Err(EngineError::Read { path, source }),
+        };
+        let file = parse(&path, &text, environment)?;
+        let name = file.name.unwrap_or_else(|| {
+            root.canonicalize()
+                .ok()
+                .and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()))
+                .unwrap_or_else(|| "project".to_owned())
+        });
+        let store = root.join(file.store.path.unwrap_or_else(|| PathBuf::from(STORE_DEFAULT)));
+        Ok(Project {
+            root: root.to_owned(),
+            name,
+            store,
+            limits: file.limits,
+            definitions: file.definitions,
+        })
+    }
+
+    /// The definition files in the order of their names.
+    pub fn definition_files(&self) -> Result<Vec<DefinitionFile>, EngineError> {
+        let patterns = match &self.definitions {
+            Some(patterns) => patterns.clone(),
+            None => vec!["*.sql".to_owned(), "definitions/**/*.sql".to_owned()],
+        };
+        let mut paths = Vec::new();
+        for pattern in &patterns {
+            let full = self.root.join(pattern);
+            let matches = glob::glob(&full.to_string_lossy()).map_err(|e| {
+                EngineError::Pattern { pattern: pattern.clone(), reason: e.msg.to_owned() }
+            })?;
+            for path in matches {
+                let path = path.map_err(|e| EngineError::Read {
+                    path: e.path().to_owned(),
+                    source: std::io::Error::from(e.error().kind()),
+                })?;
+                if path.is_file() {
+                    paths.push(path);
+                }
+            }
+        }
+        paths.sort();
+        paths.dedup();
+        paths.into_iter().map(|path| self.definition_file(&path)).collect()
+    }
+
+    fn definition_file(&self, path: &Path) -> Result<DefinitionFile, EngineError> {
+        let read = |source| EngineError::Read { path: path.to_owned(), source };
+        let bytes = fs::metadata(path).map_err(read)?.len();
+        if bytes > DEFINITION_FILE_BYTES_MAX {
+            return Err(EngineError::DefinitionFileTooLarge {
+                path: path.to_owned(),
+                bytes,
+                bytes_max: DEFINITION_FILE_BYTES_MAX,
+            });
+        }
+        let name = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().into_owned();
+        Ok(DefinitionFile { name, text: fs::read_to_string(path).map_err(read)? })
+    }
+}
+
+fn parse(
+    path: &Path,
+    text: &str,
+    environment: Option<&str>,
+) -> Result<ProjectFile, EngineError> {
+    let invalid = |reason: String| EngineError::ProjectFile { path: path.to_owned(), reason };
+    let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| invalid(e.to_string()))?;
+    let environments = match table.remove("environments") {
+        None => toml::Table::new(),
+        Some(toml::Value::Table(environments)) => environments,
+        Some(_) => return Err(invalid("`environments` must be a table".to_owned())),
+    };
+    // Every environment is checked whenever the file is read, not only when it is used.
+    for (name, overlay) in &environments {
+        let mut merged = table.clone();
+        lay_over(&mut merged, overlay.clone());
+        merged
+            .try_into::<ProjectFile>()
+            .map_err(|e| invalid(format!("in environment `{name}`: {e}")))?;
+    }
+    if let Some(name) = environment {
+        let Some(overlay) = environments.get(name) else {
+            return Err(EngineError::UnknownEnvironment {
+                name: name.to_owned(),
+                known: environments.keys().cloned().collect(),
+            });
+        };
+        lay_over(&mut table, overlay.clone());
+    }
+    table.try_into().map_err(|e| invalid(e.to_string()))
+}
+
+fn lay_over(base: &mut toml::Table, overlay: toml::Value) {
+    let toml::Value::Table(overlay) = overlay else { return };
+    for (key, value) in overlay {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(inner)), value @ toml::Value::Table(_)) => {
+                lay_over(inner, value);
+            }
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, environment: Option<&str>) -> Result<ProjectFile, EngineError> {
+        parse(Path::new(PROJECT_FILE), text, environment)
+    }
+
+    #[test]
+    fn environments_are_laid_over() {
+        let text = "[store]\npath = \"a\"\n[limits]\nrow_bytes = 7\n\
+                    [environments.production.store]\npath = \"b\"\n";
+        assert_eq!(read(text, None).unwrap().store.path, Some("a".into()));
+        let production = read(text, Some("production")).unwrap();
+        assert_eq!(production.store.path, Some("b".into()));
+        assert_eq!(production.limits.row_bytes, 7);
+        let error = read(text, Some("prod")).unwrap_err().to_string();
+        assert!(error.contains("`prod`") && error.contains("production"), "{error}");
+    }
+
+    #[test]
+    fn mistakes_are_named_even_in_environments_that_are_not_used() {
+        for (text, part) in [
+            ("stoer = 1", "stoer"),
+            ("[limits]\nrow_bytes = \"x\"", "row_bytes"),
+            ("[environments.p.limits]\nrows = 1", "environment `p`"),
+            ("a = = 1", "evenkeel.toml"),
+        ] {
+            let error = read(text, None).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Reading features: services, lists of features, cuts in words.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel_types::definition::{ServiceDef, ViewBody};
+use evenkeel_types::{
+    Cut, EventTime, Knowledge, Offset, Partition, SourceId, Status, Value,
+};
+use evenkeel_view::{CompiledView, Reader, Store, ViewRow};
+
+use crate::api::{Answer, GetAnswer, GetRequest};
+use crate::definitions::unknown;
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+impl Engine {
+    /// A service by name, or by name and version (`delay_model@1`).
+    pub fn service(&self, name: &str) -> Result<Arc<ServiceDef>, EngineError> {
+        let (plain, version) = split_version(name);
+        let services = &self.catalog().services;
+        let versions =
+            services.get(plain).ok_or_else(|| unknown("service", plain, services.keys()))?;
+        let found = match version {
+            None => versions.values().next_back(),
+            Some(text) => text.parse().ok().and_then(|v: u32| versions.get(&v)),
+        };
+        found.cloned().ok_or_else(|| EngineError::Unknown {
+            what: "service",
+            name: name.to_owned(),
+            nearest: versions.keys().next_back().map(|v| format!("{plain}@{v}")),
+        })
+    }
+
+    /// Reads features. The answer has the request's rows in their order, whatever is missing.
+    pub fn get(&self, request: &GetRequest) -> Result<GetAnswer, EngineError> {
+        let service = &request.service;
+        let rows_max = self.project().limits.entities_per_request;
+        if request.rows.len() > rows_max {
+            return Err(EngineError::TooManyEntities { rows: request.rows.len(), rows_max });
+        }
+        let cut = match &request.cut {
+            None => self.cut(),
+            Some(cut) => {
+                self.refuse_beyond(cut)?;
+                cut.clone()
+            }
+        };
+        let knowledge = Knowledge { cut, known_at: request.known_at };
+        let reader = Reader::new(self.memory(), &knowledge);
+        let mut rows = Vec::with_capacity(request.rows.len());
+        for (number, inputs) in request.rows.iter().enumerate() {
+            if inputs.len() != service.inputs.len() {
+                return Err(EngineError::Inputs {
+                    service: service.name.clone(),
+                    row: number,
+                    got: inputs.len(),
+                    wanted: service.inputs.len(),
+                });
+            }
+            rows.push(self.row(service, inputs, request.as_of, &reader)?);
+        }
+        Ok(GetAnswer {
+            features: service.features(),
+            rows,
+            as_of: request.as_of,
+            cut: knowledge.cut,
+            known_at: knowledge.known_at,
+            definition: service.digest,
+        })
+    }
+
+    fn row(
+        &self,
+        service: &ServiceDef,
+        inputs: &[Value],
+        as_of: EventTime,
+        reader: &Reader<'_>,
+    ) -> Result<Vec<Answer>, EngineError> {
+        let by_name: BTreeMap<&str, &Value> =
+            service.inputs.iter().map(|f| f.name.as_str()).zip(inputs).collect();
+        let input = |name: &str| by_name.get(name).map_or(Value::Null, |v| (*v).clone());
+        let mut answers = Vec::new();
+        for item in &service.items {
+            let view = self.compiled(&item.view.digest, &item.view.name)?;
+            let key: Vec<Value> = item.key.iter().map(|name| input(name)).collect();
+            let request: Vec<Value> = match &item.view.body {
+                ViewBody::Composed(body) => {
+                    body.request.iter().map(|f| input(&f.name)).collect()
+                }
+                _ => Vec::new(),
+            };
+            let row = reader.read(view, &key, as_of.0, &request);
+            answers.extend(item.features.iter().map(|(index, _)| answer(&row, *index)));
+        }
+        Ok(answers)
+    }
+
+    pub(crate) fn compiled(
+        &self,
+        digest: &[u8; 16],
+        name: &str,
+    ) -> Result<&Arc<CompiledView>, EngineError> {
+        self.memory().plan().view(digest).ok_or_else(|| EngineError::Unknown {
+            what: "applied view",
+            name: name.to_owned(),
+            nearest: None,
+        })
+    }
+
+    pub(crate) fn refuse_beyond(&self, cut: &Cut) -> Result<(), EngineError> {
+        let applied = self.cut();
+        for (source, partition, wanted) in cut.iter() {
+            let end = applied.end(source, partition);
+            if wanted > end {
+                return Err(EngineError::CutBeyond {
+                    name: self.source_name(source),
+                    partition: partition.0,
+                    wanted: wanted.0,
+                    applied: end.0,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn source_name(&self, id: SourceId) -> String {
+        self.catalog()
+            .source_by_id(id)
+            .map_or_else(|| format!("source {}", id.0), |def| def.name.clone())
+    }
+
+    /// A cut in words: `departures/0@1234,weather/0@99`; a partition's end is the first
+    /// offset that is not in the cut.
+    pub fn format_cut(&self, cut: &Cut) -> String {
+        let mut parts: Vec<String> = cut
+            .iter()
+            .map(|(source, partition, end)| {
+                format!("{}/{}@{}", self.source_name(source), partition.0, end.0)
+            })
+            .collect();
+        parts.sort();
+        parts.join(",")
+    }
+
+    /// Reads [`Engine::format_cut`]'s words. Partitions that are not named are not known.
+    pub fn parse_cut(&self, text: &str) -> Result<Cut, EngineError> {
+        let wrong = |reason: &str| EngineError::Cut {
+            text: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let mut cut = Cut::empty();
+        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+            let (place, end) = part.rsplit_once('@').ok_or_else(|| wrong("a part has no `@`"))?;
+            let (name, partition) = place.rsplit_once('/').unwrap_or((place, "0"));
+            let partition = partition.parse().map_err(|_| wrong("a partition is not a number"))?;
+            let end = end.parse().map_err(|_| wrong("an end is not a number"))?;
+            let source = self.source_def(name)?;
+            cut.set_end(source.id, Partition(partition), Offset(end));
+        }
+        Ok(cut)
+    }
+}
+
+/// One feature of a row, as it is served.
+pub(crate) fn answer(row: &ViewRow, index: usize) -> Answer {
+    let status = row.status(index);
+    let value = match status {
+        Status::Present => row.values[index].clone(),
+        _ => Value::Null,
+    };
+    Answer { value, status, event_time: row.event_time.map(EventTime) }
+}
+
+fn split_version(name: &str) -> (&str, Option<&str>) {
+    match name.split_once('@') {
+        Some((plain, version)) => (plain, Some(version)),
+        None => (name, None),
+    }
+}

@@ -1,0 +1,192 @@
+//! Whether a decoded row becomes an event of its source, and of which partition.
+//!
+//! Pure: a row and the timeline's time in, a verdict out. Nothing is coerced here; what is
+//! not valid is rejected with a code and a reason, what the source's `WHERE` leaves out is
+//! told apart.
+
+use std::sync::Arc;
+
+use evenkeel_expr::Program;
+use evenkeel_types::codec::canonical_row;
+use evenkeel_types::definition::{OptionValue, SourceDef, SourceKind};
+use evenkeel_types::time::{TIME_MAX, TIME_MIN, format_timestamp};
+use evenkeel_types::{Event, EventTime, Interval, Operation, Origin, Partition, Value, VisibleAt};
+use evenkeel_view::SourceProgram;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::error::EngineError;
+
+/// The most partitions that a source of the embedded log may have.
+pub const PARTITIONS_MAX: u32 = 1024;
+
+/// What becomes of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// It is an event.
+    Event {
+        /// The event.
+        event: Box<Event>,
+        /// Where it goes.
+        partition: Partition,
+    },
+    /// The source's `WHERE` is not true for it.
+    LeftOut,
+    /// It is no event of this source.
+    Rejected {
+        /// `REQUIRED`, `EVENT_TIME`, `EVENT_ID`, `PRIMARY_KEY`, `KNOWN_AT`, `CHECK`, `FUTURE`,
+        /// `TOO_LARGE`.
+        code: &'static str,
+        /// In words.
+        reason: String,
+    },
+}
+
+/// A source's rules, compiled.
+#[derive(Debug)]
+pub struct Recorder {
+    program: SourceProgram,
+    filter: Option<Program>,
+    checks: Vec<(Program, String)>,
+    known_at: Option<Program>,
+    partitions: u32,
+    row_bytes_max: usize,
+}
+
+impl Recorder {
+    /// Compiles the rules of a source.
+    pub fn new(def: Arc<SourceDef>, row_bytes_max: usize) -> Result<Self, EngineError> {
+        let partitions = match def.options.get("partitions") {
+            None => 1,
+            Some(OptionValue::Text(text)) => text
+                .parse()
+                .ok()
+                .filter(|n| (1..=PARTITIONS_MAX).contains(n))
+                .ok_or_else(|| EngineError::Partitions {
+                    source_name: def.name.clone(),
+                    text: text.clone(),
+                })?,
+            Some(OptionValue::Secret(_)) => {
+                return Err(EngineError::Partitions {
+                    source_name: def.name.clone(),
+                    text: "a secret".to_owned(),
+                });
+            }
+        };
+        Ok(Recorder {
+            filter: def.filter.as_ref().map(Program::compile),
+            checks: def.checks.iter().map(|c| (Program::compile(&c.expr), c.sql.clone())).collect(),
+            known_at: def.known_at.as_ref().map(Program::compile),
+            program: SourceProgram::new(def),
+            partitions,
+            row_bytes_max,
+        })
+    }
+
+    /// Judges a row of stored columns. `timeline` is the time of the apply timeline that the
+    /// event would be logged at, at the earliest.
+    pub fn judge(&self, stored: Vec<Value>, origin: Origin, timeline: VisibleAt) -> Verdict {
+        let def = self.program.def();
+        let mut row = self.program.columns(&stored);
+        let reject = |code, reason| Verdict::Rejected { code, reason };
+        let time = match row[def.event_time] {
+            Value::Timestamp(t) if (TIME_MIN..=TIME_MAX).contains(&t) => Some(t),
+            _ => None,
+        };
+        row[def.event_time_slot()] = time.map_or(Value::Null, Value::Timestamp);
+        // What the source does not want needs to meet none of its conditions.
+        if self.filter.as_ref().is_some_and(|f| f.eval_row(&row, 0) != Value::Boolean(true)) {
+            return Verdict::LeftOut;
+        }
+        for (slot, column) in def.columns.iter().enumerate() {
+            if column.required && row[slot].is_missing() {
+                return reject("REQUIRED", format!("`{}` is {}", column.name, say(&row[slot])));
+            }
+        }
+        let Some(time) = time else {
+            let column = &def.columns[def.event_time].name;
+            let is = say(&row[def.event_time]);
+            return reject("EVENT_TIME", format!("the event time `{column}` is {is}"));
+        };
+        for (code, slots) in [("EVENT_ID", &def.event_id), ("PRIMARY_KEY", &def.primary_key)] {
+            for &slot in slots {
+                if row[slot].is_missing() {
+                    let name = &def.columns[slot].name;
+                    return reject(code, format!("`{name}` is {}", say(&row[slot])));
+                }
+            }
+        }
+        let latest = timeline.0.saturating_add(def.max_future);
+        if time > latest {
+            return reject(
+                "FUTURE",
+                format!(
+                    "the event time {} is more than {} after {}: see MAX FUTURE",
+                    format_timestamp(time),
+                    Interval::from_micros(def.max_future),
+                    format_timestamp(timeline.0.clamp(TIME_MIN, TIME_MAX)),
+                ),
+            );
+        }
+        let known_at = match self.known_at.as_ref().map(|p| p.eval_row(&row, time)) {
+            None => None,
+            Some(Value::Timestamp(t)) => Some(VisibleAt(t)),
+            Some(other) => return reject("KNOWN_AT", format!("`KNOWN AT` is {}", say(&other))),
+        };
+        for (check, sql) in &self.checks {
+            match check.eval_row(&row, time) {
+                Value::Boolean(true) | Value::Null => {}
+                other => {
+                    return reject("CHECK", format!("`CHECK ({sql})` is {}", say(&other)));
+                }
+            }
+        }
+        let canonical = canonical_row(&stored);
+        if canonical.len() > self.row_bytes_max {
+            return reject(
+                "TOO_LARGE",
+                format!("the row has {} bytes, at most {} are allowed", canonical.len(), self.row_bytes_max),
+            );
+        }
+        let operation = match def.kind {
+            SourceKind::Stream => Operation::Insert,
+            SourceKind::Table => Operation::Upsert,
+        };
+        let event = Event {
+            operation,
+            revision: 0,
+            event_time: EventTime(time),
+            known_at,
+            origin,
+            row: stored,
+            before: None,
+        };
+        let partition = self.partition(&row, &canonical);
+        Verdict::Event { event: Box::new(event), partition }
+    }
+
+    /// By primary key, event id, or the row itself: the same event always goes to the same
+    /// partition.
+    fn partition(&self, row: &[Value], canonical: &[u8]) -> Partition {
+        if self.partitions == 1 {
+            return Partition(0);
+        }
+        let def = self.program.def();
+        let slots = if def.primary_key.is_empty() { &def.event_id } else { &def.primary_key };
+        let hash = match self.program.key(row, slots) {
+            Some(key) if !slots.is_empty() => xxh3_64(&key),
+            _ => xxh3_64(canonical),
+        };
+        // The remainder is below the number of partitions, a u32.
+        Partition(u32::try_from(hash % u64::from(self.partitions)).unwrap_or(0))
+    }
+}
+
+fn say(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Error(reason) => format!("ERROR({reason})"),
+        Value::Boolean(truth) => truth.to_string(),
+        Value::Timestamp(_) => "outside the years 1 to 9999".to_owned(),
+        _ => "not usable".to_owned(),
+    }
+}

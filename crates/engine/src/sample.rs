@@ -1,0 +1,263 @@
+//! A seeded sample of keys, times and knowledge at which a view is verified: at events,
+//! between them, exactly at the edges of its windows and one microsecond beside them.
+
+use evenkeel_types::definition::{
+    LookupTarget, RowBody, SourceDef, SourceWindows, Trigger, ViewBody, ViewDef,
+};
+use evenkeel_types::{
+    CalendarUnit, Cut, DataType, Extent, Interval, Offset, Value, VisibleAt, Zone,
+};
+
+/// A generator of numbers from a seed: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    /// From a seed.
+    pub fn new(seed: u64) -> Self {
+        Random(seed)
+    }
+
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `end`; 0 if `end` is 0.
+    pub fn below(&mut self, end: u64) -> u64 {
+        if end == 0 { 0 } else { self.bits() % end }
+    }
+
+    /// One of a slice; none if it is empty.
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        from.get(self.below(from.len() as u64) as usize)
+    }
+}
+
+/// A key, a time and a knowledge to read a view at.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// The key.
+    pub key: Vec<Value>,
+    /// `t`
+    pub time: i64,
+    /// `known_at`
+    pub known_at: Option<VisibleAt>,
+    /// A composed view's request columns.
+    pub request: Vec<Value>,
+}
+
+/// A time at which an event's part in a view changes.
+#[derive(Clone, Debug)]
+enum Edge {
+    /// So long after the event.
+    After(Interval),
+    /// The next multiples of a hop.
+    Hop(i64),
+    /// The next period.
+    StartOf(CalendarUnit, Zone),
+}
+
+/// Where a view's keys come from: a source and its key columns.
+pub struct Anchor<'a> {
+    /// The source.
+    pub source: &'a SourceDef,
+    /// Source row slots of the view's key.
+    pub key_columns: &'a [usize],
+}
+
+/// The sources whose events bring the keys of a view.
+pub fn anchors(view: &ViewDef) -> Vec<Anchor<'_>> {
+    match &view.body {
+        ViewBody::Window(body) => vec![Anchor {
+            source: &body.windows.source,
+            key_columns: &body.windows.key_columns,
+        }],
+        ViewBody::Row(body) => {
+            let sides = match &body.trigger {
+                Trigger::Source(side) => vec![side],
+                Trigger::Full { left, right } => vec![left, right],
+            };
+            sides
+                .into_iter()
+                .map(|s| Anchor { source: &s.source, key_columns: &s.key_columns })
+                .collect()
+        }
+        ViewBody::Composed(body) => body.inputs.iter().flat_map(|v| anchors(v)).collect(),
+    }
+}
+
+fn edges(view: &ViewDef, edges: &mut Vec<Edge>) {
+    match &view.body {
+        ViewBody::Window(body) => window_edges(&body.windows, edges),
+        ViewBody::Row(body) => row_edges(body, edges),
+        ViewBody::Composed(body) => {
+            for input in &body.inputs {
+                self::edges(input, edges);
+            }
+        }
+    }
+}
+
+fn row_edges(body: &RowBody, out: &mut Vec<Edge>) {
+    out.extend(body.ttl.map(Edge::After));
+    for windows in &body.windows {
+        window_edges(windows, out);
+    }
+    for lookup in &body.lookups {
+        out.extend(lookup.max_age.map(|limit| Edge::After(limit.age)));
+        if let LookupTarget::View(view) = &lookup.target {
+            edges(view, out);
+        }
+    }
+}
+
+fn window_edges(windows: &SourceWindows, out: &mut Vec<Edge>) {
+    out.extend(windows.source.retain.iter().map(|r| Edge::After(Interval::from_micros(r.gap))));
+    for aggregate in &windows.aggregates {
+        match &aggregate.frame.extent {
+            Extent::Range { start, end } => {
+                out.extend(start.map(Edge::After));
+                out.push(Edge::After(*end));
+            }
+            Extent::Hop { start, end, hop } => {
+                out.extend(start.map(|s| Edge::After(Interval::from_micros(s))));
+                out.push(Edge::After(Interval::from_micros(*end)));
+                out.push(Edge::Hop(*hop));
+            }
+            Extent::StartOf { unit, zone } => out.push(Edge::StartOf(*unit, zone.clone())),
+            Extent::Session { gap } => out.push(Edge::After(Interval::from_micros(*gap))),
+            Extent::Rows { .. } => {}
+        }
+    }
+}
+
+/// Draws points for one view.
+pub struct Sampler<'a> {
+    view: &'a ViewDef,
+    edges: Vec<Edge>,
+}
+
+/// An event to draw a point at: its key (of the view) and its times.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The view's key.
+    pub key: Vec<Value>,
+    /// Event time.
+    pub time: i64,
+    /// Visible time.
+    pub visible_at: i64,
+}
+
+impl<'a> Sampler<'a> {
+    /// For a view.
+    pub fn new(view: &'a ViewDef) -> Self {
+        let mut found = Vec::new();
+        edges(view, &mut found);
+        Sampler { view, edges: found }
+    }
+
+    /// A point at, near, or at an edge of an event; `other` is any other event of the source.
+    pub fn point(&self, random: &mut Random, seen: &Seen, other: &Seen) -> Point {
+        let beside = random.below(3) as i64 - 1;
+        let time = match random.below(8) {
+            0 | 1 => seen.time,
+            2 => seen.time.saturating_add(beside),
+            3 => {
+                let (a, b) = (seen.time.min(other.time), seen.time.max(other.time));
+                let span = u64::try_from(b.saturating_sub(a)).unwrap_or(0);
+                a.saturating_add(i64::try_from(random.below(span)).unwrap_or(0))
+            }
+            _ => match random.pick(&self.edges) {
+                None => seen.time.saturating_add(beside),
+                Some(edge) => at_edge(edge, seen.time, random).saturating_add(beside),
+            },
+        };
+        let mut key = seen.key.clone();
+        match random.below(64) {
+            0 => key.iter_mut().for_each(|part| *part = Value::Null),
+            1 => key.iter_mut().for_each(|part| *part = unheard_of(part)),
+            _ => {}
+        }
+        let known_at = match random.below(8) {
+            0 => Some(VisibleAt(time)),
+            1 => Some(VisibleAt(seen.visible_at.saturating_add(beside))),
+            _ => None,
+        };
+        Point { key, time, known_at, request: self.request(random) }
+    }
+
+    fn request(&self, random: &mut Random) -> Vec<Value> {
+        let ViewBody::Composed(body) = &self.view.body else { return Vec::new() };
+        body.request.iter().map(|f| any_value(&f.data_type, random)).collect()
+    }
+}
+
+fn at_edge(edge: &Edge, time: i64, random: &mut Random) -> i64 {
+    match edge {
+        Edge::After(interval) => interval.after(time),
+        Edge::Hop(hop) => {
+            let hops = i64::try_from(random.below(3)).unwrap_or(0);
+            time.div_euclid(*hop).saturating_add(hops).saturating_mul(*hop)
+        }
+        Edge::StartOf(unit, zone) => {
+            let period = match unit {
+                CalendarUnit::Day => Interval::from_micros(evenkeel_types::time::DAY),
+                CalendarUnit::Week => Interval::from_micros(7 * evenkeel_types::time::DAY),
+                CalendarUnit::Month => Interval::from_months(1),
+                CalendarUnit::Year => Interval::from_months(12),
+            };
+            zone.start_of(*unit, period.after(time))
+        }
+    }
+}
+
+/// A value of the same type that no event is likely to have.
+fn unheard_of(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::string(format!("{text}\u{0}?")),
+        Value::BigInt(x) => Value::BigInt(!x),
+        Value::Int(x) => Value::Int(!x),
+        _ => Value::Null,
+    }
+}
+
+/// Any value of a type, among them NULL and the awkward ones; NULL for types that a request
+/// seldom has.
+fn any_value(data_type: &DataType, random: &mut Random) -> Value {
+    let small = i64::try_from(random.below(1000)).unwrap_or(0) - 100;
+    if random.below(16) == 0 {
+        return Value::Null;
+    }
+    match data_type {
+        DataType::Boolean => Value::Boolean(random.below(2) == 0),
+        DataType::Int => Value::Int(i32::try_from(small).unwrap_or(0)),
+        DataType::BigInt => Value::BigInt(small),
+        DataType::Double => match random.below(16) {
+            0 => Value::double(0.0),
+            1 => Value::double(f64::NAN),
+            2 => Value::double(f64::INFINITY),
+            _ => Value::double(small as f64 * 0.37),
+        },
+        DataType::Float => Value::float(small as f32),
+        DataType::String => Value::string(format!("r{small}")),
+        DataType::Decimal { .. } => Value::decimal(i128::from(small)),
+        DataType::Date => Value::Date(i32::try_from(small).unwrap_or(0)),
+        DataType::Timestamp => Value::Timestamp(small.saturating_mul(1_000_000)),
+        _ => Value::Null,
+    }
+}
+
+/// An earlier cut: of each partition at least half of what is applied.
+pub fn earlier_cut(applied: &Cut, random: &mut Random) -> Cut {
+    let mut cut = Cut::empty();
+    for (source, partition, end) in applied.iter() {
+        let least = end.0 / 2;
+        cut.set_end(source, partition, Offset(least + random.below(end.0 - least + 1)));
+    }
+    cut
+}

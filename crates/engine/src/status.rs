@@ -1,0 +1,114 @@
+//! What a store holds: sources, watermarks, views, dead letters.
+
+use evenkeel_log::{LogError, LoggedDeadLetter};
+use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
+use evenkeel_types::EventTime;
+
+use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+impl Engine {
+    /// The state of the store.
+    pub fn status(&self) -> Result<StoreStatus, EngineError> {
+        let cut = self.cut();
+        let mut sources = Vec::new();
+        for def in self.catalog().sources.values() {
+            let state = self.memory().source(def.id);
+            let greatest_time = state.and_then(|s| s.greatest_time());
+            let ends: Vec<(u32, u64)> = cut
+                .iter()
+                .filter(|(source, ..)| *source == def.id)
+                .map(|(_, partition, end)| (partition.0, end.0))
+                .collect();
+            sources.push(SourceStatus {
+                name: def.name.clone(),
+                kind: match def.kind {
+                    SourceKind::Stream => "stream",
+                    SourceKind::Table => "table",
+                },
+                events: state.map_or(0, |s| s.len()),
+                dead_letters: self.open_letters(def)?.len() as u64,
+                ends,
+                greatest_time,
+                watermark: greatest_time.map(|t| EventTime(def.lateness.before(t.0))),
+                visible_at: self.reader().timeline(),
+            });
+        }
+        let views = self
+            .catalog()
+            .views
+            .values()
+            .flat_map(|versions| versions.values())
+            .map(|v| (v.name.clone(), v.version, kind_of(&v.body), v.features.len()))
+            .collect();
+        let services = self
+            .catalog()
+            .services
+            .values()
+            .flat_map(|versions| versions.values())
+            .map(|s| (s.name.clone(), s.version, s.features().len()))
+            .collect();
+        Ok(StoreStatus {
+            store: self.project().store.clone(),
+            sources,
+            views,
+            services,
+            log_bytes: bytes_of(self.reader().directory()),
+            recovery: self.recovery().torn_tail.as_ref().map(|tail| {
+                format!(
+                    "an append that was never acknowledged was cut off: {} bytes at {} of `{}`",
+                    tail.bytes,
+                    tail.at,
+                    tail.path.display()
+                )
+            }),
+        })
+    }
+
+    /// The dead letters of a source that were not driven again.
+    pub fn dead_letters(&self, source: &str) -> Result<Vec<DeadLetterRow>, EngineError> {
+        let def = self.source_def(source)?;
+        let letters = self.open_letters(&def)?;
+        Ok(letters
+            .into_iter()
+            .map(|logged| DeadLetterRow {
+                id: logged.id.0,
+                reason: logged.letter.code,
+                text: logged.letter.reason,
+                origin: logged.letter.origin.map_or_else(String::new, |o| o.to_string()),
+                record: String::from_utf8_lossy(&logged.letter.record).into_owned(),
+                logged_at: logged.logged_at,
+            })
+            .collect())
+    }
+
+    pub(crate) fn open_letters(
+        &self,
+        def: &SourceDef,
+    ) -> Result<Vec<LoggedDeadLetter>, EngineError> {
+        let letters: Result<Vec<_>, LogError> =
+            self.reader().dead_letters(def.id).map_err(EngineError::log)?.collect();
+        let mut letters = letters.map_err(EngineError::log)?;
+        letters.retain(|l| !l.redriven);
+        Ok(letters)
+    }
+}
+
+/// The kind of a view in words.
+pub(crate) fn kind_of(body: &ViewBody) -> &'static str {
+    match body {
+        ViewBody::Window(_) => "window view",
+        ViewBody::Row(_) => "row view",
+        ViewBody::Composed(body) if body.request.is_empty() => "composed view",
+        ViewBody::Composed(_) => "on-demand view",
+    }
+}
+
+fn bytes_of(directory: &std::path::Path) -> u64 {
+    std::fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()))
+        .sum()
+}

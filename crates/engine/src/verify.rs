@@ -1,0 +1,294 @@
+//! The proof on the user's own data: the read path, the training path and, on a sub-sample,
+//! the naive oracle give the same bits at the same keys, times and knowledge.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel_log::ReadOptions;
+use evenkeel_train::{Answers, Evaluator, Requests};
+use evenkeel_types::codec::encode_values;
+use evenkeel_types::definition::{ViewBody, ViewDef};
+use evenkeel_types::{Column, Cut, EventTime, Knowledge, LoggedEvent, SourceId, Value};
+use evenkeel_view::oracle::Oracle;
+use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow};
+
+use crate::api::{Mismatch, VerifyOptions, VerifyReport};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::reads::answer;
+use crate::sample::{Point, Random, Sampler, Seen, anchors, earlier_cut};
+
+/// Mismatches that are kept whole; the rest is counted.
+pub const MISMATCH_EXAMPLES_MAX: usize = 20;
+
+impl Engine {
+    /// Verifies a sample. `progress` is told stage, done and total values.
+    pub fn verify(
+        &self,
+        options: &VerifyOptions,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<VerifyReport, EngineError> {
+        let views = self.views_to_verify(options)?;
+        let uses = Uses::of(views.iter().map(AsRef::as_ref));
+        progress("reading the log", 0, options.values);
+        let events = self.events_of(&uses)?;
+        let seen: Vec<Vec<Seen>> = views.iter().map(|v| self.seen(v, &events)).collect();
+        let features: u64 = views
+            .iter()
+            .zip(&seen)
+            .filter(|(_, seen)| !seen.is_empty())
+            .map(|(v, _)| v.features.len() as u64)
+            .sum();
+        if features == 0 {
+            return Err(EngineError::NothingToVerify);
+        }
+        let mut random = Random::new(options.seed);
+        let cuts = self.cuts_to_verify(options, &mut random);
+        // The same number of points for every view and cut, rounded up.
+        let points_each = options.values.div_ceil(features * cuts.len() as u64).max(1);
+        let points_total = points_each * cuts.len() as u64 * views.len() as u64;
+        let oracle_step = (points_total * (features / views.len() as u64).max(1))
+            .div_ceil(options.oracle_values.max(1))
+            .max(1);
+        let mut check = Check {
+            engine: self,
+            report: VerifyReport {
+                seed: options.seed,
+                cuts: cuts.len() as u64,
+                ..VerifyReport::default()
+            },
+            digest: blake3::Hasher::new(),
+            oracle: Oracle::new(events.values().flatten()),
+            oracle_step,
+            oracle_next: 0,
+        };
+        for cut in &cuts {
+            let evaluator = Evaluator::from_events(events.values().flatten(), &uses, cut);
+            for (view, seen) in views.iter().zip(&seen) {
+                if seen.is_empty() {
+                    continue;
+                }
+                progress(&view.name, check.report.values_checked, options.values);
+                let sampler = Sampler::new(view);
+                let points: Vec<Point> = (0..points_each)
+                    .map(|_| {
+                        let at = &seen[random.below(seen.len() as u64) as usize];
+                        let other = &seen[random.below(seen.len() as u64) as usize];
+                        sampler.point(&mut random, at, other)
+                    })
+                    .collect();
+                check.view(view, cut, points, &evaluator)?;
+            }
+        }
+        check.report.answers_digest = check.digest.finalize().to_hex().to_string();
+        Ok(check.report)
+    }
+
+    fn views_to_verify(
+        &self,
+        options: &VerifyOptions,
+    ) -> Result<Vec<Arc<ViewDef>>, EngineError> {
+        if options.services.is_empty() {
+            let newest = self.catalog().views.values().filter_map(|v| v.values().next_back());
+            return Ok(newest.cloned().collect());
+        }
+        let mut views: BTreeMap<String, Arc<ViewDef>> = BTreeMap::new();
+        for name in &options.services {
+            for item in &self.service(name)?.items {
+                views.insert(item.view.name.clone(), Arc::clone(&item.view));
+            }
+        }
+        Ok(views.into_values().collect())
+    }
+
+    /// All logged events of the sources used, in log order by source.
+    fn events_of(
+        &self,
+        uses: &Uses,
+    ) -> Result<BTreeMap<SourceId, Vec<LoggedEvent>>, EngineError> {
+        let sources: Vec<SourceId> = uses.sources().into_keys().collect();
+        let options = ReadOptions {
+            sources: Some(sources),
+            until: Some(self.cut()),
+            ..ReadOptions::default()
+        };
+        let mut events: BTreeMap<SourceId, Vec<LoggedEvent>> = BTreeMap::new();
+        for logged in self.reader().read(options) {
+            let logged = logged.map_err(EngineError::log)?;
+            events.entry(logged.source).or_default().push(logged);
+        }
+        Ok(events)
+    }
+
+    /// The events that bring keys to a view.
+    fn seen(&self, view: &ViewDef, events: &BTreeMap<SourceId, Vec<LoggedEvent>>) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for anchor in anchors(view) {
+            let program = SourceProgram::new(Arc::new(anchor.source.clone()));
+            for logged in events.get(&anchor.source.id).into_iter().flatten() {
+                let row = program.row(logged);
+                seen.push(Seen {
+                    key: anchor.key_columns.iter().map(|&slot| row[slot].clone()).collect(),
+                    time: logged.event.event_time.0,
+                    visible_at: logged.visible_at().0,
+                });
+            }
+        }
+        seen
+    }
+
+    fn cuts_to_verify(&self, options: &VerifyOptions, random: &mut Random) -> Vec<Cut> {
+        let applied = self.cut();
+        let mut cuts = vec![applied.clone()];
+        cuts.extend((1..options.cuts).map(|_| earlier_cut(&applied, random)));
+        cuts
+    }
+}
+
+/// A verification under way.
+struct Check<'a> {
+    engine: &'a Engine,
+    report: VerifyReport,
+    digest: blake3::Hasher,
+    oracle: Oracle<'a>,
+    /// Every so many values the oracle is asked, too.
+    oracle_step: u64,
+    oracle_next: u64,
+}
+
+impl Check<'_> {
+    fn view(
+        &mut self,
+        view: &Arc<ViewDef>,
+        cut: &Cut,
+        points: Vec<Point>,
+        evaluator: &Evaluator,
+    ) -> Result<(), EngineError> {
+        // Requests either all have a `known_at` or none has.
+        let (served, latest): (Vec<Point>, Vec<Point>) =
+            points.into_iter().partition(|p| p.known_at.is_some());
+        for points in [latest, served] {
+            if !points.is_empty() {
+                let answers = train(view, &points, evaluator);
+                self.points(view, cut, &points, &answers)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn points(
+        &mut self,
+        view: &Arc<ViewDef>,
+        cut: &Cut,
+        points: &[Point],
+        trained: &Answers,
+    ) -> Result<(), EngineError> {
+        let engine = self.engine;
+        let compiled = engine.compiled(&view.digest, &view.name)?;
+        self.digest.update(view.name.as_bytes());
+        self.digest.update(engine.format_cut(cut).as_bytes());
+        for (at, point) in points.iter().enumerate() {
+            let knowledge = Knowledge { cut: cut.clone(), known_at: point.known_at };
+            let reader = Reader::new(engine.memory(), &knowledge);
+            let read = reader.read(compiled, &point.key, point.time, &point.request);
+            let trained = trained_row(view, trained, at);
+            let mut rows = vec![("read path", read), ("training path", trained)];
+            if self.report.values_checked >= self.oracle_next {
+                self.oracle_next = self.report.values_checked + self.oracle_step;
+                let row =
+                    self.oracle.read(view, &point.key, point.time, &knowledge, &point.request);
+                rows.push(("oracle", row));
+                self.report.oracle_checked += view.features.len() as u64;
+            }
+            self.report.points += 1;
+            self.report.values_checked += view.features.len() as u64;
+            self.digest_row(point, &rows[0].1);
+            self.compare(view, cut, point, &rows);
+        }
+        Ok(())
+    }
+
+    fn digest_row(&mut self, point: &Point, row: &ViewRow) {
+        self.digest.update(&encode_values(&point.key));
+        self.digest.update(&point.time.to_be_bytes());
+        self.digest.update(&[match row.found {
+            Found::Row => 0,
+            Found::Nothing => 1,
+            Found::TooOld => 2,
+        }]);
+        self.digest.update(&encode_values(&row.values));
+    }
+
+    fn compare(
+        &mut self,
+        view: &ViewDef,
+        cut: &Cut,
+        point: &Point,
+        rows: &[(&'static str, ViewRow)],
+    ) {
+        let (_, first) = &rows[0];
+        if rows.iter().all(|(_, row)| row.same_bits(first)) {
+            return;
+        }
+        for (index, feature) in view.features.iter().enumerate() {
+            let differs = rows.iter().any(|(_, row)| {
+                row.found != first.found
+                    || row.event_time.zip(first.event_time).is_some_and(|(a, b)| a != b)
+                    || !row.values[index].same_bits(&first.values[index])
+            });
+            if !differs {
+                continue;
+            }
+            self.report.mismatches += 1;
+            if self.report.examples.len() < MISMATCH_EXAMPLES_MAX {
+                self.report.examples.push(Mismatch {
+                    feature: format!("{}:{}", view.name, feature.name),
+                    key: point.key.clone(),
+                    time: EventTime(point.time),
+                    cut: self.engine.format_cut(cut),
+                    known_at: point.known_at,
+                    answers: rows
+                        .iter()
+                        .map(|(name, row)| {
+                            let answer = answer(row, index);
+                            (*name, answer.value, answer.status)
+                        })
+                        .collect(),
+                });
+            }
+        }
+    }
+}
+
+/// The training path's answers at the points.
+fn train(view: &ViewDef, points: &[Point], evaluator: &Evaluator) -> Answers {
+    let keys = view
+        .key
+        .iter()
+        .enumerate()
+        .map(|(i, field)| Column::from_values(&field.data_type, points.iter().map(|p| &p.key[i])))
+        .collect();
+    let known: Option<Vec<i64>> = points.iter().map(|p| p.known_at.map(|k| k.0)).collect();
+    let requests = Requests { keys, times: points.iter().map(|p| p.time).collect(), known };
+    let request: Vec<Column> = match &view.body {
+        ViewBody::Composed(body) => body
+            .request
+            .iter()
+            .enumerate()
+            .map(|(i, field)| {
+                Column::from_values(&field.data_type, points.iter().map(|p| &p.request[i]))
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    evaluator.read(view, &requests, &request)
+}
+
+fn trained_row(view: &ViewDef, answers: &Answers, at: usize) -> ViewRow {
+    let values: Vec<Value> = answers.columns.iter().map(|c| c.get(at)).collect();
+    let event_time = match view.body {
+        ViewBody::Row(_) => answers.times[at],
+        _ => None,
+    };
+    ViewRow { values, found: answers.found[at], event_time }
+}

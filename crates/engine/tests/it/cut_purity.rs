@@ -1,0 +1,220 @@
+//! The heart of the promise: equal (feature, key, time, cut, definition) give equal bits. A
+//! store that applied exactly the cut, one that is ahead of it, one that applied the same
+//! events in another order, the training path and the oracle are compared at events, at the
+//! edges of windows and one microsecond beside them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel_engine::MemoryStore;
+use evenkeel_train::{Evaluator, Requests};
+use evenkeel_types::definition::{Catalog, ViewBody, ViewDef};
+use evenkeel_types::time::{DAY, HOUR, MINUTE};
+use evenkeel_types::{
+    Column, Cut, Interval, Knowledge, LoggedEvent, Position, SourceId, Value, VisibleAt,
+};
+use evenkeel_view::oracle::Oracle;
+use evenkeel_view::{Plan, Reader, Store, Uses, ViewRow};
+
+use crate::random_history::{Random, START, catalog, definitions, history, part, whole};
+
+fn store(catalog: &Catalog, logged: &[&LoggedEvent]) -> MemoryStore {
+    let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
+    let plan = Plan::new(views).unwrap();
+    let mut store = MemoryStore::new(Arc::new(plan), catalog.sources.values().cloned());
+    let by_position: BTreeMap<(SourceId, Position), &LoggedEvent> =
+        logged.iter().map(|e| ((e.source, e.position), *e)).collect();
+    for event in logged {
+        let fetch = |position| {
+            by_position.get(&(event.source, position)).map(|e| (*e).clone()).ok_or("no event")
+        };
+        store.apply(event, fetch).unwrap();
+    }
+    store
+}
+
+/// The same events with the partitions interleaved in another way.
+fn interleave<'a>(logged: &'a [LoggedEvent], random: &mut Random) -> Vec<&'a LoggedEvent> {
+    let mut queues: BTreeMap<(SourceId, u32), Vec<&LoggedEvent>> = BTreeMap::new();
+    for event in logged.iter().rev() {
+        queues.entry((event.source, event.position.partition.0)).or_default().push(event);
+    }
+    let mut queues: Vec<Vec<&LoggedEvent>> = queues.into_values().collect();
+    let mut out = Vec::new();
+    while !queues.is_empty() {
+        let at = random.below(queues.len() as u64) as usize;
+        out.extend(queues[at].pop());
+        queues.retain(|q| !q.is_empty());
+    }
+    out
+}
+
+fn key(view: &ViewDef, random: &mut Random) -> Vec<Value> {
+    view.key
+        .iter()
+        .map(|field| match field.name.as_str() {
+            "shop" => Value::BigInt(random.below(3) as i64),
+            "id" => Value::string(format!("i{}", random.below(60))),
+            _ => Value::string(*random.pick(&["", "a", "b", "unknown"])),
+        })
+        .collect()
+}
+
+fn time(logged: &[LoggedEvent], random: &mut Random) -> i64 {
+    let event = random.pick(logged);
+    let edges = [0, 10 * MINUTE, 15 * MINUTE, 20 * MINUTE, 30 * MINUTE, HOUR, 90 * MINUTE,
+        2 * HOUR, 3 * HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY];
+    let at = match random.below(8) {
+        0 => Interval::from_months(1).after(event.event.event_time.0),
+        1 => START + random.below(5 * DAY as u64) as i64,
+        2 => (event.event.event_time.0 / (15 * MINUTE) + 1) * 15 * MINUTE,
+        _ => event.event.event_time.0 + random.pick(&edges),
+    };
+    at + random.below(3) as i64 - 1
+}
+
+struct Case {
+    key: Vec<Value>,
+    time: i64,
+    known_at: Option<VisibleAt>,
+    request: Vec<Value>,
+}
+
+fn trained(view: &ViewDef, cases: &[&Case], evaluator: &Evaluator) -> Vec<ViewRow> {
+    let keys = (0..view.key.len())
+        .map(|i| Column::from_values(&view.key[i].data_type, cases.iter().map(|c| &c.key[i])))
+        .collect();
+    let requests = Requests {
+        keys,
+        times: cases.iter().map(|c| c.time).collect(),
+        known: cases.iter().map(|c| c.known_at.map(|k| k.0)).collect(),
+    };
+    let request: Vec<Column> = match &view.body {
+        ViewBody::Composed(body) => (0..body.request.len())
+            .map(|i| {
+                let values = cases.iter().map(|c| &c.request[i]);
+                Column::from_values(&body.request[i].data_type, values)
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let answers = evaluator.read(view, &requests, &request);
+    (0..cases.len())
+        .map(|i| ViewRow {
+            values: answers.columns.iter().map(|c| c.get(i)).collect(),
+            found: answers.found[i],
+            event_time: match view.body {
+                ViewBody::Row(_) => answers.times[i],
+                _ => None,
+            },
+        })
+        .collect()
+}
+
+/// Checks one random world; answers how many values were compared.
+fn check(seed: u64) -> u64 {
+    let mut random = Random(seed);
+    let sql = definitions(&mut random);
+    let catalog = catalog(&sql);
+    let events = 20 + random.below(220) as usize;
+    let logged = history(&catalog, &mut random, events);
+    let in_order: Vec<&LoggedEvent> = logged.iter().collect();
+    let ahead = store(&catalog, &in_order);
+    let other_order = interleave(&logged, &mut random);
+    let shuffled = store(&catalog, &other_order);
+    let oracle = Oracle::new(&logged);
+    let views: Vec<Arc<ViewDef>> =
+        catalog.views.values().filter_map(|v| v.values().next_back().cloned()).collect();
+    let uses = Uses::of(views.iter().map(AsRef::as_ref));
+    let mut cuts = vec![whole(&logged)];
+    cuts.push(part(&logged, &mut random));
+    let mut compared = 0;
+    for cut in &cuts {
+        let exactly: Vec<&LoggedEvent> =
+            logged.iter().filter(|e| cut.contains(e.source, e.position)).collect();
+        let exact = store(&catalog, &exactly);
+        let evaluator = Evaluator::from_events(&logged, &uses, cut);
+        for view in &views {
+            compared +=
+                compare(seed, view, cut, &logged, &mut random, &[&ahead, &shuffled, &exact], &evaluator, &oracle, &sql);
+        }
+    }
+    compared
+}
+
+#[expect(clippy::too_many_arguments, reason = "one comparison of everything with everything")]
+fn compare(
+    seed: u64,
+    view: &Arc<ViewDef>,
+    cut: &Cut,
+    logged: &[LoggedEvent],
+    random: &mut Random,
+    stores: &[&MemoryStore],
+    evaluator: &Evaluator,
+    oracle: &Oracle<'_>,
+    sql: &str,
+) -> u64 {
+    let known_times: Vec<i64> = logged.iter().map(|e| e.visible_at().0).collect();
+    let shared_known = VisibleAt(*random.pick(&known_times));
+    let cases: Vec<Case> = (0..12)
+        .map(|_| {
+            let time = time(logged, random);
+            let request = match &view.body {
+                ViewBody::Composed(body) if !body.request.is_empty() => vec![Value::double(1.5)],
+                _ => Vec::new(),
+            };
+            let known_at = match random.below(4) {
+                0 => Some(VisibleAt(time)),
+                1 => Some(shared_known),
+                _ => None,
+            };
+            Case { key: key(view, random), time, known_at, request }
+        })
+        .collect();
+    let (served, latest): (Vec<&Case>, Vec<&Case>) =
+        cases.iter().partition(|c| c.known_at.is_some());
+    for group in [latest, served] {
+        let trained = trained(view, &group, evaluator);
+        for (case, trained) in group.iter().zip(trained) {
+            let knowledge = Knowledge { cut: cut.clone(), known_at: case.known_at };
+            let truth = oracle.read(view, &case.key, case.time, &knowledge, &case.request);
+            let mut rows = vec![("training path", trained)];
+            for (name, store) in ["ahead of the cut", "another order", "exactly the cut"]
+                .into_iter()
+                .zip(stores)
+            {
+                let compiled = store.plan().view(&view.digest).unwrap();
+                let reader = Reader::new(*store, &knowledge);
+                rows.push((name, reader.read(compiled, &case.key, case.time, &case.request)));
+            }
+            for (name, row) in &rows {
+                assert!(
+                    row.same_bits(&truth),
+                    "seed {seed}: {name} differs from the oracle\nview {} key {:?} t {} known_at {:?}\n\
+                     oracle {truth:?}\n{name} {row:?}\nfeatures {:?}\n{}",
+                    view.name,
+                    case.key,
+                    case.time,
+                    case.known_at,
+                    view.features.iter().map(|f| &f.name).collect::<Vec<_>>(),
+                    sql.lines().filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n"),
+                );
+            }
+        }
+    }
+    cases.len() as u64 * view.features.len() as u64
+}
+
+#[test]
+fn every_path_gives_the_same_bits() {
+    let (first, seeds) = match std::env::var("EVENKEEL_SEED") {
+        Ok(text) => (text.parse().expect("EVENKEEL_SEED is a number"), 1),
+        Err(_) => (
+            1,
+            std::env::var("EVENKEEL_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(150),
+        ),
+    };
+    let compared: u64 = (first..first + seeds).map(check).sum();
+    println!("{compared} values of {seeds} worlds were the same on every path");
+    assert!(compared > 0);
+}

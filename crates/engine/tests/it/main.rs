@@ -1,0 +1,4 @@
+//! Tests of the engine as its users see it.
+
+mod cut_purity;
+mod random_history;

@@ -1,0 +1,36 @@
+//! Why a training set cannot be built.
+
+use evenkeel_connect::ConnectError;
+use evenkeel_log::LogError;
+
+/// A training set cannot be built.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum TrainError {
+    #[error("the spine has no column `{column}`: it has {}", has.join(", "))]
+    MissingColumn { column: String, has: Vec<String> },
+    #[error("the spine has no time: name its column with --time-column; it has {}", has.join(", "))]
+    NoTimeColumn { has: Vec<String> },
+    #[error("the spine has several times: name one with --time-column: {}", candidates.join(", "))]
+    SeveralTimeColumns { candidates: Vec<String> },
+    #[error("row {row} of the spine has no time in `{column}`")]
+    MissingTime { row: usize, column: String },
+    #[error(
+        "the spine has a column `{name}` already, which is the name of a feature too: rename one of them"
+    )]
+    NameCollision { name: String },
+    #[error("the spine")]
+    Table(#[source] Box<ConnectError>),
+    #[error("the log")]
+    Log(#[source] Box<LogError>),
+}
+
+impl TrainError {
+    pub(crate) fn table(error: ConnectError) -> Self {
+        TrainError::Table(Box::new(error))
+    }
+
+    pub(crate) fn log(error: LogError) -> Self {
+        TrainError::Log(Box::new(error))
+    }
+}

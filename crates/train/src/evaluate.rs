@@ -1,0 +1,600 @@
+//! Views at many keys and times at once, straight from the events of the log.
+//!
+//! Set-at-a-time: a view is evaluated for all requests together; its look-ups become requests
+//! of their own, at the triggers' times, and are evaluated together again. What a value is
+//! (states, frames, expressions, identities) is shared with the read path; how it is reached
+//! is not (`docs/decisions/0003-three-evaluators.md`).
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use evenkeel_expr::{Program, ReadTime};
+use evenkeel_types::definition::{
+    Lookup, LookupTarget, RowBody, SourceKind, Trigger, TriggerSide, ViewBody, ViewDef,
+};
+use evenkeel_types::{Column, DataType, Expr, SourceId, Value};
+use evenkeel_view::{Found, encode_key};
+
+use crate::events::{KeyedEvents, SourceEvents};
+
+/// What is asked: one row per request.
+#[derive(Clone, Debug)]
+pub struct Requests {
+    /// The key's columns, in the order of the view's key.
+    pub keys: Vec<Column>,
+    /// The time `t` of each.
+    pub times: Vec<i64>,
+    /// What was visible at this time, of each; `None`: everything in the cut.
+    pub known: Option<Vec<i64>>,
+}
+
+impl Requests {
+    /// Number of requests.
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// The time that bounds what request `i` knows.
+    pub fn known_at(&self, i: usize) -> Option<i64> {
+        self.known.as_ref().map(|k| k[i])
+    }
+
+    /// The encoded key of request `i`; none if a part is missing.
+    pub(crate) fn key(&self, i: usize) -> Option<Vec<u8>> {
+        let parts: Vec<Value> = self.keys.iter().map(|c| c.get(i)).collect();
+        encode_key(&parts)
+    }
+
+    fn take(&self, indices: &[u32]) -> Requests {
+        Requests {
+            keys: self.keys.iter().map(|c| c.gather(indices)).collect(),
+            times: indices.iter().map(|&i| self.times[i as usize]).collect(),
+            known: self
+                .known
+                .as_ref()
+                .map(|k| indices.iter().map(|&i| k[i as usize]).collect()),
+        }
+    }
+}
+
+/// What is answered: one row per request, in the order of the requests.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// Whether the view has a row.
+    pub found: Vec<Found>,
+    /// For a row view, the row's time.
+    pub times: Vec<Option<i64>>,
+    /// The features; NULL where there is no row.
+    pub columns: Vec<Column>,
+}
+
+/// Everything that the sweeps read.
+pub struct Evaluator {
+    sources: BTreeMap<SourceId, SourceEvents>,
+    keyed: RefCell<BTreeMap<KeyOfSource, Rc<KeyedEvents>>>,
+}
+
+/// A source and the slots of a key of it.
+type KeyOfSource = (SourceId, Vec<usize>);
+
+/// A row that a trigger brings.
+#[derive(Clone, Copy, Debug)]
+struct Candidate {
+    time: i64,
+    left: Option<u32>,
+    right: Option<u32>,
+    /// Where the search for the row before it goes on.
+    place: usize,
+}
+
+impl Evaluator {
+    /// Over the events of these sources.
+    pub(crate) fn new(sources: BTreeMap<SourceId, SourceEvents>) -> Self {
+        Evaluator {
+            sources,
+            keyed: RefCell::default(),
+        }
+    }
+
+    /// The events of a source.
+    ///
+    /// # Panics
+    /// If the source was not loaded: the loader takes every source of every view asked for.
+    pub(crate) fn events(&self, source: SourceId) -> &SourceEvents {
+        self.sources
+            .get(&source)
+            .expect("every source of a view is loaded")
+    }
+
+    pub(crate) fn keyed(&self, source: SourceId, key_columns: &[usize]) -> Rc<KeyedEvents> {
+        Rc::clone(
+            self.keyed
+                .borrow_mut()
+                .entry((source, key_columns.to_vec()))
+                .or_insert_with(|| Rc::new(KeyedEvents::new(self.events(source), key_columns))),
+        )
+    }
+
+    /// Reads a view for all requests. `request` are a composed view's request columns.
+    pub fn read(&self, view: &ViewDef, requests: &Requests, request: &[Column]) -> Answers {
+        let length = requests.len();
+        match &view.body {
+            ViewBody::Window(body) => {
+                let mut scope = requests.keys.clone();
+                scope.extend(self.windows(&body.windows, requests));
+                always(evaluate(&body.columns, &scope, &requests.times), length)
+            }
+            ViewBody::Composed(body) => {
+                let mut scope = requests.keys.clone();
+                scope.extend(request.iter().cloned());
+                for input in &body.inputs {
+                    scope.extend(self.read(input, requests, &[]).columns);
+                }
+                always(evaluate(&body.columns, &scope, &requests.times), length)
+            }
+            ViewBody::Row(body) => self.rows(body, requests, &requests.times, None),
+        }
+    }
+
+    /// The last rows of a row view with time `<= until` that `filter` (over the features)
+    /// lets pass, judged for age and evaluated at the requests' times.
+    fn rows(
+        &self,
+        body: &RowBody,
+        requests: &Requests,
+        until: &[i64],
+        filter: Option<&Expr>,
+    ) -> Answers {
+        let length = requests.len();
+        let keys: Vec<Option<Vec<u8>>> = (0..length).map(|i| requests.key(i)).collect();
+        let mut found = vec![Found::Nothing; length];
+        let mut times = vec![None; length];
+        let mut values: Vec<Vec<Value>> = body
+            .columns
+            .iter()
+            .map(|_| vec![Value::Null; length])
+            .collect();
+        // Requests whose row is still sought, with the candidate that did not pass.
+        let mut open: Vec<(u32, Option<Candidate>)> = (0..length)
+            .map(|i| (u32::try_from(i).expect("fewer than 2^32 requests"), None))
+            .collect();
+        let finder = CandidateFinder::new(self, &body.trigger);
+        while !open.is_empty() {
+            let mut tried: Vec<(u32, Candidate)> = Vec::with_capacity(open.len());
+            for (request, before) in &open {
+                let i = *request as usize;
+                let Some(key) = &keys[i] else { continue };
+                let limits = Limits {
+                    until: until[i],
+                    at: requests.times[i],
+                    known_at: requests.known_at(i),
+                };
+                if let Some(candidate) = finder.next(key, limits, before.as_ref()) {
+                    tried.push((*request, candidate));
+                }
+            }
+            open.clear();
+            if tried.is_empty() {
+                break;
+            }
+            let indices: Vec<u32> = tried.iter().map(|(request, _)| *request).collect();
+            let (passes, columns) = self.evaluate_candidates(
+                body,
+                &requests.take(&indices),
+                &tried.iter().map(|(_, c)| *c).collect::<Vec<_>>(),
+                filter,
+            );
+            for (at, (request, candidate)) in tried.into_iter().enumerate() {
+                if !passes[at] {
+                    open.push((request, Some(candidate)));
+                    continue;
+                }
+                let i = request as usize;
+                times[i] = Some(candidate.time);
+                let too_old = body
+                    .ttl
+                    .is_some_and(|ttl| candidate.time <= ttl.before(requests.times[i]));
+                if too_old {
+                    found[i] = Found::TooOld;
+                } else {
+                    found[i] = Found::Row;
+                    for (column, values) in columns.iter().zip(&mut values) {
+                        values[i] = column.get(at);
+                    }
+                }
+            }
+        }
+        let columns = body
+            .columns
+            .iter()
+            .zip(&values)
+            .map(|(expr, values)| Column::from_values(&expr.data_type, values))
+            .collect();
+        Answers {
+            found,
+            times,
+            columns,
+        }
+    }
+
+    /// Whether each candidate's row passes the view's filter and `filter`, and its features.
+    fn evaluate_candidates(
+        &self,
+        body: &RowBody,
+        requests: &Requests,
+        candidates: &[Candidate],
+        filter: Option<&Expr>,
+    ) -> (Vec<bool>, Vec<Column>) {
+        let length = candidates.len();
+        let at = Requests {
+            keys: Vec::new(),
+            times: candidates.iter().map(|c| c.time).collect(),
+            known: requests.known.clone(),
+        };
+        let mut scope = self.trigger_scope(&body.trigger, candidates);
+        for windows in &body.windows {
+            let keys = windows
+                .key_columns
+                .iter()
+                .map(|&slot| scope[slot].clone())
+                .collect();
+            let columns = self.windows(windows, &Requests { keys, ..at.clone() });
+            scope.extend(columns);
+        }
+        for lookup in &body.lookups {
+            let keys = evaluate(&lookup.keys, &scope, &at.times);
+            let columns = self.look_up(lookup, &Requests { keys, ..at.clone() });
+            scope.extend(columns);
+        }
+        let mut passes = vec![true; length];
+        if let Some(expr) = &body.filter {
+            keep_true(expr, &scope, &requests.times, &mut passes);
+        }
+        let columns = evaluate(&body.columns, &scope, &requests.times);
+        if let Some(expr) = filter {
+            keep_true(expr, &columns, &requests.times, &mut passes);
+        }
+        (passes, columns)
+    }
+
+    fn trigger_scope(&self, trigger: &Trigger, candidates: &[Candidate]) -> Vec<Column> {
+        let side = |side: &TriggerSide, numbers: Vec<Option<u32>>| -> Vec<Column> {
+            self.source_rows(side.source.id, &numbers)
+        };
+        match trigger {
+            Trigger::Source(only) => side(only, candidates.iter().map(|c| c.left).collect()),
+            Trigger::Full { left, right } => {
+                let mut scope = side(left, candidates.iter().map(|c| c.left).collect());
+                scope.extend(side(right, candidates.iter().map(|c| c.right).collect()));
+                scope
+            }
+        }
+    }
+
+    /// The source rows of events, NULLs where there is none.
+    pub(crate) fn source_rows(&self, source: SourceId, numbers: &[Option<u32>]) -> Vec<Column> {
+        let events = self.events(source);
+        events
+            .def()
+            .row_types()
+            .iter()
+            .enumerate()
+            .map(|(slot, data_type)| {
+                // What nobody wants is not read either, so it may stay empty.
+                let Some(column) = events.column(slot) else {
+                    return Column::new(data_type);
+                };
+                let mut rows = Column::new(data_type);
+                for number in numbers {
+                    rows.push(&number.map_or(Value::Null, |n| column.get(n as usize)));
+                }
+                rows
+            })
+            .collect()
+    }
+
+    /// The columns that a look-up adds to the scope, for triggers at the requests' times.
+    fn look_up(&self, lookup: &Lookup, requests: &Requests) -> Vec<Column> {
+        let length = requests.len();
+        let until: Vec<i64> = requests
+            .times
+            .iter()
+            .map(|t| if lookup.strict { t - 1 } else { *t })
+            .collect();
+        let young_enough = |i: usize, time: i64| {
+            lookup.max_age.is_none_or(|limit| {
+                let oldest = limit.age.before(requests.times[i]);
+                time > oldest || (limit.inclusive && time == oldest)
+            })
+        };
+        match &lookup.target {
+            LookupTarget::Source {
+                source,
+                key_columns,
+            } => {
+                let events = self.events(source.id);
+                let keyed = self.keyed(source.id, key_columns);
+                let filter = lookup.filter.as_ref().map(Program::compile);
+                let numbers: Vec<Option<u32>> = (0..length)
+                    .map(|i| {
+                        let key = requests.key(i)?;
+                        let limits = Limits {
+                            until: until[i],
+                            at: requests.times[i],
+                            known_at: requests.known_at(i),
+                        };
+                        let walk = KeyWalk::new(events, keyed.of_key(&key), key_columns, limits);
+                        let (number, _) = walk.newest(filter.as_ref(), None)?;
+                        young_enough(i, events.times()[number as usize]).then_some(number)
+                    })
+                    .collect();
+                self.source_rows(source.id, &numbers)
+            }
+            LookupTarget::View(view) => {
+                let answers = match &view.body {
+                    ViewBody::Row(body) => {
+                        self.rows(body, requests, &until, lookup.filter.as_ref())
+                    }
+                    _ => self.read(view, requests, &[]),
+                };
+                let mut keep: Vec<bool> = (0..length)
+                    .map(|i| {
+                        requests.key(i).is_some()
+                            && answers.found[i] == Found::Row
+                            && answers.times[i].is_none_or(|time| young_enough(i, time))
+                    })
+                    .collect();
+                if let (Some(filter), false) =
+                    (&lookup.filter, matches!(view.body, ViewBody::Row(_)))
+                {
+                    keep_true(filter, &answers.columns, &requests.times, &mut keep);
+                }
+                let types = view.features.iter().map(|f| &f.data_type);
+                answers
+                    .columns
+                    .iter()
+                    .zip(types)
+                    .map(|(c, t)| null_unless(c, t, &keep))
+                    .collect()
+            }
+        }
+    }
+}
+
+/// The times and the knowledge that bound a search.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// Only events with time `<= until`.
+    pub(crate) until: i64,
+    /// The time for which `RETAIN` is judged.
+    pub(crate) at: i64,
+    /// What was visible then.
+    pub(crate) known_at: Option<i64>,
+}
+
+/// One key's events, newest first, as one request sees them.
+struct KeyWalk<'a> {
+    events: &'a SourceEvents,
+    numbers: &'a [u32],
+    limits: Limits,
+    /// Events before this time were let go.
+    retained_from: i64,
+}
+
+impl<'a> KeyWalk<'a> {
+    fn new(
+        events: &'a SourceEvents,
+        numbers: &'a [u32],
+        key_columns: &[usize],
+        limits: Limits,
+    ) -> Self {
+        let mut walk = KeyWalk {
+            events,
+            numbers,
+            limits,
+            retained_from: i64::MIN,
+        };
+        if let Some(gap) = events.def().retain_gap(key_columns) {
+            walk.retained_from = walk.retain_start(gap);
+        }
+        walk
+    }
+
+    /// The earliest time from which on no gap to `at` is longer than `gap`.
+    fn retain_start(&self, gap: i64) -> i64 {
+        let mut from = self.limits.at;
+        let end = self
+            .numbers
+            .partition_point(|&n| self.events.times()[n as usize] <= self.limits.at);
+        for &number in self.numbers[..end].iter().rev() {
+            if !self.events.holds(number, self.limits.known_at) {
+                continue;
+            }
+            let time = self.events.times()[number as usize];
+            if from - time > gap {
+                return from;
+            }
+            from = time;
+        }
+        i64::MIN
+    }
+
+    /// The newest event, before the one at `place` if given, that passes the filter, and its
+    /// place. For a table only the state counts: the newest version, if it is not a delete
+    /// and passes.
+    fn newest(&self, filter: Option<&Program>, place: Option<usize>) -> Option<(u32, usize)> {
+        let end = place.unwrap_or_else(|| {
+            self.numbers
+                .partition_point(|&n| self.events.times()[n as usize] <= self.limits.until)
+        });
+        let is_table = self.events.def().kind == SourceKind::Table;
+        if is_table && place.is_some() {
+            return None;
+        }
+        for place in (0..end).rev() {
+            let number = self.numbers[place];
+            if self.events.times()[number as usize] < self.retained_from {
+                return None;
+            }
+            if !self.events.holds(number, self.limits.known_at) {
+                continue;
+            }
+            let passes = !self.events.is_delete(number)
+                && filter.is_none_or(|f| {
+                    f.eval_row(&self.events.row(number), self.limits.at) == Value::Boolean(true)
+                });
+            if passes {
+                return Some((number, place));
+            }
+            if is_table {
+                return None;
+            }
+        }
+        None
+    }
+}
+
+/// Finds the rows that a trigger brings for a key, newest first.
+struct CandidateFinder<'a> {
+    sides: Vec<FinderSide<'a>>,
+}
+
+struct FinderSide<'a> {
+    events: &'a SourceEvents,
+    keyed: Rc<KeyedEvents>,
+    key_columns: &'a [usize],
+    filter: Option<Program>,
+}
+
+impl<'a> CandidateFinder<'a> {
+    fn new(evaluator: &'a Evaluator, trigger: &'a Trigger) -> Self {
+        let side = |side: &'a TriggerSide| FinderSide {
+            events: evaluator.events(side.source.id),
+            keyed: evaluator.keyed(side.source.id, &side.key_columns),
+            key_columns: &side.key_columns,
+            filter: side.filter.as_ref().map(Program::compile),
+        };
+        let sides = match trigger {
+            Trigger::Source(only) => vec![side(only)],
+            Trigger::Full { left, right } => vec![side(left), side(right)],
+        };
+        CandidateFinder { sides }
+    }
+
+    fn next(&self, key: &[u8], limits: Limits, before: Option<&Candidate>) -> Option<Candidate> {
+        match self.sides.as_slice() {
+            [only] => {
+                let walk = KeyWalk::new(
+                    only.events,
+                    only.keyed.of_key(key),
+                    only.key_columns,
+                    limits,
+                );
+                let (number, place) = walk.newest(only.filter.as_ref(), before.map(|c| c.place))?;
+                let time = only.events.times()[number as usize];
+                Some(Candidate {
+                    time,
+                    left: Some(number),
+                    right: None,
+                    place,
+                })
+            }
+            sides => {
+                let until = before
+                    .map_or(limits.until, |c| c.time - 1)
+                    .min(limits.until);
+                // The time of the row: the newest event of either side. A table's delete is
+                // an event, too: from then on its side is NULL.
+                let time = sides
+                    .iter()
+                    .filter_map(|side| side.newest_time(key, Limits { until, ..limits }))
+                    .max()?;
+                let mut latest = sides.iter().map(|side| {
+                    let walk = KeyWalk::new(
+                        side.events,
+                        side.keyed.of_key(key),
+                        side.key_columns,
+                        Limits {
+                            until: time,
+                            ..limits
+                        },
+                    );
+                    walk.newest(side.filter.as_ref(), None)
+                        .map(|(number, _)| number)
+                });
+                let left = latest.next().flatten();
+                let right = latest.next().flatten();
+                Some(Candidate {
+                    time,
+                    left,
+                    right,
+                    place: 0,
+                })
+            }
+        }
+    }
+}
+
+impl FinderSide<'_> {
+    /// The time of the newest event that is a row time of a full join.
+    fn newest_time(&self, key: &[u8], limits: Limits) -> Option<i64> {
+        let numbers = self.keyed.of_key(key);
+        let walk = KeyWalk::new(self.events, numbers, self.key_columns, limits);
+        if self.events.def().kind == SourceKind::Stream {
+            let (number, _) = walk.newest(self.filter.as_ref(), None)?;
+            return Some(self.events.times()[number as usize]);
+        }
+        numbers
+            .iter()
+            .rev()
+            .map(|&n| (n, self.events.times()[n as usize]))
+            .find(|&(n, time)| {
+                time <= limits.until
+                    && time >= walk.retained_from
+                    && self.events.holds(n, limits.known_at)
+            })
+            .map(|(_, time)| time)
+    }
+}
+
+fn always(columns: Vec<Column>, length: usize) -> Answers {
+    Answers {
+        found: vec![Found::Row; length],
+        times: vec![None; length],
+        columns,
+    }
+}
+
+pub(crate) fn evaluate(exprs: &[Expr], scope: &[Column], times: &[i64]) -> Vec<Column> {
+    let scope: Vec<&Column> = scope.iter().collect();
+    exprs
+        .iter()
+        .map(|e| Program::compile(e).eval_batch(&scope, times.len(), ReadTime::PerRow(times)))
+        .collect()
+}
+
+/// Clears the flags of the rows for which the predicate is not true.
+fn keep_true(expr: &Expr, scope: &[Column], times: &[i64], flags: &mut [bool]) {
+    let scope: Vec<&Column> = scope.iter().collect();
+    let column = Program::compile(expr).eval_batch(&scope, times.len(), ReadTime::PerRow(times));
+    for (i, flag) in flags.iter_mut().enumerate() {
+        *flag &= column.get(i) == Value::Boolean(true);
+    }
+}
+
+fn null_unless(column: &Column, data_type: &DataType, keep: &[bool]) -> Column {
+    if keep.iter().all(|k| *k) {
+        return column.clone();
+    }
+    let mut out = Column::new(data_type);
+    for (i, keep) in keep.iter().enumerate() {
+        out.push(&if *keep { column.get(i) } else { Value::Null });
+    }
+    out
+}

@@ -1,0 +1,86 @@
+//! From the log to the events of each source that some views read.
+
+use std::collections::BTreeMap;
+
+use evenkeel_log::{LogReader, ReadOptions};
+use evenkeel_types::{Cut, LoggedEvent, SourceId};
+use evenkeel_view::Uses;
+
+use crate::error::TrainError;
+use crate::evaluate::Evaluator;
+use crate::events::SourceEvents;
+
+impl Evaluator {
+    /// Reads the events of a cut that `uses` needs, in one pass over the log. `progress` is
+    /// told how many events were read.
+    pub fn load(
+        log: &LogReader,
+        uses: &Uses,
+        cut: &Cut,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, TrainError> {
+        let mut sources = empty_sources(uses);
+        let wanted: Vec<SourceId> = sources.keys().copied().collect();
+        let options = ReadOptions {
+            sources: Some(wanted),
+            until: Some(cut.clone()),
+            ..ReadOptions::default()
+        };
+        let mut read: u64 = 0;
+        for logged in log.read(options) {
+            let logged = logged.map_err(TrainError::log)?;
+            if let Some(events) = sources.get_mut(&logged.source) {
+                events.push(&logged);
+            }
+            read += 1;
+            if read.is_multiple_of(8192) {
+                progress(read);
+            }
+        }
+        for (&source, events) in &mut sources {
+            let contested = events
+                .contested()
+                .into_iter()
+                .map(|position| log.event(source, position).map_err(TrainError::log))
+                .collect::<Result<Vec<_>, _>>()?;
+            events.settle(&contested.into_iter().flatten().collect::<Vec<_>>());
+        }
+        progress(read);
+        Ok(Evaluator::new(sources))
+    }
+
+    /// The same from events at hand, in log order; those beyond the cut are left out.
+    pub fn from_events<'a>(
+        logged: impl IntoIterator<Item = &'a LoggedEvent>,
+        uses: &Uses,
+        cut: &Cut,
+    ) -> Self {
+        let mut sources = empty_sources(uses);
+        let mut by_position = BTreeMap::new();
+        for logged in logged {
+            if !cut.contains(logged.source, logged.position) {
+                continue;
+            }
+            if let Some(events) = sources.get_mut(&logged.source) {
+                events.push(logged);
+                by_position.insert((logged.source, logged.position), logged);
+            }
+        }
+        for (&source, events) in &mut sources {
+            let contested: Vec<LoggedEvent> = events
+                .contested()
+                .into_iter()
+                .filter_map(|position| by_position.get(&(source, position)).copied().cloned())
+                .collect();
+            events.settle(&contested);
+        }
+        Evaluator::new(sources)
+    }
+}
+
+fn empty_sources(uses: &Uses) -> BTreeMap<SourceId, SourceEvents> {
+    uses.sources()
+        .into_iter()
+        .map(|(id, (def, slots))| (id, SourceEvents::new(def, slots.into_iter().collect())))
+        .collect()
+}

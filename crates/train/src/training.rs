@@ -1,0 +1,473 @@
+//! Training sets: a spine's rows, each with the features at its own time.
+//!
+//! The output has exactly the spine's rows in the spine's order, its columns untouched, then
+//! the features, then statuses if asked for, then labels. A row whose key or history is
+//! missing keeps its place with NULLs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use evenkeel_connect::{Table, TableType};
+use evenkeel_expr::{Program, ReadTime};
+use evenkeel_log::LogReader;
+use evenkeel_types::definition::{
+    Label, ServiceDef, ServiceItem, SourceWindows, SpineQuery, ViewBody, ViewDef,
+};
+use evenkeel_types::{Column, Cut, DataType, Extent, Field, Frame, Partition, Status, Value};
+use evenkeel_view::{Found, Uses};
+
+use crate::error::TrainError;
+use crate::evaluate::{Answers, Evaluator, Requests};
+use crate::report::{KnowledgeMode, LabelReport, TrainReport};
+
+/// The name of a spine's time column, if it is not named otherwise.
+pub const TIME_COLUMN: &str = "event_time";
+/// The name of a spine's second time column, if it has one and it is not named otherwise.
+pub const KNOWN_AT_COLUMN: &str = "known_at";
+
+/// The rows of a training set, before any feature.
+pub struct Spine {
+    table: Table,
+    times: Vec<i64>,
+    known_at: Vec<i64>,
+    labels: Vec<(Label, Vec<Column>)>,
+}
+
+impl Spine {
+    /// Reads a spine from a file.
+    pub fn read(
+        path: &Path,
+        time_column: Option<&str>,
+        known_at_column: Option<&str>,
+    ) -> Result<Self, TrainError> {
+        let table = Table::read(path).map_err(TrainError::table)?;
+        let name = match time_column {
+            Some(name) => name.to_owned(),
+            None => guess_time_column(&table)?,
+        };
+        let times = times_of(&table, &name)?;
+        let known_at = match known_at_column {
+            Some(name) => times_of(&table, name)?,
+            None if table.has_column(KNOWN_AT_COLUMN) => times_of(&table, KNOWN_AT_COLUMN)?,
+            None => times.clone(),
+        };
+        Ok(Spine {
+            table,
+            times,
+            known_at,
+            labels: Vec::new(),
+        })
+    }
+
+    /// The events of a source that hold at the evaluator's cut, in their order.
+    pub fn query(evaluator: &Evaluator, query: &SpineQuery) -> Result<Self, TrainError> {
+        let events = evaluator.events(query.source.id);
+        let mut numbers = events.in_order();
+        let scope: Vec<Column> = evaluator.source_rows(query.source.id, &numbers);
+        let times: Vec<i64> = numbers
+            .iter()
+            .flatten()
+            .map(|&n| events.times()[n as usize])
+            .collect();
+        let kept: Vec<u32> = match &query.filter {
+            None => (0..).take(times.len()).collect(),
+            Some(filter) => {
+                let scope: Vec<&Column> = scope.iter().collect();
+                let passes = Program::compile(filter).eval_batch(
+                    &scope,
+                    times.len(),
+                    ReadTime::PerRow(&times),
+                );
+                (0..)
+                    .zip(passes.iter())
+                    .filter(|(_, passes)| *passes == Value::Boolean(true))
+                    .map(|(i, _)| i)
+                    .collect()
+            }
+        };
+        numbers = kept.iter().map(|&i| numbers[i as usize]).collect();
+        let times: Vec<i64> = kept.iter().map(|&i| times[i as usize]).collect();
+        let scope = evaluator.source_rows(query.source.id, &numbers);
+        let columns: Vec<(Field, Column)> = {
+            let scope: Vec<&Column> = scope.iter().collect();
+            query
+                .columns
+                .iter()
+                .map(|(field, expr)| {
+                    let column = Program::compile(expr).eval_batch(
+                        &scope,
+                        times.len(),
+                        ReadTime::PerRow(&times),
+                    );
+                    (field.clone(), column)
+                })
+                .collect()
+        };
+        let labels = query
+            .labels
+            .iter()
+            .map(|label| {
+                (
+                    label.clone(),
+                    crate::evaluate::evaluate(&label.key, &scope, &times),
+                )
+            })
+            .collect();
+        let table = Table::from_columns(columns).map_err(TrainError::table)?;
+        Ok(Spine {
+            table,
+            known_at: times.clone(),
+            times,
+            labels,
+        })
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.times.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+}
+
+/// What a training set is asked for.
+pub struct Job<'a> {
+    /// The features.
+    pub service: &'a ServiceDef,
+    /// Latest or as served.
+    pub knowledge: KnowledgeMode,
+    /// The cut.
+    pub cut: &'a Cut,
+    /// Where it is written.
+    pub out: &'a Path,
+    /// Also a status column per feature.
+    pub statuses: bool,
+}
+
+impl Job<'_> {
+    /// Builds and writes the training set. `progress` is told stage, done, total.
+    pub fn run(
+        &self,
+        evaluator: &Evaluator,
+        spine: Spine,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<TrainReport, TrainError> {
+        let Spine {
+            mut table,
+            times,
+            known_at,
+            labels,
+        } = spine;
+        let rows = times.len();
+        let known = match self.knowledge {
+            KnowledgeMode::Latest => None,
+            KnowledgeMode::AsServed => Some(known_at),
+        };
+        let mut features = Vec::new();
+        let mut coincident: BTreeMap<String, u64> = BTreeMap::new();
+        let mut appended: Vec<(Field, Column)> = Vec::new();
+        let mut status_columns: Vec<(Field, Column)> = Vec::new();
+        let total = self.service.items.len() as u64;
+        for (done, item) in (0..).zip(&self.service.items) {
+            progress(&item.view.name, done, total);
+            let requests = Requests {
+                keys: key_columns(&table, item)?,
+                times: times.clone(),
+                known: known.clone(),
+            };
+            let request = request_columns(&table, &item.view)?;
+            let answers = evaluator.read(&item.view, &requests, &request);
+            for (source, count) in coincidences(evaluator, &item.view, &requests) {
+                let most = coincident.entry(source).or_default();
+                *most = (*most).max(count);
+            }
+            for (index, name) in &item.features {
+                let feature = &item.view.features[*index];
+                let field = Field::new(name.clone(), feature.data_type.clone());
+                let (values, statuses) =
+                    value_and_status(&answers, *index, rows, &feature.data_type);
+                let missing = values.iter().filter(Value::is_missing).count() as u64;
+                features.push((field.clone(), missing));
+                if self.statuses {
+                    let name = format!("{name}__status");
+                    status_columns.push((Field::new(name, DataType::String), statuses));
+                }
+                appended.push((field, values));
+            }
+        }
+        progress("labels", total, total);
+        let mut label_reports = Vec::new();
+        let mut label_columns = Vec::new();
+        for (label, keys) in labels {
+            let (report, columns) = self.label(evaluator, &label, keys, &times);
+            label_reports.push(report);
+            label_columns.extend(columns);
+        }
+        appended.extend(status_columns);
+        appended.extend(label_columns);
+        for (field, column) in appended {
+            if table.has_column(&field.name) {
+                return Err(TrainError::NameCollision { name: field.name });
+            }
+            table.append(field, &column).map_err(TrainError::table)?;
+        }
+        progress("writing", total, total);
+        table.write(self.out).map_err(TrainError::table)?;
+        let digest = table.digest().map_err(TrainError::table)?;
+        Ok(TrainReport {
+            out: PathBuf::from(self.out),
+            rows: rows as u64,
+            features,
+            labels: label_reports,
+            coincident: coincident
+                .into_iter()
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            cut: self.cut.clone(),
+            definition: self.service.digest,
+            digest: digest.iter().map(|b| format!("{b:02x}")).collect(),
+        })
+    }
+
+    /// A label's values at the build's cut, and whether each is mature.
+    fn label(
+        &self,
+        evaluator: &Evaluator,
+        label: &Label,
+        keys: Vec<Column>,
+        times: &[i64],
+    ) -> (LabelReport, Vec<(Field, Column)>) {
+        let ends: Vec<i64> = times.iter().map(|&t| label.within.after(t)).collect();
+        let requests = Requests {
+            keys,
+            times: ends.clone(),
+            known: None,
+        };
+        let answers = evaluator.read(&label.view, &requests, &[]);
+        let data_type = &label.view.features[label.feature].data_type;
+        let is_row_view = matches!(label.view.body, ViewBody::Row(_));
+        let watermark = evaluator.watermark(&label.view);
+        let mut values = Column::new(data_type);
+        let mut mature = Column::new(&DataType::Boolean);
+        let (mut immature, mut missing) = (0, 0);
+        for (i, end) in ends.iter().enumerate() {
+            let in_reach = !is_row_view || answers.times[i].is_some_and(|time| time > times[i]);
+            let value = match answers.columns[label.feature].get(i) {
+                _ if !in_reach => Value::Null,
+                Value::Error(_) => Value::Null,
+                value => value,
+            };
+            let is_mature = watermark.is_some_and(|w| w > *end);
+            immature += u64::from(!is_mature);
+            missing += u64::from(value.is_missing());
+            values.push(&value);
+            mature.push(&Value::Boolean(is_mature));
+        }
+        let report = LabelReport {
+            name: label.name.clone(),
+            within: label.within,
+            immature,
+            missing,
+        };
+        let columns = vec![
+            (Field::new(label.name.clone(), data_type.clone()), values),
+            (
+                Field::new(format!("{}__mature", label.name), DataType::Boolean),
+                mature,
+            ),
+        ];
+        (report, columns)
+    }
+}
+
+impl Evaluator {
+    /// Loads what a service, and a spine query with its labels, read.
+    pub fn load_for(
+        log: &LogReader,
+        service: &ServiceDef,
+        query: Option<&SpineQuery>,
+        cut: &Cut,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Self, TrainError> {
+        let mut uses = Uses::of(service.items.iter().map(|item| item.view.as_ref()));
+        if let Some(query) = query {
+            for label in &query.labels {
+                uses.add_view(&label.view);
+            }
+            uses.add_spine(query);
+        }
+        Evaluator::load(log, &uses, cut, progress)
+    }
+
+    /// The least watermark of the sources that a view reads: per partition the greatest event
+    /// time minus the declared lateness. None where a source has no event.
+    pub fn watermark(&self, view: &ViewDef) -> Option<i64> {
+        let uses = Uses::of([view]);
+        uses.sources()
+            .keys()
+            .map(|id| {
+                let events = self.events(*id);
+                let mut greatest: BTreeMap<Partition, i64> = BTreeMap::new();
+                for (position, time) in events.positions().iter().zip(events.times()) {
+                    let entry = greatest.entry(position.partition).or_insert(*time);
+                    *entry = (*entry).max(*time);
+                }
+                greatest
+                    .values()
+                    .min()
+                    .map(|time| events.def().lateness.before(*time))
+            })
+            .min()
+            .flatten()
+    }
+}
+
+fn guess_time_column(table: &Table) -> Result<String, TrainError> {
+    if table.has_column(TIME_COLUMN) {
+        return Ok(TIME_COLUMN.to_owned());
+    }
+    let mut candidates: Vec<String> = table
+        .fields()
+        .into_iter()
+        .filter(|(name, t)| *t == TableType::Known(DataType::Timestamp) && *name != KNOWN_AT_COLUMN)
+        .map(|(name, _)| name.to_owned())
+        .collect();
+    match candidates.len() {
+        0 => Err(TrainError::NoTimeColumn { has: names(table) }),
+        1 => Ok(candidates.remove(0)),
+        _ => Err(TrainError::SeveralTimeColumns { candidates }),
+    }
+}
+
+fn names(table: &Table) -> Vec<String> {
+    table
+        .fields()
+        .into_iter()
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+fn times_of(table: &Table, name: &str) -> Result<Vec<i64>, TrainError> {
+    let column = typed_column(table, name, &DataType::Timestamp)?;
+    column
+        .iter()
+        .enumerate()
+        .map(|(row, value)| match value {
+            Value::Timestamp(t) => Ok(t),
+            _ => Err(TrainError::MissingTime {
+                row,
+                column: name.to_owned(),
+            }),
+        })
+        .collect()
+}
+
+fn typed_column(table: &Table, name: &str, data_type: &DataType) -> Result<Column, TrainError> {
+    if !table.has_column(name) {
+        return Err(TrainError::MissingColumn {
+            column: name.to_owned(),
+            has: names(table),
+        });
+    }
+    table.column_as(name, data_type).map_err(TrainError::table)
+}
+
+fn key_columns(table: &Table, item: &ServiceItem) -> Result<Vec<Column>, TrainError> {
+    item.key
+        .iter()
+        .zip(&item.view.key)
+        .map(|(name, field)| typed_column(table, name, &field.data_type))
+        .collect()
+}
+
+fn request_columns(table: &Table, view: &ViewDef) -> Result<Vec<Column>, TrainError> {
+    let ViewBody::Composed(body) = &view.body else {
+        return Ok(Vec::new());
+    };
+    body.request
+        .iter()
+        .map(|f| typed_column(table, &f.name, &f.data_type))
+        .collect()
+}
+
+fn value_and_status(
+    answers: &Answers,
+    feature: usize,
+    rows: usize,
+    data_type: &DataType,
+) -> (Column, Column) {
+    let mut values = Column::new(data_type);
+    let mut statuses = Column::new(&DataType::String);
+    for i in 0..rows {
+        let value = answers.columns[feature].get(i);
+        let status = match answers.found[i] {
+            Found::Row => Status::of(&value),
+            Found::Nothing => Status::NotFound,
+            Found::TooOld => Status::OutsideMaxAge,
+        };
+        values.push(if value.is_missing() {
+            &Value::Null
+        } else {
+            &value
+        });
+        statuses.push(&Value::string(status.to_string()));
+    }
+    (values, statuses)
+}
+
+/// Per windowed source: how many requests have the time of an event of their own key, for
+/// windows that contain the events at their end.
+fn coincidences(evaluator: &Evaluator, view: &ViewDef, requests: &Requests) -> Vec<(String, u64)> {
+    match &view.body {
+        ViewBody::Window(body) => {
+            let windows = &body.windows;
+            if !windows
+                .aggregates
+                .iter()
+                .any(|a| contains_its_end(&a.frame))
+            {
+                return Vec::new();
+            }
+            vec![(
+                windows.source.name.clone(),
+                count_coincident(evaluator, windows, requests),
+            )]
+        }
+        ViewBody::Composed(body) => body
+            .inputs
+            .iter()
+            .flat_map(|v| coincidences(evaluator, v, requests))
+            .collect(),
+        ViewBody::Row(_) => Vec::new(),
+    }
+}
+
+fn contains_its_end(frame: &Frame) -> bool {
+    !frame.exclude_group
+        && match &frame.extent {
+            Extent::Range { end, .. } => end.is_zero(),
+            Extent::Hop { end, .. } => *end == 0,
+            Extent::Rows { end, .. } => *end == 0,
+            Extent::StartOf { .. } | Extent::Session { .. } => true,
+        }
+}
+
+fn count_coincident(evaluator: &Evaluator, windows: &SourceWindows, requests: &Requests) -> u64 {
+    let events = evaluator.events(windows.source.id);
+    let keyed = evaluator.keyed(windows.source.id, &windows.key_columns);
+    let coincides = |i: usize| {
+        let Some(key) = requests.key(i) else {
+            return false;
+        };
+        let numbers = keyed.of_key(&key);
+        let first = numbers.partition_point(|&n| events.times()[n as usize] < requests.times[i]);
+        numbers[first..]
+            .iter()
+            .take_while(|&&n| events.times()[n as usize] == requests.times[i])
+            .any(|&n| events.holds(n, requests.known_at(i)))
+    };
+    (0..requests.len()).filter(|&i| coincides(i)).count() as u64
+}

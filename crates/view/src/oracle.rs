@@ -1,0 +1,535 @@
+//! The naive oracle: each value from scratch, by its definition.
+//!
+//! It holds all logged events of the sources and, for every value, filters, groups, sorts
+//! and counts them anew. It shares with the read path and the training path only the
+//! definitions and the scalar expression evaluator; identities, ties, frames and aggregates
+//! it decides by itself. Cost: linear in the events of the sources that a view reads, for
+//! every value. Reference: `docs/semantics.md`, nothing else.
+
+use std::cell::RefCell;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use evenkeel_aggregate::oracle as naive;
+use evenkeel_expr::Program;
+use evenkeel_types::codec::canonical_row;
+use evenkeel_types::definition::{
+    Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger, TriggerSide,
+    ViewBody, ViewDef,
+};
+use evenkeel_types::{Expr, Knowledge, LoggedEvent, Operation, SourceId, Value};
+
+use crate::row::ViewRow;
+
+/// See the module.
+pub struct Oracle<'a> {
+    events: BTreeMap<SourceId, Vec<&'a LoggedEvent>>,
+    /// What held, for the knowledge that was asked with last.
+    live: RefCell<VecDeque<Remembered>>,
+}
+
+type Remembered = (SourceId, Knowledge, Rc<Vec<LiveEvent>>);
+
+/// How many (source, knowledge) pairs an oracle remembers.
+const REMEMBERED_MAX: usize = 16;
+
+/// An event that holds, given what is known.
+struct LiveEvent {
+    time: i64,
+    row: Vec<Value>,
+    is_delete: bool,
+    sequence: Vec<Value>,
+    id: Vec<Value>,
+    canonical: Vec<u8>,
+    origin: Vec<u8>,
+}
+
+impl LiveEvent {
+    /// The order of one key's events.
+    fn compare(&self, other: &LiveEvent) -> Ordering {
+        self.time
+            .cmp(&other.time)
+            .then_with(|| compare_lists(&self.sequence, &other.sequence))
+            .then_with(|| compare_lists(&self.id, &other.id))
+            .then_with(|| self.canonical.cmp(&other.canonical))
+            .then_with(|| self.origin.cmp(&other.origin))
+    }
+}
+
+fn compare_lists(a: &[Value], b: &[Value]) -> Ordering {
+    a.iter()
+        .zip(b)
+        .map(|(x, y)| x.total_cmp(y))
+        .find(|o| o.is_ne())
+        .unwrap_or(Ordering::Equal)
+}
+
+impl<'a> Oracle<'a> {
+    /// An oracle over these events, of any sources in any order.
+    pub fn new(events: impl IntoIterator<Item = &'a LoggedEvent>) -> Self {
+        let mut by_source: BTreeMap<SourceId, Vec<&LoggedEvent>> = BTreeMap::new();
+        for event in events {
+            by_source.entry(event.source).or_default().push(event);
+        }
+        Oracle {
+            events: by_source,
+            live: RefCell::default(),
+        }
+    }
+
+    /// Reads a view: `key` in the order of the entity's key columns, `request` in the order
+    /// of a composed view's request columns.
+    pub fn read(
+        &self,
+        view: &ViewDef,
+        key: &[Value],
+        t: i64,
+        knowledge: &Knowledge,
+        request: &[Value],
+    ) -> ViewRow {
+        match &view.body {
+            ViewBody::Window(body) => {
+                let mut scope = key.to_vec();
+                scope.extend(self.windows(&body.windows, key, t, knowledge));
+                ViewRow::found(evaluate_all(&body.columns, &scope, t))
+            }
+            ViewBody::Row(body) => {
+                let row = self.last_row(body, key, t, t, knowledge, &mut |_, _| true);
+                match row {
+                    None => ViewRow::not_found(view.features.len()),
+                    Some((time, _)) if body.ttl.is_some_and(|ttl| time <= ttl.before(t)) => {
+                        ViewRow::outside_max_age(view.features.len(), time)
+                    }
+                    Some((time, values)) => ViewRow::found_at(values, time),
+                }
+            }
+            ViewBody::Composed(body) => {
+                let mut scope = key.to_vec();
+                scope.extend_from_slice(request);
+                for input in &body.inputs {
+                    scope.extend(self.read(input, key, t, knowledge, &[]).values);
+                }
+                ViewRow::found(evaluate_all(&body.columns, &scope, t))
+            }
+        }
+    }
+
+    /// The last row of a row view with time `<= until` that its filter and `accept` let
+    /// pass, evaluated with read time `t`: its time and features.
+    fn last_row(
+        &self,
+        body: &RowBody,
+        key: &[Value],
+        until: i64,
+        t: i64,
+        knowledge: &Knowledge,
+        accept: &mut dyn FnMut(i64, &[Value]) -> bool,
+    ) -> Option<(i64, Vec<Value>)> {
+        for (time, mut scope) in self.trigger_rows(&body.trigger, key, until, t, knowledge) {
+            for windows in &body.windows {
+                let key: Vec<Value> = windows
+                    .key_columns
+                    .iter()
+                    .map(|&slot| scope[slot].clone())
+                    .collect();
+                let values = self.windows(windows, &key, time, knowledge);
+                scope.extend(values);
+            }
+            for lookup in &body.lookups {
+                let found = self.look_up(lookup, &scope, time, knowledge);
+                scope.extend(found);
+            }
+            if body.filter.as_ref().is_some_and(|f| !is_true(f, &scope, t)) {
+                continue;
+            }
+            let values = evaluate_all(&body.columns, &scope, t);
+            if accept(time, &values) {
+                return Some((time, values));
+            }
+        }
+        None
+    }
+
+    /// The rows that a trigger brings for a key up to a time, newest first.
+    fn trigger_rows(
+        &self,
+        trigger: &Trigger,
+        key: &[Value],
+        until: i64,
+        t: i64,
+        knowledge: &Knowledge,
+    ) -> Vec<(i64, Vec<Value>)> {
+        match trigger {
+            Trigger::Source(side) => {
+                let mut rows = self.side_rows(side, key, until, t, knowledge);
+                rows.reverse();
+                if side.source.kind == SourceKind::Table {
+                    // The state: the newest version, unless it is a delete or is filtered.
+                    rows.truncate(1);
+                }
+                rows.into_iter()
+                    .filter_map(|(time, row)| Some((time, row?)))
+                    .collect()
+            }
+            Trigger::Full { left, right } => {
+                let left_rows = self.side_rows(left, key, until, t, knowledge);
+                let right_rows = self.side_rows(right, key, until, t, knowledge);
+                let mut times: Vec<i64> = left_rows
+                    .iter()
+                    .chain(&right_rows)
+                    .map(|(time, _)| *time)
+                    .collect();
+                times.sort_unstable();
+                times.dedup();
+                times.reverse();
+                let latest = |rows: &[(i64, Option<Vec<Value>>)], width: usize, t: i64| {
+                    rows.iter()
+                        .rfind(|(time, _)| *time <= t)
+                        .and_then(|(_, row)| row.clone())
+                        .unwrap_or_else(|| vec![Value::Null; width])
+                };
+                times
+                    .into_iter()
+                    .map(|t| {
+                        let mut scope = latest(&left_rows, left.source.row_width(), t);
+                        scope.extend(latest(&right_rows, right.source.row_width(), t));
+                        (t, scope)
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// One side's events of a key up to a time in order; `None` where a table's row is
+    /// deleted or does not pass the side's filter.
+    fn side_rows(
+        &self,
+        side: &TriggerSide,
+        key: &[Value],
+        until: i64,
+        t: i64,
+        knowledge: &Knowledge,
+    ) -> Vec<(i64, Option<Vec<Value>>)> {
+        let passes = |row: &[Value]| side.filter.as_ref().is_none_or(|f| is_true(f, row, t));
+        let is_table = side.source.kind == SourceKind::Table;
+        self.retained(
+            &side.source,
+            &side.key_columns,
+            key,
+            (until, t),
+            knowledge,
+            |live| {
+                let row = (!live.is_delete && passes(&live.row)).then(|| live.row.clone());
+                (is_table || row.is_some()).then_some((live.time, row))
+            },
+        )
+    }
+
+    /// The columns that a look-up adds to the scope.
+    fn look_up(
+        &self,
+        lookup: &Lookup,
+        scope: &[Value],
+        at: i64,
+        knowledge: &Knowledge,
+    ) -> Vec<Value> {
+        let nothing = vec![Value::Null; lookup.target.width()];
+        let key: Vec<Value> = lookup
+            .keys
+            .iter()
+            .map(|e| Program::compile(e).eval_row(scope, at))
+            .collect();
+        if key.iter().any(Value::is_missing) {
+            return nothing;
+        }
+        let until = if lookup.strict { at - 1 } else { at };
+        let young_enough = |time: i64| {
+            lookup.max_age.is_none_or(|limit| {
+                let oldest = limit.age.before(at);
+                time > oldest || (limit.inclusive && time == oldest)
+            })
+        };
+        let passes = |row: &[Value]| lookup.filter.as_ref().is_none_or(|f| is_true(f, row, at));
+        match &lookup.target {
+            LookupTarget::Source {
+                source,
+                key_columns,
+            } => {
+                let all =
+                    self.retained(source, key_columns, &key, (until, at), knowledge, |live| {
+                        Some((live.time, live.is_delete, live.row.clone()))
+                    });
+                let found = match source.kind {
+                    SourceKind::Table => all.into_iter().next_back().filter(|(_, d, _)| !d),
+                    SourceKind::Stream => all.into_iter().rfind(|(_, _, row)| passes(row)),
+                };
+                found
+                    .filter(|(time, _, row)| young_enough(*time) && passes(row))
+                    .map_or(nothing, |(_, _, row)| row)
+            }
+            LookupTarget::View(view) => match &view.body {
+                ViewBody::Row(body) => {
+                    // `>` excludes rows at the trigger's time; the read time stays.
+                    let row = self.last_row(body, &key, until, at, knowledge, &mut |_, values| {
+                        passes(values)
+                    });
+                    row.filter(|(time, _)| {
+                        young_enough(*time) && body.ttl.is_none_or(|ttl| *time > ttl.before(at))
+                    })
+                    .map_or(nothing, |(_, values)| values)
+                }
+                _ => {
+                    let row = self.read(view, &key, at, knowledge, &[]);
+                    if passes(&row.values) {
+                        row.values
+                    } else {
+                        nothing
+                    }
+                }
+            },
+        }
+    }
+
+    /// The aggregates of one key's windows that end at `t`.
+    fn windows(
+        &self,
+        windows: &SourceWindows,
+        key: &[Value],
+        t: i64,
+        knowledge: &Knowledge,
+    ) -> Vec<Value> {
+        let live = self.live(&windows.source, knowledge);
+        let has_a_key = !key.iter().any(Value::is_missing);
+        // RETAIN looks at the versions of a table too, deletes included.
+        let events: Vec<&LiveEvent> = live
+            .iter()
+            .filter(|e| has_a_key && has_key(&e.row, &windows.key_columns, key))
+            .collect();
+        let times: Vec<i64> = events.iter().map(|e| e.time).collect();
+        let passes: Vec<bool> = events
+            .iter()
+            .map(|e| {
+                !e.is_delete
+                    && windows
+                        .filter
+                        .as_ref()
+                        .is_none_or(|f| is_true(f, &e.row, t))
+            })
+            .collect();
+        let retain = windows.source.retain_gap(&windows.key_columns);
+        windows
+            .aggregates
+            .iter()
+            .map(|aggregate| {
+                let call = &aggregate.call;
+                let inputs: Vec<naive::Input> =
+                    naive::frame_members(&aggregate.frame, retain, &times, &passes, t)
+                        .into_iter()
+                        .filter(|&i| {
+                            call.filter
+                                .as_ref()
+                                .is_none_or(|f| is_true(f, &events[i].row, t))
+                        })
+                        .map(|i| naive::Input {
+                            time: times[i],
+                            // The events are in their total order already.
+                            order: i.to_be_bytes().to_vec(),
+                            values: evaluate_all(&call.args, &events[i].row, t),
+                        })
+                        .collect();
+                naive::evaluate(call, &inputs)
+            })
+            .collect()
+    }
+
+    /// What `take` makes of the events of a key with time `<= until`, in order, but for those
+    /// that `RETAIN` has let go at `t`.
+    fn retained<T>(
+        &self,
+        source: &SourceDef,
+        key_columns: &[usize],
+        key: &[Value],
+        (until, t): (i64, i64),
+        knowledge: &Knowledge,
+        take: impl Fn(&LiveEvent) -> Option<T>,
+    ) -> Vec<T> {
+        if key.iter().any(Value::is_missing) {
+            return Vec::new();
+        }
+        let live = self.live(source, knowledge);
+        let of_key: Vec<&LiveEvent> = live
+            .iter()
+            .filter(|e| has_key(&e.row, key_columns, key))
+            .collect();
+        let times: Vec<i64> = of_key.iter().map(|e| e.time).collect();
+        let retain = source.retain_gap(key_columns);
+        of_key
+            .into_iter()
+            .filter(|e| e.time <= until)
+            .filter(|e| retain.is_none_or(|gap| is_retained(&times, e.time, t, gap)))
+            .filter_map(take)
+            .collect()
+    }
+
+    /// The events of a source that hold, given what is known, in order.
+    fn live(&self, source: &SourceDef, knowledge: &Knowledge) -> Rc<Vec<LiveEvent>> {
+        let remembered = self
+            .live
+            .borrow()
+            .iter()
+            .find(|(id, known, _)| *id == source.id && known == knowledge)
+            .map(|(_, _, live)| Rc::clone(live));
+        if let Some(live) = remembered {
+            return live;
+        }
+        let live = Rc::new(self.compute_live(source, knowledge));
+        let mut remembered = self.live.borrow_mut();
+        if remembered.len() == REMEMBERED_MAX {
+            remembered.pop_front();
+        }
+        remembered.push_back((source.id, knowledge.clone(), Rc::clone(&live)));
+        live
+    }
+
+    fn compute_live(&self, source: &SourceDef, knowledge: &Knowledge) -> Vec<LiveEvent> {
+        let known: Vec<(&LoggedEvent, Vec<Value>)> = self
+            .events
+            .get(&source.id)
+            .into_iter()
+            .flatten()
+            .filter(|e| knowledge.contains(e))
+            .map(|e| (*e, source_row(source, e)))
+            .collect();
+        // Group by identity.
+        let mut groups: BTreeMap<Vec<u8>, Vec<&(&LoggedEvent, Vec<Value>)>> = BTreeMap::new();
+        for known in &known {
+            groups
+                .entry(identity(source, known.0, &known.1))
+                .or_default()
+                .push(known);
+        }
+        let mut live: Vec<LiveEvent> = groups
+            .values()
+            .filter_map(|versions| holds(versions))
+            .map(|(event, row)| live_event(source, event, row))
+            .collect();
+        if let Some(within) = source.deduplicate_within {
+            let dropped: Vec<bool> = live
+                .iter()
+                .map(|e| {
+                    live.iter().any(|other| {
+                        compare_lists(&other.id, &e.id).is_eq()
+                            && other.time < e.time
+                            && e.time - other.time <= within
+                    })
+                })
+                .collect();
+            let mut flags = dropped.into_iter();
+            live.retain(|_| flags.next() == Some(false));
+        }
+        live.sort_by(LiveEvent::compare);
+        live
+    }
+}
+
+/// The version that holds: greatest revision, a removal before a replacement, then the
+/// smaller row; of equal rows the one that was visible first. None if it is a removal.
+fn holds<'e>(
+    versions: &[&'e (&'e LoggedEvent, Vec<Value>)],
+) -> Option<&'e (&'e LoggedEvent, Vec<Value>)> {
+    let newest = versions.iter().map(|v| v.0.event.revision).max()?;
+    let mut rivals: Vec<_> = versions
+        .iter()
+        .filter(|v| v.0.event.revision == newest)
+        .copied()
+        .collect();
+    if rivals
+        .iter()
+        .any(|v| v.0.event.operation == Operation::Remove)
+    {
+        return None;
+    }
+    rivals.sort_by(|a, b| {
+        let delete = |e: &LoggedEvent| e.event.operation == Operation::Delete;
+        delete(a.0)
+            .cmp(&delete(b.0))
+            .then_with(|| canonical_row(&a.0.event.row).cmp(&canonical_row(&b.0.event.row)))
+            .then_with(|| a.0.visible_at().cmp(&b.0.visible_at()))
+            .then_with(|| a.0.position.cmp(&b.0.position))
+    });
+    rivals.first().copied()
+}
+
+fn source_row(source: &SourceDef, logged: &LoggedEvent) -> Vec<Value> {
+    let mut row = logged.event.row.clone();
+    row.resize(source.row_width(), Value::Null);
+    for (slot, column) in source.columns.iter().enumerate() {
+        if let Some(expr) = &column.computed {
+            row[slot] = Program::compile(expr).eval_row(&row, 0);
+        }
+    }
+    row[source.event_time_slot()] = Value::Timestamp(logged.event.event_time.0);
+    row[source.visible_at_slot()] = Value::Timestamp(logged.visible_at().0);
+    row
+}
+
+fn identity(source: &SourceDef, logged: &LoggedEvent, row: &[Value]) -> Vec<u8> {
+    if source.event_id.is_empty() {
+        return format!("{:?}", logged.event.origin).into_bytes();
+    }
+    let id: Vec<&Value> = source.event_id.iter().map(|&slot| &row[slot]).collect();
+    format!("{id:?} at {}", logged.event.event_time.0).into_bytes()
+}
+
+fn live_event(source: &SourceDef, logged: &LoggedEvent, row: &[Value]) -> LiveEvent {
+    let pick = |slots: &[usize]| slots.iter().map(|&slot| row[slot].clone()).collect();
+    let mut origin = Vec::new();
+    logged.event.origin.encode(&mut origin);
+    LiveEvent {
+        time: logged.event.event_time.0,
+        row: row.to_vec(),
+        is_delete: logged.event.operation == Operation::Delete,
+        sequence: pick(&source.sequence_by),
+        id: pick(&source.event_id),
+        canonical: match source.kind {
+            SourceKind::Stream => canonical_row(&logged.event.row),
+            SourceKind::Table => Vec::new(),
+        },
+        origin,
+    }
+}
+
+fn has_key(row: &[Value], key_columns: &[usize], key: &[Value]) -> bool {
+    key_columns
+        .iter()
+        .zip(key)
+        .all(|(&slot, part)| row[slot].same_bits(part))
+}
+
+/// Whether no gap longer than `gap` lies between an event at `time` and `t`, `times` being
+/// the times of all events of its key.
+fn is_retained(times: &[i64], time: i64, t: i64, gap: i64) -> bool {
+    let mut between: Vec<i64> = times
+        .iter()
+        .copied()
+        .filter(|x| (time..=t).contains(x))
+        .collect();
+    between.sort_unstable();
+    between.push(t);
+    between.windows(2).all(|pair| pair[1] - pair[0] <= gap)
+}
+
+fn is_true(expr: &Expr, row: &[Value], read_time: i64) -> bool {
+    matches!(
+        Program::compile(expr).eval_row(row, read_time),
+        Value::Boolean(true)
+    )
+}
+
+fn evaluate_all(exprs: &[Expr], row: &[Value], read_time: i64) -> Vec<Value> {
+    exprs
+        .iter()
+        .map(|e| Program::compile(e).eval_row(row, read_time))
+        .collect()
+}

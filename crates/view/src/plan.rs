@@ -1,0 +1,388 @@
+//! Views compiled for the read path: which indexes a store must keep, and for each view what
+//! to ask of them.
+//!
+//! An **index** holds the events of one source by one key, with the columns that some view
+//! reads by that key. Several views, look-ups and windows share it: one recorded event is
+//! kept once per (source, key), whatever the number of windows over it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel_aggregate::{Aggregates, SignatureError, SpecId, WhereId};
+use evenkeel_expr::Program;
+use evenkeel_types::definition::{
+    ComposedBody, Digest, LookupTarget, MaxAge, RowBody, SourceDef, SourceKind, SourceWindows,
+    Trigger, TriggerSide, ViewBody, ViewDef, WindowBody,
+};
+use evenkeel_types::{AggregateCall, DataType, Expr, ExprKind, Frame, Interval, SourceId};
+
+use crate::uses::Uses;
+
+/// The number of an index in a [`Plan`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IndexId(pub usize);
+
+/// What a store keeps of one source by one key.
+#[derive(Debug)]
+pub struct IndexPlan {
+    source: Arc<SourceDef>,
+    key_columns: Vec<usize>,
+    /// The source row slots that are kept, ascending: column `i` of the index is slot
+    /// `slots[i]`. Of a table one more column follows: whether the version is an upsert.
+    slots: Vec<usize>,
+    aggregates: Aggregates,
+}
+
+impl IndexPlan {
+    /// The source.
+    pub fn source(&self) -> &Arc<SourceDef> {
+        &self.source
+    }
+
+    /// Source row slots of the key.
+    pub fn key_columns(&self) -> &[usize] {
+        &self.key_columns
+    }
+
+    /// Source row slots that are kept.
+    pub fn slots(&self) -> &[usize] {
+        &self.slots
+    }
+
+    /// The aggregates over the index's columns.
+    pub fn aggregates(&self) -> &Aggregates {
+        &self.aggregates
+    }
+
+    /// `RETAIN`, microseconds.
+    pub fn retain(&self) -> Option<i64> {
+        self.source.retain_gap(&self.key_columns)
+    }
+
+    /// The column that says whether a table's version is an upsert.
+    pub fn live_column(&self) -> Option<usize> {
+        (self.source.kind == SourceKind::Table).then_some(self.slots.len())
+    }
+
+    /// The types of the index's columns.
+    pub fn types(&self) -> Vec<DataType> {
+        let row = self.source.row_types();
+        self.slots
+            .iter()
+            .map(|&slot| row[slot].clone())
+            .chain(self.live_column().map(|_| DataType::Boolean))
+            .collect()
+    }
+
+    /// The expression over source row slots as one over the index's columns.
+    fn localize(&self, expr: &Expr) -> Expr {
+        expr.clone().map(&mut |mut e| {
+            if let ExprKind::Column(slot) = &mut e.kind {
+                *slot = self
+                    .slots
+                    .binary_search(slot)
+                    .expect("an index keeps every slot that its uses read");
+            }
+            e
+        })
+    }
+}
+
+/// A condition over an index's columns.
+#[derive(Debug)]
+pub(crate) struct Condition(pub(crate) Program);
+
+/// Aggregates over one key, grouped by frame.
+#[derive(Debug)]
+pub(crate) struct CompiledWindows {
+    pub(crate) index: IndexId,
+    /// Per frame the calls, and where their results go.
+    pub(crate) frames: Vec<(Frame, Vec<SpecId>, Vec<usize>)>,
+    pub(crate) width: usize,
+    /// The scope slots of the key (for windows of a row view).
+    pub(crate) key_slots: Vec<usize>,
+}
+
+/// One side of a trigger, or a source that is looked up.
+#[derive(Debug)]
+pub(crate) struct CompiledSide {
+    pub(crate) index: IndexId,
+    pub(crate) condition: Option<Condition>,
+    pub(crate) is_table: bool,
+    /// Slots of the row that it fills.
+    pub(crate) width: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum CompiledTrigger {
+    Source(CompiledSide),
+    Full {
+        left: CompiledSide,
+        right: CompiledSide,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) enum CompiledTarget {
+    Source(CompiledSide),
+    View {
+        view: Arc<CompiledView>,
+        condition: Option<Program>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct CompiledLookup {
+    pub(crate) target: CompiledTarget,
+    pub(crate) keys: Vec<Program>,
+    pub(crate) strict: bool,
+    pub(crate) max_age: Option<MaxAge>,
+    pub(crate) width: usize,
+}
+
+#[derive(Debug)]
+pub(crate) enum CompiledBody {
+    Window {
+        windows: CompiledWindows,
+        columns: Vec<Program>,
+    },
+    Row(Box<CompiledRow>),
+    Composed {
+        inputs: Vec<Arc<CompiledView>>,
+        columns: Vec<Program>,
+    },
+}
+
+#[derive(Debug)]
+pub(crate) struct CompiledRow {
+    pub(crate) trigger: CompiledTrigger,
+    pub(crate) windows: Vec<CompiledWindows>,
+    pub(crate) lookups: Vec<CompiledLookup>,
+    pub(crate) condition: Option<Program>,
+    pub(crate) columns: Vec<Program>,
+    pub(crate) ttl: Option<Interval>,
+}
+
+/// A view ready to be read.
+#[derive(Debug)]
+pub struct CompiledView {
+    pub(crate) def: Arc<ViewDef>,
+    pub(crate) body: CompiledBody,
+}
+
+impl CompiledView {
+    /// Its definition.
+    pub fn def(&self) -> &Arc<ViewDef> {
+        &self.def
+    }
+}
+
+/// All views of a catalog, compiled, and the indexes that they need.
+#[derive(Debug, Default)]
+pub struct Plan {
+    indexes: Vec<IndexPlan>,
+    by_key: BTreeMap<(SourceId, Vec<usize>), IndexId>,
+    by_digest: BTreeMap<Digest, Arc<CompiledView>>,
+}
+
+impl Plan {
+    /// Compiles views. Every index and every aggregate is known afterwards; a store is built
+    /// for this plan.
+    pub fn new<'a>(
+        views: impl IntoIterator<Item = &'a Arc<ViewDef>> + Clone,
+    ) -> Result<Self, SignatureError> {
+        let mut plan = Plan::default();
+        for key_use in Uses::of(views.clone().into_iter().map(AsRef::as_ref)).iter() {
+            let id = IndexId(plan.indexes.len());
+            plan.by_key
+                .insert((key_use.source.id, key_use.key_columns.clone()), id);
+            plan.indexes.push(IndexPlan {
+                source: Arc::clone(&key_use.source),
+                key_columns: key_use.key_columns.clone(),
+                slots: key_use.slots.iter().copied().collect(),
+                aggregates: Aggregates::new(),
+            });
+        }
+        for view in views {
+            plan.compile(view)?;
+        }
+        Ok(plan)
+    }
+
+    /// The indexes by number.
+    pub fn indexes(&self) -> &[IndexPlan] {
+        &self.indexes
+    }
+
+    /// The compiled form of a view that the plan was made for.
+    pub fn view(&self, digest: &Digest) -> Option<&Arc<CompiledView>> {
+        self.by_digest.get(digest)
+    }
+
+    fn compile(&mut self, def: &Arc<ViewDef>) -> Result<Arc<CompiledView>, SignatureError> {
+        if let Some(known) = self.by_digest.get(&def.digest) {
+            return Ok(Arc::clone(known));
+        }
+        let body = match &def.body {
+            ViewBody::Window(body) => self.compile_window(body)?,
+            ViewBody::Row(body) => self.compile_row(body)?,
+            ViewBody::Composed(body) => self.compile_composed(body)?,
+        };
+        let view = Arc::new(CompiledView {
+            def: Arc::clone(def),
+            body,
+        });
+        self.by_digest.insert(def.digest, Arc::clone(&view));
+        Ok(view)
+    }
+
+    fn compile_window(&mut self, body: &WindowBody) -> Result<CompiledBody, SignatureError> {
+        Ok(CompiledBody::Window {
+            windows: self.compile_windows(&body.windows)?,
+            columns: body.columns.iter().map(Program::compile).collect(),
+        })
+    }
+
+    fn compile_composed(&mut self, body: &ComposedBody) -> Result<CompiledBody, SignatureError> {
+        Ok(CompiledBody::Composed {
+            inputs: body
+                .inputs
+                .iter()
+                .map(|v| self.compile(v))
+                .collect::<Result<_, _>>()?,
+            columns: body.columns.iter().map(Program::compile).collect(),
+        })
+    }
+
+    fn compile_row(&mut self, body: &RowBody) -> Result<CompiledBody, SignatureError> {
+        let trigger = match &body.trigger {
+            Trigger::Source(side) => CompiledTrigger::Source(self.compile_trigger_side(side)),
+            Trigger::Full { left, right } => CompiledTrigger::Full {
+                left: self.compile_trigger_side(left),
+                right: self.compile_trigger_side(right),
+            },
+        };
+        let windows = body
+            .windows
+            .iter()
+            .map(|w| self.compile_windows(w))
+            .collect::<Result<_, _>>()?;
+        let mut lookups = Vec::with_capacity(body.lookups.len());
+        for lookup in &body.lookups {
+            let target = match &lookup.target {
+                LookupTarget::Source {
+                    source,
+                    key_columns,
+                } => CompiledTarget::Source(self.compile_side(
+                    source,
+                    key_columns,
+                    lookup.filter.as_ref(),
+                )),
+                LookupTarget::View(view) => CompiledTarget::View {
+                    view: self.compile(view)?,
+                    condition: lookup.filter.as_ref().map(Program::compile),
+                },
+            };
+            lookups.push(CompiledLookup {
+                target,
+                keys: lookup.keys.iter().map(Program::compile).collect(),
+                strict: lookup.strict,
+                max_age: lookup.max_age,
+                width: lookup.target.width(),
+            });
+        }
+        Ok(CompiledBody::Row(Box::new(CompiledRow {
+            trigger,
+            windows,
+            lookups,
+            condition: body.filter.as_ref().map(Program::compile),
+            columns: body.columns.iter().map(Program::compile).collect(),
+            ttl: body.ttl,
+        })))
+    }
+
+    fn compile_trigger_side(&self, side: &TriggerSide) -> CompiledSide {
+        self.compile_side(&side.source, &side.key_columns, side.filter.as_ref())
+    }
+
+    fn compile_side(
+        &self,
+        source: &SourceDef,
+        key_columns: &[usize],
+        filter: Option<&Expr>,
+    ) -> CompiledSide {
+        let index = self.index_of(source, key_columns);
+        let plan = &self.indexes[index.0];
+        CompiledSide {
+            index,
+            condition: filter.map(|f| Condition(Program::compile(&plan.localize(f)))),
+            is_table: source.kind == SourceKind::Table,
+            width: source.row_width(),
+        }
+    }
+
+    fn compile_windows(
+        &mut self,
+        windows: &SourceWindows,
+    ) -> Result<CompiledWindows, SignatureError> {
+        let index = self.index_of(&windows.source, &windows.key_columns);
+        let plan = &mut self.indexes[index.0];
+        let condition = plan.window_condition(windows.filter.as_ref());
+        let condition: WhereId = plan.aggregates.register_where(condition.as_ref());
+        let mut frames: Vec<(Frame, Vec<SpecId>, Vec<usize>)> = Vec::new();
+        for (slot, aggregate) in windows.aggregates.iter().enumerate() {
+            let call = AggregateCall {
+                args: aggregate
+                    .call
+                    .args
+                    .iter()
+                    .map(|e| plan.localize(e))
+                    .collect(),
+                filter: aggregate.call.filter.as_ref().map(|e| plan.localize(e)),
+                ..aggregate.call.clone()
+            };
+            let spec = plan.aggregates.register(&call, condition)?;
+            match frames
+                .iter_mut()
+                .find(|(frame, ..)| *frame == aggregate.frame)
+            {
+                Some((_, specs, slots)) => {
+                    specs.push(spec);
+                    slots.push(slot);
+                }
+                None => frames.push((aggregate.frame.clone(), vec![spec], vec![slot])),
+            }
+        }
+        Ok(CompiledWindows {
+            index,
+            frames,
+            width: windows.aggregates.len(),
+            key_slots: windows.key_columns.clone(),
+        })
+    }
+
+    fn index_of(&self, source: &SourceDef, key_columns: &[usize]) -> IndexId {
+        *self
+            .by_key
+            .get(&(source.id, key_columns.to_vec()))
+            .expect("an index was made for every use before views were compiled")
+    }
+}
+
+impl IndexPlan {
+    /// A window's `WHERE`; for a table its deletes are no events of the window.
+    fn window_condition(&self, filter: Option<&Expr>) -> Option<Expr> {
+        let filter = filter.map(|f| self.localize(f));
+        let Some(live) = self.live_column() else {
+            return filter;
+        };
+        let live = Expr::column(live, DataType::Boolean);
+        Some(match filter {
+            None => live,
+            Some(filter) => Expr {
+                kind: ExprKind::And(vec![live, filter]),
+                data_type: DataType::Boolean,
+            },
+        })
+    }
+}

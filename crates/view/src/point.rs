@@ -1,0 +1,483 @@
+//! One view for one key at one time: the read path.
+//!
+//! Reads blocks and summary nodes through [`Store`]; never the log.
+
+use evenkeel_aggregate::{Bounds, EntryView, History, Visibility};
+use evenkeel_types::definition::MaxAge;
+use evenkeel_types::{Knowledge, SourceCut, SourceId, Value, VisibleAt};
+
+use crate::plan::{
+    CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger, CompiledView,
+    CompiledWindows, IndexId, IndexPlan, Plan,
+};
+use crate::row::ViewRow;
+use crate::source::encode_key;
+
+/// The read seam: what a store must answer. A store is built for one [`Plan`].
+pub trait Store {
+    /// The plan.
+    fn plan(&self) -> &Plan;
+
+    /// The events of a key in an index; none if it has none.
+    fn history(&self, index: IndexId, key: &[u8]) -> Option<&History>;
+
+    /// Whether a contested entry, itself known, holds given what is known
+    /// (`docs/decisions/0001-versions-of-an-identity.md`).
+    fn holds(
+        &self,
+        source: SourceId,
+        entry: u64,
+        cut: &SourceCut,
+        known_at: Option<VisibleAt>,
+    ) -> bool;
+}
+
+/// Reads at one knowledge.
+pub struct Reader<'a> {
+    store: &'a dyn Store,
+    /// The cut of each index's source.
+    cuts: Vec<SourceCut>,
+    known_at: Option<VisibleAt>,
+}
+
+/// Which entries of one source a read sees.
+struct Sight<'a> {
+    store: &'a dyn Store,
+    source: SourceId,
+    cut: &'a SourceCut,
+    known_at: Option<VisibleAt>,
+}
+
+impl Visibility for Sight<'_> {
+    fn sees(&self, entry: &EntryView<'_>) -> bool {
+        self.cut.contains(entry.position())
+            && self.known_at.is_none_or(|k| entry.visible_at() <= k.0)
+            && (!entry.contested()
+                || self
+                    .store
+                    .holds(self.source, entry.id(), self.cut, self.known_at))
+    }
+
+    fn sees_all(&self, bounds: &Bounds) -> bool {
+        !bounds.contested
+            && self.known_at.is_none_or(|k| bounds.last_visible_at <= k.0)
+            && bounds
+                .offsets
+                .iter()
+                .all(|span| span.last < self.cut.end(span.partition))
+    }
+
+    fn sees_none(&self, bounds: &Bounds) -> bool {
+        self.known_at.is_some_and(|k| bounds.first_visible_at > k.0)
+            || bounds
+                .offsets
+                .iter()
+                .all(|span| span.first >= self.cut.end(span.partition))
+    }
+}
+
+/// A row of a source that was found, as slots of a scope.
+struct FoundRow {
+    time: i64,
+    row: Vec<Value>,
+}
+
+/// The bounds of a search for a row.
+#[derive(Clone, Copy)]
+struct Search {
+    /// Only rows with time `<= until`.
+    until: i64,
+    /// The time for which `RETAIN` and ages are judged.
+    at: i64,
+    max_age: Option<MaxAge>,
+}
+
+impl Search {
+    fn is_young_enough(&self, time: i64) -> bool {
+        self.max_age.is_none_or(|limit| {
+            let oldest = limit.age.before(self.at);
+            time > oldest || (limit.inclusive && time == oldest)
+        })
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// A reader that knows this.
+    pub fn new(store: &'a dyn Store, knowledge: &Knowledge) -> Self {
+        let cuts = store
+            .plan()
+            .indexes()
+            .iter()
+            .map(|index| knowledge.cut.of_source(index.source().id))
+            .collect();
+        Reader {
+            store,
+            cuts,
+            known_at: knowledge.known_at,
+        }
+    }
+
+    /// Reads a view: `key` in the order of the entity's key columns, `request` in the order of
+    /// a composed view's request columns.
+    pub fn read(&self, view: &CompiledView, key: &[Value], t: i64, request: &[Value]) -> ViewRow {
+        match &view.body {
+            CompiledBody::Window { windows, columns } => {
+                let mut scope = key.to_vec();
+                self.windows(windows, key, t, &mut scope);
+                let values = columns.iter().map(|p| p.eval_row(&scope, t)).collect();
+                ViewRow {
+                    event_time: self.latest(windows, key, t),
+                    ..ViewRow::found(values)
+                }
+            }
+            CompiledBody::Composed { inputs, columns } => {
+                let mut scope = key.to_vec();
+                scope.extend_from_slice(request);
+                let mut latest = None;
+                for input in inputs {
+                    let row = self.read(input, key, t, &[]);
+                    latest = latest.max(row.event_time);
+                    scope.extend(row.values);
+                }
+                let values = columns.iter().map(|p| p.eval_row(&scope, t)).collect();
+                ViewRow {
+                    event_time: latest,
+                    ..ViewRow::found(values)
+                }
+            }
+            CompiledBody::Row(body) => {
+                let width = view.def.features.len();
+                let search = Search {
+                    until: t,
+                    at: t,
+                    max_age: None,
+                };
+                match self.last_row(body, key, search, &mut |_| true) {
+                    None => ViewRow::not_found(width),
+                    Some(found) if body.ttl.is_some_and(|ttl| found.time <= ttl.before(t)) => {
+                        ViewRow::outside_max_age(width, found.time)
+                    }
+                    Some(found) => ViewRow::found_at(found.row, found.time),
+                }
+            }
+        }
+    }
+
+    fn sight(&self, index: IndexId) -> Sight<'_> {
+        Sight {
+            store: self.store,
+            source: self.index(index).source().id,
+            cut: &self.cuts[index.0],
+            known_at: self.known_at,
+        }
+    }
+
+    fn index(&self, index: IndexId) -> &IndexPlan {
+        &self.store.plan().indexes()[index.0]
+    }
+
+    fn history(&self, index: IndexId, key: &[Value]) -> Option<&History> {
+        self.store.history(index, &encode_key(key)?)
+    }
+
+    /// Appends the aggregates of one key's windows that end at `t` to a scope.
+    fn windows(&self, windows: &CompiledWindows, key: &[Value], t: i64, scope: &mut Vec<Value>) {
+        let start = scope.len();
+        scope.resize(start + windows.width, Value::Null);
+        let plan = self.index(windows.index);
+        let sight = self.sight(windows.index);
+        let nothing = History::new(plan.types().into());
+        let history = self.history(windows.index, key).unwrap_or(&nothing);
+        for (frame, specs, slots) in &windows.frames {
+            let values = history.fold(plan.aggregates(), specs, frame, plan.retain(), t, &sight);
+            for (slot, value) in slots.iter().zip(values) {
+                scope[start + slot] = value;
+            }
+        }
+    }
+
+    /// The time of the key's latest event up to `t`.
+    fn latest(&self, windows: &CompiledWindows, key: &[Value], t: i64) -> Option<i64> {
+        let history = self.history(windows.index, key)?;
+        let sight = self.sight(windows.index);
+        history
+            .descending(t, false, &sight)
+            .next()
+            .map(|entry| entry.time())
+    }
+
+    /// The last row of a row view that its condition and `accept` (over the features) let
+    /// pass: its time and its features, evaluated with read time `search.at`.
+    fn last_row(
+        &self,
+        body: &CompiledRow,
+        key: &[Value],
+        search: Search,
+        accept: &mut dyn FnMut(&[Value]) -> bool,
+    ) -> Option<FoundRow> {
+        // The rows that the trigger brings, newest first.
+        let mut walk = TriggerWalk::new(self, &body.trigger, key, search);
+        while let Some(FoundRow {
+            time,
+            row: mut scope,
+        }) = walk.next()
+        {
+            for windows in &body.windows {
+                let key: Vec<Value> = windows
+                    .key_slots
+                    .iter()
+                    .map(|&slot| scope[slot].clone())
+                    .collect();
+                self.windows(windows, &key, time, &mut scope);
+            }
+            for lookup in &body.lookups {
+                self.look_up(lookup, time, &mut scope);
+            }
+            let passes = body
+                .condition
+                .as_ref()
+                .is_none_or(|c| c.eval_row(&scope, search.at) == Value::Boolean(true));
+            if !passes {
+                continue;
+            }
+            let features: Vec<Value> = body.columns.iter()
+                .map(|p| p.eval_row(&scope, search.at))
+                .collect();
+            if accept(&features) {
+                return Some(FoundRow {
+                    time,
+                    row: features,
+                });
+            }
+        }
+        None
+    }
+
+    /// Appends the columns of a look-up for a trigger at `at` to its scope.
+    fn look_up(&self, lookup: &CompiledLookup, at: i64, scope: &mut Vec<Value>) {
+        let key: Vec<Value> = lookup.keys.iter().map(|p| p.eval_row(scope, at)).collect();
+        let found = if key.iter().any(Value::is_missing) {
+            None
+        } else {
+            let until = if lookup.strict { at - 1 } else { at };
+            let search = Search {
+                until,
+                at,
+                max_age: lookup.max_age,
+            };
+            match &lookup.target {
+                CompiledTarget::Source(side) => {
+                    SideWalk::new(self, side, &key, search).and_then(|mut walk| walk.state())
+                }
+                CompiledTarget::View { view, condition } => {
+                    self.look_up_view(view, condition.as_ref(), &key, search)
+                }
+            }
+        };
+        match found {
+            Some(row) => scope.extend(row),
+            None => scope.resize(scope.len() + lookup.width, Value::Null),
+        }
+    }
+
+    fn look_up_view(
+        &self,
+        view: &CompiledView,
+        condition: Option<&evenkeel_expr::Program>,
+        key: &[Value],
+        search: Search,
+    ) -> Option<Vec<Value>> {
+        let passes = |features: &[Value]| {
+            condition.is_none_or(|c| c.eval_row(features, search.at) == Value::Boolean(true))
+        };
+        if let CompiledBody::Row(body) = &view.body {
+            let found = self.last_row(body, key, search, &mut |features| passes(features))?;
+            let is_alive = body.ttl.is_none_or(|ttl| found.time > ttl.before(search.at));
+            return (is_alive && search.is_young_enough(found.time)).then_some(found.row);
+        }
+        let row = self.read(view, key, search.at, &[]);
+        passes(&row.values).then_some(row.values)
+    }
+}
+
+/// One key's events of one source, newest first, as a search sees them.
+struct SideWalk<'a> {
+    side: &'a CompiledSide,
+    plan: &'a IndexPlan,
+    history: &'a History,
+    sight: Sight<'a>,
+    search: Search,
+    /// Entries before this time were let go by `RETAIN`.
+    retained_from: i64,
+}
+
+impl<'a> SideWalk<'a> {
+    fn new(
+        reader: &'a Reader<'_>,
+        side: &'a CompiledSide,
+        key: &[Value],
+        search: Search,
+    ) -> Option<Self> {
+        let history = reader.history(side.index, key)?;
+        let plan = reader.index(side.index);
+        let sight = reader.sight(side.index);
+        let retained_from = match plan.retain() {
+            None => i64::MIN,
+            Some(gap) => retained_from(history, &sight, search.at, gap),
+        };
+        Some(SideWalk {
+            side,
+            plan,
+            history,
+            sight,
+            search,
+            retained_from,
+        })
+    }
+
+    /// The entries that the search may see with time `<= until`, newest first.
+    fn entries(&self, until: i64) -> impl Iterator<Item = EntryView<'_>> {
+        self.history
+            .descending(until, false, &self.sight)
+            .take_while(|entry| entry.time() >= self.retained_from)
+    }
+
+    /// Whether an entry is a row: not a table's delete, and the side's condition is true.
+    fn is_row(&self, entry: &EntryView<'_>) -> bool {
+        let live = self
+            .plan
+            .live_column()
+            .is_none_or(|column| entry.value(column) == Value::Boolean(true));
+        live && self
+            .side
+            .condition
+            .as_ref()
+            .is_none_or(|c| c.0.eval_row(&entry.row(), self.search.at) == Value::Boolean(true))
+    }
+
+    /// The row that holds at `until`: of a table its state, of a stream the newest event that
+    /// passes the condition.
+    fn at(&self, until: i64) -> Option<EntryView<'_>> {
+        let mut entries = self.entries(until);
+        if self.side.is_table {
+            return entries.next().filter(|entry| self.is_row(entry));
+        }
+        entries.find(|entry| self.is_row(entry))
+    }
+
+    /// The columns of the row that matches a look-up.
+    fn state(&mut self) -> Option<Vec<Value>> {
+        let entry = self.at(self.search.until)?;
+        self.search
+            .is_young_enough(entry.time())
+            .then(|| self.widen(&entry))
+    }
+
+    /// The entry as a source row: NULL in slots that nobody reads.
+    fn widen(&self, entry: &EntryView<'_>) -> Vec<Value> {
+        let mut row = vec![Value::Null; self.side.width];
+        for (column, &slot) in self.plan.slots().iter().enumerate() {
+            row[slot] = entry.value(column);
+        }
+        row
+    }
+
+    /// The time of the newest event up to `until` that is a row time of a full join: of a
+    /// table every version counts.
+    fn row_time(&self, until: i64) -> Option<i64> {
+        self.entries(until)
+            .find(|entry| self.side.is_table || self.is_row(entry))
+            .map(|entry| entry.time())
+    }
+}
+
+/// The earliest time from which on no gap up to `at` is longer than `gap`.
+fn retained_from(history: &History, sight: &Sight<'_>, at: i64, gap: i64) -> i64 {
+    let mut from = at;
+    for entry in history.descending(at, false, sight) {
+        if from - entry.time() > gap {
+            return from;
+        }
+        from = entry.time();
+    }
+    i64::MIN
+}
+
+/// The rows that a trigger brings for a key, newest first.
+struct TriggerWalk<'a> {
+    sides: Vec<(Option<SideWalk<'a>>, usize)>,
+    /// Only rows with time `<= until` are left,
+    until: i64,
+    /// and of a single stream's rows up to it the newest so many were given.
+    given: usize,
+    finished: bool,
+}
+
+impl<'a> TriggerWalk<'a> {
+    fn new(
+        reader: &'a Reader<'_>,
+        trigger: &'a CompiledTrigger,
+        key: &[Value],
+        search: Search,
+    ) -> Self {
+        let side = |side: &'a CompiledSide| (SideWalk::new(reader, side, key, search), side.width);
+        let sides = match trigger {
+            CompiledTrigger::Source(only) => vec![side(only)],
+            CompiledTrigger::Full { left, right } => vec![side(left), side(right)],
+        };
+        TriggerWalk {
+            sides,
+            until: search.until,
+            given: 0,
+            finished: false,
+        }
+    }
+
+    fn next(&mut self) -> Option<FoundRow> {
+        if self.finished {
+            return None;
+        }
+        match self.sides.as_slice() {
+            [(only, _)] => {
+                let walk = only.as_ref()?;
+                if walk.side.is_table {
+                    self.finished = true;
+                    let entry = walk.at(self.until)?;
+                    return Some(FoundRow {
+                        time: entry.time(),
+                        row: walk.widen(&entry),
+                    });
+                }
+                // Rows of one time follow each other; skip those that were given.
+                let entry = walk
+                    .entries(self.until)
+                    .filter(|entry| walk.is_row(entry))
+                    .nth(self.given)?;
+                if entry.time() < self.until {
+                    self.until = entry.time();
+                    self.given = 0;
+                }
+                self.given += 1;
+                Some(FoundRow {
+                    time: entry.time(),
+                    row: walk.widen(&entry),
+                })
+            }
+            sides => {
+                let time = sides
+                    .iter()
+                    .filter_map(|(walk, _)| walk.as_ref()?.row_time(self.until))
+                    .max()?;
+                let mut row = Vec::new();
+                for (walk, width) in sides {
+                    match walk.as_ref().and_then(|w| Some((w, w.at(time)?))) {
+                        Some((walk, entry)) => row.extend(walk.widen(&entry)),
+                        None => row.resize(row.len() + width, Value::Null),
+                    }
+                }
+                self.until = time - 1;
+                Some(FoundRow { time, row })
+            }
+        }
+    }
+}

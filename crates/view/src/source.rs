@@ -1,0 +1,130 @@
+//! From a logged event to a source row, and to the bytes that identify it, order it and
+//! give its keys.
+//!
+//! Recorder, read path and training path all pass their events through [`SourceProgram`], so
+//! that a computed column, an identity or a tie is decided in one place. (The oracle decides
+//! them again for itself.)
+
+use std::sync::Arc;
+
+use evenkeel_expr::Program;
+use evenkeel_types::codec::{canonical_row, encode_value, encode_values};
+use evenkeel_types::definition::{SourceDef, SourceKind};
+use evenkeel_types::{Event, LoggedEvent, Operation, Value};
+
+/// A source's compiled definition.
+#[derive(Debug)]
+pub struct SourceProgram {
+    def: Arc<SourceDef>,
+    computed: Vec<(usize, Program)>,
+}
+
+impl SourceProgram {
+    /// Compiles a definition.
+    pub fn new(def: Arc<SourceDef>) -> Self {
+        let computed = def
+            .columns
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, c)| Some((slot, Program::compile(c.computed.as_ref()?))))
+            .collect();
+        SourceProgram { def, computed }
+    }
+
+    /// The definition.
+    pub fn def(&self) -> &Arc<SourceDef> {
+        &self.def
+    }
+
+    /// The stored and computed columns; the pseudo-columns are NULL. Stored columns that an
+    /// older schema version did not have are NULL.
+    pub fn columns(&self, stored: &[Value]) -> Vec<Value> {
+        let mut row = vec![Value::Null; self.def.row_width()];
+        for (slot, value) in row[..self.def.stored].iter_mut().zip(stored) {
+            *slot = value.clone();
+        }
+        for (slot, program) in &self.computed {
+            // A computed column of a source is a function of the row; it has no read time.
+            row[*slot] = program.eval_row(&row, 0);
+        }
+        row
+    }
+
+    /// The source row of an event that is in the log.
+    pub fn row(&self, logged: &LoggedEvent) -> Vec<Value> {
+        let mut row = self.columns(&logged.event.row);
+        row[self.def.event_time_slot()] = Value::Timestamp(logged.event.event_time.0);
+        row[self.def.visible_at_slot()] = Value::Timestamp(logged.visible_at().0);
+        row
+    }
+
+    /// The event's identity: event id and event time where an id is declared, else origin.
+    /// Corrections carry the identity of what they correct.
+    pub fn identity(&self, event: &Event, row: &[Value]) -> Vec<u8> {
+        if self.def.event_id.is_empty() {
+            let mut bytes = Vec::with_capacity(32);
+            event.origin.encode(&mut bytes);
+            return bytes;
+        }
+        let mut bytes = self.event_id(row);
+        encode_value(&Value::Timestamp(event.event_time.0), &mut bytes);
+        bytes
+    }
+
+    /// The event id alone, without the time.
+    pub fn event_id(&self, row: &[Value]) -> Vec<u8> {
+        encode_values(self.def.event_id.iter().map(|&slot| &row[slot]))
+    }
+
+    /// Order among the events of one time: `SEQUENCE BY`, event id, for streams the canonical
+    /// bytes of the row, then the origin. Ends with the log position, which can only separate
+    /// entries of one identity, of which at most one is ever live.
+    pub fn order(&self, logged: &LoggedEvent, row: &[Value]) -> Vec<u8> {
+        let mut bytes = encode_values(self.def.sequence_by.iter().map(|&slot| &row[slot]));
+        if self.def.event_id.is_empty() {
+            if self.def.kind == SourceKind::Stream {
+                // As one byte string: a row's canonical bytes are not prefix-free.
+                encode_value(
+                    &Value::Bytes(canonical_row(&logged.event.row).into()),
+                    &mut bytes,
+                );
+            }
+            logged.event.origin.encode(&mut bytes);
+        } else {
+            bytes.extend(self.event_id(row));
+        }
+        bytes.extend(logged.position.partition.0.to_be_bytes());
+        bytes.extend(logged.position.offset.0.to_be_bytes());
+        bytes
+    }
+
+    /// The bytes by which one of two payloads of one identity and revision wins: the smaller.
+    pub fn payload(&self, event: &Event) -> Vec<u8> {
+        let mut bytes = vec![match event.operation {
+            // A replacement competes with replacements only; a removal beats them.
+            Operation::Replace => Operation::Insert.code(),
+            Operation::Remove => return Vec::new(),
+            other => other.code(),
+        }];
+        bytes.extend(canonical_row(&event.row));
+        bytes
+    }
+
+    /// The key made of these columns; none if one of them is NULL or ERROR: then the event
+    /// belongs to no key.
+    pub fn key(&self, row: &[Value], key_columns: &[usize]) -> Option<Vec<u8>> {
+        encode_key(key_columns.iter().map(|&slot| &row[slot]))
+    }
+}
+
+/// The bytes of a key; none if a part is NULL or ERROR.
+pub fn encode_key<'a>(parts: impl IntoIterator<Item = &'a Value>) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(24);
+    for part in parts {
+        if part.is_missing() {
+            return None;
+        }
+        encode_value(part, &mut bytes);
+    }
+    Some(bytes)
+}
