@@ -292,6 +292,36 @@ fn an_older_copy_of_a_segment_is_an_error() {
 }
 
 #[test]
+fn after_a_power_cut_the_mark_still_stands_for_the_segments_before_the_last() {
+    let fs = MemoryFileSystem::new();
+    let options = LogOptions {
+        segment_bytes: 1,
+        ..LogOptions::default()
+    };
+    let (log, _) = open_with(&fs, clock(), options).unwrap();
+    for n in 0..3 {
+        log.append(&[events(1, 0, n..n + 1)]).unwrap();
+    }
+    let fs = fs.crash(Crash::LoseUnsynced);
+    let paths = segments(&fs);
+    let two = without(&fs, &paths[2]);
+    assert_eq!(
+        open_and_show(&two).unwrap().0.0.len(),
+        2,
+        "not known to be lost"
+    );
+    let error = open_and_show(&without(&without(&fs, &paths[2]), &paths[1])).unwrap_err();
+    assert!(matches!(
+        error,
+        LogError::LostSuffix {
+            marked: 2,
+            found: 1,
+            ..
+        }
+    ));
+}
+
+#[test]
 fn segments_of_two_logs_do_not_mix() {
     let (fs, _) = small(u64::MAX);
     let other = MemoryFileSystem::new();
