@@ -32,11 +32,12 @@ use crate::lexer::{Symbol, Token, TokenKind, ident_value, lex, string_value};
 use crate::suggest::did_you_mean;
 
 /// The largest text that is read, in bytes. A project's definitions are kilobytes.
-pub const TEXT_BYTES_MAX: usize = 4 << 20;
+pub const TEXT_BYTES_MAX: usize = 1 << 20;
 /// How high the tree of an expression may be (`a + b + c` is three high), without
 /// parentheses. Keeps the stack small wherever a tree is walked.
 pub const DEPTH_MAX: usize = 128;
-/// How deep queries may be nested, and how deep types.
+/// How deep queries may be nested, how deep types, and how deep windows and filters of
+/// aggregates.
 pub const QUERY_DEPTH_MAX: usize = 16;
 /// Levels of expressions that are read inside of each other: those of the highest tree with
 /// parentheses around each, so that what is printed can always be read.
@@ -135,7 +136,7 @@ struct Parser<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Expressions that are open.
     depth: usize,
-    /// Queries and types that are open.
+    /// Queries, types, windows and filters that are open.
     query_depth: usize,
     /// `CASE`s that are open: in them `END` is no column.
     cases: usize,
@@ -624,7 +625,7 @@ impl<'a> Parser<'a> {
         result
     }
 
-    /// A query or type inside of others; an error beyond [`QUERY_DEPTH_MAX`].
+    /// A query, type, window or filter inside of others; an error beyond [`QUERY_DEPTH_MAX`].
     fn nested_query<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.query_depth >= QUERY_DEPTH_MAX {
             return Err(too_deep(self.span()));

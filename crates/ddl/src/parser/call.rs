@@ -137,14 +137,15 @@ impl Parser<'_> {
                 self.bump();
                 self.once(call.within_group.is_empty(), words, "WITHIN GROUP")?;
                 let open = self.expect_symbol(Symbol::LeftParen, "")?;
-                call.within_group = self.order_by(tallest)?;
+                call.within_group = self.nested_query(|parser| parser.order_by(tallest))?;
                 self.close(open, Symbol::RightParen, true)?;
             } else if self.is_word("FILTER") && self.is_symbol_at(1, Symbol::LeftParen) {
                 let word = self.bump().span;
                 self.once(call.filter.is_none(), word, "FILTER")?;
                 let open = self.expect_symbol(Symbol::LeftParen, "")?;
                 self.expect_word("WHERE", " and a condition")?;
-                call.filter = Some(self.child(power::LOWEST, tallest)?);
+                let filter = self.nested_query(|parser| parser.child(power::LOWEST, tallest))?;
+                call.filter = Some(filter);
                 self.close(open, Symbol::RightParen, false)?;
             } else if self.is_word_at(1, "NULLS")
                 && (self.is_word("IGNORE") || self.is_word("RESPECT"))
@@ -157,7 +158,8 @@ impl Parser<'_> {
             {
                 let word = self.bump().span;
                 self.once(call.over.is_none(), word, "OVER")?;
-                call.over = Some(self.window_ref(tallest)?);
+                let over = self.nested_query(|parser| parser.window_ref(tallest))?;
+                call.over = Some(over);
             } else if self.is_word("OVER") {
                 self.bump();
                 return Err(self.unexpected("the name of a window, or `(`"));
