@@ -11,10 +11,11 @@ mod unpack;
 
 use std::path::Path;
 
-use evenkeel_engine::{
-    Engine, IngestReport, KnowledgeMode, Project, SpineSource, TrainReport, TrainRequest,
-    VerifyOptions, VerifyReport,
+use evenkeel_engine::api::{
+    IngestReport, KnowledgeMode, SpineSource, TrainReport, TrainRequest, VerifyOptions,
+    VerifyReport,
 };
+use evenkeel_engine::{Engine, Project};
 use serde_json::{Value as Json, json};
 
 use crate::arguments::DemoArguments;
@@ -84,7 +85,7 @@ impl Demo<'_> {
         let verification = self.verify(&engine)?;
         digest.text(&verification.answers_digest);
 
-        let status = engine.status();
+        let status = engine.status()?;
         let outcome = Outcome {
             conversion,
             reports,

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use evenkeel_connect::{value_to_json, value_to_text};
-use evenkeel_engine::{Answer, GetAnswer};
+use evenkeel_engine::api::{Answer, GetAnswer};
 use evenkeel_types::{DataType, Field, Status, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -55,6 +55,11 @@ pub(crate) fn json_row(fields: &[Field], values: &[Value]) -> Json {
     )
 }
 
+/// A value as text; a missing one is `NULL`.
+pub(crate) fn text_value(data_type: &DataType, value: &Value) -> String {
+    value_to_text(data_type, value).unwrap_or_else(|| "NULL".to_owned())
+}
+
 /// Names with types.
 pub(crate) fn json_fields(fields: &[Field]) -> Json {
     fields
@@ -82,7 +87,7 @@ pub(crate) fn json_rows(inputs: &[Field], rows: &[Vec<Value>], answer: &GetAnswe
 /// A value for a table: its text, or why there is none.
 pub(crate) fn cell(data_type: &DataType, answer: &Answer) -> String {
     match answer.status {
-        Status::Present => shortened(&value_to_text(data_type, &answer.value)),
+        Status::Present => shortened(&text_value(data_type, &answer.value)),
         status => status.to_string(),
     }
 }
@@ -99,7 +104,7 @@ pub(crate) fn entity(inputs: &[Field], row: &[Value]) -> String {
     let mut parts = Vec::new();
     for (field, value) in inputs.iter().zip(row) {
         if !value.is_missing() {
-            parts.push(format!("{}={}", field.name, value_to_text(&field.data_type, value)));
+            parts.push(format!("{}={}", field.name, text_value(&field.data_type, value)));
         }
     }
     parts.join(", ")

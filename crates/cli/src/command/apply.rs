@@ -1,6 +1,7 @@
 //! `evenkeel apply`, and what `plan` and `apply` say of changes.
 
-use evenkeel_engine::{Change, ChangeKind, Plan};
+use evenkeel_engine::api::{Change, ChangeKind};
+use evenkeel_engine::{ChangePlan, DefinitionFile, Engine};
 use serde_json::{Value as Json, json};
 
 use crate::failure::{Failure, mistakes};
@@ -9,7 +10,7 @@ use crate::table::plural;
 
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
     let (project, files) = session.definitions()?;
-    let mut engine = evenkeel_engine::Engine::open(&project)?;
+    let mut engine = Engine::open(&project)?;
     let plan = engine.plan(&files).map_err(|error| Failure::engine(error, &files))?;
     warn(&plan, &files, session);
     let applied = engine.apply(plan)?;
@@ -18,7 +19,7 @@ pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
 }
 
 /// Shows a plan's warnings on stderr.
-pub(super) fn warn(plan: &Plan, files: &[evenkeel_engine::DefinitionFile], session: &Session) {
+pub(super) fn warn(plan: &ChangePlan, files: &[DefinitionFile], session: &Session) {
     if session.output.is_json() {
         return;
     }

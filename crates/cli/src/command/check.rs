@@ -16,7 +16,7 @@ pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
             session.output.note(&warning.render(session.output.color()));
         }
     }
-    let objects = report.objects as u64;
+    let objects = report.changes.len() as u64;
     let text = format!(
         "{} in {} are right, {}",
         plural(objects, "definition"),

@@ -1,6 +1,6 @@
 //! `evenkeel dead-letters`.
 
-use evenkeel_engine::DeadLetterRow;
+use evenkeel_engine::api::DeadLetterRow;
 use serde_json::{Value as Json, json};
 
 use super::{json_report, report_line};

@@ -13,7 +13,7 @@ pub(super) fn run(arguments: &ExplainArguments, session: &Session) -> Result<Ans
     let engine = session.reader()?;
     let wanted = [arguments.feature.clone()];
     // Resolves the name with its errors; the service's inputs are the key and the request.
-    let service = engine.feature_list(&wanted)?;
+    let service = inputs::feature_list(&engine, &wanted)?;
     let [item] = service.items.as_slice() else {
         return Err(Failure::request("explain takes one feature, as VIEW:FEATURE"));
     };

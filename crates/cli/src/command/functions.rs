@@ -128,7 +128,7 @@ mod tests {
     /// The pages are what the code says; `UPDATE_EXPECT=1` writes them.
     fn expect_page(name: &str, page: &str) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
+        if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
             fs::write(&path, page).unwrap();
         }
         let written = fs::read_to_string(&path).unwrap_or_default();

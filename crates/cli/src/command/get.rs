@@ -1,7 +1,7 @@
 //! `evenkeel get`.
 
 use evenkeel_connect::Table;
-use evenkeel_engine::GetRequest;
+use evenkeel_engine::api::GetRequest;
 use serde_json::json;
 
 use super::inputs;
@@ -14,7 +14,7 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
     let engine = session.reader()?;
     let service = match &arguments.service {
         Some(name) => engine.service(name)?,
-        None => engine.feature_list(&arguments.features)?,
+        None => super::inputs::feature_list(&engine, &arguments.features)?,
     };
     let mut rows = Vec::with_capacity(arguments.entity.len());
     match &arguments.entities {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use evenkeel_engine::{Engine, IngestReport};
+use evenkeel_engine::Engine;
+use evenkeel_engine::api::IngestReport;
 use evenkeel_types::definition::OptionValue;
 use serde_json::{Value as Json, json};
 

@@ -1,13 +1,30 @@
 //! From texts that were typed to typed inputs of a service.
 
+use std::sync::Arc;
+
 use evenkeel_connect::{Table, text_to_value};
-use evenkeel_engine::Engine;
+use evenkeel_engine::{DefinitionFile, Engine};
+use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Cut, EventTime, Field, Value, VisibleAt, Zone};
 
 use crate::arguments::{Moment, Pairs};
 use crate::clock;
 use crate::failure::Failure;
+
+/// A list of features as a service; its mistakes are underlined in the items.
+pub(super) fn feature_list(engine: &Engine, items: &[String]) -> Result<Arc<ServiceDef>, Failure> {
+    engine.feature_list(items).map_err(|error| {
+        let texts: Vec<DefinitionFile> = items
+            .iter()
+            .map(|item| DefinitionFile {
+                name: item.clone(),
+                text: item.clone(),
+            })
+            .collect();
+        Failure::engine(error, &texts)
+    })
+}
 
 /// When to read, and what is known.
 pub(super) struct Known {

@@ -1,6 +1,6 @@
 //! `evenkeel status`.
 
-use evenkeel_engine::StoreStatus;
+use evenkeel_engine::api::StoreStatus;
 use serde_json::{Value as Json, json};
 
 use crate::failure::Failure;
@@ -8,7 +8,7 @@ use crate::session::{Answer, Session};
 use crate::table::{bytes, count, table};
 
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
-    let status = session.reader()?.status();
+    let status = session.reader()?.status()?;
     Ok(Answer::done(json_status(&status), text(&status)))
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel_engine::{Engine, KnowledgeMode, SpineSource, TrainReport, TrainRequest};
+use evenkeel_engine::Engine;
+use evenkeel_engine::api::{KnowledgeMode, SpineSource, TrainReport, TrainRequest};
 use serde_json::{Value as Json, json};
 
 use crate::arguments::{Knowledge, TrainArguments};

@@ -1,7 +1,7 @@
 //! `evenkeel verify`.
 
-use evenkeel_connect::value_to_text;
-use evenkeel_engine::{Engine, VerifyOptions, VerifyReport};
+use evenkeel_engine::Engine;
+use evenkeel_engine::api::{VerifyOptions, VerifyReport};
 use evenkeel_types::{DataType, Status, Value};
 use serde_json::{Value as Json, json};
 
@@ -48,9 +48,9 @@ fn text_of(data_type: &DataType, value: &Value, status: Status) -> String {
         (_, status) if status != Status::Present => status.to_string(),
         // Two numbers that print alike may still differ.
         (Value::Double(x), _) => {
-            format!("{} (bits {:016x})", value_to_text(data_type, value), x.to_bits())
+            format!("{} (bits {:016x})", render::text_value(data_type, value), x.to_bits())
         }
-        _ => value_to_text(data_type, value),
+        _ => render::text_value(data_type, value),
     }
 }
 
@@ -122,7 +122,7 @@ pub(crate) fn summary(report: &VerifyReport, engine: &Engine) -> String {
             .key
             .iter()
             .enumerate()
-            .map(|(i, v)| value_to_text(key_types.get(i).unwrap_or(&DataType::String), v))
+            .map(|(i, v)| render::text_value(key_types.get(i).unwrap_or(&DataType::String), v))
             .collect();
         let known_at = example.known_at.map(|t| format!(", known at {t}")).unwrap_or_default();
         text.push_str(&format!(

@@ -4,7 +4,7 @@
 //! `i64`, values in the encoding of `evenkeel_types::codec`; the moments in their order, then
 //! the digest of the training set's values, then that of all verified answers.
 
-use evenkeel_engine::GetAnswer;
+use evenkeel_engine::api::GetAnswer;
 use evenkeel_types::codec::encode_value;
 
 pub(super) struct AnswersDigest {

@@ -1,6 +1,7 @@
 //! Three telling moments of the year, and what is asked at each.
 
-use evenkeel_engine::{Engine, GetAnswer, GetRequest};
+use evenkeel_engine::Engine;
+use evenkeel_engine::api::{GetAnswer, GetRequest};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Field, Value, Zone};
 use serde_json::{Value as Json, json};
