@@ -82,7 +82,8 @@ impl fmt::Debug for Span {
 pub struct Ident {
     /// The name, folded.
     pub value: String,
-    /// Whether it was (and will be printed) in double quotes.
+    /// Whether it is printed in double quotes: it was written so, or reads like a keyword
+    /// where it stands.
     pub quoted: bool,
     /// Where, quotes included.
     pub span: Span,

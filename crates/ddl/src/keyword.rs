@@ -49,7 +49,16 @@ pub(crate) fn is_not_a_bare_alias(word: &str) -> bool {
     NOT_A_BARE_ALIAS.contains(&word)
 }
 
-/// Words that mean something else in some places; a tree that is built quotes them.
+/// Words that are columns and functions like others, but read as keywords where a value
+/// starts: canonical SQL puts them in quotes (`f(DISTINCT a)`, `TRIM(BOTH a)`, `ARRAY[1]`).
+const READS_LIKE_A_KEYWORD: [&str; 5] = ["array", "both", "distinct", "leading", "trailing"];
+
+/// Whether a lower-case word is quoted in canonical SQL where a value starts.
+pub(crate) fn reads_like_a_keyword(word: &str) -> bool {
+    READS_LIKE_A_KEYWORD.contains(&word)
+}
+
+/// Words that are constants, or end a `CASE`.
 const CONSTANTS: [&str; 4] = ["end", "false", "null", "true"];
 
 /// Whether a name can be written without quotes everywhere.
@@ -61,4 +70,5 @@ pub(crate) fn is_plain_identifier(name: &str) -> bool {
         && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
         && !is_not_a_column(name)
         && !CONSTANTS.contains(&name)
+        && !reads_like_a_keyword(name)
 }

@@ -7,6 +7,7 @@ use crate::ast::{
     OrderItem, Span,
 };
 use crate::error::Diagnostic;
+use crate::keyword::reads_like_a_keyword;
 use crate::lexer::{Symbol, TokenKind};
 
 impl Parser<'_> {
@@ -20,7 +21,7 @@ impl Parser<'_> {
                 span: self.since(start),
             });
         }
-        let mut parts = vec![self.ident("a column")?];
+        let mut parts = vec![self.first_ident("a column")?];
         while self.is_symbol(Symbol::Point) {
             self.bump();
             if self.is_symbol(Symbol::Star) {
@@ -46,8 +47,15 @@ impl Parser<'_> {
         })
     }
 
+    /// A name that starts a value.
+    fn first_ident(&mut self, what: &str) -> Parsed<Ident> {
+        let mut name = self.ident(what)?;
+        name.quoted |= reads_like_a_keyword(&name.value);
+        Ok(name)
+    }
+
     fn call(&mut self, tallest: &mut usize) -> Parsed<ExprKind> {
-        let name = self.ident("a function")?;
+        let name = self.first_ident("a function")?;
         if !name.quoted {
             match name.value.as_str() {
                 "cast" => return self.cast(false, tallest),

@@ -279,7 +279,12 @@ fn call(f: &mut dyn Write, call: &FunctionCall) -> fmt::Result {
     }
     match &call.args {
         FunctionArgs::Star(_) => f.write_str("*")?,
-        FunctionArgs::List(args) => comma_separated(f, args, print)?,
+        FunctionArgs::List(args) => {
+            // `position(a IN b)` has two arguments: an `IN` that is a value needs parentheses.
+            let is_position = !call.name.quoted && call.name.value == "position";
+            let min = if is_position { power::RANGE + 1 } else { 0 };
+            comma_separated(f, args, |f, arg| child(f, arg, min))?;
+        }
     }
     if !call.order_by.is_empty() {
         f.write_str(" ")?;
