@@ -29,6 +29,10 @@ pub struct RecoveryReport {
     /// An append that was cut short before it was acknowledged, if there was one. Opening
     /// for writing has removed it, opening read-only leaves it out.
     pub torn_tail: Option<TornTail>,
+    /// Records at the end that a read-only opening left out: they are whole, but that they
+    /// were acknowledged is not certain. Opening for writing makes them durable and shows
+    /// them.
+    pub held_back: u64,
     /// Files of a creation that was cut short; opening for writing has removed them.
     pub leftovers: Vec<String>,
 }
@@ -67,8 +71,8 @@ pub(crate) struct Recovered {
     pub(crate) report: RecoveryReport,
 }
 
-/// Reads what a directory holds; changes nothing in it, but what is answered is durable.
-/// `mode` is that of the files that appends go to.
+/// Reads what a directory holds: what is answered is durable. `mode` is that of the files
+/// that appends go to; with [`OpenMode::Read`] nothing is changed.
 pub(crate) fn recover(
     file_system: &dyn FileSystem,
     directory: &Path,
@@ -117,11 +121,6 @@ pub(crate) fn recover(
         };
         let segment = walk.segment(first_sequence, &mut recovered)?;
         if is_last {
-            // After a killed process its last commit may be in the machine's memory alone.
-            segment
-                .file
-                .sync_data()
-                .map_err(io_error("sync", &segment.path))?;
             recovered.last = Some(segment);
         }
     }
@@ -143,6 +142,19 @@ pub(crate) fn recover(
     recovered.report.commits = chain.next_commit;
     recovered.report.records = chain.next_sequence;
     Ok(recovered)
+}
+
+/// Writes a commit where it stands, and syncs it. What was read may be in the machine's
+/// memory alone: the process that wrote it was killed before its sync, or its sync failed,
+/// and then a further sync would answer that all is well and write nothing.
+fn rewrite(file: &dyn File, commit: &Commit) -> io::Result<()> {
+    let length = usize::try_from(commit.end() - commit.at).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; length];
+    if file.read_at(commit.at, &mut bytes)? < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    file.write_at(commit.at, &bytes)?;
+    file.sync_data()
 }
 
 struct Walk<'a> {
@@ -180,6 +192,13 @@ impl Walk<'_> {
         while at < length {
             match self.commit(&mut reader, at, &recovered.index) {
                 Ok(commit) => {
+                    if self.is_uncertain(&mut reader, &commit, &path)? {
+                        if self.mode == OpenMode::Read {
+                            recovered.report.held_back = commit.records();
+                            break;
+                        }
+                        rewrite(file.as_ref(), &commit).map_err(io_error("rewrite", &path))?;
+                    }
                     recovered.index.add(first_sequence, &commit);
                     self.check_mark(&recovered.index, &commit, &path)?;
                     at = commit.end();
@@ -279,6 +298,24 @@ impl Walk<'_> {
             }
         }
         Ok(commit)
+    }
+
+    /// Whether a commit that is whole may be one that nobody was told of: the mark does not
+    /// say that it was acknowledged, and no commit follows that would prove it.
+    fn is_uncertain(
+        &self,
+        reader: &mut SegmentReader,
+        commit: &Commit,
+        path: &Path,
+    ) -> Result<bool, LogError> {
+        if !self.is_last || commit.header.commit < self.mark.next_commit {
+            return Ok(false);
+        }
+        match reader.commit(commit.end()) {
+            Ok(next) => Ok(next.header.previous_checksum != commit.header.checksum),
+            Err(Trouble::Flaw { .. }) => Ok(true),
+            Err(trouble @ Trouble::Io(_)) => Err(trouble.into_error(path)),
+        }
     }
 
     /// Whether what does not fit at `at` can only be an append that nobody was told of.

@@ -68,7 +68,8 @@ impl MemoryFileSystem {
     }
 
     /// Fails operation `at` (counted from 0 since creation) with `kind`, once. A write that
-    /// fails has written its first half.
+    /// fails has written its first half. A sync of a file that fails drops what it should
+    /// have written: it is still read, but no later sync makes it durable (as Linux does).
     pub fn fail_at(&self, at: u64, kind: io::ErrorKind) {
         self.state().fault = Some(Fault::Error { at, kind });
     }
@@ -373,11 +374,19 @@ impl File for MemoryFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut state = self.file_system.state();
-        state.begin()?;
+        if let Err(e) = state.begin() {
+            if let Some(Fault::Error { .. }) = state.fault {
+                state.contents[self.id].pending.clear();
+            }
+            return Err(e);
+        }
         if !state.ignore_data_syncs {
-            let content = &mut state.contents[self.id];
-            content.durable = content.current.clone();
-            content.pending.clear();
+            let Content {
+                durable, pending, ..
+            } = &mut state.contents[self.id];
+            for operation in pending.drain(..) {
+                operation.apply(durable);
+            }
         }
         Ok(())
     }

@@ -201,6 +201,28 @@ fn a_failed_sync_closes_the_log_for_writes() {
 }
 
 #[test]
+fn nothing_is_built_on_pages_that_a_failed_sync_dropped() {
+    let fs = MemoryFileSystem::new();
+    let (log, _) = open(&fs).unwrap();
+    let mut all = append(&log, &[events(1, 0, 0..1)]).unwrap();
+    fs.fail_at(fs.operations() + 1, ErrorKind::Other);
+    append(&log, &[events(1, 0, 1..2)]).unwrap_err();
+    // The file still shows the append whose sync failed; the disk does not have it.
+    let (reader, report) = LogReader::open(Arc::new(fs.clone()), directory()).unwrap();
+    assert_eq!(
+        (read_all(&reader).unwrap(), report.held_back),
+        (all.clone(), 1)
+    );
+    drop(log);
+    let (log, _) = open(&fs).unwrap();
+    let shown = read_all(&log).unwrap();
+    assert_eq!(shown.len(), 2);
+    all = [shown, append(&log, &[events(1, 0, 2..3)]).unwrap()].concat();
+    let (log, _) = open(&fs.crash(Crash::LoseUnsynced)).unwrap();
+    assert_eq!(read_all(&log).unwrap(), all);
+}
+
+#[test]
 fn a_full_disk_while_the_log_is_opened_again_stops_nothing() {
     let fs = MemoryFileSystem::new();
     let (log, _) = open(&fs).unwrap();

@@ -80,6 +80,14 @@ impl Dice {
 }
 
 impl DataOperation {
+    /// Applies the operation in full.
+    pub(super) fn apply(&self, content: &mut Vec<u8>) {
+        match self {
+            DataOperation::Truncate(length) => resize(content, *length),
+            DataOperation::Write { offset, bytes } => put(content, *offset, bytes),
+        }
+    }
+
     /// Applies what a power cut leaves of the operation.
     pub(super) fn survive(&self, dice: &mut Dice, content: &mut Vec<u8>) {
         match self {
