@@ -24,7 +24,10 @@ pub use literal::{
 /// an [`ExprKind::Call`]: `if`, `and`, `coalesce` and `read_time` have forms of their own.
 pub fn call(name: &str, args: Vec<Expr>) -> Result<Expr, BuildError> {
     let bound = match (name, args.len()) {
-        ("-", 1) => bind("negate", args)?,
+        ("-" | "negate", 1) => match literal::negated(&args[0]) {
+            Some(literal) => literal,
+            None => bind("negate", args)?,
+        },
         ("+", 1) => bind("unary_plus", args)?,
         _ => bind(name, args)?,
     };

@@ -46,12 +46,10 @@ pub(crate) fn literal(value: &Value, from: &DataType, to: &DataType) -> Option<V
 }
 
 fn date_to_timestamp(days: i32) -> Outcome<i64> {
-    let t = i64::from(days) * DAY;
-    if (TIME_MIN..=TIME_MAX).contains(&t) {
-        Ok(t)
-    } else {
-        Err(OVERFLOW)
-    }
+    i64::from(days)
+        .checked_mul(DAY)
+        .filter(|t| (TIME_MIN..=TIME_MAX).contains(t))
+        .ok_or(OVERFLOW)
 }
 
 /// Element by element. The first element that has no answer makes the whole list ERROR.

@@ -93,13 +93,18 @@ pub(crate) fn widens(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// The expression in another type, by a conversion that is written down in the tree.
+/// The expression in another type, by a conversion that is written down in the tree. A
+/// literal is converted at once; if that has no answer the conversion stays and is ERROR on
+/// every row.
 pub(crate) fn convert(expr: Expr, to: &DataType) -> Expr {
     if expr.data_type == *to {
         return expr;
     }
-    if let ExprKind::Literal(Value::Null) = expr.kind {
-        return Expr::literal(Value::Null, to.clone());
+    if let ExprKind::Literal(value) = &expr.kind
+        && let Some(converted) = cast::literal(value, &expr.data_type, to)
+        && converted.error().is_none()
+    {
+        return Expr::literal(converted, to.clone());
     }
     Expr {
         kind: ExprKind::Cast(Box::new(expr)),
@@ -127,7 +132,7 @@ fn literal_decimal(expr: &Expr) -> Option<DataType> {
     let whole = decimal::rescale(digits, exponent.max(0), DECIMAL_PRECISION_MAX).ok()?;
     let length = u32::try_from(whole.unsigned_abs().to_string().len()).ok()?;
     let precision = u8::try_from(length.max(scale)).ok()?;
-    (precision <= DECIMAL_PRECISION_MAX).then(|| DataType::Decimal {
+    (precision <= DECIMAL_PRECISION_MAX).then_some(DataType::Decimal {
         precision,
         scale: scale as u8,
     })

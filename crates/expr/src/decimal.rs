@@ -285,10 +285,7 @@ mod tests {
     fn doubles_of_decimals_are_nearest() {
         assert_eq!(to_double(1, 1), 0.1);
         assert_eq!(to_double(9_007_199_254_740_993, 0), 9_007_199_254_740_992.0);
-        assert_eq!(
-            to_double(i128::from(u64::MAX), 38),
-            1.844_674_407_370_955_2e-19
-        );
+        assert_eq!(to_double(i128::from(u64::MAX), 38), 1.844674407370955e-19);
         assert_eq!(to_float(16_777_217, 0), 16_777_216.0);
     }
 

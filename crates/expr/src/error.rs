@@ -149,6 +149,18 @@ impl BuildError {
         }
     }
 
+    /// The same error where so many arguments come before.
+    pub(crate) fn with_arguments_after(mut self, before: usize) -> Self {
+        if let BuildError::ArgumentType { argument, .. }
+        | BuildError::NoCommonType { argument, .. }
+        | BuildError::NotConstant { argument, .. }
+        | BuildError::BadConstant { argument, .. } = &mut self
+        {
+            *argument += before;
+        }
+        self
+    }
+
     /// What is wrong, in one sentence; the same as `Display`.
     pub fn message(&self) -> String {
         self.to_string()
@@ -162,7 +174,10 @@ impl BuildError {
             | BuildError::BadConstant { hint, .. }
             | BuildError::NoCast { hint, .. } => hint.clone(),
             BuildError::RefusedFunction { hint, .. } => Some(hint.clone()),
-            BuildError::ArgumentCount { .. } => None,
+            BuildError::ArgumentCount { function, .. } => match function.as_str() {
+                "log" => Some("say which base: `ln(x)`, `log10(x)` or `log2(x)`".to_owned()),
+                _ => None,
+            },
             BuildError::NoCommonType { found, other, .. } => Some(format!(
                 "cast one of them: `CAST(... AS {other})` or `CAST(... AS {found})`"
             )),

@@ -341,6 +341,7 @@ fn literal_text<'a>(
 pub fn functions() -> impl Iterator<Item = &'static Function> {
     [
         arithmetic::FUNCTIONS,
+        arithmetic::BITS,
         rounding::FUNCTIONS,
         math::FUNCTIONS,
         comparison::FUNCTIONS,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_types::{DECIMAL_PRECISION_MAX, DataType, Expr, Interval, Value};
+use evenkeel_types::{DECIMAL_PRECISION_MAX, DataType, Expr, ExprKind, Interval, Value};
 
 use crate::decimal::parse;
 use crate::error::BuildError;
@@ -82,6 +82,20 @@ pub fn number(text: &str) -> Result<Expr, BuildError> {
         return Err(bad("does not fit a DOUBLE"));
     }
     Ok(double(value))
+}
+
+/// Minus a number that is a literal: a literal too, so that it adapts to its neighbours as
+/// the number without its sign would.
+pub(super) fn negated(expr: &Expr) -> Option<Expr> {
+    let ExprKind::Literal(value) = &expr.kind else {
+        return None;
+    };
+    match value {
+        Value::Int(x) => x.checked_neg().map(|x| integer(i64::from(x))),
+        Value::BigInt(x) => x.checked_neg().map(integer),
+        Value::Double(x) => Some(double(-x)),
+        _ => None,
+    }
 }
 
 /// An exact `DECIMAL` from its digits: `DECIMAL '12.50'` is a `DECIMAL(4, 2)`.

@@ -102,6 +102,21 @@ pub(super) static FUNCTIONS: &[Function] = &[
         |s| kernel(s, |c| Some(i64::from(c.microsecond))),
     ),
     Function {
+        name: "date_part",
+        aliases: &["extract", "datepart"],
+        group: Group::Time,
+        rule: "The part of that name, by its own function below: `EXTRACT(hour FROM ts)` is `hour(ts)`.",
+        nulls: "",
+        errors: "",
+        binding: Binding::Form {
+            signatures: &[
+                "date_part(part, TIMESTAMP[, zone]): BIGINT, or DOUBLE of epoch",
+                "EXTRACT(part FROM TIMESTAMP)",
+            ],
+            bind: bind_date_part,
+        },
+    },
+    Function {
         name: "epoch",
         aliases: &["epoch_seconds"],
         group: Group::Time,
@@ -156,6 +171,45 @@ const fn part(
             kernel,
         },
     }
+}
+
+/// The functions that `date_part` reads as.
+const PARTS: &[&str] = &[
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "iso_year",
+    "day",
+    "day_of_week",
+    "day_of_year",
+    "hour",
+    "minute",
+    "second",
+    "microsecond",
+    "epoch",
+];
+
+fn bind_date_part(name: &'static str, mut args: Vec<Expr>) -> Result<Expr, BuildError> {
+    check_count(name, &args, 2, Some(3))?;
+    let part = args.remove(0);
+    let text = literal_text(name, 0, &part, "the part")?;
+    let lower = text.to_ascii_lowercase();
+    let found = super::find(&lower)
+        .or_else(|| super::find(lower.strip_suffix('s').unwrap_or(&lower)))
+        .filter(|f| PARTS.contains(&f.name));
+    let Some(function) = found else {
+        let elsewhere = super::unknown(&lower).hint();
+        return Err(BuildError::BadConstant {
+            function: name.to_owned(),
+            argument: 0,
+            value: text.to_owned(),
+            reason: "there is no such part of a time".to_owned(),
+            hint: elsewhere.or_else(|| Some(format!("write one of {}", PARTS.join(", ")))),
+        });
+    };
+    // The part came before the others.
+    function.bind(args).map_err(|e| e.with_arguments_after(1))
 }
 
 fn bind_part(name: &'static str, args: Vec<Expr>) -> Result<Expr, BuildError> {

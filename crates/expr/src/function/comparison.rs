@@ -17,7 +17,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         "eq",
         &["=", "=="],
         &["a = b -> BOOLEAN"],
-        "Whether both are equal.",
+        "Whether both are equal. A BIGINT beside a DOUBLE is compared as the nearest DOUBLE; lists element by element, NULL elements first.",
         |s| with_slot!(&s.arguments[0], S => binary::<S, S, Boolean>(|a, b| Ok(S::equal(a, b)))),
     ),
     compare(
@@ -149,7 +149,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         binding: Binding::Special {
             signatures: &["greatest(a, ...): the common type"],
             bind: bind_extreme,
-            kernel: |s| with_slot!(&s.arguments[0], S => lenient::<S, S>(|v| extreme::<S>(v, |best, x| S::less(best, x)))),
+            kernel: |s| with_slot!(&s.arguments[0], S => lenient::<S, S>(|v| extreme::<S>(v, S::less))),
         },
     },
     Function {

@@ -77,10 +77,6 @@ const ELSEWHERE: &[(&[&str], &str)] = &[
         "write `CASE x WHEN ... THEN ... END`",
     ),
     (
-        &["extract", "date_part", "datepart"],
-        "write the part's own function: `year(ts)`, `hour(ts, 'Europe/Berlin')`",
-    ),
-    (
         &["to_char", "strftime", "date_format", "format"],
         "text of times is not made here; take the parts, `year(ts)`, or CAST to STRING",
     ),

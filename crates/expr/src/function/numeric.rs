@@ -33,39 +33,37 @@ pub(super) fn all_to(
         .collect()
 }
 
-/// Each argument as the decimal that it is: integers by their digits, literals by theirs.
-pub(super) fn each_to_decimal(
-    function: &str,
-    args: Vec<Expr>,
-) -> Result<(Vec<Expr>, Vec<(u8, u8)>), BuildError> {
-    let decimal = DataType::Decimal {
-        precision: 1,
-        scale: 0,
-    };
-    let mut shapes = Vec::with_capacity(args.len());
-    let mut converted = Vec::with_capacity(args.len());
-    for (i, arg) in args.into_iter().enumerate() {
-        // A literal's own digits: the type that it counts as beside a decimal.
-        let own = match as_decimal(&arg.data_type) {
-            Some(shape) => shape,
-            None => {
-                let typed = Expr::column(0, decimal.clone());
-                let joined = common_type(function, [&arg, &typed].into_iter())?;
-                as_decimal(&joined).unwrap_or((1, 0))
+/// The decimal type that each argument is beside decimals: integers by their digits,
+/// literals by theirs.
+pub(super) fn decimal_types(function: &str, args: &[Expr]) -> Result<Vec<DataType>, BuildError> {
+    let smallest = Expr::column(0, decimal_type(1, 0));
+    args.iter()
+        .map(|arg| match as_decimal(&arg.data_type) {
+            Some((precision, scale)) => Ok(decimal_type(u32::from(precision), scale)),
+            None => common_type(function, [arg, &smallest].into_iter()),
+        })
+        .collect()
+}
+
+/// Each argument as the decimal that it is.
+pub(super) fn each_to_decimal(function: &str, args: Vec<Expr>) -> Result<Vec<Expr>, BuildError> {
+    let types = decimal_types(function, &args)?;
+    args.into_iter()
+        .zip(types)
+        .enumerate()
+        .map(|(i, (arg, to))| {
+            if arg.data_type.is_integer() {
+                Ok(convert(arg, &to))
+            } else {
+                to_common(function, i, arg, &to)
             }
-        };
-        shapes.push(own);
-        let to = DataType::Decimal {
-            precision: own.0,
-            scale: own.1,
-        };
-        converted.push(if arg.data_type.is_integer() {
-            convert(arg, &to)
-        } else {
-            to_common(function, i, arg, &to)?
-        });
-    }
-    Ok((converted, shapes))
+        })
+        .collect()
+}
+
+/// Precision and scale of decimal types.
+pub(super) fn shapes(types: &[DataType]) -> impl Iterator<Item = (u8, u8)> + '_ {
+    types.iter().filter_map(as_decimal)
 }
 
 /// `DECIMAL(precision, scale)`, the precision capped.

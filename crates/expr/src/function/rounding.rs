@@ -109,19 +109,6 @@ fn bind(name: &'static str, args: Vec<Expr>, most: usize) -> Result<Expr, BuildE
 fn constant_places(name: &str, places: &Expr) -> Result<i64, BuildError> {
     match &places.kind {
         ExprKind::Literal(value) => of_literal(value),
-        ExprKind::Cast(inner) => match &inner.kind {
-            ExprKind::Literal(value) => of_literal(value),
-            ExprKind::Call { function, args } if &**function == "negate" => match &args[..] {
-                [
-                    Expr {
-                        kind: ExprKind::Literal(value),
-                        ..
-                    },
-                ] => of_literal(value).map(i64::wrapping_neg),
-                _ => None,
-            },
-            _ => None,
-        },
         _ => None,
     }
     .ok_or_else(|| BuildError::NotConstant {
@@ -133,7 +120,6 @@ fn constant_places(name: &str, places: &Expr) -> Result<i64, BuildError> {
 
 fn of_literal(value: &Value) -> Option<i64> {
     match value {
-        Value::Int(n) => Some(i64::from(*n)),
         Value::BigInt(n) => Some(*n),
         _ => None,
     }

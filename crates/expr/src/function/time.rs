@@ -139,7 +139,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "to_local",
-        aliases: &["at_zone"],
+        aliases: &["at_time_zone", "at_zone"],
         group: Group::Time,
         rule: "What the clocks of the zone show, as if it were UTC: `ts AT TIME ZONE 'Europe/Berlin'`.",
         nulls: "",
