@@ -9,14 +9,21 @@
 //! it reads) is inside it, at the version that it was bound to.
 
 mod aggregate;
+mod base;
+mod call;
 mod composed;
+mod cost;
 mod describe;
 mod digest;
 mod entity;
 mod events;
 mod expression;
 mod features;
+mod frame;
+mod full_join;
+mod inputs;
 mod lookup;
+mod match_condition;
 mod options;
 mod order;
 mod project;
@@ -24,6 +31,7 @@ mod relation;
 mod report;
 mod rows;
 mod scope;
+mod select;
 mod service;
 mod source;
 mod spine;
@@ -41,11 +49,14 @@ use crate::error::Diagnostic;
 use order::{Reference, Space, references};
 use report::Report;
 
+pub use cost::{
+    COLUMN_PARTS_MAX, FEATURES_MAX, LOOKUPS_MAX, VIEW_DEPTH_MAX, VIEW_READS_MAX, WINDOWS_MAX,
+};
 pub use describe::{ViewDescription, describe};
+pub use frame::FRAME_ROWS_MAX;
 pub use options::PARTITIONS_MAX;
 pub use project::{Change, InFile, Project, ProjectObject, bind_project};
 pub use source::MAX_FUTURE_DEFAULT;
-pub use window::FRAME_ROWS_MAX;
 
 /// A definition with what it makes think twice.
 #[derive(Clone, Debug)]

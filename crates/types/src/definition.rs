@@ -193,11 +193,14 @@ impl SourceDef {
             })
     }
 
-    /// The `RETAIN` gap of the key made of these columns, microseconds.
+    /// The `RETAIN` gap of the key made of these columns, in any order, microseconds.
     pub fn retain_gap(&self, key_columns: &[usize]) -> Option<i64> {
         self.retain
             .iter()
-            .find(|r| r.key_columns == key_columns)
+            .find(|r| {
+                r.key_columns.len() == key_columns.len()
+                    && r.key_columns.iter().all(|k| key_columns.contains(k))
+            })
             .map(|r| r.gap)
     }
 }

@@ -7,27 +7,24 @@
 
 use std::sync::Arc;
 
-use evenkeel_types::definition::{ComposedBody, EntityDef, ViewBody, ViewDef};
+use evenkeel_types::definition::{ComposedBody, EntityDef, ViewBody};
 use evenkeel_types::{Expr, ExprKind, Field};
 
 use super::Binder;
 use super::entity::{UniqueNames, refuse_pseudo};
-use super::events::Column;
 use super::expression::{self, Plain, flatten};
+use super::features::{self, Column, Columns};
+use super::inputs::{Inputs, REQUEST_BASE};
 use super::relation::{Read, Slot, Target};
 use super::report::{Report, in_words};
-use super::rows::map_columns;
 use super::scope::{Meaning, Role, Scope, ScopeRelation};
 use crate::ast::{
     self, BinaryOperator, EntityRef, Ident, Join, JoinConstraint, JoinKind, Query, RequestColumn,
     SelectItem,
 };
-use crate::error::Diagnostic;
 
-/// The first provisional slot of the request; below are the keys.
-const REQUEST_BASE: usize = 1 << 40;
-/// The first provisional slot of the inputs.
-const INPUT_BASE: usize = 1 << 41;
+/// The name of the request among the relations; a view of that name needs an alias.
+const REQUEST: &str = "request";
 
 /// A composed view: its features in order and how they are evaluated.
 pub(super) struct ComposedView {
@@ -43,14 +40,6 @@ pub(super) struct Written<'a> {
     pub(super) entity: Option<&'a EntityRef>,
     pub(super) request: &'a [RequestColumn],
     pub(super) is_on_demand: bool,
-}
-
-/// The composed scope in the making, over provisional slots.
-#[derive(Default)]
-struct Inputs {
-    request: Vec<Field>,
-    views: Vec<Arc<ViewDef>>,
-    width: usize,
 }
 
 impl Binder<'_> {
@@ -243,7 +232,7 @@ fn bind_request(
     report: &mut Report,
 ) {
     let mut names = UniqueNames::new("request column");
-    let mut relation = ScopeRelation::new("request");
+    let mut relation = ScopeRelation::new(REQUEST);
     for column in written.request {
         if !names.add(&column.name, report) {
             continue;
@@ -279,107 +268,6 @@ fn bind_request(
     }
     if !written.request.is_empty() {
         scope.relations.push(relation);
-    }
-}
-
-impl Inputs {
-    /// Adds a view; the answer is what each of its features stands for.
-    fn add(
-        &mut self,
-        view: &Arc<ViewDef>,
-        read: &Read<'_>,
-        report: &mut Report,
-    ) -> Option<Vec<Expr>> {
-        match &view.body {
-            ViewBody::Composed(body) if !body.request.is_empty() => {
-                self.inline(view, body, read, report)
-            }
-            _ => {
-                let first = self.input(view);
-                Some(
-                    view.features
-                        .iter()
-                        .enumerate()
-                        .map(|(i, f)| Expr::column(first + i, f.data_type.clone()))
-                        .collect(),
-                )
-            }
-        }
-    }
-
-    /// The first slot of a view among the inputs; the same view is read once.
-    fn input(&mut self, view: &Arc<ViewDef>) -> usize {
-        let mut first = INPUT_BASE;
-        for known in &self.views {
-            if known.name == view.name && known.version == view.version {
-                return first;
-            }
-            first += known.features.len();
-        }
-        self.width += view.features.len();
-        self.views.push(view.clone());
-        first
-    }
-
-    fn inline(
-        &mut self,
-        view: &ViewDef,
-        body: &ComposedBody,
-        read: &Read<'_>,
-        report: &mut Report,
-    ) -> Option<Vec<Expr>> {
-        let keys = view.key.len();
-        let mut slots: Vec<usize> = (0..keys).collect();
-        for field in &body.request {
-            let found = self.request.iter().position(|f| f.name == field.name);
-            let index = match found {
-                Some(index) if self.request[index].data_type == field.data_type => index,
-                Some(index) => {
-                    return report.hinted(
-                        format!(
-                            "view `{}` needs the request column `{}` as {}, and here it is {}",
-                            view.name, field.name, field.data_type, self.request[index].data_type
-                        ),
-                        read.name_span,
-                        "request columns of one name have one type",
-                    );
-                }
-                None => {
-                    self.request.push(field.clone());
-                    self.request.len() - 1
-                }
-            };
-            slots.push(REQUEST_BASE + index);
-        }
-        for input in &body.inputs {
-            let first = self.input(input);
-            slots.extend(first..first + input.features.len());
-        }
-        Some(
-            body.columns
-                .iter()
-                .map(|c| map_columns(c.clone(), &|slot| slots.get(slot).copied().unwrap_or(slot)))
-                .collect(),
-        )
-    }
-
-    /// The columns over the composed scope.
-    fn finish(&self, keys: usize, columns: Vec<Expr>) -> Vec<Expr> {
-        let request = self.request.len();
-        columns
-            .into_iter()
-            .map(|c| {
-                map_columns(c, &|slot| {
-                    if slot >= INPUT_BASE {
-                        keys + request + (slot - INPUT_BASE)
-                    } else if slot >= REQUEST_BASE {
-                        keys + (slot - REQUEST_BASE)
-                    } else {
-                        slot
-                    }
-                })
-            })
-            .collect()
     }
 }
 
@@ -505,55 +393,32 @@ fn key_of(
 }
 
 fn select(query: &Query, key: &[Field], scope: &Scope, report: &mut Report) -> Option<Vec<Column>> {
-    let mut columns = Vec::new();
+    let mut columns = Columns::default();
     let mut is_complete = true;
     for item in &query.select {
-        let (expr, alias) = match item {
-            SelectItem::Expr { expr, alias } => (expr, alias.as_ref()),
-            SelectItem::Wildcard(span) => {
-                for relation in &scope.relations {
-                    columns.extend(features_of(relation, *span));
-                }
-                continue;
-            }
-            SelectItem::QualifiedWildcard { qualifier, span } => {
-                match scope.relation(&qualifier.value) {
-                    Some(relation) => columns.extend(features_of(relation, *span)),
-                    None => {
-                        is_complete = false;
-                        let aliases = scope.relations.iter().map(|r| r.name.as_str());
-                        report.push::<()>(super::scope::with_hint(
-                            Diagnostic::error(
-                                format!("there is no relation `{qualifier}` here"),
-                                *span,
-                            ),
-                            super::report::did_you_mean(&qualifier.value, aliases),
-                        ));
-                    }
-                }
-                continue;
-            }
+        let SelectItem::Expr { expr, alias } = item else {
+            let is_left_out = |relation: &ScopeRelation, _: &str, _: &Expr| {
+                relation.name == REQUEST && matches!(item, SelectItem::Wildcard(_))
+            };
+            let added = features::star(item, scope, is_left_out, &mut columns, report);
+            is_complete &= added.is_some();
+            continue;
         };
         let mut context = Plain::new(scope, "a view over other views")
             .with_read_time()
             .with_aggregate_hint("put the aggregate into a view over the source and read that");
         let bound = expression::bind(expr, &mut context, report);
-        let name = super::features::name(expr, alias, report);
+        let name = features::name(expr, alias.as_ref(), report);
         let (Some(bound), Some((name, span))) = (bound, name) else {
             is_complete = false;
             continue;
         };
         let is_key = matches!(bound.kind, ExprKind::Column(slot) if slot < key.len());
-        if is_key && is_key_name(expr, alias, &bound, &name, key) {
-            continue;
+        if !is_key || !is_key_name(expr, alias.as_ref(), &bound, &name, key) {
+            columns.add(name, span, &bound, report)?;
         }
-        columns.push(Column {
-            name,
-            span,
-            expr: bound,
-        });
     }
-    is_complete.then_some(columns)
+    is_complete.then(|| columns.into_list())
 }
 
 /// Whether a key column keeps its name, and so is no feature.
@@ -573,24 +438,4 @@ fn is_key_name(
         _ => None,
     };
     alias.is_none() || own == Some(name) || written == Some(name)
-}
-
-/// The features of a view, for `*`; the request is not among them.
-fn features_of(relation: &ScopeRelation, span: ast::Span) -> Vec<Column> {
-    if relation.name == "request" {
-        return Vec::new();
-    }
-    relation
-        .columns
-        .iter()
-        .filter(|c| c.role == Role::Plain)
-        .filter_map(|c| match &c.meaning {
-            Meaning::Expr(expr) => Some(Column {
-                name: c.name.clone(),
-                span,
-                expr: expr.clone(),
-            }),
-            Meaning::Refused { .. } => None,
-        })
-        .collect()
 }

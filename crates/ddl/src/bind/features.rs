@@ -5,13 +5,108 @@ use std::collections::BTreeMap;
 use evenkeel_types::definition::{Check, Feature, Metadata};
 use evenkeel_types::{DataType, Expr, Field};
 
+use super::cost::{COLUMN_PARTS_MAX, FEATURES_MAX};
 use super::entity::metadata;
-use super::events::Column;
 use super::expression::{self, Plain};
 use super::report::{Report, did_you_mean};
-use super::scope::{PSEUDO_COLUMNS, Role, Scope, ScopeRelation, type_in_words, with_hint};
-use crate::ast::{self, FeatureDef, Ident, Span};
+use super::scope::{Meaning, PSEUDO_COLUMNS, Role, Scope, ScopeRelation, type_in_words, with_hint};
+use crate::ast::{self, FeatureDef, Ident, SelectItem, Span};
 use crate::error::Diagnostic;
+
+/// A column of a view that is being built.
+#[derive(Clone, Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) span: Span,
+    pub(super) expr: Expr,
+}
+
+/// The columns of a view that is being built, within their limits.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    list: Vec<Column>,
+    parts: usize,
+}
+
+impl Columns {
+    /// Adds a column, or tells that it is one too many.
+    pub(super) fn add(
+        &mut self,
+        name: String,
+        span: Span,
+        expr: &Expr,
+        report: &mut Report,
+    ) -> Option<()> {
+        if self.list.len() >= FEATURES_MAX {
+            return report.hinted(
+                format!("a view has at most {FEATURES_MAX} features"),
+                span,
+                "divide it into several views",
+            );
+        }
+        expr.walk(&mut |_| self.parts += 1);
+        if self.parts > COLUMN_PARTS_MAX {
+            return report.hinted(
+                format!("the columns of a view have at most {COLUMN_PARTS_MAX} parts together"),
+                span,
+                "divide it into several views",
+            );
+        }
+        self.list.push(Column {
+            name,
+            span,
+            expr: expr.clone(),
+        });
+        Some(())
+    }
+
+    /// The columns.
+    pub(super) fn into_list(self) -> Vec<Column> {
+        self.list
+    }
+}
+
+/// Adds the columns of `*` or `alias.*`, but those that are left out.
+pub(super) fn star(
+    item: &SelectItem,
+    scope: &Scope,
+    is_left_out: impl Fn(&ScopeRelation, &str, &Expr) -> bool,
+    columns: &mut Columns,
+    report: &mut Report,
+) -> Option<()> {
+    let (only, span) = match item {
+        SelectItem::QualifiedWildcard { qualifier, span } => {
+            if scope.relation(&qualifier.value).is_none() {
+                let aliases: Vec<&str> = scope.relations.iter().map(|r| r.name.as_str()).collect();
+                return report.push(with_hint(
+                    Diagnostic::error(format!("there is no relation `{qualifier}` here"), *span),
+                    did_you_mean(&qualifier.value, aliases),
+                ));
+            }
+            (Some(qualifier.value.as_str()), *span)
+        }
+        SelectItem::Wildcard(span) => (None, *span),
+        SelectItem::Expr { .. } => return None,
+    };
+    for relation in &scope.relations {
+        if only.is_some_and(|name| name != relation.name) {
+            continue;
+        }
+        if relation.is_unknown() {
+            return None;
+        }
+        for column in &relation.columns {
+            if let Meaning::Expr(expr) = &column.meaning
+                && column.role == Role::Plain
+                && !relation.merged.contains(&column.name)
+                && !is_left_out(relation, &column.name, expr)
+            {
+                columns.add(column.name.clone(), span, expr, report)?;
+            }
+        }
+    }
+    Some(())
+}
 
 /// The name of a select item, and where it stands.
 pub(super) fn name(
@@ -140,20 +235,8 @@ fn column_list(
         );
     }
     let scope = Scope::single(relation);
-    let mut places: BTreeMap<&str, Span> = BTreeMap::new();
     for definition in written {
         let name = definition.name.value.as_str();
-        if let Some(first) = places.get(name) {
-            report.push::<()>(
-                Diagnostic::error(
-                    format!("feature `{name}` is listed twice"),
-                    definition.name.span,
-                )
-                .with_related(*first, "first listed here"),
-            );
-            continue;
-        }
-        places.insert(name, definition.name.span);
         let Some(at) = features.iter().position(|f| f.name == name) else {
             report.push::<()>(with_hint(
                 Diagnostic::error(

@@ -1,28 +1,30 @@
-//! `ASOF JOIN`: keys, the time condition, the age limit and the filter of a look-up.
+//! `ASOF JOIN`: what is looked up, by which key, filtered by what. When a row matches is in
+//! `match_condition`.
 //!
-//! Rules beyond `docs/semantics.md`: in a time condition the unqualified `event_time` is the
-//! time of the left row; `BETWEEN` is understood; an age limit may be written on either side
-//! (`b.t > a.t - INTERVAL ..`, `a.t < b.t + INTERVAL ..`), with months on the left's only,
-//! since `t - 1 month` and `t + 1 month` do not undo each other.
+//! Rules beyond `docs/semantics.md`: the keys of a look-up in a stream are in the order of
+//! the stream's columns, however they are written, so that equal look-ups share their state.
 
 use evenkeel_expr::build;
-use evenkeel_types::definition::{Lookup, MaxAge, SourceKind, Trigger, ViewBody};
-use evenkeel_types::{Expr, ExprKind, Interval};
+use evenkeel_types::definition::{Lookup, SourceKind};
+use evenkeel_types::{Expr, ExprKind};
 
 use super::Binder;
+use super::cost::LOOKUPS_MAX;
 use super::expression::{self, Plain, built, flatten};
+use super::match_condition::Times;
 use super::relation::{Read, Slot, Target};
 use super::report::{Report, in_words};
-use super::rows::{Rows, all_of, is_time_slot};
+use super::rows::{Rows, all_of, stored_slot};
 use super::scope::{Meaning, Scope, ScopeRelation};
-use crate::ast::{self, BinaryOperator, ColumnList, ExprKind as E, JoinConstraint, Literal, Span};
+use crate::ast::{self, BinaryOperator, ColumnList, ExprKind as E, JoinConstraint, Span};
+use crate::error::Diagnostic;
 
 /// The right side's row, while its join is bound.
-const RIGHT_BASE: usize = 1 << 42;
+pub(super) const RIGHT_BASE: usize = 1 << 42;
 /// The right side's keys, if it is a view.
-const RIGHT_KEYS: usize = 1 << 43;
+pub(super) const RIGHT_KEYS: usize = 1 << 43;
 /// The right side's row time, if it is a view.
-const RIGHT_TIME: usize = 1 << 44;
+pub(super) const RIGHT_TIME: usize = 1 << 44;
 
 /// One `left = right` of a join.
 struct KeyPair {
@@ -30,14 +32,6 @@ struct KeyPair {
     left_span: Span,
     right: Slot,
     right_span: Span,
-}
-
-/// What is known of when a row matches.
-#[derive(Default)]
-struct Times {
-    /// `>` (true) or `>=` (false), with its place.
-    order: Option<(bool, Span)>,
-    max_age: Option<(MaxAge, Span)>,
 }
 
 impl Binder<'_> {
@@ -53,6 +47,13 @@ impl Binder<'_> {
         let read = self.read(&join.relation, report)?;
         self.refuse_request(&read, report)?;
         unique_alias(&read, scope, report)?;
+        if rows.lookup_count() >= LOOKUPS_MAX {
+            return report.hinted(
+                format!("a view has at most {LOOKUPS_MAX} look-ups"),
+                join.kind_span,
+                "divide it into several views",
+            );
+        }
         let own = read.place(&|slot| read.target.own(slot), report)?;
         let right = read.place(
             &|slot| Meaning::Expr(Expr::column(provisional(slot), read.target.data_type(slot))),
@@ -105,7 +106,7 @@ impl Binder<'_> {
             scope.relations.push(columns);
             return None;
         }
-        check_times(&read, &times, report)?;
+        times.check(&read, report)?;
         let (keys, key_columns) = keys(&read, pairs, constraint_span, report)?;
         let first = rows.lookup(Lookup {
             alias: read.alias.clone(),
@@ -168,24 +169,18 @@ fn lookup_columns(
 }
 
 /// The condition of one join, taken apart.
-struct Matching<'a> {
-    read: &'a Read<'a>,
+pub(super) struct Matching<'a> {
+    pub(super) read: &'a Read<'a>,
     /// The left side's names and the right side's.
-    scope: &'a Scope,
-    rows: &'a Rows,
-    times: Times,
+    pub(super) scope: &'a Scope,
+    pub(super) rows: &'a Rows,
+    pub(super) times: Times,
     pairs: Vec<KeyPair>,
 }
 
-/// One side of a comparison of times.
-struct TimeOperand {
-    is_left: bool,
-    /// What is added to the time.
-    offset: Interval,
-}
-
 impl Matching<'_> {
-    fn bind(&self, expr: &ast::Expr, place: &str, report: &mut Report) -> Option<Expr> {
+    /// An expression over both sides.
+    pub(super) fn bind(&self, expr: &ast::Expr, place: &str, report: &mut Report) -> Option<Expr> {
         let mut context = Plain::new(self.scope, place)
             .with_aggregate_hint("compute it in a view of its own and read that");
         expression::bind(expr, &mut context, report)
@@ -283,19 +278,7 @@ impl Matching<'_> {
                 "compute it in the source: `name TYPE AS (...)`",
             );
         };
-        let right = if slot == RIGHT_TIME {
-            return report.hinted(
-                "a row time is no key",
-                right_span,
-                "compare times with `MATCH_CONDITION (a.event_time >= b.event_time)`",
-            );
-        } else if slot >= RIGHT_KEYS {
-            Slot::Key(slot - RIGHT_KEYS)
-        } else if matches!(self.read.target, Target::View(_)) {
-            Slot::Feature(slot - RIGHT_BASE)
-        } else {
-            Slot::Source(slot - RIGHT_BASE)
-        };
+        let right = self.right_slot(slot, right_span, report)?;
         self.pairs.push(KeyPair {
             left,
             left_span,
@@ -303,6 +286,26 @@ impl Matching<'_> {
             right_span,
         });
         Some(())
+    }
+
+    /// What a provisional slot of the right side is; its times are no keys.
+    fn right_slot(&self, slot: usize, span: Span, report: &mut Report) -> Option<Slot> {
+        if slot >= RIGHT_KEYS && slot != RIGHT_TIME {
+            return Some(Slot::Key(slot - RIGHT_KEYS));
+        }
+        let found = match &self.read.target {
+            Target::View(_) if slot != RIGHT_TIME => Some(Slot::Feature(slot - RIGHT_BASE)),
+            Target::View(_) => None,
+            Target::Source(source) => stored_slot(source, slot - RIGHT_BASE).map(Slot::Source),
+        };
+        match found {
+            Some(slot) => Some(slot),
+            None => report.hinted(
+                "rows are not matched by this time",
+                span,
+                "compare times with `MATCH_CONDITION (a.event_time >= b.event_time)`",
+            ),
+        }
     }
 
     /// `USING (a, b)`
@@ -324,12 +327,8 @@ impl Matching<'_> {
             let ExprKind::Column(slot) = of_right.expr.kind else {
                 continue;
             };
-            let right = if slot >= RIGHT_KEYS {
-                Slot::Key(slot - RIGHT_KEYS)
-            } else if matches!(self.read.target, Target::View(_)) {
-                Slot::Feature(slot - RIGHT_BASE)
-            } else {
-                Slot::Source(slot - RIGHT_BASE)
+            let Some(right) = self.right_slot(slot, name.span, report) else {
+                continue;
             };
             self.pairs.push(KeyPair {
                 left: found.expr,
@@ -339,275 +338,6 @@ impl Matching<'_> {
             });
         }
     }
-
-    /// `MATCH_CONDITION (a AND b)`
-    fn condition(&mut self, written: &ast::Expr, report: &mut Report) {
-        let mut parts = Vec::new();
-        flatten(written, BinaryOperator::And, &mut parts);
-        for part in parts {
-            self.comparison(part, report);
-        }
-    }
-
-    /// One comparison of the two times.
-    fn comparison(&mut self, part: &ast::Expr, report: &mut Report) -> Option<()> {
-        use BinaryOperator as B;
-        match &part.kind {
-            E::Binary {
-                operator: operator @ (B::Less | B::LessOrEqual | B::Greater | B::GreaterOrEqual),
-                left,
-                right,
-                ..
-            } => self.compared(part.span, left, *operator, right, report),
-            E::Between {
-                operand,
-                low,
-                high,
-                negated: false,
-            } => {
-                let lower = self.compared(part.span, operand, B::GreaterOrEqual, low, report);
-                let upper = self.compared(part.span, operand, B::LessOrEqual, high, report);
-                lower.and(upper)
-            }
-            _ => report.hinted(
-                "the time condition compares the times of the two rows",
-                part.span,
-                format!(
-                    "write `event_time >= {}.event_time`, or `>`",
-                    self.read.alias
-                ),
-            ),
-        }
-    }
-
-    fn compared(
-        &mut self,
-        span: Span,
-        a: &ast::Expr,
-        operator: BinaryOperator,
-        b: &ast::Expr,
-        report: &mut Report,
-    ) -> Option<()> {
-        let first = self.operand(a, report);
-        let second = self.operand(b, report);
-        let (first, second) = (first?, second?);
-        if first.is_left == second.is_left {
-            return report.hinted(
-                "both times are of the same side",
-                span,
-                format!(
-                    "write `event_time >= {}.event_time`, or `>`",
-                    self.read.alias
-                ),
-            );
-        }
-        let is_strict = matches!(operator, BinaryOperator::Less | BinaryOperator::Greater);
-        let is_greater = matches!(
-            operator,
-            BinaryOperator::Greater | BinaryOperator::GreaterOrEqual
-        );
-        // As `left OP right`.
-        let (left, right, is_greater) = if first.is_left {
-            (first.offset, second.offset, is_greater)
-        } else {
-            (second.offset, first.offset, !is_greater)
-        };
-        if is_greater {
-            return self.from(span, left, right, is_strict, report);
-        }
-        self.age(span, left, right, is_strict, report)
-    }
-
-    /// `left + l >= right + r`
-    fn from(
-        &mut self,
-        span: Span,
-        left: Interval,
-        right: Interval,
-        is_strict: bool,
-        report: &mut Report,
-    ) -> Option<()> {
-        if !left.is_zero() || !right.is_zero() {
-            let looks_forward =
-                (left.is_zero() && right.is_negative()) || (right.is_zero() && !left.is_negative());
-            if looks_forward {
-                return self.forward(span, report);
-            }
-            return report.hinted(
-                "a look-up cannot start in the past",
-                span,
-                format!(
-                    "compare the times as they are, `event_time >= {0}.event_time`; a delay belongs into the source of `{0}`: `KNOWN AT`",
-                    self.read.alias
-                ),
-            );
-        }
-        if self.times.order.is_some() {
-            return report.hinted(
-                "the times are compared twice",
-                span,
-                "write one comparison, and if wanted one age limit",
-            );
-        }
-        self.times.order = Some((is_strict, span));
-        Some(())
-    }
-
-    /// `left + l <= right + r`
-    fn age(
-        &mut self,
-        span: Span,
-        left: Interval,
-        right: Interval,
-        is_strict: bool,
-        report: &mut Report,
-    ) -> Option<()> {
-        let age = match (left.is_zero(), right.is_zero()) {
-            (false, true) if left.months <= 0 && left.micros <= 0 => Interval {
-                months: left.months.saturating_neg(),
-                micros: left.micros.saturating_neg(),
-            },
-            (true, false) if !right.is_negative() => {
-                if !right.is_exact() {
-                    return report.hinted(
-                        "months are counted back from the left row",
-                        span,
-                        format!(
-                            "write `{}.event_time > event_time - INTERVAL '1' MONTH`",
-                            self.read.alias
-                        ),
-                    );
-                }
-                right
-            }
-            (true, true) | (true, false) | (false, true) => return self.forward(span, report),
-            (false, false) => {
-                return report.hinted(
-                    "an age limit has one interval",
-                    span,
-                    format!(
-                        "write `{}.event_time > event_time - INTERVAL '2' HOUR`",
-                        self.read.alias
-                    ),
-                );
-            }
-        };
-        if self.times.max_age.is_some() {
-            return report.hinted("there are two age limits", span, "leave the longer one out");
-        }
-        self.times.max_age = Some((
-            MaxAge {
-                age,
-                inclusive: !is_strict,
-            },
-            span,
-        ));
-        Some(())
-    }
-
-    fn forward<T>(&self, span: Span, report: &mut Report) -> Option<T> {
-        report.hinted(
-            "a feature cannot look forward",
-            span,
-            format!(
-                "write `event_time >= {}.event_time`: the latest row up to the time of the left one",
-                self.read.alias
-            ),
-        )
-    }
-
-    /// A time of either side, perhaps with an interval.
-    fn operand(&self, expr: &ast::Expr, report: &mut Report) -> Option<TimeOperand> {
-        let (base, offset) = offset(expr);
-        if let E::Name(parts) = &base.kind
-            && let [name] = parts.as_slice()
-            && name.value == "event_time"
-            && self.scope.relations.iter().all(|r| {
-                r.column("event_time")
-                    .is_none_or(|c| c.role == super::scope::Role::Pseudo)
-            })
-        {
-            return Some(TimeOperand {
-                is_left: true,
-                offset,
-            });
-        }
-        let bound = self.bind(base, "`MATCH_CONDITION`", report)?;
-        if self.rows.is_trigger_time(&bound) {
-            return Some(TimeOperand {
-                is_left: true,
-                offset,
-            });
-        }
-        if self.is_right_time(&bound) {
-            return Some(TimeOperand {
-                is_left: false,
-                offset,
-            });
-        }
-        let alias = &self.read.alias;
-        report.hinted(
-            "this is not the event time of either row",
-            base.span,
-            format!("write `event_time` for the left row and `{alias}.event_time` for the row of `{alias}`"),
-        )
-    }
-
-    fn is_right_time(&self, expr: &Expr) -> bool {
-        let ExprKind::Column(slot) = expr.kind else {
-            return false;
-        };
-        if slot == RIGHT_TIME {
-            return true;
-        }
-        let Some(own) = slot.checked_sub(RIGHT_BASE).filter(|_| slot < RIGHT_KEYS) else {
-            return false;
-        };
-        match &self.read.target {
-            Target::Source(source) => is_time_slot(source, own),
-            // A feature that is the time of the view's own rows.
-            Target::View(view) => match &view.body {
-                ViewBody::Row(body) => {
-                    match (&body.trigger, body.columns.get(own).map(|c| &c.kind)) {
-                        (Trigger::Source(side), Some(ExprKind::Column(slot))) => {
-                            *slot < side.source.row_width() && is_time_slot(&side.source, *slot)
-                        }
-                        _ => false,
-                    }
-                }
-                _ => false,
-            },
-        }
-    }
-}
-
-/// A time and what is added to it.
-fn offset(expr: &ast::Expr) -> (&ast::Expr, Interval) {
-    let interval = |e: &ast::Expr| match &e.kind {
-        E::Literal(Literal::Interval(interval)) => Some(interval.value),
-        _ => None,
-    };
-    if let E::Binary {
-        operator,
-        left,
-        right,
-        ..
-    } = &expr.kind
-    {
-        match (operator, interval(left), interval(right)) {
-            (BinaryOperator::Add, None, Some(length)) => return (left, length),
-            (BinaryOperator::Add, Some(length), None) => return (right, length),
-            (BinaryOperator::Subtract, None, Some(length)) => {
-                let negative = Interval {
-                    months: length.months.saturating_neg(),
-                    micros: length.micros.saturating_neg(),
-                };
-                return (left, negative);
-            }
-            _ => {}
-        }
-    }
-    (expr, Interval::default())
 }
 
 /// Which side the columns of an expression are of.
@@ -627,34 +357,6 @@ fn side(expr: &Expr) -> Side {
         (0, _) => Side::Right,
         _ => Side::Both,
     }
-}
-
-/// Views that are answered at any time have no row time to compare with.
-fn check_times(read: &Read<'_>, times: &Times, report: &mut Report) -> Option<()> {
-    let Target::View(view) = &read.target else {
-        return Some(());
-    };
-    if matches!(view.body, ViewBody::Row(_)) {
-        return Some(());
-    }
-    if let Some((true, span)) = times.order {
-        return report.hinted(
-            format!("`{}` is read at the time of the left row: it has no rows before it", read.alias),
-            span,
-            "leave `MATCH_CONDITION` out; to leave out the events of that instant, use `EXCLUDE GROUP` in the view's windows",
-        );
-    }
-    if let Some((_, span)) = times.max_age {
-        return report.hinted(
-            format!(
-                "`{}` is read at the time of the left row: it has no rows that could be too old",
-                read.alias
-            ),
-            span,
-            "leave `MATCH_CONDITION` out; the view's windows say how far back they reach",
-        );
-    }
-    Some(())
 }
 
 /// The keys of a look-up in the order of its target, with the source's slots.
@@ -753,8 +455,7 @@ fn index(slot: Slot) -> usize {
     }
 }
 
-fn wrong_key(read: &Read<'_>, span: Span) -> crate::error::Diagnostic {
-    use crate::error::Diagnostic;
+fn wrong_key(read: &Read<'_>, span: Span) -> Diagnostic {
     match &read.target {
         Target::Source(source) if source.kind == SourceKind::Table => {
             let names: Vec<&str> = source

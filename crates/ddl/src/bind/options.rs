@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use evenkeel_types::Zone;
 use evenkeel_types::definition::OptionValue;
 
+use super::frame;
 use super::report::{Report, did_you_mean};
-use super::window;
 use crate::ast::{self, Literal, Span, StringLit, WithOption};
 use crate::error::Diagnostic;
 
@@ -54,18 +54,9 @@ pub(super) struct Options {
 /// Binds `WITH (...)`. `source` is underlined where the whole list lacks something.
 pub(super) fn bind_options(written: &[WithOption], source: Span, report: &mut Report) -> Options {
     let mut options = Options::default();
-    let mut places: BTreeMap<&str, Span> = BTreeMap::new();
     let connector = connector(written, report);
     for option in written {
         let key = option.key.value.as_str();
-        if let Some(first) = places.get(key) {
-            report.push::<()>(
-                Diagnostic::error(format!("option `{key}` is given twice"), option.key.span)
-                    .with_related(*first, "first given here"),
-            );
-            continue;
-        }
-        places.insert(key, option.key.span);
         let is_secret_key = SECRET_WORDS.iter().any(|word| key.contains(word));
         if is_secret_key && !matches!(option.value, ast::OptionValue::Secret(_)) {
             report.hinted::<()>(
@@ -93,7 +84,7 @@ pub(super) fn bind_options(written: &[WithOption], source: Span, report: &mut Re
         }
         bind_value(option, &mut options, report);
     }
-    if connector == Connector::File && !places.contains_key("path") {
+    if connector == Connector::File && !written.iter().any(|o| o.key.value == "path") {
         report.hinted::<()>(
             "a file source needs the option `path`",
             source,
@@ -225,7 +216,7 @@ fn bind_value(option: &WithOption, options: &mut Options, report: &mut Report) {
     match key {
         "zone" => {
             let name = StringLit { value: text, span };
-            options.zone = window::zone(&name, report).map(|zone| (zone, span));
+            options.zone = frame::zone(&name, report).map(|zone| (zone, span));
             return;
         }
         "partitions" => match text.parse::<u32>() {

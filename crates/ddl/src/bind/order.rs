@@ -90,6 +90,35 @@ fn relation<'a>(of: &'a Relation, found: &mut Vec<Reference<'a>>) {
     }
 }
 
+/// The names that a text with syntax errors seems to define: what follows `CREATE STREAM` and
+/// the like, whether it was understood or not. Names in comments are among them, which only
+/// means that nobody is told that they are missing.
+pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
+    const STARTS: [(&[&str], Space); 6] = [
+        (&["create", "entity"], Space::Entity),
+        (&["create", "stream"], Space::Relation),
+        (&["create", "table"], Space::Relation),
+        (&["create", "feature", "view"], Space::Relation),
+        (&["demand", "feature", "view"], Space::Relation),
+        (&["create", "feature", "service"], Space::Service),
+    ];
+    let words: Vec<String> = text
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .filter(|word| !word.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    let mut found = Vec::new();
+    for at in 0..words.len() {
+        for (start, space) in STARTS {
+            let behind = words[at..].iter().zip(start).all(|(a, b)| a == b);
+            if let Some(name) = words.get(at + start.len()).filter(|_| behind) {
+                found.push((space, name.clone()));
+            }
+        }
+    }
+    found
+}
+
 /// Nodes in an order in which each comes after those that it uses, otherwise in their own
 /// order; and the cycles, each once.
 #[derive(Debug, Default)]
@@ -177,6 +206,17 @@ mod tests {
         let cycles: Vec<&[usize]> = order.cycles.iter().map(|c| c.nodes.as_slice()).collect();
         assert_eq!(cycles, [&[0, 1, 2][..], &[3]]);
         assert_eq!(order.sorted.len(), 5);
+    }
+
+    #[test]
+    fn names_are_found_in_texts_that_are_wrong() {
+        assert_eq!(
+            announced("CREATE STREAM a (x; create  on demand\nfeature view b; CREATE ENTITY"),
+            [
+                (Space::Relation, "a".to_owned()),
+                (Space::Relation, "b".to_owned())
+            ]
+        );
     }
 
     #[test]

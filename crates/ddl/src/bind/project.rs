@@ -84,8 +84,12 @@ pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
         warnings: Vec::new(),
     };
     let mut nodes = Vec::new();
+    let mut unread: Vec<(Space, String)> = Vec::new();
     for (file, (_, text)) in files.iter().enumerate() {
         let (statements, errors) = parse_statements(text);
+        if !errors.is_empty() {
+            unread.extend(order::announced(text));
+        }
         for error in errors {
             found.add(file, error);
         }
@@ -118,14 +122,23 @@ pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
         errors: Vec::new(),
         warnings: Vec::new(),
     };
-    let mut broken = Broken::default();
+    // What was not understood is not there for another reason than a missing definition.
+    let mut broken = Broken {
+        names: unread
+            .into_iter()
+            .filter(|(space, name)| !by_name.contains_key(&(*space, name.as_str())))
+            .collect(),
+    };
     for index in order.sorted {
         let node = &nodes[index];
         let name = defined(&node.parsed);
         // A service says of each item what is wrong with it; a view without what it reads
         // says nothing.
         let is_service = matches!(name, Some((Space::Service, _)));
-        let uses_broken = uses[index].iter().any(|(used, _)| is_broken[*used]);
+        let uses_broken = uses[index].iter().any(|(used, _)| is_broken[*used])
+            || references(&node.parsed)
+                .iter()
+                .any(|r| broken.names.contains(&(r.space, r.name.value.clone())));
         let is_first = name.is_none_or(|(space, ident)| {
             by_name.get(&(space, ident.value.as_str())) == Some(&index)
         });

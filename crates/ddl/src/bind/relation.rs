@@ -9,7 +9,7 @@ use evenkeel_types::{DataType, Expr};
 
 use super::Binder;
 use super::expression::{self, Plain};
-use super::report::Report;
+use super::report::{Report, in_words};
 use super::rows::conjuncts;
 use super::scope::{Meaning, Role, Scope, ScopeColumn, ScopeRelation, unknown_column};
 use crate::ast::{self, Ident, NumberLit, Query, RelationSource, SelectItem, Span};
@@ -284,12 +284,12 @@ impl Binder<'_> {
                     .flat_map(|versions| versions.keys())
                     .collect::<BTreeSet<_>>()
                     .into_iter()
-                    .map(u32::to_string)
+                    .map(|v| format!("{name}@{v}"))
                     .collect();
                 report.hinted(
                     format!("view `{name}` has no version {}", version.value),
                     version.span,
-                    format!("there is {}", super::report::in_words(&known)),
+                    format!("there is {}", in_words(&known)),
                 )
             }
             _ => report.push(self.unknown_relation(name)),

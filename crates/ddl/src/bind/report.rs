@@ -4,21 +4,24 @@
 //! `None` answers `None` too without a word. So each mistake is told once, at its own place.
 
 use crate::ast::Span;
-use crate::error::Diagnostic;
+use crate::error::{DIAGNOSTICS_MAX, Diagnostic};
 use crate::suggest;
 
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    /// The first [`DIAGNOSTICS_MAX`].
     errors: Vec<Diagnostic>,
+    /// The first [`DIAGNOSTICS_MAX`].
     warnings: Vec<Diagnostic>,
+    /// How many errors there were.
+    error_count: usize,
 }
 
 impl Report {
     /// Tells an error; the answer is what its finder answers.
     pub(super) fn error<T>(&mut self, message: impl Into<String>, span: Span) -> Option<T> {
-        self.errors.push(Diagnostic::error(message, span));
-        None
+        self.push(Diagnostic::error(message, span))
     }
 
     /// Tells an error with what to write instead.
@@ -31,32 +34,34 @@ impl Report {
         self.push(Diagnostic::error(message, span).with_hint(hint))
     }
 
-    /// Tells a diagnostic.
+    /// Tells a diagnostic, once: a window with an error may be used in many places.
     pub(super) fn push<T>(&mut self, diagnostic: Diagnostic) -> Option<T> {
-        if diagnostic.is_error() {
-            self.errors.push(diagnostic);
+        let told = if diagnostic.is_error() {
+            self.error_count += 1;
+            &mut self.errors
         } else {
-            self.warnings.push(diagnostic);
+            &mut self.warnings
+        };
+        if told.len() < DIAGNOSTICS_MAX && !told.contains(&diagnostic) {
+            told.push(diagnostic);
         }
         None
     }
 
     /// Whether an error was told.
     pub(super) fn has_errors(&self) -> bool {
-        !self.errors.is_empty()
+        self.error_count > 0
     }
 
-    /// How many errors were told.
+    /// How many errors there were so far, repeated ones too.
     pub(super) fn error_count(&self) -> usize {
-        self.errors.len()
+        self.error_count
     }
 
     /// Errors and warnings, each in the order of their places.
     pub(super) fn into_parts(mut self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
         self.errors.sort_by_key(|d| d.span);
-        self.errors.dedup();
         self.warnings.sort_by_key(|d| d.span);
-        self.warnings.dedup();
         (self.errors, self.warnings)
     }
 }

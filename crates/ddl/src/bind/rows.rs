@@ -75,8 +75,8 @@ impl Rows {
     }
 
     /// The rows of a finished row view, to build another one upon; with its feature columns
-    /// over the provisional slots.
-    pub(super) fn of_view(body: &RowBody) -> (Self, Vec<Expr>) {
+    /// over the provisional slots. `name` is its name: its look-ups are known by it.
+    pub(super) fn of_view(name: &str, body: &RowBody) -> (Self, Vec<Expr>) {
         let trigger = match &body.trigger {
             Trigger::Source(side) => TriggerRows::Source {
                 source: side.source.clone(),
@@ -115,6 +115,7 @@ impl Rows {
         for lookup in &body.lookups {
             rows.lookup_width += lookup.target.width();
             rows.lookups.push(Lookup {
+                alias: format!("{name}.{}", lookup.alias),
                 keys: lookup.keys.iter().map(&provisional).collect(),
                 ..lookup.clone()
             });
@@ -209,6 +210,16 @@ impl Rows {
     /// The provisional slot that the next look-up will start at.
     pub(super) fn next_lookup_slot(&self) -> usize {
         LOOKUP_BASE + self.lookup_width
+    }
+
+    /// How many windows there are.
+    pub(super) fn window_count(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// How many look-ups there are.
+    pub(super) fn lookup_count(&self) -> usize {
+        self.lookups.len()
     }
 
     /// Whether there are windows that were not inlined.
@@ -426,6 +437,15 @@ impl Rows {
             ttl,
         }
     }
+}
+
+/// The column of a source row's slot: `event_time` is the column that it comes from, and
+/// `visible_at` is none.
+pub(super) fn stored_slot(source: &SourceDef, slot: usize) -> Option<usize> {
+    if slot == source.event_time_slot() {
+        return Some(source.event_time);
+    }
+    (slot < source.columns.len()).then_some(slot)
 }
 
 /// Whether a source row's slot is its event time.

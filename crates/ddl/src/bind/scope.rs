@@ -30,6 +30,8 @@ pub(super) struct ScopeRelation {
     pub(super) columns: Vec<ScopeColumn>,
     /// Columns that `USING` merged into the left side's: found with the alias only.
     pub(super) merged: BTreeSet<String>,
+    /// Its columns are not known, since it has errors: no name is said to be missing.
+    is_unknown: bool,
 }
 
 /// A column of a relation.
@@ -84,7 +86,21 @@ impl ScopeRelation {
             name: name.into(),
             columns: Vec::new(),
             merged: BTreeSet::new(),
+            is_unknown: false,
         }
+    }
+
+    /// A relation whose columns are not known.
+    pub(super) fn unknown(name: impl Into<String>) -> Self {
+        ScopeRelation {
+            is_unknown: true,
+            ..ScopeRelation::new(name)
+        }
+    }
+
+    /// Whether its columns are not known.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.is_unknown
     }
 
     /// Adds a column.
@@ -153,6 +169,9 @@ impl Scope {
             && let Some(relation) = self.relation(&first.value)
         {
             let Some(column) = relation.column(&second.value) else {
+                if relation.is_unknown {
+                    return None;
+                }
                 return report.push(unknown_column(second, relation));
             };
             let expr = column.expr(span, report)?;
@@ -197,6 +216,9 @@ impl Scope {
     }
 
     fn unknown(&self, name: &Ident, next: Option<&Ident>, report: &mut Report) -> Option<Expr> {
+        if self.relations.iter().any(|r| r.is_unknown) {
+            return None;
+        }
         let aliases: Vec<&str> = self
             .relations
             .iter()

@@ -9,12 +9,12 @@ use evenkeel_types::definition::{Check, Retain, SourceColumn, SourceDef, SourceK
 use evenkeel_types::time::HOUR;
 use evenkeel_types::{DataType, Expr, Interval, SourceId, Value, Zone};
 
-use super::entity::{UniqueNames, key_hint, metadata};
+use super::entity::{key_hint, metadata};
 use super::expression::{self, Plain};
+use super::frame::{exact, exact_positive, zone};
 use super::options::{Options, bind_options};
 use super::report::{Report, did_you_mean};
 use super::scope::{Role, Scope, ScopeRelation, with_hint};
-use super::window::{exact, exact_positive, zone};
 use crate::ast::{self, ColumnDef, ColumnList, CreateSource, Ident, SourceBody, SourceClauses};
 use crate::error::Diagnostic;
 
@@ -81,7 +81,6 @@ impl<'a> SourceBuilder<'a> {
     fn new(create: &'a CreateSource, columns: &'a [ColumnDef], report: &mut Report) -> Self {
         let (stored, computed): (Vec<&ColumnDef>, Vec<&ColumnDef>) =
             columns.iter().partition(|c| c.computed.is_none());
-        let mut names = UniqueNames::new("column");
         let mut builder = SourceBuilder {
             create,
             stored: 0,
@@ -97,14 +96,6 @@ impl<'a> SourceBuilder<'a> {
             max_future: MAX_FUTURE_DEFAULT,
             retain: Vec::new(),
         };
-        // Names are checked in the order written, so that the second of two is the wrong one.
-        let unique: Vec<bool> = columns.iter().map(|c| names.add(&c.name, report)).collect();
-        let is_unique = |column: &ColumnDef| {
-            columns
-                .iter()
-                .position(|c| std::ptr::eq(c, column))
-                .is_none_or(|i| unique[i])
-        };
         if stored.is_empty() {
             report.hinted::<()>(
                 "a source needs at least one stored column",
@@ -112,11 +103,11 @@ impl<'a> SourceBuilder<'a> {
                 "write columns with names and types: `(customer BIGINT, at TIMESTAMP, EVENT TIME at)`",
             );
         }
-        for column in stored.into_iter().filter(|c| is_unique(c)) {
+        for column in stored {
             builder.add(column, None, report);
         }
         builder.stored = builder.columns.len();
-        for column in computed.iter().filter(|c| is_unique(c)) {
+        for column in &computed {
             let expr = builder.computed(column, &computed, report);
             builder.add(column, Some(expr), report);
         }
@@ -165,10 +156,15 @@ impl<'a> SourceBuilder<'a> {
         for later in all_computed {
             let name = &later.name.value;
             if relation.column(name).is_none() {
+                let message = if *name == column.name.value {
+                    format!("`{name}` is computed from itself")
+                } else {
+                    format!("`{name}` is computed later than `{}`", column.name)
+                };
                 relation.refuse(
                     name.clone(),
                     Role::Plain,
-                    format!("`{name}` is computed later than `{}`", column.name),
+                    message,
                     "a computed column may use stored columns and computed ones before it: change their order",
                 );
             }

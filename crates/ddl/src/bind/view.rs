@@ -74,6 +74,7 @@ impl Binder<'_> {
             let events = self.event_view(view, &entity, &first, report)?;
             (events.columns, events.body)
         };
+        super::cost::check(&name, &body, report)?;
         let features = bind_features(&name, &entity.keys, &columns, &view.features, report)?;
         Some(ViewDef {
             name: name.value,
@@ -107,6 +108,7 @@ impl Binder<'_> {
             .as_ref()
             .map(|e| e.keys.clone())
             .unwrap_or_default();
+        super::cost::check(&view.name, &composed.body, report)?;
         let features = bind_features(&view.name, &key, &composed.columns, &view.features, report)?;
         Some(ViewDef {
             name: view.name.value.clone(),

@@ -7,7 +7,7 @@ use crate::ast::{
     OrderItem, Span,
 };
 use crate::error::Diagnostic;
-use crate::keyword::reads_like_a_keyword;
+use crate::keyword::{is_not_a_column, reads_like_a_keyword};
 use crate::lexer::{Symbol, TokenKind};
 
 impl Parser<'_> {
@@ -130,11 +130,24 @@ impl Parser<'_> {
         match self.token_at(ahead).kind {
             TokenKind::Symbol(symbol) => matches!(symbol, Symbol::LeftParen | Symbol::LeftBracket),
             TokenKind::End => false,
-            TokenKind::Word => !["IGNORE", "RESPECT", "ORDER", "FROM"]
-                .iter()
-                .any(|word| self.is_word_at(ahead, word)),
+            TokenKind::Word => self.word_starts_operand(ahead),
             _ => true,
         }
+    }
+
+    fn word_starts_operand(&self, ahead: usize) -> bool {
+        let pair =
+            |first, second| self.is_word_at(ahead, first) && self.is_word_at(ahead + 1, second);
+        if pair("IGNORE", "NULLS") || pair("RESPECT", "NULLS") || pair("ORDER", "BY") {
+            return false;
+        }
+        if self.is_word_at(ahead, "NOT") {
+            return !["IN", "LIKE", "ILIKE", "BETWEEN"]
+                .iter()
+                .any(|word| self.is_word_at(ahead + 1, word));
+        }
+        let word = self.token_at(ahead).span.text(self.source);
+        self.is_word_at(ahead, "CASE") || !is_not_a_column(&word.to_ascii_lowercase())
     }
 
     fn behind_call(&mut self, call: &mut FunctionCall, tallest: &mut usize) -> Parsed<()> {

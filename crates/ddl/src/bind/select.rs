@@ -1,0 +1,175 @@
+//! The select list of a view over events: columns, stars, and aggregates over windows.
+
+use evenkeel_types::definition::{EntityDef, WindowAggregate};
+use evenkeel_types::{Expr, ExprKind};
+
+use super::Binder;
+use super::aggregate::{bind_aggregate, ordered_by_time};
+use super::base::Base;
+use super::cost::WINDOWS_MAX;
+use super::events::is_same_set;
+use super::expression::{self, Context, Plain};
+use super::features::{self, Column, Columns};
+use super::report::Report;
+use super::rows::{Rows, is_time_slot, stored_slot};
+use super::scope::{PSEUDO_COLUMNS, Scope, ScopeRelation};
+use super::window::Windows;
+use crate::ast::{FunctionCall, Query, SelectItem, Span, WindowRef};
+
+impl Binder<'_> {
+    /// The select list.
+    pub(super) fn select(
+        &self,
+        query: &Query,
+        entity: &EntityDef,
+        base: &mut Base,
+        windows: &Windows<'_>,
+        used: &mut Vec<String>,
+        report: &mut Report,
+    ) -> Option<Vec<Column>> {
+        let mut columns = Columns::default();
+        let mut is_complete = true;
+        for item in &query.select {
+            let SelectItem::Expr { expr, alias } = item else {
+                let is_left_out = |_: &ScopeRelation, name: &str, expr: &Expr| {
+                    base.key_index(expr).is_some() || PSEUDO_COLUMNS.contains(&name)
+                };
+                let added = features::star(item, &base.scope, is_left_out, &mut columns, report);
+                is_complete &= added.is_some();
+                continue;
+            };
+            let mut context = Selecting {
+                scope: &base.scope,
+                rows: &mut base.rows,
+                key_columns: &base.key_columns,
+                windows,
+                used: &mut *used,
+            };
+            let bound = expression::bind(expr, &mut context, report);
+            let name = features::name(expr, alias.as_ref(), report);
+            let (Some(bound), Some((name, span))) = (bound, name) else {
+                is_complete = false;
+                continue;
+            };
+            if !base.is_key(&bound, &name, entity) {
+                columns.add(name, span, &bound, report)?;
+            }
+        }
+        is_complete.then(|| columns.into_list())
+    }
+}
+
+/// The select list of a view over events: windows are allowed.
+struct Selecting<'a, 'b> {
+    scope: &'a Scope,
+    rows: &'a mut Rows,
+    key_columns: &'a [usize],
+    windows: &'a Windows<'b>,
+    used: &'a mut Vec<String>,
+}
+
+impl Context for Selecting<'_, '_> {
+    fn scope(&self) -> &Scope {
+        self.scope
+    }
+
+    fn read_time(&mut self, _span: Span, _report: &mut Report) -> Option<Expr> {
+        Some(evenkeel_expr::build::read_time())
+    }
+
+    fn aggregate(&mut self, call: &FunctionCall, span: Span, report: &mut Report) -> Option<Expr> {
+        let Some(over) = &call.over else {
+            return report.hinted(
+                format!("the aggregate `{}` does not say its window", call.name),
+                span,
+                "write `OVER (LAST 24 HOURS)`, or `OVER (ALL HISTORY)` for everything up to the read time",
+            );
+        };
+        let Some(source) = self.rows.source().cloned() else {
+            return report.hinted(
+                "a full join has no windows: which of its sources would they be over?",
+                span,
+                "put the windows into a view of their own and look it up with `ASOF JOIN`",
+            );
+        };
+        if let WindowRef::Named(name) = over {
+            self.used.push(name.value.clone());
+        }
+        if self.rows.window_count() >= WINDOWS_MAX {
+            return report.hinted(
+                format!("a view has at most {WINDOWS_MAX} windows"),
+                span,
+                "divide it into several views",
+            );
+        }
+        let scope = self.scope;
+        let is_event_time = |expr: &Expr| match expr.kind {
+            ExprKind::Column(slot) => slot < source.row_width() && is_time_slot(&source, slot),
+            _ => false,
+        };
+        let bound = bind_aggregate(call, span, scope, &is_event_time, report);
+        let window = self.windows.window(over, report);
+        let (bound, window) = (bound?, window?);
+        let mut key_columns = Vec::new();
+        for expr in window.partition_by {
+            let mut context = Plain::new(scope, "`PARTITION BY`");
+            let key = expression::bind(expr, &mut context, report)?;
+            let slot = self.rows.trigger_slot(&key);
+            let Some(slot) = slot.and_then(|s| stored_slot(&source, s)) else {
+                return report.hinted(
+                    "windows are partitioned by plain columns of the events",
+                    expr.span,
+                    if self.rows.is_of_trigger(&key) {
+                        "name a column of the source; if there is none, compute one: `name TYPE AS (...)`"
+                    } else {
+                        "a derived stream (planned) can be partitioned by a looked-up column"
+                    },
+                );
+            };
+            if !key.data_type.is_key() {
+                return report.hinted(
+                    format!(
+                        "windows cannot be partitioned by a column of type {}",
+                        key.data_type
+                    ),
+                    expr.span,
+                    super::entity::key_hint(&key.data_type),
+                );
+            }
+            if !key_columns.contains(&slot) {
+                key_columns.push(slot);
+            }
+        }
+        for item in window.order_by {
+            let mut context = Plain::new(scope, "`ORDER BY`");
+            ordered_by_time(item, &mut context, &is_event_time, report)?;
+        }
+        for input in bound.args.iter().chain(&bound.filter) {
+            if !self.rows.is_of_trigger(input) {
+                let what = if Rows::uses_window(input) {
+                    "windows"
+                } else {
+                    "looked-up columns"
+                };
+                return report.hinted(
+                    format!("an aggregate cannot be over {what}"),
+                    span,
+                    "aggregate columns of the events themselves; aggregating over what is looked up needs a derived stream (planned)",
+                );
+            }
+        }
+        // However it is written: one order for one set of columns, the entity's key in its own.
+        key_columns.sort_unstable();
+        if key_columns.is_empty() || is_same_set(&key_columns, self.key_columns) {
+            key_columns = self.key_columns.to_vec();
+        }
+        Some(self.rows.window(
+            key_columns,
+            WindowAggregate {
+                call: bound,
+                frame: window.frame,
+            },
+            window.partition_by.first().map_or(span, |p| p.span),
+        ))
+    }
+}
