@@ -168,7 +168,9 @@ impl Log {
     /// # Errors
     /// [`LogError::StorageFull`]: nothing was appended, later appends may succeed.
     /// [`LogError::NotDurable`]: whether this append is kept shows when the log is opened
-    /// again; this one is closed for writes. [`LogError::Closed`]: it was before.
+    /// again; this one is closed for writes. [`LogError::Io`]: the next segment could not be
+    /// begun; nothing was appended, and the log is closed for writes. [`LogError::Closed`]:
+    /// it was before.
     /// [`LogError::BatchTooLarge`], [`LogError::AppendTooLarge`],
     /// [`LogError::NestedTooDeep`], [`LogError::ReservedPartition`],
     /// [`LogError::UnknownDeadLetter`]: nothing was appended.

@@ -47,8 +47,10 @@ struct Shared {
 }
 
 impl LogReader {
-    /// Opens a log read-only, beside a process that may be writing to it. Shows what was
-    /// logged at this moment; open again to see more.
+    /// Opens a log read-only, beside a process that may be writing to it; changes nothing.
+    /// Shows what was acknowledged at this moment; open again to see more. After a power cut
+    /// and before the log was opened for writing again, the last append may be held back,
+    /// because nothing proves that it was acknowledged; the report says so.
     ///
     /// # Errors
     /// As [`crate::Log::open`], but for [`LogError::Locked`].

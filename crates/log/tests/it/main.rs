@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod disk;
 mod faults;
+mod file_systems;
 mod fixture;
 mod reading;
 mod support;
