@@ -97,12 +97,15 @@ pub(crate) enum Command {
         evenkeel demo\n  \
         evenkeel demo --dir /tmp/flights --json\n  \
         evenkeel get --dir evenkeel-demo --service delay_model \\\n      \
-            --entity origin=SEA,dest=PHX,... --as-of 2014-07-04T16:00:00Z",
+            --entity origin=SEA,dest=PHX,carrier=AS --as-of 2014-07-04T16:00:00Z",
 )]
 pub(crate) struct DemoArguments {
     /// Delete what an earlier demo left in the folder and start anew
     #[arg(long)]
     pub(crate) force: bool,
+    /// How many values to verify
+    #[arg(long, value_name = "N", default_value_t = 120_000)]
+    pub(crate) values: u64,
 }
 
 /// `evenkeel init`

@@ -38,10 +38,8 @@ const SOURCES: [&str; 4] = ["planes", "weather", "departures", "arrivals"];
 const MODEL: &str = "delay_model";
 /// The file of the training set.
 const TRAINING_SET: &str = "train.parquet";
-/// Values that are verified.
-const VERIFIED_VALUES: u64 = 120_000;
 /// Values that are computed by the oracle, too.
-const ORACLE_VALUES: u64 = 500;
+const ORACLE_VALUES: u64 = 100;
 
 /// Runs the demo.
 pub(crate) fn run(arguments: &DemoArguments, session: &Session) -> Result<Answer, Failure> {
@@ -82,7 +80,7 @@ impl Demo<'_> {
         let moments = self.read(&engine, &mut digest)?;
         let training = self.train(&engine)?;
         digest.text(&training.digest);
-        let verification = self.verify(&engine)?;
+        let verification = self.verify(&engine, arguments.values)?;
         digest.text(&verification.answers_digest);
 
         let status = engine.status()?;
@@ -227,10 +225,10 @@ impl Demo<'_> {
         Ok(report)
     }
 
-    fn verify(&self, engine: &Engine) -> Result<VerifyReport, Failure> {
+    fn verify(&self, engine: &Engine, values: u64) -> Result<VerifyReport, Failure> {
         self.step(6, "Verify: what is read and what is trained on are the same, to the bit");
         let options = VerifyOptions {
-            values: VERIFIED_VALUES,
+            values,
             oracle_values: ORACLE_VALUES,
             ..VerifyOptions::default()
         };

@@ -87,8 +87,25 @@ pub(crate) fn json_rows(inputs: &[Field], rows: &[Vec<Value>], answer: &GetAnswe
 /// A value for a table: its text, or why there is none.
 pub(crate) fn cell(data_type: &DataType, answer: &Answer) -> String {
     match answer.status {
-        Status::Present => shortened(&text_value(data_type, &answer.value)),
+        Status::Present => shortened(&plain(data_type, &answer.value)),
         status => status.to_string(),
+    }
+}
+
+/// A value for a person: lists without the names of their fields.
+fn plain(data_type: &DataType, value: &Value) -> String {
+    let list = |types: &mut dyn Iterator<Item = &DataType>, values: &[Value], between: &str| {
+        let texts: Vec<String> = types.zip(values).map(|(t, v)| plain(t, v)).collect();
+        texts.join(between)
+    };
+    match (data_type, value) {
+        (DataType::Array(element), Value::Array(values)) => {
+            format!("[{}]", list(&mut std::iter::repeat(&**element), values, ", "))
+        }
+        (DataType::Struct(fields), Value::Struct(values)) => {
+            list(&mut fields.iter().map(|f| &f.data_type), values, " ")
+        }
+        _ => text_value(data_type, value),
     }
 }
 

@@ -76,13 +76,23 @@ impl Session {
         Ok((project, files))
     }
 
-    /// The project's engine, to write.
+    /// The project's engine, to write into a store that is there.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
-        Ok(Engine::open(&self.project()?)?)
+        Ok(Engine::open(&self.project_with_store()?)?)
     }
 
     /// The project's engine, to read: others may read at the same time.
     pub(crate) fn reader(&self) -> Result<Engine, Failure> {
-        Ok(Engine::open_read_only(&self.project()?)?)
+        Ok(Engine::open_read_only(&self.project_with_store()?)?)
+    }
+
+    fn project_with_store(&self) -> Result<Project, Failure> {
+        let project = self.project()?;
+        if project.store.is_dir() {
+            return Ok(project);
+        }
+        let store = project.store.display();
+        Err(Failure::request(format!("there is no store `{store}` yet"))
+            .with_hint("`evenkeel apply` makes it and registers the definitions"))
     }
 }

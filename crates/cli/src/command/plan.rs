@@ -10,8 +10,13 @@ use crate::session::{Answer, Session};
 
 pub(super) fn run(arguments: &PlanArguments, session: &Session) -> Result<Answer, Failure> {
     let (project, files) = session.definitions()?;
-    let engine = Engine::open_read_only(&project)?;
-    let plan = engine.plan(&files).map_err(|error| Failure::engine(error, &files))?;
+    // Without a store everything is new.
+    let plan = if project.store.is_dir() {
+        Engine::open_read_only(&project)?.plan(&files)
+    } else {
+        evenkeel_engine::check(&files)
+    };
+    let plan = plan.map_err(|error| Failure::engine(error, &files))?;
     apply::warn(&plan, &files, session);
     let warnings: Vec<Json> =
         mistakes(plan.warnings.clone(), &files).iter().map(Mistake::to_json).collect();

@@ -1,0 +1,8 @@
+//! Drives the `evenkeel` binary as a user does. `UPDATE_EXPECT=1` writes the golden files.
+
+mod commands;
+mod demo;
+mod docs;
+mod errors;
+mod help;
+mod support;
