@@ -51,7 +51,7 @@ pub enum Compression {
 }
 
 impl Default for LogOptions {
-    /// Segments of 256 MiB, zstd at level 1: half the bytes for a sixth more CPU, measured on
+    /// Segments of 256 MiB, zstd at level 1: half the bytes for a fifth more CPU, measured on
     /// payments (`examples/throughput.rs`).
     fn default() -> Self {
         LogOptions {
