@@ -4,7 +4,7 @@
 //! cached states. Equal conditions and calls of different views share one number, so they
 //! share states. Numbers are never given up: a list only grows.
 
-use evenkeel_types::{AggregateCall, Column, DataType, Expr, Value};
+use evenkeel_types::{AggregateCall, Column, Expr};
 
 use crate::error::SignatureError;
 use crate::formula::{Evaluated, Formula, Slots};
@@ -155,25 +155,6 @@ impl Aggregates {
                 .collect()
         });
         (inputs, filter)
-    }
-
-    /// Adds one row to a state of a call, if the row passes WHERE and FILTER.
-    pub fn add_row(
-        &self,
-        id: SpecId,
-        state: &mut State,
-        row: &[Value],
-        types: &[DataType],
-        order: EventOrder<'_>,
-    ) {
-        let columns: Vec<Column> = types
-            .iter()
-            .zip(row)
-            .map(|(t, v)| Column::from_values(t, [v]))
-            .collect();
-        let spec = self.spec(id);
-        let slots = self.filter(spec.condition, &columns, Slots::Range(0..1));
-        spec.add(state, &columns, &slots, |_| order);
     }
 
     pub(crate) fn spec(&self, id: SpecId) -> &Spec {

@@ -27,7 +27,7 @@ pub const DISTINCT_LIMIT_DEFAULT: u32 = 10_000;
 /// The largest exact count of `approx_count_distinct` unless the call says otherwise.
 pub const APPROX_DISTINCT_LIMIT_DEFAULT: u32 = 1_024;
 /// The largest exact count that `count_distinct` can be asked for.
-pub const DISTINCT_LIMIT_MAX: u32 = 1_000_000;
+pub const DISTINCT_LIMIT_MAX: u32 = 100_000;
 
 /// Decimal places that an average of decimals has more than its inputs, where they fit.
 const AVERAGE_PLACES: u8 = 4;

@@ -6,23 +6,23 @@
 //! Invariant: a state is a function of the multiset of the inputs that were added and not
 //! removed: `S(A ⊎ B) = S(A) ⊕ S(B)` as bytes, whatever the order and the grouping.
 
+mod columns;
 mod distinct;
+mod errors;
 mod number;
 mod placed;
 mod quantile;
 mod top_k;
 mod wire;
 
-use evenkeel_types::{
-    AggregateCall, AggregateFunction, Column, ColumnData, DataType, ErrorReason, SLOT_NULL,
-    SLOT_PRESENT, Value,
-};
+use evenkeel_types::{AggregateCall, AggregateFunction, DataType, Value};
 
 pub use distinct::{HYPERLOGLOG_PRECISION, HYPERLOGLOG_STANDARD_ERROR};
 pub use quantile::{QUANTILE_EXACT_MAX, QUANTILE_RELATIVE_ERROR};
 pub use wire::STATE_VERSION;
 
 pub(crate) use distinct::{RegisterCounts, register_and_rank};
+pub(crate) use errors::Errors;
 pub(crate) use quantile::{Rank, representative_of};
 pub(crate) use top_k::entry as top_k_entry;
 
@@ -119,56 +119,6 @@ enum Body {
     Distinct(Distinct),
     Quantile(Quantile),
     TopK(Frequencies),
-}
-
-/// How many inputs were `ERROR`, by reason.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Errors(Option<Box<[u64; ErrorReason::ALL.len()]>>);
-
-impl Errors {
-    fn slot(reason: ErrorReason) -> usize {
-        ErrorReason::ALL
-            .iter()
-            .position(|r| *r == reason)
-            .unwrap_or(0)
-    }
-
-    pub(crate) fn add(&mut self, reason: ErrorReason, count: u64) {
-        if count > 0 {
-            self.0.get_or_insert_default()[Self::slot(reason)] += count;
-        }
-    }
-
-    pub(crate) fn remove(&mut self, reason: ErrorReason) {
-        if let Some(counts) = &mut self.0 {
-            let count = &mut counts[Self::slot(reason)];
-            debug_assert!(*count > 0, "only what was added is removed");
-            *count = count.saturating_sub(1);
-            if counts.iter().all(|&c| c == 0) {
-                self.0 = None;
-            }
-        }
-    }
-
-    fn merge(&mut self, other: &Errors) {
-        for (reason, count) in other.iter() {
-            self.add(reason, count);
-        }
-    }
-
-    /// The reason with the smallest code.
-    pub(crate) fn smallest(&self) -> Option<ErrorReason> {
-        self.iter().map(|(reason, _)| reason).next()
-    }
-
-    /// Reasons that occurred, by code.
-    fn iter(&self) -> impl Iterator<Item = (ErrorReason, u64)> + '_ {
-        let counts = self.0.as_deref();
-        ErrorReason::ALL
-            .into_iter()
-            .zip(counts.into_iter().flatten().copied())
-            .filter(|(_, count)| *count > 0)
-    }
 }
 
 /// An aggregator was asked to take back what its states cannot give back.
@@ -293,15 +243,6 @@ impl Aggregator {
         )
     }
 
-    /// Whether a state takes few bytes however many events it stands for, so that it is
-    /// worth keeping for few events.
-    pub fn is_small(&self) -> bool {
-        !matches!(
-            self.kind,
-            Kind::Ends { .. } | Kind::Distinct { .. } | Kind::Quantile(_) | Kind::TopK { .. }
-        )
-    }
-
     /// The state of no events.
     pub fn empty(&self) -> State {
         let body = match self.kind {
@@ -356,17 +297,7 @@ impl Aggregator {
             (Body::Sum(sum), _) => sum.add(Number::of(input), false),
             (Body::Variance(variance), _) => variance.add(Number::of(input), false),
             (Body::Extreme(extreme), Kind::Extreme { greatest }) => {
-                let replaces = extreme.as_ref().is_none_or(|kept| {
-                    let order = input.total_cmp(kept);
-                    if greatest {
-                        order.is_gt()
-                    } else {
-                        order.is_lt()
-                    }
-                });
-                if replaces {
-                    *extreme = Some(canonical(input));
-                }
+                offer_extreme(extreme, greatest, input);
             }
             (Body::ExtremeBy(extreme), Kind::ExtremeBy { greatest }) => {
                 placed::add_by(extreme, greatest, &inputs[0], &inputs[1], order);
@@ -379,69 +310,6 @@ impl Aggregator {
             (Body::Quantile(quantile), _) => quantile.add(Number::of(input).float()),
             (Body::TopK(frequencies), Kind::TopK { limit, .. }) => frequencies.add(input, limit),
             _ => panic!("{FOREIGN_STATE}"),
-        }
-    }
-
-    /// Adds the slots of columns, one per input, in any order. `order` tells the place of
-    /// the event in a slot.
-    pub fn add_slots<'o>(
-        &self,
-        state: &mut State,
-        inputs: &[&Column],
-        slots: impl Iterator<Item = usize>,
-        order: impl Fn(usize) -> EventOrder<'o>,
-    ) {
-        match (&mut state.body, self.kind, inputs) {
-            (Body::Count(count), Kind::Rows, _) => *count += slots.count() as u64,
-            (Body::Count(count), _, [column]) => {
-                for slot in slots {
-                    match column.state(slot) {
-                        SLOT_PRESENT => *count += 1,
-                        code => state.errors.add_code(code),
-                    }
-                }
-            }
-            (Body::Sum(sum), _, [column]) => {
-                if let ColumnData::Double(values) = column.data() {
-                    for slot in slots {
-                        match column.state(slot) {
-                            SLOT_PRESENT => sum.add_f64(values[slot], false),
-                            code => state.errors.add_code(code),
-                        }
-                    }
-                } else {
-                    for slot in slots {
-                        match column.state(slot) {
-                            SLOT_PRESENT => sum.add(Number::at(column, slot), false),
-                            code => state.errors.add_code(code),
-                        }
-                    }
-                }
-            }
-            (Body::Integer(sum), _, [column]) => {
-                for slot in slots {
-                    match column.state(slot) {
-                        SLOT_PRESENT => sum.add(Number::at(column, slot).integer(), false),
-                        code => state.errors.add_code(code),
-                    }
-                }
-            }
-            (Body::Variance(variance), _, [column]) => {
-                for slot in slots {
-                    match column.state(slot) {
-                        SLOT_PRESENT => variance.add(Number::at(column, slot), false),
-                        code => state.errors.add_code(code),
-                    }
-                }
-            }
-            _ => {
-                let mut values = Vec::with_capacity(inputs.len());
-                for slot in slots {
-                    values.clear();
-                    values.extend(inputs.iter().map(|column| column.get(slot)));
-                    self.add(state, &values, order(slot));
-                }
-            }
         }
     }
 
@@ -480,54 +348,6 @@ impl Aggregator {
         }
     }
 
-    /// Adds (or takes back, with `negate`) one slot of a column.
-    ///
-    /// # Panics
-    /// If the function is not [subtractable](Aggregator::is_subtractable).
-    #[inline]
-    pub(crate) fn change_slot(
-        &self,
-        state: &mut State,
-        inputs: &[&Column],
-        slot: usize,
-        negate: bool,
-    ) {
-        let step = |count: &mut u64| {
-            *count = if negate { *count - 1 } else { *count + 1 };
-        };
-        let [column] = inputs else {
-            let Body::Count(count) = &mut state.body else {
-                panic!("{FOREIGN_STATE}")
-            };
-            return step(count);
-        };
-        match column.state(slot) {
-            SLOT_PRESENT => {}
-            SLOT_NULL => return,
-            code => {
-                if let Some(reason) = ErrorReason::from_code(code) {
-                    if negate {
-                        state.errors.remove(reason);
-                    } else {
-                        state.errors.add(reason, 1);
-                    }
-                }
-                return;
-            }
-        }
-        match (&mut state.body, column.data()) {
-            (Body::Count(count), _) => step(count),
-            (Body::Truth { yes, no }, ColumnData::Boolean(values)) => {
-                step(if values[slot] { yes } else { no });
-            }
-            (Body::Sum(sum), ColumnData::Double(values)) => sum.add_f64(values[slot], negate),
-            (Body::Integer(sum), _) => sum.add(Number::at(column, slot).integer(), negate),
-            (Body::Sum(sum), _) => sum.add(Number::at(column, slot), negate),
-            (Body::Variance(variance), _) => variance.add(Number::at(column, slot), negate),
-            _ => panic!("{NOT_SUBTRACTABLE}"),
-        }
-    }
-
     /// Adds all that another state stands for.
     pub fn merge(&self, state: &mut State, other: &State) {
         state.errors.merge(&other.errors);
@@ -545,17 +365,7 @@ impl Aggregator {
                     panic!("{FOREIGN_STATE}")
                 };
                 if let Some(value) = more {
-                    let replaces = extreme.as_ref().is_none_or(|kept| {
-                        let order = value.total_cmp(kept);
-                        if greatest {
-                            order.is_gt()
-                        } else {
-                            order.is_lt()
-                        }
-                    });
-                    if replaces {
-                        *extreme = Some(value.clone());
-                    }
+                    offer_extreme(extreme, greatest, value);
                 }
             }
             (Body::ExtremeBy(extreme), Body::ExtremeBy(more)) => {
@@ -656,16 +466,34 @@ impl Aggregator {
     }
 }
 
-impl Errors {
-    /// Counts a slot that is not present: NULLs are skipped.
-    fn add_code(&mut self, code: u8) {
-        if let Some(reason) = ErrorReason::from_code(code) {
-            self.add(reason, 1);
+/// Takes a value if it is more extreme than what is kept.
+fn offer_extreme(extreme: &mut Option<Value>, greatest: bool, value: &Value) {
+    let replaces = extreme.as_ref().is_none_or(|kept| {
+        let order = value.total_cmp(kept);
+        if greatest {
+            order.is_gt()
+        } else {
+            order.is_lt()
         }
+    });
+    if replaces {
+        *extreme = Some(canonical(value));
     }
 }
 
 impl State {
+    /// About how many bytes of memory it takes.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<State>()
+            + match &self.body {
+                Body::Ends(ends) => ends.len() * size_of::<Placed>(),
+                Body::Distinct(distinct) => distinct.weight(),
+                Body::Quantile(quantile) => quantile.weight(),
+                Body::TopK(frequencies) => frequencies.weight(),
+                _ => 0,
+            }
+    }
+
     /// The same state in as little memory as it needs: for what is kept.
     pub fn compact(&mut self) {
         match &mut self.body {

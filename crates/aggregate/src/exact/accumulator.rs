@@ -8,6 +8,9 @@ const INLINE: usize = 6;
 /// Additions before digits must be carried. Each adds less than `2^33` to a digit.
 const PENDING_MAX: u32 = 1 << 28;
 
+/// The exponent of the greatest doubles' significands.
+const EXPONENT_MAX: i32 = 971;
+
 /// An exact sum. In memory digits are signed, of weight `2^(32 * (base + i))`, and carried
 /// lazily; its meaning, its bytes and its equality are those of the number alone.
 #[derive(Clone, Debug)]
@@ -88,6 +91,54 @@ impl Accumulator {
         } else {
             for (digit, part) in digits.iter_mut().zip(parts) {
                 *digit += part;
+            }
+        }
+    }
+
+    /// Adds doubles; those that are not finite go to `special`.
+    #[inline]
+    pub(crate) fn add_all_f64(
+        &mut self,
+        mut values: impl Iterator<Item = f64>,
+        mut special: impl FnMut(f64),
+    ) {
+        loop {
+            // The value that does not fit the window, if that is why the loop below ended.
+            let mut misfit = None;
+            if let Digits::Inline(digits) = &mut self.digits {
+                let base = self.base;
+                let before = PENDING_MAX.saturating_sub(self.pending);
+                let mut left = before;
+                while left > 0 {
+                    let Some(x) = values.next() else {
+                        self.pending += before - left;
+                        return;
+                    };
+                    let (negative, significand, exponent) = parts_of_f64(x);
+                    let at = (exponent >> 5).wrapping_sub(base) as usize;
+                    // Infinities and NaN have the exponent after the greatest.
+                    let fitting = digits.get_mut(at..).filter(|_| exponent <= EXPONENT_MAX);
+                    let Some([first, second, third, ..]) = fitting else {
+                        misfit = Some(x);
+                        break;
+                    };
+                    let wide = u128::from(significand) << (exponent & 31);
+                    // All ones where negative: subtracts without a branch.
+                    let sign = -i64::from(negative);
+                    *first += (i64::from(wide as u32) ^ sign) - sign;
+                    *second += (i64::from((wide >> 32) as u32) ^ sign) - sign;
+                    *third += (i64::from((wide >> 64) as u32) ^ sign) - sign;
+                    left -= 1;
+                }
+                self.pending += before - left;
+            }
+            let Some(x) = misfit.or_else(|| values.next()) else {
+                return;
+            };
+            if x.is_finite() {
+                self.add_f64(x, false);
+            } else {
+                special(x);
             }
         }
     }

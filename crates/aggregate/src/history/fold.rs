@@ -10,6 +10,13 @@ use crate::aggregates::{Aggregates, SpecId, WhereId};
 use crate::formula::Slots;
 use crate::state::State;
 
+/// A state of at most this many bytes is kept wherever anything is.
+const STATE_BYTES_SMALL: usize = 1024;
+/// A larger state is kept if it takes at most one part in this many of its entries' bytes.
+const STATE_SHARE_MAX: usize = 8;
+/// About the bytes of an entry.
+const ENTRY_BYTES: usize = 64;
+
 /// A read under one WHERE condition.
 pub(super) struct Reader<'a, V: ?Sized> {
     pub(super) aggregates: &'a Aggregates,
@@ -46,7 +53,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             Body::Block(block) => {
                 let mut raw: Vec<&mut (SpecId, &mut State)> = Vec::new();
                 for item in wanted {
-                    if whole && all_visible && self.keeps(node, item.0) {
+                    if whole && all_visible && self.keeps(node) {
                         self.merge_whole(node, item.0, item.1);
                     } else {
                         raw.push(item);
@@ -84,39 +91,45 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
         }
     }
 
-    /// Whether a node keeps a state of this call. States that grow with their events are
-    /// worth their bytes only above the blocks.
-    fn keeps(&self, node: &Node, spec: SpecId) -> bool {
+    /// Whether a node is large enough to keep anything.
+    fn keeps(&self, node: &Node) -> bool {
         match &node.body {
-            Body::Block(block) => {
-                block.len() >= self.keeping_entries && self.aggregates.aggregator(spec).is_small()
-            }
+            Body::Block(block) => block.len() >= self.keeping_entries,
             Body::Nodes(_) => true,
         }
     }
 
     /// Merges the state of all entries of a node, from what is kept or computed now and
-    /// kept.
+    /// kept, if it pays.
     fn merge_whole(&self, node: &Node, spec: SpecId, state: &mut State) {
         let aggregator = self.aggregates.aggregator(spec);
-        if !self.keeps(node, spec) {
+        if !self.keeps(node) {
             return self.add_rest(node, spec, 0, state);
         }
-        if let Some(kept) = node.states.get(spec.index()) {
-            aggregator.merge(state, &kept.state);
-            return self.add_rest(node, spec, kept.covered, state);
+        match node.states.get(spec.index()) {
+            Some(Kept {
+                covered,
+                state: Some(kept),
+            }) => {
+                aggregator.merge(state, kept);
+                return self.add_rest(node, spec, *covered, state);
+            }
+            Some(Kept { state: None, .. }) => return self.add_rest(node, spec, 0, state),
+            None => {}
         }
         let mut whole = aggregator.empty();
         self.add_rest(node, spec, 0, &mut whole);
         whole.compact();
-        let kept = node.states.keep(
+        aggregator.merge(state, &whole);
+        let pays = whole.weight() <= STATE_BYTES_SMALL
+            || whole.weight() <= node.length * ENTRY_BYTES / STATE_SHARE_MAX;
+        node.states.keep(
             spec.index(),
             Kept {
                 covered: node.length,
-                state: whole,
+                state: pays.then_some(whole),
             },
         );
-        aggregator.merge(state, &kept.state);
     }
 
     /// Adds all entries of a node but the first `covered`.

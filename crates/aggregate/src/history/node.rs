@@ -91,8 +91,8 @@ impl Run {
 pub(super) struct Node {
     pub(super) length: usize,
     pub(super) bounds: Bounds,
-    /// By call.
-    pub(super) states: Cache<State>,
+    /// By call; `None` where a state would take too many bytes for what it saves.
+    pub(super) states: Cache<Option<State>>,
     /// By WHERE condition.
     pub(super) runs: Cache<Run>,
     pub(super) body: Body,

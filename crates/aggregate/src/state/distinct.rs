@@ -6,12 +6,10 @@
 //! arXiv 1702.01284, section 2): a function of the histogram of the registers that needs
 //! only basic arithmetic and square roots, so no logarithm of any platform.
 
-use std::collections::BTreeSet;
-
 use evenkeel_types::{Value, codec};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::order::{OrderedValue, canonical};
+use crate::order::{OrderedValue, canonical, merge_sorted};
 
 /// Bits of the hash that choose the register: 16,384 registers.
 pub const HYPERLOGLOG_PRECISION: u32 = 14;
@@ -25,15 +23,15 @@ pub(super) const RANK_MAX: u8 = (64 - HYPERLOGLOG_PRECISION + 1) as u8;
 /// What is kept of a set of values.
 #[derive(Clone, Debug)]
 pub(crate) enum Distinct {
-    /// All of them; at most the limit.
-    Exact(BTreeSet<OrderedValue>),
+    /// All of them, ascending; at most the limit.
+    Exact(Vec<OrderedValue>),
     /// The greatest rank seen per register.
     Sketch(Box<[u8]>),
 }
 
 impl Default for Distinct {
     fn default() -> Self {
-        Distinct::Exact(BTreeSet::new())
+        Distinct::Exact(Vec::new())
     }
 }
 
@@ -41,12 +39,39 @@ impl Distinct {
     pub(crate) fn add(&mut self, value: &Value, limit: usize) {
         match self {
             Distinct::Exact(values) => {
-                values.insert(OrderedValue(canonical(value)));
+                let value = OrderedValue(canonical(value));
+                if let Err(at) = values.binary_search(&value) {
+                    values.insert(at, value);
+                    if values.len() > limit {
+                        self.become_sketch();
+                    }
+                }
+            }
+            Distinct::Sketch(registers) => record(registers, &canonical(value)),
+        }
+    }
+
+    /// Adds distinct values in ascending order.
+    pub(crate) fn add_sorted(&mut self, more: impl Iterator<Item = OrderedValue>, limit: usize) {
+        match self {
+            Distinct::Exact(values) => {
+                merge_sorted(values, more, |value| value, |_, _| {});
                 if values.len() > limit {
                     self.become_sketch();
                 }
             }
-            Distinct::Sketch(registers) => record(registers, &canonical(value)),
+            Distinct::Sketch(registers) => {
+                for value in more {
+                    record(registers, &value.0);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Distinct::Exact(values) => values.len() * size_of::<OrderedValue>(),
+            Distinct::Sketch(registers) => registers.len(),
         }
     }
 
@@ -55,17 +80,7 @@ impl Distinct {
             self.become_sketch();
         }
         match (&mut *self, other) {
-            (Distinct::Exact(values), Distinct::Exact(more)) => {
-                values.extend(more.iter().cloned());
-                if values.len() > limit {
-                    self.become_sketch();
-                }
-            }
-            (Distinct::Sketch(registers), Distinct::Exact(more)) => {
-                for value in more {
-                    record(registers, &value.0);
-                }
-            }
+            (_, Distinct::Exact(more)) => self.add_sorted(more.iter().cloned(), limit),
             (Distinct::Sketch(registers), Distinct::Sketch(more)) => {
                 for (register, &rank) in registers.iter_mut().zip(more) {
                     *register = (*register).max(rank);

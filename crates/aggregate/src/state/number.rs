@@ -124,6 +124,22 @@ impl Specials {
     }
 }
 
+#[cold]
+fn count_special(counts: &mut Option<Box<Specials>>, x: f64, negate: bool) {
+    let specials = counts.get_or_insert_default();
+    let count = if x.is_nan() {
+        &mut specials.nan
+    } else if x > 0.0 {
+        &mut specials.positive
+    } else {
+        &mut specials.negative
+    };
+    step(count, negate);
+    if **specials == Specials::default() {
+        *counts = None;
+    }
+}
+
 /// A sum over the extended reals, or of decimals: the finite part is exact, the infinite
 /// parts are counted, so that everything can be taken back.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -142,8 +158,20 @@ impl Sum {
         if x.is_finite() {
             self.total.add_f64(x, negate);
         } else {
-            self.add_special(x, negate);
+            count_special(&mut self.specials, x, negate);
         }
+    }
+
+    /// Adds doubles, finite or not.
+    pub(crate) fn add_all(&mut self, values: impl Iterator<Item = f64>) {
+        let Sum {
+            count,
+            total,
+            specials,
+        } = self;
+        total.add_all_f64(values.inspect(|_| *count += 1), |x| {
+            count_special(specials, x, false);
+        });
     }
 
     #[inline]
@@ -159,24 +187,6 @@ impl Sum {
                 let magnitude = u128::from(x.unsigned_abs());
                 self.total.add((x < 0) != negate, magnitude, 0);
             }
-        }
-    }
-
-    #[cold]
-    fn add_special(&mut self, x: f64, negate: bool) {
-        let specials = self.specials.get_or_insert_default();
-        step(
-            if x.is_nan() {
-                &mut specials.nan
-            } else if x > 0.0 {
-                &mut specials.positive
-            } else {
-                &mut specials.negative
-            },
-            negate,
-        );
-        if **specials == Specials::default() {
-            self.specials = None;
         }
     }
 

@@ -22,7 +22,7 @@ pub(crate) struct PlacedBy {
 }
 
 impl Placed {
-    fn new(value: &Value, order: EventOrder<'_>) -> Self {
+    pub(super) fn new(value: &Value, order: EventOrder<'_>) -> Self {
         Placed {
             key: order.to_key(),
             value: canonical(value),

@@ -56,6 +56,28 @@ impl Quantile {
         }
     }
 
+    pub(crate) fn add_all(&mut self, values: impl Iterator<Item = f64>) {
+        if let Quantile::Exact(keys) = self {
+            let known = keys.len();
+            keys.extend(values.map(key_of));
+            keys[known..].sort_unstable();
+            // Two runs: the stable sort merges them.
+            keys.sort();
+            if keys.len() > QUANTILE_EXACT_MAX {
+                self.become_histogram();
+            }
+        } else {
+            values.for_each(|x| self.add(x));
+        }
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Quantile::Exact(keys) => keys.len() * size_of::<u64>(),
+            Quantile::Histogram { buckets, .. } => buckets.len() * size_of::<(i32, u64)>(),
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: &Quantile) {
         if let (Quantile::Exact(_), Quantile::Histogram { .. }) = (&self, other) {
             self.become_histogram();

@@ -1,17 +1,17 @@
 //! The most frequent values: exact counts, up to a limit of distinct values.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 use evenkeel_types::{ErrorReason, Value};
 
-use crate::order::{OrderedValue, canonical};
+use crate::order::{OrderedValue, canonical, merge_sorted};
 
 /// How often each value occurred.
 #[derive(Clone, Debug)]
 pub(crate) enum Frequencies {
-    /// All values with their counts; at most the limit.
-    Counts(BTreeMap<OrderedValue, u64>),
+    /// All values, ascending, with their counts; at most the limit.
+    Counts(Vec<(OrderedValue, u64)>),
     /// More distinct values than the limit: nothing else is kept, so that the state depends
     /// on the multiset alone.
     Exceeded,
@@ -19,23 +19,58 @@ pub(crate) enum Frequencies {
 
 impl Default for Frequencies {
     fn default() -> Self {
-        Frequencies::Counts(BTreeMap::new())
+        Frequencies::Counts(Vec::new())
     }
 }
 
 impl Frequencies {
     pub(crate) fn add(&mut self, value: &Value, limit: usize) {
-        self.add_count(OrderedValue(canonical(value)), 1, limit);
+        let Frequencies::Counts(counts) = self else {
+            return;
+        };
+        let value = OrderedValue(canonical(value));
+        match counts.binary_search_by(|(known, _)| known.cmp(&value)) {
+            Ok(at) => counts[at].1 += 1,
+            Err(at) => {
+                counts.insert(at, (value, 1));
+                if counts.len() > limit {
+                    *self = Frequencies::Exceeded;
+                }
+            }
+        }
+    }
+
+    /// Adds counts of distinct values in ascending order.
+    pub(crate) fn add_sorted(
+        &mut self,
+        more: impl IntoIterator<Item = (OrderedValue, u64)>,
+        limit: usize,
+    ) {
+        let Frequencies::Counts(counts) = self else {
+            return;
+        };
+        merge_sorted(
+            counts,
+            more.into_iter(),
+            |(value, _)| value,
+            |known, (_, count)| known.1 += count,
+        );
+        if counts.len() > limit {
+            *self = Frequencies::Exceeded;
+        }
     }
 
     pub(crate) fn merge(&mut self, other: &Frequencies, limit: usize) {
         match other {
             Frequencies::Exceeded => *self = Frequencies::Exceeded,
-            Frequencies::Counts(counts) => {
-                for (value, &count) in counts {
-                    self.add_count(value.clone(), count, limit);
-                }
-            }
+            Frequencies::Counts(more) => self.add_sorted(more.iter().cloned(), limit),
+        }
+    }
+
+    pub(crate) fn weight(&self) -> usize {
+        match self {
+            Frequencies::Counts(counts) => counts.len() * size_of::<(OrderedValue, u64)>(),
+            Frequencies::Exceeded => 0,
         }
     }
 
@@ -45,25 +80,23 @@ impl Frequencies {
             Frequencies::Counts(counts) if counts.is_empty() => return Value::Null,
             Frequencies::Counts(counts) => counts,
         };
-        let mut ranked: Vec<(&OrderedValue, u64)> = counts.iter().map(|(v, &c)| (v, c)).collect();
-        // Ascending by value already, and the sort is stable.
-        ranked.sort_by_key(|&(_, count)| std::cmp::Reverse(count));
-        ranked.truncate(k);
+        // Ascending by value, so the place breaks ties.
+        let mut ranked: Vec<(Reverse<u64>, usize)> = counts
+            .iter()
+            .enumerate()
+            .map(|(place, (_, count))| (Reverse(*count), place))
+            .collect();
+        if ranked.len() > k {
+            ranked.select_nth_unstable(k);
+            ranked.truncate(k);
+        }
+        ranked.sort_unstable();
         Value::Array(
             ranked
                 .into_iter()
-                .map(|(value, count)| entry(value.0.clone(), count))
+                .map(|(Reverse(count), place)| entry(counts[place].0.0.clone(), count))
                 .collect(),
         )
-    }
-
-    fn add_count(&mut self, value: OrderedValue, count: u64, limit: usize) {
-        if let Frequencies::Counts(counts) = self {
-            *counts.entry(value).or_default() += count;
-            if counts.len() > limit {
-                *self = Frequencies::Exceeded;
-            }
-        }
     }
 }
 

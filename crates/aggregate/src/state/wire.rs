@@ -94,9 +94,9 @@ pub(super) fn encode(state: &State, out: &mut Vec<u8>) {
         Body::TopK(Frequencies::Counts(counts)) => {
             out.push(LISTED);
             natural(counts.len() as u64, out);
-            for (value, &count) in counts {
+            for (value, count) in counts {
                 encode_framed(&value.0, out);
-                natural(count, out);
+                natural(*count, out);
             }
         }
         Body::TopK(Frequencies::Exceeded) => out.push(EXCEEDED),
@@ -254,12 +254,13 @@ fn body(aggregator: &Aggregator, reader: &mut Reader<'_>) -> Result<Body, StateE
                 Distinct::Sketch(reader.registers()?)
             } else {
                 let count = reader.count(limit, "number of values")?;
-                let mut values = std::collections::BTreeSet::new();
+                let mut values: Vec<OrderedValue> = Vec::new();
                 for _ in 0..count {
-                    values.insert(OrderedValue(reader.value(input()?)?));
-                }
-                if values.len() != count {
-                    return Err(reader.invalid("set of values"));
+                    let value = OrderedValue(reader.value(input()?)?);
+                    if values.last().is_some_and(|last| *last >= value) {
+                        return Err(reader.invalid("set of values in order"));
+                    }
+                    values.push(value);
                 }
                 Distinct::Exact(values)
             })
@@ -273,13 +274,13 @@ fn body(aggregator: &Aggregator, reader: &mut Reader<'_>) -> Result<Body, StateE
                 Frequencies::Exceeded
             } else {
                 let count = reader.count(limit, "number of values")?;
-                let mut counts = BTreeMap::new();
+                let mut counts: Vec<(OrderedValue, u64)> = Vec::new();
                 for _ in 0..count {
                     let value = OrderedValue(reader.value(input()?)?);
-                    counts.insert(value, reader.positive("count of a value")?);
-                }
-                if counts.len() != count {
-                    return Err(reader.invalid("set of values"));
+                    if counts.last().is_some_and(|(last, _)| *last >= value) {
+                        return Err(reader.invalid("set of values in order"));
+                    }
+                    counts.push((value, reader.positive("count of a value")?));
                 }
                 Frequencies::Counts(counts)
             })

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use evenkeel_types::{Column, ErrorReason, SLOT_PRESENT, Value};
 
-use super::slide::{Slider, compare_slots};
-use crate::order::canonical;
+use super::slide::Slider;
+use crate::order::{canonical, compare_slots};
 use crate::state::{
     QUANTILE_EXACT_MAX, Rank, RegisterCounts, register_and_rank, representative_of, top_k_entry,
 };

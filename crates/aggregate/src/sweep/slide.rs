@@ -1,14 +1,11 @@
 //! One call over sliding ranges.
 
-use std::cmp::Ordering;
 use std::collections::VecDeque;
 
-use evenkeel_types::{
-    Column, ColumnData, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value, compare_f64,
-};
+use evenkeel_types::{Column, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value};
 
 use super::by_value::{DistinctSlider, QuantileSlider, TopKSlider};
-use crate::order::canonical;
+use crate::order::{canonical, compare_slots};
 use crate::state::{Aggregator, Errors, Kind, State};
 
 /// What slides: events enter at the end and leave at the start, both in order. It is never
@@ -324,21 +321,5 @@ impl Slider for Ends<'_> {
                 Value::Array(self.queue.iter().skip(skipped).take(n).map(get).collect())
             }
         }
-    }
-}
-
-/// [`Value::total_cmp`] of two present slots of a column.
-pub(super) fn compare_slots(column: &Column, a: usize, b: usize) -> Ordering {
-    match column.data() {
-        ColumnData::Boolean(v) => v[a].cmp(&v[b]),
-        ColumnData::Int(v) | ColumnData::Date(v) => v[a].cmp(&v[b]),
-        ColumnData::BigInt(v) | ColumnData::Timestamp(v) => v[a].cmp(&v[b]),
-        ColumnData::Float(v) => compare_f64(f64::from(v[a]), f64::from(v[b])),
-        ColumnData::Double(v) => compare_f64(v[a], v[b]),
-        ColumnData::Decimal(v) => v[a].cmp(&v[b]),
-        ColumnData::String(v) => v[a].as_bytes().cmp(v[b].as_bytes()),
-        ColumnData::Bytes(v) => v[a].cmp(&v[b]),
-        ColumnData::Interval(v) => v[a].cmp(&v[b]),
-        ColumnData::Nested(v) => v[a].total_cmp(&v[b]),
     }
 }

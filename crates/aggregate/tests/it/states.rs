@@ -1,7 +1,7 @@
 //! States are functions of the multiset, to the byte.
 
 use evenkeel_aggregate::oracle::{Input, evaluate};
-use evenkeel_aggregate::{Aggregates, Aggregator, State, StateError, WhereId};
+use evenkeel_aggregate::{Aggregator, State, StateError};
 use evenkeel_types::{AggregateCall, Column, Value};
 use proptest::prelude::*;
 
@@ -127,19 +127,30 @@ proptest! {
         }
     }
 
-    /// Row by row through the compiled list: FILTER, WHERE and computed inputs.
+    /// Column by column: whatever the slots are added together with.
     #[test]
-    fn rows_are_filtered_as_the_oracle_does(events in events(12)) {
-        let all: Vec<&Event> = events.iter().collect();
-        let mut aggregates = Aggregates::new();
+    fn columns_add_what_rows_add(events in events(24), cut in 0usize..24) {
+        let mut sorted: Vec<&Event> = events.iter().collect();
+        sorted.sort_by_key(|e| e.event_order());
         for call in calls() {
-            let id = aggregates.register(&call, WhereId::ALL).unwrap();
-            let aggregator = aggregates.aggregator(id);
+            let aggregator = Aggregator::of(&call).unwrap();
+            let inputs = oracle_inputs(&call, &sorted);
+            let columns: Vec<Column> = aggregator
+                .inputs()
+                .iter()
+                .enumerate()
+                .map(|(i, t)| Column::from_values(t, inputs.iter().map(|input| &input.values[i])))
+                .collect();
+            let columns: Vec<&Column> = columns.iter().collect();
+            let order = |slot: usize| {
+                evenkeel_aggregate::EventOrder::new(inputs[slot].time, &inputs[slot].order)
+            };
             let mut state = aggregator.empty();
-            for event in &events {
-                aggregates.add_row(id, &mut state, &event.values, &types(), event.event_order());
-            }
-            prop_assert_eq!(aggregator.finish(&state), evaluate(&call, &oracle_inputs(&call, &all)));
+            let cut = cut.min(inputs.len());
+            aggregator.add_slots(&mut state, &columns, cut..inputs.len(), order);
+            aggregator.add_slots(&mut state, &columns, 0..cut, order);
+            let want = bytes(&aggregator, &state_of(&aggregator, &inputs));
+            prop_assert_eq!(bytes(&aggregator, &state), want, "{:?}", call);
         }
     }
 
