@@ -9,34 +9,28 @@ const NOT_A_COLUMN: [&str; 21] = [
     "like", "not", "on", "or", "select", "then", "using", "when", "where",
 ];
 
-/// Words that cannot be an alias without `AS`, since another clause starts with them.
-const NOT_A_BARE_ALIAS: [&str; 26] = [
-    "as",
-    "asof",
+/// Words that cannot be an alias without `AS` besides, since another clause starts with them.
+const NOT_A_BARE_ALIAS: [&str; 20] = [
     "cross",
     "except",
     "for",
     "full",
     "group",
-    "having",
     "inner",
     "intersect",
-    "join",
     "left",
     "limit",
     "match_condition",
     "natural",
     "offset",
-    "on",
     "order",
     "qualify",
     "right",
-    "select",
     "union",
-    "using",
-    "where",
     "window",
     "within",
+    "fetch",
+    "anti",
 ];
 
 /// Whether a lower-case word cannot be a column in an expression.
@@ -46,7 +40,7 @@ pub(crate) fn is_not_a_column(word: &str) -> bool {
 
 /// Whether a lower-case word cannot follow a relation as its alias.
 pub(crate) fn is_not_a_bare_alias(word: &str) -> bool {
-    NOT_A_BARE_ALIAS.contains(&word)
+    is_not_a_column(word) || NOT_A_BARE_ALIAS.contains(&word)
 }
 
 /// Words that are columns and functions like others, but read as keywords where a value
