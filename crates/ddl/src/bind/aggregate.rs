@@ -32,13 +32,6 @@ pub(super) fn bind_aggregate(
                     format!("write a column: `{name}(x)`"),
                 );
             }
-            if let Some(distinct) = call.distinct {
-                return report.hinted(
-                    "`count(DISTINCT *)` does not exist",
-                    distinct.to(*star),
-                    "write a column: `count(DISTINCT x)`",
-                );
-            }
             &[]
         }
     };

@@ -8,6 +8,7 @@ use super::expression::{Binding, built};
 use super::scope::with_hint;
 use crate::ast::{self, FunctionArgs, FunctionCall, Span};
 use crate::error::Diagnostic;
+use crate::suggest::did_you_mean;
 
 impl Binding<'_> {
     /// A function or an aggregate.
@@ -55,7 +56,7 @@ impl Binding<'_> {
             Err(
                 error @ (BuildError::UnknownFunction { .. } | BuildError::RefusedFunction { .. }),
             ) => {
-                let hint = error.hint().or_else(|| aggregate_hint(name));
+                let hint = aggregate_hint(name).or_else(|| error.hint());
                 self.report.push(with_hint(
                     Diagnostic::error(error.to_string(), call.name.span),
                     hint,
@@ -111,13 +112,16 @@ fn window_function_hint(name: &str) -> Option<&'static str> {
     })
 }
 
-/// The aggregate that someone who wrote `name` means.
+/// The aggregate that does here what `name` does elsewhere. A name that is only misspelt is
+/// left to the list of functions.
 fn aggregate_hint(name: &str) -> Option<String> {
     match signature::resolve(name, &[], signature::Modifiers::default()) {
         Err(SignatureError::UnknownFunction {
             suggestion: Some(suggestion),
             ..
-        }) => Some(format!("did you mean the aggregate `{suggestion}`?")),
+        }) if did_you_mean(name, [suggestion.as_str()]).is_none() => {
+            Some(format!("use the aggregate `{suggestion}(...) OVER (...)`"))
+        }
         _ => None,
     }
 }

@@ -393,7 +393,7 @@ fn key_of(
 }
 
 fn select(query: &Query, key: &[Field], scope: &Scope, report: &mut Report) -> Option<Vec<Column>> {
-    let mut columns = Columns::default();
+    let mut columns = Columns::new(key);
     let mut is_complete = true;
     for item in &query.select {
         let SelectItem::Expr { expr, alias } = item else {

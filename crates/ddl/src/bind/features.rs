@@ -17,19 +17,31 @@ use crate::error::Diagnostic;
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) name: String,
-    pub(super) span: Span,
     pub(super) expr: Expr,
 }
 
 /// The columns of a view that is being built, within their limits.
-#[derive(Debug, Default)]
-pub(super) struct Columns {
+#[derive(Debug)]
+pub(super) struct Columns<'a> {
+    key: &'a [Field],
     list: Vec<Column>,
+    places: BTreeMap<String, Span>,
     parts: usize,
 }
 
-impl Columns {
-    /// Adds a column, or tells that it is one too many.
+impl<'a> Columns<'a> {
+    /// No columns yet, of a view with this key.
+    pub(super) fn new(key: &'a [Field]) -> Self {
+        Columns {
+            key,
+            list: Vec::new(),
+            places: BTreeMap::new(),
+            parts: 0,
+        }
+    }
+
+    /// Adds a column; tells what is wrong with its name and type. Answers none if it is one
+    /// too many.
     pub(super) fn add(
         &mut self,
         name: String,
@@ -52,12 +64,42 @@ impl Columns {
                 "divide it into several views",
             );
         }
+        self.check_name(&name, span, report);
+        check_type(&name, span, &expr.data_type, report);
         self.list.push(Column {
             name,
-            span,
             expr: expr.clone(),
         });
         Some(())
+    }
+
+    fn check_name(&mut self, name: &str, span: Span, report: &mut Report) {
+        if let Some(first) = self.places.get(name) {
+            let error = Diagnostic::error(format!("there are two features `{name}`"), span);
+            report.push::<()>(if *first == span {
+                error.with_hint("write the columns one by one instead of `*`, with other names")
+            } else {
+                error
+                    .with_hint(format!("give one another name: `... AS {name}_2`"))
+                    .with_related(*first, "the other one")
+            });
+            return;
+        }
+        self.places.insert(name.to_owned(), span);
+        if self.key.iter().any(|k| k.name == name) {
+            report.hinted::<()>(
+                format!("feature `{name}` has the name of the entity's key"),
+                span,
+                format!("give it another name: `... AS {name}_of_event`"),
+            );
+        }
+        if PSEUDO_COLUMNS.contains(&name) {
+            report.hinted::<()>(
+                format!("a feature cannot be called `{name}`: that is the name of a pseudo-column"),
+                span,
+                "give it another name: `... AS happened_at`",
+            );
+        }
     }
 
     /// The columns.
@@ -71,7 +113,7 @@ pub(super) fn star(
     item: &SelectItem,
     scope: &Scope,
     is_left_out: impl Fn(&ScopeRelation, &str, &Expr) -> bool,
-    columns: &mut Columns,
+    columns: &mut Columns<'_>,
     report: &mut Report,
 ) -> Option<()> {
     let (only, span) = match item {
@@ -136,7 +178,6 @@ pub(super) fn name(
 /// The features of the columns. `view` is underlined where there are none.
 pub(super) fn bind_features(
     view: &Ident,
-    key: &[Field],
     columns: &[Column],
     written: &[FeatureDef],
     report: &mut Report,
@@ -148,68 +189,27 @@ pub(super) fn bind_features(
             "select something about the key: `count(*) OVER (LAST 24 HOURS) AS events_24h`",
         );
     }
-    let errors_before = report.error_count();
-    let mut places: BTreeMap<&str, Span> = BTreeMap::new();
-    let mut features = Vec::new();
-    for column in columns {
-        check_name(column, key, &mut places, report);
-        check_type(column, report);
-        features.push(Feature {
+    let mut features: Vec<Feature> = columns
+        .iter()
+        .map(|column| Feature {
             name: column.name.clone(),
             data_type: column.expr.data_type.clone(),
             default: None,
             expect: None,
             metadata: Metadata::default(),
-        });
-    }
+        })
+        .collect();
     column_list(&mut features, written, view, report);
-    (report.error_count() == errors_before).then_some(features)
+    Some(features)
 }
 
-fn check_name<'a>(
-    column: &'a Column,
-    key: &[Field],
-    places: &mut BTreeMap<&'a str, Span>,
-    report: &mut Report,
-) {
-    let name = column.name.as_str();
-    if let Some(first) = places.get(name) {
-        report.push::<()>(
-            Diagnostic::error(format!("there are two features `{name}`"), column.span)
-                .with_hint(format!("give one another name: `... AS {name}_2`"))
-                .with_related(*first, "the other one"),
-        );
-        return;
-    }
-    places.insert(name, column.span);
-    if key.iter().any(|k| k.name == name) {
-        report.hinted::<()>(
-            format!("feature `{name}` has the name of the entity's key"),
-            column.span,
-            format!("give it another name: `... AS {name}_of_event`"),
-        );
-    }
-    if PSEUDO_COLUMNS.contains(&name) {
-        report.hinted::<()>(
-            format!("a feature cannot be called `{name}`: that is the name of a pseudo-column"),
-            column.span,
-            "give it another name: `... AS happened_at`",
-        );
-    }
-}
-
-fn check_type(column: &Column, report: &mut Report) {
-    let data_type = &column.expr.data_type;
+fn check_type(name: &str, span: Span, data_type: &DataType, report: &mut Report) {
     if data_type.is_storable() {
         return;
     }
     report.hinted::<()>(
-        format!(
-            "feature `{}` cannot be {}",
-            column.name,
-            type_in_words(data_type)
-        ),
-        column.span,
+        format!("feature `{name}` cannot be {}", type_in_words(data_type)),
+        span,
         match data_type {
             DataType::Null => "say its type: `CAST(NULL AS DOUBLE)`",
             DataType::Interval => "turn it into a number: `date_diff('second', a, b)`",

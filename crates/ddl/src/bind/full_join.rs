@@ -123,7 +123,9 @@ impl Pairs<'_> {
                 for name in &list.columns {
                     let parts = std::slice::from_ref(name);
                     let a = left.resolve(parts, name.span, report);
-                    let b = own.resolve(parts, name.span, report);
+                    let b = a
+                        .as_ref()
+                        .and_then(|_| own.resolve(parts, name.span, report));
                     self.add(a.map(|a| a.expr), b.map(|b| b.expr), name.span, report);
                 }
             }

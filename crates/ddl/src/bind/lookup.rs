@@ -209,7 +209,9 @@ impl Matching<'_> {
                     ..
                 }
                 | E::Between { negated: false, .. } => {
-                    if has_condition {
+                    if !self.is_about_times(part) {
+                        self.no_equality(part, report);
+                    } else if has_condition {
                         report.hinted::<()>(
                             "the time condition stands both in `ON` and in `MATCH_CONDITION`",
                             part.span,
@@ -319,9 +321,10 @@ impl Matching<'_> {
         for name in &list.columns {
             let own = Scope::single(right.clone());
             let parts = std::slice::from_ref(name);
-            let found = left.resolve(parts, name.span, report);
-            let of_right = own.resolve(parts, name.span, report);
-            let (Some(found), Some(of_right)) = (found, of_right) else {
+            let Some(found) = left.resolve(parts, name.span, report) else {
+                continue;
+            };
+            let Some(of_right) = own.resolve(parts, name.span, report) else {
                 continue;
             };
             let ExprKind::Column(slot) = of_right.expr.kind else {

@@ -35,10 +35,7 @@ struct TimeOperand {
 impl Times {
     /// Views that are answered at any time have no row time to compare with.
     pub(super) fn check(&self, read: &Read<'_>, report: &mut Report) -> Option<()> {
-        let Target::View(view) = &read.target else {
-            return Some(());
-        };
-        if matches!(view.body, ViewBody::Row(_)) {
+        if read.target.has_row_time() {
             return Some(());
         }
         if let Some((true, span)) = self.order {
@@ -70,6 +67,20 @@ impl Matching<'_> {
         for part in parts {
             self.comparison(part, report);
         }
+    }
+
+    /// Whether a comparison in `ON` has a time of either row in it.
+    pub(super) fn is_about_times(&self, part: &ast::Expr) -> bool {
+        let operands: Vec<&ast::Expr> = match &part.kind {
+            E::Binary { left, right, .. } => vec![left, right],
+            E::Between {
+                operand, low, high, ..
+            } => vec![operand, low, high],
+            _ => Vec::new(),
+        };
+        operands
+            .into_iter()
+            .any(|o| self.operand(o, &mut Report::default()).is_some())
     }
 
     /// One comparison of the two times.

@@ -4,7 +4,7 @@
 //! versions, and older versions that `view@n` names. What uses an object with errors is not
 //! checked further, unless the errors leave its columns, times and keys understood.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_types::definition::{Catalog, Definition};
 
@@ -104,7 +104,7 @@ pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
                 }),
         );
     }
-    let by_name = names(&nodes, &mut found);
+    let (by_name, repeated) = names(&nodes, &mut found);
     let uses = uses(&nodes, &by_name, existing);
     let order = order::sort(&uses);
     let mut is_broken = vec![false; nodes.len()];
@@ -139,9 +139,7 @@ pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
             || references(&node.parsed)
                 .iter()
                 .any(|r| broken.names.contains(&(r.space, r.name.value.clone())));
-        let is_first = name.is_none_or(|(space, ident)| {
-            by_name.get(&(space, ident.value.as_str())) == Some(&index)
-        });
+        let is_first = !repeated.contains(&index);
         is_broken[index] |= uses_broken;
         if !is_broken[index] || (is_service && uses_broken) {
             let binder = Binder {
@@ -183,8 +181,12 @@ pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
     project
 }
 
-/// The first statement of each name; a second one is an error.
-fn names<'a>(nodes: &'a [Node], found: &mut Found<'_>) -> BTreeMap<(Space, &'a str), usize> {
+/// The first statement of each name, and the statements that define one again: errors.
+fn names<'a>(
+    nodes: &'a [Node],
+    found: &mut Found<'_>,
+) -> (BTreeMap<(Space, &'a str), usize>, BTreeSet<usize>) {
+    let mut repeated = BTreeSet::new();
     let mut by_name: BTreeMap<(Space, &str), usize> = BTreeMap::new();
     // Versions of a service are objects of their own.
     let mut versions: BTreeMap<(&str, u64), usize> = BTreeMap::new();
@@ -203,6 +205,7 @@ fn names<'a>(nodes: &'a [Node], found: &mut Found<'_>) -> BTreeMap<(Space, &'a s
         if first == index {
             continue;
         }
+        repeated.insert(index);
         let other = &nodes[first];
         let Some((_, other_name)) = defined(&other.parsed) else {
             continue;
@@ -223,7 +226,7 @@ fn names<'a>(nodes: &'a [Node], found: &mut Found<'_>) -> BTreeMap<(Space, &'a s
         };
         found.add(node.file, diagnostic);
     }
-    by_name
+    (by_name, repeated)
 }
 
 /// Which statements each statement names. A pinned version that existed before is none of

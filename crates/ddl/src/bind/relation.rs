@@ -31,7 +31,8 @@ pub(super) enum Slot {
     Feature(usize),
     /// A key column of the view.
     Key(usize),
-    /// The time of a row view's row.
+    /// The time of a row view's row; of other views a name that means nothing but in a time
+    /// condition.
     RowTime,
 }
 
@@ -95,9 +96,7 @@ impl Target {
                 for (i, name) in key_names_in_text(view).into_iter().enumerate() {
                     columns.push((name, Slot::Key(i), Role::Key));
                 }
-                if matches!(view.body, ViewBody::Row(_)) {
-                    columns.push(("event_time".to_owned(), Slot::RowTime, Role::Pseudo));
-                }
+                columns.push(("event_time".to_owned(), Slot::RowTime, Role::Pseudo));
             }
         }
         let mut seen: Vec<String> = Vec::new();
@@ -132,10 +131,25 @@ impl Target {
                 message: "a key of a view cannot be used here: only its features can".to_owned(),
                 hint: "write the condition on the key behind `ON`".to_owned(),
             },
-            Slot::RowTime => Meaning::Refused {
+            Slot::RowTime if self.has_row_time() => Meaning::Refused {
                 message: "the row time of a view can only be used in `MATCH_CONDITION`".to_owned(),
                 hint: "select the time as a column of that view".to_owned(),
             },
+            Slot::RowTime => Meaning::Refused {
+                message: format!(
+                    "`{}` has an answer at any time: there is no time of a row",
+                    self.name()
+                ),
+                hint: "use the time of the left row".to_owned(),
+            },
+        }
+    }
+
+    /// Whether its rows have times; window views and composed views have none.
+    pub(super) fn has_row_time(&self) -> bool {
+        match self {
+            Target::Source(_) => true,
+            Target::View(view) => matches!(view.body, ViewBody::Row(_)),
         }
     }
 
@@ -265,11 +279,8 @@ impl Binder<'_> {
         version: Option<&NumberLit>,
         report: &mut Report,
     ) -> Option<Arc<ViewDef>> {
-        let number = match version {
-            None => None,
-            // No view has a version beyond those numbers.
-            Some(written) => Some(u32::try_from(written.value).unwrap_or(u32::MAX)),
-        };
+        // No view has a version beyond those numbers.
+        let number = version.map(|written| u32::try_from(written.value).unwrap_or(u32::MAX));
         if let Some(view) = self.find_view(&name.value, number) {
             return Some(view.clone());
         }

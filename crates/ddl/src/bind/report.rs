@@ -71,7 +71,11 @@ pub(super) fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str> + Clone,
 ) -> Option<String> {
-    if let Some(found) = suggest::did_you_mean(name, candidates.clone()) {
+    /// Any shorter name is near to any other.
+    const COMPARED_MIN: usize = 3;
+    if name.chars().count() >= COMPARED_MIN
+        && let Some(found) = suggest::did_you_mean(name, candidates.clone())
+    {
         return Some(format!("did you mean `{found}`?"));
     }
     let all: Vec<&str> = candidates.into_iter().collect();

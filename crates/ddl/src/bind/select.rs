@@ -27,7 +27,7 @@ impl Binder<'_> {
         used: &mut Vec<String>,
         report: &mut Report,
     ) -> Option<Vec<Column>> {
-        let mut columns = Columns::default();
+        let mut columns = Columns::new(&entity.keys);
         let mut is_complete = true;
         for item in &query.select {
             let SelectItem::Expr { expr, alias } = item else {

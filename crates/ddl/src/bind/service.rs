@@ -259,12 +259,12 @@ impl Inputs {
 
 /// One item of a feature list, as it is typed on a command line: `view:feature`, `view:*` or
 /// `view@2:feature`.
-fn parse_item(text: &str) -> Result<ListItem<'_>, Diagnostic> {
-    let span = Span::new(0, text.len());
+fn parse_item<'a>(text: &'a str, report: &mut Report) -> Option<ListItem<'a>> {
     let Some((view, feature)) = text.split_once(':') else {
-        return Err(
-            Diagnostic::error(format!("`{text}` does not say which feature"), span)
-                .with_hint(format!("write `{text}:feature`, or `{text}:*` for all")),
+        return report.hinted(
+            format!("`{text}` does not say which feature"),
+            Span::new(0, text.len()),
+            format!("write `{text}:feature`, or `{text}:*` for all"),
         );
     };
     let (name, version) = match view.split_once('@') {
@@ -274,16 +274,16 @@ fn parse_item(text: &str) -> Result<ListItem<'_>, Diagnostic> {
             match number.parse::<u32>() {
                 Ok(version) => (name, Some((version, at))),
                 Err(_) => {
-                    return Err(Diagnostic::error(
+                    return report.hinted(
                         format!("`{number}` is no version of a view"),
                         at,
-                    )
-                    .with_hint(format!("write a whole number: `{name}@1:{feature}`")));
+                        format!("write a whole number: `{name}@1:{feature}`"),
+                    );
                 }
             }
         }
     };
-    Ok(ListItem {
+    Some(ListItem {
         view: name,
         version,
         feature,
@@ -308,28 +308,24 @@ impl Binder<'_> {
         let mut errors = Vec::new();
         let mut wanted: Vec<(usize, Arc<ViewDef>, usize)> = Vec::new();
         for (at, text) in items.iter().enumerate() {
-            match self.list_item(text) {
-                Ok((view, features)) => {
-                    for feature in features {
-                        let is_known = wanted.iter().any(|(_, v, f)| {
-                            v.name == view.name && v.version == view.version && *f == feature
-                        });
-                        if is_known {
-                            errors.push((
-                                at,
-                                Diagnostic::error(
-                                    format!("`{text}` is listed twice"),
-                                    Span::new(0, text.len()),
-                                )
-                                .with_hint("leave one of them out"),
-                            ));
-                            break;
-                        }
-                        wanted.push((at, view.clone(), feature));
-                    }
+            let mut report = Report::default();
+            if let Some((view, features)) = self.list_item(text, &mut report) {
+                let is_known = |feature: &usize| {
+                    wanted.iter().any(|(_, v, f)| {
+                        v.name == view.name && v.version == view.version && f == feature
+                    })
+                };
+                if features.iter().any(is_known) {
+                    report.hinted::<()>(
+                        format!("`{text}` is listed twice"),
+                        Span::new(0, text.len()),
+                        "leave one of them out",
+                    );
+                } else {
+                    wanted.extend(features.into_iter().map(|f| (at, view.clone(), f)));
                 }
-                Err(found) => errors.extend(found.into_iter().map(|d| (at, d))),
             }
+            errors.extend(report.into_parts().0.into_iter().map(|d| (at, d)));
         }
         // The same name of two views is told apart by the view's.
         let plain: Vec<&str> = wanted
@@ -393,42 +389,32 @@ impl Binder<'_> {
         })
     }
 
-    fn list_item(&self, text: &str) -> Result<(Arc<ViewDef>, Vec<usize>), Vec<Diagnostic>> {
-        let item = parse_item(text).map_err(|d| vec![d])?;
+    fn list_item(&self, text: &str, report: &mut Report) -> Option<(Arc<ViewDef>, Vec<usize>)> {
+        let item = parse_item(text, report)?;
+        // The name as it is typed, without the quotes that the tree would print.
         let name = Ident {
             value: item.view.to_owned(),
-            quoted: true,
+            quoted: false,
             span: Span::new(0, item.view.len()),
         };
         let version = item.version.map(|(value, span)| ast::NumberLit {
             value: u64::from(value),
             span,
         });
-        let mut report = Report::default();
-        // The name as it is typed, without the quotes that the tree would print.
-        let Some(view) = self.service_view(
-            &Ident {
-                quoted: false,
-                ..name
-            },
-            version.as_ref(),
-            &mut report,
-        ) else {
-            return Err(report.into_parts().0);
-        };
+        let view = self.service_view(&name, version.as_ref(), report)?;
         if item.feature == "*" {
             let all = (0..view.features.len()).collect();
-            return Ok((view, all));
+            return Some((view, all));
         }
         match view.features.iter().position(|f| f.name == item.feature) {
-            Some(index) => Ok((view, vec![index])),
-            None => Err(vec![with_hint(
+            Some(index) => Some((view, vec![index])),
+            None => report.push(with_hint(
                 Diagnostic::error(
                     format!("view `{}` has no feature `{}`", view.name, item.feature),
                     item.feature_span,
                 ),
                 did_you_mean(item.feature, view.features.iter().map(|f| f.name.as_str())),
-            )]),
+            )),
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::ast::{CreateFeatureView, CreateOnDemandView, Ident, OnLateKind};
 use crate::error::Diagnostic;
 
 impl Binder<'_> {
-    /// `CREATE FEATURE VIEW`. Version and digest are still to be set.
+    /// `CREATE FEATURE VIEW`. Version and digest are still to be set. There is an answer even
+    /// if its column list has errors: those who read the view can be checked.
     pub(super) fn feature_view(
         &self,
         view: &CreateFeatureView,
@@ -22,6 +23,7 @@ impl Binder<'_> {
         report: &mut Report,
     ) -> Option<ViewDef> {
         refuse_planned(view, report);
+        let errors_before = report.error_count();
         let entity = self.entity(&view.entity.name, report);
         let name = match &view.name {
             Some(name) => name.clone(),
@@ -75,7 +77,10 @@ impl Binder<'_> {
             (events.columns, events.body)
         };
         super::cost::check(&name, &body, report)?;
-        let features = bind_features(&name, &entity.keys, &columns, &view.features, report)?;
+        if report.error_count() > errors_before {
+            return None;
+        }
+        let features = bind_features(&name, &columns, &view.features, report)?;
         Some(ViewDef {
             name: name.value,
             version: 0,
@@ -102,6 +107,7 @@ impl Binder<'_> {
             request: &view.request,
             is_on_demand: true,
         };
+        let errors_before = report.error_count();
         let composed = self.composed_view(&written, &view.query, report)?;
         let key = composed
             .entity
@@ -109,7 +115,10 @@ impl Binder<'_> {
             .map(|e| e.keys.clone())
             .unwrap_or_default();
         super::cost::check(&view.name, &composed.body, report)?;
-        let features = bind_features(&view.name, &key, &composed.columns, &view.features, report)?;
+        if report.error_count() > errors_before {
+            return None;
+        }
+        let features = bind_features(&view.name, &composed.columns, &view.features, report)?;
         Some(ViewDef {
             name: view.name.value.clone(),
             version: 0,

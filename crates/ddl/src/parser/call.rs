@@ -128,7 +128,10 @@ impl Parser<'_> {
     /// is a keyword and not a column.
     pub(super) fn starts_operand(&self, ahead: usize) -> bool {
         match self.token_at(ahead).kind {
-            TokenKind::Symbol(symbol) => matches!(symbol, Symbol::LeftParen | Symbol::LeftBracket),
+            TokenKind::Symbol(symbol) => matches!(
+                symbol,
+                Symbol::LeftParen | Symbol::LeftBracket | Symbol::Minus | Symbol::Plus
+            ),
             TokenKind::End => false,
             TokenKind::Word => self.word_starts_operand(ahead),
             _ => true,

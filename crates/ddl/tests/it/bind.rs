@@ -498,8 +498,7 @@ mod limits {
         check(
             WINDOWS_MAX,
             |n| {
-                let columns: Vec<String> =
-                    (0..n).map(|i| format!("sum(x + {i}) OVER w")).collect();
+                let columns: Vec<String> = (0..n).map(|i| format!("sum(x + {i}) OVER w")).collect();
                 let columns: Vec<String> = columns
                     .chunks(64)
                     .enumerate()
@@ -515,7 +514,9 @@ mod limits {
         check(
             LOOKUPS_MAX,
             |n| {
-                let joins: String = (0..n).map(|i| format!(" ASOF JOIN s s{i} ON a.k = s{i}.k")).collect();
+                let joins: String = (0..n)
+                    .map(|i| format!(" ASOF JOIN s s{i} ON a.k = s{i}.k"))
+                    .collect();
                 format!("CREATE FEATURE VIEW v ENTITY e AS SELECT a.x FROM s a{joins};")
             },
             "a view has at most 256 look-ups",
@@ -548,7 +549,7 @@ mod limits {
             }
             text
         };
-        assert!(VIEW_READS_MAX < 1 << 14);
+        assert_eq!(VIEW_READS_MAX, 10_000);
         check(12, doubling, "takes 16383 reads of sources");
     }
 
@@ -935,7 +936,10 @@ mod mutation {
             check_project(&bound);
             // Whatever is not bound has an error.
             let count = parse_statements(shared).0.len() + parse_statements(&text).0.len();
-            prop_assert!(!bound.errors.is_empty() || bound.objects.len() == count);
+            prop_assert!(
+                !bound.errors.is_empty() || bound.objects.len() == count,
+                "{}", text
+            );
             for found in bound.errors.iter().chain(&bound.warnings) {
                 let text = if found.file == 0 { shared } else { &text };
                 let span = found.diagnostic.span;

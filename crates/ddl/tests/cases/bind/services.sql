@@ -15,14 +15,13 @@ CREATE FEATURE SERVICE b VERSION 3 COMMENT 'c' AS congestion (delay, n AS depart
 CREATE FEATURE SERVICE b VERSION 4 AS congestion@1 (n);
 
 --- list good
-congestion:n
+congestion@1:n
 
 --- list good: of several views
 congestion:*
 per_route:n
 last_flight:last_delay
 asked:scaled
-congestion@1:delay
 
 --- list good: again
 congestion:delay

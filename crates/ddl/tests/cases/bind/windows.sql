@@ -144,7 +144,7 @@ CREATE FEATURE VIEW v ENTITY customer AS SELECT max(date_diff('second', at, read
 CREATE FEATURE VIEW v ENTITY customer AS SELECT
   summ(amount) OVER (LAST 1 DAY) AS a, sum(merchant) OVER (LAST 1 DAY) AS b, last_n(amount, small) OVER (LAST 1 DAY) AS c, last_n(amount, 0) OVER (LAST 1 DAY) AS d,
   sum(DISTINCT amount) OVER (LAST 1 DAY) AS e, count() OVER (LAST 1 DAY) AS f, sum(*) OVER (LAST 1 DAY) AS g, max(amount) IGNORE NULLS OVER (LAST 1 DAY) AS h,
-  avg(amount, small) OVER (LAST 1 DAY) AS i, array_agg(amount) OVER (LAST 1 DAY) AS j, count(DISTINCT *) OVER (LAST 1 DAY) AS k,
+  avg(amount, small) OVER (LAST 1 DAY) AS i, array_agg(amount) OVER (LAST 1 DAY) AS j, count_if(small) OVER (LAST 1 DAY) AS k,
   max_by(amount, tags) OVER (LAST 1 DAY) AS l, approx_quantile(amount, 2) OVER (LAST 1 DAY) AS m, sum(v) OVER (LAST 1 DAY) AS n FROM payments;
 
 --- functions that are no aggregates
@@ -158,7 +158,7 @@ CREATE FEATURE VIEW w ENTITY customer AS SELECT count(*) OVER (LAST 1 DAY) AS n,
 CREATE FEATURE VIEW x ENTITY customer AS SELECT count(*) OVER (LAST 1 DAY) AS customer, max(at) OVER (LAST 1 DAY) AS event_time, min(at) OVER (LAST 1 DAY) AS visible_at FROM payments;
 
 --- features of no type
-CREATE FEATURE VIEW v ENTITY customer AS SELECT NULL AS a, max(at) OVER (LAST 1 DAY) - min(at) OVER (LAST 1 DAY) AS b, (top_k(merchant, 2) OVER (LAST 1 DAY))[1] AS c,
+CREATE FEATURE VIEW v ENTITY customer AS SELECT NULL AS a, INTERVAL '1' DAY AS b, (top_k(merchant, 2) OVER (LAST 1 DAY))[1] AS c,
   count(*) OVER (LAST 1 DAY) AS d FROM payments;
 
 --- no features
