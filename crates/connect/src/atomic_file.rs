@@ -49,11 +49,6 @@ impl AtomicFile {
         })
     }
 
-    /// The path that it will have.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Makes the file appear under its path, in place of what was there.
     pub(crate) fn commit(mut self) -> Result<(), ConnectError> {
         let Some(writer) = self.writer.take() else {

@@ -74,7 +74,7 @@ pub(crate) fn missing_column(path: &Path, names: &[&str], name: &str) -> Connect
         path: path.to_owned(),
         column: name.to_owned(),
         columns: listed(names),
-        hint: nearest(name, names.iter().copied()),
+        hint: nearest(name, names.iter().map(|n| n.trim())),
     }
 }
 

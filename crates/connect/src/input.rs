@@ -56,24 +56,14 @@ impl Input {
                     .map_err(ConnectError::io(FileAction::Open, path))?,
             ),
         };
-        Ok(Input::over(reader, packed))
-    }
-
-    fn over(reader: Box<dyn Read + Send>, packed: Arc<AtomicU64>) -> Input {
-        Input {
+        Ok(Input {
             reader,
             buffer: Vec::new(),
             start: 0,
             end: 0,
             at_end: false,
             packed,
-        }
-    }
-
-    /// Over bytes in memory.
-    #[cfg(test)]
-    pub(crate) fn of(bytes: Vec<u8>) -> Input {
-        Input::over(Box::new(io::Cursor::new(bytes)), Arc::default())
+        })
     }
 
     /// Unpacked bytes that were read and not consumed.

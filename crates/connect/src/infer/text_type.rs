@@ -38,9 +38,23 @@ impl TextGuess {
         self.any = true;
         self.boolean = self.boolean
             && (text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"));
-        self.integer =
-            self.integer && whole(text).is_some_and(|w| text.parse::<i64>().is_ok() && w);
-        self.number = self.number && is_number(text);
+        if self.integer || self.number {
+            match whole(text) {
+                Some(plain) => {
+                    let integer = if plain {
+                        text.parse::<i64>().ok()
+                    } else {
+                        None
+                    };
+                    self.integer &= integer.is_some();
+                    self.number &= integer.is_some_and(|x| x.unsigned_abs() <= DOUBLE_WHOLE_MAX);
+                }
+                None => {
+                    self.integer = false;
+                    self.number = self.number && is_double(text);
+                }
+            }
+        }
         self.date = self.date && parse_date(text).is_ok();
         self.time = self.time && parse_timestamp(text, &self.utc).is_ok();
     }
@@ -74,18 +88,10 @@ fn whole(text: &str) -> Option<bool> {
         .then(|| digits == "0" || !digits.starts_with('0'))
 }
 
-fn is_number(text: &str) -> bool {
-    match whole(text) {
-        Some(plain) => {
-            plain
-                && text
-                    .parse::<i64>()
-                    .is_ok_and(|x| x.unsigned_abs() <= DOUBLE_WHOLE_MAX)
-        }
-        None => text
-            .parse::<f64>()
-            .is_ok_and(|x| x.is_finite() || !text.bytes().any(|b| b.is_ascii_digit())),
-    }
+/// Digits mean a number that a double holds, else the text must be a name such as `NaN`.
+fn is_double(text: &str) -> bool {
+    text.parse::<f64>()
+        .is_ok_and(|x| x.is_finite() || !text.bytes().any(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

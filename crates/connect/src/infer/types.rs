@@ -54,7 +54,11 @@ fn parquet(file: &SourceFile) -> Result<Found, ConnectError> {
 
 fn csv(file: &SourceFile, options: &FileOptions, rows_max: u64) -> Result<Found, ConnectError> {
     let mut reader = CsvReader::open(file, options)?;
-    let header = reader.header().to_vec();
+    let header: Vec<String> = reader
+        .header()
+        .iter()
+        .map(|name| name.trim().to_owned())
+        .collect();
     if let Some(twice) = (1..header.len()).find(|&i| header[..i].contains(&header[i])) {
         return Err(ConnectError::DuplicateColumn {
             path: file.path().to_owned(),

@@ -96,7 +96,7 @@ impl CsvReader {
                 self.header = self
                     .fields
                     .iter()
-                    .map(|f| f.text(text).trim_ascii().to_owned())
+                    .map(|f| f.text(text).into_owned())
                     .collect();
                 self.input.consume(consumed);
             }
