@@ -61,8 +61,14 @@ impl PartialOrd for OrderedValue {
 }
 
 impl Ord for OrderedValue {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
-        self.0.total_cmp(&other.0)
+        // The usual types without a call.
+        match (&self.0, &other.0) {
+            (Value::BigInt(a), Value::BigInt(b)) => a.cmp(b),
+            (Value::String(a), Value::String(b)) => a.as_bytes().cmp(b.as_bytes()),
+            (a, b) => a.total_cmp(b),
+        }
     }
 }
 
@@ -92,28 +98,34 @@ pub(crate) fn compare_slots(column: &Column, a: usize, b: usize) -> Ordering {
     }
 }
 
-/// Merges a sorted sequence into a sorted list, both without repeated keys. Where both have
-/// a key, `join` changes the list's item by the other.
-pub(crate) fn merge_sorted<T>(
+/// Merges a sorted list into another, both without repeated keys. Where both have a key,
+/// `join` changes the first list's item by the other's.
+pub(crate) fn merge_sorted<T: Clone>(
     list: &mut Vec<T>,
-    more: impl Iterator<Item = T>,
+    more: &[T],
     key: impl Fn(&T) -> &OrderedValue,
-    join: impl Fn(&mut T, T),
+    join: impl Fn(&mut T, &T),
 ) {
-    let mut more = more.peekable();
-    if more.peek().is_none() {
-        return;
-    }
-    let old = std::mem::take(list);
-    list.reserve(old.len() + more.size_hint().0);
-    for mut item in old {
-        while let Some(next) = more.next_if(|next| key(next) < key(&item)) {
-            list.push(next);
+    let mut missing: Vec<T> = Vec::new();
+    let mut at = 0;
+    for item in more {
+        loop {
+            match list.get(at).map(|known| key(known).cmp(key(item))) {
+                Some(Ordering::Less) => at += 1,
+                Some(Ordering::Equal) => {
+                    join(&mut list[at], item);
+                    break;
+                }
+                Some(Ordering::Greater) | None => {
+                    missing.push(item.clone());
+                    break;
+                }
+            }
         }
-        if let Some(same) = more.next_if(|next| key(next) == key(&item)) {
-            join(&mut item, same);
-        }
-        list.push(item);
     }
-    list.extend(more);
+    if !missing.is_empty() {
+        list.append(&mut missing);
+        // Two runs: the stable sort merges them.
+        list.sort_by(|a, b| key(a).cmp(key(b)));
+    }
 }

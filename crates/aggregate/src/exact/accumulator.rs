@@ -52,16 +52,21 @@ impl Accumulator {
         let shift = exponent & 31;
         let base = self.base;
         let digits = self.digits_mut();
-        let mut at = (low - base) as usize;
-        let mut rest = magnitude;
-        let mut carry = 0u64;
-        while rest != 0 || carry != 0 {
-            let part = u64::from(rest as u32) << shift | carry;
-            let digit = i64::from(part as u32);
-            digits[at] += if negative { -digit } else { digit };
-            carry = part >> 32;
-            rest >>= 32;
-            at += 1;
+        let at = (low - base) as usize;
+        let shifted = magnitude << shift;
+        // What the shift pushed out, without a shift by 128.
+        let over = magnitude >> 1 >> (127 - shift);
+        let parts = [
+            shifted as u32,
+            (shifted >> 32) as u32,
+            (shifted >> 64) as u32,
+            (shifted >> 96) as u32,
+            over as u32,
+        ];
+        // Beyond the window there are only zeros.
+        for (digit, part) in digits[at..].iter_mut().zip(parts) {
+            let part = i64::from(part);
+            *digit += if negative { -part } else { part };
         }
     }
 

@@ -59,14 +59,34 @@ pub(crate) fn quotient_to_f64(
     }
     // Two digits per divisor keep the quotient from shrinking, two more give it its bits.
     let shift = 2 * divisors.len() + 2;
-    let mut shifted = vec![0u32; shift];
-    shifted.extend_from_slice(digits);
+    let length = shift + digits.len();
+    if length <= SHORT {
+        let mut shifted = [0u32; SHORT];
+        shifted[shift..length].copy_from_slice(digits);
+        divided(negative, &mut shifted[..length], exponent, shift, divisors)
+    } else {
+        let mut shifted = vec![0u32; shift];
+        shifted.extend_from_slice(digits);
+        divided(negative, &mut shifted, exponent, shift, divisors)
+    }
+}
+
+/// Digits that are divided without an allocation.
+const SHORT: usize = 16;
+
+fn divided(
+    negative: bool,
+    shifted: &mut [u32],
+    exponent: i32,
+    shift: usize,
+    divisors: &[u64],
+) -> f64 {
     // floor(floor(a / m) / n) = floor(a / mn), and it is exact if both divisions are.
     let mut inexact = false;
     for &divisor in divisors {
-        inexact |= digits::divide(&mut shifted, divisor) != 0;
+        inexact |= digits::divide(shifted, divisor) != 0;
     }
-    to_f64(negative, &shifted, exponent - 32 * shift as i32, inexact)
+    to_f64(negative, shifted, exponent - 32 * shift as i32, inexact)
 }
 
 /// `±digits * factor / divisor`, rounded to the nearest integer, ties to even; `None`

@@ -75,17 +75,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 }
             }
             Body::Nodes(children) => {
-                let mut start = 0;
-                for child in children {
-                    if start >= range.end {
-                        break;
-                    }
-                    let end = start + child.length;
-                    if end > range.start {
-                        let part = range.start.max(start) - start..range.end.min(end) - start;
-                        self.fold_in(child, part, all_visible, wanted);
-                    }
-                    start = end;
+                for (child, part, _) in children.overlapping(range) {
+                    self.fold_in(child, part, all_visible, wanted);
                 }
             }
         }
@@ -145,15 +136,12 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                     .add(state, block.columns(), &slots, |slot| block.order(slot));
             }
             Body::Nodes(children) => {
-                let mut start = 0;
-                for child in children {
-                    let end = start + child.length;
-                    if start >= covered {
+                for (child, part, _) in children.overlapping(covered..node.length) {
+                    if part.start == 0 {
                         self.merge_whole(child, spec, state);
-                    } else if end > covered {
-                        self.add_rest(child, spec, covered - start, state);
+                    } else {
+                        self.add_rest(child, spec, part.start, state);
                     }
-                    start = end;
                 }
             }
         }
@@ -196,15 +184,12 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             }
             Body::Nodes(children) => {
                 let mut run = Run::EMPTY;
-                let mut start = 0;
-                for child in children {
-                    let end = start + child.length;
-                    if start >= covered {
-                        run = run.then(self.run(child));
-                    } else if end > covered {
-                        run = run.then(self.rest_of_run(child, covered - start));
-                    }
-                    start = end;
+                for (child, part, _) in children.overlapping(covered..node.length) {
+                    run = run.then(if part.start == 0 {
+                        self.run(child)
+                    } else {
+                        self.rest_of_run(child, part.start)
+                    });
                 }
                 run
             }

@@ -1,6 +1,7 @@
 //! The tree of a history: blocks below, nodes above, as many levels as needed. Children are shared, so that a copy of a history is cheap and a
 //! change copies one path only.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use evenkeel_types::DataType;
@@ -13,9 +14,9 @@ use crate::order::EventOrder;
 use crate::state::State;
 
 /// Entries of a full block, unless a history is given another [`Shape`].
-pub const BLOCK_ENTRIES_MAX: usize = 512;
+pub const BLOCK_ENTRIES_MAX: usize = 256;
 /// Children of a full node, unless a history is given another [`Shape`].
-pub const NODE_FAN_OUT: usize = 64;
+pub const NODE_FAN_OUT: usize = 16;
 
 /// How large blocks and nodes of a history grow. No answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +102,64 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     Block(Block),
-    Nodes(Vec<Arc<Node>>),
+    Nodes(Children),
+}
+
+/// The nodes below a node, in order, and where each ends in ranks.
+#[derive(Clone, Debug)]
+pub(super) struct Children {
+    nodes: Vec<Arc<Node>>,
+    ends: Vec<usize>,
+}
+
+impl Children {
+    fn new(nodes: Vec<Arc<Node>>) -> Self {
+        let mut children = Children {
+            ends: Vec::with_capacity(nodes.len()),
+            nodes,
+        };
+        children.count();
+        children
+    }
+
+    fn count(&mut self) {
+        self.ends.clear();
+        let mut end = 0;
+        for node in &self.nodes {
+            end += node.length;
+            self.ends.push(end);
+        }
+    }
+
+    /// The rank of the first entry of a child.
+    pub(super) fn start(&self, child: usize) -> usize {
+        child.checked_sub(1).map_or(0, |before| self.ends[before])
+    }
+
+    /// The child that holds a rank below the length.
+    pub(super) fn holding(&self, rank: usize) -> usize {
+        self.ends.partition_point(|&end| end <= rank)
+    }
+
+    pub(super) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
+    /// The children that overlap a range of ranks, each with the part of it that overlaps
+    /// (in ranks of the child) and the rank that it starts at.
+    pub(super) fn overlapping(
+        &self,
+        range: Range<usize>,
+    ) -> impl DoubleEndedIterator<Item = (&Node, Range<usize>, usize)> + '_ {
+        let first = self.holding(range.start);
+        let last = self.ends.partition_point(|&end| end < range.end);
+        let last = (last + 1).min(self.nodes.len());
+        (first..last.max(first)).filter_map(move |child| {
+            let (start, end) = (self.start(child), self.ends[child]);
+            let part = range.start.max(start) - start..range.end.min(end).max(start) - start;
+            (!part.is_empty()).then(|| (self.nodes[child].as_ref(), part, start))
+        })
+    }
 }
 
 impl Node {
@@ -134,7 +192,8 @@ impl Node {
     }
 
     /// A node above others, in order; `None` above none.
-    pub(super) fn above(children: Vec<Arc<Node>>) -> Option<Node> {
+    pub(super) fn above(nodes: Vec<Arc<Node>>) -> Option<Node> {
+        let children = Children::new(nodes);
         let (length, bounds) = sums_of(&children)?;
         Some(Node {
             length,
@@ -148,7 +207,7 @@ impl Node {
     fn first_order(&self) -> EventOrder<'_> {
         match &self.body {
             Body::Block(block) => block.order(0),
-            Body::Nodes(children) => children[0].first_order(),
+            Body::Nodes(children) => children.nodes[0].first_order(),
         }
     }
 
@@ -166,14 +225,13 @@ impl Node {
         match &self.body {
             Body::Block(block) => block.slots_before(order, or_equal),
             Body::Nodes(children) => {
-                // Equal entries may begin in the child before.
-                let child = children.partition_point(|c| c.starts_by(order)).max(1) - 1;
-                let mut child = child;
-                while !or_equal && child > 0 && children[child].first_order() >= order {
+                let nodes = &children.nodes;
+                let mut child = nodes.partition_point(|c| c.starts_by(order)).max(1) - 1;
+                // Equal entries may begin in a child before.
+                while !or_equal && child > 0 && nodes[child].first_order() >= order {
                     child -= 1;
                 }
-                let before: usize = children[..child].iter().map(|c| c.length).sum();
-                before + children[child].rank_of(order, or_equal)
+                children.start(child) + nodes[child].rank_of(order, or_equal)
             }
         }
     }
@@ -184,15 +242,11 @@ impl Node {
         match &self.body {
             Body::Block(block) => block.times().partition_point(|&time| before(time)),
             Body::Nodes(children) => {
-                let mut rank = 0;
-                for child in children {
-                    if before(child.bounds.last_time) {
-                        rank += child.length;
-                    } else {
-                        return rank + child.rank_of_time(t, or_equal);
-                    }
-                }
-                rank
+                let nodes = &children.nodes;
+                let child = nodes.partition_point(|c| before(c.bounds.last_time));
+                nodes.get(child).map_or(self.length, |node| {
+                    children.start(child) + node.rank_of_time(t, or_equal)
+                })
             }
         }
     }
@@ -204,12 +258,9 @@ impl Node {
             match &node.body {
                 Body::Block(block) => return block.view(rank),
                 Body::Nodes(children) => {
-                    let mut child = 0;
-                    while rank >= children[child].length {
-                        rank -= children[child].length;
-                        child += 1;
-                    }
-                    node = &children[child];
+                    let child = children.holding(rank);
+                    rank -= children.start(child);
+                    node = &children.nodes[child];
                 }
             }
         }
@@ -254,22 +305,24 @@ impl Node {
                 }
             }
             Body::Nodes(children) => {
-                let child = children.partition_point(|c| c.starts_by(order)).max(1) - 1;
-                let before: usize = children[..child].iter().map(|c| c.length).sum();
-                let below = Arc::make_mut(&mut children[child]).insert(entry, types, shape);
+                let nodes = &mut children.nodes;
+                let child = nodes.partition_point(|c| c.starts_by(order)).max(1) - 1;
+                let below = Arc::make_mut(&mut nodes[child]).insert(entry, types, shape);
                 if let Some(right) = below.right {
-                    children.insert(child + 1, Arc::new(right));
+                    nodes.insert(child + 1, Arc::new(right));
                 }
-                let right = (children.len() > shape.fan_out)
+                let right = (nodes.len() > shape.fan_out)
                     .then(|| {
-                        let at = if child + 2 == children.len() {
+                        let at = if child + 2 == nodes.len() {
                             shape.fan_out
                         } else {
-                            children.len() / 2
+                            nodes.len() / 2
                         };
-                        Node::above(children.split_off(at))
+                        Node::above(nodes.split_off(at))
                     })
                     .flatten();
+                let before = children.start(child);
+                children.count();
                 Inserted {
                     rank: before + below.rank,
                     right,
@@ -313,12 +366,9 @@ impl Node {
         match &mut self.body {
             Body::Block(block) => block.set_contested(rank),
             Body::Nodes(children) => {
-                let mut child = 0;
-                while rank >= children[child].length {
-                    rank -= children[child].length;
-                    child += 1;
-                }
-                Arc::make_mut(&mut children[child]).set_contested(rank);
+                let child = children.holding(rank);
+                rank -= children.start(child);
+                Arc::make_mut(&mut children.nodes[child]).set_contested(rank);
             }
         }
     }
@@ -330,11 +380,11 @@ pub(super) struct Inserted {
     pub(super) right: Option<Node>,
 }
 
-fn sums_of(children: &[Arc<Node>]) -> Option<(usize, Bounds)> {
-    let (first, rest) = children.split_first()?;
+fn sums_of(children: &Children) -> Option<(usize, Bounds)> {
+    let (first, rest) = children.nodes.split_first()?;
     let mut bounds = first.bounds.clone();
     for child in rest {
         bounds.merge(&child.bounds);
     }
-    Some((children.iter().map(|c| c.length).sum(), bounds))
+    Some((*children.ends.last()?, bounds))
 }

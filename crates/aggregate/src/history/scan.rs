@@ -56,11 +56,9 @@ impl<'a, 'v, V: Visibility + ?Sized> Descending<'a, 'v, V> {
                     return;
                 }
                 Body::Nodes(children) => {
-                    let mut child = 0;
-                    while end > children[child].length {
-                        end -= children[child].length;
-                        child += 1;
-                    }
+                    let child = children.holding(end - 1);
+                    end -= children.start(child);
+                    let children = children.nodes();
                     self.path.push(Level {
                         children,
                         left: child,

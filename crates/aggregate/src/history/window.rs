@@ -92,14 +92,9 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 Some(slots.get(slots.len() - 1 - *back))
             }
             Body::Nodes(children) => {
-                let mut start: usize = children.iter().map(|c| c.length).sum();
-                for child in children.iter().rev() {
-                    start -= child.length;
-                    if start >= end {
-                        continue;
-                    }
-                    let end = (end - start).min(child.length);
-                    if let Some(rank) = self.entry_back_in(child, end, all_visible, back) {
+                for (child, part, start) in children.overlapping(0..end).rev() {
+                    let found = self.entry_back_in(child, part.end, all_visible, back);
+                    if let Some(rank) = found {
                         return Some(start + rank);
                     }
                 }
@@ -158,14 +153,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 }
             }
             Body::Nodes(children) => {
-                let mut start: usize = children.iter().map(|c| c.length).sum();
-                for child in children.iter().rev() {
-                    start -= child.length;
-                    if start >= end {
-                        continue;
-                    }
-                    let end = (end - start).min(child.length);
-                    self.chain_back(child, before + start, end, all_visible, chain);
+                for (child, part, start) in children.overlapping(0..end).rev() {
+                    self.chain_back(child, before + start, part.end, all_visible, chain);
                     if chain.broken {
                         return;
                     }

@@ -141,12 +141,15 @@ impl Aggregator {
                 placed::merge_ends(ends, last, n, &more);
             }
             (Body::Distinct(distinct), Kind::Distinct { limit }) => {
-                let values = distinct_of(first, present(slots).collect());
-                distinct.add_sorted(values.into_iter().map(|(value, _)| value), limit);
+                let values: Vec<OrderedValue> = distinct_of(first, present(slots).collect())
+                    .into_iter()
+                    .map(|(value, _)| value)
+                    .collect();
+                distinct.add_sorted(&values, limit);
             }
             (Body::TopK(frequencies), Kind::TopK { limit, .. }) => {
                 let values = distinct_of(first, present(slots).collect());
-                frequencies.add_sorted(values, limit);
+                frequencies.add_sorted(&values, limit);
             }
             (Body::Quantile(quantile), _) => {
                 quantile.add_all(present(slots).map(|slot| Number::at(first, slot).float()));

@@ -52,7 +52,7 @@ impl Distinct {
     }
 
     /// Adds distinct values in ascending order.
-    pub(crate) fn add_sorted(&mut self, more: impl Iterator<Item = OrderedValue>, limit: usize) {
+    pub(crate) fn add_sorted(&mut self, more: &[OrderedValue], limit: usize) {
         match self {
             Distinct::Exact(values) => {
                 merge_sorted(values, more, |value| value, |_, _| {});
@@ -80,7 +80,7 @@ impl Distinct {
             self.become_sketch();
         }
         match (&mut *self, other) {
-            (_, Distinct::Exact(more)) => self.add_sorted(more.iter().cloned(), limit),
+            (_, Distinct::Exact(more)) => self.add_sorted(more, limit),
             (Distinct::Sketch(registers), Distinct::Sketch(more)) => {
                 for (register, &rank) in registers.iter_mut().zip(more) {
                     *register = (*register).max(rank);

@@ -41,17 +41,13 @@ impl Frequencies {
     }
 
     /// Adds counts of distinct values in ascending order.
-    pub(crate) fn add_sorted(
-        &mut self,
-        more: impl IntoIterator<Item = (OrderedValue, u64)>,
-        limit: usize,
-    ) {
+    pub(crate) fn add_sorted(&mut self, more: &[(OrderedValue, u64)], limit: usize) {
         let Frequencies::Counts(counts) = self else {
             return;
         };
         merge_sorted(
             counts,
-            more.into_iter(),
+            more,
             |(value, _)| value,
             |known, (_, count)| known.1 += count,
         );
@@ -63,7 +59,7 @@ impl Frequencies {
     pub(crate) fn merge(&mut self, other: &Frequencies, limit: usize) {
         match other {
             Frequencies::Exceeded => *self = Frequencies::Exceeded,
-            Frequencies::Counts(more) => self.add_sorted(more.iter().cloned(), limit),
+            Frequencies::Counts(more) => self.add_sorted(more, limit),
         }
     }
 
