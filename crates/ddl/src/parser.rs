@@ -8,28 +8,30 @@
 //! all statements are found at once.
 
 mod call;
+mod column;
+mod complaint;
 mod create;
 mod expr;
 mod interval;
+mod option;
+mod primary;
 mod query;
 mod service;
 mod source;
 mod spine;
+mod token;
 mod types;
 mod view;
 mod window;
 
-use std::collections::BTreeMap;
-
 use evenkeel_types::Interval;
 
+use self::complaint::too_deep;
 pub(crate) use self::expr::power;
 
-use crate::ast::{ColumnList, Expr, Ident, NumberLit, Span, SpineQuery, Statement, StringLit};
+use crate::ast::{Expr, Span, SpineQuery, Statement};
 use crate::error::{DIAGNOSTICS_MAX, Diagnostic};
-use crate::keyword::is_not_a_column;
-use crate::lexer::{Symbol, Token, TokenKind, ident_value, lex, string_value};
-use crate::suggest::did_you_mean;
+use crate::lexer::{Symbol, Token, TokenKind, lex};
 
 /// The largest text that is read, in bytes. A project's definitions are kilobytes.
 pub const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -284,336 +286,6 @@ impl<'a> Parser<'a> {
                 .any(|word| self.is_word_at(1, word))
     }
 
-    // The current token, and those after it.
-
-    fn token(&self) -> Token {
-        self.token_at(0)
-    }
-
-    fn token_at(&self, ahead: usize) -> Token {
-        let last = self.tokens.len() - 1;
-        self.tokens[(self.at + ahead).min(last)]
-    }
-
-    fn kind(&self) -> TokenKind {
-        self.token().kind
-    }
-
-    fn span(&self) -> Span {
-        self.token().span
-    }
-
-    fn previous_span(&self) -> Span {
-        match self.at.checked_sub(1) {
-            Some(previous) => self.tokens[previous].span,
-            None => Span::new(0, 0),
-        }
-    }
-
-    /// From `start` to the end of the last token taken.
-    fn since(&self, start: Span) -> Span {
-        Span::new(start.start, self.previous_span().end.max(start.start))
-    }
-
-    fn text(&self) -> &'a str {
-        self.span().text(self.source)
-    }
-
-    fn bump(&mut self) -> Token {
-        let token = self.token();
-        if token.kind != TokenKind::End {
-            self.at += 1;
-        }
-        token
-    }
-
-    fn is_symbol(&self, symbol: Symbol) -> bool {
-        self.kind() == TokenKind::Symbol(symbol)
-    }
-
-    fn is_symbol_at(&self, ahead: usize, symbol: Symbol) -> bool {
-        self.token_at(ahead).kind == TokenKind::Symbol(symbol)
-    }
-
-    fn is_word(&self, word: &str) -> bool {
-        self.is_word_at(0, word)
-    }
-
-    fn is_word_at(&self, ahead: usize, word: &str) -> bool {
-        let token = self.token_at(ahead);
-        token.kind == TokenKind::Word && token.span.text(self.source).eq_ignore_ascii_case(word)
-    }
-
-    /// Whether these words come next, in this order.
-    fn is_words(&self, words: &[&str]) -> bool {
-        words
-            .iter()
-            .enumerate()
-            .all(|(ahead, word)| self.is_word_at(ahead, word))
-    }
-
-    fn is_name_at(&self, ahead: usize) -> bool {
-        matches!(
-            self.token_at(ahead).kind,
-            TokenKind::Word | TokenKind::QuotedIdent
-        )
-    }
-
-    fn is_string_at(&self, ahead: usize) -> bool {
-        matches!(
-            self.token_at(ahead).kind,
-            TokenKind::String | TokenKind::EscapedString
-        )
-    }
-
-    // Taking what may be there.
-
-    fn eat_symbol(&mut self, symbol: Symbol) -> Option<Span> {
-        self.is_symbol(symbol).then(|| self.bump().span)
-    }
-
-    fn eat_word(&mut self, word: &str) -> Option<Span> {
-        self.is_word(word).then(|| self.bump().span)
-    }
-
-    /// Takes all of these words, or nothing.
-    fn eat_words(&mut self, words: &[&str]) -> Option<Span> {
-        if !self.is_words(words) {
-            return None;
-        }
-        let start = self.span();
-        for _ in words {
-            self.bump();
-        }
-        Some(self.since(start))
-    }
-
-    // Taking what must be there.
-
-    fn expect_symbol(&mut self, symbol: Symbol, purpose: &str) -> Parsed<Span> {
-        self.eat_symbol(symbol)
-            .ok_or_else(|| self.unexpected(&format!("`{}`{purpose}", symbol.text())))
-    }
-
-    fn expect_word(&mut self, word: &str, purpose: &str) -> Parsed<Span> {
-        self.eat_word(word)
-            .ok_or_else(|| self.unexpected_word(&format!("`{word}`{purpose}"), &[word]))
-    }
-
-    fn ident(&mut self, what: &str) -> Parsed<Ident> {
-        let Token { kind, span } = self.token();
-        let text = self.text();
-        let (value, quoted) = match kind {
-            TokenKind::Word => (text.to_ascii_lowercase(), false),
-            TokenKind::QuotedIdent => (ident_value(text), true),
-            _ => {
-                let mut diagnostic = self.unexpected(what);
-                if let TokenKind::String = kind {
-                    diagnostic.hint =
-                        Some("names are written without quotes, or in `\"`".to_owned());
-                }
-                return Err(diagnostic);
-            }
-        };
-        if value.is_empty() {
-            return Err(Box::new(
-                Diagnostic::error("a name cannot be empty", span)
-                    .with_hint("write the name between the quotes"),
-            ));
-        }
-        self.bump();
-        Ok(Ident {
-            value,
-            quoted,
-            span,
-        })
-    }
-
-    fn string(&mut self, what: &str) -> Parsed<StringLit> {
-        let Token { kind, span } = self.token();
-        if !matches!(kind, TokenKind::String | TokenKind::EscapedString) {
-            let mut diagnostic = self.unexpected(what);
-            if matches!(kind, TokenKind::Word | TokenKind::QuotedIdent) && diagnostic.hint.is_none()
-            {
-                let text = self.text().trim_matches('"');
-                diagnostic.hint = Some(format!("strings are written in `'`: `'{text}'`"));
-            }
-            return Err(diagnostic);
-        }
-        let value = string_value(self.text(), span.start)?;
-        self.bump();
-        Ok(StringLit { value, span })
-    }
-
-    fn number(&mut self, what: &str) -> Parsed<NumberLit> {
-        let span = self.span();
-        if self.kind() != TokenKind::Number {
-            return Err(self.unexpected(what));
-        }
-        let value = self.text().parse().map_err(|_| {
-            Box::new(
-                Diagnostic::error(
-                    format!("expected {what}, found `{}`", shortened(self.text())),
-                    span,
-                )
-                .with_hint("write a whole number"),
-            )
-        })?;
-        self.bump();
-        Ok(NumberLit { value, span })
-    }
-
-    /// `(item, item, ...)`: at least one item. `what` names an item.
-    fn parenthesised<T>(
-        &mut self,
-        what: &str,
-        mut item: impl FnMut(&mut Self) -> Parsed<T>,
-    ) -> Parsed<(Vec<T>, Span)> {
-        if self.is_name_at(0) || self.is_string_at(0) || self.kind() == TokenKind::Number {
-            let mut diagnostic = self.unexpected(&format!("`(` before {what}"));
-            diagnostic.hint = Some(format!("put it in parentheses: `({})`", self.text()));
-            return Err(diagnostic);
-        }
-        let open = self.expect_symbol(Symbol::LeftParen, &format!(" before {what}"))?;
-        let mut items = Vec::new();
-        loop {
-            if let Some(hint) = self.list_end_hint(open, items.is_empty(), what) {
-                return Err(hint);
-            }
-            items.push(item(self)?);
-            if self.eat_symbol(Symbol::Comma).is_none() {
-                break;
-            }
-        }
-        self.close(open, Symbol::RightParen, true)?;
-        Ok((items, self.since(open)))
-    }
-
-    /// The error of a list that ends where an item should be: `()` or `(a, )`.
-    fn list_end_hint(&self, open: Span, is_empty: bool, what: &str) -> Option<Box<Diagnostic>> {
-        if !self.is_symbol(Symbol::RightParen) {
-            return None;
-        }
-        if is_empty {
-            let span = open.to(self.span());
-            return Some(Box::new(Diagnostic::error(
-                format!("expected {what} between the parentheses"),
-                span,
-            )));
-        }
-        let comma = self.previous_span();
-        Some(Box::new(
-            Diagnostic::error(format!("expected {what} after this `,`"), comma)
-                .with_hint("remove the `,`"),
-        ))
-    }
-
-    /// The closing parenthesis or bracket that belongs to `open`. `list`: a comma could
-    /// stand here too.
-    fn close(&mut self, open: Span, symbol: Symbol, list: bool) -> Parsed<Span> {
-        if let Some(span) = self.eat_symbol(symbol) {
-            return Ok(span);
-        }
-        let closing = symbol.text();
-        let expected = if list {
-            format!("`,` or `{closing}`")
-        } else {
-            format!("`{closing}`")
-        };
-        let mut diagnostic = self.unexpected(&expected);
-        let starts_item = matches!(
-            self.kind(),
-            TokenKind::Word
-                | TokenKind::QuotedIdent
-                | TokenKind::Number
-                | TokenKind::String
-                | TokenKind::EscapedString
-        );
-        if diagnostic.hint.is_none() {
-            let text = shortened(self.text());
-            let starts_clause = self.kind() == TokenKind::Word
-                && is_not_a_column(&self.text().to_ascii_lowercase());
-            if list && starts_item && !starts_clause && !self.starts_statement() {
-                diagnostic.hint = Some(format!("is a `,` missing before `{text}`?"));
-            } else if !matches!(self.kind(), TokenKind::Bad(_)) {
-                diagnostic.hint = Some(format!("close it with `{closing}`"));
-            }
-        }
-        if !matches!(self.kind(), TokenKind::Bad(_)) {
-            diagnostic = Box::new(diagnostic.with_related(open, "opened here"));
-        }
-        Err(diagnostic)
-    }
-
-    /// `(a, b)`: names.
-    fn column_list(&mut self, what: &str) -> Parsed<ColumnList> {
-        let (columns, span) = self.parenthesised(what, |parser| parser.ident(what))?;
-        Ok(ColumnList { columns, span })
-    }
-
-    // Saying what is wrong.
-
-    /// The error of a token that should have been something else. `expected` is a noun
-    /// phrase, with keywords and symbols in backticks.
-    fn unexpected(&self, expected: &str) -> Box<Diagnostic> {
-        let Token { kind, span } = self.token();
-        if let TokenKind::Bad(index) = kind {
-            return Box::new(self.bad[index].clone());
-        }
-        // The end of the text may be lines below: what is missing belongs behind the last word.
-        let span = match kind {
-            TokenKind::End => self.previous_span().after(),
-            _ => span,
-        };
-        let mut diagnostic =
-            Diagnostic::error(format!("expected {expected}, found {}", self.found()), span);
-        if let Some(hint) = self.unclosed_string_hint() {
-            diagnostic = diagnostic.with_hint(hint);
-        }
-        Box::new(diagnostic)
-    }
-
-    /// The same, with the nearest of these keywords in the hint if one is near.
-    fn unexpected_word(&self, expected: &str, words: &[&str]) -> Box<Diagnostic> {
-        let mut diagnostic = self.unexpected(expected);
-        if self.kind() == TokenKind::Word
-            && let Some(word) = did_you_mean(self.text(), words.iter().copied())
-        {
-            diagnostic.hint = Some(format!("did you mean `{word}`?"));
-        }
-        diagnostic
-    }
-
-    /// The current token in words.
-    fn found(&self) -> String {
-        match self.kind() {
-            TokenKind::End => "the end of the text".to_owned(),
-            TokenKind::String | TokenKind::EscapedString => {
-                format!("the string `{}`", shortened(self.text()))
-            }
-            _ => format!("`{}`", shortened(self.text())),
-        }
-    }
-
-    /// A string over several lines just before an error is probably one that was not closed
-    /// where it should have been.
-    fn unclosed_string_hint(&self) -> Option<String> {
-        let previous = self.tokens.get(self.at.checked_sub(1)?)?;
-        let is_string = matches!(
-            previous.kind,
-            TokenKind::String | TokenKind::EscapedString | TokenKind::QuotedIdent
-        );
-        if !is_string || !previous.span.text(self.source).contains('\n') {
-            return None;
-        }
-        let (line, _) = crate::error::line_and_column(self.source, previous.span.start);
-        Some(format!(
-            "the string before this starts in line {line}: is its closing quote missing?"
-        ))
-    }
-
-    // Depth.
-
     /// An expression inside of others; an error beyond `NESTING_MAX`.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
         if self.depth >= NESTING_MAX {
@@ -635,38 +307,4 @@ impl<'a> Parser<'a> {
         self.query_depth -= 1;
         result
     }
-
-    /// Reports every name that was there before, and goes on.
-    fn report_twice<'n>(&mut self, what: &str, names: impl Iterator<Item = (&'n str, Span)>) {
-        let mut seen = BTreeMap::new();
-        for (name, span) in names {
-            match seen.get(name) {
-                Some(first) => self.report(
-                    Diagnostic::error(format!("the {what} `{name}` is given twice"), span)
-                        .with_related(*first, "first given here"),
-                ),
-                None => {
-                    seen.insert(name, span);
-                }
-            }
-        }
-    }
-}
-
-fn too_deep(span: Span) -> Box<Diagnostic> {
-    Box::new(
-        Diagnostic::error("this is nested too many levels deep", span)
-            .with_hint("divide it: computed columns of a source and chained views can hold parts"),
-    )
-}
-
-/// A token's text for a message: one line, not too long.
-fn shortened(text: &str) -> String {
-    const CHARS_MAX: usize = 40;
-    let line = text.split(['\n', '\r']).next().unwrap_or("");
-    if line.len() == text.len() && text.chars().count() <= CHARS_MAX {
-        return text.to_owned();
-    }
-    let cut: String = line.chars().take(CHARS_MAX).collect();
-    format!("{cut}...")
 }

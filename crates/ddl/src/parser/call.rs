@@ -32,7 +32,7 @@ impl Parser<'_> {
             }
             parts.push(self.ident("the name of a column")?);
             if parts.len() > super::DEPTH_MAX {
-                return Err(super::too_deep(self.since(start)));
+                return Err(super::complaint::too_deep(self.since(start)));
             }
         }
         if self.is_symbol(Symbol::LeftParen) {

@@ -3,7 +3,8 @@
 use evenkeel_types::Interval;
 use evenkeel_types::time::{DAY, HOUR, MINUTE, SECOND};
 
-use super::{Parsed, Parser, shortened};
+use super::complaint::shortened;
+use super::{Parsed, Parser};
 use crate::ast::{IntervalLit, Span};
 use crate::error::Diagnostic;
 use crate::keyword::is_not_a_column;

@@ -2,7 +2,8 @@
 
 use evenkeel_types::{DECIMAL_PRECISION_MAX, DataType, Field};
 
-use super::{Parsed, Parser, QUERY_DEPTH_MAX, too_deep};
+use super::complaint::too_deep;
+use super::{Parsed, Parser, QUERY_DEPTH_MAX};
 use crate::ast::{Span, TypeName};
 use crate::error::Diagnostic;
 use crate::lexer::{Symbol, TokenKind};

@@ -151,8 +151,8 @@ fn good_statements_lose_no_token_unnoticed() {
     }
 }
 
-/// Tokens that may be left out without a difference: `(2)` of `(3)` in lengths that are not
-/// kept, a plus sign of nothing, `ROW` and the like are not among these cases.
+/// Tokens that make no difference: comments, parentheses that group nothing, and what of a type
+/// is read and not kept.
 fn is_noise(text: &str, start: usize, word: &str) -> bool {
     let inside_comment = text[..start]
         .rfind("--")
