@@ -15,11 +15,11 @@ use std::borrow::Cow;
 
 use evenkeel_types::{Column, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value};
 
-pub(crate) use general::{general, general_lenient};
+pub(crate) use general::{boxed, general, general_lenient};
 pub(crate) use lenient::{first_lenient, lenient, null_test};
 pub(crate) use slot::{
     BigInt, Boolean, Bytes, Date, Decimal, Double, Float, Int, Nested, Slot, Span, Text, Timestamp,
-    with_slot,
+    with_ordered_slot, with_slot,
 };
 pub(crate) use strict::{binary, unary, unary_at};
 
@@ -188,50 +188,57 @@ fn combined_states(args: &[Operand<'_>], length: usize, errors_only: bool) -> Ve
     states
 }
 
-/// The batch loop: computes the rows whose state is not yet decided.
+/// The batch loop where every argument is present on every row.
 #[inline(always)]
-fn fill<R: Slot, I>(
-    length: usize,
-    mut states: Vec<u8>,
-    inputs: impl Iterator<Item = I>,
+fn fill_dense<R: Slot, I>(
+    inputs: impl ExactSizeIterator<Item = I>,
     compute: impl Fn(I) -> Outcome<R::Stored>,
 ) -> Column {
+    let length = inputs.len();
     let mut values: Vec<R::Stored> = Vec::with_capacity(length);
-    if states.is_empty() {
-        let mut failed: Vec<(usize, u8)> = Vec::new();
-        values.extend(inputs.enumerate().map(|(i, input)| match compute(input) {
-            Ok(value) => R::canonical(value),
-            Err(missing) => {
-                failed.push((i, missing.state()));
-                R::placeholder()
-            }
-        }));
-        if !failed.is_empty() {
-            states = vec![SLOT_PRESENT; length];
-            for (i, state) in failed {
-                states[i] = state;
-            }
+    let mut failed: Vec<(usize, u8)> = Vec::new();
+    values.extend(inputs.enumerate().map(|(i, input)| match compute(input) {
+        Ok(value) => R::canonical(value),
+        Err(missing) => {
+            failed.push((i, missing.state()));
+            R::placeholder()
         }
-    } else {
-        values.extend(inputs.zip(states.iter_mut()).map(|(input, state)| {
-            if *state != SLOT_PRESENT {
-                return R::placeholder();
-            }
-            match compute(input) {
-                Ok(value) => R::canonical(value),
-                Err(missing) => {
-                    *state = missing.state();
-                    R::placeholder()
-                }
-            }
-        }));
+    }));
+    let mut states = Vec::new();
+    if !failed.is_empty() {
+        states = vec![SLOT_PRESENT; length];
+        for (i, state) in failed {
+            states[i] = state;
+        }
     }
     Column::from_parts(R::data(values), states)
 }
 
-/// `length` slots whose states are all decided.
-fn undefined<R: Slot>(length: usize, states: Vec<u8>) -> Column {
-    Column::from_parts(R::data(vec![R::placeholder(); length]), states)
+/// The batch loop that computes the rows whose state is not decided yet. No states mean
+/// that none is.
+#[inline(always)]
+fn fill_open<R: Slot>(
+    length: usize,
+    mut states: Vec<u8>,
+    mut compute: impl FnMut(usize) -> Outcome<R::Stored>,
+) -> Column {
+    states.resize(length, SLOT_PRESENT);
+    let mut values: Vec<R::Stored> = Vec::with_capacity(length);
+    let mut all_present = true;
+    values.extend(states.iter_mut().enumerate().map(|(i, state)| {
+        if *state == SLOT_PRESENT {
+            match compute(i) {
+                Ok(value) => return R::canonical(value),
+                Err(missing) => *state = missing.state(),
+            }
+        }
+        all_present = false;
+        R::placeholder()
+    }));
+    if all_present {
+        states = Vec::new();
+    }
+    Column::from_parts(R::data(values), states)
 }
 
 #[inline(always)]

@@ -9,7 +9,8 @@ use super::{Binding, Function, Group, Signature, argument_type, call, check_coun
 use crate::coerce::unify;
 use crate::error::BuildError;
 use crate::kernel::{
-    Boolean, Kernel, Missing, Outcome, Slot, binary, first_lenient, lenient, null_test, with_slot,
+    Boolean, Kernel, Missing, Outcome, Slot, binary, first_lenient, lenient, null_test,
+    with_ordered_slot,
 };
 
 pub(super) static FUNCTIONS: &[Function] = &[
@@ -18,42 +19,42 @@ pub(super) static FUNCTIONS: &[Function] = &[
         &["=", "=="],
         &["a = b -> BOOLEAN"],
         "Whether both are equal. A BIGINT beside a DOUBLE is compared as the nearest DOUBLE; lists element by element, NULL elements first.",
-        |s| with_slot!(&s.arguments[0], S => binary::<S, S, Boolean>(|a, b| Ok(S::equal(a, b)))),
+        |s| with_ordered_slot!(s, S => binary::<S, S, Boolean>(|a, b| Ok(S::equal(a, b)))),
     ),
     compare(
         "ne",
         &["<>", "!="],
         &["a <> b -> BOOLEAN"],
         "Whether they differ.",
-        |s| with_slot!(&s.arguments[0], S => binary::<S, S, Boolean>(|a, b| Ok(!S::equal(a, b)))),
+        |s| with_ordered_slot!(s, S => binary::<S, S, Boolean>(|a, b| Ok(!S::equal(a, b)))),
     ),
     compare(
         "lt",
         &["<"],
         &["a < b -> BOOLEAN"],
         "Whether a comes before b.",
-        |s| with_slot!(&s.arguments[0], S => binary::<S, S, Boolean>(|a, b| Ok(S::less(a, b)))),
+        |s| with_ordered_slot!(s, S => binary::<S, S, Boolean>(|a, b| Ok(S::less(a, b)))),
     ),
     compare(
         "le",
         &["<="],
         &["a <= b -> BOOLEAN"],
         "Whether a comes before b or is equal.",
-        |s| with_slot!(&s.arguments[0], S => binary::<S, S, Boolean>(|a, b| Ok(!S::less(b, a)))),
+        |s| with_ordered_slot!(s, S => binary::<S, S, Boolean>(|a, b| Ok(!S::less(b, a)))),
     ),
     compare(
         "gt",
         &[">"],
         &["a > b -> BOOLEAN"],
         "Whether a comes after b.",
-        |s| with_slot!(&s.arguments[0], S => binary::<S, S, Boolean>(|a, b| Ok(S::less(b, a)))),
+        |s| with_ordered_slot!(s, S => binary::<S, S, Boolean>(|a, b| Ok(S::less(b, a)))),
     ),
     compare(
         "ge",
         &[">="],
         &["a >= b -> BOOLEAN"],
         "Whether a comes after b or is equal.",
-        |s| with_slot!(&s.arguments[0], S => binary::<S, S, Boolean>(|a, b| Ok(!S::less(a, b)))),
+        |s| with_ordered_slot!(s, S => binary::<S, S, Boolean>(|a, b| Ok(!S::less(a, b)))),
     ),
     Function {
         name: "is_distinct_from",
@@ -65,7 +66,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         binding: Binding::Special {
             signatures: &["a IS DISTINCT FROM b -> BOOLEAN"],
             bind: bind_pair,
-            kernel: |s| with_slot!(&s.arguments[0], S => lenient::<S, Boolean>(|v| Ok(!same::<S>(v)))),
+            kernel: |s| with_ordered_slot!(s, S => lenient::<S, Boolean>(|v| Ok(!same::<S>(v)))),
         },
     },
     Function {
@@ -78,7 +79,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         binding: Binding::Special {
             signatures: &["a IS NOT DISTINCT FROM b -> BOOLEAN"],
             bind: bind_pair,
-            kernel: |s| with_slot!(&s.arguments[0], S => lenient::<S, Boolean>(|v| Ok(same::<S>(v)))),
+            kernel: |s| with_ordered_slot!(s, S => lenient::<S, Boolean>(|v| Ok(same::<S>(v)))),
         },
     },
     Function {
@@ -94,7 +95,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 check_count(name, &args, 3, Some(3))?;
                 bind_comparable(name, args)
             },
-            kernel: |s| with_slot!(&s.arguments[0], S => lenient::<S, Boolean>(between::<S>)),
+            kernel: |s| with_ordered_slot!(s, S => lenient::<S, Boolean>(between::<S>)),
         },
     },
     Function {
@@ -110,7 +111,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 check_count(name, &args, 2, None)?;
                 bind_comparable(name, args)
             },
-            kernel: |s| with_slot!(&s.arguments[0], S => in_kernel::<S>(s)),
+            kernel: |s| with_ordered_slot!(s, S => in_kernel::<S>(s)),
         },
     },
     Function {
@@ -149,7 +150,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         binding: Binding::Special {
             signatures: &["greatest(a, ...): the common type"],
             bind: bind_extreme,
-            kernel: |s| with_slot!(&s.arguments[0], S => lenient::<S, S>(|v| extreme::<S>(v, S::less))),
+            kernel: |s| with_ordered_slot!(s, S => lenient::<S, S>(|v| extreme::<S>(v, S::less))),
         },
     },
     Function {
@@ -162,7 +163,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         binding: Binding::Special {
             signatures: &["least(a, ...): the common type"],
             bind: bind_extreme,
-            kernel: |s| with_slot!(&s.arguments[0], S => lenient::<S, S>(|v| extreme::<S>(v, |best, x| S::less(x, best)))),
+            kernel: |s| with_ordered_slot!(s, S => lenient::<S, S>(|v| extreme::<S>(v, |best, x| S::less(x, best)))),
         },
     },
 ];

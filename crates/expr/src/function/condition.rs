@@ -10,7 +10,7 @@ use super::{Binding, Function, Group, Signature, call, check_count, expect, over
 use crate::cast;
 use crate::coerce::unify;
 use crate::error::BuildError;
-use crate::kernel::{Boolean, Kernel, Missing, Slot, general, lenient, unary, with_slot};
+use crate::kernel::{Boolean, Kernel, Missing, Slot, general, lenient, unary, with_ordered_slot};
 
 const TRUTH: &[DataType] = &[DataType::Boolean];
 
@@ -208,7 +208,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Ok(call(name, args, common))
             },
             kernel: |s: &Signature<'_>| -> Arc<dyn Kernel> {
-                with_slot!(&s.arguments[0], S => lenient::<S, S>(|v| match (v[0], v[1]) {
+                with_ordered_slot!(s, S => lenient::<S, S>(|v| match (v[0], v[1]) {
                     (None, _) => Err(Missing::Null),
                     (Some(a), Some(b)) if S::equal(a, b) => Err(Missing::Null),
                     (Some(a), _) => Ok(S::to_stored(a)),

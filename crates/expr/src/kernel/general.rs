@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use evenkeel_types::{Column, DataType, Value};
+use evenkeel_types::{Column, ColumnData, DataType, Value};
 
 use super::{Kernel, Operand, Outcome, first_error, strict_missing};
 
@@ -62,5 +62,48 @@ pub(crate) fn general_lenient(
         strict: false,
         result: result.clone(),
         function,
+    })
+}
+
+struct Boxed {
+    inner: Arc<dyn Kernel>,
+    result: DataType,
+}
+
+impl Kernel for Boxed {
+    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+        self.inner.row(args)
+    }
+
+    fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
+        let boxed: Vec<Operand<'_>> = args
+            .iter()
+            .map(|arg| match arg {
+                Operand::Constant(value) => Operand::Constant(Cow::Borrowed(value.as_ref())),
+                Operand::Column(column) => {
+                    let values: Vec<Value> = column.iter().collect();
+                    let states = column.states().to_vec();
+                    let boxed = Column::from_parts(ColumnData::Nested(values), states);
+                    Operand::Column(Cow::Owned(boxed))
+                }
+            })
+            .collect();
+        let column = self.inner.batch(&boxed, length);
+        match column.data() {
+            ColumnData::Nested(_) => {
+                let values: Vec<Value> = column.iter().collect();
+                Column::from_values(&self.result, &values)
+            }
+            _ => column,
+        }
+    }
+}
+
+/// A function over [`Nested`](super::Nested) slots, whose values may be of any type, for
+/// arguments of types that are too rare for a loop of their own.
+pub(crate) fn boxed(result: &DataType, inner: Arc<dyn Kernel>) -> Arc<dyn Kernel> {
+    Arc::new(Boxed {
+        inner,
+        result: result.clone(),
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use evenkeel_types::{Column, SLOT_NULL, SLOT_PRESENT, Value};
 
 use super::{
-    Boolean, Kernel, Operand, Outcome, Slot, View, answer, error_states, fill, first_error,
+    Boolean, Kernel, Operand, Outcome, Slot, View, answer, error_states, fill_open, first_error,
 };
 
 struct Lenient<A, R, F> {
@@ -40,26 +40,18 @@ where
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
         let states = error_states(args, length);
         let views: Vec<View<'_, A>> = args.iter().map(Operand::view::<A>).collect();
-        let present = |a: usize, i: usize| {
-            (args[a].state(i) == SLOT_PRESENT)
-                .then(|| views[a].get(i))
-                .flatten()
-        };
-        match args.len() {
-            1 => fill::<R, _>(length, states, 0..length, |i| {
-                (self.function)(&[present(0, i)])
-            }),
-            2 => fill::<R, _>(length, states, 0..length, |i| {
-                (self.function)(&[present(0, i), present(1, i)])
-            }),
-            3 => fill::<R, _>(length, states, 0..length, |i| {
-                (self.function)(&[present(0, i), present(1, i), present(2, i)])
-            }),
-            count => fill::<R, _>(length, states, 0..length, |i| {
-                let row: Vec<_> = (0..count).map(|a| present(a, i)).collect();
-                (self.function)(&row)
-            }),
-        }
+        let mut row: Vec<Option<A::Ref<'_>>> = Vec::with_capacity(args.len());
+        fill_open::<R>(length, states, |i| {
+            row.clear();
+            row.extend(args.iter().zip(&views).map(|(arg, view)| {
+                if arg.state(i) == SLOT_PRESENT {
+                    view.get(i)
+                } else {
+                    None
+                }
+            }));
+            (self.function)(&row)
+        })
     }
 }
 
@@ -94,7 +86,7 @@ where
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
         let states = error_states(&args[..1], length);
         let view = args[0].view::<A>();
-        fill::<R, _>(length, states, 0..length, |i| {
+        fill_open::<R>(length, states, |i| {
             let present = args[0].state(i) == SLOT_PRESENT;
             (self.function)(if present { view.get(i) } else { None })
         })
@@ -126,7 +118,7 @@ impl Kernel for NullTest {
 
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
         let states = error_states(args, length);
-        fill::<Boolean, _>(length, states, 0..length, |i| {
+        fill_open::<Boolean>(length, states, |i| {
             Ok((args[0].state(i) == SLOT_NULL) == self.wanted)
         })
     }

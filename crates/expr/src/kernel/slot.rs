@@ -395,6 +395,61 @@ macro_rules! with_slot {
     }};
 }
 
+/// A kernel over slots of one type that are compared: `$make` with `$slot` standing for the
+/// [`Slot`] of the type of the signature's first argument, or for [`Nested`] if the type is
+/// rare.
+macro_rules! with_ordered_slot {
+    ($signature:expr, $slot:ident => $make:expr) => {{
+        use evenkeel_types::DataType as T;
+        use $crate::kernel as k;
+        match &$signature.arguments[0] {
+            T::Int => {
+                type $slot = k::Int;
+                $make
+            }
+            T::BigInt => {
+                type $slot = k::BigInt;
+                $make
+            }
+            T::Float => {
+                type $slot = k::Float;
+                $make
+            }
+            T::Double => {
+                type $slot = k::Double;
+                $make
+            }
+            T::Decimal { .. } => {
+                type $slot = k::Decimal;
+                $make
+            }
+            T::String => {
+                type $slot = k::Text;
+                $make
+            }
+            T::Date => {
+                type $slot = k::Date;
+                $make
+            }
+            T::Timestamp => {
+                type $slot = k::Timestamp;
+                $make
+            }
+            T::Boolean
+            | T::Bytes
+            | T::Interval
+            | T::Array(_)
+            | T::Vector { .. }
+            | T::Struct(_)
+            | T::Null => {
+                type $slot = k::Nested;
+                k::boxed($signature.result, $make)
+            }
+        }
+    }};
+}
+
+pub(crate) use with_ordered_slot;
 pub(crate) use with_slot;
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use evenkeel_types::{Column, Value};
 
 use super::{
-    Kernel, Operand, Outcome, Slot, View, answer, fill, strict_missing, strict_states, undefined,
+    Kernel, Missing, Operand, Outcome, Slot, View, answer, fill_dense, fill_open, strict_missing,
+    strict_states,
 };
 
 struct Unary<A, R, F> {
@@ -31,12 +32,14 @@ where
 
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
         let states = strict_states(args, length);
-        match args[self.at].view::<A>() {
-            View::Many(a) => fill::<R, _>(length, states, a.iter(), |a| {
-                (self.function)(A::of_stored(a))
+        let view = args[self.at].view::<A>();
+        match view {
+            View::Many(values) if states.is_empty() => {
+                fill_dense::<R, _>(values.iter(), |a| (self.function)(A::of_stored(a)))
+            }
+            view => fill_open::<R>(length, states, |i| {
+                (self.function)(view.get(i).ok_or(Missing::Null)?)
             }),
-            View::One(a) => fill::<R, _>(length, states, 0..length, |_| (self.function)(a)),
-            View::Missing => undefined::<R>(length, states),
         }
     }
 }
@@ -85,19 +88,21 @@ where
         let states = strict_states(args, length);
         let f = &self.function;
         match (args[0].view::<A>(), args[1].view::<B>()) {
-            (View::Missing, _) | (_, View::Missing) => undefined::<R>(length, states),
-            (View::Many(a), View::Many(b)) => {
-                fill::<R, _>(length, states, a.iter().zip(b), |(a, b)| {
+            (View::Many(a), View::Many(b)) if states.is_empty() => {
+                fill_dense::<R, _>(a.iter().zip(b), |(a, b)| {
                     f(A::of_stored(a), B::of_stored(b))
                 })
             }
-            (View::Many(a), View::One(b)) => {
-                fill::<R, _>(length, states, a.iter(), |a| f(A::of_stored(a), b))
+            (View::Many(a), View::One(b)) if states.is_empty() => {
+                fill_dense::<R, _>(a.iter(), |a| f(A::of_stored(a), b))
             }
-            (View::One(a), View::Many(b)) => {
-                fill::<R, _>(length, states, b.iter(), |b| f(a, B::of_stored(b)))
+            (View::One(a), View::Many(b)) if states.is_empty() => {
+                fill_dense::<R, _>(b.iter(), |b| f(a, B::of_stored(b)))
             }
-            (View::One(a), View::One(b)) => fill::<R, _>(length, states, 0..length, |_| f(a, b)),
+            (a, b) => fill_open::<R>(length, states, |i| match (a.get(i), b.get(i)) {
+                (Some(a), Some(b)) => f(a, b),
+                _ => Err(Missing::Null),
+            }),
         }
     }
 }

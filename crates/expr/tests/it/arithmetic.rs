@@ -352,12 +352,12 @@ fn rounded_text(x: f64, places: i64) -> f64 {
     // Without an exponent, shortest digits.
     let text = format!("{}", x.abs());
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let digits: BigInt = format!("{whole}{fraction}").parse().unwrap();
+    let digits: BigInt = format!("{whole}{fraction}").parse().expect("digits");
     let dropped = fraction.len() as i64 - places;
     if dropped <= 0 {
         return x;
     }
     let rounded = (digits + power(dropped as u32) / 2) / power(dropped as u32);
-    let size: f64 = format!("{rounded}e{}", -places).parse().unwrap();
+    let size: f64 = format!("{rounded}e{}", -places).parse().expect("a number");
     if x < 0.0 { -size } else { size }
 }

@@ -114,7 +114,7 @@ fn literals_adapt_to_their_neighbours() {
 
 /// The message, the position and the hint of a refusal.
 fn refused(result: Result<Expr, BuildError>) -> (String, Option<usize>, String) {
-    let error = result.unwrap_err();
+    let error = result.expect_err("it is refused");
     (
         error.message(),
         error.argument(),

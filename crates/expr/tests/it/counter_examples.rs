@@ -193,7 +193,7 @@ fn f8_casts_lose_nothing_silently() {
     );
     assert_eq!(
         cast(
-            Value::double(-9.223372036854775808e18),
+            Value::double(-9_223_372_036_854_775_808.0),
             double.clone(),
             bigint.clone()
         ),

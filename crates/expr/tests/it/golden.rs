@@ -62,7 +62,7 @@ fn expressions() -> Vec<(String, Expr)> {
     let binary = BINARY
         .iter()
         .map(|name| ((*name).to_owned(), call(name, vec![x(0), x(1)])));
-    let list = |a, b| call("array", vec![x(a), x(b)]).unwrap();
+    let list = |a, b| call("array", vec![x(a), x(b)]).expect("an array");
     let others = [
         ("haversine", call("haversine", (0..4).map(x).collect())),
         ("round to 2", call("round", vec![x(0), build::integer(2)])),
@@ -102,7 +102,7 @@ fn expressions() -> Vec<(String, Expr)> {
         (
             "read back",
             build::cast(
-                build::cast(x(0), &DataType::String).unwrap(),
+                build::cast(x(0), &DataType::String).expect("a text"),
                 &DataType::Double,
             ),
         ),
@@ -111,7 +111,7 @@ fn expressions() -> Vec<(String, Expr)> {
     unary
         .chain(binary)
         .chain(others.map(|(name, expr)| (name.to_owned(), expr)))
-        .map(|(name, expr)| (name, expr.unwrap()))
+        .map(|(name, expr)| (name, expr.expect("doubles are taken")))
         .collect()
 }
 

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evenkeel_expr::{Program, ReadTime, functions};
+use evenkeel_expr::{Program, ReadTime, build, functions};
 use evenkeel_types::{Column, DataType, Expr, ExprKind, Value};
 
 use crate::generate::{Pool, Random, is_of_type, rows, schema, value};
@@ -169,4 +169,41 @@ fn expressions_do_not_depend_on_batches() {
         .map(|(f, _)| f)
         .collect();
     assert!(missing.is_empty(), "hardly ever built: {missing:?}");
+}
+
+/// The comparison of rare types runs on boxed values: it must be the comparison of values.
+#[test]
+fn every_type_compares_as_its_values_do() {
+    let mut random = Random(11);
+    for (i, data_type) in schema().into_iter().enumerate() {
+        let values: Vec<Value> = (0..40).map(|_| value(&mut random, &data_type)).collect();
+        let [a, b] = [0, 1].map(|c| Expr::column(c, data_type.clone()));
+        for (name, holds) in [
+            ("=", [false, true, false]),
+            ("<>", [true, false, true]),
+            ("<", [true, false, false]),
+            ("<=", [true, true, false]),
+            (">", [false, false, true]),
+            (">=", [false, true, true]),
+        ] {
+            let expr = build::call(name, vec![a.clone(), b.clone()])
+                .unwrap_or_else(|e| panic!("{name} of {data_type}: {e}"));
+            let program = Program::compile(&expr);
+            for x in &values {
+                let left = Column::from_values(&data_type, values.iter().map(|_| x));
+                let right = Column::from_values(&data_type, &values);
+                let batch =
+                    program.eval_batch(&[&left, &right], values.len(), ReadTime::Constant(0));
+                for (j, y) in values.iter().enumerate() {
+                    let want = match (x, y) {
+                        (Value::Error(_), _) => x.clone(),
+                        (_, Value::Error(_)) => y.clone(),
+                        (Value::Null, _) | (_, Value::Null) => Value::Null,
+                        _ => Value::Boolean(holds[(x.total_cmp(y) as i8 + 1) as usize]),
+                    };
+                    assert_eq!(batch.get(j), want, "column {i}: {x:?} {name} {y:?}");
+                }
+            }
+        }
+    }
 }
