@@ -14,7 +14,6 @@ use super::lookup::{Matching, RIGHT_BASE, RIGHT_KEYS, RIGHT_TIME};
 use super::relation::{Read, Target};
 use super::report::Report;
 use super::rows::is_time_slot;
-use super::scope::Role;
 use crate::ast::{self, BinaryOperator, ExprKind as E, Literal, Span};
 
 /// What is known of when a row matches.
@@ -256,10 +255,6 @@ impl Matching<'_> {
         if let E::Name(parts) = &base.kind
             && let [name] = parts.as_slice()
             && name.value == "event_time"
-            && self.scope.relations.iter().all(|r| {
-                r.column("event_time")
-                    .is_none_or(|c| c.role == Role::Pseudo)
-            })
         {
             return Some(TimeOperand {
                 is_left: true,

@@ -8,10 +8,13 @@ use evenkeel_types::definition::{LookupTarget, SourceDef, Trigger, ViewBody, Vie
 use evenkeel_types::{DataType, Expr};
 
 use super::Binder;
+use super::entity::refuse_pseudo;
 use super::expression::{self, Plain};
 use super::report::{Report, in_words};
 use super::rows::conjuncts;
-use super::scope::{Meaning, Role, Scope, ScopeColumn, ScopeRelation, unknown_column};
+use super::scope::{
+    Meaning, PSEUDO_COLUMNS, Role, Scope, ScopeColumn, ScopeRelation, unknown_column,
+};
 use crate::ast::{self, Ident, NumberLit, Query, RelationSource, SelectItem, Span};
 use crate::error::Diagnostic;
 
@@ -451,6 +454,11 @@ impl Read<'_> {
                     (alias.as_ref().unwrap_or(name), column)
                 }
             };
+            if PSEUDO_COLUMNS.contains(&name.value.as_str()) && column.name != name.value {
+                is_complete = false;
+                refuse_pseudo(name, "another column", report);
+                continue;
+            }
             if let Some(role) = picked.column(&name.value).map(|c| c.role)
                 && role != Role::Pseudo
             {

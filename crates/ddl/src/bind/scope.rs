@@ -192,10 +192,8 @@ impl Scope {
         match found.as_slice() {
             [] => self.unknown(name, next, report),
             [(_, column)] => column.expr(name.span, report),
-            [(_, first), others @ ..]
-                if first.role == Role::Pseudo
-                    && others.iter().all(|o| o.1.role == Role::Pseudo) =>
-            {
+            // Each relation has its own; alone they are those of the rows that are built.
+            [(_, first), ..] if PSEUDO_COLUMNS.contains(&name.value.as_str()) => {
                 first.expr(name.span, report)
             }
             [(_, first), others @ ..] if others.iter().all(|o| first.is_same(o.1)) => {

@@ -122,7 +122,6 @@ impl<'a> SourceBuilder<'a> {
                 column.data_type.span,
                 match data_type {
                     DataType::Interval => "store a number, or two times",
-                    DataType::Vector { .. } => "a vector holds FLOAT or DOUBLE: `FLOAT[128]`",
                     DataType::Array(_) => {
                         "an array holds scalars, or structs of scalars: `ARRAY<STRING>`"
                     }
@@ -366,15 +365,8 @@ impl<'a> SourceBuilder<'a> {
                     );
                 }
             }
-            ast::SourceKind::Stream => {
-                if let Some(list) = &clauses.primary_key {
-                    report.hinted::<()>(
-                        "a stream has no primary key: its rows are events, not versions",
-                        list.span,
-                        "write `EVENT ID (...)` if the columns identify an event; if a later row replaces an earlier one, write `CREATE TABLE`",
-                    );
-                }
-            }
+            // A primary key in a stream is a syntax error.
+            ast::SourceKind::Stream => {}
         }
     }
 

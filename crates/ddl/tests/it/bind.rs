@@ -245,6 +245,43 @@ fn canonical_sql_binds_to_the_same() {
     assert!(count > 100, "{count}");
 }
 
+/// The project of the demonstration binds, without a warning.
+#[test]
+fn the_demonstration_binds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../demo");
+    let mut files: Vec<(String, String)> = std::fs::read_dir(folder.join("definitions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            (path.display().to_string(), text)
+        })
+        .collect();
+    files.sort();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(n, t)| (n.as_str(), t.as_str()))
+        .collect();
+    let bound = bind_project(&files, &Catalog::default());
+    let shown: Vec<String> = bound
+        .errors
+        .iter()
+        .chain(&bound.warnings)
+        .map(|found| found.diagnostic.render(files[found.file].1, "", false))
+        .collect();
+    assert!(shown.is_empty(), "{}", shown.join("\n"));
+    assert!(bound.catalog.views.len() > 5);
+    let spine = std::fs::read_to_string(folder.join("spine.sql")).unwrap();
+    let query = parse_spine_query(&spine).unwrap();
+    let shown: Vec<String> = bind_spine_query(&query, &bound.catalog)
+        .err()
+        .unwrap_or_default()
+        .iter()
+        .map(|error| error.render(&spine, "spine.sql", false))
+        .collect();
+    assert!(shown.is_empty(), "{}", shown.join("\n"));
+}
+
 fn definition_of(text: &str, catalog: &Catalog, existing: &Catalog) -> Definition {
     let (statements, errors) = parse_statements(text);
     assert_eq!(errors, []);

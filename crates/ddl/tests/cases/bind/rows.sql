@@ -162,6 +162,12 @@ CREATE FEATURE VIEW i ENTITY flight AS SELECT d.delay FROM departures d ASOF FUL
 CREATE FEATURE VIEW j ENTITY flight (dest) AS SELECT d.delay FROM departures d ASOF FULL JOIN arrivals a USING (flight_id);
 CREATE FEATURE VIEW k ENTITY flight AS SELECT d.delay FROM departures d ASOF FULL JOIN arrivals a USING (flight);
 
+--- good: a column that is called event_time
+CREATE STREAM clicks (flight_id STRING, page STRING, event_time TIMESTAMP, EVENT TIME event_time);
+CREATE FEATURE VIEW a ENTITY flight AS SELECT page, event_time AS at, w.visib FROM clicks ASOF JOIN weather w MATCH_CONDITION (event_time > w.event_time) ON page = w.origin;
+CREATE FEATURE VIEW b ENTITY flight AS SELECT delay, c.page, c.event_time AS clicked_at FROM departures d ASOF JOIN clicks c MATCH_CONDITION (event_time > c.event_time) USING (flight_id);
+CREATE FEATURE VIEW c ENTITY flight AS SELECT * FROM clicks;
+
 --- times as keys
 CREATE ENTITY instant (at TIMESTAMP);
 CREATE FEATURE VIEW a ENTITY instant (visible_at) AS SELECT delay FROM departures;
@@ -188,7 +194,13 @@ CREATE FEATURE VIEW a ENTITY plane_owner AS SELECT owner, seats FROM planes;
 CREATE FEATURE VIEW a ENTITY flight TTL INTERVAL '0' DAY AS SELECT delay FROM departures;
 CREATE FEATURE VIEW b ENTITY flight TTL INTERVAL '-1' DAY AS SELECT delay FROM departures;
 
+--- more sub-selects
+CREATE FEATURE VIEW a ENTITY flight AS SELECT w.visib FROM departures d ASOF JOIN (SELECT 1) w USING (origin);
+CREATE FEATURE VIEW b ENTITY flight AS SELECT w.visib FROM departures d ASOF JOIN (SELECT * FROM weather WHERE (visib > 1)) w USING (origin) WHERE w.event_time > d.event_time AND w.n;
+CREATE FEATURE VIEW c ENTITY flight AS SELECT c.event_time AS t FROM departures d ASOF JOIN congestion c ON d.origin = c.origin;
+
 --- sub-selects
+CREATE FEATURE VIEW i ENTITY flight AS SELECT w.visib FROM departures d ASOF JOIN (SELECT origin, visib, number AS event_time FROM weather) w USING (origin);
 CREATE FEATURE VIEW a ENTITY flight AS SELECT w.v FROM departures d ASOF JOIN (SELECT origin, visib * 2 AS v FROM weather) w USING (origin);
 CREATE FEATURE VIEW b ENTITY flight AS SELECT w.visib FROM departures d ASOF JOIN (SELECT visib, kind, count(*) FROM weather GROUP BY kind) w USING (origin);
 CREATE FEATURE VIEW c ENTITY flight AS SELECT w.visib FROM departures d ASOF JOIN (SELECT visib FROM weather) w USING (origin);

@@ -190,6 +190,15 @@ CREATE FEATURE VIEW c ENTITY pair (customer) AS SELECT count(*) OVER (LAST 1 DAY
 CREATE FEATURE VIEW d ENTITY merchant AS SELECT count(*) OVER (LAST 1 DAY) AS n FROM accounts;
 CREATE FEATURE VIEW e ENTITY customer (small) AS SELECT count(*) OVER (LAST 1 DAY) AS n FROM payments;
 
+--- more keys that do not fit
+CREATE ENTITY two (a BIGINT, b BIGINT);
+CREATE FEATURE VIEW f ENTITY two (customer, customer) AS SELECT count(*) OVER (LAST 1 DAY) AS n FROM payments;
+
+--- nothing is there at all
+CREATE FEATURE VIEW a ENTITY customer AS SELECT count(*) OVER w AS n FROM payments;
+CREATE FEATURE VIEW b ENTITY customer AS SELECT count(*) OVER (LAST 1 DAY) AS n FROM xyzxyzxyz;
+CREATE FEATURE VIEW c (n EXPECT (sum(n) > 1)) ENTITY customer AS SELECT count(*) OVER (LAST 1 DAY) AS n, [[1], [2]] AS lists FROM payments;
+
 --- names that are not there
 CREATE FEATURE VIEW v ENTITY customer AS SELECT sum(amout) OVER (LAST 1 DAY) AS a, sum(p.amount) OVER (LAST 1 DAY) AS b, sum(payments) OVER (LAST 1 DAY) AS c,
   sum(payments.amont) OVER (LAST 1 DAY) AS d, sum(zzzzzzzz) OVER (LAST 1 DAY) AS e FROM payments;
