@@ -161,9 +161,9 @@ pub enum ConnectError {
         /// The column.
         column: String,
         /// Its type in the file.
-        found: String,
+        found: Box<str>,
         /// The declared type.
-        wanted: String,
+        wanted: Box<str>,
         /// Why not, and what to declare instead.
         reason: String,
     },
@@ -176,6 +176,14 @@ pub enum ConnectError {
         place: String,
         /// What the decoder said.
         source: Cause,
+    },
+    /// A Parquet file packed in a way that is not compiled in.
+    #[error("`{}` is packed with {codec}, which is not read: write it with zstd, snappy, gzip or lz4", path.display())]
+    Codec {
+        /// The file.
+        path: PathBuf,
+        /// The codec's name.
+        codec: String,
     },
     /// A quote that is never closed would swallow the rest of the file.
     #[error("a quote that opens in line {line} of `{}` is not closed", path.display())]
@@ -263,7 +271,7 @@ pub enum ConnectError {
         /// The type asked for.
         data_type: String,
         /// Why.
-        source: ValueError,
+        source: Box<ValueError>,
     },
     /// A table's column has an arrow type with no counterpart, or not the one asked for.
     #[error("column `{column}` of {table} is {found}, which is not read as {wanted}: {reason}")]
@@ -273,9 +281,9 @@ pub enum ConnectError {
         /// The column.
         column: String,
         /// Its arrow type.
-        found: String,
+        found: Box<str>,
         /// The type asked for.
-        wanted: String,
+        wanted: Box<str>,
         /// Why not.
         reason: String,
     },

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::path::Path;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::Compression;
 
 pub(crate) use rows::ParquetRows;
 
@@ -24,5 +25,19 @@ pub(crate) fn open(path: &Path) -> Result<(File, ArrowReaderMetadata), ConnectEr
     footer::check(&mut file).map_err(|e| damaged(Box::new(e)))?;
     let metadata =
         guarded(|| ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())).map_err(damaged)?;
+    let columns = metadata
+        .metadata()
+        .row_groups()
+        .iter()
+        .flat_map(|group| group.columns());
+    for column in columns {
+        // Brotli would double the time to build this crate, LZO has no open decoder.
+        if let codec @ (Compression::BROTLI(_) | Compression::LZO) = column.compression() {
+            return Err(ConnectError::Codec {
+                path: path.to_owned(),
+                codec: codec.to_string(),
+            });
+        }
+    }
     Ok((file, metadata))
 }

@@ -179,8 +179,8 @@ impl Table {
             TableType::Opaque(found) => Err(ConnectError::TableType {
                 table: self.label.clone(),
                 column: name.to_owned(),
-                found,
-                wanted: "a column of values".to_owned(),
+                found: found.into(),
+                wanted: "a column of values".into(),
                 reason: "no type holds such values, it can only be passed on".to_owned(),
             }),
         }
@@ -333,8 +333,8 @@ impl Table {
             NoValues::Type { found, reason } => ConnectError::TableType {
                 table: self.label.clone(),
                 column: column.name().to_owned(),
-                found,
-                wanted: data_type.to_string(),
+                found: found.into(),
+                wanted: data_type.to_string().into(),
                 reason,
             },
             NoValues::Row(row, source) => ConnectError::TableValue {
@@ -342,7 +342,7 @@ impl Table {
                 column: column.name().to_owned(),
                 row,
                 data_type: data_type.to_string(),
-                source,
+                source: Box::new(source),
             },
         }
     }

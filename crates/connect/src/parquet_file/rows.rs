@@ -241,8 +241,8 @@ fn refused(
     ConnectError::ColumnType {
         path: file.path().to_owned(),
         column: spec.name.clone(),
-        found: found.to_string(),
-        wanted: spec.data_type.to_string(),
+        found: found.to_string().into(),
+        wanted: spec.data_type.to_string().into(),
         reason,
     }
 }

@@ -220,13 +220,20 @@ impl CsvReader {
 /// The rows of a CSV file as declared columns.
 pub(crate) struct CsvRows {
     reader: CsvReader,
+    decoder: Decoder,
+    null_text: Arc<str>,
+}
+
+/// What makes values of a record's fields.
+struct Decoder {
     specs: Arc<[ColumnSpec]>,
     /// Where each declared column is in the file.
     places: Vec<Option<usize>>,
     zone: Zone,
     time_unit: Option<TimeUnit>,
-    null_text: String,
+    null_text: Arc<str>,
     strings: Strings,
+    /// Of the record last decoded.
     values: Vec<Value>,
 }
 
@@ -239,46 +246,52 @@ impl CsvRows {
         let reader = CsvReader::open(file, options)?;
         let names: Vec<&str> = reader.header().iter().map(String::as_str).collect();
         let places = resolve_all(file.path(), &names, specs, options.missing_columns)?;
+        let null_text: Arc<str> = Arc::from(options.null_text.as_str());
         Ok(CsvRows {
             reader,
-            specs: Arc::clone(specs),
-            places,
-            zone: options.zone.clone(),
-            time_unit: options.time_unit,
-            null_text: options.null_text.clone(),
-            strings: Strings::new(),
-            values: Vec::new(),
+            null_text: Arc::clone(&null_text),
+            decoder: Decoder {
+                specs: Arc::clone(specs),
+                places,
+                zone: options.zone.clone(),
+                time_unit: options.time_unit,
+                null_text,
+                strings: Strings::new(),
+                values: Vec::new(),
+            },
         })
     }
 }
 
-/// Decodes the declared columns of one record.
-fn decode(
-    record: &str,
-    fields: &[Field],
-    specs: &[ColumnSpec],
-    places: &[Option<usize>],
-    null_text: &str,
-    context: &Context<'_>,
-    strings: &mut Strings,
-    values: &mut Vec<Value>,
-) -> Result<(), (Option<usize>, ValueError)> {
-    values.clear();
-    for (i, (spec, place)) in specs.iter().zip(places).enumerate() {
-        let Some(field) = place.and_then(|p| fields.get(p)) else {
-            values.push(Value::Null);
-            continue;
+impl Decoder {
+    /// The values of the declared columns, or the first that has none and why.
+    fn decode(
+        &mut self,
+        record: &str,
+        fields: &[Field],
+    ) -> Result<&[Value], (Option<usize>, ValueError)> {
+        let context = Context {
+            zone: &self.zone,
+            time_unit: self.time_unit,
         };
-        let text = field.text(record);
-        values.push(if !field.quoted && text == null_text {
-            Value::Null
-        } else if spec.data_type == DataType::String {
-            Value::String(strings.get(&text))
-        } else {
-            read_text(&spec.data_type, &text, context).map_err(|e| (Some(i), e))?
-        });
+        self.values.clear();
+        for (i, (spec, place)) in self.specs.iter().zip(&self.places).enumerate() {
+            let Some(field) = place.and_then(|p| fields.get(p)) else {
+                self.values.push(Value::Null);
+                continue;
+            };
+            let text = field.text(record);
+            self.values
+                .push(if !field.quoted && text == *self.null_text {
+                    Value::Null
+                } else if spec.data_type == DataType::String {
+                    Value::String(self.strings.get(&text))
+                } else {
+                    read_text(&spec.data_type, &text, &context).map_err(|e| (Some(i), e))?
+                });
+        }
+        Ok(&self.values)
     }
-    Ok(())
 }
 
 impl TextRows for CsvRows {
@@ -304,38 +317,17 @@ impl TextRows for CsvRows {
         };
         let bytes = self.reader.record(length);
         let fields = self.reader.fields();
-        let context = Context {
-            zone: &self.zone,
-            time_unit: self.time_unit,
-        };
         let wanted = self.reader.header().len();
-        let decoded = match std::str::from_utf8(bytes) {
-            Err(_) => Err((None, ValueError::NotUtf8)),
-            Ok(_) if malformed.is_some() => Err((
-                None,
-                ValueError::AfterQuote {
-                    field: malformed.map_or(0, |f| f + 1),
-                },
-            )),
-            Ok(_) if fields.len() != wanted => Err((
-                None,
-                ValueError::FieldCount {
-                    found: fields.len(),
-                    wanted,
-                },
-            )),
-            Ok(record) => decode(
-                record,
-                fields,
-                &self.specs,
-                &self.places,
-                &self.null_text,
-                &context,
-                &mut self.strings,
-                &mut self.values,
-            ),
+        let whole = |reason| Err((None, reason));
+        let values = match (std::str::from_utf8(bytes), malformed) {
+            (Err(_), _) => whole(ValueError::NotUtf8),
+            (Ok(_), Some(field)) => whole(ValueError::AfterQuote { field: field + 1 }),
+            (Ok(_), None) if fields.len() != wanted => whole(ValueError::FieldCount {
+                found: fields.len(),
+                wanted,
+            }),
+            (Ok(record), None) => self.decoder.decode(record, fields),
         };
-        let values = decoded.map(|()| self.values.as_slice());
         batch.push(row, line, values, || {
             record_json(bytes, fields, self.reader.header(), &self.null_text)
         });
@@ -348,9 +340,8 @@ impl TextRows for CsvRows {
     }
 
     fn columns_not_seen(&self) -> Vec<usize> {
-        (0..self.places.len())
-            .filter(|&i| self.places[i].is_none())
-            .collect()
+        let places = &self.decoder.places;
+        (0..places.len()).filter(|&i| places[i].is_none()).collect()
     }
 }
 

@@ -545,7 +545,7 @@ fn digests_tell_tables_apart() {
         table("b", DataType::Int, &[one.clone(), Value::Null]),
         table("a", DataType::BigInt, &[Value::from(1i64), Value::Null]),
         table("a", DataType::Int, &[Value::Null, one.clone()]),
-        table("a", DataType::Int, &[one.clone()]),
+        table("a", DataType::Int, std::slice::from_ref(&one)),
         table("a", DataType::Int, &[one, Value::from(0)]),
     ];
     assert!(others.iter().all(|other| *other != base));
