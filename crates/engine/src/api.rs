@@ -221,7 +221,13 @@ pub struct VerifyOptions {
 
 impl Default for VerifyOptions {
     fn default() -> Self {
-        VerifyOptions { seed: 1, values: 100_000, oracle_values: 500, cuts: 3, services: Vec::new() }
+        VerifyOptions {
+            seed: 1,
+            values: 100_000,
+            oracle_values: 500,
+            cuts: 3,
+            services: Vec::new(),
+        }
     }
 }
 

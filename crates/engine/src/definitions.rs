@@ -6,9 +6,7 @@ use evenkeel_ddl::{
     Diagnostic, InFile, bind, bind_feature_list, bind_project, bind_spine_query, describe,
     parse_spine_query, parse_statements,
 };
-use evenkeel_types::definition::{
-    Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewDef,
-};
+use evenkeel_types::definition::{Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewDef};
 use evenkeel_types::{DataType, SourceId};
 use evenkeel_view::Uses;
 
@@ -48,11 +46,16 @@ pub(crate) fn plan(
     files: &[DefinitionFile],
     existing: &Catalog,
 ) -> Result<ChangePlan, EngineError> {
-    let texts: Vec<(&str, &str)> =
-        files.iter().map(|f| (f.name.as_str(), f.text.as_str())).collect();
+    let texts: Vec<(&str, &str)> = files
+        .iter()
+        .map(|f| (f.name.as_str(), f.text.as_str()))
+        .collect();
     let project = bind_project(&texts, existing);
     let in_files = |found: Vec<InFile>| -> Vec<(String, Diagnostic)> {
-        found.into_iter().map(|f| (files[f.file].name.clone(), f.diagnostic)).collect()
+        found
+            .into_iter()
+            .map(|f| (files[f.file].name.clone(), f.diagnostic))
+            .collect()
     };
     if !project.errors.is_empty() {
         return Err(EngineError::Definitions(in_files(project.errors)));
@@ -91,7 +94,12 @@ pub(crate) fn plan(
             notes: Vec::new(),
         });
     }
-    Ok(ChangePlan { changes, warnings: in_files(project.warnings), objects, sources })
+    Ok(ChangePlan {
+        changes,
+        warnings: in_files(project.warnings),
+        objects,
+        sources,
+    })
 }
 
 /// Refuses changes that the events of a store could not follow.
@@ -101,7 +109,9 @@ pub(crate) fn refuse_incompatible(
     has_events: impl Fn(SourceId) -> bool,
 ) -> Result<(), EngineError> {
     for new in &plan.sources {
-        let Some(old) = existing.sources.get(&new.name) else { continue };
+        let Some(old) = existing.sources.get(&new.name) else {
+            continue;
+        };
         if !has_events(old.id) {
             continue;
         }
@@ -155,7 +165,9 @@ fn object_of(definition: &Definition) -> Object {
 
 /// What a view is, where its windows begin and end, and what it costs.
 fn notes_of(definition: &Definition) -> Vec<String> {
-    let Definition::View(view) = definition else { return Vec::new() };
+    let Definition::View(view) = definition else {
+        return Vec::new();
+    };
     let words = describe(view);
     let mut notes = vec![format!("{}: {}", words.kind, words.reads)];
     notes.extend(words.windows.into_iter().map(|w| format!("window {w}")));
@@ -170,7 +182,11 @@ fn costs_of(view: &ViewDef) -> Vec<String> {
         .iter()
         .map(|key_use| {
             let types = key_use.source.row_types();
-            let bytes: usize = key_use.slots.iter().map(|&slot| bytes_of(&types[slot])).sum();
+            let bytes: usize = key_use
+                .slots
+                .iter()
+                .map(|&slot| bytes_of(&types[slot]))
+                .sum();
             let key: Vec<&str> = key_use
                 .key_columns
                 .iter()
@@ -256,11 +272,16 @@ impl Engine {
     /// An anonymous service of features named `view:feature` or `view:*`.
     pub fn feature_list(&self, items: &[String]) -> Result<Arc<ServiceDef>, EngineError> {
         let items: Vec<&str> = items.iter().map(String::as_str).collect();
-        bind_feature_list(&items, self.catalog()).map(Arc::new).map_err(|errors| {
-            EngineError::Definitions(
-                errors.into_iter().map(|(i, e)| (items[i].to_owned(), e)).collect(),
-            )
-        })
+        bind_feature_list(&items, self.catalog())
+            .map(Arc::new)
+            .map_err(|errors| {
+                EngineError::Definitions(
+                    errors
+                        .into_iter()
+                        .map(|(i, e)| (items[i].to_owned(), e))
+                        .collect(),
+                )
+            })
     }
 }
 
@@ -276,7 +297,11 @@ pub(crate) fn unknown<'a>(
         .filter(|(d, k)| *d <= k.len().max(name.len()) / 2)
         .min()
         .map(|(_, k)| k.clone());
-    EngineError::Unknown { what, name: name.to_owned(), nearest }
+    EngineError::Unknown {
+        what,
+        name: name.to_owned(),
+        nearest,
+    }
 }
 
 /// Levenshtein's distance, by bytes.

@@ -6,18 +6,20 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use evenkeel_log::{Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, SystemClock};
+use evenkeel_log::{
+    Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, SystemClock,
+};
 use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
 use evenkeel_types::{Cut, EventTime, LoggedEvent, Position, VisibleAt};
 use evenkeel_view::Plan;
 
+use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::error::EngineError;
 use crate::ingest::fetch;
 use crate::memory::MemoryStore;
 use crate::project::{DefinitionFile, Project};
 use crate::registry::Registry;
-use crate::api::Change;
 
 enum LogHandle {
     Writer(Log),
@@ -43,8 +45,10 @@ impl Engine {
 
     /// [`Engine::open`] with a clock of the caller's.
     pub fn open_with(project: &Project, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
-        std::fs::create_dir_all(&project.store)
-            .map_err(|source| EngineError::Write { path: project.store.clone(), source })?;
+        std::fs::create_dir_all(&project.store).map_err(|source| EngineError::Write {
+            path: project.store.clone(),
+            source,
+        })?;
         let (log, recovery) = Log::open(
             Arc::new(DiskFileSystem),
             &log_directory(&project.store),
@@ -62,7 +66,12 @@ impl Engine {
         let (log, recovery) =
             LogReader::open(Arc::new(DiskFileSystem), &log_directory(&project.store))
                 .map_err(EngineError::log)?;
-        Self::build(project, Arc::new(SystemClock), LogHandle::Reader(log), recovery)
+        Self::build(
+            project,
+            Arc::new(SystemClock),
+            LogHandle::Reader(log),
+            recovery,
+        )
     }
 
     fn build(
@@ -74,8 +83,15 @@ impl Engine {
         let registry = Registry::open(&project.store)?;
         let catalog = definitions::catalog_of(&registry)?;
         let memory = memory_for(&catalog)?;
-        let mut engine =
-            Engine { project: project.clone(), clock, registry, catalog, log, memory, recovery };
+        let mut engine = Engine {
+            project: project.clone(),
+            clock,
+            registry,
+            catalog,
+            log,
+            memory,
+            recovery,
+        };
         engine.replay()?;
         Ok(engine)
     }
@@ -108,8 +124,9 @@ impl Engine {
                 ),
             });
         }
-        let applied =
-            self.memory.apply(logged, |position| fetch(&reader, &def, position))?;
+        let applied = self
+            .memory
+            .apply(logged, |position| fetch(&reader, &def, position))?;
         Ok(applied.and_then(|a| a.loser))
     }
 
@@ -124,7 +141,11 @@ impl Engine {
                 continue;
             }
             let mut logged = std::collections::BTreeSet::new();
-            for letter in self.reader().dead_letters(def.id).map_err(EngineError::log)? {
+            for letter in self
+                .reader()
+                .dead_letters(def.id)
+                .map_err(EngineError::log)?
+            {
                 logged.extend(letter.map_err(EngineError::log)?.letter.position);
             }
             let missing: Vec<Position> =
@@ -166,9 +187,9 @@ impl Engine {
     pub(crate) fn log(&self) -> Result<&Log, EngineError> {
         match &self.log {
             LogHandle::Writer(log) => Ok(log),
-            LogHandle::Reader(_) => {
-                Err(EngineError::ReadOnly { path: self.project.store.clone() })
-            }
+            LogHandle::Reader(_) => Err(EngineError::ReadOnly {
+                path: self.project.store.clone(),
+            }),
         }
     }
 
@@ -198,7 +219,9 @@ impl Engine {
     /// What applying these files would change.
     pub fn plan(&self, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
         if files.is_empty() {
-            return Err(EngineError::NoDefinitions { root: self.project.root.clone() });
+            return Err(EngineError::NoDefinitions {
+                root: self.project.root.clone(),
+            });
         }
         let plan = definitions::plan(files, &self.catalog)?;
         definitions::refuse_incompatible(&plan, &self.catalog, |id| {
@@ -209,7 +232,9 @@ impl Engine {
 
     /// Applies a plan: records it, and makes the new definitions readable.
     pub fn apply(&mut self, plan: ChangePlan) -> Result<Vec<Change>, EngineError> {
-        let ChangePlan { changes, objects, .. } = plan;
+        let ChangePlan {
+            changes, objects, ..
+        } = plan;
         // Only who may write the log may change the registry.
         self.log()?;
         if !objects.is_empty() {
@@ -229,5 +254,8 @@ fn log_directory(store: &Path) -> std::path::PathBuf {
 fn memory_for(catalog: &Catalog) -> Result<MemoryStore, EngineError> {
     let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
     let plan = Plan::new(views).map_err(EngineError::signature)?;
-    Ok(MemoryStore::new(Arc::new(plan), catalog.sources.values().cloned()))
+    Ok(MemoryStore::new(
+        Arc::new(plan),
+        catalog.sources.values().cloned(),
+    ))
 }

@@ -15,17 +15,30 @@ pub enum EngineError {
     #[error("`{}` is not a folder", path.display())]
     NoFolder { path: PathBuf },
     #[error("cannot read `{}`", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("cannot write `{}`", path.display())]
-    Write { path: PathBuf, source: std::io::Error },
+    Write {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("`{}` is not valid: {reason}", path.display())]
     ProjectFile { path: PathBuf, reason: String },
-    #[error("there is no environment `{name}`: the project file has {}", list(known))]
+    #[error(
+        "there is no environment `{name}`: the project file has {}",
+        list(known)
+    )]
     UnknownEnvironment { name: String, known: Vec<String> },
     #[error("`{pattern}` is not a pattern of files: {reason}")]
     Pattern { pattern: String, reason: String },
     #[error("`{}` has {bytes} bytes, a definition file may have {bytes_max}", path.display())]
-    DefinitionFileTooLarge { path: PathBuf, bytes: u64, bytes_max: u64 },
+    DefinitionFileTooLarge {
+        path: PathBuf,
+        bytes: u64,
+        bytes_max: u64,
+    },
     #[error("there are {} errors in the definitions", .0.len())]
     Definitions(Vec<(String, Diagnostic)>),
     #[error("the project has no definitions: no `*.sql` file in `{}`", root.display())]
@@ -35,21 +48,44 @@ pub enum EngineError {
     #[error("another command changed the registry in `{}` at the same time", path.display())]
     RegistryRace { path: PathBuf },
     #[error("{object} `{name}` cannot change like this: {reason}")]
-    Incompatible { object: &'static str, name: String, reason: String },
+    Incompatible {
+        object: &'static str,
+        name: String,
+        reason: String,
+    },
     #[error("there is no {what} `{name}`")]
-    Unknown { what: &'static str, name: String, nearest: Option<String> },
+    Unknown {
+        what: &'static str,
+        name: String,
+        nearest: Option<String>,
+    },
     #[error("`{text}` is not a number of partitions for `{source_name}`: 1 to 1024")]
     Partitions { source_name: String, text: String },
     #[error("source `{source_name}` has no file: its connector is `{connector}`")]
-    NotAFileSource { source_name: String, connector: String },
+    NotAFileSource {
+        source_name: String,
+        connector: String,
+    },
     #[error("`{text}` is not a cut: {reason}")]
     Cut { text: String, reason: String },
-    #[error("the cut reaches beyond what is applied: {wanted} of {name}/{partition}, applied up to {applied}")]
-    CutBeyond { name: String, partition: u32, wanted: u64, applied: u64 },
+    #[error(
+        "the cut reaches beyond what is applied: {wanted} of {name}/{partition}, applied up to {applied}"
+    )]
+    CutBeyond {
+        name: String,
+        partition: u32,
+        wanted: u64,
+        applied: u64,
+    },
     #[error("{rows} entities in one read: at most {rows_max} are allowed")]
     TooManyEntities { rows: usize, rows_max: usize },
     #[error("row {row} gives {got} inputs, `{service}` takes {wanted}")]
-    Inputs { service: String, row: usize, got: usize, wanted: usize },
+    Inputs {
+        service: String,
+        row: usize,
+        got: usize,
+        wanted: usize,
+    },
     #[error("the store in `{}` was made by a newer version (format {format})", path.display())]
     StoreFormat { path: PathBuf, format: u32 },
     #[error("the log: {0}")]
@@ -71,7 +107,11 @@ pub enum EngineError {
 }
 
 fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// What kind of failure it is: what the caller can do about it.
@@ -129,7 +169,9 @@ impl EngineError {
             | EngineError::ReadOnly { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
             EngineError::RegistryRace { .. } => ErrorKind::Busy,
-            EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => ErrorKind::Busy,
+            EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
+                ErrorKind::Busy
+            }
             EngineError::Read { .. }
             | EngineError::Write { .. }
             | EngineError::Registry { .. }
@@ -161,7 +203,10 @@ impl EngineError {
     /// What to do next, where there is more to say than the message does.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            EngineError::Unknown { nearest: Some(name), .. } => format!("did you mean `{name}`?"),
+            EngineError::Unknown {
+                nearest: Some(name),
+                ..
+            } => format!("did you mean `{name}`?"),
             EngineError::NoDefinitions { .. } => {
                 "write one, or let `evenkeel init --from FILE` write it".to_owned()
             }

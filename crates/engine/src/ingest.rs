@@ -11,7 +11,7 @@ use std::path::Path;
 use evenkeel_connect::{
     ColumnSpec, FileOptions, FileSet, RejectedRow, RowBatch, SourceFile, value_to_json,
 };
-use evenkeel_log::{Batch, DeadLetter, LogError};
+use evenkeel_log::{Batch, DeadLetter};
 use evenkeel_types::definition::{OptionValue, SourceDef};
 use evenkeel_types::{Event, LoggedEvent, Origin, Partition, Position, Value, VisibleAt};
 use rustc_hash::FxHashMap;
@@ -50,7 +50,10 @@ impl Engine {
         }
         .map_err(EngineError::connect)?;
         let mut ingestion = Ingestion::new(self, def)?;
-        let mut so_far = IngestProgress { bytes_total: files.bytes(), ..IngestProgress::default() };
+        let mut so_far = IngestProgress {
+            bytes_total: files.bytes(),
+            ..IngestProgress::default()
+        };
         for file in files.files() {
             so_far.file = file.path().display().to_string();
             ingestion.file(file, &options, &mut so_far, progress)?;
@@ -66,7 +69,10 @@ impl Engine {
         let mut wanted = Vec::new();
         for id in ids {
             let letter = letters.iter().find(|l| l.id.0 == *id).ok_or_else(|| {
-                EngineError::NoDeadLetter { source_name: def.name.clone(), id: *id }
+                EngineError::NoDeadLetter {
+                    source_name: def.name.clone(),
+                    id: *id,
+                }
             })?;
             wanted.push(letter.clone());
         }
@@ -92,10 +98,22 @@ impl<'a> Ingestion<'a> {
             std::sync::Arc::clone(&def),
             engine.project().limits.row_bytes,
         )?;
-        let dead =
-            engine.open_letters(&def)?.into_iter().filter_map(|l| l.letter.origin).collect();
-        let report = IngestReport { source: def.name.clone(), ..IngestReport::default() };
-        Ok(Ingestion { engine, def, recorder, report, dead })
+        let dead = engine
+            .open_letters(&def)?
+            .into_iter()
+            .filter_map(|l| l.letter.origin)
+            .collect();
+        let report = IngestReport {
+            source: def.name.clone(),
+            ..IngestReport::default()
+        };
+        Ok(Ingestion {
+            engine,
+            def,
+            recorder,
+            report,
+            dead,
+        })
     }
 
     fn file(
@@ -132,24 +150,32 @@ impl<'a> Ingestion<'a> {
             self.row(stored, Origin::File { digest, row }, timeline, &mut pending);
         }
         for rejected in &batch.rejected {
-            let origin = Origin::File { digest, row: rejected.row };
+            let origin = Origin::File {
+                digest,
+                row: rejected.row,
+            };
             let reason = reason_of(rejected);
             self.report.rows += 1;
-            self.reject(origin, "DECODE", reason, rejected.record.clone(), &mut pending);
+            self.reject(
+                origin,
+                "DECODE",
+                reason,
+                rejected.record.clone(),
+                &mut pending,
+            );
         }
         self.commit(pending, &[])
     }
 
-    fn redrive(
-        &mut self,
-        letters: Vec<evenkeel_log::LoggedDeadLetter>,
-    ) -> Result<(), EngineError> {
+    fn redrive(&mut self, letters: Vec<evenkeel_log::LoggedDeadLetter>) -> Result<(), EngineError> {
         let timeline = self.engine.timeline();
         let mut pending = Pending::default();
         let mut done = Vec::new();
         for logged in letters {
             self.report.rows += 1;
-            let Some(origin) = logged.letter.origin.clone() else { continue };
+            let Some(origin) = logged.letter.origin.clone() else {
+                continue;
+            };
             let rejected = |report: &mut IngestReport, code: &str, reason: String| {
                 *report.rejected.entry(code.to_owned()).or_default() += 1;
                 report.first_rejected.get_or_insert(reason);
@@ -187,7 +213,10 @@ impl<'a> Ingestion<'a> {
         pending: &mut Pending,
     ) {
         self.report.rows += 1;
-        match self.recorder.judge(stored.clone(), origin.clone(), timeline) {
+        match self
+            .recorder
+            .judge(stored.clone(), origin.clone(), timeline)
+        {
             Verdict::Event { event, partition } => self.accept(*event, partition, pending),
             Verdict::LeftOut => self.report.left_out += 1,
             Verdict::Rejected { code, reason } => {
@@ -198,16 +227,26 @@ impl<'a> Ingestion<'a> {
     }
 
     fn accept(&mut self, event: Event, partition: Partition, pending: &mut Pending) {
-        let Some(state) = self.engine.memory().source(self.def.id) else { return };
+        let Some(state) = self.engine.memory().source(self.def.id) else {
+            return;
+        };
         let program = state.program();
         let mut row = program.columns(&event.row);
         row[self.def.event_time_slot()] = Value::Timestamp(event.event_time.0);
         let identity = program.identity(&event, &row);
         let payload = program.payload(&event);
-        let standing =
-            state.standing(&identity, &payload, event.operation, event.revision, partition.0);
+        let standing = state.standing(
+            &identity,
+            &payload,
+            event.operation,
+            event.revision,
+            partition.0,
+        );
         let place = (partition, identity);
-        let in_commit = pending.payloads.get(&place).is_some_and(|known| *known == payload);
+        let in_commit = pending
+            .payloads
+            .get(&place)
+            .is_some_and(|known| *known == payload);
         if standing == Standing::Repetition || in_commit {
             self.report.duplicates += 1;
             return;
@@ -252,7 +291,10 @@ impl<'a> Ingestion<'a> {
                 events,
             })
             .collect();
-        batches.push(Batch::DeadLetters { source, letters: pending.letters });
+        batches.push(Batch::DeadLetters {
+            source,
+            letters: pending.letters,
+        });
         batches.extend_from_slice(more);
         let losers = self.engine.append(batches)?;
         self.report.recorded += losers.recorded;
@@ -280,7 +322,14 @@ impl Engine {
         let appended = self.log()?.append(&batches).map_err(EngineError::log)?;
         let mut outcome = AppendOutcome::default();
         for (batch, place) in batches.into_iter().zip(appended) {
-            let Batch::Events { schema_version, events, .. } = batch else { continue };
+            let Batch::Events {
+                schema_version,
+                events,
+                ..
+            } = batch
+            else {
+                continue;
+            };
             for logged in place.logged(schema_version, events) {
                 outcome.recorded += 1;
                 outcome.positions.extend(self.apply_logged(&logged)?);
@@ -308,7 +357,10 @@ impl Engine {
                 })
             })
             .collect::<Result<Vec<_>, EngineError>>()?;
-        self.append(vec![Batch::DeadLetters { source: def.id, letters }])?;
+        self.append(vec![Batch::DeadLetters {
+            source: def.id,
+            letters,
+        }])?;
         Ok(())
     }
 
@@ -328,12 +380,13 @@ pub(crate) fn fetch(
     def: &SourceDef,
     position: Position,
 ) -> Result<LoggedEvent, EngineError> {
-    reader.event(def.id, position).map_err(EngineError::log)?.ok_or_else(|| {
-        EngineError::EventDoesNotFit {
+    reader
+        .event(def.id, position)
+        .map_err(EngineError::log)?
+        .ok_or_else(|| EngineError::EventDoesNotFit {
             source_name: def.name.clone(),
             reason: format!("nothing is logged at {position}"),
-        }
-    })
+        })
 }
 
 /// The files and the options of a source's definition.
@@ -343,7 +396,10 @@ pub(crate) fn file_options(def: &SourceDef) -> Result<(String, FileOptions), Eng
         _ => "none".to_owned(),
     };
     if connector != "file" {
-        return Err(EngineError::NotAFileSource { source_name: def.name.clone(), connector });
+        return Err(EngineError::NotAFileSource {
+            source_name: def.name.clone(),
+            connector,
+        });
     }
     // What the log does with the events is no matter of the file.
     let mut options = def.options.clone();
@@ -391,6 +447,3 @@ fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>, String> {
         })
         .collect()
 }
-
-/// What the caller of an apply must look up.
-pub(crate) type FetchError = LogError;

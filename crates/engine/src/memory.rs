@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::{Entry, EventOrder, History};
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{DataType, LoggedEvent, Operation, Position, SourceCut, SourceId, Value, VisibleAt};
+use evenkeel_types::{
+    DataType, LoggedEvent, Operation, Position, SourceCut, SourceId, Value, VisibleAt,
+};
 use evenkeel_view::{IndexId, Plan, SourceProgram, Store};
 use rustc_hash::FxHashMap;
 
@@ -35,11 +37,25 @@ impl MemoryStore {
         let mut of_source: BTreeMap<SourceId, Vec<IndexId>> = BTreeMap::new();
         let mut indexes = Vec::with_capacity(plan.indexes().len());
         for (number, index) in plan.indexes().iter().enumerate() {
-            of_source.entry(index.source().id).or_default().push(IndexId(number));
-            indexes.push(Index { types: index.types().into(), histories: FxHashMap::default() });
+            of_source
+                .entry(index.source().id)
+                .or_default()
+                .push(IndexId(number));
+            indexes.push(Index {
+                types: index.types().into(),
+                histories: FxHashMap::default(),
+            });
         }
-        let sources = sources.into_iter().map(|def| (def.id, SourceState::new(def))).collect();
-        MemoryStore { plan, indexes, of_source, sources }
+        let sources = sources
+            .into_iter()
+            .map(|def| (def.id, SourceState::new(def)))
+            .collect();
+        MemoryStore {
+            plan,
+            indexes,
+            of_source,
+            sources,
+        }
     }
 
     /// What the recorder knows of a source.
@@ -54,16 +70,23 @@ impl MemoryStore {
         logged: &LoggedEvent,
         fetch: impl Fn(Position) -> Result<LoggedEvent, E>,
     ) -> Result<Option<Applied>, E> {
-        let Some(state) = self.sources.get_mut(&logged.source) else { return Ok(None) };
+        let Some(state) = self.sources.get_mut(&logged.source) else {
+            return Ok(None);
+        };
         let row = state.program().row(logged);
         let applied = state.apply(logged, &row, &fetch)?;
         let program = state.program();
-        let ids = self.of_source.get(&logged.source).map_or(&[][..], Vec::as_slice);
+        let ids = self
+            .of_source
+            .get(&logged.source)
+            .map_or(&[][..], Vec::as_slice);
         if logged.event.operation != Operation::Remove {
             let order = program.order(logged, &row);
             for &id in ids {
                 let plan = &self.plan.indexes()[id.0];
-                let Some(key) = program.key(&row, plan.key_columns()) else { continue };
+                let Some(key) = program.key(&row, plan.key_columns()) else {
+                    continue;
+                };
                 let values = index_values(plan.slots(), plan.live_column(), logged, &row);
                 let index = &mut self.indexes[id.0];
                 index
@@ -87,7 +110,14 @@ impl MemoryStore {
             let order = program.order(&earlier, &row);
             for &id in ids {
                 let key_columns = self.plan.indexes()[id.0].key_columns();
-                mark_contested(&mut self.indexes[id.0], program, key_columns, &earlier, &row, &order);
+                mark_contested(
+                    &mut self.indexes[id.0],
+                    program,
+                    key_columns,
+                    &earlier,
+                    &row,
+                    &order,
+                );
             }
         }
         Ok(Some(applied))
@@ -103,8 +133,12 @@ fn mark_contested(
     row: &[Value],
     order: &[u8],
 ) {
-    let Some(key) = program.key(row, key_columns) else { return };
-    let Some(history) = index.histories.get_mut(key.as_slice()) else { return };
+    let Some(key) = program.key(row, key_columns) else {
+        return;
+    };
+    let Some(history) = index.histories.get_mut(key.as_slice()) else {
+        return;
+    };
     let time = earlier.event.event_time.0;
     // The order ends with the log position, so that it names one entry.
     let id = history
@@ -147,6 +181,8 @@ impl Store for MemoryStore {
         cut: &SourceCut,
         known_at: Option<VisibleAt>,
     ) -> bool {
-        self.sources.get(&source).is_some_and(|s| s.holds(entry, cut, known_at))
+        self.sources
+            .get(&source)
+            .is_some_and(|s| s.holds(entry, cut, known_at))
     }
 }

@@ -44,7 +44,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { entities_per_request: 10_000, row_bytes: 4 << 20, rejected_rows: u64::MAX }
+        Limits {
+            entities_per_request: 10_000,
+            row_bytes: 4 << 20,
+            rejected_rows: u64::MAX,
+        }
     }
 }
 
@@ -90,7 +94,9 @@ impl Project {
     /// Reads the project in a folder, with an environment laid over it if one is named.
     pub fn open(root: &Path, environment: Option<&str>) -> Result<Self, EngineError> {
         if !root.is_dir() {
-            return Err(EngineError::NoFolder { path: root.to_owned() });
+            return Err(EngineError::NoFolder {
+                path: root.to_owned(),
+            });
         }
         let path = root.join(PROJECT_FILE);
         let text = match fs::read_to_string(&path) {
@@ -105,7 +111,11 @@ impl Project {
                 .and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()))
                 .unwrap_or_else(|| "project".to_owned())
         });
-        let store = root.join(file.store.path.unwrap_or_else(|| PathBuf::from(STORE_DEFAULT)));
+        let store = root.join(
+            file.store
+                .path
+                .unwrap_or_else(|| PathBuf::from(STORE_DEFAULT)),
+        );
         Ok(Project {
             root: root.to_owned(),
             name,
@@ -124,9 +134,11 @@ impl Project {
         let mut paths = Vec::new();
         for pattern in &patterns {
             let full = self.root.join(pattern);
-            let matches = glob::glob(&full.to_string_lossy()).map_err(|e| {
-                EngineError::Pattern { pattern: pattern.clone(), reason: e.msg.to_owned() }
-            })?;
+            let matches =
+                glob::glob(&full.to_string_lossy()).map_err(|e| EngineError::Pattern {
+                    pattern: pattern.clone(),
+                    reason: e.msg.to_owned(),
+                })?;
             for path in matches {
                 let path = path.map_err(|e| EngineError::Read {
                     path: e.path().to_owned(),
@@ -139,11 +151,17 @@ impl Project {
         }
         paths.sort();
         paths.dedup();
-        paths.into_iter().map(|path| self.definition_file(&path)).collect()
+        paths
+            .into_iter()
+            .map(|path| self.definition_file(&path))
+            .collect()
     }
 
     fn definition_file(&self, path: &Path) -> Result<DefinitionFile, EngineError> {
-        let read = |source| EngineError::Read { path: path.to_owned(), source };
+        let read = |source| EngineError::Read {
+            path: path.to_owned(),
+            source,
+        };
         let bytes = fs::metadata(path).map_err(read)?.len();
         if bytes > DEFINITION_FILE_BYTES_MAX {
             return Err(EngineError::DefinitionFileTooLarge {
@@ -152,18 +170,26 @@ impl Project {
                 bytes_max: DEFINITION_FILE_BYTES_MAX,
             });
         }
-        let name = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy().into_owned();
-        Ok(DefinitionFile { name, text: fs::read_to_string(path).map_err(read)? })
+        let name = path
+            .strip_prefix(&self.root)
+            .unwrap_or(path)
+            .to_string_lossy()
+            .into_owned();
+        Ok(DefinitionFile {
+            name,
+            text: fs::read_to_string(path).map_err(read)?,
+        })
     }
 }
 
-fn parse(
-    path: &Path,
-    text: &str,
-    environment: Option<&str>,
-) -> Result<ProjectFile, EngineError> {
-    let invalid = |reason: String| EngineError::ProjectFile { path: path.to_owned(), reason };
-    let mut table: toml::Table = text.parse().map_err(|e: toml::de::Error| invalid(e.to_string()))?;
+fn parse(path: &Path, text: &str, environment: Option<&str>) -> Result<ProjectFile, EngineError> {
+    let invalid = |reason: String| EngineError::ProjectFile {
+        path: path.to_owned(),
+        reason,
+    };
+    let mut table: toml::Table = text
+        .parse()
+        .map_err(|e: toml::de::Error| invalid(e.to_string()))?;
     let environments = match table.remove("environments") {
         None => toml::Table::new(),
         Some(toml::Value::Table(environments)) => environments,
@@ -190,7 +216,9 @@ fn parse(
 }
 
 fn lay_over(base: &mut toml::Table, overlay: toml::Value) {
-    let toml::Value::Table(overlay) = overlay else { return };
+    let toml::Value::Table(overlay) = overlay else {
+        return;
+    };
     for (key, value) in overlay {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(inner)), value @ toml::Value::Table(_)) => {
@@ -220,7 +248,10 @@ mod tests {
         assert_eq!(production.store.path, Some("b".into()));
         assert_eq!(production.limits.row_bytes, 7);
         let error = read(text, Some("prod")).unwrap_err().to_string();
-        assert!(error.contains("`prod`") && error.contains("production"), "{error}");
+        assert!(
+            error.contains("`prod`") && error.contains("production"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use evenkeel_types::definition::{ServiceDef, ViewBody};
 use evenkeel_types::{
-    Cut, EventTime, Knowledge, Offset, Partition, SourceId, Status, Value,
+    Cut, EventTime, Knowledge, Offset, Partition, SourceId, Status, Value, VisibleAt,
 };
 use evenkeel_view::{CompiledView, Reader, Store, ViewRow};
 
-use crate::api::{Answer, GetAnswer, GetRequest};
+use crate::api::{Answer, Evidence, Explanation, GetAnswer, GetRequest};
 use crate::definitions::unknown;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -19,8 +19,9 @@ impl Engine {
     pub fn service(&self, name: &str) -> Result<Arc<ServiceDef>, EngineError> {
         let (plain, version) = split_version(name);
         let services = &self.catalog().services;
-        let versions =
-            services.get(plain).ok_or_else(|| unknown("service", plain, services.keys()))?;
+        let versions = services
+            .get(plain)
+            .ok_or_else(|| unknown("service", plain, services.keys()))?;
         let found = match version {
             None => versions.values().next_back(),
             Some(text) => text.parse().ok().and_then(|v: u32| versions.get(&v)),
@@ -37,7 +38,10 @@ impl Engine {
         let service = &request.service;
         let rows_max = self.project().limits.entities_per_request;
         if request.rows.len() > rows_max {
-            return Err(EngineError::TooManyEntities { rows: request.rows.len(), rows_max });
+            return Err(EngineError::TooManyEntities {
+                rows: request.rows.len(),
+                rows_max,
+            });
         }
         let cut = match &request.cut {
             None => self.cut(),
@@ -46,7 +50,10 @@ impl Engine {
                 cut.clone()
             }
         };
-        let knowledge = Knowledge { cut, known_at: request.known_at };
+        let knowledge = Knowledge {
+            cut,
+            known_at: request.known_at,
+        };
         let reader = Reader::new(self.memory(), &knowledge);
         let mut rows = Vec::with_capacity(request.rows.len());
         for (number, inputs) in request.rows.iter().enumerate() {
@@ -77,17 +84,19 @@ impl Engine {
         as_of: EventTime,
         reader: &Reader<'_>,
     ) -> Result<Vec<Answer>, EngineError> {
-        let by_name: BTreeMap<&str, &Value> =
-            service.inputs.iter().map(|f| f.name.as_str()).zip(inputs).collect();
+        let by_name: BTreeMap<&str, &Value> = service
+            .inputs
+            .iter()
+            .map(|f| f.name.as_str())
+            .zip(inputs)
+            .collect();
         let input = |name: &str| by_name.get(name).map_or(Value::Null, |v| (*v).clone());
         let mut answers = Vec::new();
         for item in &service.items {
             let view = self.compiled(&item.view.digest, &item.view.name)?;
             let key: Vec<Value> = item.key.iter().map(|name| input(name)).collect();
             let request: Vec<Value> = match &item.view.body {
-                ViewBody::Composed(body) => {
-                    body.request.iter().map(|f| input(&f.name)).collect()
-                }
+                ViewBody::Composed(body) => body.request.iter().map(|f| input(&f.name)).collect(),
                 _ => Vec::new(),
             };
             let row = reader.read(view, &key, as_of.0, &request);
@@ -96,16 +105,77 @@ impl Engine {
         Ok(answers)
     }
 
+    /// How the value of one feature (`view:feature`) came about. `request` names a composed
+    /// view's request columns.
+    pub fn explain(
+        &self,
+        view_feature: &str,
+        key: &[Value],
+        request: &[(String, Value)],
+        as_of: EventTime,
+        cut: Option<&Cut>,
+        known_at: Option<VisibleAt>,
+    ) -> Result<Explanation, EngineError> {
+        let service = self.feature_list(&[view_feature.to_owned()])?;
+        let Some((item, (feature, _))) = service
+            .items
+            .iter()
+            .find_map(|item| Some((item, item.features.first()?)))
+        else {
+            return Err(unknown("feature", view_feature, []));
+        };
+        let cut = match cut {
+            None => self.cut(),
+            Some(cut) => {
+                self.refuse_beyond(cut)?;
+                cut.clone()
+            }
+        };
+        let knowledge = Knowledge { cut, known_at };
+        let reader = Reader::new(self.memory(), &knowledge);
+        let view = self.compiled(&item.view.digest, &item.view.name)?;
+        let request: Vec<Value> = match &item.view.body {
+            ViewBody::Composed(body) => body
+                .request
+                .iter()
+                .map(|f| {
+                    let given = request.iter().find(|(name, _)| *name == f.name);
+                    given.map_or(Value::Null, |(_, value)| value.clone())
+                })
+                .collect(),
+            _ => Vec::new(),
+        };
+        let row = reader.read(view, key, as_of.0, &request);
+        let evidence = reader
+            .explain(view, *feature, key, as_of.0)
+            .into_iter()
+            .map(|step| Evidence {
+                depth: step.depth,
+                text: step.text,
+            })
+            .collect();
+        Ok(Explanation {
+            feature: format!("{}:{}", item.view.name, item.view.features[*feature].name),
+            answer: answer(&row, *feature),
+            as_of,
+            cut: knowledge.cut,
+            evidence,
+        })
+    }
+
     pub(crate) fn compiled(
         &self,
         digest: &[u8; 16],
         name: &str,
     ) -> Result<&Arc<CompiledView>, EngineError> {
-        self.memory().plan().view(digest).ok_or_else(|| EngineError::Unknown {
-            what: "applied view",
-            name: name.to_owned(),
-            nearest: None,
-        })
+        self.memory()
+            .plan()
+            .view(digest)
+            .ok_or_else(|| EngineError::Unknown {
+                what: "applied view",
+                name: name.to_owned(),
+                nearest: None,
+            })
     }
 
     pub(crate) fn refuse_beyond(&self, cut: &Cut) -> Result<(), EngineError> {
@@ -151,9 +221,13 @@ impl Engine {
         };
         let mut cut = Cut::empty();
         for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            let (place, end) = part.rsplit_once('@').ok_or_else(|| wrong("a part has no `@`"))?;
+            let (place, end) = part
+                .rsplit_once('@')
+                .ok_or_else(|| wrong("a part has no `@`"))?;
             let (name, partition) = place.rsplit_once('/').unwrap_or((place, "0"));
-            let partition = partition.parse().map_err(|_| wrong("a partition is not a number"))?;
+            let partition = partition
+                .parse()
+                .map_err(|_| wrong("a partition is not a number"))?;
             let end = end.parse().map_err(|_| wrong("an end is not a number"))?;
             let source = self.source_def(name)?;
             cut.set_end(source.id, Partition(partition), Offset(end));
@@ -169,7 +243,11 @@ pub(crate) fn answer(row: &ViewRow, index: usize) -> Answer {
         Status::Present => row.values[index].clone(),
         _ => Value::Null,
     };
-    Answer { value, status, event_time: row.event_time.map(EventTime) }
+    Answer {
+        value,
+        status,
+        event_time: row.event_time.map(EventTime),
+    }
 }
 
 fn split_version(name: &str) -> (&str, Option<&str>) {

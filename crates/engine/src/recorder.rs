@@ -74,7 +74,11 @@ impl Recorder {
         };
         Ok(Recorder {
             filter: def.filter.as_ref().map(Program::compile),
-            checks: def.checks.iter().map(|c| (Program::compile(&c.expr), c.sql.clone())).collect(),
+            checks: def
+                .checks
+                .iter()
+                .map(|c| (Program::compile(&c.expr), c.sql.clone()))
+                .collect(),
             known_at: def.known_at.as_ref().map(Program::compile),
             program: SourceProgram::new(def),
             partitions,
@@ -94,12 +98,19 @@ impl Recorder {
         };
         row[def.event_time_slot()] = time.map_or(Value::Null, Value::Timestamp);
         // What the source does not want needs to meet none of its conditions.
-        if self.filter.as_ref().is_some_and(|f| f.eval_row(&row, 0) != Value::Boolean(true)) {
+        if self
+            .filter
+            .as_ref()
+            .is_some_and(|f| f.eval_row(&row, 0) != Value::Boolean(true))
+        {
             return Verdict::LeftOut;
         }
         for (slot, column) in def.columns.iter().enumerate() {
             if column.required && row[slot].is_missing() {
-                return reject("REQUIRED", format!("`{}` is {}", column.name, say(&row[slot])));
+                return reject(
+                    "REQUIRED",
+                    format!("`{}` is {}", column.name, say(&row[slot])),
+                );
             }
         }
         let Some(time) = time else {
@@ -107,7 +118,10 @@ impl Recorder {
             let is = say(&row[def.event_time]);
             return reject("EVENT_TIME", format!("the event time `{column}` is {is}"));
         };
-        for (code, slots) in [("EVENT_ID", &def.event_id), ("PRIMARY_KEY", &def.primary_key)] {
+        for (code, slots) in [
+            ("EVENT_ID", &def.event_id),
+            ("PRIMARY_KEY", &def.primary_key),
+        ] {
             for &slot in slots {
                 if row[slot].is_missing() {
                     let name = &def.columns[slot].name;
@@ -144,7 +158,11 @@ impl Recorder {
         if canonical.len() > self.row_bytes_max {
             return reject(
                 "TOO_LARGE",
-                format!("the row has {} bytes, at most {} are allowed", canonical.len(), self.row_bytes_max),
+                format!(
+                    "the row has {} bytes, at most {} are allowed",
+                    canonical.len(),
+                    self.row_bytes_max
+                ),
             );
         }
         let operation = match def.kind {
@@ -161,7 +179,10 @@ impl Recorder {
             before: None,
         };
         let partition = self.partition(&row, &canonical);
-        Verdict::Event { event: Box::new(event), partition }
+        Verdict::Event {
+            event: Box::new(event),
+            partition,
+        }
     }
 
     /// By primary key, event id, or the row itself: the same event always goes to the same
@@ -171,7 +192,11 @@ impl Recorder {
             return Partition(0);
         }
         let def = self.program.def();
-        let slots = if def.primary_key.is_empty() { &def.event_id } else { &def.primary_key };
+        let slots = if def.primary_key.is_empty() {
+            &def.event_id
+        } else {
+            &def.primary_key
+        };
         let hash = match self.program.key(row, slots) {
             Some(key) if !slots.is_empty() => xxh3_64(&key),
             _ => xxh3_64(canonical),

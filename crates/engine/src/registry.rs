@@ -80,11 +80,18 @@ impl Registry {
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(EngineError::Read { path: self.directory.clone(), source }),
+            Err(source) => {
+                return Err(EngineError::Read {
+                    path: self.directory.clone(),
+                    source,
+                });
+            }
         };
         for entry in entries {
-            let entry =
-                entry.map_err(|source| EngineError::Read { path: self.directory.clone(), source })?;
+            let entry = entry.map_err(|source| EngineError::Read {
+                path: self.directory.clone(),
+                source,
+            })?;
             let path = entry.path();
             let number = path
                 .file_name()
@@ -107,7 +114,12 @@ impl Registry {
     /// Appends a record, durably.
     pub fn append(&mut self, applied_at: i64, objects: Vec<Object>) -> Result<(), EngineError> {
         let sequence = self.records.len() as u64 + 1;
-        let record = Record { format: REGISTRY_FORMAT, sequence, applied_at, objects };
+        let record = Record {
+            format: REGISTRY_FORMAT,
+            sequence,
+            applied_at,
+            objects,
+        };
         let path = record_path(&self.directory, sequence);
         let write = |path: &Path| {
             let path = path.to_owned();
@@ -121,8 +133,13 @@ impl Registry {
             path: path.clone(),
             reason: e.to_string(),
         })?;
-        let text = format!("{json}\nblake3 {}\n", blake3::hash(json.as_bytes()).to_hex());
-        let aside = self.directory.join(format!("{sequence:08}.{}.tmp", std::process::id()));
+        let text = format!(
+            "{json}\nblake3 {}\n",
+            blake3::hash(json.as_bytes()).to_hex()
+        );
+        let aside = self
+            .directory
+            .join(format!("{sequence:08}.{}.tmp", std::process::id()));
         let mut file = File::create(&aside).map_err(write(&aside))?;
         file.write_all(text.as_bytes()).map_err(write(&aside))?;
         file.sync_all().map_err(write(&aside))?;
@@ -131,7 +148,9 @@ impl Registry {
         match linked {
             Ok(()) => {}
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(EngineError::RegistryRace { path: self.directory.clone() });
+                return Err(EngineError::RegistryRace {
+                    path: self.directory.clone(),
+                });
             }
             Err(source) => return Err(EngineError::Write { path, source }),
         }
@@ -148,13 +167,20 @@ fn record_path(directory: &Path, sequence: u64) -> PathBuf {
 fn sync_directory(path: &Path) -> Result<(), EngineError> {
     File::open(path)
         .and_then(|d| d.sync_all())
-        .map_err(|source| EngineError::Write { path: path.to_owned(), source })
+        .map_err(|source| EngineError::Write {
+            path: path.to_owned(),
+            source,
+        })
 }
 
 fn parse(path: &Path, text: &str, sequence: u64) -> Result<Record, EngineError> {
-    let damaged =
-        |reason: &str| EngineError::Registry { path: path.to_owned(), reason: reason.to_owned() };
-    let (json, rest) = text.split_once('\n').ok_or_else(|| damaged("it has no digest"))?;
+    let damaged = |reason: &str| EngineError::Registry {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let (json, rest) = text
+        .split_once('\n')
+        .ok_or_else(|| damaged("it has no digest"))?;
     let digest = rest
         .strip_prefix("blake3 ")
         .and_then(|r| r.strip_suffix('\n'))
@@ -168,7 +194,10 @@ fn parse(path: &Path, text: &str, sequence: u64) -> Result<Record, EngineError> 
     }
     let format: Format = serde_json::from_str(json).map_err(|e| damaged(&e.to_string()))?;
     if format.format > REGISTRY_FORMAT {
-        return Err(EngineError::StoreFormat { path: path.to_owned(), format: format.format });
+        return Err(EngineError::StoreFormat {
+            path: path.to_owned(),
+            format: format.format,
+        });
     }
     let record: Record = serde_json::from_str(json).map_err(|e| damaged(&e.to_string()))?;
     if record.sequence != sequence {
@@ -203,7 +232,10 @@ mod tests {
         // Two commands that read the same records cannot both append the next.
         let mut late = Registry::open(directory.path()).unwrap();
         registry.append(3, vec![object("c")]).unwrap();
-        assert!(matches!(late.append(3, vec![object("d")]), Err(EngineError::RegistryRace { .. })));
+        assert!(matches!(
+            late.append(3, vec![object("d")]),
+            Err(EngineError::RegistryRace { .. })
+        ));
 
         // Every flipped bit of a record is noticed.
         let path = record_path(&directory.path().join("registry"), 2);

@@ -10,16 +10,16 @@ use evenkeel_types::{
 
 /// A generator of numbers from a seed: SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// From a seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Random(seed)
     }
 
     /// The next 64 bits.
-    pub fn bits(&mut self) -> u64 {
+    pub(crate) fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -28,27 +28,27 @@ impl Random {
     }
 
     /// A number below `end`; 0 if `end` is 0.
-    pub fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         if end == 0 { 0 } else { self.bits() % end }
     }
 
     /// One of a slice; none if it is empty.
-    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len() as u64) as usize)
     }
 }
 
 /// A key, a time and a knowledge to read a view at.
 #[derive(Clone, Debug)]
-pub struct Point {
+pub(crate) struct Point {
     /// The key.
-    pub key: Vec<Value>,
+    pub(crate) key: Vec<Value>,
     /// `t`
-    pub time: i64,
+    pub(crate) time: i64,
     /// `known_at`
-    pub known_at: Option<VisibleAt>,
+    pub(crate) known_at: Option<VisibleAt>,
     /// A composed view's request columns.
-    pub request: Vec<Value>,
+    pub(crate) request: Vec<Value>,
 }
 
 /// A time at which an event's part in a view changes.
@@ -63,15 +63,15 @@ enum Edge {
 }
 
 /// Where a view's keys come from: a source and its key columns.
-pub struct Anchor<'a> {
+pub(crate) struct Anchor<'a> {
     /// The source.
-    pub source: &'a SourceDef,
+    pub(crate) source: &'a SourceDef,
     /// Source row slots of the view's key.
-    pub key_columns: &'a [usize],
+    pub(crate) key_columns: &'a [usize],
 }
 
 /// The sources whose events bring the keys of a view.
-pub fn anchors(view: &ViewDef) -> Vec<Anchor<'_>> {
+pub(crate) fn anchors(view: &ViewDef) -> Vec<Anchor<'_>> {
     match &view.body {
         ViewBody::Window(body) => vec![Anchor {
             source: &body.windows.source,
@@ -84,7 +84,10 @@ pub fn anchors(view: &ViewDef) -> Vec<Anchor<'_>> {
             };
             sides
                 .into_iter()
-                .map(|s| Anchor { source: &s.source, key_columns: &s.key_columns })
+                .map(|s| Anchor {
+                    source: &s.source,
+                    key_columns: &s.key_columns,
+                })
                 .collect()
         }
         ViewBody::Composed(body) => body.inputs.iter().flat_map(|v| anchors(v)).collect(),
@@ -117,7 +120,13 @@ fn row_edges(body: &RowBody, out: &mut Vec<Edge>) {
 }
 
 fn window_edges(windows: &SourceWindows, out: &mut Vec<Edge>) {
-    out.extend(windows.source.retain.iter().map(|r| Edge::After(Interval::from_micros(r.gap))));
+    out.extend(
+        windows
+            .source
+            .retain
+            .iter()
+            .map(|r| Edge::After(Interval::from_micros(r.gap))),
+    );
     for aggregate in &windows.aggregates {
         match &aggregate.frame.extent {
             Extent::Range { start, end } => {
@@ -137,32 +146,32 @@ fn window_edges(windows: &SourceWindows, out: &mut Vec<Edge>) {
 }
 
 /// Draws points for one view.
-pub struct Sampler<'a> {
+pub(crate) struct Sampler<'a> {
     view: &'a ViewDef,
     edges: Vec<Edge>,
 }
 
 /// An event to draw a point at: its key (of the view) and its times.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// The view's key.
-    pub key: Vec<Value>,
+    pub(crate) key: Vec<Value>,
     /// Event time.
-    pub time: i64,
+    pub(crate) time: i64,
     /// Visible time.
-    pub visible_at: i64,
+    pub(crate) visible_at: i64,
 }
 
 impl<'a> Sampler<'a> {
     /// For a view.
-    pub fn new(view: &'a ViewDef) -> Self {
+    pub(crate) fn new(view: &'a ViewDef) -> Self {
         let mut found = Vec::new();
         edges(view, &mut found);
         Sampler { view, edges: found }
     }
 
     /// A point at, near, or at an edge of an event; `other` is any other event of the source.
-    pub fn point(&self, random: &mut Random, seen: &Seen, other: &Seen) -> Point {
+    pub(crate) fn point(&self, random: &mut Random, seen: &Seen, other: &Seen) -> Point {
         let beside = random.below(3) as i64 - 1;
         let time = match random.below(8) {
             0 | 1 => seen.time,
@@ -188,12 +197,22 @@ impl<'a> Sampler<'a> {
             1 => Some(VisibleAt(seen.visible_at.saturating_add(beside))),
             _ => None,
         };
-        Point { key, time, known_at, request: self.request(random) }
+        Point {
+            key,
+            time,
+            known_at,
+            request: self.request(random),
+        }
     }
 
     fn request(&self, random: &mut Random) -> Vec<Value> {
-        let ViewBody::Composed(body) = &self.view.body else { return Vec::new() };
-        body.request.iter().map(|f| any_value(&f.data_type, random)).collect()
+        let ViewBody::Composed(body) = &self.view.body else {
+            return Vec::new();
+        };
+        body.request
+            .iter()
+            .map(|f| any_value(&f.data_type, random))
+            .collect()
     }
 }
 
@@ -202,7 +221,9 @@ fn at_edge(edge: &Edge, time: i64, random: &mut Random) -> i64 {
         Edge::After(interval) => interval.after(time),
         Edge::Hop(hop) => {
             let hops = i64::try_from(random.below(3)).unwrap_or(0);
-            time.div_euclid(*hop).saturating_add(hops).saturating_mul(*hop)
+            time.div_euclid(*hop)
+                .saturating_add(hops)
+                .saturating_mul(*hop)
         }
         Edge::StartOf(unit, zone) => {
             let period = match unit {
@@ -253,11 +274,15 @@ fn any_value(data_type: &DataType, random: &mut Random) -> Value {
 }
 
 /// An earlier cut: of each partition at least half of what is applied.
-pub fn earlier_cut(applied: &Cut, random: &mut Random) -> Cut {
+pub(crate) fn earlier_cut(applied: &Cut, random: &mut Random) -> Cut {
     let mut cut = Cut::empty();
     for (source, partition, end) in applied.iter() {
         let least = end.0 / 2;
-        cut.set_end(source, partition, Offset(least + random.below(end.0 - least + 1)));
+        cut.set_end(
+            source,
+            partition,
+            Offset(least + random.below(end.0 - least + 1)),
+        );
     }
     cut
 }

@@ -132,7 +132,11 @@ impl SourceState {
         partition: u32,
     ) -> Standing {
         let Some(known) = self.identities.get(identity) else {
-            return if operation.is_correction() { Standing::Correction } else { Standing::New };
+            return if operation.is_correction() {
+                Standing::Correction
+            } else {
+                Standing::New
+            };
         };
         let same = |r: u32, equal: bool| r == revision && equal;
         let (here, anywhere, rival) = match known {
@@ -218,7 +222,8 @@ impl SourceState {
                     position: logged.position,
                     visible_at: logged.visible_at(),
                 };
-                self.identities.insert(identity.clone().into(), Identity::Single(home));
+                self.identities
+                    .insert(identity.clone().into(), Identity::Single(home));
             }
             Some(Identity::Single(home)) => {
                 let first = fetch(home.position)?;
@@ -261,7 +266,11 @@ impl SourceState {
             return None;
         }
         let holds = winner(versions.clone())?.entry;
-        versions.into_iter().filter(|v| v.entry != holds).map(|v| v.position).max()
+        versions
+            .into_iter()
+            .filter(|v| v.entry != holds)
+            .map(|v| v.position)
+            .max()
     }
 
     fn open_group(&mut self, identity: &[u8], versions: Vec<Version>) {
@@ -270,7 +279,8 @@ impl SourceState {
             self.group_of.insert(version.entry, group);
         }
         self.groups.push(versions);
-        self.identities.insert(identity.into(), Identity::Group(group));
+        self.identities
+            .insert(identity.into(), Identity::Group(group));
     }
 
     /// Registers an event of a source with `DEDUPLICATE WITHIN`, and marks those that a known
@@ -282,12 +292,18 @@ impl SourceState {
         row: &[Value],
         applied: &mut Applied,
     ) {
-        let Some(within) = self.program.def().deduplicate_within else { return };
+        let Some(within) = self.program.def().deduplicate_within else {
+            return;
+        };
         let id: Box<[u8]> = self.program.event_id(row).into();
         let time = logged.event.event_time.0;
         let times = self.by_id.entry(id.clone()).or_default();
         times.insert(time, identity.into());
-        if times.range(time.saturating_sub(within)..time).next().is_some() {
+        if times
+            .range(time.saturating_sub(within)..time)
+            .next()
+            .is_some()
+        {
             self.droppable.insert(applied.entry, (id.clone(), time));
             applied.contested = true;
         }
@@ -299,44 +315,48 @@ impl SourceState {
         for (t, later_identity) in later {
             let versions: Vec<(u64, Position)> = match self.identities.get(&later_identity) {
                 Some(Identity::Single(home)) => vec![(home.entry, home.position)],
-                Some(Identity::Group(group)) => {
-                    self.groups[*group].iter().map(|v| (v.entry, v.position)).collect()
-                }
+                Some(Identity::Group(group)) => self.groups[*group]
+                    .iter()
+                    .map(|v| (v.entry, v.position))
+                    .collect(),
                 None => Vec::new(),
             };
             for (entry, position) in versions {
-                self.droppable.entry(entry).or_insert_with(|| (id.clone(), t));
+                self.droppable
+                    .entry(entry)
+                    .or_insert_with(|| (id.clone(), t));
                 applied.newly_contested.push(position);
             }
         }
     }
 
     /// Whether a contested entry, itself known, is the event that holds, given what is known.
-    pub fn holds(
-        &self,
-        entry: u64,
-        cut: &SourceCut,
-        known_at: Option<VisibleAt>,
-    ) -> bool {
+    pub fn holds(&self, entry: u64, cut: &SourceCut, known_at: Option<VisibleAt>) -> bool {
         if let Some(&group) = self.group_of.get(&entry)
-            && !self.group_winner(group, cut, known_at).is_some_and(|w| w.entry == entry)
+            && !self
+                .group_winner(group, cut, known_at)
+                .is_some_and(|w| w.entry == entry)
         {
             return false;
         }
-        let Some((id, time)) = self.droppable.get(&entry) else { return true };
-        let Some(within) = self.program.def().deduplicate_within else { return true };
-        let Some(times) = self.by_id.get(id) else { return true };
-        !times.range(time.saturating_sub(within)..*time).any(|(_, identity)| {
-            match self.identities.get(identity) {
+        let Some((id, time)) = self.droppable.get(&entry) else {
+            return true;
+        };
+        let Some(within) = self.program.def().deduplicate_within else {
+            return true;
+        };
+        let Some(times) = self.by_id.get(id) else {
+            return true;
+        };
+        !times
+            .range(time.saturating_sub(within)..*time)
+            .any(|(_, identity)| match self.identities.get(identity) {
                 Some(Identity::Single(home)) => {
                     is_known(home.position, home.visible_at, cut, known_at)
                 }
-                Some(Identity::Group(group)) => {
-                    self.group_winner(*group, cut, known_at).is_some()
-                }
+                Some(Identity::Group(group)) => self.group_winner(*group, cut, known_at).is_some(),
                 None => false,
-            }
-        })
+            })
     }
 
     /// The version of a group that holds, unless it is a removal.

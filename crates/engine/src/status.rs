@@ -1,8 +1,8 @@
 //! What a store holds: sources, watermarks, views, dead letters.
 
 use evenkeel_log::{LogError, LoggedDeadLetter};
-use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
 use evenkeel_types::EventTime;
+use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
 
 use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
 use crate::engine::Engine;
@@ -40,7 +40,14 @@ impl Engine {
             .views
             .values()
             .flat_map(|versions| versions.values())
-            .map(|v| (v.name.clone(), v.version, kind_of(&v.body), v.features.len()))
+            .map(|v| {
+                (
+                    v.name.clone(),
+                    v.version,
+                    kind_of(&v.body),
+                    v.features.len(),
+                )
+            })
             .collect();
         let services = self
             .catalog()
@@ -76,7 +83,10 @@ impl Engine {
                 id: logged.id.0,
                 reason: logged.letter.code,
                 text: logged.letter.reason,
-                origin: logged.letter.origin.map_or_else(String::new, |o| o.to_string()),
+                origin: logged
+                    .letter
+                    .origin
+                    .map_or_else(String::new, |o| o.to_string()),
                 record: String::from_utf8_lossy(&logged.letter.record).into_owned(),
                 logged_at: logged.logged_at,
             })
@@ -87,8 +97,11 @@ impl Engine {
         &self,
         def: &SourceDef,
     ) -> Result<Vec<LoggedDeadLetter>, EngineError> {
-        let letters: Result<Vec<_>, LogError> =
-            self.reader().dead_letters(def.id).map_err(EngineError::log)?.collect();
+        let letters: Result<Vec<_>, LogError> = self
+            .reader()
+            .dead_letters(def.id)
+            .map_err(EngineError::log)?
+            .collect();
         let mut letters = letters.map_err(EngineError::log)?;
         letters.retain(|l| !l.redriven);
         Ok(letters)

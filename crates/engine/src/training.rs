@@ -36,9 +36,14 @@ impl Engine {
         .map_err(EngineError::train)?;
         let spine = match (&request.spine, &query) {
             (_, Some(query)) => Spine::query(&evaluator, query),
-            (SpineSource::File { path, time_column, known_at_column }, None) => {
-                Spine::read(path, time_column.as_deref(), known_at_column.as_deref())
-            }
+            (
+                SpineSource::File {
+                    path,
+                    time_column,
+                    known_at_column,
+                },
+                None,
+            ) => Spine::read(path, time_column.as_deref(), known_at_column.as_deref()),
             (SpineSource::Query(_), None) => unreachable!("a query was bound above"),
         }
         .map_err(EngineError::train)?;
@@ -49,6 +54,7 @@ impl Engine {
             out: &request.out,
             statuses: request.statuses,
         };
-        job.run(&evaluator, spine, progress).map_err(EngineError::train)
+        job.run(&evaluator, spine, progress)
+            .map_err(EngineError::train)
     }
 }

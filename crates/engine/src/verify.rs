@@ -84,12 +84,13 @@ impl Engine {
         Ok(check.report)
     }
 
-    fn views_to_verify(
-        &self,
-        options: &VerifyOptions,
-    ) -> Result<Vec<Arc<ViewDef>>, EngineError> {
+    fn views_to_verify(&self, options: &VerifyOptions) -> Result<Vec<Arc<ViewDef>>, EngineError> {
         if options.services.is_empty() {
-            let newest = self.catalog().views.values().filter_map(|v| v.values().next_back());
+            let newest = self
+                .catalog()
+                .views
+                .values()
+                .filter_map(|v| v.values().next_back());
             return Ok(newest.cloned().collect());
         }
         let mut views: BTreeMap<String, Arc<ViewDef>> = BTreeMap::new();
@@ -102,10 +103,7 @@ impl Engine {
     }
 
     /// All logged events of the sources used, in log order by source.
-    fn events_of(
-        &self,
-        uses: &Uses,
-    ) -> Result<BTreeMap<SourceId, Vec<LoggedEvent>>, EngineError> {
+    fn events_of(&self, uses: &Uses) -> Result<BTreeMap<SourceId, Vec<LoggedEvent>>, EngineError> {
         let sources: Vec<SourceId> = uses.sources().into_keys().collect();
         let options = ReadOptions {
             sources: Some(sources),
@@ -128,7 +126,11 @@ impl Engine {
             for logged in events.get(&anchor.source.id).into_iter().flatten() {
                 let row = program.row(logged);
                 seen.push(Seen {
-                    key: anchor.key_columns.iter().map(|&slot| row[slot].clone()).collect(),
+                    key: anchor
+                        .key_columns
+                        .iter()
+                        .map(|&slot| row[slot].clone())
+                        .collect(),
                     time: logged.event.event_time.0,
                     visible_at: logged.visible_at().0,
                 });
@@ -188,7 +190,10 @@ impl Check<'_> {
         self.digest.update(view.name.as_bytes());
         self.digest.update(engine.format_cut(cut).as_bytes());
         for (at, point) in points.iter().enumerate() {
-            let knowledge = Knowledge { cut: cut.clone(), known_at: point.known_at };
+            let knowledge = Knowledge {
+                cut: cut.clone(),
+                known_at: point.known_at,
+            };
             let reader = Reader::new(engine.memory(), &knowledge);
             let read = reader.read(compiled, &point.key, point.time, &point.request);
             let trained = trained_row(view, trained, at);
@@ -196,7 +201,8 @@ impl Check<'_> {
             if self.report.values_checked >= self.oracle_next {
                 self.oracle_next = self.report.values_checked + self.oracle_step;
                 let row =
-                    self.oracle.read(view, &point.key, point.time, &knowledge, &point.request);
+                    self.oracle
+                        .read(view, &point.key, point.time, &knowledge, &point.request);
                 rows.push(("oracle", row));
                 self.report.oracle_checked += view.features.len() as u64;
             }
@@ -233,7 +239,10 @@ impl Check<'_> {
         for (index, feature) in view.features.iter().enumerate() {
             let differs = rows.iter().any(|(_, row)| {
                 row.found != first.found
-                    || row.event_time.zip(first.event_time).is_some_and(|(a, b)| a != b)
+                    || row
+                        .event_time
+                        .zip(first.event_time)
+                        .is_some_and(|(a, b)| a != b)
                     || !row.values[index].same_bits(&first.values[index])
             });
             if !differs {
@@ -269,7 +278,11 @@ fn train(view: &ViewDef, points: &[Point], evaluator: &Evaluator) -> Answers {
         .map(|(i, field)| Column::from_values(&field.data_type, points.iter().map(|p| &p.key[i])))
         .collect();
     let known: Option<Vec<i64>> = points.iter().map(|p| p.known_at.map(|k| k.0)).collect();
-    let requests = Requests { keys, times: points.iter().map(|p| p.time).collect(), known };
+    let requests = Requests {
+        keys,
+        times: points.iter().map(|p| p.time).collect(),
+        known,
+    };
     let request: Vec<Column> = match &view.body {
         ViewBody::Composed(body) => body
             .request
@@ -290,5 +303,9 @@ fn trained_row(view: &ViewDef, answers: &Answers, at: usize) -> ViewRow {
         ViewBody::Row(_) => answers.times[at],
         _ => None,
     };
-    ViewRow { values, found: answers.found[at], event_time }
+    ViewRow {
+        values,
+        found: answers.found[at],
+        event_time,
+    }
 }

@@ -5,6 +5,7 @@
 //! SQL text or who asks. Invariant: an answer depends on the definition, the key, the time
 //! and the knowledge alone, never on how the store came to be.
 
+mod explain;
 mod identity;
 pub mod oracle;
 mod plan;
@@ -13,6 +14,7 @@ mod row;
 mod source;
 mod uses;
 
+pub use explain::Step;
 pub use identity::{Version, winner};
 pub use plan::{CompiledView, IndexId, IndexPlan, Plan};
 pub use point::{Reader, Store};

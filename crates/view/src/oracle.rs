@@ -25,19 +25,23 @@ use crate::row::ViewRow;
 /// See the module.
 pub struct Oracle<'a> {
     events: BTreeMap<SourceId, Vec<&'a LoggedEvent>>,
+    /// Events as they would be if they held, in the order of a source's events.
+    candidates: RefCell<BTreeMap<SourceId, Rc<Vec<Rc<Candidate>>>>>,
     /// What held, for the knowledge that was asked with last.
     live: RefCell<VecDeque<Remembered>>,
 }
 
-type Remembered = (SourceId, Knowledge, Rc<Vec<LiveEvent>>);
+type Remembered = (SourceId, Knowledge, Rc<Vec<Rc<Candidate>>>);
 
 /// How many (source, knowledge) pairs an oracle remembers.
 const REMEMBERED_MAX: usize = 16;
 
-/// An event that holds, given what is known.
-struct LiveEvent {
+/// A logged event, and what it is if it holds.
+struct Candidate {
+    logged: LoggedEvent,
     time: i64,
     row: Vec<Value>,
+    identity: Vec<u8>,
     is_delete: bool,
     sequence: Vec<Value>,
     id: Vec<Value>,
@@ -45,9 +49,9 @@ struct LiveEvent {
     origin: Vec<u8>,
 }
 
-impl LiveEvent {
+impl Candidate {
     /// The order of one key's events.
-    fn compare(&self, other: &LiveEvent) -> Ordering {
+    fn compare(&self, other: &Candidate) -> Ordering {
         self.time
             .cmp(&other.time)
             .then_with(|| compare_lists(&self.sequence, &other.sequence))
@@ -74,6 +78,7 @@ impl<'a> Oracle<'a> {
         }
         Oracle {
             events: by_source,
+            candidates: RefCell::default(),
             live: RefCell::default(),
         }
     }
@@ -302,7 +307,7 @@ impl<'a> Oracle<'a> {
         let live = self.live(&windows.source, knowledge);
         let has_a_key = !key.iter().any(Value::is_missing);
         // RETAIN looks at the versions of a table too, deletes included.
-        let events: Vec<&LiveEvent> = live
+        let events: Vec<&Rc<Candidate>> = live
             .iter()
             .filter(|e| has_a_key && has_key(&e.row, &windows.key_columns, key))
             .collect();
@@ -352,13 +357,13 @@ impl<'a> Oracle<'a> {
         key: &[Value],
         (until, t): (i64, i64),
         knowledge: &Knowledge,
-        take: impl Fn(&LiveEvent) -> Option<T>,
+        take: impl Fn(&Candidate) -> Option<T>,
     ) -> Vec<T> {
         if key.iter().any(Value::is_missing) {
             return Vec::new();
         }
         let live = self.live(source, knowledge);
-        let of_key: Vec<&LiveEvent> = live
+        let of_key: Vec<&Rc<Candidate>> = live
             .iter()
             .filter(|e| has_key(&e.row, key_columns, key))
             .collect();
@@ -368,12 +373,12 @@ impl<'a> Oracle<'a> {
             .into_iter()
             .filter(|e| e.time <= until)
             .filter(|e| retain.is_none_or(|gap| is_retained(&times, e.time, t, gap)))
-            .filter_map(take)
+            .filter_map(|e| take(e))
             .collect()
     }
 
     /// The events of a source that hold, given what is known, in order.
-    fn live(&self, source: &SourceDef, knowledge: &Knowledge) -> Rc<Vec<LiveEvent>> {
+    fn live(&self, source: &SourceDef, knowledge: &Knowledge) -> Rc<Vec<Rc<Candidate>>> {
         let remembered = self
             .live
             .borrow()
@@ -392,27 +397,39 @@ impl<'a> Oracle<'a> {
         live
     }
 
-    fn compute_live(&self, source: &SourceDef, knowledge: &Knowledge) -> Vec<LiveEvent> {
-        let known: Vec<(&LoggedEvent, Vec<Value>)> = self
+    /// Every logged event of a source as a candidate, in order.
+    fn candidates(&self, source: &SourceDef) -> Rc<Vec<Rc<Candidate>>> {
+        if let Some(known) = self.candidates.borrow().get(&source.id) {
+            return Rc::clone(known);
+        }
+        let mut candidates: Vec<Rc<Candidate>> = self
             .events
             .get(&source.id)
             .into_iter()
             .flatten()
-            .filter(|e| knowledge.contains(e))
-            .map(|e| (*e, source_row(source, e)))
+            .map(|logged| Rc::new(candidate(source, logged)))
             .collect();
-        // Group by identity.
-        let mut groups: BTreeMap<Vec<u8>, Vec<&(&LoggedEvent, Vec<Value>)>> = BTreeMap::new();
-        for known in &known {
-            groups
-                .entry(identity(source, known.0, &known.1))
+        candidates.sort_by(|a, b| a.compare(b));
+        let candidates = Rc::new(candidates);
+        self.candidates
+            .borrow_mut()
+            .insert(source.id, Rc::clone(&candidates));
+        candidates
+    }
+
+    fn compute_live(&self, source: &SourceDef, knowledge: &Knowledge) -> Vec<Rc<Candidate>> {
+        let all = self.candidates(source);
+        let mut versions: BTreeMap<&[u8], Vec<&Rc<Candidate>>> = BTreeMap::new();
+        for candidate in all.iter().filter(|c| knowledge.contains(&c.logged)) {
+            versions
+                .entry(&candidate.identity)
                 .or_default()
-                .push(known);
+                .push(candidate);
         }
-        let mut live: Vec<LiveEvent> = groups
+        let mut live: Vec<Rc<Candidate>> = versions
             .values()
             .filter_map(|versions| holds(versions))
-            .map(|(event, row)| live_event(source, event, row))
+            .cloned()
             .collect();
         if let Some(within) = source.deduplicate_within {
             let dropped: Vec<bool> = live
@@ -428,35 +445,34 @@ impl<'a> Oracle<'a> {
             let mut flags = dropped.into_iter();
             live.retain(|_| flags.next() == Some(false));
         }
-        live.sort_by(LiveEvent::compare);
+        live.sort_by(|a, b| a.compare(b));
         live
     }
 }
 
 /// The version that holds: greatest revision, a removal before a replacement, then the
 /// smaller row; of equal rows the one that was visible first. None if it is a removal.
-fn holds<'e>(
-    versions: &[&'e (&'e LoggedEvent, Vec<Value>)],
-) -> Option<&'e (&'e LoggedEvent, Vec<Value>)> {
-    let newest = versions.iter().map(|v| v.0.event.revision).max()?;
-    let mut rivals: Vec<_> = versions
+fn holds<'c>(versions: &[&'c Rc<Candidate>]) -> Option<&'c Rc<Candidate>> {
+    let newest = versions.iter().map(|v| v.logged.event.revision).max()?;
+    let mut rivals: Vec<&Rc<Candidate>> = versions
         .iter()
-        .filter(|v| v.0.event.revision == newest)
+        .filter(|v| v.logged.event.revision == newest)
         .copied()
         .collect();
     if rivals
         .iter()
-        .any(|v| v.0.event.operation == Operation::Remove)
+        .any(|v| v.logged.event.operation == Operation::Remove)
     {
         return None;
     }
     rivals.sort_by(|a, b| {
-        let delete = |e: &LoggedEvent| e.event.operation == Operation::Delete;
-        delete(a.0)
-            .cmp(&delete(b.0))
-            .then_with(|| canonical_row(&a.0.event.row).cmp(&canonical_row(&b.0.event.row)))
-            .then_with(|| a.0.visible_at().cmp(&b.0.visible_at()))
-            .then_with(|| a.0.position.cmp(&b.0.position))
+        a.is_delete
+            .cmp(&b.is_delete)
+            .then_with(|| {
+                canonical_row(&a.logged.event.row).cmp(&canonical_row(&b.logged.event.row))
+            })
+            .then_with(|| a.logged.visible_at().cmp(&b.logged.visible_at()))
+            .then_with(|| a.logged.position.cmp(&b.logged.position))
     });
     rivals.first().copied()
 }
@@ -482,13 +498,14 @@ fn identity(source: &SourceDef, logged: &LoggedEvent, row: &[Value]) -> Vec<u8> 
     format!("{id:?} at {}", logged.event.event_time.0).into_bytes()
 }
 
-fn live_event(source: &SourceDef, logged: &LoggedEvent, row: &[Value]) -> LiveEvent {
+fn candidate(source: &SourceDef, logged: &LoggedEvent) -> Candidate {
+    let row = source_row(source, logged);
     let pick = |slots: &[usize]| slots.iter().map(|&slot| row[slot].clone()).collect();
     let mut origin = Vec::new();
     logged.event.origin.encode(&mut origin);
-    LiveEvent {
+    Candidate {
         time: logged.event.event_time.0,
-        row: row.to_vec(),
+        identity: identity(source, logged, &row),
         is_delete: logged.event.operation == Operation::Delete,
         sequence: pick(&source.sequence_by),
         id: pick(&source.event_id),
@@ -497,6 +514,8 @@ fn live_event(source: &SourceDef, logged: &LoggedEvent, row: &[Value]) -> LiveEv
             SourceKind::Table => Vec::new(),
         },
         origin,
+        row,
+        logged: logged.clone(),
     }
 }
 

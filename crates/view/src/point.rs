@@ -7,8 +7,8 @@ use evenkeel_types::definition::MaxAge;
 use evenkeel_types::{Knowledge, SourceCut, SourceId, Value, VisibleAt};
 
 use crate::plan::{
-    CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger, CompiledView,
-    CompiledWindows, IndexId, IndexPlan, Plan,
+    CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger,
+    CompiledView, CompiledWindows, IndexId, IndexPlan, Plan,
 };
 use crate::row::ViewRow;
 use crate::source::encode_key;
@@ -41,7 +41,7 @@ pub struct Reader<'a> {
 }
 
 /// Which entries of one source a read sees.
-struct Sight<'a> {
+pub(crate) struct Sight<'a> {
     store: &'a dyn Store,
     source: SourceId,
     cut: &'a SourceCut,
@@ -84,12 +84,12 @@ struct FoundRow {
 
 /// The bounds of a search for a row.
 #[derive(Clone, Copy)]
-struct Search {
+pub(crate) struct Search {
     /// Only rows with time `<= until`.
-    until: i64,
+    pub(crate) until: i64,
     /// The time for which `RETAIN` and ages are judged.
-    at: i64,
-    max_age: Option<MaxAge>,
+    pub(crate) at: i64,
+    pub(crate) max_age: Option<MaxAge>,
 }
 
 impl Search {
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn sight(&self, index: IndexId) -> Sight<'_> {
+    pub(crate) fn sight(&self, index: IndexId) -> Sight<'_> {
         Sight {
             store: self.store,
             source: self.index(index).source().id,
@@ -172,16 +172,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn index(&self, index: IndexId) -> &IndexPlan {
+    pub(crate) fn index(&self, index: IndexId) -> &IndexPlan {
         &self.store.plan().indexes()[index.0]
     }
 
-    fn history(&self, index: IndexId, key: &[Value]) -> Option<&History> {
+    pub(crate) fn history(&self, index: IndexId, key: &[Value]) -> Option<&History> {
         self.store.history(index, &encode_key(key)?)
     }
 
     /// Appends the aggregates of one key's windows that end at `t` to a scope.
-    fn windows(&self, windows: &CompiledWindows, key: &[Value], t: i64, scope: &mut Vec<Value>) {
+    pub(crate) fn windows(
+        &self,
+        windows: &CompiledWindows,
+        key: &[Value],
+        t: i64,
+        scope: &mut Vec<Value>,
+    ) {
         let start = scope.len();
         scope.resize(start + windows.width, Value::Null);
         let plan = self.index(windows.index);
@@ -215,6 +221,18 @@ impl<'a> Reader<'a> {
         search: Search,
         accept: &mut dyn FnMut(&[Value]) -> bool,
     ) -> Option<FoundRow> {
+        self.last_row_scoped(body, key, search, accept, &mut Vec::new())
+    }
+
+    /// [`Reader::last_row`], with the row's scope.
+    fn last_row_scoped(
+        &self,
+        body: &CompiledRow,
+        key: &[Value],
+        search: Search,
+        accept: &mut dyn FnMut(&[Value]) -> bool,
+        scope_out: &mut Vec<Value>,
+    ) -> Option<FoundRow> {
         // The rows that the trigger brings, newest first.
         let mut walk = TriggerWalk::new(self, &body.trigger, key, search);
         while let Some(FoundRow {
@@ -240,10 +258,13 @@ impl<'a> Reader<'a> {
             if !passes {
                 continue;
             }
-            let features: Vec<Value> = body.columns.iter()
+            let features: Vec<Value> = body
+                .columns
+                .iter()
                 .map(|p| p.eval_row(&scope, search.at))
                 .collect();
             if accept(&features) {
+                *scope_out = scope;
                 return Some(FoundRow {
                     time,
                     row: features,
@@ -253,8 +274,21 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// The time and the row scope, look-ups included, of the row that [`Reader::last_row`]
+    /// answers with.
+    pub(crate) fn explain_row(
+        &self,
+        body: &CompiledRow,
+        key: &[Value],
+        search: Search,
+    ) -> Option<(i64, Vec<Value>)> {
+        let mut scopes = Vec::new();
+        let found = self.last_row_scoped(body, key, search, &mut |_| true, &mut scopes)?;
+        Some((found.time, scopes))
+    }
+
     /// Appends the columns of a look-up for a trigger at `at` to its scope.
-    fn look_up(&self, lookup: &CompiledLookup, at: i64, scope: &mut Vec<Value>) {
+    pub(crate) fn look_up(&self, lookup: &CompiledLookup, at: i64, scope: &mut Vec<Value>) {
         let key: Vec<Value> = lookup.keys.iter().map(|p| p.eval_row(scope, at)).collect();
         let found = if key.iter().any(Value::is_missing) {
             None
@@ -292,7 +326,9 @@ impl<'a> Reader<'a> {
         };
         if let CompiledBody::Row(body) = &view.body {
             let found = self.last_row(body, key, search, &mut |features| passes(features))?;
-            let is_alive = body.ttl.is_none_or(|ttl| found.time > ttl.before(search.at));
+            let is_alive = body
+                .ttl
+                .is_none_or(|ttl| found.time > ttl.before(search.at));
             return (is_alive && search.is_young_enough(found.time)).then_some(found.row);
         }
         let row = self.read(view, key, search.at, &[]);

