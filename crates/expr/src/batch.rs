@@ -157,10 +157,10 @@ impl Node {
             Node::ReadTime => read_time(batch, rows),
             Node::Call { kernel, args } => {
                 let args: Vec<Operand<'_>> = args.iter().map(|a| a.batch(batch, rows)).collect();
-                let constants: Option<Vec<Cow<'_, Value>>> = args
+                let constants: Option<Vec<&Value>> = args
                     .iter()
                     .map(|arg| match arg {
-                        Operand::Constant(value) => Some(Cow::Borrowed(value.as_ref())),
+                        Operand::Constant(value) => Some(value.as_ref()),
                         Operand::Column(_) => None,
                     })
                     .collect();

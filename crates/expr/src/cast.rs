@@ -5,7 +5,6 @@
 mod number;
 mod text;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use evenkeel_types::time::{DAY, TIME_MAX, TIME_MIN};
@@ -42,7 +41,7 @@ pub(crate) fn kernel(from: &DataType, to: &DataType) -> Option<Arc<dyn Kernel>> 
 
 /// A literal's value in another type; `None` if there is no conversion.
 pub(crate) fn literal(value: &Value, from: &DataType, to: &DataType) -> Option<Value> {
-    Some(kernel(from, to)?.row(&[Cow::Borrowed(value)]))
+    Some(kernel(from, to)?.row(&[value]))
 }
 
 fn date_to_timestamp(days: i32) -> Outcome<i64> {
@@ -68,7 +67,7 @@ fn list(from: &DataType, to: &DataType, whole: &DataType) -> Option<Arc<dyn Kern
         }
         let mut converted = Vec::with_capacity(values.len());
         for value in values.iter() {
-            let value = element.row(&[Cow::Borrowed(value)]);
+            let value = element.row(&[value]);
             match value {
                 Value::Error(reason) => return Err(reason.into()),
                 // A vector has no NULL elements.

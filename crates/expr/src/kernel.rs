@@ -122,19 +122,19 @@ pub(crate) fn state_of(value: &Value) -> u8 {
 /// A function ready to run. Arguments have exactly the types that it was made for.
 pub(crate) trait Kernel: Send + Sync {
     /// One row.
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value;
+    fn row(&self, args: &[&Value]) -> Value;
     /// `length` rows. Not every argument is a constant, unless there are none.
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column;
 }
 
 /// The leftmost ERROR among the arguments.
-fn first_error(args: &[Cow<'_, Value>]) -> Option<Missing> {
+fn first_error(args: &[&Value]) -> Option<Missing> {
     args.iter().find_map(|a| a.error()).map(Missing::Error)
 }
 
 /// What a strict function answers without being called.
 #[inline]
-fn strict_missing(args: &[Cow<'_, Value>]) -> Option<Missing> {
+fn strict_missing(args: &[&Value]) -> Option<Missing> {
     if !args.iter().any(|a| a.is_missing()) {
         return None;
     }

@@ -4,7 +4,6 @@
 //! runs the same kernels as evaluation, so a literal gives the same bits as a column that
 //! holds its value.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -76,7 +75,7 @@ impl Program {
     /// # Panics
     /// If `row` lacks a column that the expression reads, or has another type there.
     pub fn eval_row(&self, row: &[Value], read_time: i64) -> Value {
-        self.root.row(row, read_time).into_owned()
+        self.root.row(row, read_time)
     }
 }
 
@@ -133,7 +132,7 @@ fn compile(expr: &Expr) -> Node {
         },
     };
     if node.is_constant() {
-        return Node::Constant(node.row(&[], 0).into_owned());
+        return Node::Constant(node.row(&[], 0));
     }
     node
 }
@@ -177,32 +176,44 @@ impl Node {
         }
     }
 
-    fn row<'a>(&'a self, row: &'a [Value], read_time: i64) -> Cow<'a, Value> {
+    /// The value on a row.
+    fn row(&self, row: &[Value], read_time: i64) -> Value {
         match self {
-            Node::Column(index) => Cow::Borrowed(&row[*index]),
-            Node::Constant(value) => Cow::Borrowed(value),
-            Node::ReadTime => Cow::Owned(Value::Timestamp(read_time)),
-            Node::Call { kernel, args } => Cow::Owned(match &**args {
-                [a] => kernel.row(&[a.row(row, read_time)]),
-                [a, b] => kernel.row(&[a.row(row, read_time), b.row(row, read_time)]),
-                [a, b, c] => kernel.row(&[
-                    a.row(row, read_time),
-                    b.row(row, read_time),
-                    c.row(row, read_time),
-                ]),
-                any => {
-                    let values: Vec<_> = any.iter().map(|a| a.row(row, read_time)).collect();
-                    kernel.row(&values)
+            Node::Column(index) => row[*index].clone(),
+            Node::Constant(value) => value.clone(),
+            Node::ReadTime => Value::Timestamp(read_time),
+            Node::Call { kernel, args } => {
+                // Room for values that are not there yet.
+                let room = || Value::Null;
+                match &**args {
+                    [a] => kernel.row(&[a.borrow(row, read_time, &mut room())]),
+                    [a, b] => kernel.row(&[
+                        a.borrow(row, read_time, &mut room()),
+                        b.borrow(row, read_time, &mut room()),
+                    ]),
+                    [a, b, c] => kernel.row(&[
+                        a.borrow(row, read_time, &mut room()),
+                        b.borrow(row, read_time, &mut room()),
+                        c.borrow(row, read_time, &mut room()),
+                    ]),
+                    more => {
+                        let mut rooms = vec![Value::Null; more.len()];
+                        let values: Vec<&Value> = more
+                            .iter()
+                            .zip(&mut rooms)
+                            .map(|(arg, room)| arg.borrow(row, read_time, room))
+                            .collect();
+                        kernel.row(&values)
+                    }
                 }
-            }),
+            }
             Node::Connective { stop, args } => {
-                let mut result = Cow::Owned(Value::Boolean(!*stop));
+                let mut result = Value::Boolean(!*stop);
                 for arg in args {
-                    let value = arg.row(row, read_time);
-                    match value.as_ref() {
-                        Value::Boolean(x) if x == stop => return value,
-                        Value::Error(_) => return value,
-                        Value::Null => result = value,
+                    match arg.borrow(row, read_time, &mut Value::Null) {
+                        Value::Boolean(x) if x == stop => return Value::Boolean(*stop),
+                        Value::Error(reason) => return Value::Error(*reason),
+                        Value::Null => result = Value::Null,
                         _ => {}
                     }
                 }
@@ -214,26 +225,34 @@ impl Node {
                 ..
             } => {
                 for (condition, result) in branches {
-                    let condition = condition.row(row, read_time);
-                    match condition.as_ref() {
+                    match condition.borrow(row, read_time, &mut Value::Null) {
                         Value::Boolean(true) => return result.row(row, read_time),
-                        Value::Error(_) => return condition,
+                        Value::Error(reason) => return Value::Error(*reason),
                         _ => {}
                     }
                 }
                 match otherwise {
                     Some(otherwise) => otherwise.row(row, read_time),
-                    None => Cow::Owned(Value::Null),
+                    None => Value::Null,
                 }
             }
-            Node::Coalesce { args, .. } => {
-                for arg in args {
-                    let value = arg.row(row, read_time);
-                    if !value.is_null() {
-                        return value;
-                    }
-                }
-                Cow::Owned(Value::Null)
+            Node::Coalesce { args, .. } => args
+                .iter()
+                .map(|arg| arg.row(row, read_time))
+                .find(|value| !value.is_null())
+                .unwrap_or(Value::Null),
+        }
+    }
+
+    /// The value on a row, in place if it is there already, else put into `room`.
+    #[inline]
+    fn borrow<'a>(&'a self, row: &'a [Value], read_time: i64, room: &'a mut Value) -> &'a Value {
+        match self {
+            Node::Column(index) => &row[*index],
+            Node::Constant(value) => value,
+            computed => {
+                *room = computed.row(row, read_time);
+                room
             }
         }
     }

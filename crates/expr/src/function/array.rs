@@ -26,7 +26,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                     if v.len() > ARRAY_ELEMENTS_MAX {
                         return Err(ErrorReason::Limit.into());
                     }
-                    Ok(Value::Array(v.iter().map(|v| v.as_ref().clone()).collect()))
+                    Ok(Value::Array(v.iter().map(|v| (*v).clone()).collect()))
                 })
             },
         },
@@ -70,7 +70,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 Ok(call(name, vec![list, index], result))
             },
             kernel: |s| {
-                general(s.result, |v| match (&*v[0], &*v[1]) {
+                general(s.result, |v| match (v[0], v[1]) {
                     (Value::Array(values), Value::BigInt(i)) => usize::try_from(*i)
                         .ok()
                         .and_then(|i| values.get(i.checked_sub(1)?))
@@ -93,7 +93,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             bind: |name, args| bind_search(name, args, DataType::Boolean),
             kernel: |s| {
                 general(s.result, |v| {
-                    Ok(Value::Boolean(position(&v[0], &v[1]).is_some()))
+                    Ok(Value::Boolean(position(v[0], v[1]).is_some()))
                 })
             },
         },
@@ -110,7 +110,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             bind: |name, args| bind_search(name, args, DataType::BigInt),
             kernel: |s| {
                 general(s.result, |v| {
-                    position(&v[0], &v[1])
+                    position(v[0], v[1])
                         .map(|at| Value::BigInt(at as i64 + 1))
                         .ok_or(Missing::Null)
                 })
@@ -134,7 +134,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                     }
                     _ => None,
                 };
-                general(s.result, move |v| match (&*v[0], at) {
+                general(s.result, move |v| match (v[0], at) {
                     (Value::Struct(values), Some(at)) => {
                         values.get(at).cloned().ok_or(Missing::Null)
                     }

@@ -95,7 +95,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
                 check_count(name, &args, 3, Some(3))?;
                 bind_comparable(name, args)
             },
-            kernel: |s| with_ordered_slot!(s, S => lenient::<S, Boolean>(between::<S>)),
+            kernel: |s| with_ordered_slot!(s, S => between_kernel::<S>(s)),
         },
     },
     Function {
@@ -245,6 +245,21 @@ fn between<S: Slot>(v: &[Option<S::Ref<'_>>]) -> Outcome<bool> {
         (Some(false), Some(false)) => Ok(true),
         _ => Err(Missing::Null),
     }
+}
+
+fn between_kernel<S: Slot>(s: &Signature<'_>) -> Arc<dyn Kernel> {
+    let (Some(low), Some(high)) = (&s.constants[1], &s.constants[2]) else {
+        return lenient::<S, Boolean>(between::<S>);
+    };
+    if low.is_missing() || high.is_missing() {
+        return lenient::<S, Boolean>(between::<S>);
+    }
+    let bound = |value| S::to_stored(S::of_value(value));
+    let (low, high) = (bound(low), bound(high));
+    first_lenient::<S, Boolean>(move |x| {
+        let x = x.ok_or(Missing::Null)?;
+        Ok(!S::less(x, S::of_stored(&low)) && !S::less(S::of_stored(&high), x))
+    })
 }
 
 fn in_kernel<S: Slot>(s: &Signature<'_>) -> Arc<dyn Kernel> {

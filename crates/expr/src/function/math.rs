@@ -231,7 +231,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             &[D, D, D, DataType::BigInt],
             &DataType::BigInt,
             |s| {
-                general(s.result, |v| match (&*v[0], &*v[1], &*v[2], &*v[3]) {
+                general(s.result, |v| match (v[0], v[1], v[2], v[3]) {
                     (
                         Value::Double(x),
                         Value::Double(low),
@@ -251,7 +251,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         nulls: "",
         errors: "INVALID_ARGUMENT of infinities",
         binding: Binding::Overloads(&[overload(FOUR, &D, |s| {
-            general(s.result, |v| match (&*v[0], &*v[1], &*v[2], &*v[3]) {
+            general(s.result, |v| match (v[0], v[1], v[2], v[3]) {
                 (Value::Double(a), Value::Double(b), Value::Double(c), Value::Double(d)) => {
                     in_domain(haversine(*a, *b, *c, *d), &[*a, *b, *c, *d]).map(Value::double)
                 }

@@ -156,7 +156,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
             bind: bind_hash,
             kernel: |s| {
                 general_lenient(s.result, |values| {
-                    let bytes = codec::encode_values(values.iter().map(AsRef::as_ref));
+                    let bytes = codec::encode_values(values.iter().copied());
                     Ok(Value::BigInt(xxh3_64(&bytes).cast_signed()))
                 })
             },

@@ -91,7 +91,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         errors: "INVALID_ARGUMENT if there is no such day",
         binding: Binding::Overloads(&[overload(&[N, N, N], &DataType::Date, |s| {
             general(s.result, |v| {
-                let [year, month, day] = integers(&[&v[0], &v[1], &v[2]])?;
+                let [year, month, day] = integers(&[v[0], v[1], v[2]])?;
                 civil(year, month, day, 0, 0)
                     .and_then(Civil::epoch_days)
                     .map(Value::Date)
@@ -291,7 +291,7 @@ fn bind_difference(name: &'static str, args: Vec<Expr>) -> Result<Expr, BuildErr
 
 fn difference_kernel(s: &Signature<'_>) -> Arc<dyn Kernel> {
     let (unit, zone) = (Unit::of(s), zone_at(s, 3));
-    general(s.result, move |v| match (&*v[1], &*v[2]) {
+    general(s.result, move |v| match (v[1], v[2]) {
         (Value::Timestamp(a), Value::Timestamp(b)) => {
             let number = |t| unit.number(&zone, t).ok_or(OVERFLOW);
             let difference = number(*b)?.checked_sub(number(*a)?);
@@ -379,8 +379,8 @@ fn bind_make(name: &'static str, args: Vec<Expr>) -> Result<Expr, BuildError> {
 fn make_kernel(s: &Signature<'_>) -> Arc<dyn Kernel> {
     let zone = zone_at(s, 6);
     general(s.result, move |v| {
-        let [year, month, day, hour, minute] = integers(&[&v[0], &v[1], &v[2], &v[3], &v[4]])?;
-        let Value::Double(seconds) = &*v[5] else {
+        let [year, month, day, hour, minute] = integers(&[v[0], v[1], v[2], v[3], v[4]])?;
+        let Value::Double(seconds) = v[5] else {
             return Err(INVALID_ARGUMENT);
         };
         if !(0.0..60.0).contains(seconds) {

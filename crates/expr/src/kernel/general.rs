@@ -15,9 +15,9 @@ struct General<F> {
 
 impl<F> Kernel for General<F>
 where
-    F: Fn(&[Cow<'_, Value>]) -> Outcome<Value> + Send + Sync,
+    F: Fn(&[&Value]) -> Outcome<Value> + Send + Sync,
 {
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+    fn row(&self, args: &[&Value]) -> Value {
         let missing = if self.strict {
             strict_missing(args)
         } else {
@@ -31,11 +31,18 @@ where
 
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
         let mut column = Column::new(&self.result);
-        let mut row: Vec<Cow<'_, Value>> = Vec::with_capacity(args.len());
         for i in 0..length {
-            row.clear();
-            row.extend(args.iter().map(|a| a.value(i)));
-            column.push(&self.row(&row));
+            let result = match args {
+                [a] => self.row(&[&a.value(i)]),
+                [a, b] => self.row(&[&a.value(i), &b.value(i)]),
+                [a, b, c] => self.row(&[&a.value(i), &b.value(i), &c.value(i)]),
+                more => {
+                    let values: Vec<Cow<'_, Value>> = more.iter().map(|a| a.value(i)).collect();
+                    let row: Vec<&Value> = values.iter().map(AsRef::as_ref).collect();
+                    self.row(&row)
+                }
+            };
+            column.push(&result);
         }
         column
     }
@@ -44,7 +51,7 @@ where
 /// A strict function of any arguments: they are present when it is called.
 pub(crate) fn general(
     result: &DataType,
-    function: impl Fn(&[Cow<'_, Value>]) -> Outcome<Value> + Send + Sync + 'static,
+    function: impl Fn(&[&Value]) -> Outcome<Value> + Send + Sync + 'static,
 ) -> Arc<dyn Kernel> {
     Arc::new(General {
         strict: true,
@@ -56,7 +63,7 @@ pub(crate) fn general(
 /// A function of any arguments that sees NULL itself. ERROR still passes.
 pub(crate) fn general_lenient(
     result: &DataType,
-    function: impl Fn(&[Cow<'_, Value>]) -> Outcome<Value> + Send + Sync + 'static,
+    function: impl Fn(&[&Value]) -> Outcome<Value> + Send + Sync + 'static,
 ) -> Arc<dyn Kernel> {
     Arc::new(General {
         strict: false,
@@ -71,7 +78,7 @@ struct Boxed {
 }
 
 impl Kernel for Boxed {
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+    fn row(&self, args: &[&Value]) -> Value {
         self.inner.row(args)
     }
 

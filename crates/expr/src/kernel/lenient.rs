@@ -1,6 +1,5 @@
 //! Functions of one type that see NULL themselves; ERROR passes.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ impl<A: Slot, R: Slot, F> Kernel for Lenient<A, R, F>
 where
     F: Fn(&[Option<A::Ref<'_>>]) -> Outcome<R::Stored> + Send + Sync,
 {
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+    fn row(&self, args: &[&Value]) -> Value {
         if let Some(error) = first_error(args) {
             return error.into();
         }
@@ -75,11 +74,11 @@ impl<A: Slot, R: Slot, F> Kernel for FirstLenient<A, R, F>
 where
     F: Fn(Option<A::Ref<'_>>) -> Outcome<R::Stored> + Send + Sync,
 {
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+    fn row(&self, args: &[&Value]) -> Value {
         if let Some(error) = first_error(&args[..1]) {
             return error.into();
         }
-        let first = (!args[0].is_null()).then(|| A::of_value(&args[0]));
+        let first = (!args[0].is_null()).then(|| A::of_value(args[0]));
         answer::<R>((self.function)(first))
     }
 
@@ -109,7 +108,7 @@ struct NullTest {
 }
 
 impl Kernel for NullTest {
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+    fn row(&self, args: &[&Value]) -> Value {
         match first_error(args) {
             Some(error) => error.into(),
             None => Value::Boolean(args[0].is_null() == self.wanted),

@@ -1,6 +1,5 @@
 //! Functions that have no answer where an argument has none.
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -22,12 +21,12 @@ impl<A: Slot, R: Slot, F> Kernel for Unary<A, R, F>
 where
     F: Fn(A::Ref<'_>) -> Outcome<R::Stored> + Send + Sync,
 {
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+    fn row(&self, args: &[&Value]) -> Value {
         // Constants that the function was made with may stand beside the one argument.
         if let Some(missing) = strict_missing(args) {
             return missing.into();
         }
-        answer::<R>((self.function)(A::of_value(&args[self.at])))
+        answer::<R>((self.function)(A::of_value(args[self.at])))
     }
 
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {
@@ -74,14 +73,11 @@ impl<A: Slot, B: Slot, R: Slot, F> Kernel for Binary<A, B, R, F>
 where
     F: Fn(A::Ref<'_>, B::Ref<'_>) -> Outcome<R::Stored> + Send + Sync,
 {
-    fn row(&self, args: &[Cow<'_, Value>]) -> Value {
+    fn row(&self, args: &[&Value]) -> Value {
         if let Some(missing) = strict_missing(args) {
             return missing.into();
         }
-        answer::<R>((self.function)(
-            A::of_value(&args[0]),
-            B::of_value(&args[1]),
-        ))
+        answer::<R>((self.function)(A::of_value(args[0]), B::of_value(args[1])))
     }
 
     fn batch(&self, args: &[Operand<'_>], length: usize) -> Column {

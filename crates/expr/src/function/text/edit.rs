@@ -9,8 +9,6 @@ use crate::function::{Function, Signature, overload};
 use crate::kernel::{BigInt, Kernel, Missing, Outcome, Text, binary, general, unary};
 use crate::limits::STRING_BYTES_MAX;
 
-use std::borrow::Cow;
-
 const PART: &[DataType] = &[S, DataType::BigInt, DataType::BigInt];
 const PADDED: &[DataType] = &[S, DataType::BigInt, S];
 const NTH: &[DataType] = &[S, S, DataType::BigInt];
@@ -83,7 +81,7 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
                 binary::<Text, BigInt, Text>(|s, from| substr(s, from, None))
             }),
             overload(PART, &S, |s| {
-                general(s.result, |v| match (&*v[0], &*v[1], &*v[2]) {
+                general(s.result, |v| match (v[0], v[1], v[2]) {
                     (Value::String(s), Value::BigInt(from), Value::BigInt(count)) => {
                         substr(s, *from, Some(*count)).map(Value::String)
                     }
@@ -148,7 +146,7 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
         "`split_part(s, separator, n)`: the nth part between separators, from 1, or from the end if negative; empty if there are fewer. An empty separator parts nothing.",
         "INVALID_ARGUMENT if n is 0",
         &[overload(NTH, &S, |s| {
-            general(s.result, |v| match (&*v[0], &*v[1], &*v[2]) {
+            general(s.result, |v| match (v[0], v[1], v[2]) {
                 (Value::String(s), Value::String(separator), Value::BigInt(n)) => {
                     split_part(s, separator, *n).map(Value::string)
                 }
@@ -194,8 +192,8 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
     ),
 ];
 
-fn texts<'a>(values: &'a [Cow<'_, Value>]) -> Outcome<[&'a str; 3]> {
-    match (&*values[0], &*values[1], &*values[2]) {
+fn texts<'a>(values: &[&'a Value]) -> Outcome<[&'a str; 3]> {
+    match (values[0], values[1], values[2]) {
         (Value::String(a), Value::String(b), Value::String(c)) => Ok([a, b, c]),
         _ => Err(INVALID_ARGUMENT),
     }
@@ -236,16 +234,12 @@ fn substr(s: &str, from: i64, count: Option<i64>) -> Outcome<Arc<str>> {
 }
 
 fn pad_kernel(s: &Signature<'_>, before: bool) -> Arc<dyn Kernel> {
-    general(s.result, move |v| {
-        match (&*v[0], &*v[1], v.get(2).map(AsRef::as_ref)) {
-            (Value::String(s), Value::BigInt(n), Some(Value::String(fill))) => {
-                pad(s, *n, fill, before).map(Value::String)
-            }
-            (Value::String(s), Value::BigInt(n), None) => {
-                pad(s, *n, " ", before).map(Value::String)
-            }
-            _ => Err(INVALID_ARGUMENT),
+    general(s.result, move |v| match (v[0], v[1], v.get(2).copied()) {
+        (Value::String(s), Value::BigInt(n), Some(Value::String(fill))) => {
+            pad(s, *n, fill, before).map(Value::String)
         }
+        (Value::String(s), Value::BigInt(n), None) => pad(s, *n, " ", before).map(Value::String),
+        _ => Err(INVALID_ARGUMENT),
     })
 }
 
