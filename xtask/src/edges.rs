@@ -20,12 +20,27 @@ const EDGES: &[(&str, &[&str])] = &[
     ("view", &["types", "expr", "aggregate"]),
     ("log", &["types"]),
     ("connect", &["types"]),
-    ("train", &["types", "expr", "aggregate", "view", "log", "connect"]),
+    (
+        "train",
+        &["types", "expr", "aggregate", "view", "log", "connect"],
+    ),
     (
         "engine",
-        &["types", "expr", "aggregate", "ddl", "view", "log", "connect", "train"],
+        &[
+            "types",
+            "expr",
+            "aggregate",
+            "ddl",
+            "view",
+            "log",
+            "connect",
+            "train",
+        ],
     ),
-    ("cli", &["types", "expr", "aggregate", "ddl", "connect", "engine"]),
+    (
+        "cli",
+        &["types", "expr", "aggregate", "ddl", "connect", "engine"],
+    ),
 ];
 
 /// Compares the table with the manifests.
@@ -106,10 +121,19 @@ mod tests {
         let page = fs::read_to_string(crate::root().join("ARCHITECTURE.md")).unwrap();
         for (name, edges) in EDGES {
             let edges: Vec<String> = edges.iter().map(|e| format!("`{e}`")).collect();
-            let cell = if edges.is_empty() { "nothing".to_owned() } else { edges.join(", ") };
-            let row = page.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+            let cell = if edges.is_empty() {
+                "nothing".to_owned()
+            } else {
+                edges.join(", ")
+            };
+            let row = page
+                .lines()
+                .find(|line| line.starts_with(&format!("| `{name}` |")));
             let row = row.unwrap_or_else(|| panic!("no row for `{name}`"));
-            assert_eq!(row.trim_end_matches(" |").rsplit(" | ").next(), Some(cell.as_str()));
+            assert_eq!(
+                row.trim_end_matches(" |").rsplit(" | ").next(),
+                Some(cell.as_str())
+            );
         }
     }
 
@@ -119,7 +143,10 @@ mod tests {
                         [dev-dependencies]\nevenkeel-log.workspace = true\n";
         assert_eq!(
             compare("x", &["types", "expr"], manifest),
-            ["`x` must not depend on `cli`", "`x` does not depend on `expr`"]
+            [
+                "`x` must not depend on `cli`",
+                "`x` does not depend on `expr`"
+            ]
         );
     }
 }

@@ -53,20 +53,46 @@ fn main() -> ExitCode {
 fn check() -> Result<(), String> {
     edges::check(&root())?;
     run(cargo(["fmt", "--all", "--", "--check"]))?;
-    run(cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    run(cargo([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn test(rest: &[OsString]) -> Result<(), String> {
     let python = python::environment(&root())?;
-    run(cargo(["test", "--workspace"]).args(rest).env(python::VARIABLE, python))
+    run(cargo(["test", "--workspace"])
+        .args(rest)
+        .env(python::VARIABLE, python))
 }
 
 fn demo(rest: &[OsString]) -> Result<(), String> {
-    run(cargo(["run", "--release", "--quiet", "--package", "evenkeel", "--", "demo"]).args(rest))
+    run(cargo([
+        "run",
+        "--release",
+        "--quiet",
+        "--package",
+        "evenkeel",
+        "--",
+        "demo",
+    ])
+    .args(rest))
 }
 
 fn generate() -> Result<(), String> {
-    run(cargo(["test", "--quiet", "--package", "evenkeel", "--package", "evenkeel-ddl"]).env("UPDATE_EXPECT", "1"))
+    run(cargo([
+        "test",
+        "--quiet",
+        "--package",
+        "evenkeel",
+        "--package",
+        "evenkeel-ddl",
+    ])
+    .env("UPDATE_EXPECT", "1"))
 }
 
 /// The workspace's folder.

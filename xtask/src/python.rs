@@ -26,9 +26,19 @@ pub(crate) fn environment(root: &Path) -> Result<PathBuf, String> {
         return Ok(interpreter);
     }
     let explain = |error: String| format!("{error}\n{NEEDED}");
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder)).map_err(explain)?;
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&folder))
+    .map_err(explain)?;
     run(Command::new(&interpreter)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+        ])
         .arg(&requirements))
     .map_err(explain)?;
     // Written last: an interrupted installation is begun anew.

@@ -43,7 +43,12 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// The project's folder [default: the current one]
-    #[arg(long, global = true, value_name = "FOLDER", help_heading = "Everywhere")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FOLDER",
+        help_heading = "Everywhere"
+    )]
     pub(crate) dir: Option<PathBuf>,
     /// The environment of `evenkeel.toml` to use
     #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
@@ -97,7 +102,7 @@ pub(crate) enum Command {
         evenkeel demo\n  \
         evenkeel demo --dir /tmp/flights --json\n  \
         evenkeel get --dir evenkeel-demo --service delay_model \\\n      \
-            --entity origin=SEA,dest=PHX,carrier=AS --as-of 2014-07-04T16:00:00Z",
+            --entity origin=SEA,dest=PHX,carrier=AS --as-of 2014-07-04T16:00:00Z"
 )]
 pub(crate) struct DemoArguments {
     /// Delete what an earlier demo left in the folder and start anew
@@ -119,7 +124,7 @@ pub(crate) struct DemoArguments {
     after_help = "Examples:\n  \
         evenkeel init --dir shop\n  \
         evenkeel init --dir shop --from data/orders.csv\n  \
-        evenkeel init --dir shop --from 'data/orders-*.parquet' --stream orders --key customer_id",
+        evenkeel init --dir shop --from 'data/orders-*.parquet' --stream orders --key customer_id"
 )]
 pub(crate) struct InitArguments {
     /// A file of events (or a pattern) to infer a stream from; relative to the project's folder
@@ -142,7 +147,7 @@ pub(crate) struct InitArguments {
         exit code 1 if anything is wrong.",
     after_help = "Examples:\n  \
         evenkeel check\n  \
-        evenkeel check --dir shop --json",
+        evenkeel check --dir shop --json"
 )]
 pub(crate) struct CheckArguments {}
 
@@ -154,7 +159,7 @@ pub(crate) struct CheckArguments {}
         its windows in words, and what it costs per event and key.",
     after_help = "Examples:\n  \
         evenkeel plan\n  \
-        evenkeel plan --env production --json",
+        evenkeel plan --env production --json"
 )]
 pub(crate) struct PlanArguments {
     /// Also show the objects that stay as they are
@@ -170,7 +175,7 @@ pub(crate) struct PlanArguments {
         definition; nothing is ever removed by leaving it out of the files.",
     after_help = "Examples:\n  \
         evenkeel apply\n  \
-        evenkeel apply --env production --json",
+        evenkeel apply --env production --json"
 )]
 pub(crate) struct ApplyArguments {}
 
@@ -185,7 +190,7 @@ pub(crate) struct ApplyArguments {}
     after_help = "Examples:\n  \
         evenkeel ingest\n  \
         evenkeel ingest departures\n  \
-        evenkeel ingest departures --file data/2015-01.parquet",
+        evenkeel ingest departures --file data/2015-01.parquet"
 )]
 pub(crate) struct IngestArguments {
     /// The source
@@ -223,17 +228,26 @@ pub(crate) struct Moment {
         evenkeel get --service delay_model --entity origin=SEA,dest=PDX\n  \
         evenkeel get --features airport_congestion:departures_3h,weather_now:* \\\n      \
             --entity origin=SEA --entity origin=PDX --as-of 2014-07-04T16:00:00Z\n  \
-        evenkeel get --service delay_model --entities entities.csv --json",
+        evenkeel get --service delay_model --entities entities.csv --json"
 )]
 pub(crate) struct GetArguments {
     /// The feature service, as NAME or NAME@VERSION
-    #[arg(long, value_name = "NAME", required_unless_present = "features", conflicts_with = "features")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "features",
+        conflicts_with = "features"
+    )]
     pub(crate) service: Option<String>,
     /// A list of features, as VIEW:FEATURE or VIEW:*
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) features: Vec<String>,
     /// An entity, as NAME=VALUE,...; may be given several times
-    #[arg(long = "entity", value_name = "PAIRS", required_unless_present = "entities")]
+    #[arg(
+        long = "entity",
+        value_name = "PAIRS",
+        required_unless_present = "entities"
+    )]
     pub(crate) entity: Vec<Pairs>,
     /// A file of entities (Parquet, CSV, Arrow), one per row
     #[arg(long, value_name = "FILE", conflicts_with = "entity")]
@@ -254,7 +268,7 @@ pub(crate) struct GetArguments {
         used, and the cut.",
     after_help = "Examples:\n  \
         evenkeel explain airport_congestion:departures_3h --entity origin=SEA \\\n      \
-            --as-of 2014-07-04T16:00:00Z",
+            --as-of 2014-07-04T16:00:00Z"
 )]
 pub(crate) struct ExplainArguments {
     /// The feature, as VIEW:FEATURE
@@ -293,7 +307,7 @@ pub(crate) enum Knowledge {
         evenkeel train delay_model --out train.parquet --spine \\\n      \
             \"SELECT flight_id, tailnum, origin, dest, distance,\n              \
                     LABEL arrived_late FROM flight_outcome WITHIN INTERVAL '1' DAY\n       \
-             FROM departures\"",
+             FROM departures\""
 )]
 pub(crate) struct TrainArguments {
     /// The feature service, as NAME or NAME@VERSION
@@ -332,7 +346,7 @@ pub(crate) struct TrainArguments {
         oracle. Exit code 1, with the feature, key, time, cut and values, if any bit differs.",
     after_help = "Examples:\n  \
         evenkeel verify\n  \
-        evenkeel verify --service delay_model --values 1000000 --seed 7 --json",
+        evenkeel verify --service delay_model --values 1000000 --seed 7 --json"
 )]
 pub(crate) struct VerifyArguments {
     /// Only the views of these services [default: every view]
@@ -360,7 +374,7 @@ pub(crate) struct VerifyArguments {
         views and services with their versions; what recovery found when the store was opened.",
     after_help = "Examples:\n  \
         evenkeel status\n  \
-        evenkeel status --dir evenkeel-demo --json",
+        evenkeel status --dir evenkeel-demo --json"
 )]
 pub(crate) struct StatusArguments {}
 
@@ -373,7 +387,7 @@ pub(crate) struct StatusArguments {}
     after_help = "Examples:\n  \
         evenkeel dead-letters departures\n  \
         evenkeel dead-letters departures --redrive 3 --redrive 7\n  \
-        evenkeel dead-letters departures --redrive all",
+        evenkeel dead-letters departures --redrive all"
 )]
 pub(crate) struct DeadLettersArguments {
     /// The source
@@ -418,7 +432,7 @@ impl std::str::FromStr for Redrive {
     after_help = "Examples:\n  \
         evenkeel functions\n  \
         evenkeel functions round\n  \
-        evenkeel functions --json",
+        evenkeel functions --json"
 )]
 pub(crate) struct FunctionsArguments {
     /// Only functions with this in their name

@@ -125,12 +125,16 @@ impl Failure {
         let quiet = source.kind() == io::ErrorKind::BrokenPipe;
         Failure {
             quiet,
-            ..Failure::new(Exit::Storage, "STORAGE", format!("cannot write to stdout: {source}"))
+            ..Failure::new(
+                Exit::Storage,
+                "STORAGE",
+                format!("cannot write to stdout: {source}"),
+            )
         }
     }
 
-    /// The definitions are wrong.
-    pub(crate) fn definitions(mistakes: Vec<Mistake>) -> Self {
+    /// The definitions are wrong, or what is asked of them in their language.
+    fn definitions(mistakes: Vec<Mistake>, place: &str) -> Self {
         let errors = mistakes.iter().filter(|m| m.diagnostic.is_error()).count();
         let plural = if errors == 1 { "" } else { "s" };
         Failure {
@@ -138,7 +142,7 @@ impl Failure {
             ..Failure::new(
                 Exit::Refuted,
                 "DEFINITIONS",
-                format!("{errors} mistake{plural} in the definitions"),
+                format!("{errors} mistake{plural} in {place}"),
             )
         }
     }
@@ -152,9 +156,14 @@ impl Failure {
     /// Turns an error of the engine into what the user is told; `files` are the definitions
     /// that its places are in.
     pub(crate) fn engine(error: EngineError, files: &[DefinitionFile]) -> Self {
+        Failure::engine_in(error, files, "the definitions")
+    }
+
+    /// The same for mistakes in something else that is written in the language.
+    pub(crate) fn engine_in(error: EngineError, files: &[DefinitionFile], place: &str) -> Self {
         let hint = error.hint();
         if let EngineError::Definitions(found) = error {
-            return Failure::definitions(mistakes(found, files));
+            return Failure::definitions(mistakes(found, files), place);
         }
         let exit = match error.exit_code() {
             1 => Exit::Refuted,
@@ -184,7 +193,11 @@ impl Failure {
             for mistake in &self.mistakes {
                 output.note(&mistake.render(output.color()));
             }
-            output.note(&format!("{}: {}", output.paint("1;31", "error"), self.message));
+            output.note(&format!(
+                "{}: {}",
+                output.paint("1;31", "error"),
+                self.message
+            ));
             if let Some(hint) = &self.hint {
                 output.note(&format!("{}: {hint}", output.paint("1;36", "hint")));
             }
@@ -194,7 +207,10 @@ impl Failure {
 
     fn to_json(&self) -> Json {
         let first = self.mistakes.iter().find(|m| m.diagnostic.is_error());
-        let hint = self.hint.clone().or(first.and_then(|m| m.diagnostic.hint.clone()));
+        let hint = self
+            .hint
+            .clone()
+            .or(first.and_then(|m| m.diagnostic.hint.clone()));
         let mut error = json!({
             "code": self.code,
             "message": first.map_or(&self.message, |m| &m.diagnostic.message),
@@ -225,10 +241,7 @@ impl From<ConnectError> for Failure {
 }
 
 /// Joins diagnostics with the texts of their files.
-pub(crate) fn mistakes(
-    found: Vec<(String, Diagnostic)>,
-    files: &[DefinitionFile],
-) -> Vec<Mistake> {
+pub(crate) fn mistakes(found: Vec<(String, Diagnostic)>, files: &[DefinitionFile]) -> Vec<Mistake> {
     found
         .into_iter()
         .map(|(file, diagnostic)| Mistake {

@@ -24,7 +24,7 @@ use crate::command;
 use crate::failure::{Exit, Failure};
 use crate::progress::Bar;
 use crate::session::{Answer, Session};
-use crate::table::{count, plural, table};
+use crate::table::{count, mixed_table, plural};
 use convert::Conversion;
 use digest::AnswersDigest;
 use moments::MOMENTS;
@@ -88,7 +88,11 @@ impl Demo<'_> {
             conversion,
             reports,
             events: status.sources.iter().map(|s| s.events).sum(),
-            features: status.views.iter().map(|(_, _, _, features)| features).sum(),
+            features: status
+                .views
+                .iter()
+                .map(|(_, _, _, features)| features)
+                .sum(),
             moments,
             training,
             verification,
@@ -121,7 +125,13 @@ impl Demo<'_> {
     }
 
     fn unpack(&self, arguments: &DemoArguments) -> Result<Conversion, Failure> {
-        self.step(1, &format!("Unpack the flights of 2014 into `{}`", self.folder.display()));
+        self.step(
+            1,
+            &format!(
+                "Unpack the flights of 2014 into `{}`",
+                self.folder.display()
+            ),
+        );
         if unpack::project(self.folder, arguments.force)? == Found::Demo {
             self.say("there is a demo already: its definitions and its log are used (--force starts anew)");
         }
@@ -137,9 +147,8 @@ impl Demo<'_> {
             count(found.arrival_not_recorded),
         ));
         self.say(&format!(
-            "local times became instants; {} did not exist, {} contradict themselves and are left out",
-            count(found.non_existent),
-            count(found.contradictory),
+            "local times became instants; {} with an impossible time (left out)",
+            plural(found.non_existent + found.contradictory, "flight"),
         ));
         Ok(found)
     }
@@ -148,16 +157,24 @@ impl Demo<'_> {
         self.step(2, "Check the definitions and register them");
         let files = project.definition_files()?;
         let mut engine = Engine::open(project)?;
-        let plan = engine.plan(&files).map_err(|error| Failure::engine(error, &files))?;
+        let plan = engine
+            .plan(&files)
+            .map_err(|error| Failure::engine(error, &files))?;
         let changes = engine.apply(plan)?;
-        for line in command::changes(&changes, true).lines().filter(|l| !l.starts_with("  ")) {
+        for line in command::changes(&changes, true)
+            .lines()
+            .filter(|l| !l.starts_with("  "))
+        {
             self.say(line);
         }
         Ok(engine)
     }
 
     fn log(&self, engine: &mut Engine) -> Result<Vec<IngestReport>, Failure> {
-        self.step(3, "Log the events: every departure, every arrival, the weather, the aircraft");
+        self.step(
+            3,
+            "Log the events: every departure, every arrival, the weather, the aircraft",
+        );
         SOURCES
             .iter()
             .map(|source| {
@@ -185,7 +202,10 @@ impl Demo<'_> {
     }
 
     fn train(&self, engine: &Engine) -> Result<TrainReport, Failure> {
-        self.step(5, "Build a training set: which flights arrive more than 15 minutes late?");
+        self.step(
+            5,
+            "Build a training set: which flights arrive more than 15 minutes late?",
+        );
         let path = self.folder.join("spine.sql");
         let query =
             std::fs::read_to_string(&path).map_err(|error| Failure::io("read", &path, &error))?;
@@ -226,7 +246,10 @@ impl Demo<'_> {
     }
 
     fn verify(&self, engine: &Engine, values: u64) -> Result<VerifyReport, Failure> {
-        self.step(6, "Verify: what is read and what is trained on are the same, to the bit");
+        self.step(
+            6,
+            "Verify: what is read and what is trained on are the same, to the bit",
+        );
         let options = VerifyOptions {
             values,
             oracle_values: ORACLE_VALUES,
@@ -242,18 +265,31 @@ impl Demo<'_> {
     }
 
     fn summary(&self, outcome: &Outcome, seconds: f64) -> String {
-        let rejected: u64 = outcome.reports.iter().map(IngestReport::rejected_total).sum();
+        let rejected: u64 = outcome
+            .reports
+            .iter()
+            .map(IngestReport::rejected_total)
+            .sum();
         let mut text = String::from("\n");
-        text.push_str(&table(
+        text.push_str(&mixed_table(
             ["the demo", ""],
             [
                 ["events recorded", &count(outcome.events)],
                 ["rows rejected", &count(rejected)],
                 ["features defined", &count(outcome.features as u64)],
                 ["training rows", &count(outcome.training.rows)],
-                ["training features", &count(outcome.training.features.len() as u64)],
-                ["values checked", &count(outcome.verification.values_checked)],
-                ["values that differ", &count(outcome.verification.mismatches)],
+                [
+                    "training features",
+                    &count(outcome.training.features.len() as u64),
+                ],
+                [
+                    "values checked",
+                    &count(outcome.verification.values_checked),
+                ],
+                [
+                    "values that differ",
+                    &count(outcome.verification.mismatches),
+                ],
                 ["seconds", &format!("{seconds:.1}")],
                 ["digest of all answers", &outcome.digest],
             ],

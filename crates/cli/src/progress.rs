@@ -20,12 +20,18 @@ impl fmt::Debug for Bar {
 impl Bar {
     /// A bar of counts.
     pub(crate) fn counts(output: Output) -> Self {
-        Bar::new(output, "  {msg:28} {wide_bar} {human_pos}/{human_len} {eta:>4}")
+        Bar::new(
+            output,
+            "  {msg:28} {wide_bar} {human_pos}/{human_len} {eta:>4}",
+        )
     }
 
     /// A bar of bytes.
     pub(crate) fn bytes(output: Output) -> Self {
-        Bar::new(output, "  {msg:28} {wide_bar} {bytes}/{total_bytes} {eta:>4}")
+        Bar::new(
+            output,
+            "  {msg:28} {wide_bar} {bytes}/{total_bytes} {eta:>4}",
+        )
     }
 
     fn new(output: Output, template: &str) -> Self {

@@ -10,10 +10,12 @@ use evenkeel_engine::api::{Answer, GetAnswer};
 use evenkeel_types::{DataType, Field, Status, Value};
 use serde_json::{Map, Value as Json, json};
 
-use crate::table::table;
+use crate::table::mixed_table;
 
 /// More entities than this are shown one after the other, not side by side.
 const SIDE_BY_SIDE_MAX: usize = 4;
+/// Entities with longer descriptions are numbered, and listed above the table.
+const HEAD_CHARS_MAX: usize = 40;
 /// Longer values are cut in tables; `--json` has them whole.
 const CELL_CHARS_MAX: usize = 60;
 
@@ -100,7 +102,10 @@ fn plain(data_type: &DataType, value: &Value) -> String {
     };
     match (data_type, value) {
         (DataType::Array(element), Value::Array(values)) => {
-            format!("[{}]", list(&mut std::iter::repeat(&**element), values, ", "))
+            format!(
+                "[{}]",
+                list(&mut std::iter::repeat(&**element), values, ", ")
+            )
         }
         (DataType::Struct(fields), Value::Struct(values)) => {
             list(&mut fields.iter().map(|f| &f.data_type), values, " ")
@@ -113,7 +118,10 @@ fn shortened(text: &str) -> String {
     if text.chars().count() <= CELL_CHARS_MAX {
         return text.to_owned();
     }
-    text.chars().take(CELL_CHARS_MAX - 3).chain("...".chars()).collect()
+    text.chars()
+        .take(CELL_CHARS_MAX - 3)
+        .chain("...".chars())
+        .collect()
 }
 
 /// The inputs of one row: `origin=SEA, dest=PDX`; what is NULL is left out.
@@ -121,7 +129,11 @@ pub(crate) fn entity(inputs: &[Field], row: &[Value]) -> String {
     let mut parts = Vec::new();
     for (field, value) in inputs.iter().zip(row) {
         if !value.is_missing() {
-            parts.push(format!("{}={}", field.name, text_value(&field.data_type, value)));
+            parts.push(format!(
+                "{}={}",
+                field.name,
+                text_value(&field.data_type, value)
+            ));
         }
     }
     parts.join(", ")
@@ -130,8 +142,19 @@ pub(crate) fn entity(inputs: &[Field], row: &[Value]) -> String {
 /// A few entities side by side, one line per feature; many one after the other.
 pub(crate) fn answers(inputs: &[Field], rows: &[Vec<Value>], answer: &GetAnswer) -> String {
     if rows.len() <= SIDE_BY_SIDE_MAX {
-        let heads: Vec<String> = rows.iter().map(|row| entity(inputs, row)).collect();
-        return side_by_side(&heads, &answer.features, &answer.rows.iter().collect::<Vec<_>>());
+        let mut heads: Vec<String> = rows.iter().map(|row| entity(inputs, row)).collect();
+        let mut legend = String::new();
+        if heads
+            .iter()
+            .any(|head| head.chars().count() > HEAD_CHARS_MAX)
+        {
+            for (i, head) in heads.iter_mut().enumerate() {
+                legend.push_str(&format!("[{}] {head}\n", i + 1));
+                *head = format!("[{}]", i + 1);
+            }
+        }
+        let answers: Vec<_> = answer.rows.iter().collect();
+        return legend + &side_by_side(&heads, &answer.features, &answers);
     }
     let lines = rows.iter().zip(&answer.rows).flat_map(|(row, answers)| {
         let head = entity(inputs, row);
@@ -144,7 +167,7 @@ pub(crate) fn answers(inputs: &[Field], rows: &[Vec<Value>], answer: &GetAnswer)
             ]
         })
     });
-    table(["entity", "feature", "value", "event time"], lines)
+    mixed_table(["entity", "feature", "value", "event time"], lines)
 }
 
 /// One line per feature, one column per head.
@@ -157,12 +180,14 @@ pub(crate) fn side_by_side(heads: &[String], features: &[Field], rows: &[&Vec<An
         let time = rows.first().and_then(|r| r.get(i)?.event_time);
         std::iter::once(field.name.clone())
             .chain(rows.iter().map(move |row| {
-                row.get(i).map(|a| cell(&field.data_type, a)).unwrap_or_default()
+                row.get(i)
+                    .map(|a| cell(&field.data_type, a))
+                    .unwrap_or_default()
             }))
             .chain(with_time.then(|| time.map(|t| t.to_string()).unwrap_or_default()))
             .collect::<Vec<_>>()
     });
-    table(header, lines)
+    mixed_table(header, lines)
 }
 
 #[cfg(test)]

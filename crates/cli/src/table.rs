@@ -13,8 +13,31 @@ const STYLE: TableStyle = TableStyle::new()
     .header_separator(LineStyle::new('─', '─', '─', '─'))
     .content_lines(ContentLineStyle::new(' ', ' ', ' '));
 
-/// A table with a header; numbers are set to the right.
+/// A table with a header; columns of numbers are set to the right.
 pub(crate) fn table<H, R, C>(header: H, rows: R) -> String
+where
+    H: IntoIterator,
+    H::Item: Into<String>,
+    R: IntoIterator<Item = C>,
+    C: IntoIterator,
+    C::Item: Into<String>,
+{
+    drawn(header, rows, true)
+}
+
+/// A table whose columns hold values of many kinds: all of them set to the left.
+pub(crate) fn mixed_table<H, R, C>(header: H, rows: R) -> String
+where
+    H: IntoIterator,
+    H::Item: Into<String>,
+    R: IntoIterator<Item = C>,
+    C: IntoIterator,
+    C::Item: Into<String>,
+{
+    drawn(header, rows, false)
+}
+
+fn drawn<H, R, C>(header: H, rows: R, numbers_right: bool) -> String
 where
     H: IntoIterator,
     H::Item: Into<String>,
@@ -44,7 +67,11 @@ where
             .iter()
             .filter_map(|row| row.get(column))
             .all(|cell| cell.is_empty() || is_number(cell));
-        if numeric && !rows.is_empty() && let Some(column) = table.column_mut(column) {
+        if numbers_right
+            && numeric
+            && !rows.is_empty()
+            && let Some(column) = table.column_mut(column)
+        {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -59,7 +86,9 @@ where
 
 fn is_number(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_digit() || c == '-')
-        && text.chars().all(|c| c.is_ascii_digit() || "+-.,%e ".contains(c))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_digit() || "+-.,%e ".contains(c))
 }
 
 /// A count with thousands separated: `162,049`.

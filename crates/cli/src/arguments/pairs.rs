@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn values_are_texts_quoted_texts_or_null() {
         assert_eq!(pairs("origin=SEA"), [some("origin", "SEA")]);
-        assert_eq!(pairs("origin=SEA,dest=PDX"), [some("origin", "SEA"), some("dest", "PDX")]);
+        assert_eq!(
+            pairs("origin=SEA,dest=PDX"),
+            [some("origin", "SEA"), some("dest", "PDX")]
+        );
         assert_eq!(pairs("a=x=y,b="), [some("a", "x=y"), some("b", "")]);
         assert_eq!(
             pairs("a=\"x, \"\"y\"\"\",b=null"),
@@ -109,7 +112,10 @@ mod tests {
         assert_eq!(error("a=1,SEA"), "`SEA` is not NAME=VALUE");
         assert_eq!(error("a=1,a=2"), "`a` is given twice");
         assert_eq!(error("a=\"x"), "a quote in the value of `a` is not closed");
-        assert_eq!(error("a=\"x\"y"), "`y` stands behind the value of `a`: put a comma between");
+        assert_eq!(
+            error("a=\"x\"y"),
+            "`y` stands behind the value of `a`: put a comma between"
+        );
         assert_eq!(error("=1"), "`=1` is not NAME=VALUE");
     }
 }

@@ -11,11 +11,16 @@ use crate::table::plural;
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
     let (project, files) = session.definitions()?;
     let mut engine = Engine::open(&project)?;
-    let plan = engine.plan(&files).map_err(|error| Failure::engine(error, &files))?;
+    let plan = engine
+        .plan(&files)
+        .map_err(|error| Failure::engine(error, &files))?;
     warn(&plan, &files, session);
     let applied = engine.apply(plan)?;
     let text = changes(&applied, false);
-    Ok(Answer::done(json!({"changes": json_changes(&applied)}), text))
+    Ok(Answer::done(
+        json!({"changes": json_changes(&applied)}),
+        text,
+    ))
 }
 
 /// Shows a plan's warnings on stderr.
@@ -58,7 +63,11 @@ pub(crate) fn changes(changes: &[Change], all: bool) -> String {
     }
     let changed = changes.iter().filter(|c| !stays(c)).count() as u64;
     let kept = changes.len() as u64 - changed;
-    text.push_str(&format!("{}, {} as they are\n", plural(changed, "change"), kept));
+    text.push_str(&format!(
+        "{}, {} as they are\n",
+        plural(changed, "change"),
+        kept
+    ));
     text
 }
 

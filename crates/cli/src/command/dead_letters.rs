@@ -16,7 +16,11 @@ pub(super) fn run(arguments: &DeadLettersArguments, session: &Session) -> Result
     }
     let mut engine = session.engine()?;
     let ids: Vec<u64> = if arguments.redrive.contains(&Redrive::All) {
-        engine.dead_letters(&arguments.source)?.iter().map(|row| row.id).collect()
+        engine
+            .dead_letters(&arguments.source)?
+            .iter()
+            .map(|row| row.id)
+            .collect()
     } else {
         arguments
             .redrive
@@ -29,7 +33,10 @@ pub(super) fn run(arguments: &DeadLettersArguments, session: &Session) -> Result
     };
     let report = engine.redrive(&arguments.source, &ids)?;
     let text = report_line(&report);
-    Ok(Answer::done(json!({"redriven": json_report(&report)}), text))
+    Ok(Answer::done(
+        json!({"redriven": json_report(&report)}),
+        text,
+    ))
 }
 
 fn shown(rows: &[DeadLetterRow], arguments: &DeadLettersArguments) -> Answer {
@@ -49,7 +56,10 @@ fn shown(rows: &[DeadLetterRow], arguments: &DeadLettersArguments) -> Answer {
         .collect();
     let json = json!({"source": arguments.source, "total": rows.len(), "dead_letters": json});
     if rows.is_empty() {
-        return Answer::done(json, format!("`{}` has no dead letters\n", arguments.source));
+        return Answer::done(
+            json,
+            format!("`{}` has no dead letters\n", arguments.source),
+        );
     }
     let mut text = table(
         ["id", "reason", "what", "from", "record"],
@@ -65,7 +75,11 @@ fn shown(rows: &[DeadLetterRow], arguments: &DeadLettersArguments) -> Answer {
     );
     if first.len() < rows.len() {
         let hidden = (rows.len() - first.len()) as u64;
-        text.push_str(&format!("and {} more: --limit {}\n", count(hidden), rows.len()));
+        text.push_str(&format!(
+            "and {} more: --limit {}\n",
+            count(hidden),
+            rows.len()
+        ));
     } else {
         text.push_str(&format!("{}\n", plural(rows.len() as u64, "dead letter")));
     }

@@ -14,19 +14,22 @@ use aggregates::{Aggregate, aggregates};
 pub(super) fn run(arguments: &FunctionsArguments) -> Result<Answer, Failure> {
     let wanted = arguments.name.as_deref().map(str::to_lowercase);
     let named = |name: &str, aliases: &[&str]| {
-        wanted
-            .as_deref()
-            .is_none_or(|wanted| name.contains(wanted) || aliases.iter().any(|a| a.contains(wanted)))
+        wanted.as_deref().is_none_or(|wanted| {
+            name.contains(wanted) || aliases.iter().any(|a| a.contains(wanted))
+        })
     };
-    let mut expressions: Vec<&Function> =
-        evenkeel_expr::functions().filter(|f| named(f.name, f.aliases)).collect();
+    let mut expressions: Vec<&Function> = evenkeel_expr::functions()
+        .filter(|f| named(f.name, f.aliases))
+        .collect();
     expressions.sort_by_key(|f| f.group);
     let mut aggregates = aggregates();
     aggregates.retain(|a| named(a.name, a.aliases));
     if expressions.is_empty() && aggregates.is_empty() {
         let name = wanted.unwrap_or_default();
-        return Err(Failure::request(format!("no function has `{name}` in its name"))
-            .with_hint("`evenkeel functions` lists all of them"));
+        return Err(
+            Failure::request(format!("no function has `{name}` in its name"))
+                .with_hint("`evenkeel functions` lists all of them"),
+        );
     }
     let text = if wanted.is_some() {
         details(&expressions, &aggregates)
@@ -127,12 +130,17 @@ mod tests {
 
     /// The pages are what the code says; `UPDATE_EXPECT=1` writes them.
     fn expect_page(name: &str, page: &str) {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../docs")
+            .join(name);
         if std::env::var_os("UPDATE_EXPECT").is_some_and(|value| value == "1") {
             fs::write(&path, page).unwrap();
         }
         let written = fs::read_to_string(&path).unwrap_or_default();
-        assert!(written == page, "docs/{name} is not current: run `cargo xtask gen`");
+        assert!(
+            written == page,
+            "docs/{name} is not current: run `cargo xtask gen`"
+        );
     }
 
     #[test]

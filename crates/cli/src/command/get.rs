@@ -31,15 +31,20 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
         }
         None => {
             for entity in &arguments.entity {
-                rows.push(inputs::row(&service.inputs, entity, arguments.request.as_ref())?);
+                rows.push(inputs::row(
+                    &service.inputs,
+                    entity,
+                    arguments.request.as_ref(),
+                )?);
             }
         }
     }
     let not_given = inputs::not_given(&service.inputs, &rows);
     if !not_given.is_empty() && !session.output.is_json() {
-        session
-            .output
-            .note(&format!("note: not given, so NULL: {}", not_given.join(", ")));
+        session.output.note(&format!(
+            "note: not given, so NULL: {}",
+            not_given.join(", ")
+        ));
     }
     let known = inputs::known(&arguments.moment, &engine)?;
     let answer = engine.get(&GetRequest {
@@ -60,7 +65,10 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
         "features": render::json_fields(&answer.features),
         "rows": render::json_rows(&service.inputs, &rows, &answer),
     });
-    let known_at = answer.known_at.map(|t| format!(", known at {t}")).unwrap_or_default();
+    let known_at = answer
+        .known_at
+        .map(|t| format!(", known at {t}"))
+        .unwrap_or_default();
     let text = format!(
         "{}as of {}{known_at}, cut {cut}\n",
         render::answers(&service.inputs, &rows, &answer),

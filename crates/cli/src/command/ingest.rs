@@ -63,7 +63,11 @@ pub(crate) fn ingest_source(
 ) -> Result<IngestReport, Failure> {
     let bar = Bar::bytes(output);
     Ok(engine.ingest(source, file, &mut |progress| {
-        bar.show(&format!("log {source}"), progress.bytes_done, progress.bytes_total);
+        bar.show(
+            &format!("log {source}"),
+            progress.bytes_done,
+            progress.bytes_total,
+        );
     })?)
 }
 

@@ -54,9 +54,14 @@ pub(super) fn run(arguments: &InitArguments, session: &Session) -> Result<Answer
         text.push_str(&format!("kept  {} as it is\n", folder.join(name).display()));
     }
     if !session.output.is_json() {
-        session.output.note(&format!("next: {}", next(&folder, arguments)));
+        session
+            .output
+            .note(&format!("next: {}", next(&folder, arguments)));
     }
-    Ok(Answer::done(json!({"folder": folder, "written": written, "kept": kept}), text))
+    Ok(Answer::done(
+        json!({"folder": folder, "written": written, "kept": kept}),
+        text,
+    ))
 }
 
 fn next(folder: &Path, arguments: &InitArguments) -> String {
@@ -80,7 +85,10 @@ fn settings(folder: &Path) -> String {
         .as_deref()
         .unwrap_or(folder)
         .file_name()
-        .map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
+        .map_or_else(
+            || "project".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
     // A JSON string is a TOML basic string.
     let name = serde_json::Value::String(name);
     format!(

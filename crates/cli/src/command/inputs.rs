@@ -22,7 +22,7 @@ pub(super) fn feature_list(engine: &Engine, items: &[String]) -> Result<Arc<Serv
                 text: item.clone(),
             })
             .collect();
-        Failure::engine(error, &texts)
+        Failure::engine_in(error, &texts, "the list of features")
     })
 }
 
@@ -43,10 +43,18 @@ pub(super) fn known(moment: &Moment, engine: &Engine) -> Result<Known, Failure> 
         Some(text) => time("as-of", text)?,
         None => clock::now_micros(),
     };
-    let known_at = moment.known_at.as_deref().map(|text| time("known-at", text)).transpose()?;
+    let known_at = moment
+        .known_at
+        .as_deref()
+        .map(|text| time("known-at", text))
+        .transpose()?;
     Ok(Known {
         as_of: EventTime(as_of),
-        cut: moment.cut.as_deref().map(|text| engine.parse_cut(text)).transpose()?,
+        cut: moment
+            .cut
+            .as_deref()
+            .map(|text| engine.parse_cut(text))
+            .transpose()?,
         known_at: known_at.map(VisibleAt),
     })
 }
@@ -86,8 +94,10 @@ pub(super) fn rows(inputs: &[Field], table: &Table) -> Result<Vec<Vec<Value>>, F
         });
     }
     if columns.iter().all(Option::is_none) {
-        return Err(Failure::request("the file has none of the columns that are asked for")
-            .with_hint(format!("name them {}", list(inputs))));
+        return Err(
+            Failure::request("the file has none of the columns that are asked for")
+                .with_hint(format!("name them {}", list(inputs))),
+        );
     }
     Ok((0..table.len())
         .map(|row| {
@@ -101,7 +111,10 @@ pub(super) fn rows(inputs: &[Field], table: &Table) -> Result<Vec<Vec<Value>>, F
 
 /// Inputs that nobody gave, which are NULL in every row.
 pub(super) fn not_given<'a>(inputs: &'a [Field], rows: &[Vec<Value>]) -> Vec<&'a str> {
-    let given = |i: usize| rows.iter().any(|row| row.get(i).is_some_and(|v| !v.is_null()));
+    let given = |i: usize| {
+        rows.iter()
+            .any(|row| row.get(i).is_some_and(|v| !v.is_null()))
+    };
     let missing = inputs.iter().enumerate().filter(|(i, _)| !given(*i));
     missing.map(|(_, field)| field.name.as_str()).collect()
 }
@@ -141,7 +154,10 @@ mod tests {
 
     #[test]
     fn what_nobody_gave_is_named() {
-        let rows = [vec![Value::from("SEA"), Value::Null], vec![Value::Null, Value::Null]];
+        let rows = [
+            vec![Value::from("SEA"), Value::Null],
+            vec![Value::Null, Value::Null],
+        ];
         assert_eq!(not_given(&inputs(), &rows), ["distance"]);
     }
 }

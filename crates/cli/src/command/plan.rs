@@ -18,8 +18,10 @@ pub(super) fn run(arguments: &PlanArguments, session: &Session) -> Result<Answer
     };
     let plan = plan.map_err(|error| Failure::engine(error, &files))?;
     apply::warn(&plan, &files, session);
-    let warnings: Vec<Json> =
-        mistakes(plan.warnings.clone(), &files).iter().map(Mistake::to_json).collect();
+    let warnings: Vec<Json> = mistakes(plan.warnings.clone(), &files)
+        .iter()
+        .map(Mistake::to_json)
+        .collect();
     Ok(Answer::done(
         json!({"changes": apply::json_changes(&plan.changes), "warnings": warnings}),
         apply::changes(&plan.changes, arguments.all),

@@ -70,7 +70,14 @@ fn text(status: &StoreStatus) -> String {
     }
     text.push('\n');
     text.push_str(&table(
-        ["source", "kind", "events", "dead letters", "latest event", "watermark"],
+        [
+            "source",
+            "kind",
+            "events",
+            "dead letters",
+            "latest event",
+            "watermark",
+        ],
         status.sources.iter().map(|s| {
             [
                 s.name.clone(),
@@ -86,7 +93,12 @@ fn text(status: &StoreStatus) -> String {
     text.push_str(&table(
         ["view", "version", "kind", "features"],
         status.views.iter().map(|(name, version, kind, features)| {
-            [name.clone(), version.to_string(), (*kind).to_owned(), features.to_string()]
+            [
+                name.clone(),
+                version.to_string(),
+                (*kind).to_owned(),
+                features.to_string(),
+            ]
         }),
     ));
     text.push('\n');

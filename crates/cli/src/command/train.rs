@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use evenkeel_engine::Engine;
 use evenkeel_engine::api::{KnowledgeMode, SpineSource, TrainReport, TrainRequest};
+use evenkeel_engine::{DefinitionFile, Engine, EngineError};
 use serde_json::{Value as Json, json};
 
 use crate::arguments::{Knowledge, TrainArguments};
@@ -23,7 +23,11 @@ pub(super) fn run(arguments: &TrainArguments, session: &Session) -> Result<Answe
             Knowledge::Latest => KnowledgeMode::Latest,
             Knowledge::AsServed => KnowledgeMode::AsServed,
         },
-        cut: arguments.cut.as_deref().map(|text| engine.parse_cut(text)).transpose()?,
+        cut: arguments
+            .cut
+            .as_deref()
+            .map(|text| engine.parse_cut(text))
+            .transpose()?,
         out: arguments.out.clone(),
         statuses: arguments.statuses,
     };
@@ -35,8 +39,13 @@ pub(super) fn run(arguments: &TrainArguments, session: &Session) -> Result<Answe
 /// A query, a file with a query, or a file of rows.
 fn spine(arguments: &TrainArguments) -> Result<SpineSource, Failure> {
     let text = arguments.spine.trim();
-    let is_query = text.split_whitespace().next().is_some_and(|w| w.eq_ignore_ascii_case("select"));
-    let query_file = Path::new(text).extension().is_some_and(|e| e.eq_ignore_ascii_case("sql"));
+    let is_query = text
+        .split_whitespace()
+        .next()
+        .is_some_and(|w| w.eq_ignore_ascii_case("select"));
+    let query_file = Path::new(text)
+        .extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("sql"));
     let query = if is_query {
         Some(text.to_owned())
     } else if query_file {
@@ -66,7 +75,23 @@ pub(crate) fn build(
     output: Output,
 ) -> Result<TrainReport, Failure> {
     let bar = Bar::counts(output);
-    Ok(engine.train(request, &mut |what, done, all| bar.show(what, done, all))?)
+    let built = engine.train(request, &mut |what, done, all| bar.show(what, done, all));
+    drop(bar);
+    built.map_err(|error| {
+        // The query's mistakes are underlined in it, under the name that the engine gives it.
+        let texts: Vec<DefinitionFile> = match (&request.spine, &error) {
+            (SpineSource::Query(text), EngineError::Definitions(found)) => found
+                .first()
+                .map(|(name, _)| DefinitionFile {
+                    name: name.clone(),
+                    text: text.clone(),
+                })
+                .into_iter()
+                .collect(),
+            _ => Vec::new(),
+        };
+        Failure::engine_in(error, &texts, "the spine's query")
+    })
 }
 
 /// A report as JSON.
@@ -114,7 +139,11 @@ pub(crate) fn json_report(report: &TrainReport, engine: &Engine) -> Json {
 /// A report for a person.
 pub(crate) fn summary(report: &TrainReport, engine: &Engine) -> String {
     let features = report.features.iter().map(|(field, missing)| {
-        [field.name.clone(), field.data_type.to_string(), count(*missing)]
+        [
+            field.name.clone(),
+            field.data_type.to_string(),
+            count(*missing),
+        ]
     });
     let mut text = table(["feature", "type", "rows without it"], features);
     for label in &report.labels {

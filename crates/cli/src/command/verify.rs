@@ -24,7 +24,11 @@ pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answ
     let bar = Bar::counts(session.output);
     let report = engine.verify(&options, &mut |what, done, all| bar.show(what, done, all))?;
     drop(bar);
-    let exit = if report.mismatches == 0 { Exit::Done } else { Exit::Refuted };
+    let exit = if report.mismatches == 0 {
+        Exit::Done
+    } else {
+        Exit::Refuted
+    };
     Ok(Answer {
         json: json_report(&report, &engine),
         text: summary(&report, &engine),
@@ -35,7 +39,9 @@ pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answ
 /// The types of a mismatch: its key's and its value's.
 fn types(engine: &Engine, feature: &str) -> (Vec<DataType>, DataType) {
     let (view, feature) = feature.split_once(':').unwrap_or((feature, ""));
-    let view = engine.catalog().view(view.split('@').next().unwrap_or(view));
+    let view = engine
+        .catalog()
+        .view(view.split('@').next().unwrap_or(view));
     let key = view.map(|v| v.key.iter().map(|f| f.data_type.clone()).collect());
     let value = view
         .and_then(|v| v.features.iter().find(|f| f.name == feature))
@@ -48,7 +54,11 @@ fn text_of(data_type: &DataType, value: &Value, status: Status) -> String {
         (_, status) if status != Status::Present => status.to_string(),
         // Two numbers that print alike may still differ.
         (Value::Double(x), _) => {
-            format!("{} (bits {:016x})", render::text_value(data_type, value), x.to_bits())
+            format!(
+                "{} (bits {:016x})",
+                render::text_value(data_type, value),
+                x.to_bits()
+            )
         }
         _ => render::text_value(data_type, value),
     }
@@ -65,9 +75,7 @@ pub(crate) fn json_report(report: &VerifyReport, engine: &Engine) -> Json {
                 .key
                 .iter()
                 .enumerate()
-                .map(|(i, v)| {
-                    render::json_value(key_types.get(i).unwrap_or(&DataType::String), v)
-                })
+                .map(|(i, v)| render::json_value(key_types.get(i).unwrap_or(&DataType::String), v))
                 .collect();
             let answers: Vec<Json> = example
                 .answers
@@ -124,7 +132,10 @@ pub(crate) fn summary(report: &VerifyReport, engine: &Engine) -> String {
             .enumerate()
             .map(|(i, v)| render::text_value(key_types.get(i).unwrap_or(&DataType::String), v))
             .collect();
-        let known_at = example.known_at.map(|t| format!(", known at {t}")).unwrap_or_default();
+        let known_at = example
+            .known_at
+            .map(|t| format!(", known at {t}"))
+            .unwrap_or_default();
         text.push_str(&format!(
             "\n{} of {} at {}, cut {}{known_at}\n",
             example.feature,
@@ -133,7 +144,10 @@ pub(crate) fn summary(report: &VerifyReport, engine: &Engine) -> String {
             example.cut,
         ));
         for (path, value, status) in &example.answers {
-            text.push_str(&format!("    {path:10} {}\n", text_of(&value_type, value, *status)));
+            text.push_str(&format!(
+                "    {path:10} {}\n",
+                text_of(&value_type, value, *status)
+            ));
         }
     }
     text

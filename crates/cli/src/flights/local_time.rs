@@ -74,7 +74,11 @@ pub(crate) fn arrival(
             Some(t) if t >= landed => {
                 // Without the minutes in the air (diverted flights) there is nothing to compare.
                 let late = air_minutes.is_some() && t - landed > TAXI_MAX;
-                return if late { Err(Unknown::Contradictory) } else { Ok(t) };
+                return if late {
+                    Err(Unknown::Contradictory)
+                } else {
+                    Ok(t)
+                };
             }
             Some(_) => {}
             None if wall >= local => return Err(Unknown::NonExistent),
@@ -211,7 +215,10 @@ mod tests {
             arrive("2014-01-02T06:00:00Z", None, 30),
             Ok("2014-01-03T05:30:00Z".into())
         );
-        assert_eq!(arrive("2014-01-02T06:00:00Z", Some(300), 2500), Err(Unknown::NotRecorded));
+        assert_eq!(
+            arrive("2014-01-02T06:00:00Z", Some(300), 2500),
+            Err(Unknown::NotRecorded)
+        );
         assert_eq!(arrival(None, 0, None, Some(1)), Err(Unknown::NoZone));
     }
 
@@ -220,23 +227,43 @@ mod tests {
         let alaska = zone("America/Anchorage");
         // The recorded 03:39 is before the landing at 04:25 (daylight saving time).
         assert_eq!(
-            arrival(Some(&alaska), t("2014-03-09T08:10:00Z"), Some(255), Some(339)),
+            arrival(
+                Some(&alaska),
+                t("2014-03-09T08:10:00Z"),
+                Some(255),
+                Some(339)
+            ),
             Err(Unknown::Contradictory)
         );
         assert_eq!(
-            arrival(Some(&alaska), t("2014-03-09T07:47:00Z"), Some(180), Some(206)),
+            arrival(
+                Some(&alaska),
+                t("2014-03-09T07:47:00Z"),
+                Some(180),
+                Some(206)
+            ),
             Err(Unknown::NonExistent)
         );
         // Landed in the second 01:50; the recorded 01:30 occurs twice, both before it.
         let pacific = pacific();
         assert_eq!(
-            arrival(Some(&pacific), t("2014-11-02T08:50:00Z"), Some(10), Some(130))
-                .map(format_timestamp),
+            arrival(
+                Some(&pacific),
+                t("2014-11-02T08:50:00Z"),
+                Some(10),
+                Some(130)
+            )
+            .map(format_timestamp),
             Err(Unknown::Contradictory)
         );
         assert_eq!(
-            arrival(Some(&pacific), t("2014-11-02T08:40:00Z"), Some(10), Some(205))
-                .map(format_timestamp),
+            arrival(
+                Some(&pacific),
+                t("2014-11-02T08:40:00Z"),
+                Some(10),
+                Some(205)
+            )
+            .map(format_timestamp),
             Ok("2014-11-02T10:05:00Z".into())
         );
     }

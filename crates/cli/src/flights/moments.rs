@@ -43,7 +43,8 @@ pub(super) const MOMENTS: [Moment; 3] = [
     },
     Moment {
         title: "the hour that occurs twice",
-        why: "1:30 in the night of November 2, and 1:30 again an hour later: one wall clock, two instants",
+        why: "1:30 in the night of November 2, and 1:30 again an hour later: one wall clock, two instants \
+              (that night the weather data has a gap)",
         reads: &[
             ("SEA", "2014-11-02T08:30:00Z"),
             ("SEA", "2014-11-02T09:30:00Z"),
@@ -108,7 +109,10 @@ pub(super) fn table(reads: &[Read]) -> String {
         .iter()
         .map(|read| format!("{} {}", read.airport, read.answer.as_of))
         .collect();
-    let rows: Vec<&Vec<_>> = reads.iter().filter_map(|read| read.answer.rows.first()).collect();
+    let rows: Vec<&Vec<_>> = reads
+        .iter()
+        .filter_map(|read| read.answer.rows.first())
+        .collect();
     reads
         .first()
         .map(|read| render::side_by_side(&heads, &read.answer.features, &rows))

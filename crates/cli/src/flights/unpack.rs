@@ -9,7 +9,10 @@ use crate::failure::Failure;
 
 /// What of the project a user may change: written if absent.
 const PROJECT: [(&str, &str); 7] = [
-    ("evenkeel.toml", include_str!("../../../../demo/evenkeel.toml")),
+    (
+        "evenkeel.toml",
+        include_str!("../../../../demo/evenkeel.toml"),
+    ),
     ("README.md", include_str!("../../../../demo/README.md")),
     ("spine.sql", include_str!("../../../../demo/spine.sql")),
     (
@@ -32,10 +35,22 @@ const PROJECT: [(&str, &str); 7] = [
 
 /// The data as published.
 const RAW: [(&str, &[u8]); 4] = [
-    ("flights.parquet", include_bytes!("../../../../demo/data/raw/flights.parquet")),
-    ("weather.parquet", include_bytes!("../../../../demo/data/raw/weather.parquet")),
-    ("planes.parquet", include_bytes!("../../../../demo/data/raw/planes.parquet")),
-    ("airports.parquet", include_bytes!("../../../../demo/data/raw/airports.parquet")),
+    (
+        "flights.parquet",
+        include_bytes!("../../../../demo/data/raw/flights.parquet"),
+    ),
+    (
+        "weather.parquet",
+        include_bytes!("../../../../demo/data/raw/weather.parquet"),
+    ),
+    (
+        "planes.parquet",
+        include_bytes!("../../../../demo/data/raw/planes.parquet"),
+    ),
+    (
+        "airports.parquet",
+        include_bytes!("../../../../demo/data/raw/airports.parquet"),
+    ),
 ];
 
 /// By this line of `evenkeel.toml` a folder is a demo's.
@@ -72,7 +87,8 @@ pub(super) fn project(folder: &Path, force: bool) -> Result<Found, Failure> {
 
 /// Writes the published data into a folder.
 pub(super) fn raw_data(folder: &Path) -> Result<(), Failure> {
-    RAW.iter().try_for_each(|(name, bytes)| write(&folder.join(name), bytes))
+    RAW.iter()
+        .try_for_each(|(name, bytes)| write(&folder.join(name), bytes))
 }
 
 fn look(folder: &Path) -> Result<Found, Failure> {
@@ -88,10 +104,11 @@ fn look(folder: &Path) -> Result<Found, Failure> {
     if settings.lines().any(|line| line.trim() == MARK) {
         return Ok(Found::Demo);
     }
-    Err(
-        Failure::request(format!("`{}` is not empty and holds no demo", folder.display()))
-            .with_hint("choose another folder with --dir"),
-    )
+    Err(Failure::request(format!(
+        "`{}` is not empty and holds no demo",
+        folder.display()
+    ))
+    .with_hint("choose another folder with --dir"))
 }
 
 fn clear(folder: &Path) -> Result<(), Failure> {

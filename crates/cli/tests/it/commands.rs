@@ -28,14 +28,24 @@ fn from_nothing_to_a_verified_training_set() {
     project.expect_text("explain", &explain, 0);
     let spine = "SELECT customer_id, order_id, LABEL orders_7d FROM customer_orders WITHIN \
                  INTERVAL '7' DAY AS orders_next_7d FROM orders";
-    let train = ["train", "customer_model", "--spine", spine, "--out", "train.csv"];
+    let train = [
+        "train",
+        "customer_model",
+        "--spine",
+        spine,
+        "--out",
+        "train.csv",
+    ];
     project.expect_json("train", &train, 0);
     project.expect_text("train", &train, 0);
     crate::support::expect("files/train.csv", &project.read("train.csv"));
     let verify = ["verify", "--values", "500"];
     let report = project.run(&with(&verify, &["--json"])).ok().json();
     assert_eq!(report["mismatches"], 0);
-    assert!(report["values_checked"].as_u64().unwrap() >= 500, "{report}");
+    assert!(
+        report["values_checked"].as_u64().unwrap() >= 500,
+        "{report}"
+    );
 }
 
 #[test]
@@ -43,8 +53,14 @@ fn entities_come_from_flags_and_files() {
     let project = Project::sample();
     let as_of = ["--as-of", "2026-01-12"];
     let service = ["get", "--service", "customer_model"];
-    let several =
-        ["--entity", "customer_id=bob", "--entity", "customer_id=nobody", "--entity", "customer_id=ada"];
+    let several = [
+        "--entity",
+        "customer_id=bob",
+        "--entity",
+        "customer_id=nobody",
+        "--entity",
+        "customer_id=ada",
+    ];
     project.expect_text("get_several", &with(&with(&service, &several), &as_of), 0);
     project.write("entities.csv", "customer_id,note\nbob,x\nnobody,y\nada,z\n");
     let from_flags = project.run(&with(&with(&service, &several), &with(&as_of, &["--json"])));
@@ -56,7 +72,11 @@ fn entities_come_from_flags_and_files() {
     let many: Vec<String> = (0..6).map(|i| format!("customer_id=c{i}")).collect();
     let many: Vec<&str> = many.iter().flat_map(|pairs| ["--entity", pairs]).collect();
     project.expect_text("get_many", &with(&with(&service, &many), &as_of), 0);
-    let features = ["get", "--features", "customer_orders:amount_7d,customer_orders:orders_7d"];
+    let features = [
+        "get",
+        "--features",
+        "customer_orders:amount_7d,customer_orders:orders_7d",
+    ];
     project.expect_json("get_features", &with(&features, &ADA), 0);
 }
 
@@ -69,7 +89,9 @@ fn an_older_cut_gives_the_older_answer() {
         "late.csv",
         "order_id,customer_id,amount,ordered_at\no-6,ada,1000,2026-01-11T09:00:00Z\n",
     );
-    project.run(&["ingest", "orders", "--file", "late.csv"]).ok();
+    project
+        .run(&["ingest", "orders", "--file", "late.csv"])
+        .ok();
     let after = project.run(&get).ok().json();
     assert_ne!(before["rows"], after["rows"]);
     let cut = before["cut"].as_str().unwrap();
@@ -92,7 +114,11 @@ fn rejected_rows_are_shown_and_logged_again() {
     project.expect_json("ingest_rejected", &["ingest"], 0);
     project.expect_json("dead_letters", &["dead-letters", "orders"], 0);
     project.expect_text("dead_letters", &["dead-letters", "orders"], 0);
-    project.expect_json("redrive", &["dead-letters", "orders", "--redrive", "all"], 0);
+    project.expect_json(
+        "redrive",
+        &["dead-letters", "orders", "--redrive", "all"],
+        0,
+    );
 }
 
 #[test]
@@ -105,7 +131,9 @@ fn a_stream_is_inferred_from_a_file() {
          2,u2,1.25,mail,2026-01-05T10:00:00Z\n\
          3,u1,0.5,mail,2026-01-06T09:00:00Z\n",
     );
-    project.run(&["init", "--from", "data/clicks.csv", "--key", "user_id"]).ok();
+    project
+        .run(&["init", "--from", "data/clicks.csv", "--key", "user_id"])
+        .ok();
     crate::support::expect(
         "files/clicks.sql",
         &stable(&project.read("definitions/clicks.sql"), project.path()),
@@ -113,8 +141,14 @@ fn a_stream_is_inferred_from_a_file() {
     project.run(&["check"]).ok();
     project.run(&["apply"]).ok();
     let report = project.run(&["ingest", "--json"]).ok().json();
-    assert_eq!((&report["recorded"], &report["rejected"]), (&3.into(), &0.into()));
-    let again = project.run(&["init", "--from", "data/clicks.csv", "--json"]).ok().json();
+    assert_eq!(
+        (&report["recorded"], &report["rejected"]),
+        (&3.into(), &0.into())
+    );
+    let again = project
+        .run(&["init", "--from", "data/clicks.csv", "--json"])
+        .ok()
+        .json();
     assert_eq!(again["written"], serde_json::json!([]));
 }
 
@@ -126,12 +160,28 @@ fn spines_keep_their_rows_their_order_and_their_columns() {
         "note,customer_id,event_time\nlast,bob,2026-01-21\nfirst,ada,2026-01-06\nnone,nobody,2026-01-06\n",
     );
     project
-        .run(&["train", "customer_model", "--spine", "spine.csv", "--out", "t.csv", "--statuses"])
+        .run(&[
+            "train",
+            "customer_model",
+            "--spine",
+            "spine.csv",
+            "--out",
+            "t.csv",
+            "--statuses",
+        ])
         .ok();
     crate::support::expect("files/train_from_file.csv", &project.read("t.csv"));
     project.write("spine.sql", "-- all orders\nSELECT customer_id FROM orders");
     let report = project
-        .run(&["train", "customer_model", "--spine", "spine.sql", "--out", "t.parquet", "--json"])
+        .run(&[
+            "train",
+            "customer_model",
+            "--spine",
+            "spine.sql",
+            "--out",
+            "t.parquet",
+            "--json",
+        ])
         .ok()
         .json();
     assert_eq!(report["rows"], 5);
@@ -147,7 +197,10 @@ fn environments_have_their_own_store() {
     );
     project.run(&["apply", "--env", "trial"]).ok();
     let here = project.run(&["status", "--json"]).ok().json();
-    let there = project.run(&["status", "--env", "trial", "--json"]).ok().json();
+    let there = project
+        .run(&["status", "--env", "trial", "--json"])
+        .ok()
+        .json();
     assert_eq!(here["sources"][0]["events"], 5);
     assert_eq!(there["sources"][0]["events"], 0);
     assert!(project.path().join("trial").is_dir());

@@ -29,6 +29,10 @@ fn the_sql_of_the_pages_is_right() {
         project.write("page.sql", &blocks(&text, "sql"));
         let run = project.run(&["check"]);
         assert_eq!(run.code, 0, "docs/{page}\n{}", run.stderr);
-        assert!(!run.stderr.contains("warning"), "docs/{page}\n{}", run.stderr);
+        assert!(
+            !run.stderr.contains("warning"),
+            "docs/{page}\n{}",
+            run.stderr
+        );
     }
 }

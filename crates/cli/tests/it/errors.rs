@@ -9,13 +9,21 @@ fn what_is_not_understood_is_a_usage_error() {
     let project = Project::empty();
     let run = project.run(&["gett"]);
     assert_eq!((run.code, run.stdout.as_str()), (2, ""));
-    assert!(run.stderr.contains("similar subcommand exists: 'get'"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("unrecognized subcommand 'gett'"),
+        "{}",
+        run.stderr
+    );
     let run = project.run(&["get", "--service", "x", "--json"]);
     assert_eq!((run.code, run.stderr.as_str()), (2, ""));
     assert_eq!(run.json()["error"]["code"], "USAGE");
     let run = project.run(&["get", "--service", "x", "--entity", "SEA"]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("`SEA` is not NAME=VALUE"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("`SEA` is not NAME=VALUE"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -39,31 +47,69 @@ fn requests_that_do_not_fit_are_explained() {
     project.run(&["apply"]).ok();
     project.run(&["ingest"]).ok();
     for (name, arguments) in [
-        ("unknown_service", vec!["get", "--service", "customer_modl", "--entity", "customer_id=ada"]),
-        ("unknown_input", vec!["get", "--service", "customer_model", "--entity", "custmer_id=ada"]),
+        (
+            "unknown_service",
+            vec![
+                "get",
+                "--service",
+                "customer_modl",
+                "--entity",
+                "customer_id=ada",
+            ],
+        ),
+        (
+            "unknown_input",
+            vec![
+                "get",
+                "--service",
+                "customer_model",
+                "--entity",
+                "custmer_id=ada",
+            ],
+        ),
         (
             "unknown_feature",
-            vec!["get", "--features", "customer_orders:orders_8d", "--entity", "customer_id=ada"],
+            vec![
+                "get",
+                "--features",
+                "customer_orders:orders_8d",
+                "--entity",
+                "customer_id=ada",
+            ],
         ),
         (
             "bad_time",
             vec![
-                "get", "--service", "customer_model", "--entity", "customer_id=ada", "--as-of",
+                "get",
+                "--service",
+                "customer_model",
+                "--entity",
+                "customer_id=ada",
+                "--as-of",
                 "yesterday",
             ],
         ),
         (
             "bad_cut",
             vec![
-                "get", "--service", "customer_model", "--entity", "customer_id=ada", "--cut",
-                "orders@5",
+                "get",
+                "--service",
+                "customer_model",
+                "--entity",
+                "customer_id=ada",
+                "--cut",
+                "orders/0@x",
             ],
         ),
         ("unknown_source", vec!["ingest", "order"]),
         (
             "bad_query",
             vec![
-                "train", "customer_model", "--spine", "SELECT customer_idd FROM orders", "--out",
+                "train",
+                "customer_model",
+                "--spine",
+                "SELECT customer_idd FROM orders",
+                "--out",
                 "t.csv",
             ],
         ),
@@ -72,14 +118,20 @@ fn requests_that_do_not_fit_are_explained() {
         let mut with_json = arguments.clone();
         with_json.push("--json");
         let error = project.run(&with_json).json()["error"].clone();
-        assert!(error["message"].is_string() && error["code"].is_string(), "{error}");
+        assert!(
+            error["message"].is_string() && error["code"].is_string(),
+            "{error}"
+        );
     }
 }
 
 #[test]
 fn an_unknown_environment_names_the_known_ones() {
     let project = Project::empty();
-    project.write("evenkeel.toml", "[environments.production.store]\npath = \"p\"\n");
+    project.write(
+        "evenkeel.toml",
+        "[environments.production.store]\npath = \"p\"\n",
+    );
     let run = project.run(&["status", "--env", "prod"]);
     assert_eq!(run.code, 1);
     assert!(run.stderr.contains("production"), "{}", run.stderr);
@@ -88,7 +140,11 @@ fn an_unknown_environment_names_the_known_ones() {
 #[test]
 fn a_reader_that_goes_away_ends_the_command_quietly() {
     let project = Project::empty();
-    for arguments in [vec!["functions"], vec!["functions", "--json"], vec!["--help"]] {
+    for arguments in [
+        vec!["functions"],
+        vec!["functions", "--json"],
+        vec!["--help"],
+    ] {
         let mut child = binary()
             .current_dir(project.path())
             .args(&arguments)
@@ -99,7 +155,11 @@ fn a_reader_that_goes_away_ends_the_command_quietly() {
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{arguments:?}");
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), "", "{arguments:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "",
+            "{arguments:?}"
+        );
     }
 }
 
@@ -108,5 +168,9 @@ fn colours_are_for_terminals() {
     let project = Project::empty();
     project.write("a.sql", "CREATE ENTITTY x (y STRING);");
     let run = project.run(&["check"]);
-    assert!(!run.stderr.contains('\x1b') && run.stderr.contains("error"), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains('\x1b') && run.stderr.contains("error"),
+        "{}",
+        run.stderr
+    );
 }

@@ -40,18 +40,26 @@ fn helps_are_golden_and_documented() {
         assert_eq!(run.stderr, "");
         assert!(run.stdout.contains("Examples:"), "{command}");
         expect(&format!("help/{command}.txt"), &run.stdout);
-        page.push_str(&format!("\n## {command}\n\n```text\n{}```\n", trimmed(&run.stdout)));
+        page.push_str(&format!(
+            "\n## {command}\n\n```text\n{}```\n",
+            trimmed(&run.stdout)
+        ));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
     expect_file(&path, &page);
 }
 
 fn trimmed(text: &str) -> String {
-    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    text.lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 #[test]
 fn the_version_is_data() {
     let run = Project::empty().run(&["--version"]).ok();
-    assert_eq!(run.stdout, format!("evenkeel {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        run.stdout,
+        format!("evenkeel {}\n", env!("CARGO_PKG_VERSION"))
+    );
 }

@@ -24,7 +24,11 @@ impl Run {
 
     /// The run, which must have ended well.
     pub(crate) fn ok(self) -> Self {
-        assert_eq!(self.code, 0, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, 0,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -40,17 +44,28 @@ impl Run {
 /// The binary, with an environment in which its words are the same everywhere.
 pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_evenkeel"));
-    command.env_remove("COLUMNS").env_remove("NO_COLOR").stdin(Stdio::null());
+    command
+        .env_remove("COLUMNS")
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null());
     command
 }
 
 /// Runs a command line in a folder.
 pub(crate) fn evenkeel(folder: &Path, arguments: &[&str]) -> Run {
-    Run::new(binary().current_dir(folder).args(arguments).output().unwrap())
+    Run::new(
+        binary()
+            .current_dir(folder)
+            .args(arguments)
+            .output()
+            .unwrap(),
+    )
 }
 
 fn golden(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/it/golden")
+        .join(name)
 }
 
 /// Compares with a golden file under `tests/it/golden`.
@@ -79,7 +94,10 @@ pub(crate) fn stable(text: &str, folder: &Path) -> String {
     let mut out = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
         let wall_time = ["\"visible_at\": \"", "\"logged_at\": \""];
-        match wall_time.iter().find_map(|key| Some((line.find(key)?, key.len()))) {
+        match wall_time
+            .iter()
+            .find_map(|key| Some((line.find(key)?, key.len())))
+        {
             Some((at, length)) => {
                 out.push_str(&line[..at + length]);
                 let rest = &line[at + length..];
@@ -158,7 +176,10 @@ impl Project {
         assert_eq!(run.code, code, "{}\n{}", run.stdout, run.stderr);
         assert_eq!(run.stderr, "", "with --json there is nothing to say beside");
         run.json();
-        expect(&format!("json/{name}.json"), &stable(&run.stdout, self.path()));
+        expect(
+            &format!("json/{name}.json"),
+            &stable(&run.stdout, self.path()),
+        );
     }
 
     /// Runs a command and compares both streams with a golden file.
@@ -169,7 +190,11 @@ impl Project {
             "$ evenkeel {}\n{}{}{}",
             arguments.join(" "),
             run.stdout,
-            if run.stderr.is_empty() { "" } else { "--- stderr\n" },
+            if run.stderr.is_empty() {
+                ""
+            } else {
+                "--- stderr\n"
+            },
             run.stderr,
         );
         expect(&format!("text/{name}.txt"), &stable(&text, self.path()));

@@ -2,15 +2,14 @@
 //!
 //! Invariant: its names are exactly those that the `aggregate` crate resolves, in its order.
 
+#[cfg(test)]
 use std::fmt::Write as _;
 
 use evenkeel_aggregate::signature::{
     APPROX_DISTINCT_LIMIT_DEFAULT, DISTINCT_LIMIT_DEFAULT, DISTINCT_LIMIT_MAX, ENDS_MAX,
     TOP_K_LIMIT_DEFAULT, TOP_K_LIMIT_MAX, TOP_K_MAX,
 };
-use evenkeel_aggregate::{
-    HYPERLOGLOG_STANDARD_ERROR, QUANTILE_EXACT_MAX, QUANTILE_RELATIVE_ERROR,
-};
+use evenkeel_aggregate::{HYPERLOGLOG_STANDARD_ERROR, QUANTILE_EXACT_MAX, QUANTILE_RELATIVE_ERROR};
 
 /// One aggregate.
 pub(super) struct Aggregate {
@@ -92,8 +91,20 @@ pub(super) fn aggregates() -> Vec<Aggregate> {
             "NULL",
             "The exact sum divided by the count, rounded once.",
         ),
-        aggregate("min", &[], "min(x) -> x", "NULL", "The least value; NaN is the greatest."),
-        aggregate("max", &[], "max(x) -> x", "NULL", "The greatest value; NaN is the greatest."),
+        aggregate(
+            "min",
+            &[],
+            "min(x) -> x",
+            "NULL",
+            "The least value; NaN is the greatest.",
+        ),
+        aggregate(
+            "max",
+            &[],
+            "max(x) -> x",
+            "NULL",
+            "The greatest value; NaN is the greatest.",
+        ),
         aggregate(
             "var_pop",
             &["variance_pop"],
@@ -217,6 +228,7 @@ fn percent(share: f64) -> String {
 }
 
 /// The page `docs/aggregates.md`.
+#[cfg(test)]
 pub(super) fn page() -> String {
     let mut page = String::from(INTRODUCTION);
     for a in aggregates() {
@@ -235,6 +247,7 @@ pub(super) fn page() -> String {
     page
 }
 
+#[cfg(test)]
 const INTRODUCTION: &str = "\
 # Aggregates
 

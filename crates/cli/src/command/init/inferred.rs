@@ -32,24 +32,41 @@ pub(super) fn files(
     if let Some(key) = &arguments.key
         && !schema.columns.iter().any(|c| c.field.name == *key)
     {
-        let names: Vec<&str> = schema.columns.iter().map(|c| c.field.name.as_str()).collect();
-        return Err(Failure::request(format!("`{pattern}` has no column `{key}`"))
-            .with_hint(format!("its columns are {}", names.join(", "))));
+        let names: Vec<&str> = schema
+            .columns
+            .iter()
+            .map(|c| c.field.name.as_str())
+            .collect();
+        return Err(
+            Failure::request(format!("`{pattern}` has no column `{key}`"))
+                .with_hint(format!("its columns are {}", names.join(", "))),
+        );
     }
-    let stream = arguments.stream.clone().unwrap_or_else(|| stream_name(file.path()));
+    let stream = arguments
+        .stream
+        .clone()
+        .unwrap_or_else(|| stream_name(file.path()));
     let mut text = definition(&stream, pattern, set.files().len() as u64, &schema);
     if let Some(key) = &arguments.key {
         text.push_str(&entity_and_view(&stream, key, &schema));
     }
-    Ok(vec![NewFile::new(format!("definitions/{}.sql", file_name(&stream)), text)])
+    Ok(vec![NewFile::new(
+        format!("definitions/{}.sql", file_name(&stream)),
+        text,
+    )])
 }
 
 /// The file's name without its endings, as an identifier.
 fn stream_name(path: &Path) -> String {
-    let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|n| n.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
     let stem = name.split('.').next().unwrap_or_default();
-    let name: String =
-        stem.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let name: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
     match name.chars().next() {
         None => "events".to_owned(),
         Some(c) if c.is_ascii_digit() => format!("events_{name}"),
@@ -58,13 +75,24 @@ fn stream_name(path: &Path) -> String {
 }
 
 fn file_name(stream: &str) -> String {
-    stream.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }).collect()
+    stream
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || c == '_' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 /// A name as SQL: quoted unless it is lower case letters, digits and underscores.
 fn identifier(name: &str) -> String {
     let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
     if plain {
         name.to_owned()
     } else {
@@ -85,7 +113,11 @@ fn definition(stream: &str, pattern: &str, files: u64, schema: &InferredSchema) 
     let time = schema.event_time.first();
     let time_unit = time.and_then(|guess| guess.time_unit);
     let time_column = time.map(|guess| guess.column.as_str());
-    let looked = if schema.complete && files == 1 { "all" } else { "the first" };
+    let looked = if schema.complete && files == 1 {
+        "all"
+    } else {
+        "the first"
+    };
     // Writing to a String cannot fail.
     let mut text = format!(
         "-- Inferred from {looked} {} of `{}`. What only you can know is marked CHECK.\n",
@@ -93,16 +125,28 @@ fn definition(stream: &str, pattern: &str, files: u64, schema: &InferredSchema) 
         comment(pattern)
     );
     if schema.rejected > 0 {
-        let _ = writeln!(text, "-- {} could not be read.", plural(schema.rejected, "row"));
+        let _ = writeln!(
+            text,
+            "-- {} could not be read.",
+            plural(schema.rejected, "row")
+        );
     }
     for (name, reason) in &schema.skipped {
-        let _ = writeln!(text, "-- Left out: column {}: {}", comment(name), comment(reason));
+        let _ = writeln!(
+            text,
+            "-- Left out: column {}: {}",
+            comment(name),
+            comment(reason)
+        );
     }
     let _ = writeln!(text, "\nCREATE STREAM {} (", identifier(stream));
     for column in &schema.columns {
         let is_time = time_column == Some(column.field.name.as_str());
-        let data_type =
-            if is_time { DataType::Timestamp } else { column.field.data_type.clone() };
+        let data_type = if is_time {
+            DataType::Timestamp
+        } else {
+            column.field.data_type.clone()
+        };
         let item = format!("  {} {data_type},", identifier(&column.field.name));
         let _ = writeln!(text, "{item:40} -- {}", comment(&seen(column, schema.rows)));
     }
@@ -137,17 +181,24 @@ fn definition(stream: &str, pattern: &str, files: u64, schema: &InferredSchema) 
         }
     };
     let _ = writeln!(text, "{clause:40} -- CHECK: {}", comment(&why));
-    let clause = format!("  KNOWN AT {}", identifier(time_column.unwrap_or(EVENT_TIME_UNKNOWN)));
+    let clause = format!(
+        "  KNOWN AT {}",
+        identifier(time_column.unwrap_or(EVENT_TIME_UNKNOWN))
+    );
     let _ = writeln!(
         text,
         "{clause:40} -- CHECK: what is loaded later was known when it happened"
     );
-    let unit = time_unit.map(|u| format!(", time_unit = '{}'", u.as_option())).unwrap_or_default();
+    let unit = time_unit
+        .map(|u| format!(", time_unit = '{}'", u.as_option()))
+        .unwrap_or_default();
     let _ = writeln!(
         text,
         ") WITH (connector = 'file', path = {}{unit});{}",
         text_literal(pattern),
-        time_unit.map(|u| format!("  -- CHECK: {} since 1970", unit_name(u))).unwrap_or_default()
+        time_unit
+            .map(|u| format!("  -- CHECK: {} since 1970", unit_name(u)))
+            .unwrap_or_default()
     );
     text
 }
@@ -167,7 +218,11 @@ fn seen(column: &InferredColumn, rows: u64) -> String {
         parts.push(format!("such as {example}"));
     }
     if column.nulls > 0 {
-        parts.push(format!("missing in {} of {}", count(column.nulls), plural(rows, "row")));
+        parts.push(format!(
+            "missing in {} of {}",
+            count(column.nulls),
+            plural(rows, "row")
+        ));
     }
     if column.unique == Some(true) {
         parts.push("different in every row".to_owned());
@@ -185,7 +240,10 @@ fn entity_and_view(stream: &str, key: &str, schema: &InferredSchema) -> String {
         .iter()
         .find(|c| c.field.name == key)
         .map_or(DataType::String, |c| c.field.data_type.clone());
-    let entity = key.strip_suffix("_id").filter(|e| !e.is_empty()).unwrap_or(key);
+    let entity = key
+        .strip_suffix("_id")
+        .filter(|e| !e.is_empty())
+        .unwrap_or(key);
     let view = identifier(&format!("{entity}_{stream}"));
     let number = schema.columns.iter().find(|c| {
         c.field.name != key && c.field.data_type.is_float() || {
@@ -223,7 +281,10 @@ mod tests {
 
     #[test]
     fn names_become_identifiers() {
-        assert_eq!(stream_name(Path::new("data/Orders-2026.csv.gz")), "orders_2026");
+        assert_eq!(
+            stream_name(Path::new("data/Orders-2026.csv.gz")),
+            "orders_2026"
+        );
         assert_eq!(stream_name(Path::new("2026.csv")), "events_2026");
         assert_eq!(identifier("amount_2"), "amount_2");
         assert_eq!(identifier("Amount"), "\"Amount\"");
