@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod dead_letters;
+mod explain;
 mod functions;
 mod get;
 mod ingest;
@@ -33,7 +34,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Apply(_) => apply::run(session),
         Command::Ingest(arguments) => ingest::run(arguments, session),
         Command::Get(arguments) => get::run(arguments, session),
-        Command::Explain(_) => Err(Failure::request("not yet")),
+        Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
         Command::Verify(arguments) => verify::run(arguments, session),
         Command::Status(_) => status::run(session),

@@ -54,13 +54,14 @@ pub(super) fn run(arguments: &InitArguments, session: &Session) -> Result<Answer
         text.push_str(&format!("kept  {} as it is\n", folder.join(name).display()));
     }
     if !session.output.is_json() {
+        session.output.data(&text)?;
         session
             .output
             .note(&format!("next: {}", next(&folder, arguments)));
     }
     Ok(Answer::done(
         json!({"folder": folder, "written": written, "kept": kept}),
-        text,
+        "",
     ))
 }
 

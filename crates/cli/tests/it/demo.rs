@@ -32,6 +32,9 @@ fn its_numbers_are_the_same_everywhere() {
         &format!("{}\n", serde_json::to_string_pretty(&report).unwrap()),
     );
 
+    // The tour of the README goes through this very folder.
+    crate::docs::replay(&crate::docs::page("README.md"), project.path());
+
     // The folder is used again: nothing is logged twice, and the answers are the same.
     let again = project
         .run(&["demo", "--json", "--values", "1000"])
