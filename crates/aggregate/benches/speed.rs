@@ -135,12 +135,12 @@ fn main() {
     for length in [60usize, 5_000, EVENTS] {
         let mut history = History::new(Arc::from(TYPES));
         let insert = timed(length, || {
-            for i in 0..length {
+            for (i, &time) in times[..length].iter().enumerate() {
                 history.insert(&Entry {
-                    time: times[i],
+                    time,
                     order: &(i as u64).to_be_bytes(),
                     position: Position::new(0, i as u64),
-                    visible_at: times[i],
+                    visible_at: time,
                     contested: false,
                     id: i as u64,
                     values: &[columns[0].get(i), columns[1].get(i)],

@@ -1,5 +1,7 @@
 //! States over columns: many events at once, and one slot at a time for sweeps.
 
+use std::ops::Range;
+
 use evenkeel_types::{Column, ColumnData, ErrorReason, SLOT_NULL, SLOT_PRESENT};
 
 use super::number::Number;
@@ -33,7 +35,7 @@ impl Aggregator {
             column: first,
             faultless,
         };
-        match (body, self.kind) {
+        match (body, self.kind()) {
             (Body::Count(count), _) => *count += present(slots).count() as u64,
             (Body::Truth { yes, no }, _) => {
                 for slot in present(slots) {
@@ -155,6 +157,41 @@ impl Aggregator {
                 quantile.add_all(present(slots).map(|slot| Number::at(first, slot).float()));
             }
             _ => panic!("{FOREIGN_STATE}"),
+        }
+    }
+
+    /// Adds (or takes back, with `negate`) neighbouring slots of columns without NULLs and
+    /// errors.
+    ///
+    /// # Panics
+    /// If the function is not [subtractable](Aggregator::is_subtractable).
+    pub(crate) fn change_range(
+        &self,
+        state: &mut State,
+        inputs: &[&Column],
+        slots: Range<usize>,
+        negate: bool,
+    ) {
+        let data = inputs.first().map(|column| column.data());
+        match (&mut state.body, data) {
+            (Body::Count(count), _) if negate => *count -= slots.len() as u64,
+            (Body::Count(count), _) => *count += slots.len() as u64,
+            (Body::Sum(sum), Some(ColumnData::Double(values))) if negate => {
+                sum.remove_all(&values[slots]);
+            }
+            (Body::Sum(sum), Some(ColumnData::Double(values))) => {
+                sum.add_all(values[slots].iter().copied());
+            }
+            (Body::Integer(sum), Some(ColumnData::BigInt(values))) => {
+                for &x in &values[slots] {
+                    sum.add(x, negate);
+                }
+            }
+            _ => {
+                for slot in slots {
+                    self.change_slot(state, inputs, slot, negate);
+                }
+            }
         }
     }
 

@@ -174,6 +174,19 @@ impl Sum {
         });
     }
 
+    /// Takes back doubles, finite or not: finite ones by adding their negatives.
+    pub(crate) fn remove_all(&mut self, values: &[f64]) {
+        let Sum {
+            count,
+            total,
+            specials,
+        } = self;
+        *count -= values.len() as u64;
+        total.add_all_f64(values.iter().map(|x| -x), |x| {
+            count_special(specials, -x, true);
+        });
+    }
+
     #[inline]
     pub(crate) fn add(&mut self, number: Number, negate: bool) {
         match number {

@@ -1,5 +1,33 @@
-//! The canonical bytes of states. Owns the format: a version byte, the error counts, and
-//! the body of the aggregator's kind; numbers are LEB128, sums sign and magnitude.
+//! The canonical bytes of states: equal for equal multisets of inputs.
+//!
+//! Numbers are little-endian. `natural` is an unsigned LEB128 of the fewest bytes, `value` a
+//! `natural` length and the value's order-preserving encoding, `placed` an `i64` event time,
+//! a `natural` length and that many order bytes, and a `value`; `exact` is a `natural` of
+//! twice the number of 32-bit digits plus 1 if negative, then, unless there are no digits,
+//! an `i32` base and the digits, lowest first, the first and the last of them not zero: the
+//! number is `±digits * 2^(32 * base)`.
+//!
+//! | field | bytes |
+//! | --- | --- |
+//! | version | 1 |
+//! | error reasons that occurred, a bit each by code | 1 |
+//! | how often each of them occurred, ascending by code | `natural` each |
+//! | body | by function |
+//!
+//! | function | body |
+//! | --- | --- |
+//! | `count` | `natural` |
+//! | `bool_and`, `bool_or` | number of true, number of false: `natural` each |
+//! | `sum`, `avg` of integers | count `natural`, sum `i128` |
+//! | `sum`, `avg` of others | count `natural`, sum `exact`, then 0, or 1 and the numbers of NaN, ∞, -∞: `natural` each |
+//! | variances | as `sum` of others, then the sum of squares, `exact` |
+//! | `min`, `max` | 0, or 1 and `value` |
+//! | `min_by`, `max_by` | 0, or 1 and the least or greatest `value` and the `placed` |
+//! | `first_value`, `last_value` | 0, or 1 and `placed` |
+//! | `first_n`, `last_n` | number `natural`, `placed` each in order |
+//! | `count_distinct` | 0, number `natural` and `value` each ascending; or 1 and 16,384 registers of six bits, four in three bytes |
+//! | `approx_quantile` | 0, number `natural` and each double as 8 big-endian order-preserving bytes ascending; or 1, number of buckets `natural` and for each its `i32` and its count `natural` ascending |
+//! | `top_k` | 0, number `natural` and for each distinct value ascending `value` and count `natural`; or 1 beyond the limit |
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! One call over sliding ranges.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use evenkeel_types::{Column, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value};
 
@@ -13,6 +14,18 @@ use crate::state::{Aggregator, Errors, Kind, State};
 pub(super) trait Slider {
     fn enter(&mut self, slot: usize);
     fn leave(&mut self, slot: usize);
+    /// Neighbours enter together.
+    fn enter_range(&mut self, slots: Range<usize>) {
+        for slot in slots {
+            self.enter(slot);
+        }
+    }
+    /// Neighbours leave together.
+    fn leave_range(&mut self, slots: Range<usize>) {
+        for slot in slots {
+            self.leave(slot);
+        }
+    }
     /// All events in the window leave.
     fn clear(&mut self, slots: impl Iterator<Item = usize>) {
         for slot in slots {
@@ -125,6 +138,11 @@ struct Events<'a> {
 }
 
 impl Events<'_> {
+    /// Whether neither FILTER nor an error keeps any event out.
+    fn all_enter(&self) -> bool {
+        self.faultless && self.filter.is_none()
+    }
+
     fn passes(&self, slot: usize) -> bool {
         self.filter.is_none_or(|filter| filter[slot])
     }
@@ -162,6 +180,8 @@ fn drive<S: Slider>(
                 (start..end).filter(|&slot| events.passes(slot) && events.error(slot).is_none()),
             );
             end = from;
+        } else if events.all_enter() {
+            slider.leave_range(start..from);
         } else {
             for slot in start..from {
                 if !events.passes(slot) {
@@ -174,13 +194,17 @@ fn drive<S: Slider>(
             }
         }
         start = from;
-        for slot in end..to {
-            if !events.passes(slot) {
-                continue;
-            }
-            match events.error(slot) {
-                Some(reason) => errors.add(reason, 1),
-                None => slider.enter(slot),
+        if events.all_enter() {
+            slider.enter_range(end..to);
+        } else {
+            for slot in end..to {
+                if !events.passes(slot) {
+                    continue;
+                }
+                match events.error(slot) {
+                    Some(reason) => errors.add(reason, 1),
+                    None => slider.enter(slot),
+                }
             }
         }
         end = to;
@@ -208,6 +232,16 @@ impl Slider for Subtracting<'_> {
     fn leave(&mut self, slot: usize) {
         self.aggregator
             .change_slot(&mut self.state, self.inputs, slot, true);
+    }
+
+    fn enter_range(&mut self, slots: Range<usize>) {
+        self.aggregator
+            .change_range(&mut self.state, self.inputs, slots, false);
+    }
+
+    fn leave_range(&mut self, slots: Range<usize>) {
+        self.aggregator
+            .change_range(&mut self.state, self.inputs, slots, true);
     }
 
     fn clear(&mut self, _: impl Iterator<Item = usize>) {

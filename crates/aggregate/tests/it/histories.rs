@@ -43,7 +43,7 @@ impl Visibility for Contested {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::cases(64))]
 
     #[test]
     fn late_entries_change_nothing((events, shuffled) in events(40).prop_flat_map(|e| (Just(e.clone()), Just(e).prop_shuffle())), frame in frames()) {

@@ -53,7 +53,7 @@ fn state_of(aggregator: &Aggregator, inputs: &[Input]) -> State {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::cases(64))]
 
     /// Property 10: S(A + B) = S(A) ⊕ S(B), removal undoes addition, bytes round-trip, and
     /// the value is the oracle's.
@@ -210,4 +210,67 @@ fn empty_windows_have_sql_answers() {
         assert_eq!(aggregator.finish(&aggregator.empty()), want, "{name}");
         assert_eq!(evaluate(&call, &[]), want, "{name}");
     }
+}
+
+/// The bytes of version 1. If this fails, the format has changed: it needs a new version.
+#[test]
+fn bytes_stay_as_they_are() {
+    let x = |x: f64| vec![Value::double(x)];
+    let s = |s: &str| vec![Value::string(s)];
+    let cases: Vec<(AggregateCall, Vec<Vec<Value>>)> = vec![
+        (call("count", &["x"]), vec![x(1.0); 300]),
+        (
+            call("bool_or", &["b"]),
+            vec![vec![Value::Boolean(true)], vec![Value::Null]],
+        ),
+        (call("sum", &["i"]), vec![vec![Value::BigInt(-2)]]),
+        (
+            call("sum", &["x"]),
+            vec![x(1.5), x(-1e300), x(f64::INFINITY)],
+        ),
+        (call("var_pop", &["x"]), vec![x(0.5), x(0.25)]),
+        (call("max", &["s"]), vec![s("a"), s("b")]),
+        (
+            call("last_n", &["s", "2"]),
+            vec![s("a"), s("b"), vec![Value::Null]],
+        ),
+        (
+            call("max_by", &["x", "s"]),
+            vec![vec![Value::double(2.0), Value::string("z")]],
+        ),
+        (
+            call("count_distinct", &["i", "4"]),
+            vec![vec![Value::BigInt(7)]],
+        ),
+        (call("median", &["x"]), vec![x(3.0), x(-1.0)]),
+        (
+            call("top_k", &["s", "2", "3"]),
+            vec![s("q"), s("q"), s("p")],
+        ),
+        (
+            call("count", &["x"]),
+            vec![vec![Value::Error(evenkeel_types::ErrorReason::Overflow)]; 2],
+        ),
+    ];
+    let mut lines = String::new();
+    for (call, inputs) in cases {
+        let aggregator = Aggregator::of(&call).unwrap();
+        let mut state = aggregator.empty();
+        for (i, values) in inputs.iter().enumerate() {
+            let order = [i as u8];
+            aggregator.add(
+                &mut state,
+                values,
+                evenkeel_aggregate::EventOrder::new(256, &order),
+            );
+        }
+        let name = evenkeel_aggregate::signature::function_name(&call.function);
+        lines.push_str(name);
+        lines.push(' ');
+        for byte in bytes(&aggregator, &state) {
+            lines.push_str(&format!("{byte:02x}"));
+        }
+        lines.push('\n');
+    }
+    assert_eq!(lines, include_str!("fixtures/states-1.txt"));
 }

@@ -203,7 +203,7 @@ fn check<V: Visibility>(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::cases(160))]
     #[test]
     fn history_sweep_and_oracle_agree(case in cases()) {
         match case.knowledge {
