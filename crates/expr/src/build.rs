@@ -72,9 +72,9 @@ fn check_cast(expr: &Expr, to: &DataType) -> Result<(), BuildError> {
     })
 }
 
-/// The expression in another type by implicit widening, or an error: see the list in
-/// [`BuildError::NoCoercion`]'s documentation of the language, `INT` to `BIGINT` to
-/// `DECIMAL` or `DOUBLE`, `FLOAT` to `DOUBLE`, `DATE` to `TIMESTAMP`, NULL to anything.
+/// The expression in another type by implicit widening (`INT` to `BIGINT` to `DECIMAL` or
+/// `DOUBLE`, `FLOAT` and `DECIMAL` to `DOUBLE`, `DATE` to `TIMESTAMP`, NULL to anything, a
+/// text literal to a time), or [`BuildError::NoCoercion`].
 pub fn coerce(expr: Expr, to: &DataType) -> Result<Expr, BuildError> {
     if coerce::accepts(&expr, to) {
         size::checked(coerce::to_common("coercion", 0, expr, to)?)

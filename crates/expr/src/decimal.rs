@@ -192,6 +192,11 @@ pub(crate) fn round_double(x: f64, places: i64, rounding: Rounding) -> f64 {
     if !x.is_finite() {
         return x;
     }
+    if rounding == Rounding::HalfAway
+        && let Some(rounded) = round_clear_case(x, places)
+    {
+        return rounded;
+    }
     let (digits, exponent) = shortest_digits(x);
     // 400 places either way are beyond every double.
     let places = i32::try_from(places.clamp(-400, 400)).expect("clamped");
@@ -206,6 +211,31 @@ pub(crate) fn round_double(x: f64, places: i64, rounding: Rounding) -> f64 {
     format!("{rounded}e{}", -places)
         .parse()
         .expect("digits and an exponent are a number")
+}
+
+/// [`round_double`] where the decimal form need not be known, because it cannot matter: `x`
+/// times the power of ten is farther from a half than the decimal form is from `x`.
+fn round_clear_case(x: f64, places: i64) -> Option<f64> {
+    let power = EXACT_POWERS.get(usize::try_from(places).ok()?)?;
+    let scaled = (x * power).abs();
+    // So that whole numbers, halves and the bound below are exact.
+    if scaled >= (1u64 << 50) as f64 {
+        return None;
+    }
+    let whole = scaled.floor();
+    let beyond_half = scaled - whole - 0.5;
+    // The decimal form is within half a unit in the last place of `x`, the product within
+    // half a unit of its own: together less than two units of the product, 2^-51 of it.
+    if beyond_half.abs() <= scaled * (1.0 / (1u64 << 49) as f64) {
+        return None;
+    }
+    let rounded = if beyond_half > 0.0 {
+        whole + 1.0
+    } else {
+        whole
+    };
+    // Both are exact, so the one division is the one rounding.
+    Some((rounded / power).copysign(x))
 }
 
 /// The text of a decimal: `-0.05`, `12.00`, `3`.
@@ -252,6 +282,21 @@ mod tests {
             );
         }
         assert_eq!(round_double(-2.679, 2, Rounding::Truncate), -2.67);
+        // Every third decimal, and neighbours that are not written as it is.
+        for k in 0..30_000 {
+            let written = f64::from(k) / 1_000.0;
+            for x in [written, written.next_up(), -written.next_down()] {
+                let (digits, exponent) = shortest_digits(x);
+                let dropped = u32::try_from((-2 - exponent).max(0)).unwrap();
+                let hundredths = drop_digits(digits, dropped, Rounding::HalfAway);
+                let want = if dropped == 0 {
+                    x
+                } else {
+                    hundredths as f64 / 100.0
+                };
+                assert_eq!(round_double(x, 2, Rounding::HalfAway), want, "{x:?}");
+            }
+        }
     }
 
     #[test]

@@ -148,7 +148,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         name: "hash",
         aliases: &[],
         group: Group::Text,
-        rule: "A stable number of the values: XXH3 (64 bits, seed 0) of their canonical bytes, the bytes of an entity key. INT counts as BIGINT and FLOAT as DOUBLE.",
+        rule: "A stable number of the values: XXH3 (64 bits, seed 0) of their canonical bytes, the bytes of an entity key. INT counts as BIGINT and FLOAT as DOUBLE; equal decimals of different scales have different hashes.",
         nulls: "NULL has a hash of its own; never NULL",
         errors: "",
         binding: Binding::Special {

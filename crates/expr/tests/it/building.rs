@@ -1,8 +1,8 @@
 //! Types of built expressions, and the words of refusals.
 
 use evenkeel_expr::build::{self, call};
-use evenkeel_expr::{BuildError, EXPRESSION_DEPTH_MAX, Program};
-use evenkeel_types::{DataType, Expr, ExprKind, Field, Value};
+use evenkeel_expr::{BuildError, EXPRESSION_DEPTH_MAX, Program, ReadTime};
+use evenkeel_types::{Column, DataType, Expr, ExprKind, Field, Value};
 
 use crate::generate::decimal;
 
@@ -282,6 +282,34 @@ fn hostile_depth_and_size_are_refused() {
     // The deepest that is allowed runs.
     let value = Program::compile(&expr).eval_row(&[Value::BigInt(0)], 0);
     assert_eq!(value, Value::BigInt(EXPRESSION_DEPTH_MAX as i64 - 1));
+
+    let batch = Program::compile(&expr).eval_batch(
+        &[&Column::from_values(&DataType::BigInt, [&Value::BigInt(0)])],
+        1,
+        ReadTime::Constant(0),
+    );
+    assert_eq!(batch.get(0), value);
+
+    // Choices nest as deep, on selections of their rows.
+    let mut choice = column(DataType::Boolean);
+    while let Ok(deeper) = call(
+        "if",
+        vec![
+            column(DataType::Boolean),
+            choice.clone(),
+            build::boolean(false),
+        ],
+    ) {
+        choice = deeper;
+    }
+    let truths = [Value::Boolean(true), Value::Null, Value::Boolean(false)];
+    let got = Program::compile(&choice).eval_batch(
+        &[&Column::from_values(&DataType::Boolean, &truths)],
+        3,
+        ReadTime::Constant(0),
+    );
+    let want = [true, false, false].map(Value::Boolean);
+    assert_eq!(got.iter().collect::<Vec<_>>(), want);
 
     let mut wide = column(DataType::BigInt);
     let error = loop {
