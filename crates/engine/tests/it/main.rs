@@ -2,3 +2,4 @@
 
 mod cut_purity;
 mod random_history;
+mod store;
