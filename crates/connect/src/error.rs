@@ -51,6 +51,12 @@ pub enum ConnectError {
         /// A neighbouring file of a similar name.
         hint: Suggestion,
     },
+    /// A directory where files are needed.
+    #[error("`{0}` is a directory: name its files, for example `{0}/*.parquet`", path.display())]
+    IsDirectory {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A glob pattern that cannot be read.
     #[error("`{pattern}` is not a file pattern")]
     Pattern {

@@ -12,7 +12,7 @@ use crate::format::{self, Compression, Format};
 use crate::infer::{self, InferredSchema};
 use crate::options::{ColumnSpec, FileOptions};
 use crate::reader::RowReader;
-use crate::suggest::nearest;
+use crate::suggest::{Suggestion, nearest};
 
 /// Files that one pattern may match.
 pub const FILES_MAX: usize = 100_000;
@@ -61,11 +61,11 @@ impl FileSet {
             matches(base, pattern)?
         };
         paths.sort();
+        if paths.is_empty() && whole.is_dir() {
+            return Err(ConnectError::IsDirectory { path: whole });
+        }
         if paths.is_empty() {
-            return Err(ConnectError::NoFile {
-                hint: nearest_file(&whole),
-                pattern: whole.display().to_string(),
-            });
+            return Err(no_file(&whole));
         }
         let files = paths
             .iter()
@@ -120,10 +120,17 @@ fn matches(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, ConnectError> {
     Ok(paths)
 }
 
-/// A file of a similar name in the same directory.
-fn nearest_file(path: &Path) -> crate::Suggestion {
+/// The error for a path that names nothing, with a similar name from the same directory.
+pub(crate) fn no_file(path: &Path) -> ConnectError {
+    ConnectError::NoFile {
+        hint: nearest_file(path),
+        pattern: path.display().to_string(),
+    }
+}
+
+fn nearest_file(path: &Path) -> Suggestion {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else {
-        return crate::Suggestion(None);
+        return Suggestion(None);
     };
     let names: Vec<String> = fs::read_dir(if directory.as_os_str().is_empty() {
         Path::new(".")
@@ -147,10 +154,7 @@ impl SourceFile {
     pub fn open(path: &Path, options: &FileOptions) -> Result<SourceFile, ConnectError> {
         let (format, compression) = format::of_source(path, options.format, options.compression)?;
         if !path.exists() {
-            return Err(ConnectError::NoFile {
-                hint: nearest_file(path),
-                pattern: path.display().to_string(),
-            });
+            return Err(no_file(path));
         }
         Ok(SourceFile {
             path: path.to_owned(),

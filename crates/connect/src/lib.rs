@@ -2,8 +2,31 @@
 //! whole tables (Parquet, CSV, Arrow IPC) in and out.
 //!
 //! Knows nothing of features, SQL, views or the log. The only crate that names arrow and
-//! parquet. Nothing is silently coerced: a value that is not exactly what its column
-//! declares rejects its row, a column that cannot be read exactly refuses its file.
+//! parquet.
+//!
+//! Nothing is silently coerced: a value that is not exactly what its column declares rejects
+//! its row, with the original record; a column whose type cannot be read exactly refuses its
+//! file. By declared type:
+//!
+//! | type | CSV | JSON | Parquet, checked value by value where it narrows |
+//! | --- | --- | --- | --- |
+//! | BOOLEAN | `true`, `false`, any case | booleans | booleans |
+//! | INT, BIGINT | digits and a sign | numbers without `.` and exponent | integers of any width; floats and decimals of scale 0 if the value is whole |
+//! | FLOAT, DOUBLE | the nearest; `NaN`, `inf`, `Infinity` | numbers; `"NaN"`, `"Infinity"`, `"-Infinity"` | floats up to the width; integers that are exactly one |
+//! | DECIMAL | exactly | numbers by their digits, strings | decimals of any scale, integers |
+//! | STRING | any | strings | text; bytes that are UTF-8 |
+//! | BYTES | base64 | base64 | bytes |
+//! | DATE | `2026-01-31` | the same | dates, text |
+//! | TIMESTAMP | see [`evenkeel_types::time::parse_timestamp`]; numbers with `time_unit` | the same | timestamps, dates (midnight), text; numbers with `time_unit` |
+//! | arrays, vectors | JSON | arrays | lists of any kind |
+//!
+//! Times without a zone are local to the source's zone. NULL is an unquoted empty field (or
+//! the option `null`), JSON's `null` or a key that is not there, and Parquet's NULL.
+//!
+//! Hostile input is bounded: records by [`RECORD_BYTES_MAX`], nesting by [`JSON_DEPTH_MAX`],
+//! columns by [`COLUMNS_MAX`], rows of a batch by [`BATCH_ROWS_MAX`]; what a binary file
+//! announces is held against the bytes that it has before the decoders see it, and a panic
+//! of theirs is an error.
 
 mod arrow_values;
 mod atomic_file;

@@ -9,7 +9,7 @@ use crate::error::ConnectError;
 use crate::format::{Compression, Format};
 use crate::suggest::nearest;
 
-/// Rows of a batch, unless [`FileOptions::batch_rows`] says fewer.
+/// Rows of a batch, unless [`batch_rows`](field@FileOptions::batch_rows) says fewer.
 pub const BATCH_ROWS_MAX: usize = 8_192;
 
 /// A column that a source declares, to be found in the file by name.

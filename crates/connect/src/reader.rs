@@ -23,7 +23,7 @@ pub struct Progress {
     pub rows_total: Option<u64>,
 }
 
-/// The rows of one file as batches of at most [`FileOptions::batch_rows`] rows, in order.
+/// The rows of one file as batches of at most [`batch_rows`](field@FileOptions::batch_rows) rows, in order.
 /// After an error there is nothing more; rows before it were delivered (of Parquet: the
 /// batches before it).
 pub struct RowReader {

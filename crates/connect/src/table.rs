@@ -21,6 +21,7 @@ use evenkeel_types::{Column, DataType, Field, Zone};
 
 use crate::arrow_values::{arrow_type, to_array};
 use crate::error::ConnectError;
+use crate::file_set::no_file;
 use crate::format::TableFormat;
 use crate::options::TimeUnit;
 use crate::suggest::nearest;
@@ -98,7 +99,11 @@ impl Table {
     /// # Errors
     /// See [`Table::read`].
     pub fn read_with(path: &Path, options: &TableOptions) -> Result<Table, ConnectError> {
-        let (schema, columns, rows) = match TableFormat::of(path)? {
+        let format = TableFormat::of(path)?;
+        if !path.exists() {
+            return Err(no_file(path));
+        }
+        let (schema, columns, rows) = match format {
             TableFormat::Parquet => read::parquet(path)?,
             TableFormat::Csv => read::csv(path, options)?,
             TableFormat::Arrow => ipc::read_file(path)?,
@@ -291,8 +296,8 @@ impl Table {
     /// depends on the types that were inferred or given.
     ///
     /// # Errors
-    /// If a value is outside its type (see [`Table::column`]), or a column's arrow type is
-    /// a union or run-end encoded.
+    /// If a field of CSV is not of the type that was given for it, or a column's arrow type
+    /// is a union, a list view or run-end encoded.
     pub fn digest(&self) -> Result<[u8; 32], ConnectError> {
         digest::digest(self)
     }

@@ -3,8 +3,10 @@
 //! BLAKE3 over, in order: [`DOMAIN`], the number of columns and of rows, and per column its
 //! name, its type's name and the BLAKE3 of its values' canonical encodings in row order.
 //! Numbers are little-endian `u64`, names are preceded by their length in bytes. Columns
-//! whose arrow type has no counterpart are encoded by their logical arrow values.
+//! whose arrow type has no counterpart, or of whose values one has none (a time finer than a
+//! microsecond), are encoded by their logical arrow values: every spine has a digest.
 
+use evenkeel_types::DataType;
 use evenkeel_types::codec::encode_value;
 
 use super::column::TableColumn;
@@ -22,27 +24,41 @@ pub(super) fn digest(table: &Table) -> Result<[u8; 32], ConnectError> {
     hasher.update(&(table.rows as u64).to_le_bytes());
     for column in &table.columns {
         named(column.name(), &mut hasher);
-        match column.table_type() {
-            TableType::Known(data_type) => {
-                named(&data_type.to_string(), &mut hasher);
-                let mut values = blake3::Hasher::new();
-                let mut bytes = Vec::new();
-                for rows in table.row_ranges() {
-                    bytes.clear();
-                    for value in table.values(column, rows, &data_type)?.iter() {
-                        encode_value(&value, &mut bytes);
-                    }
-                    values.update(&bytes);
+        let name = match column.table_type() {
+            TableType::Known(data_type) => match known(table, column, &data_type) {
+                Ok(values) => {
+                    named(&data_type.to_string(), &mut hasher);
+                    hasher.update(&values);
+                    continue;
                 }
-                hasher.update(values.finalize().as_bytes());
-            }
-            TableType::Opaque(name) => {
-                named(&format!("arrow {name}"), &mut hasher);
-                hasher.update(&opaque(column, &name)?);
-            }
-        }
+                Err(e) => match column {
+                    TableColumn::Arrow { field, .. } => field.data_type().to_string(),
+                    TableColumn::Text { .. } => return Err(e),
+                },
+            },
+            TableType::Opaque(name) => name,
+        };
+        named(&format!("arrow {name}"), &mut hasher);
+        hasher.update(&opaque(column, &name)?);
     }
     Ok(*hasher.finalize().as_bytes())
+}
+
+fn known(
+    table: &Table,
+    column: &TableColumn,
+    data_type: &DataType,
+) -> Result<[u8; 32], ConnectError> {
+    let mut values = blake3::Hasher::new();
+    let mut bytes = Vec::new();
+    for rows in table.row_ranges() {
+        bytes.clear();
+        for value in table.values(column, rows, data_type)?.iter() {
+            encode_value(&value, &mut bytes);
+        }
+        values.update(&bytes);
+    }
+    Ok(*values.finalize().as_bytes())
 }
 
 fn named(name: &str, hasher: &mut blake3::Hasher) {

@@ -113,6 +113,7 @@ fn globs_are_sorted_and_say_what_is_near() {
     assert_eq!(names("a[1].csv").unwrap(), ["a[1].csv"]);
     assert_eq!(names("**/c.*").unwrap(), ["c.jsonl"]);
     let text = |e: ConnectError| e.to_string();
+    assert!(text(names("d.csv").unwrap_err()).ends_with("d.csv/*.parquet`"));
     let missing = text(names("c.json").unwrap_err());
     assert!(missing.ends_with("; did you mean `c.jsonl`?"), "{missing}");
     assert!(text(names("*.parquet").unwrap_err()).starts_with("no file matches"));
