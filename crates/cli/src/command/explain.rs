@@ -15,22 +15,29 @@ pub(super) fn run(arguments: &ExplainArguments, session: &Session) -> Result<Ans
     // Resolves the name with its errors; the service's inputs are the key and the request.
     let service = inputs::feature_list(&engine, &wanted)?;
     let [item] = service.items.as_slice() else {
-        return Err(Failure::request("explain takes one feature, as VIEW:FEATURE"));
+        return Err(Failure::request(
+            "explain takes one feature, as VIEW:FEATURE",
+        ));
     };
     let [(feature, _)] = item.features.as_slice() else {
-        return Err(Failure::request("explain takes one feature, as VIEW:FEATURE"));
+        return Err(Failure::request(
+            "explain takes one feature, as VIEW:FEATURE",
+        ));
     };
     let field = &item.view.features[*feature];
     let row = inputs::row(&service.inputs, &arguments.entity, None)?;
     let value_of = |name: &str| {
         let at = service.inputs.iter().position(|input| input.name == name);
-        at.map(|at| row[at].clone()).unwrap_or(evenkeel_types::Value::Null)
+        at.map(|at| row[at].clone())
+            .unwrap_or(evenkeel_types::Value::Null)
     };
     let key: Vec<_> = item.key.iter().map(|name| value_of(name)).collect();
     let request: Vec<_> = match &item.view.body {
-        ViewBody::Composed(body) => {
-            body.request.iter().map(|f| (f.name.clone(), value_of(&f.name))).collect()
-        }
+        ViewBody::Composed(body) => body
+            .request
+            .iter()
+            .map(|f| (f.name.clone(), value_of(&f.name)))
+            .collect(),
         _ => Vec::new(),
     };
     let known = inputs::known(&arguments.moment, &engine)?;
@@ -65,7 +72,12 @@ pub(super) fn run(arguments: &ExplainArguments, session: &Session) -> Result<Ans
         render::cell(&field.data_type, &explanation.answer),
     );
     for e in &explanation.evidence {
-        text.push_str(&format!("{:indent$}{}\n", "", e.text, indent = 2 + 2 * e.depth));
+        text.push_str(&format!(
+            "{:indent$}{}\n",
+            "",
+            e.text,
+            indent = 2 + 2 * e.depth
+        ));
     }
     text.push_str(&format!("cut {cut}\n"));
     Ok(Answer::done(json, text))
