@@ -94,6 +94,8 @@ struct Ingestion<'a> {
 
 impl<'a> Ingestion<'a> {
     fn new(engine: &'a mut Engine, def: std::sync::Arc<SourceDef>) -> Result<Self, EngineError> {
+        // Refused before anything is read where the store is open for reading only.
+        engine.log()?;
         let recorder = Recorder::new(
             std::sync::Arc::clone(&def),
             engine.project().limits.row_bytes,
