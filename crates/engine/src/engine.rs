@@ -22,7 +22,7 @@ use crate::project::{DefinitionFile, Project};
 use crate::registry::Registry;
 
 enum LogHandle {
-    Writer(Log),
+    Writer(Box<Log>),
     Reader(LogReader),
 }
 
@@ -56,7 +56,7 @@ impl Engine {
             LogOptions::default(),
         )
         .map_err(EngineError::log)?;
-        let mut engine = Self::build(project, clock, LogHandle::Writer(log), recovery)?;
+        let mut engine = Self::build(project, clock, LogHandle::Writer(Box::new(log)), recovery)?;
         engine.log_forgotten_conflicts()?;
         Ok(engine)
     }

@@ -48,6 +48,9 @@ enum Identity {
     Group(usize),
 }
 
+/// Identity bytes by event time.
+type IdentitiesByTime = BTreeMap<i64, Box<[u8]>>;
+
 /// See the module.
 #[derive(Debug)]
 pub struct SourceState {
@@ -57,7 +60,7 @@ pub struct SourceState {
     /// Entries that belong to a group.
     group_of: FxHashMap<u64, usize>,
     /// With `DEDUPLICATE WITHIN`: per event id the identities by time.
-    by_id: FxHashMap<Box<[u8]>, BTreeMap<i64, Box<[u8]>>>,
+    by_id: FxHashMap<Box<[u8]>, IdentitiesByTime>,
     /// With `DEDUPLICATE WITHIN`: entries that an earlier event of their id may drop.
     droppable: FxHashMap<u64, (Box<[u8]>, i64)>,
     entries: u64,
@@ -333,9 +336,9 @@ impl SourceState {
     /// Whether a contested entry, itself known, is the event that holds, given what is known.
     pub fn holds(&self, entry: u64, cut: &SourceCut, known_at: Option<VisibleAt>) -> bool {
         if let Some(&group) = self.group_of.get(&entry)
-            && !self
+            && self
                 .group_winner(group, cut, known_at)
-                .is_some_and(|w| w.entry == entry)
+                .is_none_or(|w| w.entry != entry)
         {
             return false;
         }
