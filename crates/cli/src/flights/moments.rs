@@ -95,7 +95,7 @@ impl Moment {
                 json!({
                     "as_of": read.answer.as_of.to_string(),
                     "cut": engine.format_cut(&read.answer.cut),
-                    "rows": render::json_rows(&read.inputs, &[read.row.clone()], &read.answer),
+                    "rows": render::json_rows(&read.inputs, std::slice::from_ref(&read.row), &read.answer),
                 })
             })
             .collect();
