@@ -1,5 +1,7 @@
 //! Drives the `evenkeel` binary as a user does. `UPDATE_EXPECT=1` writes the golden files.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod commands;
 mod demo;
 mod docs;
