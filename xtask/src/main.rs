@@ -23,6 +23,7 @@ cargo xtask VERB
   check   formatting, lints, the allowed edges between crates
   test    all tests; installs what the comparison tests need under target/ (needs python3)
   demo    the demo, in release
+  bench   the benchmarks
   gen     rewrites golden files and the generated pages of docs/
 ";
 
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Some("check") => check(),
         Some("test") => test(&rest),
         Some("demo") => demo(&rest),
+        Some("bench") => run(cargo(["bench", "--workspace", "--benches"]).args(rest)),
         Some("gen") => generate(),
         Some("" | "help" | "--help" | "-h") => {
             print!("{HELP}");
