@@ -13,7 +13,7 @@ use evenkeel_connect::{
 };
 use evenkeel_log::{Batch, DeadLetter};
 use evenkeel_types::definition::{OptionValue, SourceDef};
-use evenkeel_types::{Event, LoggedEvent, Origin, Partition, Position, Value, VisibleAt};
+use evenkeel_types::{DataType, Event, LoggedEvent, Origin, Partition, Position, Value, VisibleAt};
 use rustc_hash::FxHashMap;
 
 use crate::api::{IngestProgress, IngestReport};
@@ -435,6 +435,24 @@ fn record_of(def: &SourceDef, stored: &[Value]) -> String {
     serde_json::Value::Object(object).to_string()
 }
 
+/// A field of a dead letter's record. The records of text files hold texts, whatever the
+/// column's type; an empty one is NULL, as in the file.
+fn decode_field(
+    def: &SourceDef,
+    data_type: &DataType,
+    value: &serde_json::Value,
+) -> Result<Value, evenkeel_connect::ValueError> {
+    match value {
+        serde_json::Value::String(text) if *data_type != DataType::String => {
+            if text.is_empty() {
+                return Ok(Value::Null);
+            }
+            evenkeel_connect::text_to_value(data_type, text, &def.zone)
+        }
+        other => evenkeel_connect::json_to_value(data_type, other, &def.zone),
+    }
+}
+
 /// The stored columns of a dead letter's record; the reason in words if it has none.
 fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>, String> {
     let json: serde_json::Value =
@@ -444,7 +462,7 @@ fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>, String> {
         .iter()
         .map(|column| match object.get(&column.name) {
             None => Ok(Value::Null),
-            Some(value) => evenkeel_connect::json_to_value(&column.data_type, value, &def.zone)
+            Some(value) => decode_field(def, &column.data_type, value)
                 .map_err(|e| format!("column `{}`: {e}", column.name)),
         })
         .collect()

@@ -349,6 +349,24 @@ fn dead_letters_are_driven_again_when_the_definition_allows() {
 }
 
 #[test]
+fn a_record_of_a_text_file_is_read_as_text_again() {
+    let world = World::new();
+    let mut engine = world.loaded();
+    let letters = engine.dead_letters("rides").unwrap();
+    let broken = letters
+        .iter()
+        .find(|l| l.record.contains("not a time"))
+        .unwrap()
+        .id;
+    let report = engine.redrive("rides", &[broken]).unwrap();
+    // Still no time; its driver and its fare were read without complaint.
+    assert_eq!(report.recorded, 0);
+    let reason = report.first_rejected.unwrap();
+    assert!(reason.contains("column `at`"), "{reason}");
+    assert_eq!(engine.dead_letters("rides").unwrap().len(), 3);
+}
+
+#[test]
 fn errors_say_what_to_do() {
     let world = World::new();
     let mut engine = world.loaded();
