@@ -1,4 +1,4 @@
-//! How long expressions take, alone and in batches: `cargo run --release --example throughput`.
+//! How long expressions take, alone and in batches: `cargo run --release --example expression_speed`.
 
 #![expect(
     clippy::disallowed_methods,
