@@ -147,8 +147,8 @@ impl Demo<'_> {
             count(found.arrival_not_recorded),
         ));
         self.say(&format!(
-            "local times became instants; {} with an impossible time (left out)",
-            plural(found.non_existent + found.contradictory, "flight"),
+            "local times became instants; {} impossible (left out: see README.md there)",
+            plural(found.non_existent + found.contradictory, "recorded time"),
         ));
         Ok(found)
     }
@@ -295,12 +295,16 @@ impl Demo<'_> {
             ],
         ));
         let dir = self.folder.display();
+        // As it was called: nobody has it on the path after `cargo run`.
+        let evenkeel = std::env::args()
+            .next()
+            .unwrap_or_else(|| "evenkeel".to_owned());
         text.push_str(&format!(
             "\nThe project is yours to change. Try:\n  \
-             evenkeel status --dir {dir}\n  \
-             evenkeel plan --dir {dir} --all\n  \
-             evenkeel get --dir {dir} --service airport_board --entity origin=SEA --as-of 2014-07-04T16:00:00Z\n  \
-             evenkeel explain --dir {dir} airport_congestion:departures_3h --entity origin=PDX --as-of 2014-07-04T16:00:00Z\n"
+             {evenkeel} status --dir {dir}\n  \
+             {evenkeel} plan --dir {dir} --all\n  \
+             {evenkeel} get --dir {dir} --service airport_board --entity origin=SEA --as-of 2014-07-04T16:00:00Z\n  \
+             {evenkeel} explain --dir {dir} airport_congestion:departures_3h --entity origin=PDX --as-of 2014-07-04T16:00:00Z\n"
         ));
         text
     }
