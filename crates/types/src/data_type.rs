@@ -16,7 +16,7 @@ pub enum DataType {
     Int,
     /// 64-bit signed integer.
     BigInt,
-    /// 32-bit float; aggregates over it answer in [`DataType::Double`].
+    /// 32-bit float; sums, averages, variances and quantiles over it are [`DataType::Double`].
     Float,
     /// 64-bit float.
     Double,
