@@ -170,6 +170,14 @@ impl Aggregates {
 }
 
 impl Spec {
+    /// Those of some slots that pass the call's FILTER.
+    pub(crate) fn counted(&self, columns: &[Column], slots: Slots) -> Slots {
+        match &self.filter {
+            None => slots,
+            Some(filter) => filter.filter(columns, slots),
+        }
+    }
+
     /// Adds slots that passed the WHERE condition.
     pub(crate) fn add<'o>(
         &self,
@@ -181,8 +189,8 @@ impl Spec {
         let filtered;
         let slots = match &self.filter {
             None => slots,
-            Some(filter) => {
-                filtered = filter.filter(columns, slots.clone());
+            Some(_) => {
+                filtered = self.counted(columns, slots.clone());
                 &filtered
             }
         };

@@ -15,6 +15,7 @@ mod block;
 mod bounds;
 mod cache;
 mod fold;
+mod members;
 mod node;
 mod scan;
 mod window;
@@ -25,6 +26,7 @@ use evenkeel_types::{DataType, Frame, Position, SourceCut, Value};
 
 pub use block::EntryView;
 pub use bounds::{Bounds, OffsetSpan};
+pub use members::Members;
 pub use node::{BLOCK_ENTRIES_MAX, NODE_FAN_OUT, Shape};
 pub use scan::Descending;
 
@@ -270,6 +272,38 @@ impl History {
             reader.fold(root, window, &mut wanted);
         }
         states
+    }
+
+    /// The events inside the window of a call, read at `t`: how many, and the newest `limit`
+    /// of those that pass its FILTER.
+    ///
+    /// Cost: linear in the events inside the window.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of `fold`, and how many to list"
+    )]
+    pub fn members<V: Visibility + ?Sized>(
+        &self,
+        aggregates: &Aggregates,
+        spec: SpecId,
+        frame: &Frame,
+        retain: Option<i64>,
+        t: i64,
+        visibility: &V,
+        limit: usize,
+    ) -> Members<'_> {
+        let mut found = Members::default();
+        if let Some(root) = &self.root {
+            let reader = fold::Reader {
+                aggregates,
+                condition: aggregates.condition(spec),
+                visibility,
+                keeping_entries: self.shape.keeping_entries(),
+            };
+            let window = reader.window(root, frame, retain, t);
+            reader.members(root, window, spec, limit, &mut found);
+        }
+        found
     }
 
     /// The last visible entry before `t` (at it, too, unless `strict`) that the predicate

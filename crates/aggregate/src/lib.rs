@@ -19,7 +19,7 @@ pub mod sweep;
 
 pub use aggregates::{Aggregates, SpecId, WhereId};
 pub use error::{SignatureError, StateError};
-pub use history::{Bounds, Entry, EntryView, Everything, History, Known, Visibility};
+pub use history::{Bounds, Entry, EntryView, Everything, History, Known, Members, Visibility};
 pub use order::EventOrder;
 pub use state::{
     Aggregator, HYPERLOGLOG_PRECISION, HYPERLOGLOG_STANDARD_ERROR, QUANTILE_EXACT_MAX,

@@ -3,7 +3,7 @@
 use evenkeel_aggregate::history::{Shape, Visibility};
 use evenkeel_aggregate::oracle::{evaluate, frame_members};
 use evenkeel_aggregate::sweep::{index_ranges, retain_floors, slide};
-use evenkeel_aggregate::{Aggregates, Everything, History, Known, SpecId, WhereId};
+use evenkeel_aggregate::{Aggregates, EventOrder, Everything, History, Known, SpecId, WhereId};
 use evenkeel_types::time::HOUR;
 use evenkeel_types::{AggregateCall, Column, Expr, Frame, Offset, Partition, SourceCut, Value};
 use proptest::prelude::*;
@@ -17,6 +17,9 @@ const SMALL: Shape = Shape {
     block_entries: 4,
     fan_out: 3,
 };
+
+/// Fewer than many windows hold.
+const LISTED_MAX: usize = 5;
 
 #[derive(Clone, Debug)]
 struct Case {
@@ -189,6 +192,26 @@ fn check<V: Visibility>(
                 call,
                 case.frame
             );
+            let listed = history.members(
+                &aggregates,
+                specs[i],
+                &case.frame,
+                case.retain,
+                t,
+                visibility,
+                LISTED_MAX,
+            );
+            let counted = oracle_inputs(call, &members);
+            prop_assert_eq!(listed.inside, members.len());
+            prop_assert_eq!(listed.counted, counted.len());
+            let newest: Vec<_> = listed.newest.iter().map(|e| e.order()).collect();
+            let want_newest: Vec<_> = counted
+                .iter()
+                .rev()
+                .take(LISTED_MAX)
+                .map(|input| EventOrder::new(input.time, &input.order))
+                .collect();
+            prop_assert_eq!(newest, want_newest, "listed at {} of {}", t, case.frame);
             prop_assert_eq!(
                 &swept[i].get(read),
                 &want,
