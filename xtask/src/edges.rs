@@ -37,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "train",
         ],
     ),
+    ("server", &["types", "connect", "engine"]),
     (
         "cli",
         &["types", "expr", "aggregate", "ddl", "connect", "engine"],
