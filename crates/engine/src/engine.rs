@@ -10,7 +10,7 @@ use evenkeel_log::{
     Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, SystemClock,
 };
 use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
-use evenkeel_types::{Cut, EventTime, LoggedEvent, Position, VisibleAt};
+use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Position, VisibleAt};
 use evenkeel_view::Plan;
 
 use crate::api::Change;
@@ -22,7 +22,7 @@ use crate::project::{DefinitionFile, Project};
 use crate::registry::Registry;
 
 enum LogHandle {
-    Writer(Box<Log>),
+    Writer(Arc<Log>),
     Reader(LogReader),
 }
 
@@ -34,6 +34,8 @@ pub struct Engine {
     catalog: Catalog,
     log: LogHandle,
     memory: MemoryStore,
+    /// Everything applied; behind the log's ends between an append and its apply.
+    applied: Cut,
     recovery: RecoveryReport,
 }
 
@@ -56,7 +58,7 @@ impl Engine {
             LogOptions::default(),
         )
         .map_err(EngineError::log)?;
-        let mut engine = Self::build(project, clock, LogHandle::Writer(Box::new(log)), recovery)?;
+        let mut engine = Self::build(project, clock, LogHandle::Writer(Arc::new(log)), recovery)?;
         engine.log_forgotten_conflicts()?;
         Ok(engine)
     }
@@ -90,6 +92,7 @@ impl Engine {
             catalog,
             log,
             memory,
+            applied: Cut::empty(),
             recovery,
         };
         engine.replay()?;
@@ -98,6 +101,7 @@ impl Engine {
 
     /// Applies everything that is logged to an empty memory.
     fn replay(&mut self) -> Result<(), EngineError> {
+        self.applied = Cut::empty();
         for logged in self.reader().clone().read(ReadOptions::default()) {
             let logged = logged.map_err(EngineError::log)?;
             self.apply_logged(&logged)?;
@@ -111,7 +115,10 @@ impl Engine {
         logged: &LoggedEvent,
     ) -> Result<Option<Position>, EngineError> {
         let reader = self.reader().clone();
+        let Position { partition, offset } = logged.position;
+        let end = Offset(offset.0 + 1);
         let Some(def) = self.catalog.source_by_id(logged.source).cloned() else {
+            self.applied.set_end(logged.source, partition, end);
             return Ok(None);
         };
         if logged.event.row.len() > def.stored {
@@ -127,6 +134,7 @@ impl Engine {
         let applied = self
             .memory
             .apply(logged, |position| fetch(&reader, &def, position))?;
+        self.applied.set_end(logged.source, partition, end);
         Ok(applied.and_then(|a| a.loser))
     }
 
@@ -183,10 +191,23 @@ impl Engine {
         }
     }
 
+    /// The log, to append without a hold on the engine: [`crate::push`].
+    ///
+    /// # Errors
+    /// If the store is open for reading only.
+    pub fn writer(&self) -> Result<Arc<Log>, EngineError> {
+        match &self.log {
+            LogHandle::Writer(log) => Ok(Arc::clone(log)),
+            LogHandle::Reader(_) => Err(EngineError::ReadOnly {
+                path: self.project.store.clone(),
+            }),
+        }
+    }
+
     /// The log, to write.
     pub(crate) fn log(&self) -> Result<&Log, EngineError> {
         match &self.log {
-            LogHandle::Writer(log) => Ok(log),
+            LogHandle::Writer(log) => Ok(log.as_ref()),
             LogHandle::Reader(_) => Err(EngineError::ReadOnly {
                 path: self.project.store.clone(),
             }),
@@ -205,7 +226,7 @@ impl Engine {
 
     /// The cut of everything applied.
     pub fn cut(&self) -> Cut {
-        self.reader().ends()
+        self.applied.clone()
     }
 
     pub(crate) fn source_def(&self, name: &str) -> Result<Arc<SourceDef>, EngineError> {
