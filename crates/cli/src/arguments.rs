@@ -264,8 +264,9 @@ pub(crate) struct GetArguments {
 #[derive(Debug, Args)]
 #[command(
     long_about = "Show how one value came about.\n\n\
-        Prints the windows with their edges, the events in them, the rows and look-ups that were \
-        used, and the cut.",
+        Prints what the feature reads: each aggregate with its window's edges, how many events are \
+        inside the window and the newest of them, the rows and look-ups that were used, and the \
+        cut. Events that a FILTER leaves out are counted, not listed.",
     after_help = "Examples:\n  \
         evenkeel explain airport_congestion:departures_3h --entity origin=SEA \\\n      \
             --as-of 2014-07-04T16:00:00Z"

@@ -89,8 +89,16 @@ pub(crate) fn json_rows(inputs: &[Field], rows: &[Vec<Value>], answer: &GetAnswe
 /// A value for a table: its text, or why there is none.
 pub(crate) fn cell(data_type: &DataType, answer: &Answer) -> String {
     match answer.status {
-        Status::Present => shortened(&plain(data_type, &answer.value)),
+        Status::Present => short_value(data_type, &answer.value),
         status => status.to_string(),
+    }
+}
+
+/// A value as it stands in tables and explanations; of an error its status.
+pub(crate) fn short_value(data_type: &DataType, value: &Value) -> String {
+    match value {
+        Value::Error(_) => Status::of(value).to_string(),
+        _ => shortened(&plain(data_type, value)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 pub use evenkeel_train::{KnowledgeMode, LabelReport, SpineSource, TrainReport};
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, EventTime, Field, Status, Value, VisibleAt};
+pub use evenkeel_view::{Fact, Step};
 
 /// One object that `apply` would create or change, or leaves as it is.
 #[derive(Clone, Debug)]
@@ -125,15 +126,6 @@ pub struct GetAnswer {
     pub definition: [u8; 16],
 }
 
-/// One event, row or look-up that made a value.
-#[derive(Clone, Debug)]
-pub struct Evidence {
-    /// How deep in the explanation: a look-up's evidence is one deeper than the look-up.
-    pub depth: usize,
-    /// What it is, in words.
-    pub text: String,
-}
-
 /// How one value came about.
 #[derive(Clone, Debug)]
 pub struct Explanation {
@@ -145,8 +137,8 @@ pub struct Explanation {
     pub as_of: EventTime,
     /// `K`
     pub cut: Cut,
-    /// Windows with their edges at `t`, their events; triggers; look-ups.
-    pub evidence: Vec<Evidence>,
+    /// Windows with the events inside them; triggers; look-ups.
+    pub evidence: Vec<Step>,
 }
 
 /// The state of one source.

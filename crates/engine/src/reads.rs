@@ -9,7 +9,7 @@ use evenkeel_types::{
 };
 use evenkeel_view::{CompiledView, Reader, Store, ViewRow};
 
-use crate::api::{Answer, Evidence, Explanation, GetAnswer, GetRequest};
+use crate::api::{Answer, Explanation, GetAnswer, GetRequest};
 use crate::definitions::unknown;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -146,14 +146,7 @@ impl Engine {
             _ => Vec::new(),
         };
         let row = reader.read(view, key, as_of.0, &request);
-        let evidence = reader
-            .explain(view, *feature, key, as_of.0)
-            .into_iter()
-            .map(|step| Evidence {
-                depth: step.depth,
-                text: step.text,
-            })
-            .collect();
+        let evidence = reader.explain(view, *feature, key, as_of.0);
         Ok(Explanation {
             feature: format!("{}:{}", item.view.name, item.view.features[*feature].name),
             answer: answer(&row, *feature),

@@ -1,127 +1,160 @@
-//! How one value came about: windows with their edges, events, triggers and look-ups, in
-//! words. Follows the read path; for people, not for parity.
+//! How one value came about: windows with the events inside them, triggers and look-ups, as
+//! facts that can be put into words. Follows the read path; for people, not for parity.
 
+mod fact;
+
+use std::collections::BTreeSet;
+
+use evenkeel_types::definition::{SourceKind, ViewBody};
 use evenkeel_types::time::format_timestamp;
-use evenkeel_types::{Interval, Value};
+use evenkeel_types::{AggregateCall, Expr, ExprKind, Field, Value};
+
+pub use fact::{Fact, Step};
 
 use crate::plan::{
-    CompiledBody, CompiledLookup, CompiledSide, CompiledTarget, CompiledTrigger, CompiledView,
-    CompiledWindows,
+    CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger,
+    CompiledView, CompiledWindows, IndexPlan,
 };
 use crate::point::{Reader, Search};
 
 /// The most events that are listed for a window.
 const EVENTS_LISTED_MAX: usize = 10;
 
-/// One line of an explanation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// How deep it stands: what a look-up found is one deeper than the look-up.
-    pub depth: usize,
-    /// In words.
-    pub text: String,
-}
+/// Which features of a view are asked about; `None`: all.
+type Asked<'a> = Option<&'a BTreeSet<usize>>;
 
 impl Reader<'_> {
     /// What the feature at `feature` of a view was made from, for a key at a time.
     pub fn explain(&self, view: &CompiledView, feature: usize, key: &[Value], t: i64) -> Vec<Step> {
         let mut steps = Vec::new();
-        self.explain_view(view, Some(feature), key, t, 0, &mut steps);
+        let asked = BTreeSet::from([feature]);
+        self.explain_view(view, Some(&asked), key, t, 0, &mut steps);
         steps
     }
 
     fn explain_view(
         &self,
         view: &CompiledView,
-        feature: Option<usize>,
+        asked: Asked<'_>,
         key: &[Value],
         t: i64,
         depth: usize,
         steps: &mut Vec<Step>,
     ) {
         let def = &view.def;
-        let mut say = |depth: usize, text: String| steps.push(Step { depth, text });
+        let name = format!("{} v{}", def.name, def.version);
         match &view.body {
             CompiledBody::Window { windows, columns } => {
-                say(
-                    depth,
-                    format!(
-                        "window view {} v{} at {}",
-                        def.name,
-                        def.version,
-                        format_timestamp(t)
-                    ),
-                );
-                let read = feature.map(|f| columns[f].columns().to_vec());
-                let wanted = |slot: usize| {
-                    read.as_ref()
-                        .is_none_or(|slots| slots.contains(&(key.len() + slot)))
-                };
+                let words = format!("window view {name} at {}", format_timestamp(t));
+                steps.push(Step::words(depth, words));
+                let read = read_by(columns, asked);
+                let wanted = |slot: usize| read.contains(&(key.len() + slot));
                 self.explain_windows(windows, key, t, depth + 1, &wanted, steps);
             }
-            CompiledBody::Composed { inputs, .. } => {
-                say(
-                    depth,
-                    format!(
-                        "view {} v{} over {} views",
-                        def.name,
-                        def.version,
-                        inputs.len()
-                    ),
-                );
+            CompiledBody::Composed { inputs, columns } => {
+                let read = read_by(columns, asked);
+                // In the scope the key and the request come first.
+                let request = match &def.body {
+                    ViewBody::Composed(body) => body.request.len(),
+                    ViewBody::Window(_) | ViewBody::Row(_) => 0,
+                };
+                let mut start = key.len() + request;
+                let mut parts = Vec::new();
                 for input in inputs {
-                    self.explain_view(input, None, key, t, depth + 1, steps);
+                    let end = start + input.def.features.len();
+                    let asked: BTreeSet<usize> =
+                        read.range(start..end).map(|s| s - start).collect();
+                    if !asked.is_empty() {
+                        parts.push((input, asked));
+                    }
+                    start = end;
+                }
+                let names: Vec<&str> = parts.iter().map(|(v, _)| v.def.name.as_str()).collect();
+                let words = match names.as_slice() {
+                    [] => format!("view {name}, from the request alone"),
+                    names => format!("view {name} over {}", names.join(", ")),
+                };
+                steps.push(Step::words(depth, words));
+                for (input, asked) in parts {
+                    self.explain_view(input, Some(&asked), key, t, depth + 1, steps);
                 }
             }
             CompiledBody::Row(body) => {
-                let search = Search {
-                    until: t,
-                    at: t,
-                    max_age: None,
-                };
-                let Some((time, scope)) = self.explain_row(body, key, search) else {
-                    say(
-                        depth,
-                        format!(
-                            "row view {} v{}: no row up to {}",
-                            def.name,
-                            def.version,
-                            format_timestamp(t)
-                        ),
-                    );
-                    return;
-                };
-                say(
-                    depth,
-                    format!(
-                        "row view {} v{}: the last row is of {}",
-                        def.name,
-                        def.version,
-                        format_timestamp(time)
-                    ),
-                );
-                if body.ttl.is_some_and(|ttl| time <= ttl.before(t)) {
-                    say(depth + 1, "it is outside the view's TTL".to_owned());
-                }
-                let sides: Vec<&CompiledSide> = match &body.trigger {
-                    CompiledTrigger::Source(only) => vec![only],
-                    CompiledTrigger::Full { left, right } => vec![left, right],
-                };
-                for side in sides {
-                    say(depth + 1, format!("trigger: {}", self.source_name(side)));
-                }
-                for windows in &body.windows {
-                    let key: Vec<Value> = windows
-                        .key_slots
-                        .iter()
-                        .map(|&slot| scope[slot].clone())
-                        .collect();
-                    self.explain_windows(windows, &key, time, depth + 1, &|_| true, steps);
-                }
-                for lookup in &body.lookups {
-                    self.explain_lookup(lookup, &scope, time, depth + 1, steps);
-                }
+                self.explain_row_view(&name, body, asked, key, t, depth, steps)
             }
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of `explain_view`, taken apart"
+    )]
+    fn explain_row_view(
+        &self,
+        name: &str,
+        body: &CompiledRow,
+        asked: Asked<'_>,
+        key: &[Value],
+        t: i64,
+        depth: usize,
+        steps: &mut Vec<Step>,
+    ) {
+        let search = Search {
+            until: t,
+            at: t,
+            max_age: None,
+        };
+        let Some((time, scope)) = self.explain_row(body, key, search) else {
+            let words = format!("row view {name}: no row up to {}", format_timestamp(t));
+            steps.push(Step::words(depth, words));
+            return;
+        };
+        let words = format!(
+            "row view {name}: the last row is of {}",
+            format_timestamp(time)
+        );
+        steps.push(Step::words(depth, words));
+        if body.ttl.is_some_and(|ttl| time <= ttl.before(t)) {
+            steps.push(Step::words(
+                depth + 1,
+                "it is outside the view's TTL".to_owned(),
+            ));
+        }
+        let sides: Vec<&CompiledSide> = match &body.trigger {
+            CompiledTrigger::Source(only) => vec![only],
+            CompiledTrigger::Full { left, right } => vec![left, right],
+        };
+        let mut start = 0;
+        for side in sides {
+            let plan = self.index(side.index);
+            let row = &scope[start..start + side.width];
+            steps.push(Step {
+                depth: depth + 1,
+                fact: Fact::Row {
+                    what: format!("trigger: {}", source_name(plan)),
+                    values: kept(plan, |_, slot| row[slot].clone()),
+                },
+            });
+            start += side.width;
+        }
+        let needed = needed_by(body, start, asked);
+        for windows in &body.windows {
+            let key: Vec<Value> = windows
+                .key_slots
+                .iter()
+                .map(|&slot| scope[slot].clone())
+                .collect();
+            let wanted = |slot: usize| needed.contains(&(start + slot));
+            self.explain_windows(windows, &key, time, depth + 1, &wanted, steps);
+            start += windows.width;
+        }
+        for lookup in &body.lookups {
+            let end = start + lookup.width;
+            let asked: BTreeSet<usize> = needed.range(start..end).map(|s| s - start).collect();
+            if !asked.is_empty() {
+                self.explain_lookup(lookup, asked, &scope, time, depth + 1, steps);
+            }
+            start = end;
         }
     }
 
@@ -138,97 +171,211 @@ impl Reader<'_> {
         let mut results = Vec::new();
         self.windows(windows, key, t, &mut results);
         for (frame, specs, slots) in &windows.frames {
-            for (&spec, &slot) in specs.iter().zip(slots).filter(|(_, slot)| wanted(**slot)) {
+            let calls = specs.iter().zip(slots).filter(|(_, slot)| wanted(**slot));
+            // Calls with one FILTER over one frame count the same events.
+            let mut groups: Vec<(Option<&Expr>, Vec<_>)> = Vec::new();
+            for (&spec, &slot) in calls {
                 let call = plan.aggregates().call(spec);
-                let name = evenkeel_aggregate::signature::function_name(&call.function);
+                match groups.iter_mut().find(|(f, _)| *f == call.filter.as_ref()) {
+                    Some((_, group)) => group.push((spec, slot)),
+                    None => groups.push((call.filter.as_ref(), vec![(spec, slot)])),
+                }
+            }
+            for (filter, group) in groups {
+                for (spec, slot) in &group {
+                    let call = plan.aggregates().call(*spec);
+                    steps.push(Step {
+                        depth,
+                        fact: Fact::Aggregate {
+                            call: call_name(call, plan),
+                            frame: frame.clone(),
+                            source: plan.source().name.clone(),
+                            data_type: call.data_type.clone(),
+                            value: results[*slot].clone(),
+                        },
+                    });
+                }
+                let Some(history) = self.history(windows.index, key) else {
+                    steps.push(Step::words(depth, "the key has no events".to_owned()));
+                    continue;
+                };
+                let found = history.members(
+                    plan.aggregates(),
+                    group[0].0,
+                    frame,
+                    plan.retain(),
+                    t,
+                    &self.sight(windows.index),
+                    EVENTS_LISTED_MAX,
+                );
                 steps.push(Step {
                     depth,
-                    text: format!(
-                        "{name} over {frame} of {} = {:?}",
-                        plan.source().name,
-                        results[slot]
-                    ),
+                    fact: Fact::Inside {
+                        inside: found.inside,
+                        counted: found.counted,
+                        has_filter: filter.is_some(),
+                    },
                 });
+                steps.extend(found.newest.iter().map(|entry| Step {
+                    depth: depth + 1,
+                    fact: Fact::Event {
+                        time: entry.time(),
+                        read_at: t,
+                        position: entry.position(),
+                        values: kept(plan, |column, _| entry.value(column)),
+                    },
+                }));
+                if found.counted > found.newest.len() {
+                    steps.push(Step {
+                        depth: depth + 1,
+                        fact: Fact::More {
+                            count: found.counted - found.newest.len(),
+                        },
+                    });
+                }
             }
-        }
-        let Some(history) = self.history(windows.index, key) else {
-            steps.push(Step {
-                depth,
-                text: "the key has no events".to_owned(),
-            });
-            return;
-        };
-        let sight = self.sight(windows.index);
-        steps.push(Step {
-            depth,
-            text: format!("newest events up to {}:", format_timestamp(t)),
-        });
-        for entry in history.descending(t, false, &sight).take(EVENTS_LISTED_MAX) {
-            let values: Vec<String> = plan
-                .slots()
-                .iter()
-                .enumerate()
-                .filter(|(_, slot)| **slot < plan.source().columns.len())
-                .map(|(column, &slot)| {
-                    format!(
-                        "{} {:?}",
-                        plan.source().columns[slot].name,
-                        entry.value(column)
-                    )
-                })
-                .collect();
-            let age = Interval::from_micros(t.saturating_sub(entry.time()));
-            steps.push(Step {
-                depth: depth + 1,
-                text: format!(
-                    "{} ({age} before), position {}, {}",
-                    format_timestamp(entry.time()),
-                    entry.position(),
-                    values.join(", ")
-                ),
-            });
         }
     }
 
     fn explain_lookup(
         &self,
         lookup: &CompiledLookup,
+        mut asked: BTreeSet<usize>,
         scope: &[Value],
         at: i64,
         depth: usize,
         steps: &mut Vec<Step>,
     ) {
         let key: Vec<Value> = lookup.keys.iter().map(|p| p.eval_row(scope, at)).collect();
-        let sign = if lookup.strict { "before" } else { "up to" };
-        let target = match &lookup.target {
-            CompiledTarget::Source(side) => self.source_name(side),
-            CompiledTarget::View { view, .. } => format!("view {}", view.def.name),
+        let is_keyless = key.iter().any(Value::is_missing);
+        let (target, fields) = match &lookup.target {
+            CompiledTarget::Source(side) => {
+                let plan = self.index(side.index);
+                let columns = &plan.source().columns;
+                let field = |&slot: &usize| {
+                    Field::new(columns[slot].name.clone(), columns[slot].data_type.clone())
+                };
+                let fields: Vec<Field> = plan.key_columns().iter().map(field).collect();
+                (source_name(plan), fields)
+            }
+            CompiledTarget::View { view, .. } => {
+                (format!("view {}", view.def.name), view.def.key.clone())
+            }
         };
-        let mut found = scope.to_vec();
-        self.look_up(lookup, at, &mut found);
-        let has_match = found[scope.len()..].iter().any(|v| !v.is_null());
-        let outcome = if has_match {
-            "found"
-        } else {
-            "nothing, or only NULLs"
-        };
-        steps.push(Step {
+        let look_up = |found: Option<bool>| Step {
             depth,
-            text: format!(
-                "look-up of {target} by {key:?} {sign} {}: {outcome}",
-                format_timestamp(at)
-            ),
-        });
-        if let CompiledTarget::View { view, .. } = &lookup.target
-            && !key.iter().any(Value::is_missing)
-        {
-            self.explain_view(view, None, &key, at, depth + 1, steps);
+            fact: Fact::LookUp {
+                target: target.clone(),
+                key: fields.iter().cloned().zip(key.iter().cloned()).collect(),
+                at,
+                is_strict: lookup.strict,
+                found,
+            },
+        };
+        match &lookup.target {
+            CompiledTarget::Source(side) => {
+                let search = Search::of_lookup(lookup, at);
+                let found = (!is_keyless)
+                    .then(|| self.state_of(side, &key, search))
+                    .flatten();
+                steps.push(look_up(Some(found.is_some())));
+                if let Some((time, position, row)) = found {
+                    let plan = self.index(side.index);
+                    steps.push(Step {
+                        depth: depth + 1,
+                        fact: Fact::Event {
+                            time,
+                            read_at: at,
+                            position,
+                            values: kept(plan, |_, slot| row[slot].clone()),
+                        },
+                    });
+                }
+            }
+            CompiledTarget::View { .. } if is_keyless => steps.push(look_up(Some(false))),
+            CompiledTarget::View { view, condition } => {
+                steps.push(look_up(None));
+                asked.extend(condition.iter().flat_map(|c| c.columns()));
+                self.explain_view(view, Some(&asked), &key, at, depth + 1, steps);
+            }
         }
     }
+}
 
-    fn source_name(&self, side: &CompiledSide) -> String {
-        let source = self.index(side.index).source();
-        let kind = if side.is_table { "table" } else { "stream" };
-        format!("{kind} {}", source.name)
+/// The scope slots that some features read.
+fn read_by(columns: &[evenkeel_expr::Program], asked: Asked<'_>) -> BTreeSet<usize> {
+    let is_asked = |feature: usize| asked.is_none_or(|asked| asked.contains(&feature));
+    let asked = columns.iter().enumerate().filter(|(i, _)| is_asked(*i));
+    asked
+        .flat_map(|(_, column)| column.columns())
+        .copied()
+        .collect()
+}
+
+/// The slots of a row view's scope that some features need: what they and the view's
+/// condition read, and the keys of the look-ups that those come from.
+fn needed_by(body: &CompiledRow, trigger_width: usize, asked: Asked<'_>) -> BTreeSet<usize> {
+    let mut needed = read_by(&body.columns, asked);
+    needed.extend(body.condition.iter().flat_map(|c| c.columns()));
+    let windows: usize = body.windows.iter().map(|w| w.width).sum();
+    let lookups: usize = body.lookups.iter().map(|l| l.width).sum();
+    let mut end = trigger_width + windows + lookups;
+    for lookup in body.lookups.iter().rev() {
+        let start = end - lookup.width;
+        if needed.range(start..end).next().is_some() {
+            needed.extend(lookup.keys.iter().flat_map(|key| key.columns()));
+        }
+        end = start;
+    }
+    needed
+}
+
+/// The source's columns that an index keeps, with their values: `value(column, slot)`.
+fn kept(plan: &IndexPlan, value: impl Fn(usize, usize) -> Value) -> Vec<(Field, Value)> {
+    let columns = &plan.source().columns;
+    let slots = plan.slots().iter().enumerate();
+    slots
+        .filter_map(|(column, &slot)| {
+            let def = columns.get(slot)?;
+            let field = Field::new(def.name.clone(), def.data_type.clone());
+            Some((field, value(column, slot)))
+        })
+        .collect()
+}
+
+/// `sum(amount)`; what is computed is not spelt out.
+fn call_name(call: &AggregateCall, plan: &IndexPlan) -> String {
+    let name = evenkeel_aggregate::signature::function_name(&call.function);
+    let args: Vec<&str> = call.args.iter().map(|arg| arg_name(arg, plan)).collect();
+    let args = if args.is_empty() {
+        "*".to_owned()
+    } else {
+        args.join(", ")
+    };
+    let filter = if call.filter.is_some() {
+        " FILTER (…)"
+    } else {
+        ""
+    };
+    format!("{name}({args}){filter}")
+}
+
+fn arg_name<'a>(arg: &Expr, plan: &'a IndexPlan) -> &'a str {
+    match &arg.kind {
+        ExprKind::Column(column) => {
+            let slot = plan.slots().get(*column);
+            let def = slot.and_then(|&slot| plan.source().columns.get(slot));
+            def.map_or("…", |def| def.name.as_str())
+        }
+        ExprKind::Cast(inner) => arg_name(inner, plan),
+        _ => "…",
+    }
+}
+
+fn source_name(plan: &IndexPlan) -> String {
+    let source = plan.source();
+    match source.kind {
+        SourceKind::Stream => format!("stream {}", source.name),
+        SourceKind::Table => format!("table {}", source.name),
     }
 }

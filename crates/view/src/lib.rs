@@ -14,7 +14,7 @@ mod row;
 mod source;
 mod uses;
 
-pub use explain::Step;
+pub use explain::{Fact, Step};
 pub use identity::{Version, winner};
 pub use plan::{CompiledView, IndexId, IndexPlan, Plan};
 pub use point::{Reader, Store};

@@ -4,7 +4,7 @@
 
 use evenkeel_aggregate::{Bounds, EntryView, History, Visibility};
 use evenkeel_types::definition::MaxAge;
-use evenkeel_types::{Knowledge, SourceCut, SourceId, Value, VisibleAt};
+use evenkeel_types::{Knowledge, Position, SourceCut, SourceId, Value, VisibleAt};
 
 use crate::plan::{
     CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger,
@@ -93,6 +93,15 @@ pub(crate) struct Search {
 }
 
 impl Search {
+    /// That of a look-up for a trigger at `at`.
+    pub(crate) fn of_lookup(lookup: &CompiledLookup, at: i64) -> Self {
+        Search {
+            until: if lookup.strict { at - 1 } else { at },
+            at,
+            max_age: lookup.max_age,
+        }
+    }
+
     fn is_young_enough(&self, time: i64) -> bool {
         self.max_age.is_none_or(|limit| {
             let oldest = limit.age.before(self.at);
@@ -293,15 +302,10 @@ impl<'a> Reader<'a> {
         let found = if key.iter().any(Value::is_missing) {
             None
         } else {
-            let until = if lookup.strict { at - 1 } else { at };
-            let search = Search {
-                until,
-                at,
-                max_age: lookup.max_age,
-            };
+            let search = Search::of_lookup(lookup, at);
             match &lookup.target {
                 CompiledTarget::Source(side) => {
-                    SideWalk::new(self, side, &key, search).and_then(|mut walk| walk.state())
+                    self.state_of(side, &key, search).map(|(_, _, row)| row)
                 }
                 CompiledTarget::View { view, condition } => {
                     self.look_up_view(view, condition.as_ref(), &key, search)
@@ -312,6 +316,18 @@ impl<'a> Reader<'a> {
             Some(row) => scope.extend(row),
             None => scope.resize(scope.len() + lookup.width, Value::Null),
         }
+    }
+
+    /// The row of a source that a look-up finds: its time, its place in the log, its columns.
+    pub(crate) fn state_of(
+        &self,
+        side: &CompiledSide,
+        key: &[Value],
+        search: Search,
+    ) -> Option<(i64, Position, Vec<Value>)> {
+        let walk = SideWalk::new(self, side, key, search)?;
+        let entry = walk.state_entry()?;
+        Some((entry.time(), entry.position(), walk.widen(&entry)))
     }
 
     fn look_up_view(
@@ -401,12 +417,10 @@ impl<'a> SideWalk<'a> {
         entries.find(|entry| self.is_row(entry))
     }
 
-    /// The columns of the row that matches a look-up.
-    fn state(&mut self) -> Option<Vec<Value>> {
-        let entry = self.at(self.search.until)?;
-        self.search
-            .is_young_enough(entry.time())
-            .then(|| self.widen(&entry))
+    /// The row that matches a look-up.
+    fn state_entry(&self) -> Option<EntryView<'_>> {
+        self.at(self.search.until)
+            .filter(|entry| self.search.is_young_enough(entry.time()))
     }
 
     /// The entry as a source row: NULL in slots that nobody reads.

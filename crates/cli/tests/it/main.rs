@@ -6,5 +6,6 @@ mod commands;
 mod demo;
 mod docs;
 mod errors;
+mod explain;
 mod help;
 mod support;
