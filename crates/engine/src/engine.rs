@@ -10,7 +10,9 @@ use evenkeel_log::{
     Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, SystemClock,
 };
 use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
-use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Position, VisibleAt};
+use evenkeel_types::{
+    Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
+};
 use evenkeel_view::Plan;
 
 use crate::api::Change;
@@ -227,6 +229,11 @@ impl Engine {
     /// The cut of everything applied.
     pub fn cut(&self) -> Cut {
         self.applied.clone()
+    }
+
+    /// The first offset of a partition that is not applied.
+    pub fn applied_end(&self, source: SourceId, partition: Partition) -> Offset {
+        self.applied.end(source, partition)
     }
 
     pub(crate) fn source_def(&self, name: &str) -> Result<Arc<SourceDef>, EngineError> {

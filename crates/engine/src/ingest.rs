@@ -5,7 +5,7 @@
 //! the loser of a conflict follows in the next, and is found again when a store is opened
 //! whose process died in between.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use evenkeel_connect::{
@@ -14,25 +14,13 @@ use evenkeel_connect::{
 use evenkeel_log::{Batch, DeadLetter};
 use evenkeel_types::definition::{OptionValue, SourceDef};
 use evenkeel_types::{DataType, Event, LoggedEvent, Origin, Partition, Position, Value, VisibleAt};
-use rustc_hash::FxHashMap;
 
 use crate::api::{IngestProgress, IngestReport};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::group::{Accepted, Group};
+use crate::push::{Pusher, Write, Written};
 use crate::recorder::{Recorder, Verdict};
-use crate::source_state::Standing;
-
-/// The version of a source's schema; a store has one until columns can be added.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
-
-/// Rows on their way into one commit.
-#[derive(Default)]
-struct Pending {
-    events: BTreeMap<Partition, Vec<Event>>,
-    letters: Vec<DeadLetter>,
-    /// Payloads by identity, for repetitions within the commit.
-    payloads: FxHashMap<(Partition, Vec<u8>), Vec<u8>>,
-}
 
 impl Engine {
     /// Ingests the files of a source: those of its definition, or one given instead.
@@ -64,21 +52,15 @@ impl Engine {
     /// Drives dead letters again: their original records are judged by today's definition.
     /// Those that become events are done; the others stay.
     pub fn redrive(&mut self, source: &str, ids: &[u64]) -> Result<IngestReport, EngineError> {
-        let def = self.source_def(source)?;
-        let letters = self.open_letters(&def)?;
-        let mut wanted = Vec::new();
-        for id in ids {
-            let letter = letters.iter().find(|l| l.id.0 == *id).ok_or_else(|| {
-                EngineError::NoDeadLetter {
-                    source_name: def.name.clone(),
-                    id: *id,
-                }
-            })?;
-            wanted.push(letter.clone());
+        let source = self.source_def(source)?;
+        let write = Write::Redrive {
+            source,
+            ids: Some(ids.to_vec()),
+        };
+        match self.write(&mut Pusher::default(), write)? {
+            Written::Redriven(report) => Ok(report),
+            Written::Pushed(_) => unreachable!("dead letters are answered with a report"),
         }
-        let mut ingestion = Ingestion::new(self, def)?;
-        ingestion.redrive(wanted)?;
-        Ok(ingestion.report)
     }
 }
 
@@ -146,7 +128,7 @@ impl<'a> Ingestion<'a> {
 
     fn batch(&mut self, batch: &RowBatch, digest: [u8; 16]) -> Result<(), EngineError> {
         let timeline = self.engine.timeline();
-        let mut pending = Pending::default();
+        let mut pending = Group::default();
         for (slot, &row) in batch.rows.iter().enumerate() {
             let stored: Vec<Value> = batch.columns.iter().map(|c| c.get(slot)).collect();
             self.row(stored, Origin::File { digest, row }, timeline, &mut pending);
@@ -166,45 +148,7 @@ impl<'a> Ingestion<'a> {
                 &mut pending,
             );
         }
-        self.commit(pending, &[])
-    }
-
-    fn redrive(&mut self, letters: Vec<evenkeel_log::LoggedDeadLetter>) -> Result<(), EngineError> {
-        let timeline = self.engine.timeline();
-        let mut pending = Pending::default();
-        let mut done = Vec::new();
-        for logged in letters {
-            self.report.rows += 1;
-            let Some(origin) = logged.letter.origin.clone() else {
-                continue;
-            };
-            let rejected = |report: &mut IngestReport, code: &str, reason: String| {
-                *report.rejected.entry(code.to_owned()).or_default() += 1;
-                report.first_rejected.get_or_insert(reason);
-            };
-            let stored = match decode_record(&self.def, &logged.letter.record) {
-                Ok(stored) => stored,
-                Err(reason) => {
-                    rejected(&mut self.report, "DECODE", reason);
-                    continue;
-                }
-            };
-            match self.recorder.judge(stored, origin, timeline) {
-                Verdict::Event { event, partition } => {
-                    self.accept(*event, partition, &mut pending);
-                    done.push(logged.id);
-                }
-                Verdict::LeftOut => {
-                    self.report.left_out += 1;
-                    done.push(logged.id);
-                }
-                Verdict::Rejected { code, reason } => {
-                    rejected(&mut self.report, code, reason);
-                }
-            }
-        }
-        let source = self.def.id;
-        self.commit(pending, &[Batch::Redriven { source, ids: done }])
+        self.commit(pending)
     }
 
     fn row(
@@ -212,7 +156,7 @@ impl<'a> Ingestion<'a> {
         stored: Vec<Value>,
         origin: Origin,
         timeline: VisibleAt,
-        pending: &mut Pending,
+        pending: &mut Group,
     ) {
         self.report.rows += 1;
         match self
@@ -228,33 +172,11 @@ impl<'a> Ingestion<'a> {
         }
     }
 
-    fn accept(&mut self, event: Event, partition: Partition, pending: &mut Pending) {
-        let Some(state) = self.engine.memory().source(self.def.id) else {
-            return;
-        };
-        let program = state.program();
-        let mut row = program.columns(&event.row);
-        row[self.def.event_time_slot()] = Value::Timestamp(event.event_time.0);
-        let identity = program.identity(&event, &row);
-        let payload = program.payload(&event);
-        let standing = state.standing(
-            &identity,
-            &payload,
-            event.operation,
-            event.revision,
-            partition.0,
-        );
-        let place = (partition, identity);
-        let in_commit = pending
-            .payloads
-            .get(&place)
-            .is_some_and(|known| *known == payload);
-        if standing == Standing::Repetition || in_commit {
+    fn accept(&mut self, event: Event, partition: Partition, pending: &mut Group) {
+        let accepted = pending.accept(self.engine, &self.def, event, partition);
+        if matches!(accepted, Accepted::Duplicate { .. }) {
             self.report.duplicates += 1;
-            return;
         }
-        pending.payloads.entry(place).or_insert(payload);
-        pending.events.entry(partition).or_default().push(event);
     }
 
     fn reject(
@@ -263,42 +185,27 @@ impl<'a> Ingestion<'a> {
         code: &str,
         reason: String,
         record: String,
-        pending: &mut Pending,
+        pending: &mut Group,
     ) {
         *self.report.rejected.entry(code.to_owned()).or_default() += 1;
         if self.report.first_rejected.is_none() {
             self.report.first_rejected = Some(format!("{origin}: {reason}"));
         }
         if self.dead.insert(origin.clone()) {
-            pending.letters.push(DeadLetter {
+            let letter = DeadLetter {
                 origin: Some(origin),
                 code: code.to_owned(),
                 reason,
                 record: record.into_bytes(),
                 position: None,
-            });
+            };
+            pending.reject(self.def.id, letter);
         }
     }
 
     /// Logs what is pending, applies it, and logs the losers of its conflicts.
-    fn commit(&mut self, pending: Pending, more: &[Batch]) -> Result<(), EngineError> {
-        let source = self.def.id;
-        let mut batches: Vec<Batch> = pending
-            .events
-            .into_iter()
-            .map(|(partition, events)| Batch::Events {
-                source,
-                partition,
-                schema_version: SCHEMA_VERSION,
-                events,
-            })
-            .collect();
-        batches.push(Batch::DeadLetters {
-            source,
-            letters: pending.letters,
-        });
-        batches.extend_from_slice(more);
-        let losers = self.engine.append(batches)?;
+    fn commit(&mut self, pending: Group) -> Result<(), EngineError> {
+        let losers = self.engine.append(pending.into_batches())?;
         self.report.recorded += losers.recorded;
         self.report.conflicts += losers.positions.len() as u64;
         self.engine.log_conflicts(&self.def, &losers.positions)
@@ -348,22 +255,29 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let letters = losers
             .iter()
-            .map(|&position| {
-                let logged = self.event_at(def, position)?;
-                Ok(DeadLetter {
-                    origin: Some(logged.event.origin.clone()),
-                    code: "CONFLICT".to_owned(),
-                    reason: "another event has this identity and a smaller payload".to_owned(),
-                    record: record_of(def, &logged.event.row).into_bytes(),
-                    position: Some(position),
-                })
-            })
+            .map(|&position| self.conflict_letter(def, position))
             .collect::<Result<Vec<_>, EngineError>>()?;
         self.append(vec![Batch::DeadLetters {
             source: def.id,
             letters,
         }])?;
         Ok(())
+    }
+
+    /// The dead letter of a payload that lost a conflict.
+    pub(crate) fn conflict_letter(
+        &self,
+        def: &SourceDef,
+        position: Position,
+    ) -> Result<DeadLetter, EngineError> {
+        let logged = self.event_at(def, position)?;
+        Ok(DeadLetter {
+            origin: Some(logged.event.origin.clone()),
+            code: "CONFLICT".to_owned(),
+            reason: "another event has this identity and a smaller payload".to_owned(),
+            record: record_of(def, &logged.event.row).into_bytes(),
+            position: Some(position),
+        })
     }
 
     /// The event at a position that is known to hold one.
@@ -427,7 +341,7 @@ fn reason_of(rejected: &RejectedRow) -> String {
 }
 
 /// A row as a JSON object of its stored columns.
-fn record_of(def: &SourceDef, stored: &[Value]) -> String {
+pub(crate) fn record_of(def: &SourceDef, stored: &[Value]) -> String {
     let mut object = serde_json::Map::new();
     for (column, value) in def.columns.iter().zip(stored) {
         object.insert(column.name.clone(), value_to_json(&column.data_type, value));
@@ -454,7 +368,7 @@ fn decode_field(
 }
 
 /// The stored columns of a dead letter's record; the reason in words if it has none.
-fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>, String> {
+pub(crate) fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>, String> {
     let json: serde_json::Value =
         serde_json::from_slice(record).map_err(|e| format!("the record is not JSON: {e}"))?;
     let object = json.as_object().ok_or("the record is not a JSON object")?;

@@ -1,0 +1,505 @@
+//! Events that callers push, and dead letters that are driven again.
+//!
+//! A commit has three steps, so that whoever serves reads beside it holds no lock while the
+//! disk is written: [`Pusher::judge`] with the engine to read, [`Judged::append`] with the
+//! log alone, [`Engine::apply_some`] with the engine to write, in pieces. There must be one
+//! pusher at a time, and nothing else may write between its steps. The dead letters of
+//! conflicts follow in a commit of their own ([`Engine::conflict_letters`]); a process that
+//! dies before it is made up for when the store is opened.
+//!
+//! Identity is that of any event: the event id where the source declares one, else the
+//! producer's id and sequence, else its position in the log; only the last makes a repeated
+//! push a second event.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use evenkeel_log::{Appended, Batch, DeadLetter, Log, LoggedDeadLetter, OWN_POSITION};
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{
+    Cut, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value,
+};
+
+use crate::api::IngestReport;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::group::{Accepted, Group};
+use crate::ingest::{decode_record, record_of};
+use crate::recorder::{Recorder, Verdict};
+use crate::session_token::SessionToken;
+
+/// One row that is pushed.
+#[derive(Clone, Debug)]
+pub struct PushedRow {
+    /// The values of the source's stored columns, in their order; or why there are none.
+    pub values: Result<Vec<Value>, Undecoded>,
+    /// The producer and its sequence number, if it counts.
+    pub producer: Option<(Arc<str>, u64)>,
+}
+
+/// A row that could not be decoded.
+#[derive(Clone, Debug)]
+pub struct Undecoded {
+    /// Why, in words.
+    pub reason: String,
+    /// The record as it came, as JSON where it can be.
+    pub record: Vec<u8>,
+}
+
+/// A request to write.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Rows for a source.
+    Push {
+        /// The source.
+        source: Arc<SourceDef>,
+        /// The rows.
+        rows: Vec<PushedRow>,
+    },
+    /// Dead letters to judge again; `None`: all open ones.
+    Redrive {
+        /// The source.
+        source: Arc<SourceDef>,
+        /// Their numbers.
+        ids: Option<Vec<u64>>,
+    },
+}
+
+/// What became of one pushed row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowAnswer {
+    /// It is logged here.
+    Logged(Position),
+    /// It is logged here; another event has its identity and another payload: the smaller
+    /// one holds, the other is a dead letter.
+    Conflict(Position),
+    /// It was logged before.
+    Duplicate,
+    /// The source's `WHERE` left it out.
+    LeftOut,
+    /// It is no event of this source, but a dead letter.
+    Rejected {
+        /// The reason as a word.
+        code: &'static str,
+        /// The reason.
+        reason: String,
+    },
+}
+
+/// What became of a push.
+#[derive(Clone, Debug)]
+pub struct PushAnswer {
+    /// One per row, in order.
+    pub rows: Vec<RowAnswer>,
+    /// With it, a read sees what was pushed, also what was a duplicate.
+    pub session: SessionToken,
+}
+
+/// What became of a request to write.
+#[derive(Clone, Debug)]
+pub enum Written {
+    /// A push.
+    Pushed(PushAnswer),
+    /// Dead letters.
+    Redriven(IngestReport),
+}
+
+/// Judges what is pushed. Remembers compiled sources and the origins of dead letters between
+/// commits; after a commit that was not appended a new one is needed.
+#[derive(Default)]
+pub struct Pusher {
+    recorders: BTreeMap<SourceId, (Arc<SourceDef>, Arc<Recorder>)>,
+    /// Origins that are dead letters already; read when a source's first row is rejected.
+    dead: BTreeMap<SourceId, BTreeSet<Origin>>,
+}
+
+/// A commit that was judged: to be appended.
+pub struct Judged {
+    batches: Vec<Batch>,
+    requests: Vec<Result<Request, EngineError>>,
+}
+
+/// A commit that is durable: to be applied.
+pub struct Durable {
+    events: std::vec::IntoIter<LoggedEvent>,
+    first: BTreeMap<(SourceId, Partition), u64>,
+    requests: Vec<Result<Request, EngineError>>,
+    losers: Vec<(SourceId, Position)>,
+}
+
+/// A request on its way.
+enum Request {
+    Push {
+        source: SourceId,
+        rows: Vec<Row>,
+        /// Where duplicates of what was logged before are.
+        known: Cut,
+        time: Option<EventTime>,
+    },
+    Redrive(IngestReport),
+}
+
+enum Row {
+    Event(Partition, Accepted),
+    LeftOut,
+    Rejected { code: &'static str, reason: String },
+}
+
+impl Pusher {
+    /// Judges requests in their order, as one commit. What is wrong with one request is its
+    /// answer, and no matter of the others.
+    pub fn judge(&mut self, engine: &Engine, writes: Vec<Write>) -> Judged {
+        let mut group = Group::default();
+        let requests = writes
+            .into_iter()
+            .map(|write| match write {
+                Write::Push { source, rows } => self.push(engine, &mut group, &source, rows),
+                Write::Redrive { source, ids } => {
+                    self.redrive(engine, &mut group, &source, ids.as_deref())
+                }
+            })
+            .collect();
+        Judged {
+            batches: group.into_batches(),
+            requests,
+        }
+    }
+
+    fn recorder(
+        &mut self,
+        engine: &Engine,
+        source: &Arc<SourceDef>,
+    ) -> Result<Arc<Recorder>, EngineError> {
+        match self.recorders.get(&source.id) {
+            Some((known, recorder)) if Arc::ptr_eq(known, source) => Ok(Arc::clone(recorder)),
+            _ => {
+                let row_bytes = engine.project().limits.row_bytes;
+                let recorder = Arc::new(Recorder::new(Arc::clone(source), row_bytes)?);
+                let entry = (Arc::clone(source), Arc::clone(&recorder));
+                self.recorders.insert(source.id, entry);
+                Ok(recorder)
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        rows: Vec<PushedRow>,
+    ) -> Result<Request, EngineError> {
+        let recorder = self.recorder(engine, source)?;
+        let timeline = engine.timeline();
+        let mut known = Cut::empty();
+        let mut time: Option<EventTime> = None;
+        let mut judged = Vec::with_capacity(rows.len());
+        for row in rows {
+            let origin = match &row.producer {
+                Some((id, sequence)) => Origin::Producer {
+                    id: id.to_string(),
+                    sequence: *sequence,
+                },
+                None => OWN_POSITION,
+            };
+            let values = match row.values {
+                Ok(values) => values,
+                Err(Undecoded { reason, record }) => {
+                    self.reject(engine, group, source, origin, "DECODE", &reason, record)?;
+                    judged.push(Row::Rejected {
+                        code: "DECODE",
+                        reason,
+                    });
+                    continue;
+                }
+            };
+            match recorder.judge(values.clone(), origin.clone(), timeline) {
+                Verdict::Event { event, partition } => {
+                    time = time.max(Some(event.event_time));
+                    let accepted = group.accept(engine, source, *event, partition);
+                    if accepted == (Accepted::Duplicate { within: None }) {
+                        // It is among what is applied there.
+                        let end = engine.applied_end(source.id, partition);
+                        known.set_end(source.id, partition, end);
+                    }
+                    judged.push(Row::Event(partition, accepted));
+                }
+                Verdict::LeftOut => judged.push(Row::LeftOut),
+                Verdict::Rejected { code, reason } => {
+                    let record = record_of(source, &values).into_bytes();
+                    self.reject(engine, group, source, origin, code, &reason, record)?;
+                    judged.push(Row::Rejected { code, reason });
+                }
+            }
+        }
+        Ok(Request::Push {
+            source: source.id,
+            rows: judged,
+            known,
+            time,
+        })
+    }
+
+    /// Makes a dead letter, unless the same producer's row is one already.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a dead letter")]
+    fn reject(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &SourceDef,
+        origin: Origin,
+        code: &str,
+        reason: &str,
+        record: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        let counted = origin != OWN_POSITION;
+        if counted {
+            let dead = match self.dead.entry(source.id) {
+                std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+                std::collections::btree_map::Entry::Vacant(unknown) => {
+                    let letters = engine.open_letters(source)?;
+                    let origins = letters.into_iter().filter_map(|l| l.letter.origin);
+                    unknown.insert(origins.collect())
+                }
+            };
+            if !dead.insert(origin.clone()) {
+                return Ok(());
+            }
+        }
+        group.reject(
+            source.id,
+            DeadLetter {
+                origin: counted.then_some(origin),
+                code: code.to_owned(),
+                reason: reason.to_owned(),
+                record,
+                position: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn redrive(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        ids: Option<&[u64]>,
+    ) -> Result<Request, EngineError> {
+        let letters = wanted(engine, source, ids)?;
+        let recorder = self.recorder(engine, source)?;
+        let timeline = engine.timeline();
+        let mut report = IngestReport {
+            source: source.name.clone(),
+            ..IngestReport::default()
+        };
+        for logged in letters {
+            report.rows += 1;
+            let origin = logged.letter.origin.clone().unwrap_or(OWN_POSITION);
+            let verdict = match decode_record(source, &logged.letter.record) {
+                Ok(values) => recorder.judge(values, origin, timeline),
+                Err(reason) => Verdict::Rejected {
+                    code: "DECODE",
+                    reason,
+                },
+            };
+            match verdict {
+                Verdict::Event { event, partition } => {
+                    match group.accept(engine, source, *event, partition) {
+                        Accepted::Duplicate { .. } => report.duplicates += 1,
+                        Accepted::New { .. } => report.recorded += 1,
+                        Accepted::Conflict { .. } => {
+                            report.recorded += 1;
+                            report.conflicts += 1;
+                        }
+                    }
+                }
+                Verdict::LeftOut => report.left_out += 1,
+                Verdict::Rejected { code, reason } => {
+                    *report.rejected.entry(code.to_owned()).or_default() += 1;
+                    report.first_rejected.get_or_insert(reason);
+                    continue;
+                }
+            }
+            group.redrive(source.id, logged.id);
+        }
+        Ok(Request::Redrive(report))
+    }
+}
+
+fn wanted(
+    engine: &Engine,
+    source: &SourceDef,
+    ids: Option<&[u64]>,
+) -> Result<Vec<LoggedDeadLetter>, EngineError> {
+    let letters = engine.open_letters(source)?;
+    let Some(ids) = ids else {
+        return Ok(letters);
+    };
+    let by_id: BTreeMap<u64, LoggedDeadLetter> = letters.into_iter().map(|l| (l.id.0, l)).collect();
+    let unique: BTreeSet<u64> = ids.iter().copied().collect();
+    unique
+        .into_iter()
+        .map(|id| {
+            by_id
+                .get(&id)
+                .cloned()
+                .ok_or_else(|| EngineError::NoDeadLetter {
+                    source_name: source.name.clone(),
+                    id,
+                })
+        })
+        .collect()
+}
+
+impl Judged {
+    /// Makes the commit durable.
+    ///
+    /// # Errors
+    /// Of the log: then no request of it is answered otherwise.
+    pub fn append(self, log: &Log) -> Result<Durable, EngineError> {
+        let places = append(log, &self.batches)?;
+        let mut first = BTreeMap::new();
+        let mut events = Vec::new();
+        for (batch, place) in self.batches.into_iter().zip(places) {
+            if let Batch::Events {
+                source,
+                partition,
+                schema_version,
+                events: batch,
+            } = batch
+            {
+                first.insert((source, partition), place.first);
+                events.extend(place.logged(schema_version, batch));
+            }
+        }
+        Ok(Durable {
+            events: events.into_iter(),
+            first,
+            requests: self.requests,
+            losers: Vec::new(),
+        })
+    }
+}
+
+/// Appends batches, if there are any.
+///
+/// # Errors
+/// Of the log.
+pub fn append(log: &Log, batches: &[Batch]) -> Result<Vec<Appended>, EngineError> {
+    if batches.is_empty() {
+        return Ok(Vec::new());
+    }
+    log.append(batches).map_err(EngineError::log)
+}
+
+impl Durable {
+    /// The answers, once everything is applied: one per request, in order.
+    pub fn answers(self) -> Vec<Result<Written, EngineError>> {
+        let Durable {
+            first, requests, ..
+        } = self;
+        requests
+            .into_iter()
+            .map(|request| Ok(written(request?, &first)))
+            .collect()
+    }
+}
+
+fn written(request: Request, first: &BTreeMap<(SourceId, Partition), u64>) -> Written {
+    let place = |source: SourceId, partition: Partition, index: usize| Position {
+        partition,
+        offset: Offset(first.get(&(source, partition)).copied().unwrap_or(0) + index as u64),
+    };
+    match request {
+        Request::Push {
+            source,
+            rows,
+            known,
+            time,
+        } => {
+            let mut positions = known;
+            let mut reach = |position: Position| {
+                let end =
+                    Offset(position.offset.0 + 1).max(positions.end(source, position.partition));
+                positions.set_end(source, position.partition, end);
+                position
+            };
+            let rows = rows
+                .into_iter()
+                .map(|row| match row {
+                    Row::Event(partition, Accepted::New { index }) => {
+                        RowAnswer::Logged(reach(place(source, partition, index)))
+                    }
+                    Row::Event(partition, Accepted::Conflict { index }) => {
+                        RowAnswer::Conflict(reach(place(source, partition, index)))
+                    }
+                    Row::Event(partition, Accepted::Duplicate { within }) => {
+                        if let Some(index) = within {
+                            reach(place(source, partition, index));
+                        }
+                        RowAnswer::Duplicate
+                    }
+                    Row::LeftOut => RowAnswer::LeftOut,
+                    Row::Rejected { code, reason } => RowAnswer::Rejected { code, reason },
+                })
+                .collect();
+            Written::Pushed(PushAnswer {
+                rows,
+                session: SessionToken { positions, time },
+            })
+        }
+        Request::Redrive(report) => Written::Redriven(report),
+    }
+}
+
+impl Engine {
+    /// Applies at most so many events of a commit; whether there are more.
+    ///
+    /// # Errors
+    /// If an event does not fit its source, or an earlier one cannot be read; then the
+    /// engine must not be used for writing any more: open the store again.
+    pub fn apply_some(&mut self, commit: &mut Durable, events: usize) -> Result<bool, EngineError> {
+        for logged in commit.events.by_ref().take(events) {
+            if let Some(loser) = self.apply_logged(&logged)? {
+                commit.losers.push((logged.source, loser));
+            }
+        }
+        Ok(commit.events.len() > 0)
+    }
+
+    /// The dead letters for payloads that lost a conflict in a commit: to be appended.
+    ///
+    /// # Errors
+    /// If the events cannot be read.
+    pub fn conflict_letters(&self, commit: &Durable) -> Result<Vec<Batch>, EngineError> {
+        let mut letters: BTreeMap<SourceId, Vec<DeadLetter>> = BTreeMap::new();
+        for (source, position) in &commit.losers {
+            if let Some(def) = self.catalog().source_by_id(*source) {
+                let letter = self.conflict_letter(def, *position)?;
+                letters.entry(*source).or_default().push(letter);
+            }
+        }
+        Ok(letters
+            .into_iter()
+            .map(|(source, letters)| Batch::DeadLetters { source, letters })
+            .collect())
+    }
+
+    /// Writes, with all steps at once.
+    ///
+    /// # Errors
+    /// Of the log, of applying, or of the request.
+    pub fn write(&mut self, pusher: &mut Pusher, write: Write) -> Result<Written, EngineError> {
+        let log = self.writer()?;
+        let judged = pusher.judge(self, vec![write]);
+        let mut commit = judged.append(&log).inspect_err(|_| {
+            // What it remembers of dead letters was not logged.
+            *pusher = Pusher::default();
+        })?;
+        while self.apply_some(&mut commit, usize::MAX)? {}
+        append(&log, &self.conflict_letters(&commit)?)?;
+        let mut answers = commit.answers();
+        answers.pop().expect("one request has one answer")
+    }
+}
