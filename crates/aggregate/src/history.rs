@@ -14,10 +14,13 @@
 mod block;
 mod bounds;
 mod cache;
+mod codec;
 mod fold;
+mod leaf;
 mod members;
 mod node;
 mod scan;
+mod stored;
 mod window;
 
 use std::sync::Arc;
@@ -26,9 +29,11 @@ use evenkeel_types::{DataType, Frame, Position, SourceCut, Value};
 
 pub use block::EntryView;
 pub use bounds::{Bounds, OffsetSpan};
+pub use leaf::{BlockSource, StoredBlock};
 pub use members::Members;
 pub use node::{BLOCK_ENTRIES_MAX, NODE_FAN_OUT, Shape};
 pub use scan::Descending;
+pub use stored::Piece;
 
 use crate::aggregates::{Aggregates, SpecId};
 use crate::order::EventOrder;
@@ -133,6 +138,8 @@ pub struct History {
     types: Arc<[DataType]>,
     shape: Shape,
     root: Option<Arc<Node>>,
+    /// Where blocks that are not in memory come from.
+    source: Option<Arc<dyn BlockSource>>,
 }
 
 impl History {
@@ -154,6 +161,7 @@ impl History {
             types,
             shape,
             root: None,
+            source: None,
         }
     }
 
@@ -207,6 +215,20 @@ impl History {
         let Some(rank) = (first..end).find(|&rank| root.entry(rank).id() == id) else {
             return false;
         };
+        Arc::make_mut(root).set_contested(rank);
+        true
+    }
+
+    /// Marks the entry with exactly this place as contested. Answers whether there is one.
+    pub fn contest(&mut self, time: i64, order: &[u8]) -> bool {
+        let place = EventOrder::new(time, order);
+        let Some(root) = &mut self.root else {
+            return false;
+        };
+        let rank = root.rank_of(place, false);
+        if rank == root.length || root.entry(rank).order() != place {
+            return false;
+        }
         Arc::make_mut(root).set_contested(rank);
         true
     }

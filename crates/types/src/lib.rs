@@ -4,6 +4,7 @@
 //! Knows no IO, no clock, no threads and no SQL text. Everything here is plain data whose
 //! meaning is fixed by `docs/semantics.md`.
 
+pub mod bytes;
 pub mod codec;
 mod column;
 mod data_type;

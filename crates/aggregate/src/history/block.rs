@@ -24,6 +24,17 @@ pub(crate) struct Block {
     columns: Vec<Column>,
 }
 
+/// See [`Block::parts`].
+pub(super) struct Parts<'a> {
+    pub(super) times: &'a [i64],
+    pub(super) visible_at: &'a [i64],
+    pub(super) partitions: &'a [u32],
+    pub(super) offsets: &'a [u64],
+    pub(super) ids: &'a [u64],
+    /// Empty while no entry is contested.
+    pub(super) contested: &'a [bool],
+}
+
 impl Block {
     pub(super) fn new(types: &[DataType]) -> Self {
         Block {
@@ -36,6 +47,67 @@ impl Block {
             order_ends: Vec::new(),
             order_bytes: Vec::new(),
             columns: types.iter().map(Column::new).collect(),
+        }
+    }
+
+    /// A block from its parts, one of each per entry.
+    #[expect(clippy::too_many_arguments, reason = "they are the block's columns")]
+    pub(super) fn from_parts(
+        times: Vec<i64>,
+        visible_at: Vec<i64>,
+        partitions: Vec<u32>,
+        offsets: Vec<u64>,
+        ids: Vec<u64>,
+        contested: Vec<bool>,
+        order_ends: Vec<u32>,
+        order_bytes: Vec<u8>,
+        columns: Vec<Column>,
+    ) -> Self {
+        Block {
+            times,
+            visible_at,
+            partitions,
+            offsets,
+            ids,
+            contested,
+            order_ends,
+            order_bytes,
+            columns,
+        }
+    }
+
+    /// What stands in for a block that could not be read: as many entries without values,
+    /// within the same times.
+    pub(super) fn blank(types: &[DataType], length: usize, bounds: &Bounds) -> Self {
+        let position = bounds.a_position();
+        let mut block = Block::new(types);
+        let values = vec![Value::Null; types.len()];
+        for slot in 0..length {
+            block.insert(
+                slot,
+                &Entry {
+                    time: bounds.first_time,
+                    order: &[],
+                    position,
+                    visible_at: bounds.first_visible_at,
+                    contested: bounds.contested,
+                    id: 0,
+                    values: &values,
+                },
+            );
+        }
+        block
+    }
+
+    /// The parts that every block has, whatever its columns.
+    pub(super) fn parts(&self) -> Parts<'_> {
+        Parts {
+            times: &self.times,
+            visible_at: &self.visible_at,
+            partitions: &self.partitions,
+            offsets: &self.offsets,
+            ids: &self.ids,
+            contested: &self.contested,
         }
     }
 
@@ -106,6 +178,23 @@ impl Block {
         for (column, value) in self.columns.iter_mut().zip(entry.values) {
             column.insert(slot, value);
         }
+    }
+
+    /// Appends an entry of another block with the same columns.
+    pub(super) fn push(&mut self, entry: &EntryView<'_>) {
+        let order = entry.order();
+        self.insert(
+            self.len(),
+            &Entry {
+                time: order.time,
+                order: order.order,
+                position: entry.position(),
+                visible_at: entry.visible_at(),
+                contested: entry.contested(),
+                id: entry.id(),
+                values: &entry.row(),
+            },
+        );
     }
 
     pub(super) fn split_off(&mut self, at: usize) -> Block {

@@ -50,7 +50,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
         let all_visible = all_visible || self.visibility.sees_all(&node.bounds);
         let whole = range.len() == node.length;
         match &node.body {
-            Body::Block(block) => {
+            Body::Block(leaf) => {
                 let mut raw: Vec<&mut (SpecId, &mut State)> = Vec::new();
                 for item in wanted {
                     if whole && all_visible && self.keeps(node) {
@@ -62,6 +62,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 if raw.is_empty() {
                     return;
                 }
+                let block = leaf.block();
                 let slots = self.passing(block, range, all_visible);
                 for (spec, state) in raw {
                     self.aggregates
@@ -85,7 +86,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
     /// Whether a node is large enough to keep anything.
     fn keeps(&self, node: &Node) -> bool {
         match &node.body {
-            Body::Block(block) => block.len() >= self.keeping_entries,
+            Body::Block(_) => node.length >= self.keeping_entries,
             Body::Nodes(_) => true,
         }
     }
@@ -129,7 +130,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             return;
         }
         match &node.body {
-            Body::Block(block) => {
+            Body::Block(leaf) => {
+                let block = leaf.block();
                 let slots = self.passing(block, covered..block.len(), true);
                 self.aggregates
                     .spec(spec)
@@ -155,7 +157,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
         }
         let run = self.rest_of_run(node, 0);
         let keeps = match &node.body {
-            Body::Block(block) => block.len() >= self.keeping_entries,
+            Body::Block(_) => node.length >= self.keeping_entries,
             Body::Nodes(_) => true,
         };
         if keeps {
@@ -176,7 +178,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             return Run::EMPTY;
         }
         match &node.body {
-            Body::Block(block) => {
+            Body::Block(leaf) => {
+                let block = leaf.block();
                 let slots: Slots = self.passing(block, covered..block.len(), true);
                 slots
                     .iter()

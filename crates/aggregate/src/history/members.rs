@@ -34,7 +34,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             return;
         }
         match &node.body {
-            Body::Block(block) => {
+            Body::Block(leaf) => {
+                let block = leaf.block();
                 let all_visible = self.visibility.sees_all(&node.bounds);
                 let inside = self.passing(block, range, all_visible);
                 found.inside += inside.len();

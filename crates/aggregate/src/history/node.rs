@@ -10,6 +10,7 @@ use super::Entry;
 use super::block::{Block, EntryView};
 use super::bounds::Bounds;
 use super::cache::Cache;
+use super::leaf::{BlockSource, Leaf, StoredBlock};
 use crate::order::EventOrder;
 use crate::state::State;
 
@@ -101,7 +102,7 @@ pub(super) struct Node {
 
 #[derive(Clone, Debug)]
 pub(super) enum Body {
-    Block(Block),
+    Block(Leaf),
     Nodes(Children),
 }
 
@@ -177,18 +178,58 @@ impl Node {
             ),
             states: Cache::default(),
             runs: Cache::default(),
-            body: Body::Block(block),
+            body: Body::Block(Leaf::Loaded(block)),
         }
     }
 
-    fn over(block: Block) -> Option<Node> {
+    pub(super) fn over(block: Block) -> Option<Node> {
         Some(Node {
             length: block.len(),
             bounds: block.bounds()?,
             states: Cache::default(),
             runs: Cache::default(),
-            body: Body::Block(block),
+            body: Body::Block(Leaf::Loaded(block)),
         })
+    }
+
+    /// A leaf over a stored block.
+    pub(super) fn stored(
+        stored: StoredBlock,
+        types: &Arc<[DataType]>,
+        source: &Arc<dyn BlockSource>,
+    ) -> Node {
+        Node {
+            length: stored.length,
+            bounds: stored.bounds.clone(),
+            states: Cache::default(),
+            runs: Cache::default(),
+            body: Body::Block(Leaf::stored(stored, Arc::clone(types), Arc::clone(source))),
+        }
+    }
+
+    /// A tree over leaves in order; `None` over none.
+    pub(super) fn tree(mut level: Vec<Node>, fan_out: usize) -> Option<Node> {
+        while level.len() > 1 {
+            let mut nodes = level.into_iter().map(Arc::new).peekable();
+            let mut above = Vec::new();
+            while nodes.peek().is_some() {
+                above.extend(Node::above(nodes.by_ref().take(fan_out).collect()));
+            }
+            level = above;
+        }
+        level.pop()
+    }
+
+    /// Calls `visit` with every leaf, in order, and its number of entries.
+    pub(super) fn each_leaf<'a>(&'a self, visit: &mut dyn FnMut(&'a Leaf, usize)) {
+        match &self.body {
+            Body::Block(leaf) => visit(leaf, self.length),
+            Body::Nodes(children) => {
+                for node in children.nodes() {
+                    node.each_leaf(visit);
+                }
+            }
+        }
     }
 
     /// A node above others, in order; `None` above none.
@@ -206,7 +247,7 @@ impl Node {
 
     fn first_order(&self) -> EventOrder<'_> {
         match &self.body {
-            Body::Block(block) => block.order(0),
+            Body::Block(leaf) => leaf.block().order(0),
             Body::Nodes(children) => children.nodes[0].first_order(),
         }
     }
@@ -223,7 +264,7 @@ impl Node {
     /// The number of entries before a place in the order (at it, too, if `or_equal`).
     pub(super) fn rank_of(&self, order: EventOrder<'_>, or_equal: bool) -> usize {
         match &self.body {
-            Body::Block(block) => block.slots_before(order, or_equal),
+            Body::Block(leaf) => leaf.block().slots_before(order, or_equal),
             Body::Nodes(children) => {
                 let nodes = &children.nodes;
                 let mut child = nodes.partition_point(|c| c.starts_by(order)).max(1) - 1;
@@ -240,7 +281,13 @@ impl Node {
     pub(super) fn rank_of_time(&self, t: i64, or_equal: bool) -> usize {
         let before = |time: i64| time < t || (or_equal && time == t);
         match &self.body {
-            Body::Block(block) => block.times().partition_point(|&time| before(time)),
+            // The ends are known without the block.
+            Body::Block(_) if before(self.bounds.last_time) => self.length,
+            Body::Block(_) if !before(self.bounds.first_time) => 0,
+            Body::Block(leaf) => {
+                let times = leaf.block().times();
+                times.partition_point(|&time| before(time))
+            }
             Body::Nodes(children) => {
                 let nodes = &children.nodes;
                 let child = nodes.partition_point(|c| before(c.bounds.last_time));
@@ -256,7 +303,7 @@ impl Node {
         let mut node = self;
         loop {
             match &node.body {
-                Body::Block(block) => return block.view(rank),
+                Body::Block(leaf) => return leaf.block().view(rank),
                 Body::Nodes(children) => {
                     let child = children.holding(rank);
                     rank -= children.start(child);
@@ -276,7 +323,19 @@ impl Node {
     ) -> Inserted {
         let order = entry.event_order();
         let inserted = match &mut self.body {
-            Body::Block(block) => {
+            // In order of time, blocks stay full, and stored ones stay unread.
+            Body::Block(leaf)
+                if leaf.stored_block().is_some()
+                    && self.length >= shape.block_entries
+                    && entry.time > self.bounds.last_time =>
+            {
+                return Inserted {
+                    rank: self.length,
+                    right: Some(Node::leaf(types, entry)),
+                };
+            }
+            Body::Block(leaf) => {
+                let block = leaf.block_mut();
                 let slot = block.slots_before(order, true);
                 if block.len() < shape.block_entries {
                     block.insert(slot, entry);
@@ -337,7 +396,10 @@ impl Node {
     fn entry_inserted(&mut self, entry: &Entry<'_>, inserted: &Inserted) {
         if inserted.right.is_some() {
             let sums = match &self.body {
-                Body::Block(block) => block.bounds().map(|bounds| (block.len(), bounds)),
+                Body::Block(leaf) => {
+                    let block = leaf.block();
+                    block.bounds().map(|bounds| (block.len(), bounds))
+                }
                 Body::Nodes(children) => sums_of(children),
             };
             if let Some((length, bounds)) = sums {
@@ -364,7 +426,7 @@ impl Node {
     pub(super) fn set_contested(&mut self, mut rank: usize) {
         self.bounds.contested = true;
         match &mut self.body {
-            Body::Block(block) => block.set_contested(rank),
+            Body::Block(leaf) => leaf.block_mut().set_contested(rank),
             Body::Nodes(children) => {
                 let child = children.holding(rank);
                 rank -= children.start(child);

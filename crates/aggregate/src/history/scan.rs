@@ -47,9 +47,9 @@ impl<'a, 'v, V: Visibility + ?Sized> Descending<'a, 'v, V> {
             }
             all_visible = all_visible || self.visibility.sees_all(&node.bounds);
             match &node.body {
-                Body::Block(block) => {
+                Body::Block(leaf) => {
                     self.current = Some(Current {
-                        block,
+                        block: leaf.block(),
                         left: end,
                         all_visible,
                     });

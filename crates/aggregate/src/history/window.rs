@@ -83,8 +83,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             }
         }
         match &node.body {
-            Body::Block(block) => {
-                let slots = self.passing(block, 0..end, all_visible);
+            Body::Block(leaf) => {
+                let slots = self.passing(leaf.block(), 0..end, all_visible);
                 if *back >= slots.len() {
                     *back -= slots.len();
                     return None;
@@ -141,7 +141,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             }
         }
         match &node.body {
-            Body::Block(block) => {
+            Body::Block(leaf) => {
+                let block = leaf.block();
                 for slot in self.passing(block, 0..end, all_visible).iter().rev() {
                     let time = block.times()[slot];
                     if !chain.reaches(time) {

@@ -1,0 +1,268 @@
+//! The events of every key of every index: what is newer than the last checkpoint in memory,
+//! the rest in a store, and what was read of it in a cache.
+//!
+//! Per key the store has one *directory* of sealed blocks (in the order of events, without
+//! overlap) and a few *delta runs*, one per checkpoint that found new events of the key.
+//! Runs merge geometrically (about 8, 64, 512 entries; the log-structured merge of O'Neil et
+//! al., "The Log-Structured Merge-Tree", 1996, per key), and from [`SEALED_ENTRIES`] on they
+//! become sealed blocks. A read opens only the sealed blocks that it needs.
+//!
+//! Single writer; reads borrow. A checkpoint is begun ([`Blocks::begin`]) and ended
+//! ([`Blocks::end`]) by the writer; the work between needs no access to this.
+
+mod checkpoint;
+mod directory;
+mod key;
+mod run;
+mod stored;
+
+use std::sync::Arc;
+
+use evenkeel_aggregate::{Entry, History};
+use evenkeel_types::DataType;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use rustc_hash::{FxBuildHasher, FxHashMap};
+
+pub use checkpoint::{BlockCheckpoint, Written};
+
+use crate::error::StoreError;
+use crate::kv::{Kv, Snapshot};
+use checkpoint::Garbage;
+use key::RowPrefix;
+use run::Tail;
+use stored::{KeySource, Stored};
+
+/// Entries of a sealed block.
+pub(crate) const SEALED_ENTRIES: usize = 512;
+/// About the bytes of an entry in memory besides its order bytes and values.
+const ENTRY_BYTES: usize = 96;
+
+/// An index: the events of one source by one key.
+#[derive(Clone, Debug)]
+pub struct IndexSpec {
+    /// Its number in the store: given once, never again.
+    pub number: u32,
+    /// The types of its columns.
+    pub types: Arc<[DataType]>,
+}
+
+/// Numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct BlocksOptions {
+    /// About the bytes that the cache may hold.
+    pub cache_bytes: u64,
+}
+
+type Tails = FxHashMap<Box<[u8]>, Tail>;
+
+#[derive(Debug)]
+struct Index {
+    spec: IndexSpec,
+    /// Newer than the last checkpoint that was begun.
+    tails: Tails,
+    /// What the checkpoint writes that is under way; else empty.
+    frozen: Arc<Tails>,
+}
+
+/// What was read of a key, with everything newer.
+#[derive(Clone, Debug)]
+struct Cached {
+    history: History,
+    source: Option<Arc<KeySource>>,
+    weight: u64,
+}
+
+#[derive(Clone, Debug)]
+struct ByWeight;
+
+impl Weighter<RowPrefix, Cached> for ByWeight {
+    fn weight(&self, key: &RowPrefix, cached: &Cached) -> u64 {
+        cached.weight + key.len() as u64
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Blocks {
+    kv: Arc<dyn Kv>,
+    /// The rows as of the last checkpoint that ended.
+    snapshot: Arc<dyn Snapshot>,
+    indexes: Vec<Index>,
+    cache: Cache<RowPrefix, Cached, ByWeight, FxBuildHasher>,
+    dirty_bytes: usize,
+    /// About how many runs a key has, by hash of the key.
+    run_counts: Arc<checkpoint::RunCounts>,
+    /// Sealed blocks that nothing names any more, removed by the next checkpoint: a read
+    /// under way may still open one.
+    garbage: Garbage,
+}
+
+impl Blocks {
+    /// The blocks in a store, of these indexes, in this order.
+    pub fn open(
+        kv: Arc<dyn Kv>,
+        indexes: impl IntoIterator<Item = IndexSpec>,
+        options: BlocksOptions,
+    ) -> Result<Self, StoreError> {
+        let snapshot = kv.snapshot();
+        let garbage = Garbage::read(snapshot.as_ref())?;
+        Ok(Blocks {
+            snapshot,
+            kv,
+            indexes: indexes
+                .into_iter()
+                .map(|spec| Index {
+                    spec,
+                    tails: Tails::default(),
+                    frozen: Arc::default(),
+                })
+                .collect(),
+            cache: Cache::with(
+                1024,
+                options.cache_bytes,
+                ByWeight,
+                FxBuildHasher,
+                quick_cache::sync::DefaultLifecycle::default(),
+            ),
+            dirty_bytes: 0,
+            run_counts: Arc::default(),
+            garbage,
+        })
+    }
+
+    /// About the bytes in memory that no checkpoint has.
+    pub fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+
+    /// The rows as of the last checkpoint that ended.
+    pub fn snapshot(&self) -> &Arc<dyn Snapshot> {
+        &self.snapshot
+    }
+
+    /// Adds an event of a key to an index.
+    pub fn insert(&mut self, index: usize, key: &[u8], entry: &Entry<'_>) {
+        let Index { spec, tails, .. } = &mut self.indexes[index];
+        self.dirty_bytes +=
+            ENTRY_BYTES + entry.order.len() + entry.values.len() * std::mem::size_of::<u64>();
+        if !tails.contains_key(key) {
+            self.dirty_bytes += ENTRY_BYTES + key.len();
+            tails.insert(key.into(), Tail::new(&spec.types));
+        }
+        if let Some(tail) = tails.get_mut(key) {
+            tail.events.insert(entry);
+        }
+        let prefix = key::row_prefix(spec.number, key);
+        // Taken out, so that nothing is shared while it changes.
+        if let Some((prefix, mut cached)) = self.cache.remove(&prefix[..]) {
+            cached.history.insert(entry);
+            cached.weight += ENTRY_BYTES as u64;
+            self.cache.insert(prefix, cached);
+        }
+    }
+
+    /// Marks the entry of a key with this place as contested.
+    pub fn contest(&mut self, index: usize, key: &[u8], time: i64, order: &[u8]) {
+        let Index { spec, tails, .. } = &mut self.indexes[index];
+        self.dirty_bytes += ENTRY_BYTES + order.len();
+        let tail = tails
+            .entry(key.into())
+            .or_insert_with(|| Tail::new(&spec.types));
+        tail.contest(time, order);
+        let prefix = key::row_prefix(spec.number, key);
+        if let Some((prefix, mut cached)) = self.cache.remove(&prefix[..]) {
+            cached.history.contest(time, order);
+            self.cache.insert(prefix, cached);
+        }
+    }
+
+    /// The events of a key; none if there are none. Blocks are read as the history is used:
+    /// see [`evenkeel_aggregate::history::BlockSource`].
+    pub fn history(&self, index: usize, key: &[u8]) -> Result<Option<History>, StoreError> {
+        let Index {
+            spec,
+            tails,
+            frozen,
+        } = &self.indexes[index];
+        let prefix = key::row_prefix(spec.number, key);
+        if let Some(cached) = self.cache.get(&prefix[..]) {
+            return Ok(Some(self.reweighed(prefix, cached)));
+        }
+        let stored = Stored::load(self.snapshot.as_ref(), &spec.types, &prefix)?;
+        let newer = [frozen.get(key), tails.get(key)];
+        if stored.is_empty() && newer.iter().all(Option::is_none) {
+            return Ok(None);
+        }
+        let source = stored.source(&self.kv, &prefix);
+        let mut history = stored.history(&spec.types, source.as_ref());
+        let marks = stored.marks.iter();
+        for tail in newer.into_iter().flatten() {
+            history.absorb(&tail.events);
+        }
+        for mark in marks.chain(newer.iter().flatten().flat_map(|tail| &tail.marks)) {
+            history.contest(mark.time, &mark.order);
+        }
+        let cached = Cached {
+            weight: weight_of(&history),
+            history,
+            source,
+        };
+        self.cache.insert(prefix, cached.clone());
+        Ok(Some(cached.history))
+    }
+
+    /// A cached history; its weight is brought up to date if much of it was read meanwhile.
+    fn reweighed(&self, prefix: RowPrefix, mut cached: Cached) -> History {
+        let read = cached.source.as_ref().map_or(0, |s| s.entries_read()) as u64;
+        if read * ENTRY_BYTES as u64 > cached.weight {
+            let weight = weight_of(&cached.history);
+            if weight > cached.weight {
+                cached.weight = weight;
+                self.cache.insert(prefix, cached.clone());
+            }
+        }
+        cached.history
+    }
+
+    /// Begins a checkpoint of everything that was inserted up to now.
+    ///
+    /// # Panics
+    /// If one was begun and has not ended.
+    pub fn begin(&mut self) -> BlockCheckpoint {
+        self.dirty_bytes = 0;
+        let indexes = self
+            .indexes
+            .iter_mut()
+            .map(|index| {
+                assert!(index.frozen.is_empty(), "one checkpoint at a time");
+                index.frozen = Arc::new(std::mem::take(&mut index.tails));
+                (index.spec.clone(), Arc::clone(&index.frozen))
+            })
+            .collect();
+        BlockCheckpoint {
+            kv: Arc::clone(&self.kv),
+            snapshot: Arc::clone(&self.snapshot),
+            indexes,
+            run_counts: Arc::clone(&self.run_counts),
+            garbage: std::mem::take(&mut self.garbage),
+        }
+    }
+
+    /// Ends a checkpoint whose batch was written: from now on reads find it in the store.
+    pub fn end(&mut self, written: Written) {
+        for index in &mut self.indexes {
+            index.frozen = Arc::default();
+        }
+        for prefix in &written.moved {
+            self.cache.remove(&prefix[..]);
+        }
+        self.garbage = written.garbage;
+        self.snapshot = self.kv.snapshot();
+    }
+}
+
+fn weight_of(history: &History) -> u64 {
+    let leaves = history.len() / SEALED_ENTRIES + 1;
+    ((history.entries_in_memory() + leaves) * ENTRY_BYTES) as u64
+}

@@ -1,0 +1,255 @@
+//! Writing what is new: runs, merged runs, sealed blocks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use evenkeel_aggregate::history::{Piece, StoredBlock};
+use evenkeel_types::DataType;
+use evenkeel_types::bytes::{ByteReader, put_bytes, put_varint};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::directory::Directory;
+use super::key::{self, RowPrefix};
+use super::run::Tail;
+use super::stored::Stored;
+use super::{IndexSpec, SEALED_ENTRIES, Tails};
+use crate::error::StoreError;
+use crate::kv::{Batch, Kv, Snapshot, Space};
+
+/// The row with the blocks that the next checkpoint removes.
+const GARBAGE: &[u8] = b"garbage";
+/// Runs of a key before they are merged.
+const RUNS_MAX: u8 = 8;
+/// A run of fewer entries is small.
+const SMALL_RUN: usize = 64;
+
+/// About how many runs each key has: a byte by hash. Keys that share one merge sooner.
+#[derive(Debug)]
+pub(super) struct RunCounts(Box<[AtomicU8]>);
+
+impl Default for RunCounts {
+    fn default() -> Self {
+        RunCounts((0..1 << 18).map(|_| AtomicU8::new(0)).collect())
+    }
+}
+
+impl RunCounts {
+    fn of(&self, prefix: &[u8]) -> &AtomicU8 {
+        &self.0[xxh3_64(prefix) as usize % self.0.len()]
+    }
+}
+
+/// Row keys of blocks that nothing names any more.
+#[derive(Debug, Default)]
+pub(super) struct Garbage(Vec<Vec<u8>>);
+
+impl Garbage {
+    pub(super) fn read(snapshot: &dyn Snapshot) -> Result<Self, StoreError> {
+        let Some(bytes) = snapshot.get(Space::Meta, GARBAGE)? else {
+            return Ok(Garbage::default());
+        };
+        let malformed = |error| StoreError::malformed(Space::Meta, GARBAGE, error);
+        let mut reader = ByteReader::new(&bytes);
+        let count = reader.count("blocks to remove").map_err(malformed)?;
+        let keys = (0..count)
+            .map(|_| reader.bytes("a block to remove").map(<[u8]>::to_vec))
+            .collect::<Result<_, _>>()
+            .map_err(malformed)?;
+        Ok(Garbage(keys))
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_varint(self.0.len() as u64, &mut out);
+        self.0.iter().for_each(|key| put_bytes(key, &mut out));
+        out
+    }
+}
+
+/// A checkpoint under way: what was new when it was begun.
+#[derive(Debug)]
+pub struct BlockCheckpoint {
+    pub(super) kv: Arc<dyn Kv>,
+    pub(super) snapshot: Arc<dyn Snapshot>,
+    pub(super) indexes: Vec<(IndexSpec, Arc<Tails>)>,
+    pub(super) run_counts: Arc<RunCounts>,
+    pub(super) garbage: Garbage,
+}
+
+/// What the end of a checkpoint must know of its writing.
+#[derive(Debug)]
+#[must_use]
+pub struct Written {
+    /// Keys whose blocks are others now.
+    pub(super) moved: Vec<RowPrefix>,
+    pub(super) garbage: Garbage,
+}
+
+impl BlockCheckpoint {
+    /// Adds the changes to a batch. `number` is larger than that of every checkpoint before.
+    pub fn write(&self, number: u64, batch: &mut Batch) -> Result<Written, StoreError> {
+        for key in &self.garbage.0 {
+            batch.remove(Space::Blocks, key.clone());
+        }
+        let mut written = Written {
+            moved: Vec::new(),
+            garbage: Garbage::default(),
+        };
+        for (spec, tails) in &self.indexes {
+            // In the order of keys, so that equal stores write equal bytes.
+            let mut tails: Vec<_> = tails
+                .iter()
+                .map(|(key, tail)| (key::row_prefix(spec.number, key), tail))
+                .collect();
+            tails.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            for (prefix, tail) in tails {
+                self.write_key(spec, prefix, tail, number, batch, &mut written)?;
+            }
+        }
+        batch.put(Space::Meta, GARBAGE.to_vec(), written.garbage.encode());
+        Ok(written)
+    }
+
+    fn write_key(
+        &self,
+        spec: &IndexSpec,
+        prefix: RowPrefix,
+        tail: &Tail,
+        number: u64,
+        batch: &mut Batch,
+        written: &mut Written,
+    ) -> Result<(), StoreError> {
+        let count = self.run_counts.of(&prefix);
+        let runs = count.load(Ordering::Relaxed).saturating_add(1);
+        if runs < RUNS_MAX && tail.events.len() < SEALED_ENTRIES {
+            count.store(runs, Ordering::Relaxed);
+            batch.put(Space::Runs, key::run(&prefix, number), tail.encode());
+            return Ok(());
+        }
+        let stored = Stored::load(self.snapshot.as_ref(), &spec.types, &prefix)?;
+        let entries: usize = stored.runs.iter().map(|r| r.tail.events.len()).sum();
+        let left = if entries + tail.events.len() >= SEALED_ENTRIES {
+            self.seal(spec, &prefix, &stored, tail, number, batch, written)?;
+            written.moved.push(prefix.clone());
+            1
+        } else {
+            merge_small(&spec.types, &prefix, &stored, tail, number, batch)
+        };
+        count.store(left, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Makes sealed blocks of all runs; what does not fill one at the end stays a run.
+    #[expect(clippy::too_many_arguments, reason = "one key's part of a checkpoint")]
+    fn seal(
+        &self,
+        spec: &IndexSpec,
+        prefix: &RowPrefix,
+        stored: &Stored,
+        tail: &Tail,
+        number: u64,
+        batch: &mut Batch,
+        written: &mut Written,
+    ) -> Result<(), StoreError> {
+        let source = stored.source(&self.kv, prefix);
+        let mut history = stored.history(&spec.types, source.as_ref());
+        history.absorb(&tail.events);
+        for mark in stored.marks.iter().chain(&tail.marks) {
+            history.contest(mark.time, &mark.order);
+        }
+        let mut directory = Directory {
+            next_block: stored.directory.next_block,
+            blocks: Vec::new(),
+        };
+        let mut rest = Tail::new(&spec.types);
+        let pieces = history.pieces();
+        let last = pieces.len().wrapping_sub(1);
+        for (i, piece) in pieces.into_iter().enumerate() {
+            let ranks = match piece {
+                Piece::Stored(block) => {
+                    directory.blocks.push(block);
+                    continue;
+                }
+                Piece::Loaded(ranks) => ranks,
+            };
+            let blocks = if i == last {
+                ranks.len() / SEALED_ENTRIES
+            } else {
+                ranks.len().div_ceil(SEALED_ENTRIES)
+            };
+            let sealed = if i == last {
+                blocks * SEALED_ENTRIES
+            } else {
+                ranks.len()
+            };
+            for n in 0..blocks {
+                let part =
+                    ranks.start + sealed * n / blocks..ranks.start + sealed * (n + 1) / blocks;
+                let length = part.len();
+                let Some((bytes, bounds)) = history.encode(part) else {
+                    continue;
+                };
+                let block = directory.next_block;
+                directory.next_block += 1;
+                batch.put(Space::Blocks, key::block(prefix, block), bytes);
+                directory.blocks.push(StoredBlock {
+                    block,
+                    length,
+                    bounds,
+                });
+            }
+            let left = ranks.start + sealed..ranks.end;
+            if let Some((bytes, _)) = history.encode(left) {
+                rest.events = evenkeel_aggregate::History::decode(Arc::clone(&spec.types), &bytes)
+                    .map_err(|e| StoreError::malformed(Space::Runs, prefix, e))?;
+            }
+        }
+        // Nothing may be written that was not read right.
+        if let Some(failure) = source.as_ref().and_then(|s| s.failed()) {
+            return Err(failure);
+        }
+        for run in &stored.runs {
+            batch.remove(Space::Runs, key::run(prefix, run.number));
+        }
+        let kept: std::collections::BTreeSet<u64> =
+            directory.blocks.iter().map(|b| b.block).collect();
+        let gone = stored
+            .directory
+            .blocks
+            .iter()
+            .filter(|b| !kept.contains(&b.block));
+        written
+            .garbage
+            .0
+            .extend(gone.map(|b| key::block(prefix, b.block)));
+        batch.put(Space::Runs, key::directory(prefix), directory.encode());
+        if !rest.events.is_empty() {
+            batch.put(Space::Runs, key::run(prefix, number), rest.encode());
+        }
+        Ok(())
+    }
+}
+
+/// Merges the small runs with what is new. Answers how many runs are left.
+fn merge_small(
+    types: &Arc<[DataType]>,
+    prefix: &[u8],
+    stored: &Stored,
+    tail: &Tail,
+    number: u64,
+    batch: &mut Batch,
+) -> u8 {
+    let mut merged = Tail::new(types);
+    let mut left = 1;
+    for run in &stored.runs {
+        if run.tail.events.len() < SMALL_RUN {
+            batch.remove(Space::Runs, key::run(prefix, run.number));
+            merged.absorb(&run.tail);
+        } else {
+            left += 1;
+        }
+    }
+    merged.absorb(tail);
+    batch.put(Space::Runs, key::run(prefix, number), merged.encode());
+    left
+}

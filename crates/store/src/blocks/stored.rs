@@ -1,0 +1,155 @@
+//! What a store has of a key.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use evenkeel_aggregate::History;
+use evenkeel_aggregate::history::BlockSource;
+use evenkeel_types::DataType;
+
+use super::directory::Directory;
+use super::key::{self, RowKind, RowPrefix};
+use super::run::{Mark, Tail};
+use crate::error::StoreError;
+use crate::kv::{Kv, Snapshot, Space};
+
+/// A delta run.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) number: u64,
+    pub(super) tail: Tail,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    pub(super) directory: Directory,
+    /// From the oldest on.
+    pub(super) runs: Vec<Run>,
+    /// The marks of all runs.
+    pub(super) marks: Vec<Mark>,
+}
+
+impl Stored {
+    pub(super) fn load(
+        snapshot: &dyn Snapshot,
+        types: &Arc<[DataType]>,
+        prefix: &[u8],
+    ) -> Result<Self, StoreError> {
+        let mut stored = Stored::default();
+        snapshot.prefix(Space::Runs, prefix, &mut |row, value| {
+            let malformed = |error| StoreError::malformed(Space::Runs, row, error);
+            match key::kind(prefix, row) {
+                Some(RowKind::Directory) => {
+                    stored.directory = Directory::decode(value).map_err(malformed)?;
+                }
+                Some(RowKind::Run(number)) => {
+                    let tail = Tail::decode(types, value).map_err(malformed)?;
+                    stored.marks.extend(tail.marks.iter().cloned());
+                    stored.runs.push(Run { number, tail });
+                }
+                None => {
+                    return Err(StoreError::damaged(
+                        Space::Runs,
+                        row,
+                        "it is no row of a key",
+                    ));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(stored)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.directory.blocks.is_empty() && self.runs.is_empty()
+    }
+
+    /// Where the sealed blocks are read from; none if there are none.
+    pub(super) fn source(&self, kv: &Arc<dyn Kv>, prefix: &RowPrefix) -> Option<Arc<KeySource>> {
+        (!self.directory.blocks.is_empty()).then(|| {
+            Arc::new(KeySource {
+                kv: Arc::clone(kv),
+                prefix: prefix.clone(),
+                lengths: self
+                    .directory
+                    .blocks
+                    .iter()
+                    .map(|b| (b.block, b.length))
+                    .collect(),
+                entries_read: AtomicUsize::new(0),
+                failure: OnceLock::new(),
+            })
+        })
+    }
+
+    /// The events; marks are not set yet.
+    pub(super) fn history(
+        &self,
+        types: &Arc<[DataType]>,
+        source: Option<&Arc<KeySource>>,
+    ) -> History {
+        let mut history = match source {
+            None => History::new(Arc::clone(types)),
+            Some(source) => {
+                let source: Arc<dyn BlockSource> = Arc::clone(source) as Arc<dyn BlockSource>;
+                let blocks = self.directory.blocks.iter().cloned();
+                History::over_stored(Arc::clone(types), blocks, &source)
+            }
+        };
+        for run in &self.runs {
+            history.absorb(&run.tail.events);
+        }
+        history
+    }
+}
+
+/// Reads the sealed blocks of one key.
+#[derive(Debug)]
+pub(super) struct KeySource {
+    kv: Arc<dyn Kv>,
+    prefix: RowPrefix,
+    /// Entries by block, for the count of what was read.
+    lengths: rustc_hash::FxHashMap<u64, usize>,
+    entries_read: AtomicUsize,
+    failure: OnceLock<(StoreError, String)>,
+}
+
+impl KeySource {
+    pub(super) fn entries_read(&self) -> usize {
+        self.entries_read.load(Ordering::Relaxed)
+    }
+
+    fn fail(&self, error: &StoreError) {
+        self.failure
+            .get_or_init(|| (error.clone(), error.to_string()));
+    }
+
+    /// Why a block could not be read.
+    pub(super) fn failed(&self) -> Option<StoreError> {
+        self.failure.get().map(|(error, _)| error.clone())
+    }
+}
+
+impl BlockSource for KeySource {
+    fn load(&self, block: u64) -> Option<Vec<u8>> {
+        let key = key::block(&self.prefix, block);
+        let length = self.lengths.get(&block).copied().unwrap_or(0);
+        self.entries_read.fetch_add(length, Ordering::Relaxed);
+        match self.kv.get(Space::Blocks, &key) {
+            Ok(Some(bytes)) => return Some(bytes),
+            Ok(None) => self.fail(&StoreError::damaged(Space::Blocks, &key, "it is missing")),
+            Err(error) => self.fail(&error),
+        }
+        None
+    }
+
+    fn damaged(&self, block: u64, why: &str) {
+        let key = key::block(&self.prefix, block);
+        self.fail(&StoreError::damaged(Space::Blocks, &key, why));
+    }
+
+    fn failure(&self) -> Option<&str> {
+        self.failure.get().map(|(_, words)| words.as_str())
+    }
+}

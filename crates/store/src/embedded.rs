@@ -1,0 +1,216 @@
+//! The embedded store: fjall, in one directory. The only module that names it.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+
+use crate::error::StoreError;
+use crate::kv::{Batch, Kv, Snapshot, Space, Visit};
+use crate::mark::{self, io_error, sync_directory};
+use crate::row;
+
+const DATABASE: &str = "rows";
+const MARK: &str = "mark";
+/// The space and the row that count writes: every write sets it.
+const WRITES: &str = "writes";
+const NUMBER: &[u8] = b"number";
+/// Bytes of the block cache; blocks that were decoded are cached above.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// Rows in an embedded log-structured merge tree.
+///
+/// It numbers its writes and keeps the number in a file of its own: a store that comes back
+/// with a smaller number has lost writes that were acknowledged, whatever it says.
+pub struct EmbeddedKv {
+    database: Database,
+    spaces: Arc<Spaces>,
+    writes: Keyspace,
+    number: AtomicU64,
+    mark: PathBuf,
+}
+
+struct Spaces([Keyspace; Space::ALL.len()]);
+
+impl Spaces {
+    fn of(&self, space: Space) -> &Keyspace {
+        &self.0[space as usize]
+    }
+}
+
+/// What opening found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Acknowledged writes that are missing: the caller must bring them back from the log.
+    pub lost_writes: u64,
+}
+
+impl std::fmt::Debug for EmbeddedKv {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedKv")
+            .field("mark", &self.mark)
+            .finish_non_exhaustive()
+    }
+}
+
+fn embedded(operation: &'static str) -> impl Fn(fjall::Error) -> StoreError {
+    move |error| StoreError::Embedded {
+        operation,
+        reason: error.to_string(),
+    }
+}
+
+impl EmbeddedKv {
+    /// Opens a store, creating it if there is none: beside its place, then renamed, so that
+    /// a process that dies in between leaves nothing that cannot be opened.
+    pub fn open(directory: &Path) -> Result<(Self, Opened), StoreError> {
+        if !directory.exists() {
+            let beside = directory.with_extension("new");
+            if beside.exists() {
+                fs::remove_dir_all(&beside).map_err(io_error("remove", &beside))?;
+            }
+            fs::create_dir_all(&beside).map_err(io_error("create", &beside))?;
+            drop(Self::open_at(&beside)?);
+            sync_directory(&beside)?;
+            fs::rename(&beside, directory).map_err(io_error("rename", &beside))?;
+            directory.parent().map_or(Ok(()), sync_directory)?;
+        }
+        let store = Self::open_at(directory)?;
+        let marked = mark::read(&store.mark);
+        let lost_writes = marked.saturating_sub(store.number.load(Ordering::Relaxed));
+        Ok((store, Opened { lost_writes }))
+    }
+
+    fn open_at(directory: &Path) -> Result<Self, StoreError> {
+        let database = Database::builder(directory.join(DATABASE))
+            .cache_size(CACHE_BYTES)
+            .manual_journal_persist(true)
+            .open()
+            .map_err(embedded("open"))?;
+        let mut spaces = Vec::with_capacity(Space::ALL.len());
+        for space in Space::ALL {
+            let keyspace = database
+                .keyspace(space.name(), KeyspaceCreateOptions::default)
+                .map_err(embedded("open a space"))?;
+            spaces.push(keyspace);
+        }
+        let spaces = spaces.try_into().map_err(|_| StoreError::Embedded {
+            operation: "open",
+            reason: "a space is missing".to_owned(),
+        })?;
+        let writes = database
+            .keyspace(WRITES, KeyspaceCreateOptions::default)
+            .map_err(embedded("open a space"))?;
+        database
+            .persist(PersistMode::SyncAll)
+            .map_err(embedded("sync"))?;
+        let number = match writes.get(NUMBER).map_err(embedded("read"))? {
+            None => 0,
+            Some(sealed) => {
+                let bytes = row::open(Space::Meta, NUMBER, &sealed)?;
+                bytes.try_into().map_or(0, u64::from_le_bytes)
+            }
+        };
+        Ok(EmbeddedKv {
+            spaces: Arc::new(Spaces(spaces)),
+            writes,
+            number: AtomicU64::new(number),
+            mark: directory.join(MARK),
+            database,
+        })
+    }
+}
+
+impl Kv for EmbeddedKv {
+    fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let number = self.number.load(Ordering::Relaxed) + 1;
+        let mut changes = self.database.batch().durability(Some(PersistMode::SyncAll));
+        for (space, key, value) in batch.changes {
+            let keyspace = self.spaces.of(space);
+            match value {
+                Some(value) => {
+                    let sealed = row::seal(space, &key, value);
+                    changes.insert(keyspace, key, sealed);
+                }
+                None => changes.remove(keyspace, key),
+            }
+        }
+        let sealed = row::seal(Space::Meta, NUMBER, number.to_le_bytes().to_vec());
+        changes.insert(&self.writes, NUMBER, sealed);
+        changes.commit().map_err(embedded("write"))?;
+        self.number.store(number, Ordering::Relaxed);
+        mark::write(&self.mark, number)
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        Arc::new(EmbeddedSnapshot {
+            snapshot: self.database.snapshot(),
+            spaces: Arc::clone(&self.spaces),
+        })
+    }
+
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.spaces.of(space).get(key).map_err(embedded("read"))?;
+        found
+            .map(|sealed| row::open(space, key, &sealed).map(<[u8]>::to_vec))
+            .transpose()
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.database.disk_space().unwrap_or(0)
+    }
+}
+
+struct EmbeddedSnapshot {
+    snapshot: fjall::Snapshot,
+    spaces: Arc<Spaces>,
+}
+
+impl std::fmt::Debug for EmbeddedSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EmbeddedSnapshot").finish_non_exhaustive()
+    }
+}
+
+fn visit_all(space: Space, rows: fjall::Iter, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    for row in rows {
+        let (key, sealed) = row.into_inner().map_err(embedded("read"))?;
+        let value = row::open(space, &key, &sealed)?;
+        if visit(&key, value)? == ControlFlow::Break(()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+impl Snapshot for EmbeddedSnapshot {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.snapshot.get(self.spaces.of(space), key);
+        found
+            .map_err(embedded("read"))?
+            .map(|sealed| row::open(space, key, &sealed).map(<[u8]>::to_vec))
+            .transpose()
+    }
+
+    fn range(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        let rows = self.snapshot.range(self.spaces.of(space), from..to);
+        visit_all(space, rows, visit)
+    }
+
+    fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let rows = self.snapshot.prefix(self.spaces.of(space), prefix);
+        visit_all(space, rows, visit)
+    }
+}

@@ -1,0 +1,5 @@
+//! Stores and blocks from outside.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod blocks;
+mod stores;

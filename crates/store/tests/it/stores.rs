@@ -1,0 +1,105 @@
+//! Both stores under the conformance suite; the embedded one reopened, damaged and set back.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use evenkeel_store::{Batch, EmbeddedKv, Kv, MemoryKv, Space, StoreError, conformance};
+
+fn put(kv: &dyn Kv, key: &[u8], value: &[u8]) {
+    let mut batch = Batch::default();
+    batch.put(Space::Runs, key.to_vec(), value.to_vec());
+    kv.write(batch).unwrap();
+}
+
+#[test]
+fn the_store_in_memory_conforms() {
+    for seed in 0..40 {
+        conformance(seed, 60, Arc::new(MemoryKv::new()), |store| store).unwrap();
+    }
+}
+
+#[test]
+fn the_embedded_store_conforms() {
+    for seed in 0..3 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("hot");
+        let open = || -> Arc<dyn Kv> {
+            let (store, opened) = EmbeddedKv::open(&path).unwrap();
+            assert_eq!(opened.lost_writes, 0);
+            Arc::new(store)
+        };
+        conformance(seed, 40, open(), |store| {
+            drop(store);
+            open()
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_half_created_store_is_created_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let beside = directory.path().join("hot.new");
+    fs::create_dir_all(beside.join("rows")).unwrap();
+    fs::write(beside.join("rows/version"), b"half").unwrap();
+    let (store, _) = EmbeddedKv::open(&directory.path().join("hot")).unwrap();
+    put(&store, b"k", b"v");
+    assert_eq!(
+        store.get(Space::Runs, b"k").unwrap().as_deref(),
+        Some(&b"v"[..])
+    );
+    assert!(!beside.exists());
+}
+
+#[test]
+fn a_store_that_is_set_back_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, copy) = (directory.path().join("hot"), directory.path().join("copy"));
+    let (store, _) = EmbeddedKv::open(&path).unwrap();
+    put(&store, b"a", b"1");
+    drop(store);
+    copy_all(&path, &copy);
+    let (store, _) = EmbeddedKv::open(&path).unwrap();
+    put(&store, b"b", b"2");
+    put(&store, b"c", b"3");
+    drop(store);
+    // The rows of before under the mark of now.
+    fs::remove_dir_all(path.join("rows")).unwrap();
+    copy_all(&copy.join("rows"), &path.join("rows"));
+    let (store, opened) = EmbeddedKv::open(&path).unwrap();
+    assert_eq!(opened.lost_writes, 2);
+    assert_eq!(store.get(Space::Runs, b"b").unwrap(), None);
+}
+
+#[test]
+fn a_damaged_row_is_an_error_that_names_it() {
+    let store = MemoryKv::new();
+    put(&store, b"k", b"value");
+    assert!(store.damage(Space::Runs, b"k", |bytes| bytes[2] ^= 4));
+    let error = store.get(Space::Runs, b"k").unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }));
+    assert_eq!(
+        error.to_string(),
+        "row runs/6b is damaged: its checksum is wrong"
+    );
+    let mut visited = 0;
+    let scan = store.snapshot().prefix(Space::Runs, b"", &mut |_, _| {
+        visited += 1;
+        Ok(std::ops::ControlFlow::Continue(()))
+    });
+    assert!(scan.is_err() && visited == 0);
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_all(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
