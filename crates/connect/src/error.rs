@@ -129,6 +129,16 @@ pub enum ConnectError {
         /// The option.
         option: &'static str,
     },
+    /// A column that nobody asked for, in a message.
+    #[error("{table} has a column `{column}` that is not asked for{hint}")]
+    NotAsked {
+        /// The message.
+        table: String,
+        /// The column.
+        column: String,
+        /// The column that may be meant.
+        hint: Suggestion,
+    },
     /// A declared column that the file does not have.
     #[error("`{}` has no column `{column}`{hint}; its columns are {columns}", path.display())]
     MissingColumn {

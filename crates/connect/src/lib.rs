@@ -41,6 +41,7 @@ mod input;
 mod options;
 mod parquet_file;
 mod reader;
+mod row_decoder;
 mod strings;
 mod suggest;
 mod table;
@@ -56,9 +57,10 @@ pub use infer::{EventTimeGuess, InferredColumn, InferredSchema, UNIQUE_VALUES_MA
 pub use input::RECORD_BYTES_MAX;
 pub use options::{BATCH_ROWS_MAX, ColumnSpec, FileOptions, MissingColumns, TimeUnit};
 pub use reader::{Progress, RowReader};
-pub use suggest::Suggestion;
+pub use row_decoder::{RowDecoder, RowError};
+pub use suggest::{Suggestion, nearest};
 pub use table::{TABLE_ROWS_MAX, Table, TableOptions, TableType};
 pub use value::{
-    JSON_DEPTH_MAX, VALUE_TEXT_MAX, ValueError, json_to_value, text_to_value, value_to_json,
-    value_to_text,
+    JSON_DEPTH_MAX, Json, VALUE_TEXT_MAX, ValueError, append_json, json_to_value, parse_json,
+    text_to_value, value_to_json, value_to_text,
 };

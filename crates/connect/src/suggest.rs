@@ -22,7 +22,7 @@ impl fmt::Display for Suggestion {
 
 /// The candidate nearest to `name`: equal but for case, else fewest edits (at most a third of
 /// the name's length, and three), ties to the smaller name.
-pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Suggestion {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Suggestion {
     let limit = DISTANCE_MAX.min(name.chars().count().div_ceil(3));
     let lower = name.to_lowercase();
     Suggestion(

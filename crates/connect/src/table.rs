@@ -7,6 +7,7 @@ mod column;
 mod csv;
 mod digest;
 mod ipc;
+mod message;
 mod read;
 mod texts;
 mod write;
@@ -109,6 +110,14 @@ impl Table {
             TableFormat::Arrow => ipc::read_file(path)?,
             TableFormat::ArrowStream => ipc::read_stream(path)?,
         };
+        Table::of_contents(path, (schema, columns, rows), options)
+    }
+
+    fn of_contents(
+        path: &Path,
+        (schema, columns, rows): read::Contents,
+        options: &TableOptions,
+    ) -> Result<Table, ConnectError> {
         let mut names: Vec<&str> = columns.iter().map(TableColumn::name).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {

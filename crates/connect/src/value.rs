@@ -13,9 +13,9 @@ mod text;
 use evenkeel_types::time::{TIME_MAX, TIME_MIN, TimeError};
 use evenkeel_types::{DataType, Value, Zone};
 
-pub use json::{json_to_value, value_to_json};
+pub use json::{append_json, json_to_value, value_to_json};
 pub(crate) use json::{read_json, text_from_bytes};
-pub(crate) use json_text::{Json, parse_json};
+pub use json_text::{Json, parse_json};
 pub(crate) use number::{fits_precision, format_decimal, rescale};
 pub(crate) use text::read_text;
 pub use text::{text_to_value, value_to_text};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_schema::FieldRef;
 use arrow_select::concat::concat;
-use evenkeel_types::{Column, DataType};
+use evenkeel_types::{Column, DataType, Value};
 
 use super::texts::Texts;
 use super::{TableOptions, TableType};
@@ -74,33 +74,68 @@ impl TableColumn {
             TableColumn::Text { texts, .. } => texts
                 .convert(rows, data_type, &options.null_text, &context)
                 .map_err(|(row, error)| NoValues::Row(row, error)),
-            TableColumn::Arrow { field, chunks } => {
-                let mut column = Column::new(data_type);
-                let mut strings = Strings::new();
-                let mut start = rows.start;
-                let empty = [new_empty_array(field.data_type())];
-                let pieces = pieces(chunks, rows);
-                // Of no rows, the type is checked all the same.
-                let pieces = if pieces.is_empty() {
-                    &empty[..]
-                } else {
-                    &pieces
-                };
-                for piece in pieces {
-                    let converted = convert(piece.as_ref(), data_type, &context, &mut strings)
-                        .map_err(|reason| NoValues::Type {
-                            found: field.data_type().to_string(),
-                            reason,
-                        })?;
-                    if let Some((row, error)) = converted.errors.into_iter().next() {
-                        return Err(NoValues::Row(start + row, error));
-                    }
-                    start += piece.len();
-                    column.append(converted.column);
+            TableColumn::Arrow { .. } => {
+                let (column, errors) = self
+                    .values_and_errors(rows, data_type, options)
+                    .map_err(|(found, reason)| NoValues::Type { found, reason })?;
+                match errors.into_iter().next() {
+                    Some((row, error)) => Err(NoValues::Row(row, error)),
+                    None => Ok(column),
                 }
-                Ok(column)
             }
         }
+    }
+
+    /// The values of some rows in a type; NULL where a value does not fit, with the row and
+    /// the reason, ascending.
+    ///
+    /// # Errors
+    /// If the column's type, named first, is not read as the type at all.
+    pub(super) fn values_and_errors(
+        &self,
+        rows: Range<usize>,
+        data_type: &DataType,
+        options: &TableOptions,
+    ) -> Result<(Column, Vec<(usize, ValueError)>), (String, String)> {
+        let TableColumn::Arrow { field, chunks } = self else {
+            let mut column = Column::new(data_type);
+            let mut errors = Vec::new();
+            for row in rows {
+                match self.values(row..row + 1, data_type, options) {
+                    Ok(value) => column.append(value),
+                    Err(NoValues::Row(row, error)) => {
+                        column.push(&Value::Null);
+                        errors.push((row, error));
+                    }
+                    Err(NoValues::Type { found, reason }) => return Err((found, reason)),
+                }
+            }
+            return Ok((column, errors));
+        };
+        let context = Context {
+            zone: &options.zone,
+            time_unit: options.time_unit,
+        };
+        let mut column = Column::new(data_type);
+        let mut errors = Vec::new();
+        let mut strings = Strings::new();
+        let mut start = rows.start;
+        let empty = [new_empty_array(field.data_type())];
+        let pieces = pieces(chunks, rows);
+        // Of no rows, the type is checked all the same.
+        let pieces = if pieces.is_empty() {
+            &empty[..]
+        } else {
+            &pieces
+        };
+        for piece in pieces {
+            let converted = convert(piece.as_ref(), data_type, &context, &mut strings)
+                .map_err(|reason| (field.data_type().to_string(), reason))?;
+            errors.extend(converted.errors.into_iter().map(|(i, e)| (start + i, e)));
+            start += piece.len();
+            column.append(converted.column);
+        }
+        Ok((column, errors))
     }
 
     /// The rows as one array: as it was read, or of a text column the values of its type.

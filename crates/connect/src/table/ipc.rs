@@ -37,6 +37,8 @@ enum IpcError {
     Buffer { bytes: i64 },
     #[error("the schema is missing")]
     Schema,
+    #[error("it unpacks to more bytes than are allowed")]
+    Unpacked,
     #[error("its byte order is another machine's")]
     ByteOrder,
 }
@@ -134,12 +136,14 @@ fn block_data(buffer: &Buffer, block: &Block) -> Result<Buffer, IpcError> {
     } else {
         4
     };
-    check_message(&data[prefix..metadata], &data[metadata..])?;
+    let mut budget = u64::MAX;
+    check_message(&data[prefix..metadata], &data[metadata..], &mut budget)?;
     Ok(data)
 }
 
-/// Whether the buffers of a message are in its body, and what they would unpack to.
-fn check_message(metadata: &[u8], body: &[u8]) -> Result<(), IpcError> {
+/// Whether the buffers of a message are in its body, and what they would unpack to:
+/// subtracted from `budget`.
+fn check_message(metadata: &[u8], body: &[u8], budget: &mut u64) -> Result<(), IpcError> {
     let message = root_as_message(metadata).map_err(|_| IpcError::Message)?;
     let batch = message
         .header_as_record_batch()
@@ -165,6 +169,9 @@ fn check_message(metadata: &[u8], body: &[u8]) -> Result<(), IpcError> {
             if announced > BUFFER_BYTES_MAX {
                 return Err(IpcError::Buffer { bytes: announced });
             }
+            // -1 says that the buffer is not compressed after all.
+            let bytes = u64::try_from(announced).unwrap_or(0);
+            *budget = budget.checked_sub(bytes).ok_or(IpcError::Unpacked)?;
         }
     }
     Ok(())
@@ -172,8 +179,17 @@ fn check_message(metadata: &[u8], body: &[u8]) -> Result<(), IpcError> {
 
 /// The IPC stream format. A stream may end without its end marker.
 pub(super) fn read_stream(path: &Path) -> Result<Contents, ConnectError> {
-    let buffer = load(path)?;
-    let (whole, problem) = whole_messages(&buffer);
+    stream(path, load(path)?, u64::MAX)
+}
+
+/// A stream in memory, of which compressed buffers may unpack to so many bytes; `path` is
+/// what errors call it.
+pub(super) fn stream(
+    path: &Path,
+    buffer: Buffer,
+    unpacked_bytes_max: u64,
+) -> Result<Contents, ConnectError> {
+    let (whole, problem) = whole_messages(&buffer, unpacked_bytes_max);
     let mut decoder = StreamDecoder::new();
     let mut batches: Option<Batches<'_>> = None;
     let end_marker = Buffer::from_vec([CONTINUATION, [0; 4]].concat());
@@ -201,10 +217,10 @@ pub(super) fn read_stream(path: &Path) -> Result<Contents, ConnectError> {
 }
 
 /// How many bytes whole messages take, and what is wrong behind them.
-fn whole_messages(buffer: &[u8]) -> (usize, Option<IpcError>) {
+fn whole_messages(buffer: &[u8], mut budget: u64) -> (usize, Option<IpcError>) {
     let mut at = 0;
     while at < buffer.len() {
-        match message_length(&buffer[at..]) {
+        match message_length(&buffer[at..], &mut budget) {
             Ok(0) => break,
             Ok(length) => at += length,
             Err(problem) => return (at, Some(problem)),
@@ -214,7 +230,7 @@ fn whole_messages(buffer: &[u8]) -> (usize, Option<IpcError>) {
 }
 
 /// The bytes of the first message; 0 for the end marker.
-fn message_length(data: &[u8]) -> Result<usize, IpcError> {
+fn message_length(data: &[u8], budget: &mut u64) -> Result<usize, IpcError> {
     let number = |at: usize| -> Result<usize, IpcError> {
         let bytes = data
             .get(at..at + 4)
@@ -240,6 +256,6 @@ fn message_length(data: &[u8]) -> Result<usize, IpcError> {
         .ok()
         .and_then(|length| data[body_at..].get(..length))
         .ok_or(IpcError::Message)?;
-    check_message(metadata, body)?;
+    check_message(metadata, body, budget)?;
     Ok(body_at + body.len())
 }

@@ -66,6 +66,21 @@ pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(
     file.commit()
 }
 
+/// The table as an IPC stream in memory.
+pub(super) fn stream(table: &Table) -> Result<Vec<u8>, ConnectError> {
+    let format = TableFormat::ArrowStream;
+    let schema = schema(table, format)?;
+    let encode = |source: Cause| ConnectError::Encode {
+        path: table.label.clone().into(),
+        source,
+    };
+    let mut writer = guarded(|| StreamWriter::try_new(Vec::new(), &schema)).map_err(encode)?;
+    each_batch(table, &schema, format, |batch| {
+        guarded(|| writer.write(batch)).map_err(encode)
+    })?;
+    guarded(|| writer.into_inner()).map_err(encode)
+}
+
 fn schema(table: &Table, format: TableFormat) -> Result<SchemaRef, ConnectError> {
     let fields = table
         .columns

@@ -2,7 +2,7 @@
 
 use evenkeel_types::time::{format_date, format_timestamp, parse_date, parse_timestamp};
 use evenkeel_types::{DataType, Field, Value, Zone};
-use serde_json::{Map, Number, Value as JsonValue};
+use serde_json::{Map, Value as JsonValue};
 
 use crate::value::json_text::Json;
 use crate::value::number::{
@@ -30,59 +30,79 @@ const DOUBLE_DIGITS: usize = 15;
 ///
 /// `data_type` is the value's type; it gives scales and field names.
 pub fn value_to_json(data_type: &DataType, value: &Value) -> JsonValue {
+    let mut text = Vec::new();
+    append_json(data_type, value, &mut text);
+    // What was just written is JSON.
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+/// [`value_to_json`] as text, appended to a buffer: for answers of many values.
+pub fn append_json(data_type: &DataType, value: &Value, out: &mut Vec<u8>) {
     match value {
-        Value::Null | Value::Error(_) => JsonValue::Null,
-        Value::Boolean(b) => JsonValue::Bool(*b),
-        Value::Int(x) => JsonValue::from(*x),
-        Value::BigInt(x) => JsonValue::from(*x),
-        // The shortest text of a FLOAT has at most nine digits, so as a double it is
-        // written with the same ones.
-        Value::Float(x) => double_to_json(if x.is_finite() {
-            format!("{x:?}").parse().unwrap_or(f64::from(*x))
-        } else {
-            f64::from(*x)
-        }),
-        Value::Double(x) => double_to_json(*x),
+        Value::Null | Value::Error(_) => out.extend_from_slice(b"null"),
+        Value::Boolean(b) => out.extend_from_slice(if *b { b"true" } else { b"false" }),
+        Value::Int(x) => put(out, x),
+        Value::BigInt(x) => put(out, x),
+        Value::Float(x) if x.is_finite() => put(out, x),
+        Value::Float(x) => put(out, not_finite(f64::from(*x))),
+        Value::Double(x) if x.is_finite() => put(out, x),
+        Value::Double(x) => put(out, not_finite(*x)),
         Value::Decimal(x) => {
             let scale = match data_type {
                 DataType::Decimal { scale, .. } => *scale,
                 _ => 0,
             };
-            JsonValue::String(format_decimal(x.get(), scale))
+            put(out, &format_decimal(x.get(), scale));
         }
-        Value::String(s) => JsonValue::String(s.as_ref().to_owned()),
-        Value::Bytes(b) => JsonValue::String(write_bytes(b)),
-        Value::Date(d) => JsonValue::String(format_date(*d)),
-        Value::Timestamp(t) => JsonValue::String(format_timestamp(*t)),
-        Value::Interval(i) => JsonValue::String(i.to_string()),
+        Value::String(s) => put(out, s.as_ref()),
+        Value::Bytes(b) => put(out, &write_bytes(b)),
+        Value::Date(d) => put(out, &format_date(*d)),
+        Value::Timestamp(t) => put(out, &format_timestamp(*t)),
+        Value::Interval(i) => put(out, &i.to_string()),
         Value::Array(values) => {
             let element = match data_type {
                 DataType::Array(element) | DataType::Vector { element, .. } => element,
                 _ => &DataType::Null,
             };
-            JsonValue::Array(values.iter().map(|v| value_to_json(element, v)).collect())
+            out.push(b'[');
+            for (i, value) in values.iter().enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                append_json(element, value, out);
+            }
+            out.push(b']');
         }
         Value::Struct(values) => {
             let fields: &[Field] = match data_type {
                 DataType::Struct(fields) => fields,
                 _ => &[],
             };
-            JsonValue::Object(
-                fields
-                    .iter()
-                    .zip(values.iter())
-                    .map(|(f, v)| (f.name.clone(), value_to_json(&f.data_type, v)))
-                    .collect::<Map<_, _>>(),
-            )
+            out.push(b'{');
+            for (i, (field, value)) in fields.iter().zip(values.iter()).enumerate() {
+                if i > 0 {
+                    out.push(b',');
+                }
+                put(out, &field.name);
+                out.push(b':');
+                append_json(&field.data_type, value, out);
+            }
+            out.push(b'}');
         }
     }
 }
 
-fn double_to_json(x: f64) -> JsonValue {
-    match Number::from_f64(x) {
-        Some(number) => JsonValue::Number(number),
-        None if x.is_nan() => JsonValue::String("NaN".to_owned()),
-        None => JsonValue::String(infinity(x.is_sign_negative()).to_owned()),
+/// Numbers and texts as JSON.
+fn put<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+    // Writing such values into memory cannot fail.
+    let _ = serde_json::to_writer(out, value);
+}
+
+fn not_finite(x: f64) -> &'static str {
+    if x.is_nan() {
+        "NaN"
+    } else {
+        infinity(x.is_sign_negative())
     }
 }
 
@@ -102,14 +122,25 @@ pub fn json_to_value(
     json: &JsonValue,
     zone: &Zone,
 ) -> Result<Value, ValueError> {
-    read_json(
-        data_type,
-        &Json::from(json),
-        &Context {
-            zone,
-            time_unit: None,
-        },
-    )
+    Json::from(json).to_value(data_type, zone)
+}
+
+impl Json<'_> {
+    /// The value of a type: as [`json_to_value`], with the digits of numbers as they were
+    /// written.
+    ///
+    /// # Errors
+    /// If the JSON is not exactly a value of the type.
+    pub fn to_value(&self, data_type: &DataType, zone: &Zone) -> Result<Value, ValueError> {
+        read_json(
+            data_type,
+            self,
+            &Context {
+                zone,
+                time_unit: None,
+            },
+        )
+    }
 }
 
 pub(crate) fn read_json(

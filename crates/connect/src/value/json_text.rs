@@ -5,27 +5,64 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::value::{JSON_DEPTH_MAX, ValueError, shown};
 
 /// A JSON value whose texts are borrowed where they have no escapes.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Json<'a> {
+pub enum Json<'a> {
+    /// `null`
     Null,
+    /// `true`, `false`
     Boolean(bool),
-    /// The number as written. Not `exact` if it went through a double before.
+    /// A number.
     Number {
+        /// As written.
         text: Cow<'a, str>,
+        /// Not if it went through a double before.
         exact: bool,
     },
+    /// A string.
     String(Cow<'a, str>),
+    /// An array.
     Array(Vec<Json<'a>>),
+    /// An object: its members in their order, each key once.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+impl fmt::Display for Json<'_> {
+    /// As JSON without white space; numbers as they were written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |s: &str| serde_json::Value::from(s).to_string();
+        match self {
+            Json::Null => f.write_str("null"),
+            Json::Boolean(b) => b.fmt(f),
+            Json::Number { text, .. } => f.write_str(text),
+            Json::String(s) => f.write_str(&text(s)),
+            Json::Array(values) => {
+                f.write_str("[")?;
+                for (i, value) in values.iter().enumerate() {
+                    f.write_str(if i > 0 { "," } else { "" })?;
+                    value.fmt(f)?;
+                }
+                f.write_str("]")
+            }
+            Json::Object(members) => {
+                f.write_str("{")?;
+                for (i, (key, value)) in members.iter().enumerate() {
+                    f.write_str(if i > 0 { "," } else { "" })?;
+                    write!(f, "{}:{value}", text(key))?;
+                }
+                f.write_str("}")
+            }
+        }
+    }
 }
 
 impl Json<'_> {
     /// `a string`, for error texts.
-    pub(crate) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
             Json::Null => "null",
             Json::Boolean(_) => "a boolean",
@@ -58,7 +95,11 @@ impl<'a> From<&'a serde_json::Value> for Json<'a> {
 }
 
 /// Reads one JSON value and nothing after it but white space.
-pub(crate) fn parse_json(text: &str) -> Result<Json<'_>, ValueError> {
+///
+/// # Errors
+/// If the text is not JSON (with the byte where it goes wrong), has a key twice, or nests
+/// deeper than [`JSON_DEPTH_MAX`].
+pub fn parse_json(text: &str) -> Result<Json<'_>, ValueError> {
     let mut parser = Parser {
         text,
         bytes: text.as_bytes(),
@@ -385,6 +426,12 @@ mod tests {
             }
             _ => false,
         }
+    }
+
+    #[test]
+    fn what_was_read_is_written_again() {
+        let text = r#"{"a":[1.50,-0,1e3,true,null],"b\n\"":"\u0001é","c":{}}"#;
+        assert_eq!(parse_json(text).unwrap().to_string(), text);
     }
 
     proptest! {
