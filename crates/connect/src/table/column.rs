@@ -33,6 +33,9 @@ pub(super) enum TableColumn {
     },
 }
 
+/// Values, NULL where one does not fit, and there the row and the reason, ascending.
+pub(super) type Fitting = (Column, Vec<(usize, ValueError)>);
+
 /// Why a column has no values of a type.
 pub(super) enum NoValues {
     /// The whole column's type is another.
@@ -75,9 +78,7 @@ impl TableColumn {
                 .convert(rows, data_type, &options.null_text, &context)
                 .map_err(|(row, error)| NoValues::Row(row, error)),
             TableColumn::Arrow { .. } => {
-                let (column, errors) = self
-                    .values_and_errors(rows, data_type, options)
-                    .map_err(|(found, reason)| NoValues::Type { found, reason })?;
+                let (column, errors) = self.values_and_errors(rows, data_type, options)?;
                 match errors.into_iter().next() {
                     Some((row, error)) => Err(NoValues::Row(row, error)),
                     None => Ok(column),
@@ -90,13 +91,13 @@ impl TableColumn {
     /// the reason, ascending.
     ///
     /// # Errors
-    /// If the column's type, named first, is not read as the type at all.
+    /// [`NoValues::Type`].
     pub(super) fn values_and_errors(
         &self,
         rows: Range<usize>,
         data_type: &DataType,
         options: &TableOptions,
-    ) -> Result<(Column, Vec<(usize, ValueError)>), (String, String)> {
+    ) -> Result<Fitting, NoValues> {
         let TableColumn::Arrow { field, chunks } = self else {
             let mut column = Column::new(data_type);
             let mut errors = Vec::new();
@@ -107,7 +108,7 @@ impl TableColumn {
                         column.push(&Value::Null);
                         errors.push((row, error));
                     }
-                    Err(NoValues::Type { found, reason }) => return Err((found, reason)),
+                    Err(other) => return Err(other),
                 }
             }
             return Ok((column, errors));
@@ -129,8 +130,13 @@ impl TableColumn {
             &pieces
         };
         for piece in pieces {
-            let converted = convert(piece.as_ref(), data_type, &context, &mut strings)
-                .map_err(|reason| (field.data_type().to_string(), reason))?;
+            let converted =
+                convert(piece.as_ref(), data_type, &context, &mut strings).map_err(|reason| {
+                    NoValues::Type {
+                        found: field.data_type().to_string(),
+                        reason,
+                    }
+                })?;
             errors.extend(converted.errors.into_iter().map(|(i, e)| (start + i, e)));
             start += piece.len();
             column.append(converted.column);

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use arrow_buffer::Buffer;
 use arrow_schema::Schema;
-use evenkeel_types::{Column, DataType, Value, Zone};
+use evenkeel_types::{Column, Value, Zone};
 use serde_json::Map;
 
-use super::column::{NoValues, TableColumn};
 use super::{Table, TableOptions, ipc, write};
 use crate::arrow_values::slot_to_json;
 use crate::batch::{RejectedRow, RowBatch};
@@ -85,26 +84,15 @@ impl Table {
                 values.push(Column::repeat(&spec.data_type, &Value::Null, self.rows));
                 continue;
             };
-            let converted = self.column_with_errors(column, &spec.data_type, &options)?;
-            for (row, error) in converted.1 {
+            let (fitting, errors) = column
+                .values_and_errors(0..self.rows, &spec.data_type, &options)
+                .map_err(|e| self.no_values(column, &spec.data_type, e))?;
+            for (row, error) in errors {
                 wrong.entry(row).or_insert((i, error));
             }
-            values.push(converted.0);
+            values.push(fitting);
         }
         Ok(self.batch(columns, values, wrong))
-    }
-
-    fn column_with_errors(
-        &self,
-        column: &TableColumn,
-        data_type: &DataType,
-        options: &TableOptions,
-    ) -> Result<(Column, Vec<(usize, ValueError)>), ConnectError> {
-        column
-            .values_and_errors(0..self.rows, data_type, options)
-            .map_err(|(found, reason)| {
-                self.no_values(column, data_type, NoValues::Type { found, reason })
-            })
     }
 
     fn batch(
@@ -159,7 +147,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use evenkeel_types::Field;
+    use evenkeel_types::{DataType, Field};
 
     use super::*;
 
