@@ -20,6 +20,7 @@ mod events;
 mod expression;
 mod features;
 mod frame;
+mod from_file;
 mod full_join;
 mod inputs;
 mod lookup;
@@ -54,6 +55,7 @@ pub use cost::{
 };
 pub use describe::{ViewDescription, describe};
 pub use frame::FRAME_ROWS_MAX;
+pub use from_file::{FileColumns, FileSource, FromFile, ReadColumns};
 pub use options::PARTITIONS_MAX;
 pub use project::{Change, InFile, Project, ProjectObject, bind_project};
 pub use source::MAX_FUTURE_DEFAULT;

@@ -20,8 +20,13 @@ pub struct Change {
     pub version: u32,
     /// What happens to it.
     pub kind: ChangeKind,
-    /// What it is, in words: the kind of view, window edges, cost.
+    /// What it is, in words: the kind of view, window edges, cost; where inferred columns
+    /// come from.
     pub notes: Vec<String>,
+    /// Of a source from a file: the whole statement, as it is or will be frozen.
+    pub statement: Option<String>,
+    /// Where the file is not as the frozen columns are: the statement with the file's.
+    pub statement_now: Option<String>,
 }
 
 /// What happens to an object.

@@ -1,5 +1,6 @@
 //! From definition files and registry records to a catalog, and what would change.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_ddl::{
@@ -13,7 +14,8 @@ use evenkeel_view::Uses;
 use crate::api::{Change, ChangeKind};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::project::DefinitionFile;
+use crate::from_file::ColumnReader;
+use crate::project::{DefinitionFile, Project};
 use crate::registry::{Object, Registry};
 
 /// What applying some files would do.
@@ -36,13 +38,15 @@ impl ChangePlan {
     }
 }
 
-/// Checks definition files without a store: what they would create.
-pub fn check(files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
-    plan(files, &Catalog::default())
+/// Checks a project's definition files without a store: what they would create.
+pub fn check(project: &Project, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
+    plan(&project.root, files, &Catalog::default())
 }
 
-/// What applying these files over a catalog would change.
+/// What applying these files over a catalog would change. Files that definitions are made
+/// from are looked for in `root`.
 pub(crate) fn plan(
+    root: &Path,
     files: &[DefinitionFile],
     existing: &Catalog,
 ) -> Result<ChangePlan, EngineError> {
@@ -50,7 +54,8 @@ pub(crate) fn plan(
         .iter()
         .map(|f| (f.name.as_str(), f.text.as_str()))
         .collect();
-    let project = bind_project(&texts, existing);
+    let mut columns = ColumnReader::new(root);
+    let project = bind_project(&texts, existing, &mut |source| columns.read(source));
     let in_files = |found: Vec<InFile>| -> Vec<(String, Diagnostic)> {
         found
             .into_iter()
@@ -71,12 +76,22 @@ pub(crate) fn plan(
             evenkeel_ddl::Change::Described => ChangeKind::Metadata,
             evenkeel_ddl::Change::Unchanged => ChangeKind::Unchanged,
         };
+        let from_file = match definition {
+            Definition::Source(def) => project.from_files.iter().find(|f| f.name == def.name),
+            _ => None,
+        };
+        let mut notes = notes_of(definition);
+        notes.extend(from_file.map(|f| columns.notes(f)).unwrap_or_default());
         changes.push(Change {
             object: definition.kind(),
             name: definition.name().to_owned(),
             version: version_of(definition),
             kind,
-            notes: notes_of(definition),
+            notes,
+            statement: from_file.map(|_| format!("{};", definition.sql())),
+            statement_now: from_file
+                .and_then(|f| f.now.as_ref())
+                .map(|sql| format!("{};", sql.trim_end_matches(';'))),
         });
         if kind != ChangeKind::Unchanged {
             objects.push(object_of(definition));
@@ -92,6 +107,8 @@ pub(crate) fn plan(
             version: 0,
             kind: ChangeKind::NotInFiles,
             notes: Vec::new(),
+            statement: None,
+            statement_now: None,
         });
     }
     Ok(ChangePlan {

@@ -251,7 +251,7 @@ impl Engine {
                 root: self.project.root.clone(),
             });
         }
-        let plan = definitions::plan(files, &self.catalog)?;
+        let plan = definitions::plan(&self.project.root, files, &self.catalog)?;
         definitions::refuse_incompatible(&plan, &self.catalog, |id| {
             self.memory.source(id).is_some_and(|s| !s.is_empty())
         })?;

@@ -9,6 +9,7 @@ pub mod api;
 mod definitions;
 mod engine;
 mod error;
+mod from_file;
 mod group;
 mod ingest;
 mod memory;

@@ -48,10 +48,18 @@ fn stays(change: &Change) -> bool {
     matches!(change.kind, ChangeKind::Unchanged | ChangeKind::NotInFiles)
 }
 
+/// A statement's lines below a change.
+fn push_statement(text: &mut String, statement: &str) {
+    for line in statement.lines() {
+        text.push_str(&format!("      {line}\n"));
+    }
+}
+
 /// Changes for a person; `all` also shows what stays.
 pub(crate) fn changes(changes: &[Change], all: bool) -> String {
     let mut text = String::new();
-    for change in changes.iter().filter(|c| all || !stays(c)) {
+    let is_shown = |c: &&Change| all || !stays(c) || c.statement_now.is_some();
+    for change in changes.iter().filter(is_shown) {
         let (sign, word) = words(change.kind);
         text.push_str(&format!(
             "{sign} {} {} v{}: {word}\n",
@@ -59,6 +67,15 @@ pub(crate) fn changes(changes: &[Change], all: bool) -> String {
         ));
         for note in &change.notes {
             text.push_str(&format!("      {note}\n"));
+        }
+        if let Some(statement) = &change.statement
+            && (all || !stays(change))
+        {
+            push_statement(&mut text, statement);
+        }
+        if let Some(statement) = &change.statement_now {
+            text.push_str("      with the columns that the file has now:\n");
+            push_statement(&mut text, statement);
         }
     }
     let changed = changes.iter().filter(|c| !stays(c)).count() as u64;
@@ -82,6 +99,8 @@ pub(super) fn json_changes(changes: &[Change]) -> Json {
                 "version": change.version,
                 "change": words(change.kind).1.split(',').next(),
                 "notes": change.notes,
+                "statement": change.statement,
+                "statement_now": change.statement_now,
             })
         })
         .collect()

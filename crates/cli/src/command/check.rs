@@ -7,8 +7,9 @@ use crate::session::{Answer, Session};
 use crate::table::plural;
 
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
-    let (_, files) = session.definitions()?;
-    let report = evenkeel_engine::check(&files).map_err(|error| Failure::engine(error, &files))?;
+    let (project, files) = session.definitions()?;
+    let report =
+        evenkeel_engine::check(&project, &files).map_err(|error| Failure::engine(error, &files))?;
     let warnings = mistakes(report.warnings, &files);
     if !session.output.is_json() {
         for warning in &warnings {

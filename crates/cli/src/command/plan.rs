@@ -14,7 +14,7 @@ pub(super) fn run(arguments: &PlanArguments, session: &Session) -> Result<Answer
     let plan = if project.store.is_dir() {
         Engine::open_read_only(&project)?.plan(&files)
     } else {
-        evenkeel_engine::check(&files)
+        evenkeel_engine::check(&project, &files)
     };
     let plan = plan.map_err(|error| Failure::engine(error, &files))?;
     apply::warn(&plan, &files, session);

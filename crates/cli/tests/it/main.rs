@@ -7,5 +7,6 @@ mod demo;
 mod docs;
 mod errors;
 mod explain;
+mod from_file;
 mod help;
 mod support;

@@ -115,12 +115,19 @@ pub enum SourceBody {
         /// `WHERE`: rows for which this is not true are left out.
         filter: Option<Expr>,
     },
-    /// `FROM FILE 'path' [WITH (...)]`: columns and clauses are to be inferred.
+    /// `[(columns and clauses)] FROM FILE 'path' [WITH (...)] [WHERE expr]`: the columns that
+    /// are not written are the file's.
     FromFile {
+        /// Columns that are not to be as the file has them, and computed ones.
+        columns: Vec<ColumnDef>,
+        /// The other items in the parentheses.
+        clauses: Box<SourceClauses>,
         /// The file, or a glob.
         path: StringLit,
         /// `WITH (...)`, in the order written.
         options: Vec<WithOption>,
+        /// `WHERE`: rows for which this is not true are left out.
+        filter: Option<Expr>,
     },
     /// `AS SELECT ... [ON LATE ...]`: a derived stream.
     Query {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_types::definition::{Catalog, Definition};
 
+use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
 use super::{Binder, Broken};
@@ -25,6 +26,8 @@ pub struct Project {
     pub objects: Vec<ProjectObject>,
     /// What was defined before and is in no file, by kind in words and name.
     pub removed: Vec<(&'static str, String)>,
+    /// The sources that were defined from the columns of a file.
+    pub from_files: Vec<FromFile>,
     /// What is wrong, in the order of files and places.
     pub errors: Vec<InFile>,
     /// What works, but perhaps not as meant, in the same order.
@@ -76,8 +79,13 @@ struct Node {
 }
 
 /// Binds the files of a project, each a name and a text. `existing` is what was defined
-/// before: empty where there is no store.
-pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
+/// before: empty where there is no store. `read` is asked for the columns of every
+/// `FROM FILE`.
+pub fn bind_project(
+    files: &[(&str, &str)],
+    existing: &Catalog,
+    read: &mut ReadColumns<'_>,
+) -> Project {
     let mut found = Found {
         files,
         errors: Vec::new(),
@@ -104,10 +112,19 @@ pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
                 }),
         );
     }
+    let mut is_broken = vec![false; nodes.len()];
+    let mut from_files = Vec::new();
+    for (node, is_broken) in nodes.iter_mut().zip(&mut is_broken) {
+        let mut report = Report::default();
+        match from_file::write_out(&mut node.parsed, existing, read, &mut report) {
+            Some(written) => from_files.extend(written),
+            None => *is_broken = true,
+        }
+        found.take(node.file, report);
+    }
     let (by_name, repeated) = names(&nodes, &mut found);
     let uses = uses(&nodes, &by_name, existing);
     let order = order::sort(&uses);
-    let mut is_broken = vec![false; nodes.len()];
     for cycle in &order.cycles {
         refuse_cycle(cycle, &nodes, &mut found);
         for node in &cycle.nodes {
@@ -119,6 +136,7 @@ pub fn bind_project(files: &[(&str, &str)], existing: &Catalog) -> Project {
         catalog: Catalog::default(),
         objects: Vec::new(),
         removed: Vec::new(),
+        from_files,
         errors: Vec::new(),
         warnings: Vec::new(),
     };

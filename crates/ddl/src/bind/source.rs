@@ -45,12 +45,9 @@ pub(super) fn bind_source(
             is_understood.then_some(source)
         }
         SourceBody::FromFile { path, .. } => report.hinted(
-            "the columns are not written out yet",
+            "the columns are those of a file, and files are not read here",
             path.span,
-            format!(
-                "run `evenkeel init --from '{}'`: it reads the file and prints the whole statement",
-                path.value
-            ),
+            "write the statement out: `evenkeel plan` prints it",
         ),
         SourceBody::Query { query, .. } => report.hinted(
             "derived streams are planned: they need the log of emissions, which does not exist yet",
@@ -408,12 +405,22 @@ impl<'a> SourceBuilder<'a> {
         if let Some(slot) = self.columns.iter().position(|c| c.name == name.value) {
             return Some(slot);
         }
+        let names = self.columns.iter().map(|c| c.name.as_str());
+        let other_case = names
+            .clone()
+            .find(|column| column.eq_ignore_ascii_case(&name.value));
+        let hint = match other_case {
+            Some(column) => Some(format!(
+                "write `\"{column}\"`: a name with capital letters stands in double quotes"
+            )),
+            None => did_you_mean(&name.value, names),
+        };
         report.push(with_hint(
             Diagnostic::error(
                 format!("`{}` has no column `{name}`", self.create.name),
                 name.span,
             ),
-            did_you_mean(&name.value, self.columns.iter().map(|c| c.name.as_str())),
+            hint,
         ))
     }
 

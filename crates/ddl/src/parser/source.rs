@@ -4,7 +4,7 @@ use super::types::ELSEWHERE;
 use super::{Parsed, Parser};
 use crate::ast::{
     ColumnDef, Constraint, ConstraintKind, CreateSource, EventTimeClause, Ident, IntervalLit,
-    Metadata, Retain, SourceBody, SourceClauses, SourceKind, Span,
+    Metadata, Retain, SourceBody, SourceClauses, SourceKind, Span, StringLit,
 };
 use crate::error::Diagnostic;
 use crate::lexer::{Symbol, TokenKind};
@@ -39,10 +39,8 @@ impl Parser<'_> {
         };
         let name = self.name(&format!("the name of the {what}"))?;
         let mut metadata = Metadata::default();
-        let body = if self.is_symbol(Symbol::LeftParen) {
+        let body = if self.is_symbol(Symbol::LeftParen) || self.is_word("FROM") {
             self.declared(kind, &mut metadata)?
-        } else if self.eat_word("FROM").is_some() {
-            self.inferred(&mut metadata)?
         } else {
             while self.metadata_clause(&mut metadata)? {}
             self.derived(kind, &name, &mut metadata)?
@@ -55,13 +53,20 @@ impl Parser<'_> {
         })
     }
 
+    /// Columns and clauses, those of a file, or both.
     fn declared(&mut self, kind: SourceKind, metadata: &mut Metadata) -> Parsed<SourceBody> {
         let mut items = Items::default();
-        self.parenthesised("a column or a clause", |parser| {
-            parser.source_item(kind, &mut items)
-        })?;
+        if self.is_symbol(Symbol::LeftParen) {
+            self.parenthesised("a column or a clause", |parser| {
+                parser.source_item(kind, &mut items)
+            })?;
+        }
         let names = items.columns.iter().map(|column| &column.name);
         self.report_twice("column", names.map(|name| (name.value.as_str(), name.span)));
+        let path = match self.eat_word("FROM") {
+            Some(_) => Some(self.file_path()?),
+            None => None,
+        };
         let mut options = None;
         let mut filter = None;
         loop {
@@ -78,15 +83,27 @@ impl Parser<'_> {
                 break;
             }
         }
-        Ok(SourceBody::Declared {
-            columns: items.columns,
-            clauses: Box::new(items.clauses),
-            options: options.unwrap_or_default(),
-            filter,
+        let Items { columns, clauses } = items;
+        let (clauses, options) = (Box::new(clauses), options.unwrap_or_default());
+        Ok(match path {
+            None => SourceBody::Declared {
+                columns,
+                clauses,
+                options,
+                filter,
+            },
+            Some(path) => SourceBody::FromFile {
+                columns,
+                clauses,
+                path,
+                options,
+                filter,
+            },
         })
     }
 
-    fn inferred(&mut self, metadata: &mut Metadata) -> Parsed<SourceBody> {
+    /// Behind `FROM`.
+    fn file_path(&mut self) -> Parsed<StringLit> {
         if self.eat_word("FILE").is_none() {
             let mut diagnostic = self.unexpected_word("`FILE` and a path", &["FILE"]);
             if self.is_string_at(0) {
@@ -94,24 +111,7 @@ impl Parser<'_> {
             }
             return Err(diagnostic);
         }
-        let path = self.string("the path of a file")?;
-        let mut options = None;
-        loop {
-            if self.metadata_clause(metadata)? {
-                continue;
-            }
-            match self.eat_word("WITH") {
-                Some(word) => {
-                    let found = self.with_options()?;
-                    self.set(&mut options, found, word, "WITH");
-                }
-                None => break,
-            }
-        }
-        Ok(SourceBody::FromFile {
-            path,
-            options: options.unwrap_or_default(),
-        })
+        self.string("the path of a file")
     }
 
     fn derived(

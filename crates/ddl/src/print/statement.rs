@@ -6,9 +6,9 @@ use super::query::column_list;
 use super::{comma_separated, data_type, expr, interval, query, quoted};
 use crate::ast::{
     Alter, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService, CreateFeatureView,
-    CreateOnDemandView, CreateSource, Drop, EntityRef, FeatureDef, FeatureSelection, Metadata,
-    ObjectKind, OnLate, OnLateKind, OptionValue, Planned, PlannedKind, RequestColumn, SourceBody,
-    SourceClauses, SourceKind, Statement, StatementKind, StringLit, WithOption,
+    CreateOnDemandView, CreateSource, Drop, EntityRef, Expr, FeatureDef, FeatureSelection,
+    Metadata, ObjectKind, OnLate, OnLateKind, OptionValue, Planned, PlannedKind, RequestColumn,
+    SourceBody, SourceClauses, SourceKind, Statement, StatementKind, StringLit, WithOption,
 };
 use crate::keyword::is_plain_identifier;
 
@@ -87,25 +87,24 @@ fn create_source(f: &mut dyn Write, source: &CreateSource) -> fmt::Result {
             options,
             filter,
         } => {
-            f.write_str(" (")?;
-            let mut separator = "\n  ";
-            for item in columns {
-                f.write_str(separator)?;
-                column(f, item)?;
-                separator = ",\n  ";
-            }
-            source_clauses(f, clauses, separator)?;
-            f.write_str("\n)")?;
+            source_items(f, columns, clauses)?;
             with_options(f, options)?;
-            if let Some(filter) = filter {
-                f.write_str("\nWHERE ")?;
-                expr::print(f, filter)?;
-            }
+            source_filter(f, filter.as_ref())?;
             metadata_after(f, &source.metadata, "\n")
         }
-        SourceBody::FromFile { path, options } => {
+        SourceBody::FromFile {
+            columns,
+            clauses,
+            path,
+            options,
+            filter,
+        } => {
+            if !columns.is_empty() || **clauses != SourceClauses::default() {
+                source_items(f, columns, clauses)?;
+            }
             write!(f, " FROM FILE {path}")?;
             with_options(f, options)?;
+            source_filter(f, filter.as_ref())?;
             metadata_after(f, &source.metadata, "\n")
         }
         SourceBody::Query {
@@ -117,6 +116,29 @@ fn create_source(f: &mut dyn Write, source: &CreateSource) -> fmt::Result {
             query::print(f, inner, "\n")?;
             on_late(f, late.as_ref(), "\n")
         }
+    }
+}
+
+/// ` (columns and clauses)`
+fn source_items(f: &mut dyn Write, columns: &[ColumnDef], clauses: &SourceClauses) -> fmt::Result {
+    f.write_str(" (")?;
+    let mut separator = "\n  ";
+    for item in columns {
+        f.write_str(separator)?;
+        column(f, item)?;
+        separator = ",\n  ";
+    }
+    source_clauses(f, clauses, separator)?;
+    f.write_str("\n)")
+}
+
+fn source_filter(f: &mut dyn Write, filter: Option<&Expr>) -> fmt::Result {
+    match filter {
+        Some(filter) => {
+            f.write_str("\nWHERE ")?;
+            expr::print(f, filter)
+        }
+        None => Ok(()),
     }
 }
 

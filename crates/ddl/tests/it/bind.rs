@@ -8,10 +8,11 @@
 use std::path::{Path, PathBuf};
 
 use evenkeel_ddl::{
-    Diagnostic, InFile, Project, bind, bind_feature_list, bind_project, bind_spine_query, describe,
-    parse_spine_query, parse_statements,
+    Diagnostic, FileColumns, FileSource, InFile, Project, bind, bind_feature_list, bind_project,
+    bind_spine_query, describe, parse_spine_query, parse_statements,
 };
-use evenkeel_types::definition::{Catalog, Definition};
+use evenkeel_types::definition::{Catalog, Definition, OptionValue};
+use evenkeel_types::{DataType, Field};
 
 use crate::definition;
 
@@ -50,10 +51,45 @@ fn case_files() -> Vec<PathBuf> {
 }
 
 fn project(shared: &str, text: &str) -> Project {
-    bind_project(
+    bind_files(
         &[("shared.sql", shared), ("case.sql", text)],
         &Catalog::default(),
     )
+}
+
+fn bind_files(files: &[(&str, &str)], existing: &Catalog) -> Project {
+    bind_project(files, existing, &mut columns_of)
+}
+
+/// The files of the cases: `data/orders.csv` and some in which no event time is plain.
+fn columns_of(file: &FileSource) -> Result<FileColumns, String> {
+    let Some(OptionValue::Text(path)) = file.options.get("path") else {
+        return Err("it has no path".to_owned());
+    };
+    let columns: &[(&str, DataType)] = match path.as_str() {
+        "data/orders.csv" => &[
+            ("order_id", DataType::String),
+            ("Customer", DataType::BigInt),
+            ("amount", DataType::Double),
+            ("ordered_at", DataType::Timestamp),
+        ],
+        "data/two_times.csv" => &[
+            ("id", DataType::String),
+            ("created", DataType::Timestamp),
+            ("Changed At", DataType::Timestamp),
+        ],
+        "data/counted.csv" => &[("id", DataType::String), ("ms", DataType::BigInt)],
+        "data/no_time.csv" => &[("id", DataType::String), ("day", DataType::Date)],
+        _ => return Err(format!("no file matches `{path}`")),
+    };
+    let fields = columns.iter().map(|(name, t)| Field::new(*name, t.clone()));
+    Ok(FileColumns {
+        columns: fields.collect(),
+        counted_times: match path.as_str() {
+            "data/counted.csv" => vec![("ms".to_owned(), "ms".to_owned())],
+            _ => Vec::new(),
+        },
+    })
 }
 
 fn show_all(found: &[InFile], texts: &[&str], out: &mut String) {
@@ -229,7 +265,7 @@ fn canonical_sql_binds_to_the_same() {
                 .map(|o| format!("{};", o.definition.sql()))
                 .collect();
             let texts: Vec<(&str, &str)> = printed.iter().map(|p| ("x", p.as_str())).collect();
-            let again = bind_project(&texts, &Catalog::default());
+            let again = bind_files(&texts, &Catalog::default());
             let shown: Vec<String> = again
                 .errors
                 .iter()
@@ -262,7 +298,7 @@ fn the_demonstration_binds() {
         .iter()
         .map(|(n, t)| (n.as_str(), t.as_str()))
         .collect();
-    let bound = bind_project(&files, &Catalog::default());
+    let bound = bind_files(&files, &Catalog::default());
     let shown: Vec<String> = bound
         .errors
         .iter()
@@ -280,6 +316,91 @@ fn the_demonstration_binds() {
         .map(|error| error.render(&spine, "spine.sql", false))
         .collect();
     assert!(shown.is_empty(), "{}", shown.join("\n"));
+}
+
+/// The first definition from a file freezes its columns.
+#[test]
+fn columns_of_a_file_are_frozen_by_the_first_definition() {
+    let file = |columns: &[(&str, DataType)]| FileColumns {
+        columns: columns
+            .iter()
+            .map(|(name, t)| Field::new(*name, t.clone()))
+            .collect(),
+        counted_times: Vec::new(),
+    };
+    let first = [("id", DataType::Int), ("at", DataType::Timestamp)];
+    let later = [
+        ("id", DataType::String),
+        ("created", DataType::Timestamp),
+        ("changed", DataType::Timestamp),
+    ];
+    let text = "CREATE STREAM s FROM FILE 'x.csv';";
+    let bound = bind_project(&[("a.sql", text)], &Catalog::default(), &mut |_| {
+        Ok(file(&first))
+    });
+    assert_eq!(bound.errors, []);
+    let sql = "CREATE STREAM s (\n  id INT,\n  at TIMESTAMP,\n  EVENT TIME at\n)\n\
+               WITH (connector = 'file', path = 'x.csv')";
+    assert_eq!(bound.objects[0].definition.sql(), sql);
+    assert_eq!(bound.from_files[0].event_time.as_deref(), Some("at"));
+    assert!(!bound.from_files[0].is_frozen);
+
+    let existing = bound.catalog;
+    let again = |text: &str, now: Result<FileColumns, String>| {
+        let bound = bind_project(&[("a.sql", text)], &existing, &mut |_| now.clone());
+        assert_eq!(bound.errors, []);
+        bound
+    };
+    // The same file, a changed one and one that is gone: nothing changes.
+    for (now, differs) in [
+        (Ok(file(&first)), false),
+        (Ok(file(&later)), true),
+        (Err("no file".to_owned()), false),
+    ] {
+        let bound = again(text, now);
+        assert_eq!(bound.objects[0].definition.sql(), sql);
+        assert_eq!(bound.objects[0].change, evenkeel_ddl::Change::Unchanged);
+        assert!(bound.from_files[0].is_frozen);
+        assert_eq!(bound.warnings.len(), usize::from(differs));
+    }
+    // The warning says what is different, and the statement that would take it is there
+    // where its event time is plain.
+    let one_time = [
+        ("id", DataType::String),
+        ("at", DataType::Timestamp),
+        ("n", DataType::Int),
+    ];
+    let bound = again(text, Ok(file(&one_time)));
+    let message = &bound.warnings[0].diagnostic.message;
+    assert!(
+        message.contains("`id` is STRING, frozen as INT; `n` INT is new"),
+        "{message}"
+    );
+    let now = bound.from_files[0].now.as_deref().unwrap();
+    assert!(
+        now.contains("id STRING,\n  at TIMESTAMP,\n  n INT"),
+        "{now}"
+    );
+    // Clauses may change and columns may be written: the rest stays frozen.
+    let text = "CREATE STREAM s (id BIGINT, EVENT TIME at, KNOWN AT at) FROM FILE 'x.csv';";
+    let bound = again(text, Ok(file(&first)));
+    assert_eq!(bound.objects[0].change, evenkeel_ddl::Change::Changed);
+    assert!(
+        bound.objects[0]
+            .definition
+            .sql()
+            .contains("id BIGINT,\n  at TIMESTAMP")
+    );
+    assert_eq!(bound.warnings, []);
+    // Another file, or the same read in another way, is inferred anew.
+    for text in [
+        "CREATE STREAM s FROM FILE 'y.csv';",
+        "CREATE STREAM s FROM FILE 'x.csv' WITH (null = 'NA');",
+    ] {
+        let bound = again(text, Ok(file(&one_time)));
+        assert!(bound.objects[0].definition.sql().contains("id STRING"));
+        assert!(!bound.from_files[0].is_frozen);
+    }
 }
 
 fn definition_of(text: &str, catalog: &Catalog, existing: &Catalog) -> Definition {
@@ -301,7 +422,7 @@ mod version {
 
     fn project_of(source: &str, view: &str, existing: &Catalog) -> Project {
         let text = format!("CREATE ENTITY e (k STRING);\n{source};\n{view};");
-        let bound = bind_project(&[("a.sql", &text)], existing);
+        let bound = bind_files(&[("a.sql", &text)], existing);
         let shown: Vec<String> = bound
             .errors
             .iter()
@@ -449,7 +570,7 @@ mod version {
             format!("CREATE ENTITY e (k STRING);\n{SOURCE};\n{both};"),
             Catalog::default(),
         );
-        let alone = bind_project(&[("a.sql", &text)], &existing);
+        let alone = bind_files(&[("a.sql", &text)], &existing);
         assert_eq!(
             alone.errors[0].diagnostic.message,
             "view `v` has no version 2"
@@ -505,7 +626,7 @@ mod limits {
     /// The first error of a project, if it has one.
     fn first_error(text: &str) -> Option<String> {
         let text = format!("{HEAD}\n{text}");
-        let bound = bind_project(&[("a.sql", &text)], &Catalog::default());
+        let bound = bind_files(&[("a.sql", &text)], &Catalog::default());
         let first = bound.errors.first()?;
         Some(first.diagnostic.message.clone())
     }
@@ -617,7 +738,7 @@ mod project_rules {
     use super::*;
 
     fn messages(files: &[(&str, &str)]) -> Vec<String> {
-        bind_project(files, &Catalog::default())
+        bind_files(files, &Catalog::default())
             .errors
             .iter()
             .map(|e| {

@@ -145,5 +145,4 @@ CREATE STREAM t (at TIMESTAMP, EVENT TIME at) WITH (connector = 'file', path = '
 CREATE STREAM s (at TIMESTAMP, EVENT TIME at) TAGS ('a' = 'b', 'a' = 'c');
 
 --- sources that come from elsewhere
-CREATE STREAM s FROM FILE 'data/x.csv';
 CREATE STREAM t AS SELECT a FROM s;

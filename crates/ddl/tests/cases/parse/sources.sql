@@ -49,6 +49,8 @@ CREATE STREAM types (
 
 CREATE STREAM d FROM FILE 'data/flights.parquet';
 CREATE TABLE p FROM FILE 'data/planes.csv' WITH (delimiter = ';') COMMENT 'planes' OWNER 'ops';
+CREATE STREAM e (EVENT ID (id), EVENT TIME at LATENESS INTERVAL '1' HOUR, KNOWN AT at) FROM FILE 'e.jsonl' WHERE id <> '';
+CREATE TABLE f (zip STRING, "total" DOUBLE AS (a + b), PRIMARY KEY (zip)) FROM FILE 'f/*.csv' WHERE zip IS NOT NULL WITH (null = 'NA') TAGS ('a' = 'b');
 
 CREATE STREAM derived COMMENT 'rows as events' AS SELECT a, b.c FROM s ASOF JOIN b ON s.k = b.k ON LATE REVISE;
 CREATE STREAM derived2 AS SELECT a FROM s WHERE a > 0 ON LATE KEEP OWNER 'ana' TAGS ('a' = 'b');
