@@ -19,6 +19,7 @@ mod reads;
 mod recorder;
 mod registry;
 mod sample;
+mod serving;
 mod session_token;
 mod source_state;
 mod status;
@@ -34,6 +35,8 @@ pub use project::{
 };
 pub use recorder::{PARTITIONS_MAX, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
+pub use serving::{ReadPlan, Unmet};
 pub use session_token::SessionToken;
 pub use source_state::{Applied, SourceState, Standing};
+pub use status::dead_letters;
 pub use verify::MISMATCH_EXAMPLES_MAX;

@@ -1,8 +1,10 @@
 //! What a store holds: sources, watermarks, views, dead letters.
 
-use evenkeel_log::{LogError, LoggedDeadLetter};
-use evenkeel_types::EventTime;
+use std::collections::BTreeMap;
+
+use evenkeel_log::{LogError, LogReader, LoggedDeadLetter};
 use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
+use evenkeel_types::{EventTime, SourceId};
 
 use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
 use crate::engine::Engine;
@@ -11,6 +13,19 @@ use crate::error::EngineError;
 impl Engine {
     /// The state of the store.
     pub fn status(&self) -> Result<StoreStatus, EngineError> {
+        let sources = self.catalog().sources.values();
+        let letters = sources
+            .map(|def| Ok((def.id, self.open_letters(def)?.len() as u64)))
+            .collect::<Result<_, EngineError>>()?;
+        self.status_with(&letters)
+    }
+
+    /// The state of the store, where the open dead letters are counted already
+    /// ([`dead_letters`]): the part that needs no scan.
+    pub fn status_with(
+        &self,
+        letters: &BTreeMap<SourceId, u64>,
+    ) -> Result<StoreStatus, EngineError> {
         let cut = self.cut();
         let mut sources = Vec::new();
         for def in self.catalog().sources.values() {
@@ -28,7 +43,7 @@ impl Engine {
                     SourceKind::Table => "table",
                 },
                 events: state.map_or(0, |s| s.len()),
-                dead_letters: self.open_letters(def)?.len() as u64,
+                dead_letters: letters.get(&def.id).copied().unwrap_or(0),
                 ends,
                 greatest_time,
                 watermark: greatest_time.map(|t| EventTime(def.lateness.before(t.0))),
@@ -76,36 +91,50 @@ impl Engine {
     /// The dead letters of a source that were not driven again.
     pub fn dead_letters(&self, source: &str) -> Result<Vec<DeadLetterRow>, EngineError> {
         let def = self.source_def(source)?;
-        let letters = self.open_letters(&def)?;
-        Ok(letters
-            .into_iter()
-            .map(|logged| DeadLetterRow {
-                id: logged.id.0,
-                reason: logged.letter.code,
-                text: logged.letter.reason,
-                origin: logged
-                    .letter
-                    .origin
-                    .map_or_else(String::new, |o| o.to_string()),
-                record: String::from_utf8_lossy(&logged.letter.record).into_owned(),
-                logged_at: logged.logged_at,
-            })
-            .collect())
+        dead_letters(self.reader(), &def)
     }
 
     pub(crate) fn open_letters(
         &self,
         def: &SourceDef,
     ) -> Result<Vec<LoggedDeadLetter>, EngineError> {
-        let letters: Result<Vec<_>, LogError> = self
-            .reader()
-            .dead_letters(def.id)
-            .map_err(EngineError::log)?
-            .collect();
-        let mut letters = letters.map_err(EngineError::log)?;
-        letters.retain(|l| !l.redriven);
-        Ok(letters)
+        open_letters(self.reader(), def)
     }
+}
+
+/// The dead letters of a source that were not driven again, read from the log alone.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn dead_letters(
+    log: &LogReader,
+    source: &SourceDef,
+) -> Result<Vec<DeadLetterRow>, EngineError> {
+    let letters = open_letters(log, source)?;
+    Ok(letters
+        .into_iter()
+        .map(|logged| DeadLetterRow {
+            id: logged.id.0,
+            reason: logged.letter.code,
+            text: logged.letter.reason,
+            origin: logged
+                .letter
+                .origin
+                .map_or_else(String::new, |o| o.to_string()),
+            record: String::from_utf8_lossy(&logged.letter.record).into_owned(),
+            logged_at: logged.logged_at,
+        })
+        .collect())
+}
+
+fn open_letters(log: &LogReader, def: &SourceDef) -> Result<Vec<LoggedDeadLetter>, EngineError> {
+    let letters: Result<Vec<_>, LogError> = log
+        .dead_letters(def.id)
+        .map_err(EngineError::log)?
+        .collect();
+    let mut letters = letters.map_err(EngineError::log)?;
+    letters.retain(|l| !l.redriven);
+    Ok(letters)
 }
 
 /// The kind of a view in words.
