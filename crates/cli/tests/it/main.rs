@@ -5,6 +5,7 @@
 mod commands;
 mod demo;
 mod docs;
+mod duckdb;
 mod errors;
 mod explain;
 mod from_file;
