@@ -19,6 +19,7 @@ mod reads;
 mod recorder;
 mod registry;
 mod sample;
+mod server_settings;
 mod serving;
 mod session_token;
 mod source_state;
@@ -35,8 +36,9 @@ pub use project::{
 };
 pub use recorder::{PARTITIONS_MAX, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
+pub use server_settings::{BIND_DEFAULT, Scope, ServerLimits, ServerSettings, TokenSettings};
 pub use serving::{ReadPlan, Unmet};
 pub use session_token::SessionToken;
 pub use source_state::{Applied, SourceState, Standing};
-pub use status::dead_letters;
+pub use status::{dead_letters, kind_of};
 pub use verify::MISMATCH_EXAMPLES_MAX;

@@ -12,6 +12,9 @@
 //! [limits]
 //! entities_per_request = 10000
 //!
+//! [server]                                 # see `ServerSettings`
+//! bind = "127.0.0.1:6570"
+//!
 //! [environments.production.store]
 //! path = "/var/lib/evenkeel"
 //! ```
@@ -22,6 +25,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::error::EngineError;
+use crate::server_settings::ServerSettings;
 
 /// The file that makes a folder a project.
 pub const PROJECT_FILE: &str = "evenkeel.toml";
@@ -65,6 +69,7 @@ struct ProjectFile {
     definitions: Option<Vec<String>>,
     store: StoreSettings,
     limits: Limits,
+    server: ServerSettings,
 }
 
 /// A project that was read.
@@ -78,6 +83,8 @@ pub struct Project {
     pub store: PathBuf,
     /// Its limits.
     pub limits: Limits,
+    /// How it is served, paths from here.
+    pub server: ServerSettings,
     definitions: Option<Vec<String>>,
 }
 
@@ -116,11 +123,21 @@ impl Project {
                 .path
                 .unwrap_or_else(|| PathBuf::from(STORE_DEFAULT)),
         );
+        let mut server = file.server;
+        let tokens = server.tokens.iter_mut().map(|t| &mut t.file);
+        for path in [&mut server.tls_certificate, &mut server.tls_key]
+            .into_iter()
+            .chain(tokens)
+            .flatten()
+        {
+            *path = root.join(&*path);
+        }
         Ok(Project {
             root: root.to_owned(),
             name,
             store,
             limits: file.limits,
+            server,
             definitions: file.definitions,
         })
     }
@@ -247,6 +264,12 @@ mod tests {
         let production = read(text, Some("production")).unwrap();
         assert_eq!(production.store.path, Some("b".into()));
         assert_eq!(production.limits.row_bytes, 7);
+        let served = read(
+            "[server]\nbind = \"[::1]:0\"\n[server.limits]\nscans = 9\n",
+            None,
+        );
+        let served = served.unwrap().server;
+        assert_eq!((served.bind.as_str(), served.limits.scans), ("[::1]:0", 9));
         let error = read(text, Some("prod")).unwrap_err().to_string();
         assert!(
             error.contains("`prod`") && error.contains("production"),

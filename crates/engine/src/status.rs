@@ -138,7 +138,7 @@ fn open_letters(log: &LogReader, def: &SourceDef) -> Result<Vec<LoggedDeadLetter
 }
 
 /// The kind of a view in words.
-pub(crate) fn kind_of(body: &ViewBody) -> &'static str {
+pub fn kind_of(body: &ViewBody) -> &'static str {
     match body {
         ViewBody::Window(_) => "window view",
         ViewBody::Row(_) => "row view",
