@@ -2,12 +2,12 @@
 //! stores have shipped, by name.
 
 use std::fs;
-use std::path::Path;
 
 use evenkeel_engine::api::{GetAnswer, GetRequest, VerifyOptions};
 use evenkeel_engine::{DefinitionFile, Engine, EngineError, Project};
-use evenkeel_types::time::parse_timestamp;
-use evenkeel_types::{EventTime, Status, Value, VisibleAt, Zone};
+use evenkeel_types::{EventTime, Status, Value, VisibleAt};
+
+use crate::support::{World, read, request, t};
 
 const DEFINITIONS: &str = "
 CREATE ENTITY driver (driver BIGINT);
@@ -41,53 +41,21 @@ const PROFILE: &str = "driver,name,since
 1,Bob,2026-03-01T10:20:00Z
 ";
 
-struct World {
-    directory: tempfile::TempDir,
+fn world() -> World {
+    let world = World::new(DEFINITIONS);
+    world.write("rides.csv", RIDES);
+    world.write("profile.csv", PROFILE);
+    world
 }
 
-impl World {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("rides.csv"), RIDES).unwrap();
-        fs::write(directory.path().join("profile.csv"), PROFILE).unwrap();
-        fs::write(directory.path().join("definitions.sql"), DEFINITIONS).unwrap();
-        World { directory }
-    }
-
-    fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    fn engine(&self) -> Engine {
-        let project = Project::open(self.path(), None).unwrap();
-        let files = project.definition_files().unwrap();
-        let mut engine = Engine::open(&project).unwrap();
-        let plan = engine.plan(&files).unwrap();
-        engine.apply(plan).unwrap();
-        engine
-    }
-
-    fn loaded(&self) -> Engine {
-        let mut engine = self.engine();
-        engine.ingest("rides", None, &mut |_| ()).unwrap();
-        engine.ingest("profile", None, &mut |_| ()).unwrap();
-        engine
-    }
+fn loaded(world: &World) -> Engine {
+    world.loaded(&["rides", "profile"])
 }
 
-fn t(text: &str) -> i64 {
-    parse_timestamp(text, &Zone::utc()).unwrap()
-}
-
+/// Read on both paths.
 fn get(engine: &Engine, drivers: &[i64], as_of: &str) -> GetAnswer {
-    let request = GetRequest {
-        service: engine.service("model").unwrap(),
-        rows: drivers.iter().map(|d| vec![Value::BigInt(*d)]).collect(),
-        as_of: EventTime(t(as_of)),
-        cut: None,
-        known_at: None,
-    };
-    engine.get(&request).unwrap()
+    let rows = drivers.iter().map(|d| vec![Value::BigInt(*d)]).collect();
+    read(engine, &request(engine, "model", rows, t(as_of)))
 }
 
 fn values(answer: &GetAnswer, row: usize) -> Vec<Value> {
@@ -96,7 +64,7 @@ fn values(answer: &GetAnswer, row: usize) -> Vec<Value> {
 
 #[test]
 fn rows_are_recorded_left_out_or_rejected_and_counted() {
-    let world = World::new();
+    let world = world();
     let mut engine = world.engine();
     let report = engine.ingest("rides", None, &mut |_| ()).unwrap();
     assert_eq!((report.rows, report.recorded, report.left_out), (9, 5, 1));
@@ -114,8 +82,8 @@ fn rows_are_recorded_left_out_or_rejected_and_counted() {
 
 #[test]
 fn the_same_file_twice_changes_nothing() {
-    let world = World::new();
-    let mut engine = world.loaded();
+    let world = world();
+    let mut engine = loaded(&world);
     let before = (
         engine.cut(),
         values(&get(&engine, &[1], "2026-03-01T11:00:00Z"), 0),
@@ -134,8 +102,8 @@ fn the_same_file_twice_changes_nothing() {
 
 #[test]
 fn a_reopened_store_answers_the_same_bits() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let options = VerifyOptions {
         values: 2_000,
         oracle_values: 200,
@@ -151,8 +119,8 @@ fn a_reopened_store_answers_the_same_bits() {
 
 #[test]
 fn a_second_writer_is_refused_and_a_reader_is_not() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let project = Project::open(world.path(), None).unwrap();
     let Err(error) = Engine::open(&project) else {
         panic!("two writers")
@@ -171,8 +139,8 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
 
 #[test]
 fn nt_02_nothing_later_than_t_is_ever_read() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let answer = get(&engine, &[1], "2026-03-01T10:00:00Z");
     // The event at 10:00:00.000001 is one microsecond too late.
     assert_eq!(
@@ -188,8 +156,8 @@ fn nt_02_nothing_later_than_t_is_ever_read() {
 
 #[test]
 fn nt_05_and_04_every_entity_asked_for_has_its_row_in_order() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let asked = [1, 1, 77, 1, 77];
     let answer = get(&engine, &asked, "2026-03-01T10:30:00Z");
     assert_eq!(answer.rows.len(), asked.len());
@@ -203,16 +171,16 @@ fn nt_05_and_04_every_entity_asked_for_has_its_row_in_order() {
 
 #[test]
 fn nt_08_events_of_one_second_are_told_apart() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let answer = get(&engine, &[1], "2026-03-01T10:00:00.000001Z");
     assert_eq!(values(&answer, 0)[3], 5.5.into());
 }
 
 #[test]
 fn nt_10_ttl_holds_online_and_its_edge_is_exact() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let status = |at: &str| get(&engine, &[1], at).rows[0][4].status;
     // The last row is of 10:30; at 11:30 it is exactly one hour old, which is too old.
     assert_eq!(status("2026-03-01T11:29:59.999999Z"), Status::Present);
@@ -221,8 +189,8 @@ fn nt_10_ttl_holds_online_and_its_edge_is_exact() {
 
 #[test]
 fn nt_18_keys_beyond_two_to_the_53_are_found() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let answer = get(
         &engine,
         &[9_007_199_254_740_993, 9_007_199_254_740_992],
@@ -234,8 +202,8 @@ fn nt_18_keys_beyond_two_to_the_53_are_found() {
 
 #[test]
 fn nt_21_null_is_null_everywhere_and_never_an_empty_text() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let answer = get(&engine, &[1], "2026-03-01T10:30:00Z");
     // Ride `c` has no fare: counted, not summed, and its row's fare is NULL.
     assert_eq!(answer.rows[0][0].value, 3i64.into());
@@ -246,8 +214,8 @@ fn nt_21_null_is_null_everywhere_and_never_an_empty_text() {
 
 #[test]
 fn nt_25_reading_changes_nothing() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let first = values(&get(&engine, &[1], "2026-03-01T10:30:00Z"), 0);
     for _ in 0..50 {
         assert_eq!(
@@ -259,8 +227,8 @@ fn nt_25_reading_changes_nothing() {
 
 #[test]
 fn an_earlier_cut_stays_readable() {
-    let world = World::new();
-    let mut engine = world.loaded();
+    let world = world();
+    let mut engine = loaded(&world);
     let before = engine.cut();
     let then = get(&engine, &[1], "2026-03-01T10:30:00Z");
     fs::write(
@@ -282,13 +250,13 @@ fn an_earlier_cut_stays_readable() {
         cut: Some(cut),
         known_at: None,
     };
-    assert_eq!(values(&engine.get(&request).unwrap(), 0), values(&then, 0));
+    assert_eq!(values(&read(&engine, &request), 0), values(&then, 0));
 }
 
 #[test]
 fn what_was_visible_bounds_a_read() {
-    let world = World::new();
-    let engine = world.loaded();
+    let world = world();
+    let engine = loaded(&world);
     let request = GetRequest {
         service: engine.service("model").unwrap(),
         rows: vec![vec![Value::BigInt(1)]],
@@ -296,7 +264,7 @@ fn what_was_visible_bounds_a_read() {
         cut: None,
         known_at: Some(VisibleAt(t("2026-03-01T10:15:00Z"))),
     };
-    let answer = engine.get(&request).unwrap();
+    let answer = read(&engine, &request);
     // Ride `c` was not visible; the row is of ride `b`, looked up at its own time.
     assert_eq!(values(&answer, 0)[0], 2i64.into());
     assert_eq!(values(&answer, 0)[3..], [5.5.into(), Value::Null]);
@@ -304,8 +272,8 @@ fn what_was_visible_bounds_a_read() {
 
 #[test]
 fn conflicts_are_decided_by_payload_and_the_loser_is_a_dead_letter() {
-    let world = World::new();
-    let mut engine = world.loaded();
+    let world = world();
+    let mut engine = loaded(&world);
     fs::write(
         world.path().join("rides.csv"),
         "id,driver,fare,at\na,1,3.0,2026-03-01T10:00:00Z\n",
@@ -324,8 +292,8 @@ fn conflicts_are_decided_by_payload_and_the_loser_is_a_dead_letter() {
 
 #[test]
 fn dead_letters_are_driven_again_when_the_definition_allows() {
-    let world = World::new();
-    let mut engine = world.loaded();
+    let world = world();
+    let mut engine = loaded(&world);
     let text = DEFINITIONS.replace(", CHECK (fare >= 0)", "");
     let files = [DefinitionFile {
         name: "definitions.sql".to_owned(),
@@ -350,8 +318,8 @@ fn dead_letters_are_driven_again_when_the_definition_allows() {
 
 #[test]
 fn a_record_of_a_text_file_is_read_as_text_again() {
-    let world = World::new();
-    let mut engine = world.loaded();
+    let world = world();
+    let mut engine = loaded(&world);
     let letters = engine.dead_letters("rides").unwrap();
     let broken = letters
         .iter()
@@ -368,8 +336,8 @@ fn a_record_of_a_text_file_is_read_as_text_again() {
 
 #[test]
 fn errors_say_what_to_do() {
-    let world = World::new();
-    let mut engine = world.loaded();
+    let world = world();
+    let mut engine = loaded(&world);
     let error = engine.service("modle").unwrap_err();
     assert_eq!(error.hint().unwrap(), "did you mean `model`?");
     let error = engine.ingest("ride", None, &mut |_| ()).unwrap_err();
