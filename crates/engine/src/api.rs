@@ -189,7 +189,7 @@ pub struct StoreStatus {
 pub struct DeadLetterRow {
     /// Its number, to re-drive it.
     pub id: u64,
-    /// Reason code: `DECODE`, `REQUIRED`, `EVENT_TIME`, `CHECK`, `FUTURE`, `CONFLICT`, ...
+    /// Reason code: `DECODE`, `OPERATION`, `REQUIRED`, `EVENT_TIME`, `CHECK`, `FUTURE`, `CONFLICT`, ...
     pub reason: String,
     /// The reason in words.
     pub text: String,

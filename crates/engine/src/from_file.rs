@@ -10,6 +10,8 @@ use std::path::Path;
 use evenkeel_connect::{ConnectError, FileOptions, FileSet, InferredSchema};
 use evenkeel_ddl::{FileColumns, FileSource, FromFile};
 
+use crate::ingest::options_of_file;
+
 /// Rows of a file that are looked at.
 const ROWS_MAX: u64 = 100_000;
 
@@ -56,9 +58,7 @@ impl<'a> ColumnReader<'a> {
     }
 
     fn look(&self, source: &FileSource) -> Result<Seen, ConnectError> {
-        let mut options = source.options.clone();
-        // What the log does with the events is no matter of the file.
-        options.remove("partitions");
+        let options = options_of_file(&source.options);
         let (pattern, options) = FileOptions::from_source(&options, &source.zone)?;
         let set = FileSet::expand(self.root, &pattern, &options)?;
         let file = set

@@ -5,7 +5,7 @@
 //! the loser of a conflict follows in the next, and is found again when a store is opened
 //! whose process died in between.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use evenkeel_connect::{
@@ -317,10 +317,18 @@ pub(crate) fn file_options(def: &SourceDef) -> Result<(String, FileOptions), Eng
             connector,
         });
     }
-    // What the log does with the events is no matter of the file.
-    let mut options = def.options.clone();
-    options.retain(|name, _| !matches!(name.as_str(), "partitions" | "zone"));
-    FileOptions::from_source(&options, &def.zone).map_err(EngineError::connect)
+    FileOptions::from_source(&options_of_file(&def.options), &def.zone)
+        .map_err(EngineError::connect)
+}
+
+/// A source's options without those that are no matter of the file: what its rows mean, and
+/// what the log does with the events.
+pub(crate) fn options_of_file(
+    options: &BTreeMap<String, OptionValue>,
+) -> BTreeMap<String, OptionValue> {
+    let mut options = options.clone();
+    options.retain(|name, _| !matches!(name.as_str(), "operation" | "partitions" | "zone"));
+    options
 }
 
 fn stored_columns(def: &SourceDef) -> Vec<ColumnSpec> {

@@ -19,6 +19,9 @@ use crate::error::EngineError;
 /// The most partitions that a source of the embedded log may have.
 pub const PARTITIONS_MAX: u32 = 1024;
 
+/// Characters of an unknown operation that are shown.
+const WORD_CHARS_MAX: usize = 64;
+
 /// What becomes of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {
@@ -33,7 +36,7 @@ pub enum Verdict {
     LeftOut,
     /// It is no event of this source.
     Rejected {
-        /// `REQUIRED`, `EVENT_TIME`, `EVENT_ID`, `PRIMARY_KEY`, `KNOWN_AT`, `CHECK`, `FUTURE`,
+        /// `OPERATION`, `REQUIRED`, `EVENT_TIME`, `EVENT_ID`, `PRIMARY_KEY`, `KNOWN_AT`, `CHECK`, `FUTURE`,
         /// `TOO_LARGE`.
         code: &'static str,
         /// In words.
@@ -48,6 +51,8 @@ pub struct Recorder {
     filter: Option<Program>,
     checks: Vec<(Program, String)>,
     known_at: Option<Program>,
+    /// Of a table: the slot that says which rows are deletes.
+    operation: Option<usize>,
     partitions: u32,
     row_bytes_max: usize,
 }
@@ -72,7 +77,12 @@ impl Recorder {
                 });
             }
         };
+        let operation = match def.options.get("operation") {
+            Some(OptionValue::Text(column)) => def.slot(column),
+            _ => None,
+        };
         Ok(Recorder {
+            operation,
             filter: def.filter.as_ref().map(Program::compile),
             checks: def
                 .checks
@@ -105,8 +115,14 @@ impl Recorder {
         {
             return Verdict::LeftOut;
         }
+        let operation = match self.operation(&row) {
+            Ok(operation) => operation,
+            Err(reason) => return reject("OPERATION", reason),
+        };
+        // What ends a version is none: of it only its key and its times are asked.
+        let is_delete = operation == Operation::Delete;
         for (slot, column) in def.columns.iter().enumerate() {
-            if column.required && row[slot].is_missing() {
+            if column.required && !is_delete && row[slot].is_missing() {
                 return reject(
                     "REQUIRED",
                     format!("`{}` is {}", column.name, say(&row[slot])),
@@ -146,7 +162,7 @@ impl Recorder {
             Some(Value::Timestamp(t)) => Some(VisibleAt(t)),
             Some(other) => return reject("KNOWN_AT", format!("`KNOWN AT` is {}", say(&other))),
         };
-        for (check, sql) in &self.checks {
+        for (check, sql) in self.checks.iter().filter(|_| !is_delete) {
             match check.eval_row(&row, time) {
                 Value::Boolean(true) | Value::Null => {}
                 other => {
@@ -165,10 +181,6 @@ impl Recorder {
                 ),
             );
         }
-        let operation = match def.kind {
-            SourceKind::Stream => Operation::Insert,
-            SourceKind::Table => Operation::Upsert,
-        };
         let event = Event {
             operation,
             revision: 0,
@@ -182,6 +194,30 @@ impl Recorder {
         Verdict::Event {
             event: Box::new(event),
             partition,
+        }
+    }
+
+    /// What a row does; an error says in words why that is not known.
+    fn operation(&self, row: &[Value]) -> Result<Operation, String> {
+        let def = self.program.def();
+        let Some(slot) = self.operation else {
+            return Ok(match def.kind {
+                SourceKind::Stream => Operation::Insert,
+                SourceKind::Table => Operation::Upsert,
+            });
+        };
+        let column = &def.columns[slot].name;
+        let Value::String(word) = &row[slot] else {
+            return Err(format!("the operation `{column}` is {}", say(&row[slot])));
+        };
+        match word.to_ascii_lowercase().as_str() {
+            "upsert" | "insert" | "update" | "i" | "u" | "c" | "r" => Ok(Operation::Upsert),
+            "delete" | "d" => Ok(Operation::Delete),
+            _ => Err(format!(
+                "the operation `{column}` is `{}`: known are `insert`, `update`, `upsert` and \
+                 `delete`, or `i`, `c`, `r`, `u` and `d`",
+                word.chars().take(WORD_CHARS_MAX).collect::<String>()
+            )),
         }
     }
 

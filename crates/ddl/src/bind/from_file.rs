@@ -242,7 +242,7 @@ fn is_same_file(old: &SourceDef, kind: ast::SourceKind, source: &FileSource) -> 
     };
     let reading = |options: &BTreeMap<String, OptionValue>| {
         let mut options = options.clone();
-        for other in ["missing_columns", "partitions"] {
+        for other in ["missing_columns", "operation", "partitions"] {
             options.remove(other);
         }
         options

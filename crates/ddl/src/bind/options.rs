@@ -7,14 +7,14 @@ use evenkeel_types::definition::OptionValue;
 
 use super::frame;
 use super::report::{Report, did_you_mean};
-use crate::ast::{self, Literal, Span, StringLit, WithOption};
+use crate::ast::{self, Ident, Literal, Span, StringLit, WithOption};
 use crate::error::Diagnostic;
 
 /// The most partitions of a source.
 pub const PARTITIONS_MAX: u32 = 4_096;
 
 /// Options of every source.
-const GENERAL: [&str; 3] = ["connector", "partitions", "zone"];
+const GENERAL: [&str; 4] = ["connector", "operation", "partitions", "zone"];
 /// Options of a file source.
 const FILE: [&str; 6] = [
     "compression",
@@ -38,7 +38,7 @@ const SECRET_WORDS: [&str; 8] = [
     "private_key",
 ];
 /// Options that change what is read from the same bytes: part of the digest.
-pub(super) const DECODING: [&str; 3] = ["null", "time_unit", "zone"];
+pub(super) const DECODING: [&str; 4] = ["null", "operation", "time_unit", "zone"];
 
 /// The options of a source, understood.
 #[derive(Debug, Default)]
@@ -49,6 +49,8 @@ pub(super) struct Options {
     pub(super) zone: Option<(Zone, Span)>,
     /// `partitions`, where above 1.
     pub(super) several_partitions: Option<Span>,
+    /// `operation`: the column that it names, as it is written.
+    pub(super) operation: Option<Ident>,
 }
 
 /// Binds `WITH (...)`. `source` is underlined where the whole list lacks something.
@@ -232,6 +234,12 @@ fn bind_value(option: &WithOption, options: &mut Options, report: &mut Report) {
                 return;
             }
         },
+        "operation" => {
+            options.operation = Some(Ident {
+                span,
+                ..Ident::named(text.as_str())
+            });
+        }
         "delimiter" => {
             let is_one_byte = text.len() == 1 && text.is_ascii() && !"\"\r\n\0".contains(&text);
             if !is_one_byte && text != "\\t" {

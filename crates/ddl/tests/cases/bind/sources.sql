@@ -146,3 +146,14 @@ CREATE STREAM s (at TIMESTAMP, EVENT TIME at) TAGS ('a' = 'b', 'a' = 'c');
 
 --- sources that come from elsewhere
 CREATE STREAM t AS SELECT a FROM s;
+
+--- good: a column says which rows are deletes
+CREATE TABLE t (k STRING, op STRING, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (connector = 'file', path = 'x', operation = 'op');
+CREATE TABLE u (k STRING, gone BOOLEAN, "Op" STRING AS (CASE WHEN gone THEN 'delete' ELSE 'upsert' END), at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at)
+  WITH (operation = 'Op');
+
+--- a column that says no operation, or in a stream
+CREATE STREAM s (op STRING, at TIMESTAMP, EVENT TIME at) WITH (connector = 'file', path = 'x', operation = 'op');
+CREATE TABLE t (k STRING, op STRING, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (operation = 'opp');
+CREATE TABLE u (k STRING, op INT, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (operation = 'op');
+CREATE TABLE v (k STRING, op STRING, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (operation = SECRET 'op');
