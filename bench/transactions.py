@@ -114,20 +114,23 @@ def transactions(customers, terminals, days, seed, radius):
     )
 
 
+def write(out, customers=1_500, terminals=3_000, days=105, seed=1, radius=5.0):
+    """Writes the table; how many transactions it has."""
+    table = transactions(customers, terminals, days, seed, radius)
+    pyarrow.parquet.write_table(table, out)
+    return table.num_rows
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--customers", type=int, default=1_500)
-    parser.add_argument("--terminals", type=int, default=3_000)
-    parser.add_argument("--days", type=int, default=105)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--radius", type=float, default=5.0, help="of a square of 100 by 100")
+    parser.add_argument("--customers", type=int)
+    parser.add_argument("--terminals", type=int)
+    parser.add_argument("--days", type=int)
+    parser.add_argument("--seed", type=int)
+    parser.add_argument("--radius", type=float, help="in a square of 100 by 100")
     parser.add_argument("--out", required=True, help="the Parquet file to write")
-    arguments = vars(parser.parse_args())
-    out = arguments.pop("out")
-    table = transactions(**arguments)
-    pyarrow.parquet.write_table(table, out)
-    fraud = sum(table["tx_fraud"].to_pylist())
-    print(f"{table.num_rows} transactions, {fraud} of them fraud")
+    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    print(f"{write(**given)} transactions")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ cargo xtask VERB
   check   formatting, lints, the allowed edges between crates
   test    all tests; installs what the comparison tests need under target/ (needs python3)
   demo    the demo, in release
-  bench   the benchmarks
+  bench   the benchmarks of bench/, beside DuckDB: all, or the one named (needs python3)
   gen     rewrites golden files and the generated pages of docs/
 ";
 
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Some("check") => check(),
         Some("test") => test(&rest),
         Some("demo") => demo(&rest),
-        Some("bench") => run(cargo(["bench", "--workspace", "--benches"]).args(rest)),
+        Some("bench") => bench(&rest),
         Some("gen") => generate(),
         Some("" | "help" | "--help" | "-h") => {
             print!("{HELP}");
@@ -70,6 +70,17 @@ fn test(rest: &[OsString]) -> Result<(), String> {
     run(cargo(["test", "--workspace"])
         .args(rest)
         .env(python::VARIABLE, python))
+}
+
+/// Without arguments all of them.
+fn bench(rest: &[OsString]) -> Result<(), String> {
+    let interpreter = python::environment(&root())?;
+    let mut command = Command::new(&interpreter);
+    command.arg(root().join("bench").join("run"));
+    if rest.is_empty() {
+        command.arg("all");
+    }
+    run(command.args(rest).env(python::VARIABLE, &interpreter))
 }
 
 fn demo(rest: &[OsString]) -> Result<(), String> {

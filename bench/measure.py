@@ -1,0 +1,67 @@
+"""Builds, runs and measures: CPU and wall seconds of a piece of work, children included."""
+
+import os
+import pathlib
+import platform
+import resource
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+REPEATS = 3
+
+
+def run(*command, **options):
+    """Runs a command; what it prints. Its failure ends the benchmark."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, capture_output=True, text=True, **options)
+    if done.returncode:
+        raise SystemExit(f"error: `{' '.join(words)}` failed\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def cargo(*arguments):
+    return run(os.environ.get("CARGO", "cargo"), *arguments, cwd=ROOT)
+
+
+def evenkeel(folder, *arguments):
+    return run(ROOT / "target/release/evenkeel", "--dir", folder, *arguments, "--json")
+
+
+def cpu_seconds():
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def in_turns(**sides):
+    """Each side's least CPU and wall seconds, of runs that take turns: the machine may be shared.
+    A side is a pair: what makes ready, unmeasured, and what is measured."""
+    least = {name: {"cpu_seconds": None, "wall_seconds": None} for name in sides}
+    for _ in range(REPEATS):
+        for name, (prepare, work) in sides.items():
+            prepare()
+            cpu, wall = cpu_seconds(), time.perf_counter()
+            work()
+            spent = {"cpu_seconds": cpu_seconds() - cpu, "wall_seconds": time.perf_counter() - wall}
+            for what, seconds in spent.items():
+                before = least[name][what]
+                least[name][what] = seconds if before is None else min(before, seconds)
+    return least
+
+
+def percentiles(seconds):
+    ordered = sorted(seconds)
+    return {
+        f"p{p}_us": ordered[min(len(ordered) - 1, len(ordered) * p // 100)] * 1e6 for p in (50, 99)
+    }
+
+
+def circumstances():
+    """What a figure means nothing without."""
+    commit = run("git", "rev-parse", "HEAD", cwd=ROOT).strip()
+    if run("git", "status", "--porcelain", "--untracked-files=no", cwd=ROOT):
+        commit += " with changes"
+    return {
+        "commit": commit,
+        "machine": {"cores": os.cpu_count(), "architecture": platform.machine()},
+    }
