@@ -257,8 +257,8 @@ fn compare(
                 "another order, restarted",
                 "exactly the cut, restarted",
             ]
-                .into_iter()
-                .zip(stores)
+            .into_iter()
+            .zip(stores)
             {
                 let compiled = store.plan().view(&view.digest).unwrap();
                 let reader = Reader::new(*store, &knowledge);
