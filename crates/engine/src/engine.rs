@@ -7,21 +7,25 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, SystemClock,
+    Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, Sequence,
+    SystemClock,
 };
-use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
+use evenkeel_store::{EmbeddedKv, Kv, MemoryKv};
+use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
 };
-use evenkeel_view::Plan;
 
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::error::EngineError;
+use crate::hot_store::{Checkpoint, CheckpointWritten, HotStore, MemoryLimits};
 use crate::ingest::fetch;
-use crate::memory::MemoryStore;
 use crate::project::{DefinitionFile, Project};
 use crate::registry::Registry;
+
+/// Where the hot tier is, in the store's directory.
+const HOT_DIRECTORY: &str = "hot";
 
 enum LogHandle {
     Writer(Arc<Log>),
@@ -35,7 +39,8 @@ pub struct Engine {
     registry: Registry,
     catalog: Catalog,
     log: LogHandle,
-    memory: MemoryStore,
+    hot: HotStore,
+    limits: MemoryLimits,
     /// Everything applied; behind the log's ends between an append and its apply.
     applied: Cut,
     recovery: RecoveryReport,
@@ -86,29 +91,88 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let registry = Registry::open(&project.store)?;
         let catalog = definitions::catalog_of(&registry)?;
-        let memory = memory_for(&catalog)?;
+        let limits = MemoryLimits::of(project.limits.memory_bytes);
+        let (reader, kv): (LogReader, Arc<dyn Kv>) = match &log {
+            LogHandle::Writer(log) => ((***log).clone(), Arc::new(open_embedded(project)?)),
+            LogHandle::Reader(reader) => (reader.clone(), Arc::new(MemoryKv::new())),
+        };
+        let hot = HotStore::bring_up(kv, &reader, &catalog, limits)?;
         let mut engine = Engine {
             project: project.clone(),
             clock,
             registry,
             catalog,
             log,
-            memory,
-            applied: Cut::empty(),
+            applied: hot.state().applied.clone(),
+            hot,
+            limits,
             recovery,
         };
         engine.replay()?;
         Ok(engine)
     }
 
-    /// Applies everything that is logged to an empty memory.
+    /// Applies what is logged and not yet applied.
     fn replay(&mut self) -> Result<(), EngineError> {
-        self.applied = Cut::empty();
-        for logged in self.reader().clone().read(ReadOptions::default()) {
+        let options = ReadOptions {
+            from: Sequence(self.hot.state().next_sequence),
+            after: self.applied.clone(),
+            ..ReadOptions::default()
+        };
+        for logged in self.reader().clone().read(options) {
             let logged = logged.map_err(EngineError::log)?;
             self.apply_logged(&logged)?;
+            self.checkpoint_if_due()?;
         }
         Ok(())
+    }
+
+    /// Begins a checkpoint of everything applied, if enough is new: to be written without a
+    /// hold on the engine, then ended. One at a time.
+    pub fn begin_checkpoint_if_due(&mut self) -> Option<Checkpoint> {
+        let due = self.is_durable() && self.hot.dirty_bytes() > self.limits.dirty_bytes;
+        due.then(|| self.begin_checkpoint())
+    }
+
+    fn begin_checkpoint(&mut self) -> Checkpoint {
+        let reader = self.reader();
+        // Where the log goes on, if everything before is applied.
+        let next_sequence = if self.applied.covers(&reader.ends()) {
+            reader.next_sequence().0
+        } else {
+            self.hot.state().next_sequence
+        };
+        let applied = self.applied.clone();
+        self.hot.begin_checkpoint(&applied, next_sequence)
+    }
+
+    /// Ends a checkpoint that was written.
+    pub fn end_checkpoint(&mut self, written: CheckpointWritten) {
+        self.hot.end_checkpoint(written);
+    }
+
+    /// A checkpoint of everything applied, all at once: what is opened next has nothing to
+    /// replay.
+    pub fn checkpoint(&mut self) -> Result<(), EngineError> {
+        if self.is_durable() && self.hot.dirty_bytes() > 0 {
+            let written = self.begin_checkpoint().write()?;
+            self.end_checkpoint(written);
+        }
+        Ok(())
+    }
+
+    /// [`Engine::checkpoint`], if enough is new.
+    pub(crate) fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
+        if let Some(checkpoint) = self.begin_checkpoint_if_due() {
+            let written = checkpoint.write()?;
+            self.end_checkpoint(written);
+        }
+        Ok(())
+    }
+
+    /// Whether the hot tier is on disk. Beside a writer it is in memory.
+    fn is_durable(&self) -> bool {
+        matches!(self.log, LogHandle::Writer(_))
     }
 
     /// Applies one logged event; the position of the payload that lost, if it conflicts.
@@ -134,7 +198,7 @@ impl Engine {
             });
         }
         let applied = self
-            .memory
+            .hot
             .apply(logged, |position| fetch(&reader, &def, position))?;
         self.applied.set_end(logged.source, partition, end);
         Ok(applied.and_then(|a| a.loser))
@@ -143,7 +207,7 @@ impl Engine {
     /// Conflicts whose dead letter a process that died did not log.
     fn log_forgotten_conflicts(&mut self) -> Result<(), EngineError> {
         for def in self.catalog.sources.values().cloned().collect::<Vec<_>>() {
-            let losers = match self.memory.source(def.id) {
+            let losers = match self.hot.source(def.id) {
                 Some(state) => state.losers().to_vec(),
                 None => continue,
             };
@@ -216,8 +280,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn memory(&self) -> &MemoryStore {
-        &self.memory
+    pub(crate) fn hot(&self) -> &HotStore {
+        &self.hot
     }
 
     /// The time that the next append will have, at the earliest.
@@ -253,7 +317,7 @@ impl Engine {
         }
         let plan = definitions::plan(&self.project.root, files, &self.catalog)?;
         definitions::refuse_incompatible(&plan, &self.catalog, |id| {
-            self.memory.source(id).is_some_and(|s| !s.is_empty())
+            self.hot.source(id).is_some_and(|s| !s.is_empty())
         })?;
         Ok(plan)
     }
@@ -269,8 +333,12 @@ impl Engine {
             self.registry.append(self.clock.now_micros(), objects)?;
         }
         self.catalog = definitions::catalog_of(&self.registry)?;
-        self.memory = memory_for(&self.catalog)?;
+        self.checkpoint()?;
+        let kv = Arc::clone(self.hot.kv());
+        self.hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
+        self.applied = self.hot.state().applied.clone();
         self.replay()?;
+        self.checkpoint()?;
         Ok(changes)
     }
 }
@@ -279,11 +347,10 @@ fn log_directory(store: &Path) -> std::path::PathBuf {
     store.join("log")
 }
 
-fn memory_for(catalog: &Catalog) -> Result<MemoryStore, EngineError> {
-    let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
-    let plan = Plan::new(views).map_err(EngineError::signature)?;
-    Ok(MemoryStore::new(
-        Arc::new(plan),
-        catalog.sources.values().cloned(),
-    ))
+/// The key-value store of a project. One that cannot be opened is set aside, as everything in
+/// it is in the log.
+fn open_embedded(project: &Project) -> Result<EmbeddedKv, EngineError> {
+    let path = project.store.join(HOT_DIRECTORY);
+    let (kv, _) = EmbeddedKv::open(&path)?;
+    Ok(kv)
 }

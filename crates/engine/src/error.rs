@@ -53,6 +53,10 @@ pub enum EngineError {
         name: String,
         reason: String,
     },
+    #[error("the hot tier cannot be used: {0}")]
+    Store(#[from] evenkeel_store::StoreError),
+    #[error("the hot tier cannot be read: {0}")]
+    Unreadable(#[from] evenkeel_view::ReadError),
     #[error("there is no {what} `{name}`")]
     Unknown {
         what: &'static str,
@@ -177,6 +181,8 @@ impl EngineError {
             | EngineError::Registry { .. }
             | EngineError::StoreFormat { .. }
             | EngineError::EventDoesNotFit { .. }
+            | EngineError::Store(_)
+            | EngineError::Unreadable(_)
             | EngineError::Log(_) => ErrorKind::Storage,
         }
     }
@@ -216,6 +222,9 @@ impl EngineError {
             }
             EngineError::Cut { .. } => {
                 "write SOURCE/PARTITION@END, separated by commas: departures/0@1234".to_owned()
+            }
+            EngineError::Store(_) | EngineError::Unreadable(_) => {
+                "nothing is lost: everything in it is in the log; remove the directory `hot` of the store to have it built again".to_owned()
             }
             EngineError::NothingToVerify => "run `evenkeel ingest` first".to_owned(),
             _ => return None,

@@ -11,6 +11,7 @@ use evenkeel_types::{Event, Partition, SourceId, Value};
 use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
+use crate::error::EngineError;
 use crate::source_state::Standing;
 
 /// The version of a source's schema; a store has one until columns can be added.
@@ -55,18 +56,21 @@ pub(crate) enum Accepted {
 
 impl Group {
     /// Takes an event, unless it is known.
+    ///
+    /// # Errors
+    /// If what is known of its identity cannot be read.
     pub(crate) fn accept(
         &mut self,
         engine: &Engine,
         def: &SourceDef,
         event: Event,
         partition: Partition,
-    ) -> Accepted {
+    ) -> Result<Accepted, EngineError> {
         let index = self
             .events
             .get(&(def.id, partition))
             .map_or(0, |events| events.len());
-        let accepted = match engine.memory().source(def.id) {
+        let accepted = match engine.hot().source(def.id) {
             // Its identity is the position that it will get: nothing can be like it.
             _ if event.origin == OWN_POSITION && def.event_id.is_empty() => Accepted::New { index },
             None => Accepted::New { index },
@@ -76,13 +80,7 @@ impl Group {
                 row[def.event_time_slot()] = Value::Timestamp(event.event_time.0);
                 let identity = program.identity(&event, &row);
                 let payload = program.payload(&event);
-                let standing = state.standing(
-                    &identity,
-                    &payload,
-                    event.operation,
-                    event.revision,
-                    partition.0,
-                );
+                let standing = state.standing(&identity, &payload, &event, partition.0)?;
                 self.stand((def.id, identity), payload, partition, standing, index)
             }
         };
@@ -92,7 +90,7 @@ impl Group {
                 .or_default()
                 .push(event);
         }
-        accepted
+        Ok(accepted)
     }
 
     fn stand(

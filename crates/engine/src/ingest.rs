@@ -46,7 +46,9 @@ impl Engine {
             so_far.file = file.path().display().to_string();
             ingestion.file(file, &options, &mut so_far, progress)?;
         }
-        Ok(ingestion.report)
+        let report = ingestion.report;
+        self.checkpoint()?;
+        Ok(report)
     }
 
     /// Drives dead letters again: their original records are judged by today's definition.
@@ -131,7 +133,7 @@ impl<'a> Ingestion<'a> {
         let mut pending = Group::default();
         for (slot, &row) in batch.rows.iter().enumerate() {
             let stored: Vec<Value> = batch.columns.iter().map(|c| c.get(slot)).collect();
-            self.row(stored, Origin::File { digest, row }, timeline, &mut pending);
+            self.row(stored, Origin::File { digest, row }, timeline, &mut pending)?;
         }
         for rejected in &batch.rejected {
             let origin = Origin::File {
@@ -157,26 +159,33 @@ impl<'a> Ingestion<'a> {
         origin: Origin,
         timeline: VisibleAt,
         pending: &mut Group,
-    ) {
+    ) -> Result<(), EngineError> {
         self.report.rows += 1;
         match self
             .recorder
             .judge(stored.clone(), origin.clone(), timeline)
         {
-            Verdict::Event { event, partition } => self.accept(*event, partition, pending),
+            Verdict::Event { event, partition } => self.accept(*event, partition, pending)?,
             Verdict::LeftOut => self.report.left_out += 1,
             Verdict::Rejected { code, reason } => {
                 let record = record_of(&self.def, &stored);
                 self.reject(origin, code, reason, record, pending);
             }
         }
+        Ok(())
     }
 
-    fn accept(&mut self, event: Event, partition: Partition, pending: &mut Group) {
-        let accepted = pending.accept(self.engine, &self.def, event, partition);
+    fn accept(
+        &mut self,
+        event: Event,
+        partition: Partition,
+        pending: &mut Group,
+    ) -> Result<(), EngineError> {
+        let accepted = pending.accept(self.engine, &self.def, event, partition)?;
         if matches!(accepted, Accepted::Duplicate { .. }) {
             self.report.duplicates += 1;
         }
+        Ok(())
     }
 
     fn reject(
@@ -208,7 +217,8 @@ impl<'a> Ingestion<'a> {
         let losers = self.engine.append(pending.into_batches())?;
         self.report.recorded += losers.recorded;
         self.report.conflicts += losers.positions.len() as u64;
-        self.engine.log_conflicts(&self.def, &losers.positions)
+        self.engine.log_conflicts(&self.def, &losers.positions)?;
+        self.engine.checkpoint_if_due()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The engine: definitions applied, files recorded, features read, training sets built,
 //! answers proved.
 //!
-//! Owns the recorder, the registry, the store in memory, and verification. Knows neither the
+//! Owns the recorder, the registry, what is in the hot tier and when, and verification. Knows neither the
 //! command line nor HTTP. Invariant: what is in memory is what the log and the registry say,
 //! whatever the batches and restarts were.
 
@@ -11,8 +11,9 @@ mod engine;
 mod error;
 mod from_file;
 mod group;
+mod hot_store;
 mod ingest;
-mod memory;
+mod ledger;
 mod project;
 pub mod push;
 mod reads;
@@ -30,7 +31,7 @@ mod verify;
 pub use definitions::{ChangePlan, check};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
-pub use memory::MemoryStore;
+pub use hot_store::{Checkpoint, CheckpointWritten, HotStore};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };

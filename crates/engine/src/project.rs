@@ -44,6 +44,8 @@ pub struct Limits {
     pub row_bytes: usize,
     /// Rows rejected by one ingestion before it stops and says so.
     pub rejected_rows: u64,
+    /// About the bytes of memory that the hot tier may use.
+    pub memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -52,6 +54,7 @@ impl Default for Limits {
             entities_per_request: 10_000,
             row_bytes: 4 << 20,
             rejected_rows: u64::MAX,
+            memory_bytes: 512 << 20,
         }
     }
 }

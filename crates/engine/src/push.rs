@@ -216,7 +216,7 @@ impl Pusher {
             match recorder.judge(values.clone(), origin.clone(), timeline) {
                 Verdict::Event { event, partition } => {
                     time = time.max(Some(event.event_time));
-                    let accepted = group.accept(engine, source, *event, partition);
+                    let accepted = group.accept(engine, source, *event, partition)?;
                     if accepted == (Accepted::Duplicate { within: None }) {
                         // It is among what is applied there.
                         let end = engine.applied_end(source.id, partition);
@@ -305,7 +305,7 @@ impl Pusher {
             };
             match verdict {
                 Verdict::Event { event, partition } => {
-                    match group.accept(engine, source, *event, partition) {
+                    match group.accept(engine, source, *event, partition)? {
                         Accepted::Duplicate { .. } => report.duplicates += 1,
                         Accepted::New { .. } => report.recorded += 1,
                         Accepted::Conflict { .. } => {
@@ -499,6 +499,7 @@ impl Engine {
         })?;
         while self.apply_some(&mut commit, usize::MAX)? {}
         append(&log, &self.conflict_letters(&commit)?)?;
+        self.checkpoint_if_due()?;
         let mut answers = commit.answers();
         answers.pop().expect("one request has one answer")
     }

@@ -54,7 +54,7 @@ impl Engine {
             cut,
             known_at: request.known_at,
         };
-        let reader = Reader::new(self.memory(), &knowledge);
+        let reader = Reader::new(self.hot(), &knowledge);
         let mut rows = Vec::with_capacity(request.rows.len());
         for (number, inputs) in request.rows.iter().enumerate() {
             if inputs.len() != service.inputs.len() {
@@ -99,7 +99,7 @@ impl Engine {
                 ViewBody::Composed(body) => body.request.iter().map(|f| input(&f.name)).collect(),
                 _ => Vec::new(),
             };
-            let row = reader.read(view, &key, as_of.0, &request);
+            let row = reader.read(view, &key, as_of.0, &request)?;
             answers.extend(item.features.iter().map(|(index, _)| answer(&row, *index)));
         }
         Ok(answers)
@@ -132,7 +132,7 @@ impl Engine {
             }
         };
         let knowledge = Knowledge { cut, known_at };
-        let reader = Reader::new(self.memory(), &knowledge);
+        let reader = Reader::new(self.hot(), &knowledge);
         let view = self.compiled(&item.view.digest, &item.view.name)?;
         let request: Vec<Value> = match &item.view.body {
             ViewBody::Composed(body) => body
@@ -145,8 +145,8 @@ impl Engine {
                 .collect(),
             _ => Vec::new(),
         };
-        let row = reader.read(view, key, as_of.0, &request);
-        let evidence = reader.explain(view, *feature, key, as_of.0);
+        let row = reader.read(view, key, as_of.0, &request)?;
+        let evidence = reader.explain(view, *feature, key, as_of.0)?;
         Ok(Explanation {
             feature: format!("{}:{}", item.view.name, item.view.features[*feature].name),
             answer: answer(&row, *feature),
@@ -161,7 +161,7 @@ impl Engine {
         digest: &[u8; 16],
         name: &str,
     ) -> Result<&Arc<CompiledView>, EngineError> {
-        self.memory()
+        self.hot()
             .plan()
             .view(digest)
             .ok_or_else(|| EngineError::Unknown {

@@ -116,7 +116,7 @@ impl Engine {
     /// on how a request is cut into such reads, as long as the knowledge is the same.
     ///
     /// # Errors
-    /// If a view of the plan is not applied in this store.
+    /// If a view of the plan is not applied in this store, or what it needs cannot be read.
     pub fn read(
         &self,
         plan: &ReadPlan,
@@ -129,7 +129,7 @@ impl Engine {
             .iter()
             .map(|item| self.compiled(&item.view, &item.name))
             .collect::<Result<Vec<_>, _>>()?;
-        let reader = Reader::new(self.memory(), knowledge);
+        let reader = Reader::new(self.hot(), knowledge);
         // The last key of each view with its row: a request often has one user and many items.
         let mut last: Vec<Option<(Vec<Value>, Vec<Value>, ViewRow)>> = vec![None; views.len()];
         let take = |row: &[Value], from: &[Option<usize>]| -> Vec<Value> {
@@ -148,7 +148,7 @@ impl Engine {
                     .as_ref()
                     .is_some_and(|(k, r, _)| *k == key && *r == request);
                 if !known {
-                    let read = reader.read(view, &key, as_of.0, &request);
+                    let read = reader.read(view, &key, as_of.0, &request)?;
                     *last = Some((key, request, read));
                 }
                 if let Some((.., read)) = last {
@@ -192,7 +192,7 @@ impl Engine {
     /// The greatest event time of a source less its lateness: no event up to it is expected
     /// any more, but for itself. None while there is no event.
     pub fn watermark(&self, source: &SourceDef) -> Option<EventTime> {
-        let greatest = self.memory().source(source.id)?.greatest_time()?;
+        let greatest = self.hot().source(source.id)?.greatest_time()?;
         Some(EventTime(source.lateness.before(greatest.0)))
     }
 }

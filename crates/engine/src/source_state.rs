@@ -5,14 +5,17 @@
 //! it asks the caller for the payload of an earlier event only when an identity becomes
 //! contested. The same state results whatever the batches were.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evenkeel_store::{Snapshot, StoreError};
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{EventTime, LoggedEvent, Operation, Position, SourceCut, Value, VisibleAt};
+use evenkeel_types::{
+    Event, EventTime, LoggedEvent, Operation, Position, SourceCut, Value, VisibleAt,
+};
 use evenkeel_view::{SourceProgram, Version, winner};
-use rustc_hash::FxHashMap;
 use xxhash_rust::xxh3::xxh3_128;
+
+use crate::ledger::{Home, Identity, IdentityKey, Ledger};
 
 /// How a new event stands to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,38 +34,11 @@ pub enum Standing {
     Correction,
 }
 
-/// The first version of an identity that has no other.
-#[derive(Clone, Debug)]
-struct Home {
-    entry: u64,
-    revision: u32,
-    payload: u128,
-    position: Position,
-    visible_at: VisibleAt,
-}
-
-#[derive(Clone, Debug)]
-enum Identity {
-    Single(Home),
-    /// Index into `groups`.
-    Group(usize),
-}
-
-/// Identity bytes by event time.
-type IdentitiesByTime = BTreeMap<i64, Box<[u8]>>;
-
 /// See the module.
 #[derive(Debug)]
 pub struct SourceState {
     program: SourceProgram,
-    identities: FxHashMap<Box<[u8]>, Identity>,
-    groups: Vec<Vec<Version>>,
-    /// Entries that belong to a group.
-    group_of: FxHashMap<u64, usize>,
-    /// With `DEDUPLICATE WITHIN`: per event id the identities by time.
-    by_id: FxHashMap<Box<[u8]>, IdentitiesByTime>,
-    /// With `DEDUPLICATE WITHIN`: entries that an earlier event of their id may drop.
-    droppable: FxHashMap<u64, (Box<[u8]>, i64)>,
+    pub(crate) ledger: Ledger,
     entries: u64,
     greatest_time: Option<EventTime>,
     /// Positions of payloads that lost a conflict when it was noticed.
@@ -85,17 +61,19 @@ pub struct Applied {
 }
 
 impl SourceState {
-    /// The state of a source with no events.
-    pub fn new(def: Arc<SourceDef>) -> Self {
+    /// The state of a source, as of a checkpoint: so many events, the greatest of their
+    /// times, and the identities of a store.
+    pub fn new(
+        def: Arc<SourceDef>,
+        entries: u64,
+        greatest_time: Option<EventTime>,
+        snapshot: Arc<dyn Snapshot>,
+    ) -> Self {
         SourceState {
+            ledger: Ledger::new(def.id, snapshot),
             program: SourceProgram::new(def),
-            identities: FxHashMap::default(),
-            groups: Vec::new(),
-            group_of: FxHashMap::default(),
-            by_id: FxHashMap::default(),
-            droppable: FxHashMap::default(),
-            entries: 0,
-            greatest_time: None,
+            entries,
+            greatest_time,
             losers: Vec::new(),
         }
     }
@@ -126,60 +104,27 @@ impl SourceState {
     }
 
     /// How an event would stand, without applying it. `partition` is where it would go.
+    ///
+    /// # Errors
+    /// If what is known of its identity cannot be read.
     pub fn standing(
         &self,
         identity: &[u8],
         payload: &[u8],
-        operation: Operation,
-        revision: u32,
+        event: &Event,
         partition: u32,
-    ) -> Standing {
-        let Some(known) = self.identities.get(identity) else {
-            return if operation.is_correction() {
-                Standing::Correction
-            } else {
-                Standing::New
-            };
-        };
-        let same = |r: u32, equal: bool| r == revision && equal;
-        let (here, anywhere, rival) = match known {
-            Identity::Single(home) => {
-                let same = same(home.revision, home.payload == xxh3_128(payload));
-                (
-                    same && home.position.partition.0 == partition,
-                    same,
-                    home.revision == revision,
-                )
-            }
-            Identity::Group(group) => {
-                let versions = &self.groups[*group];
-                let is_same = |v: &&Version| same(v.revision, *v.payload == *payload);
-                (
-                    versions
-                        .iter()
-                        .any(|v| is_same(&v) && v.position.partition.0 == partition),
-                    versions.iter().any(|v| is_same(&v)),
-                    versions.iter().any(|v| v.revision == revision),
-                )
-            }
-        };
-        if here {
-            Standing::Repetition
-        } else if anywhere {
-            Standing::Copy
-        } else if operation.is_correction() {
-            Standing::Correction
-        } else if rival {
-            Standing::Conflict
-        } else {
-            // An original that arrives after its correction.
-            Standing::Copy
-        }
+    ) -> Result<Standing, StoreError> {
+        let key = self.ledger.key(event.event_time.0, identity);
+        let known = self.ledger.identity(&key)?;
+        Ok(stands(known.as_ref(), payload, event, partition))
     }
 
     /// Applies an event of the log. `row` is its source row; `fetch` gives the earlier event
     /// at a position, when its payload is needed.
-    pub fn apply<E>(
+    ///
+    /// # Errors
+    /// If what is known of its identity, or an earlier event, cannot be read.
+    pub fn apply<E: From<StoreError>>(
         &mut self,
         logged: &LoggedEvent,
         row: &[Value],
@@ -188,14 +133,11 @@ impl SourceState {
         let entry = self.entries;
         let event = &logged.event;
         let identity = self.program.identity(event, row);
+        let key = self.ledger.key(event.event_time.0, &identity);
         let payload = self.program.payload(event);
-        let standing = self.standing(
-            &identity,
-            &payload,
-            event.operation,
-            event.revision,
-            logged.position.partition.0,
-        );
+        let known = self.ledger.identity(&key)?;
+        let partition = logged.position.partition.0;
+        let standing = stands(known.as_ref(), &payload, event, partition);
         let mut applied = Applied {
             entry,
             contested: false,
@@ -211,10 +153,10 @@ impl SourceState {
             visible_at: logged.visible_at(),
             entry,
         };
-        match self.identities.get(identity.as_slice()).cloned() {
+        match known {
             // A removal of what is not known yet must still win when it arrives.
             None if version.removed => {
-                self.open_group(&identity, vec![version]);
+                self.compete(&key, vec![version])?;
                 applied.contested = true;
             }
             None => {
@@ -225,8 +167,8 @@ impl SourceState {
                     position: logged.position,
                     visible_at: logged.visible_at(),
                 };
-                self.identities
-                    .insert(identity.clone().into(), Identity::Single(home));
+                self.ledger
+                    .set_identity(key.clone(), Identity::Single(home));
             }
             Some(Identity::Single(home)) => {
                 let first = fetch(home.position)?;
@@ -240,142 +182,196 @@ impl SourceState {
                 };
                 applied.newly_contested.push(home.position);
                 applied.contested = true;
-                applied.loser = self.loser(standing, [&first, &version]);
-                self.open_group(&identity, vec![first, version]);
+                applied.loser = loser(standing, [&first, &version]);
+                self.compete(&key, vec![first, version])?;
             }
-            Some(Identity::Group(group)) => {
+            Some(Identity::Group(mut versions)) => {
                 applied.contested = true;
-                self.group_of.insert(entry, group);
-                self.groups[group].push(version);
-                let rivals = self.groups[group].iter();
-                applied.loser =
-                    self.loser(standing, rivals.filter(|v| v.revision == event.revision));
+                versions.push(version);
+                let rivals = versions.iter().filter(|v| v.revision == event.revision);
+                applied.loser = loser(standing, rivals);
+                self.compete(&key, versions)?;
             }
         }
-        self.deduplicate(&identity, logged, row, &mut applied);
+        self.deduplicate(&key, logged, row, &mut applied)?;
         self.losers.extend(applied.loser);
         self.entries += 1;
         self.greatest_time = self.greatest_time.max(Some(event.event_time));
         Ok(applied)
     }
 
-    /// The position of a conflict's payload that does not hold.
-    fn loser<'a>(
-        &self,
-        standing: Standing,
-        versions: impl IntoIterator<Item = &'a Version> + Clone,
-    ) -> Option<Position> {
-        if standing != Standing::Conflict {
-            return None;
-        }
-        let holds = winner(versions.clone())?.entry;
-        versions
-            .into_iter()
-            .filter(|v| v.entry != holds)
-            .map(|v| v.position)
-            .max()
-    }
-
-    fn open_group(&mut self, identity: &[u8], versions: Vec<Version>) {
-        let group = self.groups.len();
+    /// Sets the versions that compete under an identity.
+    fn compete(&mut self, key: &IdentityKey, versions: Vec<Version>) -> Result<(), StoreError> {
         for version in &versions {
-            self.group_of.insert(version.entry, group);
+            let identity = Some(key.clone());
+            self.ledger
+                .change_contested(version.entry, |contested| contested.identity = identity)?;
         }
-        self.groups.push(versions);
-        self.identities
-            .insert(identity.into(), Identity::Group(group));
+        self.ledger
+            .set_identity(key.clone(), Identity::Group(versions));
+        Ok(())
     }
 
     /// Registers an event of a source with `DEDUPLICATE WITHIN`, and marks those that a known
     /// event of the same id may drop.
     fn deduplicate(
         &mut self,
-        identity: &[u8],
+        key: &IdentityKey,
         logged: &LoggedEvent,
         row: &[Value],
         applied: &mut Applied,
-    ) {
+    ) -> Result<(), StoreError> {
         let Some(within) = self.program.def().deduplicate_within else {
-            return;
+            return Ok(());
         };
         let id: Box<[u8]> = self.program.event_id(row).into();
         let time = logged.event.event_time.0;
-        let times = self.by_id.entry(id.clone()).or_default();
-        times.insert(time, identity.into());
-        if times
-            .range(time.saturating_sub(within)..time)
-            .next()
-            .is_some()
-        {
-            self.droppable.insert(applied.entry, (id.clone(), time));
+        self.ledger.set_time(&id, time, key.clone());
+        let near = time.saturating_sub(within)..=time.saturating_add(within);
+        let times = self.ledger.times(&id, near)?;
+        if times.range(..time).next().is_some() {
+            self.ledger.change_contested(applied.entry, |contested| {
+                contested.droppable = Some((id.clone(), time));
+            })?;
             applied.contested = true;
         }
         // Later events of this id that it may drop.
-        let later: Vec<(i64, Box<[u8]>)> = times
-            .range(time.saturating_add(1)..=time.saturating_add(within))
-            .map(|(t, identity)| (*t, identity.clone()))
-            .collect();
-        for (t, later_identity) in later {
-            let versions: Vec<(u64, Position)> = match self.identities.get(&later_identity) {
+        for (t, later) in times.range(time.saturating_add(1)..) {
+            let versions: Vec<(u64, Position)> = match self.ledger.identity(later)? {
                 Some(Identity::Single(home)) => vec![(home.entry, home.position)],
-                Some(Identity::Group(group)) => self.groups[*group]
-                    .iter()
-                    .map(|v| (v.entry, v.position))
-                    .collect(),
+                Some(Identity::Group(versions)) => {
+                    versions.iter().map(|v| (v.entry, v.position)).collect()
+                }
                 None => Vec::new(),
             };
             for (entry, position) in versions {
-                self.droppable
-                    .entry(entry)
-                    .or_insert_with(|| (id.clone(), t));
+                self.ledger.change_contested(entry, |contested| {
+                    contested.droppable.get_or_insert((id.clone(), *t));
+                })?;
                 applied.newly_contested.push(position);
             }
         }
+        Ok(())
     }
 
     /// Whether a contested entry, itself known, is the event that holds, given what is known.
-    pub fn holds(&self, entry: u64, cut: &SourceCut, known_at: Option<VisibleAt>) -> bool {
-        if let Some(&group) = self.group_of.get(&entry)
-            && self
-                .group_winner(group, cut, known_at)
-                .is_none_or(|w| w.entry != entry)
+    ///
+    /// # Errors
+    /// If what decides about it cannot be read.
+    pub fn holds(
+        &self,
+        entry: u64,
+        cut: &SourceCut,
+        known_at: Option<VisibleAt>,
+    ) -> Result<bool, StoreError> {
+        let Some(contested) = self.ledger.contested(entry)? else {
+            return Ok(true);
+        };
+        if let Some(identity) = &contested.identity
+            && let Some(Identity::Group(versions)) = self.ledger.identity(identity)?
+            && group_winner(&versions, cut, known_at).is_none_or(|w| w.entry != entry)
         {
-            return false;
+            return Ok(false);
         }
-        let Some((id, time)) = self.droppable.get(&entry) else {
-            return true;
+        let (Some((id, time)), Some(within)) =
+            (contested.droppable, self.program.def().deduplicate_within)
+        else {
+            return Ok(true);
         };
-        let Some(within) = self.program.def().deduplicate_within else {
-            return true;
+        let Some(before) = time.checked_sub(1) else {
+            return Ok(true);
         };
-        let Some(times) = self.by_id.get(id) else {
-            return true;
-        };
-        !times
-            .range(time.saturating_sub(within)..*time)
-            .any(|(_, identity)| match self.identities.get(identity) {
+        for identity in self
+            .ledger
+            .times(&id, time.saturating_sub(within)..=before)?
+            .values()
+        {
+            let is_there = match self.ledger.identity(identity)? {
                 Some(Identity::Single(home)) => {
                     is_known(home.position, home.visible_at, cut, known_at)
                 }
-                Some(Identity::Group(group)) => self.group_winner(*group, cut, known_at).is_some(),
+                Some(Identity::Group(versions)) => group_winner(&versions, cut, known_at).is_some(),
                 None => false,
-            })
+            };
+            if is_there {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
+}
 
-    /// The version of a group that holds, unless it is a removal.
-    fn group_winner(
-        &self,
-        group: usize,
-        cut: &SourceCut,
-        known_at: Option<VisibleAt>,
-    ) -> Option<&Version> {
-        winner(
-            self.groups[group]
-                .iter()
-                .filter(|v| is_known(v.position, v.visible_at, cut, known_at)),
-        )
-        .filter(|w| !w.removed)
+/// How an event stands to what is known of its identity.
+fn stands(known: Option<&Identity>, payload: &[u8], event: &Event, partition: u32) -> Standing {
+    let revision = event.revision;
+    let is_correction = event.operation.is_correction();
+    let Some(known) = known else {
+        return if is_correction {
+            Standing::Correction
+        } else {
+            Standing::New
+        };
+    };
+    let (here, anywhere, rival) = match known {
+        Identity::Single(home) => {
+            let same = home.revision == revision && home.payload == xxh3_128(payload);
+            (
+                same && home.position.partition.0 == partition,
+                same,
+                home.revision == revision,
+            )
+        }
+        Identity::Group(versions) => {
+            let is_same = |v: &&Version| v.revision == revision && *v.payload == *payload;
+            (
+                versions
+                    .iter()
+                    .any(|v| is_same(&v) && v.position.partition.0 == partition),
+                versions.iter().any(|v| is_same(&v)),
+                versions.iter().any(|v| v.revision == revision),
+            )
+        }
+    };
+    if here {
+        Standing::Repetition
+    } else if anywhere {
+        Standing::Copy
+    } else if is_correction {
+        Standing::Correction
+    } else if rival {
+        Standing::Conflict
+    } else {
+        // An original that arrives after its correction.
+        Standing::Copy
     }
+}
+
+/// The position of a conflict's payload that does not hold.
+fn loser<'a>(
+    standing: Standing,
+    versions: impl IntoIterator<Item = &'a Version> + Clone,
+) -> Option<Position> {
+    if standing != Standing::Conflict {
+        return None;
+    }
+    let holds = winner(versions.clone())?.entry;
+    versions
+        .into_iter()
+        .filter(|v| v.entry != holds)
+        .map(|v| v.position)
+        .max()
+}
+
+/// The version that holds among those that are known, unless it is a removal.
+fn group_winner<'a>(
+    versions: &'a [Version],
+    cut: &SourceCut,
+    known_at: Option<VisibleAt>,
+) -> Option<&'a Version> {
+    let known = versions
+        .iter()
+        .filter(|v| is_known(v.position, v.visible_at, cut, known_at));
+    winner(known).filter(|w| !w.removed)
 }
 
 fn is_known(

@@ -29,7 +29,7 @@ impl Engine {
         let cut = self.cut();
         let mut sources = Vec::new();
         for def in self.catalog().sources.values() {
-            let state = self.memory().source(def.id);
+            let state = self.hot().source(def.id);
             let greatest_time = state.and_then(|s| s.greatest_time());
             let ends: Vec<(u32, u64)> = cut
                 .iter()

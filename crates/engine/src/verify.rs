@@ -194,8 +194,8 @@ impl Check<'_> {
                 cut: cut.clone(),
                 known_at: point.known_at,
             };
-            let reader = Reader::new(engine.memory(), &knowledge);
-            let read = reader.read(compiled, &point.key, point.time, &point.request);
+            let reader = Reader::new(engine.hot(), &knowledge);
+            let read = reader.read(compiled, &point.key, point.time, &point.request)?;
             let trained = trained_row(view, trained, at);
             let mut rows = vec![("read path", read), ("training path", trained)];
             if self.report.values_checked >= self.oracle_next {

@@ -15,7 +15,7 @@ use crate::plan::{
     CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger,
     CompiledView, CompiledWindows, IndexPlan,
 };
-use crate::point::{Reader, Search};
+use crate::point::{ReadError, Reader, Search};
 
 /// The most events that are listed for a window.
 const EVENTS_LISTED_MAX: usize = 10;
@@ -25,11 +25,21 @@ type Asked<'a> = Option<&'a BTreeSet<usize>>;
 
 impl Reader<'_> {
     /// What the feature at `feature` of a view was made from, for a key at a time.
-    pub fn explain(&self, view: &CompiledView, feature: usize, key: &[Value], t: i64) -> Vec<Step> {
+    ///
+    /// # Errors
+    /// If what the value needs cannot be read.
+    pub fn explain(
+        &self,
+        view: &CompiledView,
+        feature: usize,
+        key: &[Value],
+        t: i64,
+    ) -> Result<Vec<Step>, ReadError> {
         let mut steps = Vec::new();
         let asked = BTreeSet::from([feature]);
         self.explain_view(view, Some(&asked), key, t, 0, &mut steps);
-        steps
+        self.trouble()?;
+        Ok(steps)
     }
 
     fn explain_view(

@@ -17,7 +17,7 @@ mod uses;
 pub use explain::{Fact, Step};
 pub use identity::{Version, winner};
 pub use plan::{CompiledView, IndexId, IndexPlan, Plan};
-pub use point::{Reader, Store};
+pub use point::{ReadError, Reader, Store};
 pub use row::{Found, ViewRow};
 pub use source::{SourceProgram, encode_key};
 pub use uses::{KeyUse, Uses, lookup_ranges};

@@ -2,6 +2,10 @@
 //!
 //! Reads blocks and summary nodes through [`Store`]; never the log.
 
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use evenkeel_aggregate::history::BlockSource;
 use evenkeel_aggregate::{Bounds, EntryView, History, Visibility};
 use evenkeel_types::definition::MaxAge;
 use evenkeel_types::{Knowledge, Position, SourceCut, SourceId, Value, VisibleAt};
@@ -13,13 +17,19 @@ use crate::plan::{
 use crate::row::ViewRow;
 use crate::source::encode_key;
 
+/// Why a store could not be read, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ReadError(pub String);
+
 /// The read seam: what a store must answer. A store is built for one [`Plan`].
 pub trait Store {
     /// The plan.
     fn plan(&self) -> &Plan;
 
-    /// The events of a key in an index; none if it has none.
-    fn history(&self, index: IndexId, key: &[u8]) -> Option<&History>;
+    /// The events of a key in an index; none if it has none. They may be read from a disk as
+    /// the history is used.
+    fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError>;
 
     /// Whether a contested entry, itself known, holds given what is known
     /// (`docs/decisions/0001-versions-of-an-identity.md`).
@@ -29,7 +39,7 @@ pub trait Store {
         entry: u64,
         cut: &SourceCut,
         known_at: Option<VisibleAt>,
-    ) -> bool;
+    ) -> Result<bool, ReadError>;
 }
 
 /// Reads at one knowledge.
@@ -38,11 +48,21 @@ pub struct Reader<'a> {
     /// The cut of each index's source.
     cuts: Vec<SourceCut>,
     known_at: Option<VisibleAt>,
+    trouble: RefCell<Trouble>,
+}
+
+/// What may make an answer worthless: asked after it was computed.
+#[derive(Default)]
+struct Trouble {
+    failure: Option<ReadError>,
+    /// Sources of the blocks that were used.
+    sources: Vec<Arc<dyn BlockSource>>,
 }
 
 /// Which entries of one source a read sees.
 pub(crate) struct Sight<'a> {
     store: &'a dyn Store,
+    trouble: &'a RefCell<Trouble>,
     source: SourceId,
     cut: &'a SourceCut,
     known_at: Option<VisibleAt>,
@@ -52,10 +72,7 @@ impl Visibility for Sight<'_> {
     fn sees(&self, entry: &EntryView<'_>) -> bool {
         self.cut.contains(entry.position())
             && self.known_at.is_none_or(|k| entry.visible_at() <= k.0)
-            && (!entry.contested()
-                || self
-                    .store
-                    .holds(self.source, entry.id(), self.cut, self.known_at))
+            && (!entry.contested() || self.holds(entry.id()))
     }
 
     fn sees_all(&self, bounds: &Bounds) -> bool {
@@ -73,6 +90,17 @@ impl Visibility for Sight<'_> {
                 .offsets
                 .iter()
                 .all(|span| span.first >= self.cut.end(span.partition))
+    }
+}
+
+impl Sight<'_> {
+    fn holds(&self, entry: u64) -> bool {
+        self.store
+            .holds(self.source, entry, self.cut, self.known_at)
+            .unwrap_or_else(|error| {
+                self.trouble.borrow_mut().failure.get_or_insert(error);
+                false
+            })
     }
 }
 
@@ -123,12 +151,39 @@ impl<'a> Reader<'a> {
             store,
             cuts,
             known_at: knowledge.known_at,
+            trouble: RefCell::default(),
         }
     }
 
     /// Reads a view: `key` in the order of the entity's key columns, `request` in the order of
     /// a composed view's request columns.
-    pub fn read(&self, view: &CompiledView, key: &[Value], t: i64, request: &[Value]) -> ViewRow {
+    ///
+    /// # Errors
+    /// If what the answer needs cannot be read.
+    pub fn read(
+        &self,
+        view: &CompiledView,
+        key: &[Value],
+        t: i64,
+        request: &[Value],
+    ) -> Result<ViewRow, ReadError> {
+        let row = self.row(view, key, t, request);
+        self.trouble()?;
+        Ok(row)
+    }
+
+    /// Whether all that was used since the last call could be read.
+    pub(crate) fn trouble(&self) -> Result<(), ReadError> {
+        let Trouble { failure, sources } = self.trouble.take();
+        let of_blocks = || sources.iter().find_map(|s| s.failure());
+        match failure {
+            Some(error) => Err(error),
+            None => of_blocks().map_or(Ok(()), |words| Err(ReadError(words.to_owned()))),
+        }
+    }
+
+    /// [`Reader::read`], before it is known whether everything could be read.
+    fn row(&self, view: &CompiledView, key: &[Value], t: i64, request: &[Value]) -> ViewRow {
         match &view.body {
             CompiledBody::Window { windows, columns } => {
                 let mut scope = key.to_vec();
@@ -144,7 +199,7 @@ impl<'a> Reader<'a> {
                 scope.extend_from_slice(request);
                 let mut latest = None;
                 for input in inputs {
-                    let row = self.read(input, key, t, &[]);
+                    let row = self.row(input, key, t, &[]);
                     latest = latest.max(row.event_time);
                     scope.extend(row.values);
                 }
@@ -175,6 +230,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn sight(&self, index: IndexId) -> Sight<'_> {
         Sight {
             store: self.store,
+            trouble: &self.trouble,
             source: self.index(index).source().id,
             cut: &self.cuts[index.0],
             known_at: self.known_at,
@@ -185,8 +241,19 @@ impl<'a> Reader<'a> {
         &self.store.plan().indexes()[index.0]
     }
 
-    pub(crate) fn history(&self, index: IndexId, key: &[Value]) -> Option<&History> {
-        self.store.history(index, &encode_key(key)?)
+    pub(crate) fn history(&self, index: IndexId, key: &[Value]) -> Option<History> {
+        match self.store.history(index, &encode_key(key)?) {
+            Ok(history) => {
+                let source = history.as_ref().and_then(History::source);
+                let mut trouble = self.trouble.borrow_mut();
+                trouble.sources.extend(source.map(Arc::clone));
+                history
+            }
+            Err(error) => {
+                self.trouble.borrow_mut().failure.get_or_insert(error);
+                None
+            }
+        }
     }
 
     /// Appends the aggregates of one key's windows that end at `t` to a scope.
@@ -201,8 +268,9 @@ impl<'a> Reader<'a> {
         scope.resize(start + windows.width, Value::Null);
         let plan = self.index(windows.index);
         let sight = self.sight(windows.index);
-        let nothing = History::new(plan.types().into());
-        let history = self.history(windows.index, key).unwrap_or(&nothing);
+        let history = self
+            .history(windows.index, key)
+            .unwrap_or_else(|| History::new(plan.types().into()));
         for (frame, specs, slots) in &windows.frames {
             let values = history.fold(plan.aggregates(), specs, frame, plan.retain(), t, &sight);
             for (slot, value) in slots.iter().zip(values) {
@@ -347,7 +415,7 @@ impl<'a> Reader<'a> {
                 .is_none_or(|ttl| found.time > ttl.before(search.at));
             return (is_alive && search.is_young_enough(found.time)).then_some(found.row);
         }
-        let row = self.read(view, key, search.at, &[]);
+        let row = self.row(view, key, search.at, &[]);
         passes(&row.values).then_some(row.values)
     }
 }
@@ -356,7 +424,7 @@ impl<'a> Reader<'a> {
 struct SideWalk<'a> {
     side: &'a CompiledSide,
     plan: &'a IndexPlan,
-    history: &'a History,
+    history: History,
     sight: Sight<'a>,
     search: Search,
     /// Entries before this time were let go by `RETAIN`.
@@ -375,7 +443,7 @@ impl<'a> SideWalk<'a> {
         let sight = reader.sight(side.index);
         let retained_from = match plan.retain() {
             None => i64::MIN,
-            Some(gap) => retained_from(history, &sight, search.at, gap),
+            Some(gap) => retained_from(&history, &sight, search.at, gap),
         };
         Some(SideWalk {
             side,

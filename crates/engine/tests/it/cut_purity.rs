@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evenkeel_engine::MemoryStore;
+use evenkeel_engine::HotStore;
+use evenkeel_store::StoreError;
 use evenkeel_train::{Evaluator, Requests};
 use evenkeel_types::definition::{Catalog, ViewBody, ViewDef};
 use evenkeel_types::time::{DAY, HOUR, MINUTE};
@@ -18,10 +19,26 @@ use evenkeel_view::{Plan, Reader, Store, Uses, ViewRow};
 
 use crate::random_history::{Random, START, catalog, definitions, history, part, whole};
 
-fn store(catalog: &Catalog, logged: &[&LoggedEvent]) -> MemoryStore {
+/// What a store that cannot be read says.
+#[derive(Debug)]
+struct Unreadable;
+
+impl From<StoreError> for Unreadable {
+    fn from(_: StoreError) -> Self {
+        Unreadable
+    }
+}
+
+/// A store that applied these events; with `restarts`, checkpointed now and then, and opened
+/// again after some of the checkpoints, with or without a cache.
+fn store(
+    catalog: &Catalog,
+    logged: &[&LoggedEvent],
+    mut restarts: Option<&mut Random>,
+) -> HotStore {
     let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
     let plan = Plan::new(views).unwrap();
-    let mut store = MemoryStore::new(Arc::new(plan), catalog.sources.values().cloned());
+    let mut store = HotStore::in_memory(Arc::new(plan), catalog.sources.values().cloned());
     let by_position: BTreeMap<(SourceId, Position), &LoggedEvent> = logged
         .iter()
         .map(|e| ((e.source, e.position), *e))
@@ -31,9 +48,19 @@ fn store(catalog: &Catalog, logged: &[&LoggedEvent]) -> MemoryStore {
             by_position
                 .get(&(event.source, position))
                 .map(|e| (*e).clone())
-                .ok_or("no event")
+                .ok_or(Unreadable)
         };
         store.apply(event, fetch).unwrap();
+        if let Some(random) = restarts.as_deref_mut() {
+            match random.below(12) {
+                0 => store.checkpoint(&Cut::empty(), 0).unwrap(),
+                1 => {
+                    store.checkpoint(&Cut::empty(), 0).unwrap();
+                    store = store.reopen(random.below(2) << 20).unwrap();
+                }
+                _ => {}
+            }
+        }
     }
     store
 }
@@ -140,9 +167,9 @@ fn check(seed: u64) -> u64 {
     let events = 20 + random.below(220) as usize;
     let logged = history(&catalog, &mut random, events);
     let in_order: Vec<&LoggedEvent> = logged.iter().collect();
-    let ahead = store(&catalog, &in_order);
+    let ahead = store(&catalog, &in_order, None);
     let other_order = interleave(&logged, &mut random);
-    let shuffled = store(&catalog, &other_order);
+    let shuffled = store(&catalog, &other_order, Some(&mut random));
     let oracle = Oracle::new(&logged);
     let views: Vec<Arc<ViewDef>> = catalog
         .views
@@ -158,7 +185,7 @@ fn check(seed: u64) -> u64 {
             .iter()
             .filter(|e| cut.contains(e.source, e.position))
             .collect();
-        let exact = store(&catalog, &exactly);
+        let exact = store(&catalog, &exactly, Some(&mut random));
         let evaluator = Evaluator::from_events(&logged, &uses, cut);
         for view in &views {
             compared += compare(
@@ -187,7 +214,7 @@ fn compare(
     cut: &Cut,
     logged: &[LoggedEvent],
     random: &mut Random,
-    stores: &[&MemoryStore],
+    stores: &[&HotStore],
     evaluator: &Evaluator,
     oracle: &Oracle<'_>,
     sql: &str,
@@ -225,15 +252,21 @@ fn compare(
             };
             let truth = oracle.read(view, &case.key, case.time, &knowledge, &case.request);
             let mut rows = vec![("training path", trained)];
-            for (name, store) in ["ahead of the cut", "another order", "exactly the cut"]
-                .into_iter()
-                .zip(stores)
+            for (name, store) in [
+                "ahead of the cut",
+                "another order, restarted",
+                "exactly the cut, restarted",
+            ]
+            .into_iter()
+            .zip(stores)
             {
                 let compiled = store.plan().view(&view.digest).unwrap();
                 let reader = Reader::new(*store, &knowledge);
                 rows.push((
                     name,
-                    reader.read(compiled, &case.key, case.time, &case.request),
+                    reader
+                        .read(compiled, &case.key, case.time, &case.request)
+                        .unwrap(),
                 ));
             }
             for (name, row) in &rows {

@@ -1,0 +1,380 @@
+//! What reads need: the indexes of a plan and what tells the versions of an identity apart,
+//! in memory and checkpointed to a key-value store.
+//!
+//! One atomic batch per checkpoint carries new events of every key, identities, and the cut
+//! and the log's place that they stand for; so a store is always as of one cut, and what is
+//! newer is replayed from the log. Single writer; reads borrow.
+
+mod bring_up;
+mod state;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel_aggregate::{Entry, History};
+use evenkeel_store::{
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, StoreError, Written,
+};
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{
+    Cut, LoggedEvent, Operation, Position, SourceCut, SourceId, Value, VisibleAt,
+};
+use evenkeel_view::{IndexId, Plan, ReadError, SourceProgram, Store};
+
+use crate::ledger::LedgerCheckpoint;
+use crate::source_state::{Applied, SourceState};
+use state::{identity_digest, index_digest};
+
+pub(crate) use bring_up::MemoryLimits;
+pub(crate) use state::{SourceCounts, StoreState};
+
+/// Everything that reads need. See the module.
+#[derive(Debug)]
+pub struct HotStore {
+    kv: Arc<dyn Kv>,
+    plan: Arc<Plan>,
+    /// The indexes of each source.
+    of_source: BTreeMap<SourceId, Vec<IndexId>>,
+    sources: BTreeMap<SourceId, SourceState>,
+    blocks: Blocks,
+    /// As of the last checkpoint that ended.
+    state: StoreState,
+    /// While indexes are built: the state without them, which is what checkpoints say.
+    unfinished: Option<StoreState>,
+}
+
+/// A checkpoint under way: to be written without a hold on the store.
+#[derive(Debug)]
+pub struct Checkpoint {
+    kv: Arc<dyn Kv>,
+    blocks: BlockCheckpoint,
+    ledgers: Vec<LedgerCheckpoint>,
+    number: u64,
+    state: StoreState,
+}
+
+/// A checkpoint that is durable.
+#[derive(Debug)]
+#[must_use]
+pub struct CheckpointWritten {
+    blocks: Written,
+    state: StoreState,
+}
+
+impl Checkpoint {
+    /// Writes it, durably or not at all.
+    ///
+    /// # Errors
+    /// Of the store, which then must be opened again.
+    pub fn write(&self) -> Result<CheckpointWritten, StoreError> {
+        let mut batch = Batch::default();
+        let blocks = self.blocks.write(self.number, &mut batch)?;
+        for ledger in &self.ledgers {
+            ledger.write(&mut batch);
+        }
+        self.state.put(&mut batch);
+        self.kv.write(batch)?;
+        Ok(CheckpointWritten {
+            blocks,
+            state: self.state.clone(),
+        })
+    }
+}
+
+impl HotStore {
+    /// An empty store in memory for a plan, that takes events of these sources.
+    pub fn in_memory(plan: Arc<Plan>, sources: impl IntoIterator<Item = Arc<SourceDef>>) -> Self {
+        let kv: Arc<dyn Kv> = Arc::new(MemoryKv::new());
+        let mut state = StoreState::default();
+        state.number_indexes(&plan);
+        Self::over(kv, plan, sources, state, 0).expect("a store in memory has no trouble")
+    }
+
+    /// The store for a plan over what was checkpointed. Every index of the plan has a number
+    /// in the state, and its events up to the state's cut are there.
+    pub(crate) fn over(
+        kv: Arc<dyn Kv>,
+        plan: Arc<Plan>,
+        sources: impl IntoIterator<Item = Arc<SourceDef>>,
+        state: StoreState,
+        cache_bytes: u64,
+    ) -> Result<Self, StoreError> {
+        let mut of_source: BTreeMap<SourceId, Vec<IndexId>> = BTreeMap::new();
+        let mut specs = Vec::with_capacity(plan.indexes().len());
+        for (number, index) in plan.indexes().iter().enumerate() {
+            of_source
+                .entry(index.source().id)
+                .or_default()
+                .push(IndexId(number));
+            specs.push(IndexSpec {
+                number: state.index(&index_digest(index)).unwrap_or(u32::MAX),
+                types: index.types().into(),
+            });
+        }
+        let blocks = Blocks::open(Arc::clone(&kv), specs, BlocksOptions { cache_bytes })?;
+        let sources = sources
+            .into_iter()
+            .map(|def| {
+                let counts = state.source(def.id);
+                let snapshot = Arc::clone(blocks.snapshot());
+                let state = SourceState::new(def, counts.entries, counts.greatest_time, snapshot);
+                (state.program().def().id, state)
+            })
+            .collect();
+        Ok(HotStore {
+            kv,
+            plan,
+            of_source,
+            sources,
+            blocks,
+            state,
+            unfinished: None,
+        })
+    }
+
+    /// The store as it is after the process died: what was checkpointed, and no more.
+    ///
+    /// # Errors
+    /// If what was checkpointed cannot be read.
+    pub fn reopen(&self, cache_bytes: u64) -> Result<Self, StoreError> {
+        let sources = self.sources.values().map(|s| Arc::clone(s.program().def()));
+        let state = StoreState::read(self.kv.as_ref())?;
+        Self::over(
+            Arc::clone(&self.kv),
+            Arc::clone(&self.plan),
+            sources,
+            state,
+            cache_bytes,
+        )
+    }
+
+    /// What the recorder knows of a source.
+    pub fn source(&self, id: SourceId) -> Option<&SourceState> {
+        self.sources.get(&id)
+    }
+
+    /// As of the last checkpoint that ended.
+    pub(crate) fn state(&self) -> &StoreState {
+        &self.state
+    }
+
+    pub(crate) fn kv(&self) -> &Arc<dyn Kv> {
+        &self.kv
+    }
+
+    /// About the bytes in memory that no checkpoint has.
+    pub fn dirty_bytes(&self) -> usize {
+        let ledgers = self.sources.values().map(|s| s.ledger.dirty_bytes());
+        self.blocks.dirty_bytes() + ledgers.sum::<usize>()
+    }
+
+    /// Applies an event of the log: from now on reads see it. Events of one partition come in
+    /// their order. `fetch` gives an earlier event of the same source at a position.
+    ///
+    /// # Errors
+    /// If the store, or an earlier event, cannot be read; then the store must be opened again.
+    pub fn apply<E: From<StoreError>>(
+        &mut self,
+        logged: &LoggedEvent,
+        fetch: impl Fn(Position) -> Result<LoggedEvent, E>,
+    ) -> Result<Option<Applied>, E> {
+        let Some(state) = self.sources.get_mut(&logged.source) else {
+            return Ok(None);
+        };
+        let row = state.program().row(logged);
+        let applied = state.apply(logged, &row, &fetch)?;
+        let program = state.program();
+        let ids = self
+            .of_source
+            .get(&logged.source)
+            .map_or(&[][..], Vec::as_slice);
+        insert(
+            &mut self.blocks,
+            &self.plan,
+            ids,
+            program,
+            logged,
+            &row,
+            applied.entry,
+            applied.contested,
+        );
+        for &position in &applied.newly_contested {
+            let earlier = fetch(position)?;
+            let row = program.row(&earlier);
+            let order = program.order(&earlier, &row);
+            let time = earlier.event.event_time.0;
+            for &id in ids {
+                let key_columns = self.plan.indexes()[id.0].key_columns();
+                // A removal is in no index.
+                if earlier.event.operation != Operation::Remove
+                    && let Some(key) = program.key(&row, key_columns)
+                {
+                    // The order ends with the log position, so that it names one entry.
+                    self.blocks.contest(id.0, &key, time, &order);
+                }
+            }
+        }
+        Ok(Some(applied))
+    }
+
+    /// Applies an event again, to some indexes that did not have it: for indexes that are
+    /// built later. `entry` is its number in its source.
+    pub(crate) fn apply_to(
+        &mut self,
+        indexes: &[IndexId],
+        logged: &LoggedEvent,
+        entry: u64,
+    ) -> Result<(), StoreError> {
+        let Some(state) = self.sources.get(&logged.source) else {
+            return Ok(());
+        };
+        let contested = state.ledger.contested(entry)?.is_some();
+        let program = state.program();
+        let row = program.row(logged);
+        insert(
+            &mut self.blocks,
+            &self.plan,
+            indexes,
+            program,
+            logged,
+            &row,
+            entry,
+            contested,
+        );
+        Ok(())
+    }
+
+    /// Begins a checkpoint of everything applied: up to `cut`, which is what the log has
+    /// before record number `next_sequence`.
+    pub(crate) fn begin_checkpoint(&mut self, cut: &Cut, next_sequence: u64) -> Checkpoint {
+        self.state.checkpoint += 1;
+        let number = self.state.checkpoint;
+        let state = match &mut self.unfinished {
+            Some(old) => {
+                old.checkpoint = number;
+                old.clone()
+            }
+            None => self.state_at(cut, next_sequence),
+        };
+        Checkpoint {
+            kv: Arc::clone(&self.kv),
+            blocks: self.blocks.begin(),
+            ledgers: self
+                .sources
+                .values_mut()
+                .map(|s| s.ledger.begin())
+                .collect(),
+            number,
+            state,
+        }
+    }
+
+    fn state_at(&self, cut: &Cut, next_sequence: u64) -> StoreState {
+        let sources = self.sources.iter().map(|(id, source)| {
+            let counts = SourceCounts {
+                identity: identity_digest(source.program().def()),
+                entries: source.len(),
+                greatest_time: source.greatest_time(),
+            };
+            (*id, counts)
+        });
+        let mut state = self.state.clone();
+        state.applied = cut.clone();
+        state.next_sequence = next_sequence;
+        state.sources = sources.collect();
+        state
+    }
+
+    /// Ends a checkpoint.
+    pub(crate) fn end_checkpoint(&mut self, written: CheckpointWritten) {
+        self.blocks.end(written.blocks);
+        for source in self.sources.values_mut() {
+            source.ledger.end(self.blocks.snapshot());
+        }
+        if self.unfinished.is_none() {
+            self.state = written.state;
+        }
+    }
+}
+
+/// Inserts an event into indexes of its source; a removal is in none.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "an event with all that is known of it"
+)]
+fn insert(
+    blocks: &mut Blocks,
+    plan: &Plan,
+    indexes: &[IndexId],
+    program: &SourceProgram,
+    logged: &LoggedEvent,
+    row: &[Value],
+    entry: u64,
+    contested: bool,
+) {
+    if logged.event.operation == Operation::Remove || indexes.is_empty() {
+        return;
+    }
+    let order = program.order(logged, row);
+    for &id in indexes {
+        let index = &plan.indexes()[id.0];
+        let Some(key) = program.key(row, index.key_columns()) else {
+            continue;
+        };
+        let values = index_values(index.slots(), index.live_column(), logged, row);
+        blocks.insert(
+            id.0,
+            &key,
+            &Entry {
+                time: logged.event.event_time.0,
+                order: &order,
+                position: logged.position,
+                visible_at: logged.visible_at().0,
+                contested,
+                id: entry,
+                values: &values,
+            },
+        );
+    }
+}
+
+fn index_values(
+    slots: &[usize],
+    live_column: Option<usize>,
+    logged: &LoggedEvent,
+    row: &[Value],
+) -> Vec<Value> {
+    let is_live = logged.event.operation != Operation::Delete;
+    slots
+        .iter()
+        .map(|&slot| row[slot].clone())
+        .chain(live_column.map(|_| Value::Boolean(is_live)))
+        .collect()
+}
+
+fn read_error(error: StoreError) -> ReadError {
+    ReadError(error.to_string())
+}
+
+impl Store for HotStore {
+    fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError> {
+        self.blocks.history(index.0, key).map_err(read_error)
+    }
+
+    fn holds(
+        &self,
+        source: SourceId,
+        entry: u64,
+        cut: &SourceCut,
+        known_at: Option<VisibleAt>,
+    ) -> Result<bool, ReadError> {
+        match self.sources.get(&source) {
+            Some(state) => state.holds(entry, cut, known_at).map_err(read_error),
+            None => Ok(false),
+        }
+    }
+}

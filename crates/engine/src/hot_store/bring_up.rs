@@ -1,0 +1,174 @@
+//! A hot tier brought up for a catalog: what does not fit is dropped, what is missing is
+//! built from the log.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use evenkeel_log::{LogReader, ReadOptions};
+use evenkeel_store::{Batch, Kv, Space, StoreError};
+use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
+use evenkeel_types::{Cut, LoggedEvent, SourceId};
+use evenkeel_view::{IndexId, Plan};
+
+use super::HotStore;
+use super::state::{StoreState, identity_digest};
+use crate::error::EngineError;
+
+/// Rows that are removed in one batch.
+const REMOVED_ROWS: usize = 20_000;
+
+/// Numbers that bound a hot tier's memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryLimits {
+    /// A checkpoint is due from so many bytes on.
+    pub(crate) dirty_bytes: usize,
+    /// What the cache of read blocks may hold.
+    pub(crate) cache_bytes: u64,
+}
+
+impl MemoryLimits {
+    /// The parts of a limit for everything.
+    pub(crate) fn of(bytes: u64) -> Self {
+        MemoryLimits {
+            dirty_bytes: usize::try_from(bytes / 4).unwrap_or(usize::MAX),
+            cache_bytes: bytes / 2,
+        }
+    }
+}
+
+impl HotStore {
+    /// The store for a catalog over a key-value store. Afterwards everything up to
+    /// `state().applied` is in it.
+    pub(crate) fn bring_up(
+        kv: Arc<dyn Kv>,
+        reader: &LogReader,
+        catalog: &Catalog,
+        limits: MemoryLimits,
+    ) -> Result<Self, EngineError> {
+        let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
+        let plan = Arc::new(Plan::new(views).map_err(EngineError::signature)?);
+        let mut old = StoreState::read(kv.as_ref())?;
+        if !fits(&old, reader, catalog) {
+            wipe(kv.as_ref())?;
+            old = StoreState::default();
+        }
+        let mut state = old.clone();
+        let new: Vec<IndexId> = state
+            .number_indexes(&plan)
+            .into_iter()
+            .map(IndexId)
+            .collect();
+        let forgotten = state.forget_indexes(&plan);
+        // The numbers are taken before any row has one.
+        old.take_numbers(&state);
+        let mut batch = Batch::default();
+        old.put(&mut batch);
+        kv.write(batch)?;
+        let sources = catalog.sources.values().cloned();
+        let mut hot = HotStore::over(Arc::clone(&kv), plan, sources, state, limits.cache_bytes)?;
+        hot.build(&new, old, reader, catalog, limits)?;
+        for number in forgotten {
+            let mut prefix = 0u16.to_be_bytes().to_vec();
+            prefix.extend(number.to_be_bytes());
+            for space in [Space::Runs, Space::Blocks] {
+                remove_all(kv.as_ref(), space, &prefix)?;
+            }
+        }
+        Ok(hot)
+    }
+
+    /// Builds indexes from what of the log is in the others.
+    fn build(
+        &mut self,
+        indexes: &[IndexId],
+        old: StoreState,
+        reader: &LogReader,
+        catalog: &Catalog,
+        limits: MemoryLimits,
+    ) -> Result<(), EngineError> {
+        let mut of_source: BTreeMap<SourceId, Vec<IndexId>> = BTreeMap::new();
+        for &id in indexes {
+            let source = self.plan.indexes()[id.0].source().id;
+            if old.source(source).entries > 0 {
+                of_source.entry(source).or_default().push(id);
+            }
+        }
+        let (cut, next_sequence) = (old.applied.clone(), old.next_sequence);
+        if !of_source.is_empty() {
+            self.unfinished = Some(old);
+            let options = ReadOptions {
+                sources: Some(of_source.keys().copied().collect()),
+                until: Some(cut.clone()),
+                ..ReadOptions::default()
+            };
+            let mut entries: BTreeMap<SourceId, u64> = BTreeMap::new();
+            for logged in reader.read(options) {
+                let logged: LoggedEvent = logged.map_err(EngineError::log)?;
+                let entry = entries.entry(logged.source).or_default();
+                if catalog.source_by_id(logged.source).is_some()
+                    && let Some(ids) = of_source.get(&logged.source)
+                {
+                    self.apply_to(ids, &logged, *entry)?;
+                }
+                *entry += 1;
+                if self.dirty_bytes() > limits.dirty_bytes {
+                    self.checkpoint(&cut, next_sequence)?;
+                }
+            }
+        }
+        self.unfinished = None;
+        if !indexes.is_empty() {
+            self.checkpoint(&cut, next_sequence)?;
+        }
+        Ok(())
+    }
+
+    /// A checkpoint of everything applied, all at once: up to `cut`, which is what the log has
+    /// before record number `next_sequence`.
+    ///
+    /// # Errors
+    /// Of the key-value store.
+    pub fn checkpoint(&mut self, cut: &Cut, next_sequence: u64) -> Result<(), StoreError> {
+        let written = self.begin_checkpoint(cut, next_sequence).write()?;
+        self.end_checkpoint(written);
+        Ok(())
+    }
+}
+
+/// Whether a hot tier is one of this log, and identities are what they were.
+fn fits(state: &StoreState, reader: &LogReader, catalog: &Catalog) -> bool {
+    let same_identity = |def: &Arc<SourceDef>| {
+        let known = state.source(def.id);
+        known.entries == 0 || known.identity == identity_digest(def)
+    };
+    reader.ends().covers(&state.applied) && catalog.sources.values().all(same_identity)
+}
+
+/// Removes every row.
+fn wipe(kv: &dyn Kv) -> Result<(), StoreError> {
+    // The state first: without it the rest is nothing.
+    remove_all(kv, Space::Meta, &[])?;
+    for space in Space::ALL {
+        remove_all(kv, space, &[])?;
+    }
+    Ok(())
+}
+
+fn remove_all(kv: &dyn Kv, space: Space, prefix: &[u8]) -> Result<(), StoreError> {
+    loop {
+        let mut batch = Batch::default();
+        kv.snapshot().prefix(space, prefix, &mut |key, _| {
+            batch.remove(space, key.to_vec());
+            Ok(if batch.len() < REMOVED_ROWS {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
+        })?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        kv.write(batch)?;
+    }
+}

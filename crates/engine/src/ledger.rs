@@ -1,0 +1,362 @@
+//! Where a source's identities are kept: newer than the last checkpoint in memory, the rest
+//! in the store.
+//!
+//! Three kinds of rows: per identity its versions; per contested entry what decides about
+//! it; per event id, where the source deduplicates, the times at which it occurred. Single
+//! writer. A checkpoint is begun and ended by the writer, like that of the blocks.
+
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, RangeInclusive};
+use std::sync::Arc;
+
+use evenkeel_store::{Batch, Snapshot, Space, StoreError};
+use evenkeel_types::bytes::{ByteReader, MalformedBytes, put_bytes, put_signed, put_varint};
+use evenkeel_types::{Offset, Partition, Position, SourceId, VisibleAt};
+use evenkeel_view::Version;
+use rustc_hash::FxHashMap;
+
+/// Longer ids are replaced by their digest.
+const ID_BYTES_MAX: usize = 64;
+const PLAIN: u8 = 0;
+const DIGEST: u8 = 1;
+/// About the bytes in memory of an identity, besides its key.
+const IDENTITY_BYTES: usize = 128;
+
+/// The row key of an identity: the source, the event time, the identity's bytes.
+pub(crate) type IdentityKey = Box<[u8]>;
+
+/// The first version of an identity that has no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Home {
+    pub(crate) entry: u64,
+    pub(crate) revision: u32,
+    pub(crate) payload: u128,
+    pub(crate) position: Position,
+    pub(crate) visible_at: VisibleAt,
+}
+
+/// What is known under an identity.
+#[derive(Clone, Debug)]
+pub(crate) enum Identity {
+    /// One version.
+    Single(Home),
+    /// Several, or a removal.
+    Group(Vec<Version>),
+}
+
+/// What decides whether a contested entry holds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Contested {
+    /// The identity whose versions compete.
+    pub(crate) identity: Option<IdentityKey>,
+    /// The event id and time by which an earlier event may drop it.
+    pub(crate) droppable: Option<(Box<[u8]>, i64)>,
+}
+
+#[derive(Debug, Default)]
+struct Layer {
+    identities: FxHashMap<IdentityKey, Identity>,
+    contested: FxHashMap<u64, Contested>,
+    /// By event id: the identity at each time.
+    times: FxHashMap<Box<[u8]>, BTreeMap<i64, IdentityKey>>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    source: SourceId,
+    dirty: Layer,
+    /// What the checkpoint writes that is under way; else empty.
+    frozen: Arc<Layer>,
+    snapshot: Arc<dyn Snapshot>,
+    dirty_bytes: usize,
+}
+
+/// A checkpoint of one source's ledger.
+#[derive(Debug)]
+pub(crate) struct LedgerCheckpoint {
+    source: SourceId,
+    layer: Arc<Layer>,
+}
+
+fn put_id(id: &[u8], out: &mut Vec<u8>) {
+    if id.len() <= ID_BYTES_MAX {
+        out.push(PLAIN);
+        out.extend(id);
+    } else {
+        out.push(DIGEST);
+        out.extend(blake3::hash(id).as_bytes());
+    }
+}
+
+fn put_time(time: i64, out: &mut Vec<u8>) {
+    out.extend((time.cast_unsigned() ^ 1 << 63).to_be_bytes());
+}
+
+fn contested_key(source: SourceId, entry: u64) -> Vec<u8> {
+    [&source.0.to_be_bytes()[..], &entry.to_be_bytes()].concat()
+}
+
+fn time_key(source: SourceId, id: &[u8], time: i64) -> Vec<u8> {
+    let mut key = source.0.to_be_bytes().to_vec();
+    put_id(id, &mut key);
+    put_time(time, &mut key);
+    key
+}
+
+impl Ledger {
+    pub(crate) fn new(source: SourceId, snapshot: Arc<dyn Snapshot>) -> Self {
+        Ledger {
+            source,
+            dirty: Layer::default(),
+            frozen: Arc::default(),
+            snapshot,
+            dirty_bytes: 0,
+        }
+    }
+
+    pub(crate) fn dirty_bytes(&self) -> usize {
+        self.dirty_bytes
+    }
+
+    /// The row key of an identity at an event time: neighbours in time are neighbours.
+    pub(crate) fn key(&self, time: i64, identity: &[u8]) -> IdentityKey {
+        let mut key = Vec::with_capacity(13 + identity.len());
+        key.extend(self.source.0.to_be_bytes());
+        put_time(time, &mut key);
+        put_id(identity, &mut key);
+        key.into()
+    }
+
+    pub(crate) fn identity(&self, key: &[u8]) -> Result<Option<Identity>, StoreError> {
+        let newer = self.dirty.identities.get(key);
+        if let Some(known) = newer.or_else(|| self.frozen.identities.get(key)) {
+            return Ok(Some(known.clone()));
+        }
+        let Some(bytes) = self.snapshot.get(Space::Identities, key)? else {
+            return Ok(None);
+        };
+        Identity::decode(&bytes)
+            .map(Some)
+            .map_err(|e| StoreError::malformed(Space::Identities, key, e))
+    }
+
+    pub(crate) fn set_identity(&mut self, key: IdentityKey, identity: Identity) {
+        self.dirty_bytes += IDENTITY_BYTES + key.len();
+        self.dirty.identities.insert(key, identity);
+    }
+
+    pub(crate) fn contested(&self, entry: u64) -> Result<Option<Contested>, StoreError> {
+        let newer = self.dirty.contested.get(&entry);
+        if let Some(known) = newer.or_else(|| self.frozen.contested.get(&entry)) {
+            return Ok(Some(known.clone()));
+        }
+        let key = contested_key(self.source, entry);
+        let Some(bytes) = self.snapshot.get(Space::Contested, &key)? else {
+            return Ok(None);
+        };
+        Contested::decode(&bytes)
+            .map(Some)
+            .map_err(|e| StoreError::malformed(Space::Contested, &key, e))
+    }
+
+    /// Changes what decides about an entry.
+    pub(crate) fn change_contested(
+        &mut self,
+        entry: u64,
+        change: impl FnOnce(&mut Contested),
+    ) -> Result<(), StoreError> {
+        let mut contested = self.contested(entry)?.unwrap_or_default();
+        change(&mut contested);
+        self.dirty_bytes += IDENTITY_BYTES;
+        self.dirty.contested.insert(entry, contested);
+        Ok(())
+    }
+
+    /// The identities of an event id at the times of a range.
+    pub(crate) fn times(
+        &self,
+        id: &[u8],
+        range: RangeInclusive<i64>,
+    ) -> Result<BTreeMap<i64, IdentityKey>, StoreError> {
+        let mut found = BTreeMap::new();
+        if range.is_empty() {
+            return Ok(found);
+        }
+        let from = time_key(self.source, id, *range.start());
+        let mut to = time_key(self.source, id, *range.end());
+        to.push(0);
+        self.snapshot
+            .range(Space::EventIds, &from, &to, &mut |key, value| {
+                let time = key
+                    .last_chunk::<8>()
+                    .map_or(0, |time| u64::from_be_bytes(*time) ^ 1 << 63);
+                found.insert(time.cast_signed(), value.into());
+                Ok(ControlFlow::Continue(()))
+            })?;
+        for layer in [self.frozen.as_ref(), &self.dirty] {
+            if let Some(times) = layer.times.get(id) {
+                let newer = times.range(range.clone());
+                found.extend(newer.map(|(time, key)| (*time, key.clone())));
+            }
+        }
+        Ok(found)
+    }
+
+    pub(crate) fn set_time(&mut self, id: &[u8], time: i64, identity: IdentityKey) {
+        self.dirty_bytes += IDENTITY_BYTES + id.len() + identity.len();
+        let times = self.dirty.times.entry(id.into()).or_default();
+        times.insert(time, identity);
+    }
+
+    pub(crate) fn begin(&mut self) -> LedgerCheckpoint {
+        self.dirty_bytes = 0;
+        self.frozen = Arc::new(std::mem::take(&mut self.dirty));
+        LedgerCheckpoint {
+            source: self.source,
+            layer: Arc::clone(&self.frozen),
+        }
+    }
+
+    pub(crate) fn end(&mut self, snapshot: &Arc<dyn Snapshot>) {
+        self.frozen = Arc::default();
+        self.snapshot = Arc::clone(snapshot);
+    }
+}
+
+impl LedgerCheckpoint {
+    pub(crate) fn write(&self, batch: &mut Batch) {
+        for (key, identity) in &self.layer.identities {
+            batch.put(Space::Identities, key.to_vec(), identity.encode());
+        }
+        for (&entry, contested) in &self.layer.contested {
+            let key = contested_key(self.source, entry);
+            batch.put(Space::Contested, key, contested.encode());
+        }
+        for (id, times) in &self.layer.times {
+            for (&time, identity) in times {
+                batch.put(
+                    Space::EventIds,
+                    time_key(self.source, id, time),
+                    identity.to_vec(),
+                );
+            }
+        }
+    }
+}
+
+fn put_position(position: Position, out: &mut Vec<u8>) {
+    put_varint(u64::from(position.partition.0), out);
+    put_varint(position.offset.0, out);
+}
+
+fn position(reader: &mut ByteReader<'_>) -> Result<Position, MalformedBytes> {
+    Ok(Position {
+        partition: Partition(number(reader, "a partition")?),
+        offset: Offset(reader.varint("an offset")?),
+    })
+}
+
+fn number(reader: &mut ByteReader<'_>, what: &'static str) -> Result<u32, MalformedBytes> {
+    let number = reader.varint(what)?;
+    u32::try_from(number).map_err(|_| reader.malformed(what))
+}
+
+const SINGLE: u8 = 0;
+const GROUP: u8 = 1;
+
+impl Identity {
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(48);
+        match self {
+            Identity::Single(home) => {
+                out.push(SINGLE);
+                put_varint(home.entry, &mut out);
+                put_varint(u64::from(home.revision), &mut out);
+                out.extend(home.payload.to_le_bytes());
+                put_position(home.position, &mut out);
+                put_signed(home.visible_at.0, &mut out);
+            }
+            Identity::Group(versions) => {
+                out.push(GROUP);
+                put_varint(versions.len() as u64, &mut out);
+                for version in versions {
+                    put_varint(version.entry, &mut out);
+                    put_varint(u64::from(version.revision), &mut out);
+                    out.push(u8::from(version.removed));
+                    put_bytes(&version.payload, &mut out);
+                    put_position(version.position, &mut out);
+                    put_signed(version.visible_at.0, &mut out);
+                }
+            }
+        }
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, MalformedBytes> {
+        let mut reader = ByteReader::new(bytes);
+        let identity = match reader.byte("an identity")? {
+            SINGLE => Identity::Single(Home {
+                entry: reader.varint("an entry")?,
+                revision: number(&mut reader, "a revision")?,
+                payload: u128::from_le_bytes(reader.array("a payload's digest")?),
+                position: position(&mut reader)?,
+                visible_at: VisibleAt(reader.signed("a visible time")?),
+            }),
+            GROUP => {
+                let count = reader.count("versions")?;
+                let versions = (0..count).map(|_| {
+                    Ok(Version {
+                        entry: reader.varint("an entry")?,
+                        revision: number(&mut reader, "a revision")?,
+                        removed: reader.byte("a removal")? != 0,
+                        payload: reader.bytes("a payload")?.into(),
+                        position: position(&mut reader)?,
+                        visible_at: VisibleAt(reader.signed("a visible time")?),
+                    })
+                });
+                Identity::Group(versions.collect::<Result<_, MalformedBytes>>()?)
+            }
+            _ => return Err(reader.malformed("an identity")),
+        };
+        reader.end("an identity")?;
+        Ok(identity)
+    }
+}
+
+const HAS_IDENTITY: u8 = 1;
+const IS_DROPPABLE: u8 = 2;
+
+impl Contested {
+    fn encode(&self) -> Vec<u8> {
+        let mut flags = 0;
+        let mut rest = Vec::new();
+        if let Some(identity) = &self.identity {
+            flags |= HAS_IDENTITY;
+            put_bytes(identity, &mut rest);
+        }
+        if let Some((id, time)) = &self.droppable {
+            flags |= IS_DROPPABLE;
+            put_bytes(id, &mut rest);
+            put_signed(*time, &mut rest);
+        }
+        let mut out = vec![flags];
+        out.extend(rest);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, MalformedBytes> {
+        let mut reader = ByteReader::new(bytes);
+        let flags = reader.byte("flags")?;
+        let mut contested = Contested::default();
+        if flags & HAS_IDENTITY != 0 {
+            contested.identity = Some(reader.bytes("an identity")?.into());
+        }
+        if flags & IS_DROPPABLE != 0 {
+            let id = reader.bytes("an event id")?.into();
+            contested.droppable = Some((id, reader.signed("a time")?));
+        }
+        reader.end("a contested entry")?;
+        Ok(contested)
+    }
+}
