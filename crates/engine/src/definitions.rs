@@ -204,15 +204,19 @@ fn costs_of(view: &ViewDef) -> Vec<String> {
                 .iter()
                 .map(|&slot| bytes_of(&types[slot]))
                 .sum();
-            let key: Vec<&str> = key_use
+            let key: Vec<String> = key_use
                 .key_columns
                 .iter()
-                .map(|&slot| key_use.source.columns[slot].name.as_str())
+                .map(|&slot| format!("`{}`", key_use.source.columns[slot].name))
                 .collect();
+            let kept = match key_use.slots.len() {
+                0 => "only the times".to_owned(),
+                1 => "1 column".to_owned(),
+                n => format!("{n} columns"),
+            };
             format!(
-                "keeps {} columns of `{}` by ({}): about {} bytes per event, shared with other \
-                 views that read them",
-                key_use.slots.len(),
+                "keeps {kept} of `{}` by {}: about {} bytes per event, shared with other views \
+                 that read the same",
                 key_use.source.name,
                 key.join(", "),
                 EVENT_BYTES + bytes

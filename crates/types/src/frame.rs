@@ -95,7 +95,9 @@ impl fmt::Display for Frame {
         match &self.extent {
             Extent::Range { start, end } => {
                 match start {
-                    None => f.write_str("(-∞, ")?,
+                    None if !end.is_zero() => return write!(f, "all events up to t - {end}"),
+                    None if self.exclude_group => return f.write_str("all events before t"),
+                    None => return f.write_str("all events up to t"),
                     Some(start) if start.is_zero() => f.write_str("[t, ")?,
                     Some(start) => write!(f, "[t - {start}, ")?,
                 }
@@ -119,7 +121,21 @@ impl fmt::Display for Frame {
                 write!(f, " where A is t rounded down to {hop_words}")
             }
             Extent::StartOf { unit, zone } => {
-                write!(f, "[start of the {unit} of t in {zone}, t{end_bracket}")
+                let unit = match unit {
+                    CalendarUnit::Day => "day",
+                    CalendarUnit::Week => "week (from Monday)",
+                    CalendarUnit::Month => "month",
+                    CalendarUnit::Year => "year",
+                };
+                let end = if self.exclude_group {
+                    "to just before t"
+                } else {
+                    "to t"
+                };
+                write!(
+                    f,
+                    "from the first instant of the {unit} of t ({zone}) {end}"
+                )
             }
             Extent::Rows { start, end } => {
                 let which = if self.exclude_group {
@@ -236,4 +252,41 @@ pub enum AggregateFunction {
     /// `max_by(x, y)`: the `x` of the event with the greatest non-NULL `y`; ties: the last in
     /// the total order.
     MaxBy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_in_words() {
+        let words = |extent, exclude_group| {
+            let frame = Frame {
+                extent,
+                exclude_group,
+            };
+            frame.to_string()
+        };
+        let month = Extent::StartOf {
+            unit: CalendarUnit::Month,
+            zone: Zone::utc(),
+        };
+        assert_eq!(
+            words(month.clone(), false),
+            "from the first instant of the month of t (UTC) to t"
+        );
+        assert_eq!(
+            words(month, true),
+            "from the first instant of the month of t (UTC) to just before t"
+        );
+        let range = Extent::Range {
+            start: Some(Interval::from_micros(3 * crate::time::HOUR)),
+            end: Interval::default(),
+        };
+        assert_eq!(words(range.clone(), false), "[t - 3 hours, t]");
+        assert_eq!(words(range, true), "[t - 3 hours, t)");
+        let ever = Frame::unbounded().extent;
+        assert_eq!(words(ever.clone(), false), "all events up to t");
+        assert_eq!(words(ever, true), "all events before t");
+    }
 }

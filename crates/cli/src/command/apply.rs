@@ -61,9 +61,14 @@ pub(crate) fn changes(changes: &[Change], all: bool) -> String {
     let is_shown = |c: &&Change| all || !stays(c) || c.statement_now.is_some();
     for change in changes.iter().filter(is_shown) {
         let (sign, word) = words(change.kind);
+        // What is in no file has many versions, or none.
+        let version = match change.kind {
+            ChangeKind::NotInFiles => String::new(),
+            _ => format!(" v{}", change.version),
+        };
         text.push_str(&format!(
-            "{sign} {} {} v{}: {word}\n",
-            change.object, change.name, change.version
+            "{sign} {} {}{version}: {word}\n",
+            change.object, change.name
         ));
         for note in &change.notes {
             text.push_str(&format!("      {note}\n"));

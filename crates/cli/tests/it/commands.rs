@@ -216,3 +216,25 @@ fn functions_are_listed() {
     assert!(all["aggregates"].as_array().unwrap().len() > 20);
     assert_eq!(project.run(&["functions", "nosuch"]).code, 1);
 }
+
+#[test]
+fn a_plan_says_in_words_what_views_are() {
+    let project = Project::sample();
+    let orders = project.read("definitions/orders.sql");
+    let service = orders.find("CREATE FEATURE SERVICE").unwrap();
+    project.write("definitions/orders.sql", &orders[..service]);
+    project.write(
+        "definitions/more.sql",
+        "CREATE FEATURE VIEW periods ENTITY customer AS SELECT customer_id,\n\
+           count(*) OVER (SINCE START OF MONTH) AS this_month,\n\
+           sum(amount) OVER (SINCE START OF WEEK IN 'Europe/Berlin') AS this_week,\n\
+           sum(amount * 2) FILTER (WHERE amount > 1) OVER (RANGE BETWEEN START OF DAY AND CURRENT ROW EXCLUDE GROUP) AS today,\n\
+           max(amount) OVER (LAST 1 DAY HOP 1 HOUR) AS hopping\n\
+         FROM orders;\n\
+         CREATE FEATURE VIEW counts ENTITY customer AS\n\
+         SELECT customer_id, count(*) OVER (ALL HISTORY) AS ever FROM orders;\n\
+         CREATE ON DEMAND FEATURE VIEW asked REQUEST (price DOUBLE, pieces INT) AS\n\
+         SELECT price * pieces / c.ever AS share FROM counts c;\n",
+    );
+    project.expect_text("plan_words", &["plan", "--all"], 0);
+}

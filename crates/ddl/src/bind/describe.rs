@@ -1,10 +1,11 @@
 //! Views in words, as `plan` prints them.
 
 use evenkeel_aggregate::signature::function_name;
-use evenkeel_types::AggregateFunction;
 use evenkeel_types::definition::{
-    Lookup, LookupTarget, SourceKind, SourceWindows, Trigger, ViewBody, ViewDef, WindowAggregate,
+    Lookup, LookupTarget, SourceDef, SourceKind, SourceWindows, Trigger, ViewBody, ViewDef,
+    WindowAggregate,
 };
+use evenkeel_types::{Expr, ExprKind};
 
 use super::report::in_words;
 
@@ -15,7 +16,7 @@ pub struct ViewDescription {
     pub kind: &'static str,
     /// What brings its answers, and when it has one.
     pub reads: String,
-    /// For each window what is computed and its edges: `avg: [t - 3 hours, t]`.
+    /// For each aggregate its window's edges: `avg(delay): [t - 3 hours, t]`.
     pub windows: Vec<String>,
     /// For each look-up what is found.
     pub lookups: Vec<String>,
@@ -69,7 +70,7 @@ pub fn describe(view: &ViewDef) -> ViewDescription {
             let mut parts = Vec::new();
             if !body.request.is_empty() {
                 let names: Vec<&str> = body.request.iter().map(|f| f.name.as_str()).collect();
-                parts.push(format!("the request's {}", in_words(&names)));
+                parts.push(format!("{} of the request", in_words(&names)));
             }
             if !body.inputs.is_empty() {
                 let names: Vec<&str> = body.inputs.iter().map(|v| v.name.as_str()).collect();
@@ -81,7 +82,7 @@ pub fn describe(view: &ViewDef) -> ViewDescription {
                 } else {
                     "on-demand view"
                 },
-                reads: format!("expressions over {}", parts.join(" and ")),
+                reads: format!("expressions over {}", parts.join(", and ")),
                 windows: Vec::new(),
                 lookups: Vec::new(),
             }
@@ -107,20 +108,36 @@ fn key_words(windows: &SourceWindows) -> String {
 }
 
 fn window_words(windows: &SourceWindows) -> Vec<String> {
-    windows.aggregates.iter().map(aggregate_words).collect()
+    windows
+        .aggregates
+        .iter()
+        .map(|aggregate| aggregate_words(aggregate, &windows.source))
+        .collect()
 }
 
-fn aggregate_words(aggregate: &WindowAggregate) -> String {
-    let name = match aggregate.call.function {
-        AggregateFunction::Count if aggregate.call.args.is_empty() => "count(*)",
-        ref function => function_name(function),
+fn aggregate_words(aggregate: &WindowAggregate, source: &SourceDef) -> String {
+    let call = &aggregate.call;
+    let name = function_name(&call.function);
+    let args: Vec<&str> = call.args.iter().map(|arg| arg_words(arg, source)).collect();
+    let args = match args.as_slice() {
+        [] => "*".to_owned(),
+        args => args.join(", "),
     };
-    let filtered = if aggregate.call.filter.is_some() {
+    let filtered = if call.filter.is_some() {
         " of the filtered events"
     } else {
         ""
     };
-    format!("{name}{filtered}: {}", aggregate.frame)
+    format!("{name}({args}){filtered}: {}", aggregate.frame)
+}
+
+/// A column by its name; what is computed is not spelt out.
+fn arg_words<'a>(arg: &Expr, source: &'a SourceDef) -> &'a str {
+    match &arg.kind {
+        ExprKind::Column(slot) => source.columns.get(*slot).map_or("…", |c| c.name.as_str()),
+        ExprKind::Cast(inner) => arg_words(inner, source),
+        _ => "…",
+    }
 }
 
 fn lookup_words(lookup: &Lookup) -> String {

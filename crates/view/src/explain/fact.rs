@@ -106,7 +106,7 @@ impl Fact {
                 data_type,
                 value,
             } => format!(
-                "{call} over {frame} of {source} = {}",
+                "{call} of {source} = {}, window: {frame}",
                 print(data_type, value)
             ),
             Fact::Inside {
