@@ -83,7 +83,7 @@ impl Session {
 
     /// The project's engine, to read: others may read at the same time.
     pub(crate) fn reader(&self) -> Result<Engine, Failure> {
-        Ok(Engine::open_read_only(&self.project_with_store()?)?)
+        Ok(Engine::open_to_read(&self.project_with_store()?)?)
     }
 
     fn project_with_store(&self) -> Result<Project, Failure> {

@@ -18,7 +18,7 @@ use evenkeel_types::{
 
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
-use crate::error::EngineError;
+use crate::error::{EngineError, ErrorKind};
 use crate::hot_store::{Checkpoint, CheckpointWritten, HotStore, MemoryLimits};
 use crate::ingest::fetch;
 use crate::project::{DefinitionFile, Project};
@@ -68,6 +68,15 @@ impl Engine {
         let mut engine = Self::build(project, clock, LogHandle::Writer(Arc::new(log)), recovery)?;
         engine.log_forgotten_conflicts()?;
         Ok(engine)
+    }
+
+    /// Opens a project's store to read: like a writer if nothing holds it, so that little is
+    /// replayed; else beside whoever does.
+    pub fn open_to_read(project: &Project) -> Result<Self, EngineError> {
+        match Self::open(project) {
+            Err(error) if error.kind() == ErrorKind::Busy => Self::open_read_only(project),
+            opened => opened,
+        }
     }
 
     /// Opens a project's store for reading, beside a command that may be writing to it.
@@ -351,6 +360,6 @@ fn log_directory(store: &Path) -> std::path::PathBuf {
 /// it is in the log.
 fn open_embedded(project: &Project) -> Result<EmbeddedKv, EngineError> {
     let path = project.store.join(HOT_DIRECTORY);
-    let (kv, _) = EmbeddedKv::open(&path)?;
+    let (kv, _) = EmbeddedKv::open(&path, project.limits.memory_bytes / 4)?;
     Ok(kv)
 }

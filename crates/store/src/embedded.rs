@@ -18,8 +18,9 @@ const MARK: &str = "mark";
 /// The space and the row that count writes: every write sets it.
 const WRITES: &str = "writes";
 const NUMBER: &[u8] = b"number";
-/// Bytes of the block cache; blocks that were decoded are cached above.
-const CACHE_BYTES: u64 = 16 << 20;
+/// What opening takes of the memory at the least, per space.
+const MEMTABLE_BYTES_MIN: u64 = 1 << 20;
+const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
 
 /// Rows in an embedded log-structured merge tree.
 ///
@@ -65,35 +66,39 @@ fn embedded(operation: &'static str) -> impl Fn(fjall::Error) -> StoreError {
 
 impl EmbeddedKv {
     /// Opens a store, creating it if there is none: beside its place, then renamed, so that
-    /// a process that dies in between leaves nothing that cannot be opened.
-    pub fn open(directory: &Path) -> Result<(Self, Opened), StoreError> {
+    /// a process that dies in between leaves nothing that cannot be opened. It uses about
+    /// `memory_bytes` for what is not yet in tables and for their blocks.
+    pub fn open(directory: &Path, memory_bytes: u64) -> Result<(Self, Opened), StoreError> {
         if !directory.exists() {
             let beside = directory.with_extension("new");
             if beside.exists() {
                 fs::remove_dir_all(&beside).map_err(io_error("remove", &beside))?;
             }
             fs::create_dir_all(&beside).map_err(io_error("create", &beside))?;
-            drop(Self::open_at(&beside)?);
+            drop(Self::open_at(&beside, memory_bytes)?);
             sync_directory(&beside)?;
             fs::rename(&beside, directory).map_err(io_error("rename", &beside))?;
             directory.parent().map_or(Ok(()), sync_directory)?;
         }
-        let store = Self::open_at(directory)?;
+        let store = Self::open_at(directory, memory_bytes)?;
         let marked = mark::read(&store.mark);
         let lost_writes = marked.saturating_sub(store.number.load(Ordering::Relaxed));
         Ok((store, Opened { lost_writes }))
     }
 
-    fn open_at(directory: &Path) -> Result<Self, StoreError> {
+    fn open_at(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
         let database = Database::builder(directory.join(DATABASE))
-            .cache_size(CACHE_BYTES)
+            .cache_size(memory_bytes / 4)
             .manual_journal_persist(true)
             .open()
             .map_err(embedded("open"))?;
+        let memtable_bytes = memory_bytes / (2 * Space::ALL.len() as u64);
+        let memtable_bytes = memtable_bytes.clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
         let mut spaces = Vec::with_capacity(Space::ALL.len());
         for space in Space::ALL {
             let keyspace = database
-                .keyspace(space.name(), KeyspaceCreateOptions::default)
+                .keyspace(space.name(), options)
                 .map_err(embedded("open a space"))?;
             spaces.push(keyspace);
         }
@@ -102,7 +107,7 @@ impl EmbeddedKv {
             reason: "a space is missing".to_owned(),
         })?;
         let writes = database
-            .keyspace(WRITES, KeyspaceCreateOptions::default)
+            .keyspace(WRITES, options)
             .map_err(embedded("open a space"))?;
         database
             .persist(PersistMode::SyncAll)

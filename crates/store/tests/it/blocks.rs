@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use crate::MEMORY;
 use evenkeel_aggregate::{Entry, Everything, History};
 use evenkeel_store::{
     Batch, Blocks, BlocksOptions, EmbeddedKv, IndexSpec, Kv, MemoryKv, Space, StoreError,
@@ -235,7 +236,7 @@ proptest! {
 #[test]
 fn blocks_hold_what_was_inserted_on_disk() {
     let directory = tempfile::tempdir().unwrap();
-    let (kv, _) = EmbeddedKv::open(&directory.path().join("hot")).unwrap();
+    let (kv, _) = EmbeddedKv::open(&directory.path().join("hot"), MEMORY).unwrap();
     run(Arc::new(kv), 7, 4_000, 60, 100_000);
 }
 

@@ -3,3 +3,6 @@
 
 mod blocks;
 mod stores;
+
+/// What an embedded store may use.
+const MEMORY: u64 = 4 << 20;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::MEMORY;
 use evenkeel_store::{Batch, EmbeddedKv, Kv, MemoryKv, Space, StoreError, conformance};
 
 fn put(kv: &dyn Kv, key: &[u8], value: &[u8]) {
@@ -25,7 +26,7 @@ fn the_embedded_store_conforms() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("hot");
         let open = || -> Arc<dyn Kv> {
-            let (store, opened) = EmbeddedKv::open(&path).unwrap();
+            let (store, opened) = EmbeddedKv::open(&path, MEMORY).unwrap();
             assert_eq!(opened.lost_writes, 0);
             Arc::new(store)
         };
@@ -43,7 +44,7 @@ fn a_half_created_store_is_created_again() {
     let beside = directory.path().join("hot.new");
     fs::create_dir_all(beside.join("rows")).unwrap();
     fs::write(beside.join("rows/version"), b"half").unwrap();
-    let (store, _) = EmbeddedKv::open(&directory.path().join("hot")).unwrap();
+    let (store, _) = EmbeddedKv::open(&directory.path().join("hot"), MEMORY).unwrap();
     put(&store, b"k", b"v");
     assert_eq!(
         store.get(Space::Runs, b"k").unwrap().as_deref(),
@@ -56,18 +57,18 @@ fn a_half_created_store_is_created_again() {
 fn a_store_that_is_set_back_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let (path, copy) = (directory.path().join("hot"), directory.path().join("copy"));
-    let (store, _) = EmbeddedKv::open(&path).unwrap();
+    let (store, _) = EmbeddedKv::open(&path, MEMORY).unwrap();
     put(&store, b"a", b"1");
     drop(store);
     copy_all(&path, &copy);
-    let (store, _) = EmbeddedKv::open(&path).unwrap();
+    let (store, _) = EmbeddedKv::open(&path, MEMORY).unwrap();
     put(&store, b"b", b"2");
     put(&store, b"c", b"3");
     drop(store);
     // The rows of before under the mark of now.
     fs::remove_dir_all(path.join("rows")).unwrap();
     copy_all(&copy.join("rows"), &path.join("rows"));
-    let (store, opened) = EmbeddedKv::open(&path).unwrap();
+    let (store, opened) = EmbeddedKv::open(&path, MEMORY).unwrap();
     assert_eq!(opened.lost_writes, 2);
     assert_eq!(store.get(Space::Runs, b"b").unwrap(), None);
 }
