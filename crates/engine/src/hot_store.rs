@@ -9,6 +9,7 @@ mod bring_up;
 mod state;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use evenkeel_aggregate::{Entry, History};
@@ -117,7 +118,7 @@ impl HotStore {
             .map(|def| {
                 let counts = state.source(def.id);
                 let snapshot = Arc::clone(blocks.snapshot());
-                let state = SourceState::new(def, counts.entries, counts.greatest_time, snapshot);
+                let state = SourceState::new(def, counts.entries, counts.times(), snapshot);
                 (state.program().def().id, state)
             })
             .collect();
@@ -274,7 +275,7 @@ impl HotStore {
             let counts = SourceCounts {
                 identity: identity_digest(source.program().def()),
                 entries: source.len(),
-                greatest_time: source.greatest_time(),
+                times: source.ledger.times_known().map(RangeInclusive::into_inner),
             };
             (*id, counts)
         });

@@ -69,6 +69,9 @@ pub(crate) struct Ledger {
     /// What the checkpoint writes that is under way; else empty.
     frozen: Arc<Layer>,
     snapshot: Arc<dyn Snapshot>,
+    /// The event times of all identities that are in the snapshot, or being written.
+    stored_times: Option<RangeInclusive<i64>>,
+    dirty_times: Option<RangeInclusive<i64>>,
     dirty_bytes: usize,
 }
 
@@ -89,6 +92,22 @@ fn put_id(id: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The event time in the row key of an identity.
+fn time_of(key: &[u8]) -> Option<i64> {
+    let time = u64::from_be_bytes(*key.get(4..)?.first_chunk()?);
+    Some((time ^ 1 << 63).cast_signed())
+}
+
+fn union(
+    a: Option<RangeInclusive<i64>>,
+    b: Option<RangeInclusive<i64>>,
+) -> Option<RangeInclusive<i64>> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(*a.start().min(b.start())..=*a.end().max(b.end())),
+        (a, b) => a.or(b),
+    }
+}
+
 fn put_time(time: i64, out: &mut Vec<u8>) {
     out.extend((time.cast_unsigned() ^ 1 << 63).to_be_bytes());
 }
@@ -105,14 +124,26 @@ fn time_key(source: SourceId, id: &[u8], time: i64) -> Vec<u8> {
 }
 
 impl Ledger {
-    pub(crate) fn new(source: SourceId, snapshot: Arc<dyn Snapshot>) -> Self {
+    /// The ledger of a source over a snapshot, whose identities are of these event times.
+    pub(crate) fn new(
+        source: SourceId,
+        snapshot: Arc<dyn Snapshot>,
+        stored_times: Option<RangeInclusive<i64>>,
+    ) -> Self {
         Ledger {
             source,
             dirty: Layer::default(),
             frozen: Arc::default(),
             snapshot,
+            stored_times,
+            dirty_times: None,
             dirty_bytes: 0,
         }
+    }
+
+    /// The event times of all identities.
+    pub(crate) fn times_known(&self) -> Option<RangeInclusive<i64>> {
+        union(self.stored_times.clone(), self.dirty_times.clone())
     }
 
     pub(crate) fn dirty_bytes(&self) -> usize {
@@ -133,6 +164,11 @@ impl Ledger {
         if let Some(known) = newer.or_else(|| self.frozen.identities.get(key)) {
             return Ok(Some(known.clone()));
         }
+        // What comes in the order of time is not searched for on the disk.
+        if !time_of(key).is_some_and(|t| self.stored_times.as_ref().is_some_and(|s| s.contains(&t)))
+        {
+            return Ok(None);
+        }
         let Some(bytes) = self.snapshot.get(Space::Identities, key)? else {
             return Ok(None);
         };
@@ -143,6 +179,8 @@ impl Ledger {
 
     pub(crate) fn set_identity(&mut self, key: IdentityKey, identity: Identity) {
         self.dirty_bytes += IDENTITY_BYTES + key.len();
+        let time = time_of(&key).map(|t| t..=t);
+        self.dirty_times = union(self.dirty_times.take(), time);
         self.dirty.identities.insert(key, identity);
     }
 
@@ -211,6 +249,8 @@ impl Ledger {
 
     pub(crate) fn begin(&mut self) -> LedgerCheckpoint {
         self.dirty_bytes = 0;
+        self.stored_times = self.times_known();
+        self.dirty_times = None;
         self.frozen = Arc::new(std::mem::take(&mut self.dirty));
         LedgerCheckpoint {
             source: self.source,
@@ -226,7 +266,10 @@ impl Ledger {
 
 impl LedgerCheckpoint {
     pub(crate) fn write(&self, batch: &mut Batch) {
-        for (key, identity) in &self.layer.identities {
+        // In order: neighbours go to the same places of the store.
+        let mut identities: Vec<_> = self.layer.identities.iter().collect();
+        identities.sort_unstable_by_key(|(key, _)| *key);
+        for (key, identity) in identities {
             batch.put(Space::Identities, key.to_vec(), identity.encode());
         }
         for (&entry, contested) in &self.layer.contested {

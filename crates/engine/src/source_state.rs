@@ -5,6 +5,7 @@
 //! it asks the caller for the payload of an earlier event only when an identity becomes
 //! contested. The same state results whatever the batches were.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use evenkeel_store::{Snapshot, StoreError};
@@ -61,19 +62,19 @@ pub struct Applied {
 }
 
 impl SourceState {
-    /// The state of a source, as of a checkpoint: so many events, the greatest of their
-    /// times, and the identities of a store.
+    /// The state of a source, as of a checkpoint: so many events, of these times, and the
+    /// identities of a store.
     pub fn new(
         def: Arc<SourceDef>,
         entries: u64,
-        greatest_time: Option<EventTime>,
+        times: Option<RangeInclusive<i64>>,
         snapshot: Arc<dyn Snapshot>,
     ) -> Self {
         SourceState {
-            ledger: Ledger::new(def.id, snapshot),
+            greatest_time: times.as_ref().map(|t| EventTime(*t.end())),
+            ledger: Ledger::new(def.id, snapshot, times),
             program: SourceProgram::new(def),
             entries,
-            greatest_time,
             losers: Vec::new(),
         }
     }

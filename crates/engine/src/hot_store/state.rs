@@ -1,10 +1,11 @@
 //! The row that says what a checkpoint stands for.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use evenkeel_store::{Batch, Kv, Space, StoreError};
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Cut, EventTime, SourceId};
+use evenkeel_types::{Cut, SourceId};
 use evenkeel_view::{IndexPlan, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +37,14 @@ pub(crate) struct SourceCounts {
     pub(crate) identity: String,
     /// Events applied.
     pub(crate) entries: u64,
-    /// The greatest event time applied.
-    pub(crate) greatest_time: Option<EventTime>,
+    /// The least and the greatest event time applied.
+    pub(crate) times: Option<(i64, i64)>,
+}
+
+impl SourceCounts {
+    pub(crate) fn times(&self) -> Option<RangeInclusive<i64>> {
+        self.times.map(|(first, last)| first..=last)
+    }
 }
 
 impl StoreState {
