@@ -37,7 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "train",
         ],
     ),
-    ("server", &["types", "connect", "engine"]),
+    ("server", &["types", "log", "connect", "engine"]),
     (
         "cli",
         &["types", "expr", "aggregate", "ddl", "connect", "engine"],

@@ -309,6 +309,14 @@ impl Engine {
         self.applied.end(source, partition)
     }
 
+    /// A source by its name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn source(&self, name: &str) -> Result<Arc<SourceDef>, EngineError> {
+        self.source_def(name)
+    }
+
     pub(crate) fn source_def(&self, name: &str) -> Result<Arc<SourceDef>, EngineError> {
         self.catalog
             .sources

@@ -171,7 +171,8 @@ impl Engine {
             })
     }
 
-    pub(crate) fn refuse_beyond(&self, cut: &Cut) -> Result<(), EngineError> {
+    /// Refuses a cut that holds more than is applied.
+    pub fn refuse_beyond(&self, cut: &Cut) -> Result<(), EngineError> {
         let applied = self.cut();
         for (source, partition, wanted) in cut.iter() {
             let end = applied.end(source, partition);

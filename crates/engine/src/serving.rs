@@ -98,6 +98,9 @@ impl ReadPlan {
     }
 }
 
+/// A view's last key and request columns, with the row that was read.
+type LastRead = (Vec<Value>, Vec<Value>, ViewRow);
+
 /// What a promise still waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
@@ -131,7 +134,7 @@ impl Engine {
             .collect::<Result<Vec<_>, _>>()?;
         let reader = Reader::new(self.hot(), knowledge);
         // The last key of each view with its row: a request often has one user and many items.
-        let mut last: Vec<Option<(Vec<Value>, Vec<Value>, ViewRow)>> = vec![None; views.len()];
+        let mut last: Vec<Option<LastRead>> = vec![None; views.len()];
         let take = |row: &[Value], from: &[Option<usize>]| -> Vec<Value> {
             let value = |i: &Option<usize>| i.and_then(|i| row.get(i).cloned());
             from.iter()

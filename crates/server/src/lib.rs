@@ -1,4 +1,34 @@
 //! The server: HTTP requests in, answers out.
 //!
 //! Owns the writer thread, limits, tokens and the shape of answers. Computes no value: the
-//! engine does. Invariant: an acknowledged event is durable and applied.
+//! engine does. Invariants: an acknowledged event is durable and applied; a read is evaluated
+//! at one cut, which its answer states; no lock is held while the disk is written, or over an
+//! `await`; every queue is bounded (`docs/decisions/0005-server.md`).
+
+mod answer;
+mod app;
+mod auth;
+mod body;
+mod catalog;
+mod clock;
+mod error;
+mod events;
+mod features;
+mod levels;
+mod metrics;
+mod openapi;
+mod plans;
+mod pool;
+mod reply;
+mod request;
+mod routes;
+mod server;
+mod shared;
+pub mod wire;
+mod writer;
+
+pub use app::App;
+pub use auth::{TOKEN_CHARS_MIN, Tokens, secret};
+pub use error::ERROR_CODES;
+pub use openapi::OPENAPI;
+pub use server::{ServerError, run};

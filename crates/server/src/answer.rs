@@ -1,0 +1,203 @@
+//! Answers of reads: JSON written into one buffer, or an Arrow stream.
+
+use std::collections::BTreeMap;
+
+use evenkeel_connect::{Table, append_json};
+use evenkeel_engine::Unmet;
+use evenkeel_engine::api::Answer;
+use evenkeel_types::{Column, DataType, EventTime, Field, Status, Value, VisibleAt};
+use serde_json::Value as Json;
+
+use crate::error::{ApiError, unmet_json};
+use crate::plans::ServicePlan;
+
+/// A read that was answered.
+pub(crate) struct ReadAnswer<'a> {
+    pub(crate) plan: &'a ServicePlan,
+    pub(crate) rows: Vec<Vec<Answer>>,
+    pub(crate) as_of: EventTime,
+    pub(crate) known_at: Option<VisibleAt>,
+    pub(crate) cut: String,
+    /// What was promised and not met, where that is allowed.
+    pub(crate) degraded: Option<Unmet>,
+    pub(crate) defaults: bool,
+}
+
+/// The words of a status.
+fn status(status: Status, out: &mut Vec<u8>) {
+    match status {
+        Status::Present => out.extend_from_slice(b"\"PRESENT\""),
+        Status::NullValue => out.extend_from_slice(b"\"NULL_VALUE\""),
+        Status::NotFound => out.extend_from_slice(b"\"NOT_FOUND\""),
+        Status::OutsideMaxAge => out.extend_from_slice(b"\"OUTSIDE_MAX_AGE\""),
+        Status::Error(_) => text(&status.to_string(), out),
+    }
+}
+
+fn text(text: &str, out: &mut Vec<u8>) {
+    append_json(&DataType::String, &Value::from(text), out);
+}
+
+fn member(name: &str, out: &mut Vec<u8>) {
+    out.push(b',');
+    text(name, out);
+    out.push(b':');
+}
+
+/// Things in brackets.
+fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, put: impl Fn(T, &mut Vec<u8>)) {
+    out.push(b'[');
+    for (i, item) in items.into_iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        put(item, out);
+    }
+    out.push(b']');
+}
+
+impl ReadAnswer<'_> {
+    /// The default that stands in for an answer.
+    fn default_of(&self, feature: usize, answer: &Answer) -> Option<&Value> {
+        if !self.defaults || answer.status == Status::Present {
+            return None;
+        }
+        self.plan.read.defaults().get(feature)?.as_ref()
+    }
+
+    fn value<'v>(&'v self, feature: usize, answer: &'v Answer) -> &'v Value {
+        self.default_of(feature, answer).unwrap_or(&answer.value)
+    }
+
+    fn definition(&self) -> String {
+        let digest = self.plan.read.service().digest;
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// As JSON.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let features = self.plan.read.features();
+        let mut out = Vec::with_capacity(512 + self.rows.len() * (64 + 48 * features.len()));
+        let service = self.plan.read.service();
+        out.extend_from_slice(b"{\"service\":");
+        if self.plan.named {
+            text(&service.name, &mut out);
+            member("version", &mut out);
+            out.extend_from_slice(service.version.to_string().as_bytes());
+        } else {
+            out.extend_from_slice(b"null,\"version\":null");
+        }
+        member("definition", &mut out);
+        text(&self.definition(), &mut out);
+        member("as_of", &mut out);
+        text(&self.as_of.to_string(), &mut out);
+        member("known_at", &mut out);
+        match self.known_at {
+            Some(time) => text(&time.to_string(), &mut out),
+            None => out.extend_from_slice(b"null"),
+        }
+        member("cut", &mut out);
+        text(&self.cut, &mut out);
+        member("degraded", &mut out);
+        let degraded = self.degraded.as_ref().map_or(Json::Null, unmet_json);
+        out.extend_from_slice(degraded.to_string().as_bytes());
+        out.push(b',');
+        out.extend_from_slice(self.plan.features_json.as_bytes());
+        member("rows", &mut out);
+        list(&self.rows, &mut out, |row, out| {
+            self.row(features, row, out)
+        });
+        out.push(b'}');
+        out
+    }
+
+    fn row(&self, features: &[Field], row: &[Answer], out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"values\":");
+        let values = features.iter().zip(row).enumerate();
+        list(values, out, |(i, (field, answer)), out| {
+            append_json(&field.data_type, self.value(i, answer), out);
+        });
+        member("statuses", out);
+        list(row, out, |answer, out| status(answer.status, out));
+        member("event_times", out);
+        list(row, out, |answer, out| {
+            let time = answer
+                .event_time
+                .map_or(Value::Null, |t| Value::Timestamp(t.0));
+            append_json(&DataType::Timestamp, &time, out);
+        });
+        let defaulted = row.iter().enumerate();
+        let mut defaulted = defaulted
+            .filter(|(i, answer)| self.default_of(*i, answer).is_some())
+            .peekable();
+        if defaulted.peek().is_some() {
+            member("defaults", out);
+            list(defaulted, out, |(i, _), out| {
+                out.extend_from_slice(i.to_string().as_bytes());
+            });
+        }
+        out.push(b'}');
+    }
+
+    /// As an Arrow IPC stream: per feature its value, `__status`, `__event_time` and, where
+    /// it has a default, `__default`; the rest as metadata of the schema.
+    pub(crate) fn to_arrow(&self) -> Result<Vec<u8>, ApiError> {
+        let mut columns = Vec::new();
+        for (i, field) in self.plan.read.features().iter().enumerate() {
+            let column = |data_type: &DataType, get: &dyn Fn(&Answer) -> Value| {
+                let mut column = Column::new(data_type);
+                for row in &self.rows {
+                    column.push(&row.get(i).map_or(Value::Null, get));
+                }
+                column
+            };
+            let name = |suffix: &str, data_type: DataType| {
+                Field::new(format!("{}__{suffix}", field.name), data_type)
+            };
+            let values = column(&field.data_type, &|a| self.value(i, a).clone());
+            columns.push((field.clone(), values));
+            let statuses = column(&DataType::String, &|a| Value::string(a.status.to_string()));
+            columns.push((name("status", DataType::String), statuses));
+            let times = column(&DataType::Timestamp, &|a| {
+                a.event_time.map_or(Value::Null, |t| Value::Timestamp(t.0))
+            });
+            columns.push((name("event_time", DataType::Timestamp), times));
+            let default = self.plan.read.defaults().get(i);
+            if self.defaults && default.is_some_and(Option::is_some) {
+                let marks = column(&DataType::Boolean, &|a| {
+                    Value::Boolean(self.default_of(i, a).is_some())
+                });
+                columns.push((name("default", DataType::Boolean), marks));
+            }
+        }
+        Table::from_columns(columns)
+            .and_then(|table| table.with_metadata(self.metadata()).to_stream())
+            .map_err(|e| {
+                ApiError::invalid(crate::error::chain(&e))
+                    .with_hint("ask for `Accept: application/json`")
+            })
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let service = self.plan.read.service();
+        let mut metadata = BTreeMap::from([
+            ("evenkeel.definition".to_owned(), self.definition()),
+            ("evenkeel.as_of".to_owned(), self.as_of.to_string()),
+            ("evenkeel.cut".to_owned(), self.cut.clone()),
+        ]);
+        if self.plan.named {
+            metadata.insert("evenkeel.service".to_owned(), service.name.clone());
+            metadata.insert("evenkeel.version".to_owned(), service.version.to_string());
+        }
+        if let Some(time) = self.known_at {
+            metadata.insert("evenkeel.known_at".to_owned(), time.to_string());
+        }
+        if let Some(unmet) = &self.degraded {
+            metadata.insert(
+                "evenkeel.degraded".to_owned(),
+                unmet_json(unmet).to_string(),
+            );
+        }
+        metadata
+    }
+}

@@ -1,0 +1,43 @@
+//! A store that is being served, without a socket: what listens is put around it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use evenkeel_engine::{Engine, EngineError, ServerLimits};
+
+use crate::auth::Tokens;
+use crate::routes::router;
+use crate::shared::Shared;
+use crate::writer::Writer;
+
+/// See the module. It must be stopped, or its writer waits for ever.
+pub struct App {
+    pub(crate) shared: Arc<Shared>,
+    writer: Writer,
+}
+
+impl App {
+    /// Starts the writer of a store that is open for writing.
+    ///
+    /// # Errors
+    /// If it is open for reading only.
+    pub fn start(engine: Engine, limits: ServerLimits, tokens: Tokens) -> Result<App, EngineError> {
+        let (shared, writer) = Shared::start(engine, limits, tokens)?;
+        Ok(App { shared, writer })
+    }
+
+    /// The routes.
+    pub fn router(&self) -> Router {
+        router(Arc::clone(&self.shared))
+    }
+
+    /// Waits for the pushes that are queued, and makes the next start quick. Blocks.
+    ///
+    /// # Errors
+    /// If the hot tier cannot be written; nothing that was acknowledged is lost.
+    pub fn stop(self) -> Result<(), EngineError> {
+        self.shared.queue.finish();
+        self.writer.join();
+        self.shared.engine_mut().checkpoint()
+    }
+}

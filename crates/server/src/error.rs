@@ -1,0 +1,230 @@
+//! The one shape of errors: a code for programs, a message, a hint, a place.
+//!
+//! Owns the table of codes and HTTP statuses.
+
+use std::error::Error;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use evenkeel_engine::{EngineError, ErrorKind, Unmet};
+use serde_json::{Value as Json, json};
+
+/// Every code that the server answers, with its status and what it means: `docs/server.md`
+/// and the OpenAPI text have this table.
+pub const ERROR_CODES: &[(&str, u16, &str)] = &[
+    ("INVALID", 400, "the request is wrong"),
+    ("JSON", 400, "the body is not JSON"),
+    ("ARROW", 400, "the body is not an Arrow IPC stream"),
+    ("UNKNOWN_FIELD", 400, "a field that no request has"),
+    ("TIMEOUT_RANGE", 400, "`timeout_ms` outside what is allowed"),
+    ("CUT_BEYOND", 400, "the cut holds more than is applied"),
+    ("UNAUTHENTICATED", 401, "no token, or one that is not known"),
+    ("FORBIDDEN", 403, "the token does not allow it"),
+    ("NOT_FOUND", 404, "something named does not exist"),
+    ("METHOD", 405, "the path takes other methods"),
+    ("BODY_TOO_LARGE", 413, "more bytes than a body may have"),
+    (
+        "UNPACKED_TOO_LARGE",
+        413,
+        "the body unpacks to too many bytes",
+    ),
+    ("TOO_MANY_ROWS", 413, "more rows than one push may have"),
+    (
+        "TOO_MANY_ENTITIES",
+        413,
+        "more entities than one read may have",
+    ),
+    (
+        "TOO_MANY_FEATURES",
+        413,
+        "more features than one read may have",
+    ),
+    (
+        "TOO_MANY_VALUES",
+        413,
+        "entities times features are too many",
+    ),
+    ("CONTENT_TYPE", 415, "a body of another type"),
+    ("CONTENT_ENCODING", 415, "a body packed in another way"),
+    (
+        "HOST",
+        421,
+        "without tokens only names of this machine are answered",
+    ),
+    ("OVERLOADED", 429, "too much at once: try again"),
+    (
+        "HEADERS_TOO_LARGE",
+        431,
+        "more bytes than line and headers may have",
+    ),
+    ("STORAGE", 500, "the store cannot be read or written"),
+    ("INTERNAL", 500, "a defect of the server"),
+    (
+        "UNAVAILABLE",
+        503,
+        "the server stops, or takes no more writes",
+    ),
+    (
+        "DEADLINE",
+        504,
+        "not done in time, or a promise not met in time",
+    ),
+];
+
+/// An answer that is an error.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiError {
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    /// Null, or an object.
+    pub(crate) place: Box<Json>,
+}
+
+impl ApiError {
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        ApiError {
+            code,
+            message: message.into(),
+            hint: None,
+            place: Box::default(),
+        }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        ApiError::new("INVALID", message)
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn at(mut self, place: Json) -> Self {
+        *self.place = place;
+        self
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        let found = ERROR_CODES.iter().find(|(code, ..)| *code == self.code);
+        found
+            .and_then(|(_, status, _)| StatusCode::from_u16(*status).ok())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    pub(crate) fn to_json(&self) -> Json {
+        json!({"error": {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "place": self.place,
+        }})
+    }
+
+    /// A promise that was not met in time.
+    pub(crate) fn unmet(unmet: &Unmet, timeout_ms: u64) -> Self {
+        let Unmet {
+            source,
+            partition,
+            wanted,
+            reached,
+        } = unmet;
+        let what = match partition {
+            Some(partition) => format!("`{source}/{partition}` is applied up to {reached}"),
+            None => format!("the watermark of `{source}` is at {reached}"),
+        };
+        ApiError::new(
+            "DEADLINE",
+            format!("after {timeout_ms} ms {what}, wanted is {wanted}"),
+        )
+        .with_hint("wait longer with `timeout_ms`, or allow it with `degraded`")
+        .at(unmet_json(unmet))
+    }
+}
+
+/// What a promise waits for, as JSON.
+pub(crate) fn unmet_json(unmet: &Unmet) -> Json {
+    json!({
+        "source": unmet.source,
+        "partition": unmet.partition,
+        "wanted": unmet.wanted,
+        "reached": unmet.reached,
+    })
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        ApiError::from(&error)
+    }
+}
+
+impl From<&EngineError> for ApiError {
+    fn from(error: &EngineError) -> Self {
+        let hint = error.hint();
+        match error {
+            EngineError::Definitions(found) => {
+                let first = found.iter().find(|(_, d)| d.is_error());
+                let Some((text, diagnostic)) = first else {
+                    return ApiError::invalid(error.to_string());
+                };
+                ApiError {
+                    code: "INVALID",
+                    message: diagnostic.message.clone(),
+                    hint: diagnostic.hint.clone(),
+                    place: Box::new(json!({
+                        "feature": text,
+                        "from": diagnostic.span.start,
+                        "to": diagnostic.span.end,
+                    })),
+                }
+            }
+            _ => ApiError {
+                code: match (error, error.kind()) {
+                    (EngineError::CutBeyond { .. }, _) => "CUT_BEYOND",
+                    (EngineError::TooManyEntities { .. }, _) => "TOO_MANY_ENTITIES",
+                    (_, ErrorKind::Invalid) => "INVALID",
+                    (_, ErrorKind::NotFound) => "NOT_FOUND",
+                    (_, ErrorKind::Busy) => "UNAVAILABLE",
+                    (_, ErrorKind::Storage) => "STORAGE",
+                },
+                message: chain(error),
+                hint,
+                place: Box::default(),
+            },
+        }
+    }
+}
+
+/// An error and its causes, each once.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        let said = source.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = source.source();
+    }
+    text
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.to_json().to_string()));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        if matches!(self.code, "OVERLOADED" | "UNAVAILABLE") {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.code == "UNAUTHENTICATED" {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

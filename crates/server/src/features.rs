@@ -1,0 +1,138 @@
+//! `POST /v1/features`.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Query, Request, State};
+use axum::http::{Response, header};
+use evenkeel_engine::api::Answer;
+use evenkeel_types::{EventTime, Knowledge};
+
+use crate::answer::ReadAnswer;
+use crate::body::{self, Content, aside};
+use crate::clock::{Deadline, Stopwatch};
+use crate::error::ApiError;
+use crate::reply;
+use crate::request::{ReadRequest, from_arrow, from_json};
+use crate::shared::Shared;
+
+/// Values that are read under one hold of the lock: a fraction of a millisecond.
+const READ_VALUES: usize = 512;
+
+pub(crate) async fn read(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response<Body>, ApiError> {
+    let started = Stopwatch::start();
+    let response = answer(&shared, request, started).await;
+    shared.metrics.read(started.elapsed());
+    response
+}
+
+async fn answer(
+    shared: &Arc<Shared>,
+    request: Request,
+    started: Stopwatch,
+) -> Result<Response<Body>, ApiError> {
+    let (parts, body) = request.into_parts();
+    let content = Content::of(&parts.headers, &[Content::Json, Content::Arrow])?;
+    let as_arrow = parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|accept| accept.contains(Content::ARROW));
+    let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
+        .map_err(|e| ApiError::invalid(e.body_text()))?;
+    if content == Content::Json && !query.is_empty() {
+        return Err(
+            ApiError::invalid("with a JSON body there are no query parameters")
+                .with_hint("put them into the body"),
+        );
+    }
+    let longest = started.deadline(std::time::Duration::from_millis(
+        shared.limits.timeout_ms_max,
+    ));
+    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
+    let decoding = Arc::clone(shared);
+    let request = aside(body.len(), move || match content {
+        Content::Arrow => from_arrow(&decoding, body.into(), &query),
+        Content::Json | Content::JsonLines => from_json(&decoding, &body),
+    })
+    .await??;
+    let deadline = started.deadline(request.timeout);
+    let answer = evaluate(shared, &request, deadline).await?;
+    Ok(if as_arrow {
+        reply::body(answer.to_arrow()?, Content::ARROW)
+    } else {
+        reply::json(answer.to_json())
+    })
+}
+
+/// Waits for what was promised, then reads at one cut, in pieces.
+async fn evaluate<'r>(
+    shared: &Shared,
+    request: &'r ReadRequest,
+    deadline: Deadline,
+) -> Result<ReadAnswer<'r>, ApiError> {
+    let plan = &request.plan.read;
+    let degraded = match request.promise.wait(shared, plan, deadline).await {
+        Ok(()) => None,
+        Err(unmet) if request.degraded => Some(unmet),
+        Err(unmet) => return Err(ApiError::unmet(&unmet, deadline.timeout_ms())),
+    };
+    let (knowledge, as_of, cut) = {
+        let engine = shared.engine();
+        let cut = match &request.cut {
+            None => engine.cut(),
+            Some(cut) => {
+                engine.refuse_beyond(cut)?;
+                cut.clone()
+            }
+        };
+        let now = engine.now();
+        let not_before = request.promise.session.time.unwrap_or(EventTime(i64::MIN));
+        let words = engine.format_cut(&cut);
+        let knowledge = Knowledge {
+            cut,
+            known_at: request.known_at,
+        };
+        (
+            knowledge,
+            request.as_of.unwrap_or(now.max(not_before)),
+            words,
+        )
+    };
+    let step = (READ_VALUES / plan.features().len().max(1)).max(1);
+    let mut rows: Vec<Vec<Answer>> = Vec::with_capacity(request.rows.len());
+    for (i, piece) in request.rows.chunks(step).enumerate() {
+        if i > 0 {
+            if degraded.is_none() && deadline.has_passed() {
+                return Err(too_late(&rows, request, deadline));
+            }
+            tokio::task::yield_now().await;
+        }
+        rows.extend(shared.engine().read(plan, piece, as_of, &knowledge)?);
+    }
+    Ok(ReadAnswer {
+        plan: &request.plan,
+        rows,
+        as_of,
+        known_at: request.known_at,
+        cut,
+        degraded,
+        defaults: request.defaults,
+    })
+}
+
+fn too_late(rows: &[Vec<Answer>], request: &ReadRequest, deadline: Deadline) -> ApiError {
+    ApiError::new(
+        "DEADLINE",
+        format!(
+            "after {} ms {} of {} entities are read",
+            deadline.timeout_ms(),
+            rows.len(),
+            request.rows.len()
+        ),
+    )
+    .with_hint("ask for fewer entities at once, or wait longer with `timeout_ms`")
+}

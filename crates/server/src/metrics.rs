@@ -1,0 +1,165 @@
+//! Counters, and their Prometheus text (exposition format 0.0.4).
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use evenkeel_engine::Engine;
+use evenkeel_engine::push::RowAnswer;
+
+/// Upper ends of the latency buckets, seconds.
+const BUCKETS: [f64; 12] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5,
+];
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Metrics {
+    /// By route and status.
+    requests: Mutex<BTreeMap<(String, u16), u64>>,
+    /// By source and what became of the row.
+    rows: Mutex<BTreeMap<(String, &'static str), u64>>,
+    latency: [AtomicU64; BUCKETS.len()],
+    latency_count: AtomicU64,
+    latency_micros: AtomicU64,
+    pub(crate) connections: AtomicUsize,
+}
+
+impl Metrics {
+    /// A request was answered.
+    pub(crate) fn request(&self, route: &str, status: u16) {
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        *requests.entry((route.to_owned(), status)).or_default() += 1;
+    }
+
+    /// Features were read.
+    pub(crate) fn read(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        if let Some(bucket) = BUCKETS.iter().position(|end| seconds <= *end) {
+            self.latency[bucket].fetch_add(1, Ordering::Relaxed);
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.latency_micros.fetch_add(micros, Ordering::Relaxed);
+        self.latency_count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Rows were pushed.
+    pub(crate) fn pushed(&self, source: &str, answers: &[RowAnswer]) {
+        let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
+        for answer in answers {
+            let outcome = outcome(answer);
+            *rows.entry((source.to_owned(), outcome)).or_default() += 1;
+        }
+    }
+
+    /// The text.
+    pub(crate) fn text(&self, engine: &Engine, queue: usize) -> String {
+        let mut text = String::new();
+        head(
+            &mut text,
+            "evenkeel_requests_total",
+            "counter",
+            "Requests by route and status.",
+        );
+        for ((route, status), count) in
+            &*self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            let route = label(route);
+            line(
+                &mut text,
+                &format!("evenkeel_requests_total{{route=\"{route}\",code=\"{status}\"}}"),
+                *count,
+            );
+        }
+        let name = "evenkeel_read_seconds";
+        head(
+            &mut text,
+            name,
+            "histogram",
+            "Time to answer a read of features.",
+        );
+        let mut sum = 0;
+        for (end, bucket) in BUCKETS.iter().zip(&self.latency) {
+            sum += bucket.load(Ordering::Relaxed);
+            line(&mut text, &format!("{name}_bucket{{le=\"{end}\"}}"), sum);
+        }
+        let count = self.latency_count.load(Ordering::Relaxed);
+        line(&mut text, &format!("{name}_bucket{{le=\"+Inf\"}}"), count);
+        let micros = self.latency_micros.load(Ordering::Relaxed);
+        let seconds = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        line(&mut text, &format!("{name}_sum"), seconds);
+        line(&mut text, &format!("{name}_count"), count);
+        let name = "evenkeel_rows_total";
+        head(
+            &mut text,
+            name,
+            "counter",
+            "Pushed rows by source and outcome.",
+        );
+        for ((source, outcome), count) in &*self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            let source = label(source);
+            line(
+                &mut text,
+                &format!("{name}{{source=\"{source}\",outcome=\"{outcome}\"}}"),
+                *count,
+            );
+        }
+        let name = "evenkeel_queue_length";
+        head(
+            &mut text,
+            name,
+            "gauge",
+            "Pushes that wait or are being written.",
+        );
+        line(&mut text, name, queue);
+        let name = "evenkeel_connections";
+        head(&mut text, name, "gauge", "Open connections.");
+        line(&mut text, name, self.connections.load(Ordering::Relaxed));
+        let name = "evenkeel_watermark_lag_seconds";
+        head(
+            &mut text,
+            name,
+            "gauge",
+            "Now less the watermark, by source.",
+        );
+        let now = engine.now().0;
+        for def in engine.catalog().sources.values() {
+            if let Some(watermark) = engine.watermark(def) {
+                let lag = now.saturating_sub(watermark.0).div_euclid(1_000_000);
+                let source = label(&def.name);
+                line(&mut text, &format!("{name}{{source=\"{source}\"}}"), lag);
+            }
+        }
+        text
+    }
+}
+
+/// What became of a row, in a word.
+pub(crate) fn outcome(answer: &RowAnswer) -> &'static str {
+    match answer {
+        RowAnswer::Logged(_) => "logged",
+        RowAnswer::Conflict(_) => "conflict",
+        RowAnswer::Duplicate => "duplicate",
+        RowAnswer::LeftOut => "left_out",
+        RowAnswer::Rejected { .. } => "rejected",
+    }
+}
+
+fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
+    let _ = writeln!(text, "{name} {value}");
+}
+
+/// A label's value.
+fn label(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}

@@ -1,0 +1,82 @@
+//! Services and lists of features, laid out once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use evenkeel_connect::{ColumnSpec, RowDecoder};
+use evenkeel_engine::{Engine, ReadPlan};
+use evenkeel_types::Zone;
+use serde_json::json;
+
+use crate::error::ApiError;
+
+/// Lists of features that are kept laid out; when there are more, all are forgotten.
+const LISTS_MAX: usize = 256;
+
+/// What a request is read and answered with.
+#[derive(Debug)]
+pub(crate) struct ServicePlan {
+    pub(crate) read: ReadPlan,
+    /// Whether it is a named service, not a list.
+    pub(crate) named: bool,
+    /// Decodes entities.
+    pub(crate) decoder: RowDecoder,
+    /// `"features":[{"name":...,"type":...},...]`
+    pub(crate) features_json: String,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Wanted {
+    /// A service by name, or name and version.
+    Service(String, Option<u32>),
+    /// Features as `view:feature` or `view:*`.
+    Features(Vec<String>),
+}
+
+/// Plans by what was asked for. Definitions do not change while a server runs.
+#[derive(Debug, Default)]
+pub(crate) struct Plans {
+    known: RwLock<BTreeMap<Wanted, Arc<ServicePlan>>>,
+}
+
+impl Plans {
+    /// The plan that was made before, if there is one.
+    pub(crate) fn known(&self, wanted: &Wanted) -> Option<Arc<ServicePlan>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(wanted).cloned()
+    }
+
+    /// Lays out what a request asks for.
+    pub(crate) fn make(
+        &self,
+        engine: &Engine,
+        wanted: Wanted,
+    ) -> Result<Arc<ServicePlan>, ApiError> {
+        let service = match &wanted {
+            Wanted::Service(name, None) => engine.service(name)?,
+            Wanted::Service(name, Some(version)) => engine.service(&format!("{name}@{version}"))?,
+            Wanted::Features(items) => engine.feature_list(items)?,
+        };
+        let read = ReadPlan::new(service);
+        let columns = read.service().inputs.iter();
+        let columns = columns.map(|f| ColumnSpec::new(f.name.clone(), f.data_type.clone()));
+        let features: Vec<_> = read
+            .features()
+            .iter()
+            .map(|f| json!({"name": f.name, "type": f.data_type.to_string()}))
+            .collect();
+        let plan = Arc::new(ServicePlan {
+            decoder: RowDecoder::new(columns.collect(), Zone::utc()),
+            named: matches!(wanted, Wanted::Service(..)),
+            features_json: format!("\"features\":{}", json!(features)),
+            read,
+        });
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= LISTS_MAX {
+            known.clear();
+        }
+        known.insert(wanted, Arc::clone(&plan));
+        Ok(plan)
+    }
+}

@@ -1,0 +1,181 @@
+//! Paths, and what holds for every request: size of its head, host, token, how many at once.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, Response, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use evenkeel_engine::Scope;
+
+use crate::error::ApiError;
+use crate::shared::Shared;
+use crate::{catalog, events, features, openapi};
+
+/// Every path with its method and the scope that a token needs; none: anyone.
+pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
+    ("POST", "/v1/features", Some(Scope::Read)),
+    ("POST", "/v1/sources/{source}/events", Some(Scope::Write)),
+    ("GET", "/v1/sources/{source}/status", Some(Scope::Read)),
+    (
+        "GET",
+        "/v1/sources/{source}/dead-letters",
+        Some(Scope::Read),
+    ),
+    (
+        "POST",
+        "/v1/sources/{source}/dead-letters/redrive",
+        Some(Scope::Admin),
+    ),
+    ("GET", "/v1/views", Some(Scope::Read)),
+    ("GET", "/v1/views/{view}", Some(Scope::Read)),
+    ("GET", "/v1/services", Some(Scope::Read)),
+    ("GET", "/v1/services/{service}", Some(Scope::Read)),
+    ("GET", "/v1/status", Some(Scope::Read)),
+    ("GET", "/metrics", Some(Scope::Read)),
+    ("GET", "/healthz", None),
+    ("GET", "/readyz", None),
+    ("GET", "/openapi.json", None),
+];
+
+/// The router over what requests share.
+pub(crate) fn router(shared: Arc<Shared>) -> Router {
+    Router::new()
+        .route("/v1/features", post(features::read))
+        .route("/v1/sources/{source}/events", post(events::push))
+        .route("/v1/sources/{source}/status", get(catalog::source_status))
+        .route("/v1/sources/{source}/dead-letters", get(catalog::letters))
+        .route(
+            "/v1/sources/{source}/dead-letters/redrive",
+            post(catalog::redrive),
+        )
+        .route("/v1/views", get(catalog::views))
+        .route("/v1/views/{view}", get(catalog::view))
+        .route("/v1/services", get(catalog::services))
+        .route("/v1/services/{service}", get(catalog::service))
+        .route("/v1/status", get(catalog::store_status))
+        .route("/metrics", get(catalog::metrics))
+        .route("/healthz", get(catalog::live))
+        .route("/readyz", get(catalog::ready))
+        .route("/openapi.json", get(openapi::text))
+        .fallback(no_path)
+        .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(Arc::clone(&shared), guard))
+        .with_state(shared)
+}
+
+async fn no_path(request: Request) -> ApiError {
+    let path = request.uri().path();
+    let known = ROUTES.iter().map(|(_, path, _)| *path);
+    let near = evenkeel_connect::nearest(path, known).0;
+    let error = ApiError::new("NOT_FOUND", format!("there is no path `{path}`"));
+    error.with_hint(match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`/openapi.json` has all paths".to_owned(),
+    })
+}
+
+async fn other_method(request: Request) -> ApiError {
+    ApiError::new(
+        "METHOD",
+        format!(
+            "`{}` is not for `{}`",
+            request.uri().path(),
+            request.method()
+        ),
+    )
+}
+
+/// Every request passes here, and is counted.
+async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
+    let path = request.extensions().get::<MatchedPath>();
+    let route = path.map_or("none", MatchedPath::as_str).to_owned();
+    let response = match admit(&shared, &request, &route) {
+        Err(error) => error.into_response(),
+        Ok(()) => run(Arc::clone(&shared), request, next, &route).await,
+    };
+    shared.metrics.request(&route, response.status().as_u16());
+    response
+}
+
+/// Runs a request as a task of its own: a defect ends the task, not the connection.
+async fn run(shared: Arc<Shared>, request: Request, next: Next, route: &str) -> Response<Body> {
+    // Probes are answered however busy the server is.
+    let counted = route.starts_with("/v1/");
+    let task = tokio::spawn(async move {
+        let _permit = match shared.in_flight.try_acquire() {
+            Err(_) if counted => {
+                let error = ApiError::new("OVERLOADED", "too many requests at once");
+                return error.into_response();
+            }
+            permit => permit,
+        };
+        next.run(request).await
+    });
+    task.await.unwrap_or_else(|_| {
+        ApiError::new("INTERNAL", "the request met a defect of the server").into_response()
+    })
+}
+
+fn admit(shared: &Shared, request: &Request, route: &str) -> Result<(), ApiError> {
+    let headers = request.headers();
+    let bytes = request.uri().to_string().len()
+        + headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum::<usize>();
+    if bytes > shared.limits.header_bytes {
+        return Err(ApiError::new(
+            "HEADERS_TOO_LARGE",
+            format!(
+                "line and headers have {bytes} bytes: at most {} are allowed",
+                shared.limits.header_bytes
+            ),
+        ));
+    }
+    if shared.tokens.is_empty() {
+        refuse_foreign_host(request)?;
+    }
+    let method = match *request.method() {
+        Method::HEAD => "GET",
+        ref method => method.as_str(),
+    };
+    let scope = ROUTES
+        .iter()
+        .find(|(m, path, _)| *m == method && *path == route)
+        .and_then(|(.., scope)| *scope);
+    match scope {
+        Some(scope) => shared.tokens.check(headers, scope),
+        None => Ok(()),
+    }
+}
+
+/// Without tokens, a page of another site that was made to resolve to this machine must not
+/// be answered: it would speak for whoever looks at it.
+fn refuse_foreign_host(request: &Request) -> Result<(), ApiError> {
+    let given = request.uri().host().map(str::to_owned).or_else(|| {
+        let header = request.headers().get(header::HOST)?.to_str().ok()?;
+        let authority: axum::http::uri::Authority = header.parse().ok()?;
+        Some(authority.host().to_owned())
+    });
+    let Some(host) = given else {
+        return match request.headers().get(header::HOST) {
+            None => Ok(()),
+            Some(_) => Err(ApiError::new("HOST", "the header `Host` cannot be read")),
+        };
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let loopback = bare
+        .parse::<std::net::IpAddr>()
+        .is_ok_and(|address| address.is_loopback());
+    if loopback || bare.eq_ignore_ascii_case("localhost") {
+        return Ok(());
+    }
+    Err(
+        ApiError::new("HOST", format!("`{host}` is not a name of this machine"))
+            .with_hint("configure a token to be asked under other names"),
+    )
+}

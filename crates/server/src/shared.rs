@@ -1,0 +1,84 @@
+//! What all requests share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use evenkeel_engine::{Engine, EngineError, ServerLimits};
+use evenkeel_log::{Log, LogReader};
+use tokio::sync::{Semaphore, watch};
+
+use crate::auth::Tokens;
+use crate::metrics::Metrics;
+use crate::plans::Plans;
+use crate::pool::Pool;
+use crate::writer::{Queue, Writer};
+
+/// See the module.
+pub(crate) struct Shared {
+    engine: RwLock<Engine>,
+    pub(crate) log: LogReader,
+    pub(crate) writer_log: Arc<Log>,
+    pub(crate) limits: ServerLimits,
+    pub(crate) entities_max: usize,
+    pub(crate) tokens: Tokens,
+    pub(crate) plans: Plans,
+    pub(crate) queue: Queue,
+    pub(crate) scans: Pool,
+    pub(crate) in_flight: Semaphore,
+    pub(crate) metrics: Metrics,
+    /// Changes whenever something was applied.
+    pub(crate) applied: watch::Sender<()>,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    /// Starts the writer, too: it ends when its queue is closed.
+    pub(crate) fn start(
+        engine: Engine,
+        limits: ServerLimits,
+        tokens: Tokens,
+    ) -> Result<(Arc<Shared>, Writer), EngineError> {
+        let writer_log = engine.writer()?;
+        let (queue, receiver) = Queue::new(limits.queued_pushes.max(1));
+        let shared = Arc::new(Shared {
+            log: engine.reader().clone(),
+            writer_log,
+            entities_max: engine.project().limits.entities_per_request,
+            engine: RwLock::new(engine),
+            tokens,
+            plans: Plans::default(),
+            queue,
+            scans: Pool::new(limits.scans),
+            in_flight: Semaphore::new(limits.requests.max(1)),
+            metrics: Metrics::default(),
+            applied: watch::Sender::new(()),
+            draining: AtomicBool::new(false),
+            limits,
+        });
+        let writer = Writer::start(Arc::clone(&shared), receiver);
+        Ok((shared, writer))
+    }
+
+    /// The engine, to read. Hold it for microseconds, and never over an `await`.
+    pub(crate) fn engine(&self) -> RwLockReadGuard<'_, Engine> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine, to apply. Of the writer only.
+    pub(crate) fn engine_mut(&self) -> RwLockWriteGuard<'_, Engine> {
+        self.engine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing can be written any more; none if it can.
+    pub(crate) fn writes_closed(&self) -> Option<String> {
+        self.queue.closed().or_else(|| self.writer_log.closed())
+    }
+}

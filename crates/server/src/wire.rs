@@ -1,0 +1,138 @@
+//! States and definitions as JSON: what the server answers and the command line prints.
+
+use evenkeel_engine::api::{DeadLetterRow, IngestReport, SourceStatus, StoreStatus};
+use evenkeel_engine::kind_of;
+use evenkeel_types::Field;
+use evenkeel_types::definition::{ServiceDef, ViewDef};
+use serde_json::{Value as Json, json};
+
+/// The state of a source.
+pub fn source_status(source: &SourceStatus) -> Json {
+    let ends: Vec<Json> = source
+        .ends
+        .iter()
+        .map(|(partition, end)| json!({"partition": partition, "end": end}))
+        .collect();
+    json!({
+        "name": source.name,
+        "kind": source.kind,
+        "events": source.events,
+        "dead_letters": source.dead_letters,
+        "partitions": ends,
+        "greatest_time": source.greatest_time.map(|t| t.to_string()),
+        "watermark": source.watermark.map(|t| t.to_string()),
+        "visible_at": source.visible_at.map(|t| t.to_string()),
+    })
+}
+
+/// The state of a store.
+pub fn store_status(status: &StoreStatus) -> Json {
+    let sources: Vec<Json> = status.sources.iter().map(source_status).collect();
+    let views: Vec<Json> = status
+        .views
+        .iter()
+        .map(|(name, version, kind, features)| {
+            json!({"name": name, "version": version, "kind": kind, "features": features})
+        })
+        .collect();
+    let services: Vec<Json> = status
+        .services
+        .iter()
+        .map(|(name, version, features)| {
+            json!({"name": name, "version": version, "features": features})
+        })
+        .collect();
+    json!({
+        "store": status.store,
+        "log_bytes": status.log_bytes,
+        "recovery": status.recovery,
+        "sources": sources,
+        "views": views,
+        "services": services,
+    })
+}
+
+/// A dead letter.
+pub fn dead_letter(row: &DeadLetterRow) -> Json {
+    json!({
+        "id": row.id,
+        "reason": row.reason,
+        "text": row.text,
+        "origin": row.origin,
+        "record": row.record,
+        "logged_at": row.logged_at.to_string(),
+    })
+}
+
+/// What became of rows that were ingested or driven again.
+pub fn ingest_report(report: &IngestReport) -> Json {
+    json!({
+        "source": report.source,
+        "files": report.files,
+        "rows": report.rows,
+        "recorded": report.recorded,
+        "known_already": report.duplicates,
+        "left_out": report.left_out,
+        "conflicts": report.conflicts,
+        "rejected": report.rejected_total(),
+        "rejected_by_reason": report.rejected,
+        "first_rejected": report.first_rejected,
+    })
+}
+
+/// Names with types.
+pub fn fields(fields: &[Field]) -> Json {
+    fields
+        .iter()
+        .map(|f| json!({"name": f.name, "type": f.data_type.to_string()}))
+        .collect()
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A version of a view.
+pub(crate) fn view(view: &ViewDef) -> Json {
+    let features: Vec<Json> = view
+        .features
+        .iter()
+        .map(|f| {
+            let default = f.default.as_ref();
+            json!({
+                "name": f.name,
+                "type": f.data_type.to_string(),
+                "default": default.map(|v| evenkeel_connect::value_to_json(&f.data_type, v)),
+            })
+        })
+        .collect();
+    json!({
+        "name": view.name,
+        "version": view.version,
+        "kind": kind_of(&view.body),
+        "entity": view.entity,
+        "key": fields(&view.key),
+        "features": features,
+        "definition": hex(&view.digest),
+        "sql": view.sql,
+    })
+}
+
+/// A version of a service.
+pub(crate) fn service(service: &ServiceDef) -> Json {
+    let views: Vec<Json> = service
+        .items
+        .iter()
+        .map(|item| json!({"name": item.view.name, "version": item.view.version}))
+        .collect();
+    json!({
+        "name": service.name,
+        "version": service.version,
+        "inputs": fields(&service.inputs),
+        "features": fields(&service.features()),
+        "views": views,
+        "definition": hex(&service.digest),
+        "sql": service.sql,
+    })
+}

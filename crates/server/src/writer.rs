@@ -1,0 +1,290 @@
+//! The one thread that writes: many pushes, one commit.
+//!
+//! Judging takes the engine's lock to read, the disk no lock, applying takes it to write, in
+//! short pieces, so that reads are delayed by microseconds. The queue is bounded; when it is
+//! full, a push is refused at once with `OVERLOADED` and nothing of it is written. When the
+//! log cannot be written, or an event cannot be applied, the queue is closed: reads go on at
+//! the last cut, writes are refused until the store is opened again.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use evenkeel_engine::EngineError;
+use evenkeel_engine::push::{Judged, Pusher, Write, Written, append};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::ApiError;
+use crate::shared::Shared;
+
+/// Requests of one commit.
+const GROUP_REQUESTS_MAX: usize = 64;
+/// Rows of one commit, but for the last request's.
+const GROUP_ROWS_MAX: usize = 100_000;
+/// Events applied under one hold of the lock.
+const APPLY_EVENTS: usize = 128;
+
+/// A request on its way to the writer, with where its answer goes.
+pub(crate) struct Job {
+    write: Write,
+    rows: usize,
+    answer: oneshot::Sender<Result<Written, ApiError>>,
+}
+
+/// The way to the writer.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    sender: Mutex<Option<mpsc::Sender<Job>>>,
+    waiting: Arc<AtomicUsize>,
+    /// Why nothing is written any more.
+    closed: Mutex<Option<String>>,
+}
+
+impl Queue {
+    pub(crate) fn new(requests: usize) -> (Queue, mpsc::Receiver<Job>) {
+        let (sender, receiver) = mpsc::channel(requests);
+        let queue = Queue {
+            sender: Mutex::new(Some(sender)),
+            waiting: Arc::default(),
+            closed: Mutex::new(None),
+        };
+        (queue, receiver)
+    }
+
+    /// Requests that wait or are being written.
+    pub(crate) fn length(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing is written any more; none if it is.
+    pub(crate) fn closed(&self) -> Option<String> {
+        let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.clone()
+    }
+
+    fn close_for(&self, reason: String) {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        closed.get_or_insert(reason);
+    }
+
+    /// No more requests: the writer ends after those that wait.
+    pub(crate) fn finish(&self) {
+        let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        sender.take();
+    }
+
+    /// Sends a request, and waits for its answer.
+    pub(crate) async fn write(&self, write: Write, rows: usize) -> Result<Written, ApiError> {
+        if let Some(reason) = self.closed() {
+            return Err(closed(&reason));
+        }
+        let (answer, answered) = oneshot::channel();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = {
+            let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+            match sender.as_ref() {
+                Some(sender) => sender
+                    .try_send(Job {
+                        write,
+                        rows,
+                        answer,
+                    })
+                    .map_err(|error| match error {
+                        TrySendError::Full(_) => {
+                            ApiError::new("OVERLOADED", "too many pushes wait")
+                        }
+                        TrySendError::Closed(_) => closed("the writer gave up"),
+                    }),
+                None => Err(ApiError::new("UNAVAILABLE", "the server stops")),
+            }
+        };
+        if let Err(error) = sent {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return Err(error.with_hint("nothing was written: send it again"));
+        }
+        answered
+            .await
+            .unwrap_or_else(|_| Err(closed("the writer gave up")))
+    }
+}
+
+fn closed(reason: &str) -> ApiError {
+    ApiError::new(
+        "UNAVAILABLE",
+        format!("nothing is written any more: {reason}"),
+    )
+    .with_hint("start the server again; whether a push without an answer is kept shows then")
+}
+
+/// The thread.
+pub(crate) struct Writer {
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    pub(crate) fn start(shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Writer {
+        let write = move || {
+            let mut pusher = Pusher::default();
+            while let Some(jobs) = next_group(&mut queue) {
+                let count = jobs.len();
+                commit(&shared, &mut pusher, jobs);
+                shared.queue.waiting.fetch_sub(count, Ordering::Relaxed);
+                if let Err(error) = checkpoint(&shared) {
+                    shared.queue.close_for(error.to_string());
+                }
+            }
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the server is the edge: this is its one thread that writes"
+        )]
+        Writer {
+            thread: std::thread::spawn(write),
+        }
+    }
+
+    /// Waits for its end.
+    pub(crate) fn join(self) {
+        // A writer that panicked has closed its queue, and its requests were told.
+        let _ = self.thread.join();
+    }
+}
+
+/// Waits for a request, and takes those that wait behind it.
+fn next_group(queue: &mut mpsc::Receiver<Job>) -> Option<Vec<Job>> {
+    let first = queue.blocking_recv()?;
+    let mut rows = first.rows;
+    let mut jobs = vec![first];
+    while jobs.len() < GROUP_REQUESTS_MAX && rows < GROUP_ROWS_MAX {
+        let Ok(job) = queue.try_recv() else { break };
+        rows += job.rows;
+        jobs.push(job);
+    }
+    Some(jobs)
+}
+
+fn commit(shared: &Shared, pusher: &mut Pusher, jobs: Vec<Job>) {
+    let (writes, answers): (Vec<_>, Vec<_>) = jobs.into_iter().map(|j| (j.write, j.answer)).unzip();
+    let refuse_all = |answers: Vec<oneshot::Sender<_>>, error: &ApiError| {
+        for answer in answers {
+            // A client that went away needs no answer.
+            let _ = answer.send(Err(error.clone()));
+        }
+    };
+    if let Some(reason) = shared.queue.closed() {
+        return refuse_all(answers, &closed(&reason));
+    }
+    let judged = pusher.judge(&shared.engine(), writes);
+    match write(shared, judged) {
+        Ok(written) => {
+            for (answer, result) in answers.into_iter().zip(written) {
+                let _ = answer.send(result.map_err(ApiError::from));
+            }
+        }
+        Err(error) => {
+            // What it remembers of dead letters may not be logged.
+            *pusher = Pusher::default();
+            refuse_all(answers, &ApiError::from(&error));
+        }
+    }
+}
+
+/// Writes what is applied to the hot tier, if enough is new. Reads go on; pushes wait in the
+/// queue.
+fn checkpoint(shared: &Shared) -> Result<(), EngineError> {
+    let due = shared.engine_mut().begin_checkpoint_if_due();
+    let Some(checkpoint) = due else { return Ok(()) };
+    let written = checkpoint.write()?;
+    shared.engine_mut().end_checkpoint(written);
+    Ok(())
+}
+
+/// Appends, applies, and logs the dead letters of conflicts.
+fn write(
+    shared: &Shared,
+    judged: Judged,
+) -> Result<Vec<Result<Written, EngineError>>, EngineError> {
+    let log = &shared.writer_log;
+    let mut commit = judged.append(log)?;
+    let applied = loop {
+        let more = shared.engine_mut().apply_some(&mut commit, APPLY_EVENTS);
+        shared.applied.send_replace(());
+        match more {
+            Ok(true) => {}
+            Ok(false) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    // What is logged and not applied is a gap that no later event may be applied behind.
+    let letters = applied
+        .and_then(|()| shared.engine().conflict_letters(&commit))
+        .inspect_err(|error| shared.queue.close_for(error.to_string()))?;
+    append(log, &letters)?;
+    Ok(commit.answers())
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_engine::push::PushedRow;
+    use evenkeel_engine::{Engine, Project, ServerLimits};
+    use std::task::{Context, Poll, Waker};
+
+    use evenkeel_types::{Partition, Value};
+
+    use super::*;
+    use crate::auth::Tokens;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_full_queue_refuses_and_loses_nothing_that_it_took() {
+        let directory = tempfile::tempdir().unwrap();
+        let definitions = "CREATE STREAM taps (n BIGINT, at TIMESTAMP, EVENT TIME at);";
+        std::fs::write(directory.path().join("a.sql"), definitions).unwrap();
+        let project = Project::open(directory.path(), None).unwrap();
+        let mut engine = Engine::open(&project).unwrap();
+        let plan = engine.plan(&project.definition_files().unwrap()).unwrap();
+        engine.apply(plan).unwrap();
+        let source = engine.source("taps").unwrap();
+        let limits = ServerLimits {
+            queued_pushes: 1,
+            ..ServerLimits::default()
+        };
+        let (shared, writer) = Shared::start(engine, limits, Tokens::default()).unwrap();
+        let push = |n: i64| {
+            let row = PushedRow {
+                values: Ok(vec![Value::BigInt(n), Value::Timestamp(0)]),
+                producer: None,
+            };
+            let write = Write::Push {
+                source: Arc::clone(&source),
+                rows: vec![row],
+            };
+            Box::pin(shared.queue.write(write, 1))
+        };
+        let held = shared.engine_mut();
+        let mut taken = Vec::new();
+        // One is being written, one waits: of three, one at least is refused.
+        let refused = loop {
+            let mut future = push(0);
+            let context = &mut Context::from_waker(Waker::noop());
+            match future.as_mut().poll(context) {
+                Poll::Pending => taken.push(future),
+                Poll::Ready(answer) => break answer.unwrap_err(),
+            }
+        };
+        drop(held);
+        assert_eq!(refused.code, "OVERLOADED");
+        assert!((1..=2).contains(&taken.len()), "{}", taken.len());
+        let count = taken.len() as u64;
+        for future in taken {
+            assert!(matches!(future.await, Ok(Written::Pushed(_))));
+        }
+        let end = shared.log.end(source.id, Partition(0));
+        assert_eq!(end.0, count);
+        shared.queue.finish();
+        writer.join();
+        let late = push(9).await.unwrap_err();
+        assert_eq!(late.code, "UNAVAILABLE");
+        assert_eq!(shared.queue.length(), 0);
+    }
+}

@@ -1,0 +1,14 @@
+//! The API without sockets: every route, error and limit; bits; promises; many at once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod arrow;
+mod bits;
+mod definitions;
+mod events;
+mod features;
+mod limits;
+mod prefixes;
+mod promises;
+mod support;
+mod tokens;
