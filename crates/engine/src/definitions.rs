@@ -289,20 +289,40 @@ pub(crate) fn spine_query(sql: &str, catalog: &Catalog) -> Result<SpineQuery, En
     bind_spine_query(&query, catalog).map_err(|errors| in_record(name(), errors))
 }
 
+/// What is registered in a project's store, without opening it: also while another process
+/// holds it.
+///
+/// # Errors
+/// If there is no registry that can be read.
+pub fn registered(project: &Project) -> Result<Catalog, EngineError> {
+    catalog_of(&Registry::open(&project.store)?)
+}
+
+/// An anonymous service of features named `view:feature` or `view:*`.
+///
+/// # Errors
+/// The mistakes in the items.
+pub fn feature_list_of(
+    catalog: &Catalog,
+    items: &[String],
+) -> Result<Arc<ServiceDef>, EngineError> {
+    let items: Vec<&str> = items.iter().map(String::as_str).collect();
+    bind_feature_list(&items, catalog)
+        .map(Arc::new)
+        .map_err(|errors| {
+            EngineError::Definitions(
+                errors
+                    .into_iter()
+                    .map(|(i, e)| (items[i].to_owned(), e))
+                    .collect(),
+            )
+        })
+}
+
 impl Engine {
     /// An anonymous service of features named `view:feature` or `view:*`.
     pub fn feature_list(&self, items: &[String]) -> Result<Arc<ServiceDef>, EngineError> {
-        let items: Vec<&str> = items.iter().map(String::as_str).collect();
-        bind_feature_list(&items, self.catalog())
-            .map(Arc::new)
-            .map_err(|errors| {
-                EngineError::Definitions(
-                    errors
-                        .into_iter()
-                        .map(|(i, e)| (items[i].to_owned(), e))
-                        .collect(),
-                )
-            })
+        feature_list_of(self.catalog(), items)
     }
 }
 

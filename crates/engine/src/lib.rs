@@ -28,13 +28,14 @@ mod status;
 mod training;
 mod verify;
 
-pub use definitions::{ChangePlan, check};
+pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };
+pub use reads::service_of;
 pub use recorder::{PARTITIONS_MAX, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use server_settings::{BIND_DEFAULT, Scope, ServerLimits, ServerSettings, TokenSettings};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evenkeel_types::definition::{ServiceDef, ViewBody};
+use evenkeel_types::definition::{Catalog, ServiceDef, ViewBody};
 use evenkeel_types::{
     Cut, EventTime, Knowledge, Offset, Partition, SourceId, Status, Value, VisibleAt,
 };
@@ -17,20 +17,7 @@ use crate::error::EngineError;
 impl Engine {
     /// A service by name, or by name and version (`delay_model@1`).
     pub fn service(&self, name: &str) -> Result<Arc<ServiceDef>, EngineError> {
-        let (plain, version) = split_version(name);
-        let services = &self.catalog().services;
-        let versions = services
-            .get(plain)
-            .ok_or_else(|| unknown("service", plain, services.keys()))?;
-        let found = match version {
-            None => versions.values().next_back(),
-            Some(text) => text.parse().ok().and_then(|v: u32| versions.get(&v)),
-        };
-        found.cloned().ok_or_else(|| EngineError::Unknown {
-            what: "service",
-            name: name.to_owned(),
-            nearest: versions.keys().next_back().map(|v| format!("{plain}@{v}")),
-        })
+        service_of(self.catalog(), name)
     }
 
     /// Reads features. The answer has the request's rows in their order, whatever is missing.
@@ -228,6 +215,27 @@ impl Engine {
         }
         Ok(cut)
     }
+}
+
+/// A service by name, or by name and version (`delay_model@1`).
+///
+/// # Errors
+/// If there is none.
+pub fn service_of(catalog: &Catalog, name: &str) -> Result<Arc<ServiceDef>, EngineError> {
+    let (plain, version) = split_version(name);
+    let services = &catalog.services;
+    let versions = services
+        .get(plain)
+        .ok_or_else(|| unknown("service", plain, services.keys()))?;
+    let found = match version {
+        None => versions.values().next_back(),
+        Some(text) => text.parse().ok().and_then(|v: u32| versions.get(&v)),
+    };
+    found.cloned().ok_or_else(|| EngineError::Unknown {
+        what: "service",
+        name: name.to_owned(),
+        nearest: versions.keys().next_back().map(|v| format!("{plain}@{v}")),
+    })
 }
 
 /// One feature of a row, as it is served.
