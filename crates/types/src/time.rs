@@ -97,17 +97,18 @@ impl Interval {
         self.months < 0 || self.micros < 0
     }
 
-    /// The time this long before `t`, saturating at the ends of time. Months first, then
-    /// microseconds. Monotone: a later `t` never gives an earlier answer.
+    /// The time this long before `t`. Months first, then microseconds. Monotone: a later `t`
+    /// never gives an earlier answer. Saturates just outside the ends of time (a microsecond
+    /// before [`TIME_MIN`], one after [`TIME_MAX`]), where no event can be.
     pub fn before(self, t: i64) -> i64 {
         let shifted = if self.months == 0 {
             t
         } else {
-            add_months(t, -i64::from(self.months))
+            months_away(t, -i64::from(self.months))
         };
         shifted
             .saturating_sub(self.micros)
-            .clamp(TIME_MIN, TIME_MAX)
+            .clamp(TIME_MIN - 1, TIME_MAX + 1)
     }
 
     /// The time this long after `t`; see [`Interval::before`].
@@ -115,11 +116,11 @@ impl Interval {
         let shifted = if self.months == 0 {
             t
         } else {
-            add_months(t, i64::from(self.months))
+            months_away(t, i64::from(self.months))
         };
         shifted
             .saturating_add(self.micros)
-            .clamp(TIME_MIN, TIME_MAX)
+            .clamp(TIME_MIN - 1, TIME_MAX + 1)
     }
 }
 
@@ -428,16 +429,22 @@ fn in_range(t: i64) -> Option<i64> {
 /// PostgreSQL and DuckDB, which clamp to the month's last day and are not monotone).
 /// Saturates at the ends of time.
 pub fn add_months(t: i64, months: i64) -> i64 {
+    months_away(t, months).clamp(TIME_MIN, TIME_MAX)
+}
+
+/// As [`add_months`], but what lies outside the years 1 to 9999 is the least or the greatest
+/// number there is.
+fn months_away(t: i64, months: i64) -> i64 {
     let local = Zone::utc().local(t);
     let index = i64::from(local.year) * 12 + i64::from(local.month) - 1 + months;
     let Ok(year) = i16::try_from(index.div_euclid(12)) else {
-        return if months < 0 { TIME_MIN } else { TIME_MAX };
+        return if months < 0 { i64::MIN } else { i64::MAX };
     };
     if year < 1 {
-        return TIME_MIN;
+        return i64::MIN;
     }
     if year > 9999 {
-        return TIME_MAX;
+        return i64::MAX;
     }
     let month = i8::try_from(index.rem_euclid(12) + 1).unwrap_or(1);
     let moved = Civil {
@@ -466,7 +473,7 @@ pub fn add_months(t: i64, months: i64) -> i64 {
                 ..next
             }
         };
-        Zone::utc().instant(next).unwrap_or(TIME_MAX)
+        Zone::utc().instant(next).unwrap_or(i64::MAX)
     })
 }
 
@@ -692,6 +699,24 @@ mod tests {
             t("2023-03-01")
         );
         assert_eq!(month.after(t("2026-12-31")), t("2027-01-31"));
+    }
+
+    #[test]
+    fn nothing_is_before_or_after_all_of_time() {
+        for length in [
+            Interval::from_micros(1),
+            Interval::from_micros(i64::MAX),
+            Interval::from_months(1),
+            Interval::from_months(i32::MAX),
+        ] {
+            assert_eq!(length.before(TIME_MIN), TIME_MIN - 1, "{length}");
+            assert_eq!(length.after(TIME_MAX), TIME_MAX + 1, "{length}");
+        }
+        let month = Interval::from_months(1);
+        assert_eq!(month.before(t("0001-02-01")), TIME_MIN);
+        assert_eq!(month.after(t("9999-12-01")), TIME_MAX + 1);
+        assert_eq!(add_months(TIME_MIN, -1), TIME_MIN);
+        assert_eq!(add_months(TIME_MAX, 1), TIME_MAX);
     }
 
     #[test]
