@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod cut_purity;
+mod incidents;
 mod push;
 mod random_history;
 mod store;
