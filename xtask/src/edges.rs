@@ -40,7 +40,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("server", &["types", "log", "connect", "engine"]),
     (
         "cli",
-        &["types", "expr", "aggregate", "ddl", "connect", "engine"],
+        &[
+            "types",
+            "expr",
+            "aggregate",
+            "ddl",
+            "connect",
+            "engine",
+            "server",
+        ],
     ),
 ];
 

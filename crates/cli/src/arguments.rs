@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Train(TrainArguments),
     /// Prove that all paths give the same bits
     Verify(VerifyArguments),
+    /// Answer over HTTP
+    Serve(ServeArguments),
     /// Show what the store holds
     Status(StatusArguments),
     /// Show rejected rows, and log them again
@@ -365,6 +367,26 @@ pub(crate) struct VerifyArguments {
     /// The seed of the sample
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
+}
+
+/// `evenkeel serve`
+#[derive(Debug, Args)]
+#[command(
+    long_about = "Answer over HTTP.\n\n\
+        Holds the store, reads features and logs pushed events until the process is told to stop \
+        (SIGTERM, Ctrl-C); then it finishes what is in flight. Prints its address, and writes it \
+        to `serve.json` in the store's directory: `get` and `status` ask the server as long as it \
+        runs, with the same words. Addresses beyond this machine need tokens and TLS files under \
+        [server] in `evenkeel.toml`.",
+    after_help = "Examples:\n  \
+        evenkeel serve\n  \
+        evenkeel serve --dir shop --bind 127.0.0.1:0 --json\n  \
+        curl -s http://127.0.0.1:6570/v1/services"
+)]
+pub(crate) struct ServeArguments {
+    /// Address and port; port 0 takes a free one [default: [server] bind, or 127.0.0.1:6570]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) bind: Option<String>,
 }
 
 /// `evenkeel status`

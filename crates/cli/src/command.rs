@@ -10,6 +10,7 @@ mod ingest;
 mod init;
 mod inputs;
 mod plan;
+mod serve;
 mod status;
 mod train;
 mod verify;
@@ -20,7 +21,7 @@ use crate::flights;
 use crate::session::{Answer, Session};
 
 pub(crate) use apply::changes;
-pub(crate) use ingest::{ingest_source, json_report, report_line};
+pub(crate) use ingest::{ingest_source, report_line};
 pub(crate) use train::{build, json_report as json_training_report};
 pub(crate) use verify::{json_report as json_verify_report, summary as verify_summary};
 
@@ -37,6 +38,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
         Command::Verify(arguments) => verify::run(arguments, session),
+        Command::Serve(arguments) => serve::run(arguments, session),
         Command::Status(_) => status::run(session),
         Command::DeadLetters(arguments) => dead_letters::run(arguments, session),
         Command::Functions(arguments) => functions::run(arguments),

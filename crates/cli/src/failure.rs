@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use evenkeel_connect::ConnectError;
 use evenkeel_ddl::{Diagnostic, line_and_column};
 use evenkeel_engine::{DefinitionFile, EngineError};
+use evenkeel_server::ServerError;
 use serde_json::{Value as Json, json};
 
 use crate::output::Output;
@@ -147,6 +148,32 @@ impl Failure {
         }
     }
 
+    /// What a server answered instead.
+    pub(crate) fn served(status: u16, error: &Json) -> Self {
+        let text = |name: &str| error[name].as_str().map(str::to_owned);
+        let message = text("message").unwrap_or_else(|| format!("it answered {status}"));
+        let (exit, code) = match status {
+            404 => (Exit::Refuted, "NOT_FOUND"),
+            429 | 503 => (Exit::Busy, "BUSY"),
+            500.. => (Exit::Storage, "STORAGE"),
+            _ => (Exit::Refuted, "INVALID"),
+        };
+        Failure {
+            hint: text("hint"),
+            ..Failure::new(exit, code, message)
+        }
+    }
+
+    /// The store is in use.
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Failure::new(Exit::Busy, "BUSY", message.into())
+    }
+
+    /// Nothing, if there is nobody to tell.
+    pub(crate) fn unless_quiet(self) -> Result<(), Failure> {
+        if self.quiet { Ok(()) } else { Err(self) }
+    }
+
     /// The same with a hint.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -221,6 +248,24 @@ impl Failure {
             error["all"] = self.mistakes.iter().map(Mistake::to_json).collect();
         }
         json!({ "error": error })
+    }
+}
+
+impl From<ServerError> for Failure {
+    fn from(error: ServerError) -> Self {
+        let hint = error.hint();
+        if let ServerError::Engine(error) = error {
+            return Failure::engine(error, &[]);
+        }
+        let (exit, code) = if error.is_invalid() {
+            (Exit::Refuted, "INVALID")
+        } else {
+            (Exit::Storage, "STORAGE")
+        };
+        Failure {
+            hint,
+            ..Failure::new(exit, code, chain(&error))
+        }
     }
 }
 

@@ -312,7 +312,11 @@ impl Demo<'_> {
     fn to_json(&self, outcome: &Outcome, seconds: f64, engine: &Engine) -> Json {
         let found = &outcome.conversion;
         let total = |f: fn(&IngestReport) -> u64| outcome.reports.iter().map(f).sum::<u64>();
-        let sources: Vec<Json> = outcome.reports.iter().map(command::json_report).collect();
+        let sources: Vec<Json> = outcome
+            .reports
+            .iter()
+            .map(evenkeel_server::wire::ingest_report)
+            .collect();
         json!({
             "folder": self.folder,
             "events_recorded": outcome.events,

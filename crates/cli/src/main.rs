@@ -10,6 +10,7 @@ mod failure;
 mod flights;
 mod output;
 mod progress;
+mod remote;
 mod render;
 mod session;
 mod table;
@@ -37,10 +38,10 @@ fn main() -> ExitCode {
 }
 
 fn finish(answer: &Answer, output: Output) -> Result<Exit, Failure> {
-    if output.is_json() {
+    if output.is_json() && !answer.json.is_null() {
         // A JSON value always has a text.
         output.data(&serde_json::to_string_pretty(&answer.json).unwrap_or_default())?;
-    } else if !answer.text.is_empty() {
+    } else if !output.is_json() && !answer.text.is_empty() {
         output.data(&answer.text)?;
     }
     Ok(answer.exit)

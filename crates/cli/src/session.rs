@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 
-use evenkeel_engine::{DefinitionFile, Engine, Project};
+use evenkeel_engine::{DefinitionFile, Engine, ErrorKind, Project};
 use serde_json::Value as Json;
 
 use crate::arguments::Common;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
+use crate::remote::Remote;
 
 /// One run of the command line.
 #[derive(Clone, Debug)]
@@ -38,6 +39,11 @@ impl Answer {
             text: text.into(),
             exit: Exit::Done,
         }
+    }
+
+    /// An answer of a command that has said everything.
+    pub(crate) fn silent() -> Self {
+        Answer::done(Json::Null, "")
     }
 }
 
@@ -78,7 +84,13 @@ impl Session {
 
     /// The project's engine, to write into a store that is there.
     pub(crate) fn engine(&self) -> Result<Engine, Failure> {
-        Ok(Engine::open(&self.project_with_store()?)?)
+        open(&self.project_with_store()?)
+    }
+
+    /// The server that holds the project's store, if one does.
+    pub(crate) fn server(&self) -> Result<Option<Remote>, Failure> {
+        let project = self.project()?;
+        Remote::find(&project)
     }
 
     /// The project's engine, to read: others may read at the same time.
@@ -95,4 +107,15 @@ impl Session {
         Err(Failure::request(format!("there is no store `{store}` yet"))
             .with_hint("`evenkeel apply` makes it and registers the definitions"))
     }
+}
+
+/// A project's engine, to write; a server that holds the store is named.
+pub(crate) fn open(project: &Project) -> Result<Engine, Failure> {
+    Engine::open(project).map_err(|error| {
+        let busy = error.kind() == ErrorKind::Busy;
+        match Remote::find(project) {
+            Ok(Some(remote)) if busy => remote.holds_the_store(),
+            _ => Failure::from(error),
+        }
+    })
 }

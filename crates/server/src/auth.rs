@@ -95,6 +95,9 @@ pub fn secret(token: &TokenSettings) -> Result<String, ServerError> {
             "it has fewer than {TOKEN_CHARS_MIN} characters"
         )));
     }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(wrong("it has characters that no header can carry".to_owned()));
+    }
     Ok(text.to_owned())
 }
 

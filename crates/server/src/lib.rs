@@ -3,13 +3,14 @@
 //! Owns the writer thread, limits, tokens and the shape of answers. Computes no value: the
 //! engine does. Invariants: an acknowledged event is durable and applied; a read is evaluated
 //! at one cut, which its answer states; no lock is held while the disk is written, or over an
-//! `await`; every queue is bounded (`docs/decisions/0005-server.md`).
+//! `await`; every queue is bounded (`docs/decisions/0006-server.md`).
 
 mod answer;
 mod app;
 mod auth;
 mod body;
 mod catalog;
+mod client;
 mod clock;
 mod error;
 mod events;
@@ -19,6 +20,7 @@ mod metrics;
 mod openapi;
 mod plans;
 mod pool;
+mod presence;
 mod reply;
 mod request;
 mod routes;
@@ -29,6 +31,8 @@ mod writer;
 
 pub use app::App;
 pub use auth::{TOKEN_CHARS_MIN, Tokens, secret};
+pub use client::{Client, Reply};
 pub use error::ERROR_CODES;
 pub use openapi::OPENAPI;
+pub use presence::{Presence, SERVE_FILE};
 pub use server::{ServerError, run};

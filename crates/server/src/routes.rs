@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, Response, header};
+use axum::http::{HeaderName, HeaderValue, Method, Response, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -14,6 +14,9 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{catalog, events, features, openapi};
+
+/// The header that tells this server from others at its address.
+const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// Every path with its method and the scope that a token needs; none: anyone.
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
@@ -93,10 +96,13 @@ async fn other_method(request: Request) -> ApiError {
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
     let path = request.extensions().get::<MatchedPath>();
     let route = path.map_or("none", MatchedPath::as_str).to_owned();
-    let response = match admit(&shared, &request, &route) {
+    let mut response = match admit(&shared, &request, &route) {
         Err(error) => error.into_response(),
         Ok(()) => run(Arc::clone(&shared), request, next, &route).await,
     };
+    if let Ok(instance) = HeaderValue::from_str(&shared.instance) {
+        response.headers_mut().insert(INSTANCE, instance);
+    }
     shared.metrics.request(&route, response.status().as_u16());
     response
 }

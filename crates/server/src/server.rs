@@ -22,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::auth::Tokens;
+use crate::presence::{Presence, ServeFile};
 use crate::shared::Shared;
 
 /// How long a connection may take for its TLS handshake, or for the head of a request.
@@ -85,8 +86,8 @@ impl ServerError {
     }
 }
 
-/// Serves a store until the process is told to stop (SIGTERM, SIGINT); `bound` is told the
-/// address first, and whether it speaks TLS. What was acknowledged is durable; requests in
+/// Serves a store until the process is told to stop (SIGTERM, SIGINT); `bound` is told where,
+/// once it listens. What was acknowledged is durable; requests in
 /// flight are finished, within the drain limit.
 ///
 /// # Errors
@@ -94,7 +95,7 @@ impl ServerError {
 pub fn run(
     engine: Engine,
     settings: &ServerSettings,
-    bound: impl FnOnce(SocketAddr, bool) -> Result<(), std::io::Error>,
+    bound: impl FnOnce(&Presence),
 ) -> Result<(), ServerError> {
     let address = address(&settings.bind)?;
     let tokens = Tokens::read(&settings.tokens)?;
@@ -121,8 +122,16 @@ pub fn run(
         let real = listener.local_addr().map_err(bind)?;
         let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Runtime)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Runtime)?;
+        let store = engine.project().store.clone();
         let app = App::start(engine, settings.limits, tokens).map_err(ServerError::Engine)?;
-        bound(real, tls.is_some()).map_err(ServerError::Runtime)?;
+        let presence = Presence {
+            address: real,
+            tls: tls.is_some(),
+            pid: std::process::id(),
+            instance: app.shared.instance.clone(),
+        };
+        let file = ServeFile::write(&store, &presence).map_err(ServerError::Runtime)?;
+        bound(&presence);
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -130,6 +139,7 @@ pub fn run(
             }
         };
         serve(listener, tls, &app, stop).await;
+        drop(file);
         // Nothing else runs any more: the thread that drives this may wait.
         app.stop().map_err(ServerError::Engine)
     })

@@ -18,6 +18,8 @@ pub(crate) struct Shared {
     engine: RwLock<Engine>,
     pub(crate) log: LogReader,
     pub(crate) writer_log: Arc<Log>,
+    /// Tells this server from others at its address.
+    pub(crate) instance: String,
     pub(crate) limits: ServerLimits,
     pub(crate) entities_max: usize,
     pub(crate) tokens: Tokens,
@@ -42,6 +44,7 @@ impl Shared {
         let (queue, receiver) = Queue::new(limits.queued_pushes.max(1));
         let shared = Arc::new(Shared {
             log: engine.reader().clone(),
+            instance: instance(&engine),
             writer_log,
             entities_max: engine.project().limits.entities_per_request,
             engine: RwLock::new(engine),
@@ -81,4 +84,13 @@ impl Shared {
     pub(crate) fn writes_closed(&self) -> Option<String> {
         self.queue.closed().or_else(|| self.writer_log.closed())
     }
+}
+
+/// The process, the store and the time name one server.
+fn instance(engine: &Engine) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&std::process::id().to_le_bytes());
+    hasher.update(&engine.now().0.to_le_bytes());
+    hasher.update(engine.project().store.as_os_str().as_encoded_bytes());
+    hasher.finalize().to_hex()[..16].to_owned()
 }

@@ -1,16 +1,16 @@
 //! `evenkeel apply`, and what `plan` and `apply` say of changes.
 
 use evenkeel_engine::api::{Change, ChangeKind};
-use evenkeel_engine::{ChangePlan, DefinitionFile, Engine};
+use evenkeel_engine::{ChangePlan, DefinitionFile};
 use serde_json::{Value as Json, json};
 
 use crate::failure::{Failure, mistakes};
-use crate::session::{Answer, Session};
+use crate::session::{Answer, Session, open};
 use crate::table::plural;
 
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
     let (project, files) = session.definitions()?;
-    let mut engine = Engine::open(&project)?;
+    let mut engine = open(&project)?;
     let plan = engine
         .plan(&files)
         .map_err(|error| Failure::engine(error, &files))?;

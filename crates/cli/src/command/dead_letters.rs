@@ -1,9 +1,10 @@
 //! `evenkeel dead-letters`.
 
 use evenkeel_engine::api::DeadLetterRow;
+use evenkeel_server::wire;
 use serde_json::{Value as Json, json};
 
-use super::{json_report, report_line};
+use super::report_line;
 use crate::arguments::{DeadLettersArguments, Redrive};
 use crate::failure::Failure;
 use crate::session::{Answer, Session};
@@ -34,26 +35,14 @@ pub(super) fn run(arguments: &DeadLettersArguments, session: &Session) -> Result
     let report = engine.redrive(&arguments.source, &ids)?;
     let text = report_line(&report);
     Ok(Answer::done(
-        json!({"redriven": json_report(&report)}),
+        json!({"redriven": wire::ingest_report(&report)}),
         text,
     ))
 }
 
 fn shown(rows: &[DeadLetterRow], arguments: &DeadLettersArguments) -> Answer {
     let first = &rows[..rows.len().min(arguments.limit)];
-    let json: Vec<Json> = first
-        .iter()
-        .map(|row| {
-            json!({
-                "id": row.id,
-                "reason": row.reason,
-                "text": row.text,
-                "origin": row.origin,
-                "record": row.record,
-                "logged_at": row.logged_at.to_string(),
-            })
-        })
-        .collect();
+    let json: Vec<Json> = first.iter().map(wire::dead_letter).collect();
     let json = json!({"source": arguments.source, "total": rows.len(), "dead_letters": json});
     if rows.is_empty() {
         return Answer::done(

@@ -16,7 +16,7 @@ pub(super) fn run(arguments: &ExplainArguments, session: &Session) -> Result<Ans
     let engine = session.reader()?;
     let wanted = [arguments.feature.clone()];
     // Resolves the name with its errors; the service's inputs are the key and the request.
-    let service = inputs::feature_list(&engine, &wanted)?;
+    let service = inputs::feature_list(engine.catalog(), &wanted)?;
     let [item] = service.items.as_slice() else {
         return Err(Failure::request(
             "explain takes one feature, as VIEW:FEATURE",
@@ -42,13 +42,14 @@ pub(super) fn run(arguments: &ExplainArguments, session: &Session) -> Result<Ans
             .collect(),
         _ => Vec::new(),
     };
-    let known = inputs::known(&arguments.moment, &engine)?;
+    let known = inputs::known(&arguments.moment)?;
+    let cut = inputs::cut(&arguments.moment, &engine)?;
     let explanation = engine.explain(
         &arguments.feature,
         &key,
         &request,
         known.as_of,
-        known.cut.as_ref(),
+        cut.as_ref(),
         known.known_at,
     )?;
     let cut = engine.format_cut(&explanation.cut);

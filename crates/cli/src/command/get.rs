@@ -1,20 +1,27 @@
 //! `evenkeel get`.
 
+use std::sync::Arc;
+
 use evenkeel_connect::Table;
-use evenkeel_engine::api::GetRequest;
+use evenkeel_engine::api::{GetAnswer, GetRequest};
+use evenkeel_engine::{Engine, service_of};
+use evenkeel_types::Value;
+use evenkeel_types::definition::{Catalog, ServiceDef};
 use serde_json::json;
 
 use super::inputs;
 use crate::arguments::GetArguments;
 use crate::failure::Failure;
+use crate::remote::{Ask, Remote};
 use crate::render;
 use crate::session::{Answer, Session};
 
 pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer, Failure> {
-    let engine = session.reader()?;
+    let source = Source::of(session)?;
+    let catalog = source.catalog();
     let service = match &arguments.service {
-        Some(name) => engine.service(name)?,
-        None => super::inputs::feature_list(&engine, &arguments.features)?,
+        Some(name) => service_of(catalog, name)?,
+        None => inputs::feature_list(catalog, &arguments.features)?,
     };
     let mut rows = Vec::with_capacity(arguments.entity.len());
     match &arguments.entities {
@@ -46,15 +53,7 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
             not_given.join(", ")
         ));
     }
-    let known = inputs::known(&arguments.moment, &engine)?;
-    let answer = engine.get(&GetRequest {
-        service: service.clone(),
-        rows: rows.clone(),
-        as_of: known.as_of,
-        cut: known.cut,
-        known_at: known.known_at,
-    })?;
-    let cut = engine.format_cut(&answer.cut);
+    let (answer, cut) = source.read(arguments, &service, &rows)?;
     let json = json!({
         "service": arguments.service.as_ref().map(|_| &service.name),
         "version": arguments.service.as_ref().map(|_| service.version),
@@ -75,4 +74,63 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
         answer.as_of,
     );
     Ok(Answer::done(json, text))
+}
+
+/// Where features are read.
+enum Source {
+    /// In the store.
+    Store(Box<Engine>),
+    /// From the server that holds it.
+    Server(Remote, Box<Catalog>),
+}
+
+impl Source {
+    fn of(session: &Session) -> Result<Source, Failure> {
+        Ok(match session.server()? {
+            Some(remote) => {
+                let catalog = remote.catalog(&session.project()?)?;
+                Source::Server(remote, Box::new(catalog))
+            }
+            None => Source::Store(Box::new(session.reader()?)),
+        })
+    }
+
+    fn catalog(&self) -> &Catalog {
+        match self {
+            Source::Store(engine) => engine.catalog(),
+            Source::Server(_, catalog) => catalog,
+        }
+    }
+
+    /// The answer, and its cut in words.
+    fn read(
+        &self,
+        arguments: &GetArguments,
+        service: &Arc<ServiceDef>,
+        rows: &[Vec<Value>],
+    ) -> Result<(GetAnswer, String), Failure> {
+        let moment = &arguments.moment;
+        let known = inputs::known(moment)?;
+        match self {
+            Source::Store(engine) => {
+                let answer = engine.get(&GetRequest {
+                    service: Arc::clone(service),
+                    rows: rows.to_vec(),
+                    as_of: known.as_of,
+                    cut: inputs::cut(moment, engine)?,
+                    known_at: known.known_at,
+                })?;
+                let cut = engine.format_cut(&answer.cut);
+                Ok((answer, cut))
+            }
+            Source::Server(remote, _) => remote.read(&Ask {
+                service,
+                features: &arguments.features,
+                rows,
+                as_of: known.as_of,
+                known_at: known.known_at,
+                cut: moment.cut.as_deref(),
+            }),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use evenkeel_engine::Engine;
 use evenkeel_engine::api::IngestReport;
+use evenkeel_server::wire;
 use evenkeel_types::definition::OptionValue;
 use serde_json::{Value as Json, json};
 
@@ -36,7 +37,7 @@ pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answ
     let total = |f: fn(&IngestReport) -> u64| reports.iter().map(f).sum::<u64>();
     Ok(Answer::done(
         json!({
-            "sources": reports.iter().map(json_report).collect::<Vec<Json>>(),
+            "sources": reports.iter().map(wire::ingest_report).collect::<Vec<Json>>(),
             "recorded": total(|r| r.recorded),
             "rejected": total(IngestReport::rejected_total),
         }),
@@ -95,22 +96,6 @@ pub(crate) fn report_line(report: &IngestReport) -> String {
         ));
     }
     line
-}
-
-/// A report as JSON.
-pub(crate) fn json_report(report: &IngestReport) -> Json {
-    json!({
-        "source": report.source,
-        "files": report.files,
-        "rows": report.rows,
-        "recorded": report.recorded,
-        "known_already": report.duplicates,
-        "left_out": report.left_out,
-        "conflicts": report.conflicts,
-        "rejected": report.rejected_total(),
-        "rejected_by_reason": report.rejected,
-        "first_rejected": report.first_rejected,
-    })
 }
 
 #[cfg(test)]

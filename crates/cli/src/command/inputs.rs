@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use evenkeel_connect::{Table, text_to_value};
-use evenkeel_engine::{DefinitionFile, Engine};
-use evenkeel_types::definition::ServiceDef;
+use evenkeel_engine::{DefinitionFile, Engine, feature_list_of};
+use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Cut, EventTime, Field, Value, VisibleAt, Zone};
 
@@ -13,8 +13,11 @@ use crate::clock;
 use crate::failure::Failure;
 
 /// A list of features as a service; its mistakes are underlined in the items.
-pub(super) fn feature_list(engine: &Engine, items: &[String]) -> Result<Arc<ServiceDef>, Failure> {
-    engine.feature_list(items).map_err(|error| {
+pub(super) fn feature_list(
+    catalog: &Catalog,
+    items: &[String],
+) -> Result<Arc<ServiceDef>, Failure> {
+    feature_list_of(catalog, items).map_err(|error| {
         let texts: Vec<DefinitionFile> = items
             .iter()
             .map(|item| DefinitionFile {
@@ -26,15 +29,20 @@ pub(super) fn feature_list(engine: &Engine, items: &[String]) -> Result<Arc<Serv
     })
 }
 
-/// When to read, and what is known.
+/// When to read, and what was visible then.
 pub(super) struct Known {
     pub(super) as_of: EventTime,
-    pub(super) cut: Option<Cut>,
     pub(super) known_at: Option<VisibleAt>,
 }
 
-/// Reads `--as-of`, `--cut` and `--known-at`.
-pub(super) fn known(moment: &Moment, engine: &Engine) -> Result<Known, Failure> {
+/// Reads `--cut`.
+pub(super) fn cut(moment: &Moment, engine: &Engine) -> Result<Option<Cut>, Failure> {
+    let cut = moment.cut.as_deref().map(|text| engine.parse_cut(text));
+    Ok(cut.transpose()?)
+}
+
+/// Reads `--as-of` and `--known-at`.
+pub(super) fn known(moment: &Moment) -> Result<Known, Failure> {
     let time = |option: &str, text: &str| {
         parse_timestamp(text, &Zone::utc())
             .map_err(|error| Failure::request(format!("--{option}: {error}")))
@@ -50,11 +58,6 @@ pub(super) fn known(moment: &Moment, engine: &Engine) -> Result<Known, Failure> 
         .transpose()?;
     Ok(Known {
         as_of: EventTime(as_of),
-        cut: moment
-            .cut
-            .as_deref()
-            .map(|text| engine.parse_cut(text))
-            .transpose()?,
         known_at: known_at.map(VisibleAt),
     })
 }

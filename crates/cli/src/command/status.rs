@@ -1,6 +1,6 @@
 //! `evenkeel status`.
 
-use evenkeel_engine::api::StoreStatus;
+use evenkeel_server::wire;
 use serde_json::{Value as Json, json};
 
 use crate::failure::Failure;
@@ -8,64 +8,29 @@ use crate::session::{Answer, Session};
 use crate::table::{bytes, count, table};
 
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
-    let status = session.reader()?.status()?;
-    Ok(Answer::done(json_status(&status), text(&status)))
+    let status = match session.server()? {
+        None => wire::store_status(&session.reader()?.status()?),
+        Some(remote) => {
+            let mut status = remote.status()?;
+            // Its name for the directory may be relative to another one.
+            status["store"] = json!(session.project()?.store);
+            status
+        }
+    };
+    let text = text(&status);
+    Ok(Answer::done(status, text))
 }
 
-fn json_status(status: &StoreStatus) -> Json {
-    let sources: Vec<Json> = status
-        .sources
-        .iter()
-        .map(|source| {
-            let ends: Vec<Json> = source
-                .ends
-                .iter()
-                .map(|(partition, end)| json!({"partition": partition, "end": end}))
-                .collect();
-            json!({
-                "name": source.name,
-                "kind": source.kind,
-                "events": source.events,
-                "dead_letters": source.dead_letters,
-                "partitions": ends,
-                "greatest_time": source.greatest_time.map(|t| t.to_string()),
-                "watermark": source.watermark.map(|t| t.to_string()),
-                "visible_at": source.visible_at.map(|t| t.to_string()),
-            })
-        })
-        .collect();
-    let views: Vec<Json> = status
-        .views
-        .iter()
-        .map(|(name, version, kind, features)| {
-            json!({"name": name, "version": version, "kind": kind, "features": features})
-        })
-        .collect();
-    let services: Vec<Json> = status
-        .services
-        .iter()
-        .map(|(name, version, features)| {
-            json!({"name": name, "version": version, "features": features})
-        })
-        .collect();
-    json!({
-        "store": status.store,
-        "log_bytes": status.log_bytes,
-        "recovery": status.recovery,
-        "sources": sources,
-        "views": views,
-        "services": services,
-    })
-}
-
-fn text(status: &StoreStatus) -> String {
-    let time = |t: Option<String>| t.unwrap_or_else(|| "-".to_owned());
+fn text(status: &Json) -> String {
+    let word = |json: &Json| json.as_str().unwrap_or("-").to_owned();
+    let number = |json: &Json| json.as_u64().unwrap_or_default();
+    let rows = |name: &str| status[name].as_array().into_iter().flatten();
     let mut text = format!(
         "store `{}`, log {}\n",
-        status.store.display(),
-        bytes(status.log_bytes)
+        word(&status["store"]),
+        bytes(number(&status["log_bytes"]))
     );
-    if let Some(recovery) = &status.recovery {
+    if let Some(recovery) = status["recovery"].as_str() {
         text.push_str(&format!("recovery: {recovery}\n"));
     }
     text.push('\n');
@@ -78,34 +43,38 @@ fn text(status: &StoreStatus) -> String {
             "latest event",
             "watermark",
         ],
-        status.sources.iter().map(|s| {
+        rows("sources").map(|s| {
             [
-                s.name.clone(),
-                s.kind.to_owned(),
-                count(s.events),
-                count(s.dead_letters),
-                time(s.greatest_time.map(|t| t.to_string())),
-                time(s.watermark.map(|t| t.to_string())),
+                word(&s["name"]),
+                word(&s["kind"]),
+                count(number(&s["events"])),
+                count(number(&s["dead_letters"])),
+                word(&s["greatest_time"]),
+                word(&s["watermark"]),
             ]
         }),
     ));
     text.push('\n');
     text.push_str(&table(
         ["view", "version", "kind", "features"],
-        status.views.iter().map(|(name, version, kind, features)| {
+        rows("views").map(|v| {
             [
-                name.clone(),
-                version.to_string(),
-                (*kind).to_owned(),
-                features.to_string(),
+                word(&v["name"]),
+                v["version"].to_string(),
+                word(&v["kind"]),
+                v["features"].to_string(),
             ]
         }),
     ));
     text.push('\n');
     text.push_str(&table(
         ["service", "version", "features"],
-        status.services.iter().map(|(name, version, features)| {
-            [name.clone(), version.to_string(), features.to_string()]
+        rows("services").map(|s| {
+            [
+                word(&s["name"]),
+                s["version"].to_string(),
+                s["features"].to_string(),
+            ]
         }),
     ));
     text

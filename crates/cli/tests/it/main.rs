@@ -11,4 +11,5 @@ mod errors;
 mod explain;
 mod from_file;
 mod help;
+mod serve;
 mod support;

@@ -1,0 +1,350 @@
+//! The server as a process: pushed to, read from, stopped, killed, started again.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use evenkeel_engine::ServerSettings;
+use evenkeel_server::{Client, Presence};
+use serde_json::{Value as Json, json};
+
+use crate::docs::page;
+use crate::support::{Project, binary, expect_file};
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    /// Kept open, so that the server can go on writing.
+    _stdout: BufReader<ChildStdout>,
+    pub(crate) url: String,
+}
+
+impl Server {
+    pub(crate) fn start(project: &Project, arguments: &[&str]) -> Server {
+        let mut child = binary()
+            .current_dir(project.path())
+            .args(["serve", "--bind", "127.0.0.1:0"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let url = line.strip_prefix("listening on ").unwrap_or_else(|| {
+            let output = child.wait().unwrap();
+            panic!("{output}: {line}")
+        });
+        Server {
+            url: url.trim_end().to_owned(),
+            child,
+            _stdout: stdout,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// Stops it as a supervisor does; it must end well.
+    pub(crate) fn stop(mut self) {
+        self.signal("-TERM");
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already, or a test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn client(project: &Project) -> Client {
+    let store = project.path().join(".evenkeel");
+    let found = Client::find(&store, &ServerSettings::default()).unwrap();
+    found.expect("the server answers")
+}
+
+fn post(client: &Client, path: &str, body: &Json) -> Json {
+    let reply = client.post(path, body.to_string().as_bytes()).unwrap();
+    let json: Json = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!(reply.status, 200, "{json}");
+    json
+}
+
+fn order(id: i64, amount: f64) -> Json {
+    json!({"order_id": format!("o{id}"), "customer_id": "ada", "amount": amount,
+        "ordered_at": "2026-01-21T08:00:00Z"})
+}
+
+const GET: &[&str] = &[
+    "get",
+    "--json",
+    "--service",
+    "customer_model",
+    "--entity",
+    "customer_id=ada",
+    "--as-of",
+    "2026-01-21T12:00:00Z",
+];
+
+#[test]
+fn what_was_pushed_is_read_through_stops_kills_and_starts() {
+    let project = Project::sample();
+    let before = project.run(GET).ok().json();
+    let server = Server::start(&project, &[]);
+    let push =
+        json!({"producer_id": "shop", "sequence": 0, "rows": [order(90, 0.1), order(91, 0.2)]});
+    let pushed = post(&client(&project), "/v1/sources/orders/events", &push);
+    assert_eq!(pushed["counts"]["logged"], 2, "{pushed}");
+    let read = json!({"service": "customer_model", "entities": [{"customer_id": "ada"}],
+        "as_of": "2026-01-21T12:00:00Z", "session": pushed["session"]});
+    let answer = post(&client(&project), "/v1/features", &read);
+    // The commands ask the server, and say what it says.
+    let served = project.run(GET).ok().json();
+    assert_ne!(served["cut"], before["cut"]);
+    assert_eq!(served["cut"], answer["cut"]);
+    let value = |json: &Json, i: usize| {
+        let name = answer["features"][i]["name"].as_str().unwrap();
+        json["rows"][0]["features"][name]["value"].clone()
+    };
+    for i in 0..answer["features"].as_array().unwrap().len() {
+        assert_eq!(value(&served, i), answer["rows"][0]["values"][i]);
+    }
+    server.stop();
+    assert!(!project.path().join(".evenkeel/serve.json").exists());
+    let mut again = project.run(GET).ok().json();
+    assert_eq!(again, served);
+    // Killed at once after an answer: all of it is there, and its file is believed by nobody.
+    let server = Server::start(&project, &[]);
+    let more = json!({"producer_id": "shop", "sequence": 2, "rows": [order(92, 0.7)]});
+    post(&client(&project), "/v1/sources/orders/events", &more);
+    let served = project.run(GET).ok().json();
+    assert_ne!(served, again);
+    server.kill();
+    assert!(project.path().join(".evenkeel/serve.json").exists());
+    again = project.run(GET).ok().json();
+    assert_eq!(again, served);
+    let server = Server::start(&project, &[]);
+    assert_eq!(project.run(GET).ok().json(), served);
+    let repeated = post(&client(&project), "/v1/sources/orders/events", &more);
+    assert_eq!(repeated["counts"]["duplicate"], 1, "{repeated}");
+    assert_eq!(project.run(GET).ok().json(), served);
+    server.stop();
+}
+
+#[test]
+fn commands_say_the_same_beside_a_server_and_writers_are_refused() {
+    let project = Project::sample();
+    let commands: [&[&str]; 6] = [
+        &["status"],
+        &["status", "--json"],
+        &[
+            "get",
+            "--service",
+            "customer_model",
+            "--entity",
+            "customer_id=ada",
+            "--as-of",
+            "2026-01-21",
+        ],
+        &[
+            "get",
+            "--features",
+            "customer_orders:orders_7d",
+            "--entity",
+            "customer_id=ada,customer_id=x",
+        ],
+        &[
+            "get",
+            "--service",
+            "customer_modl",
+            "--entity",
+            "customer_id=ada",
+        ],
+        &[
+            "get",
+            "--service",
+            "customer_model",
+            "--entity",
+            "customer_id=ada",
+            "--as-of",
+            "2026-01-21",
+            "--cut",
+            "orders/0@99",
+        ],
+    ];
+    let said = || -> Vec<(i32, String, String)> {
+        let run = |arguments: &&[&str]| {
+            let run = project.run(arguments);
+            (run.code, run.stdout, run.stderr)
+        };
+        commands.iter().map(run).collect()
+    };
+    let alone = said();
+    let server = Server::start(&project, &[]);
+    assert_eq!(said(), alone);
+    for arguments in [
+        ["apply", "--json"],
+        ["ingest", "--json"],
+        ["serve", "--json"],
+    ] {
+        let run = project.run(&arguments);
+        assert_eq!(run.code, 4, "{}", run.stdout);
+        let error = &run.json()["error"];
+        assert_eq!(error["code"], "BUSY");
+        let message = format!("the server at {} holds the store", server.url);
+        assert_eq!(error["message"], message);
+    }
+    // Readers of the log go beside it.
+    project.run(&["verify", "--values", "200"]).ok();
+    project.run(&["dead-letters", "orders"]).ok();
+    server.stop();
+}
+
+#[test]
+fn curl_understands_it_over_both_versions_of_http() {
+    let project = Project::sample();
+    let server = Server::start(&project, &[]);
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let body = r#"{"service":"customer_model","entities":[{"customer_id":"ada"}]}"#;
+        let output = Command::new("curl")
+            .args(["-s", "-S", version, "-H", "content-type: application/json"])
+            .args(["--data", body, &format!("{}/v1/features", server.url)])
+            .output();
+        let output = match output {
+            // Where there is no curl, the other tests must do.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+            output => output.unwrap(),
+        };
+        let answer: Json = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(answer["cut"], "orders/0@5", "{version}");
+    }
+    server.stop();
+}
+
+#[test]
+fn beyond_this_machine_tokens_and_certificates_are_needed() {
+    let project = Project::sample();
+    for (bind, message) in [
+        (
+            "0.0.0.0:0",
+            "`0.0.0.0:0` can be reached from other machines: a token and TLS files are needed there",
+        ),
+        ("nowhere", "`nowhere` is not an address and a port"),
+    ] {
+        let run = project.run(&["serve", "--bind", bind, "--json"]);
+        assert_eq!(run.code, 1, "{}", run.stderr);
+        assert_eq!(run.json()["error"]["message"], message);
+    }
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fixtures");
+    for name in ["server.pem", "server.key"] {
+        std::fs::copy(certificates.join(name), project.path().join(name)).unwrap();
+    }
+    project.write(
+        "reader.token",
+        "a token that nobody guesses".replace(' ', "-").as_str(),
+    );
+    let settings = project.read("evenkeel.toml")
+        + "\n[server]\ntls_certificate = \"server.pem\"\ntls_key = \"server.key\"\n\
+           [[server.tokens]]\nname = \"reader\"\nscopes = [\"read\"]\nfile = \"reader.token\"\n";
+    project.write("evenkeel.toml", &settings);
+    let server = Server::start(&project, &[]);
+    assert!(server.url.starts_with("https://"));
+    // The command finds certificate and token in the project.
+    let status = project.run(&["status", "--json"]).ok().json();
+    assert_eq!(status["sources"][0]["events"], 5);
+    let store = project.path().join(".evenkeel");
+    let presence = Presence::find(&store).unwrap();
+    assert_eq!(presence.url(), server.url);
+    let mut stranger = ServerSettings {
+        tls_certificate: Some(project.path().join("server.pem")),
+        ..ServerSettings::default()
+    };
+    let client = Client::find(&store, &stranger).unwrap().unwrap();
+    assert_eq!(client.get("/v1/status").unwrap().status, 401);
+    // Another certificate is not trusted.
+    stranger.tls_certificate = Some(project.path().join("reader.token"));
+    assert!(Client::find(&store, &stranger).is_err());
+    server.stop();
+}
+
+/// JSON as a person writes it: what fits stands on one line.
+fn laid_out(json: &Json, depth: usize) -> String {
+    let flat = json.to_string();
+    if depth * 2 + flat.len() <= 96 {
+        return flat;
+    }
+    let indent = "  ".repeat(depth + 1);
+    let (open, items, close) = match json {
+        Json::Array(items) => {
+            let items = items.iter().map(|item| laid_out(item, depth + 1));
+            ('[', items.collect::<Vec<_>>(), ']')
+        }
+        Json::Object(members) => {
+            let members = members.iter().map(|(name, value)| {
+                format!("{}: {}", json!(name), laid_out(value, depth + 1))
+            });
+            ('{', members.collect(), '}')
+        }
+        _ => return flat,
+    };
+    let items: Vec<String> = items.iter().map(|item| format!("{indent}{item}")).collect();
+    format!("{open}\n{}\n{}{close}", items.join(",\n"), "  ".repeat(depth))
+}
+
+/// The examples of the page are sent to a server over the sample project; `UPDATE_EXPECT=1`
+/// writes the answers.
+#[test]
+fn the_page_says_what_the_server_answers() {
+    let project = Project::sample();
+    let server = Server::start(&project, &[]);
+    let client = client(&project);
+    let path = page("docs/server.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut now = String::new();
+    let mut lines = text.lines();
+    let mut answer: Option<String> = None;
+    let mut examples = 0;
+    while let Some(line) = lines.next() {
+        now.push_str(line);
+        now.push('\n');
+        if line != "```http" && line != "```json" {
+            continue;
+        }
+        let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let mut content = block
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        if line == "```http" {
+            let (head, body) = content.split_once("\n\n").unwrap_or((&content, ""));
+            let (method, path) = head.trim_end().split_once(' ').unwrap();
+            let reply = match method {
+                "GET" => client.get(path).unwrap(),
+                _ => client.post(path, body.as_bytes()).unwrap(),
+            };
+            let json: Json = serde_json::from_slice(&reply.body).unwrap();
+            answer = Some(laid_out(&json, 0) + "\n");
+            examples += 1;
+        } else if let Some(answer) = answer.take() {
+            content = answer;
+        }
+        now.push_str(&content);
+        now.push_str("```\n");
+    }
+    assert!(examples > 3);
+    expect_file(&path, &now);
+    server.stop();
+}
