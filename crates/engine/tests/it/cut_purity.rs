@@ -29,12 +29,12 @@ impl From<StoreError> for Unreadable {
     }
 }
 
-/// A store that applied these events; with `restarts`, checkpointed now and then, and opened
-/// again after some of the checkpoints, with or without a cache.
-fn store(
+/// A store that applied these events; with `restarts`, checkpointed after about one in so
+/// many events, and opened again after half of the checkpoints, with or without a cache.
+pub(crate) fn store(
     catalog: &Catalog,
     logged: &[&LoggedEvent],
-    mut restarts: Option<&mut Random>,
+    mut restarts: Option<(&mut Random, u64)>,
 ) -> HotStore {
     let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
     let plan = Plan::new(views).unwrap();
@@ -51,8 +51,8 @@ fn store(
                 .ok_or(Unreadable)
         };
         store.apply(event, fetch).unwrap();
-        if let Some(random) = restarts.as_deref_mut() {
-            match random.below(12) {
+        if let Some((random, one_in)) = &mut restarts {
+            match random.below(2 * *one_in) {
                 0 => store.checkpoint(&Cut::empty(), 0).unwrap(),
                 1 => {
                     store.checkpoint(&Cut::empty(), 0).unwrap();
@@ -66,7 +66,10 @@ fn store(
 }
 
 /// The same events with the partitions interleaved in another way.
-fn interleave<'a>(logged: &'a [LoggedEvent], random: &mut Random) -> Vec<&'a LoggedEvent> {
+pub(crate) fn interleave<'a>(
+    logged: &'a [LoggedEvent],
+    random: &mut Random,
+) -> Vec<&'a LoggedEvent> {
     let mut queues: BTreeMap<(SourceId, u32), Vec<&LoggedEvent>> = BTreeMap::new();
     for event in logged.iter().rev() {
         queues
@@ -121,11 +124,12 @@ fn time(logged: &[LoggedEvent], random: &mut Random) -> i64 {
     at + random.below(3) as i64 - 1
 }
 
-struct Case {
-    key: Vec<Value>,
-    time: i64,
-    known_at: Option<VisibleAt>,
-    request: Vec<Value>,
+/// A read of a view.
+pub(crate) struct Case {
+    pub(crate) key: Vec<Value>,
+    pub(crate) time: i64,
+    pub(crate) known_at: Option<VisibleAt>,
+    pub(crate) request: Vec<Value>,
 }
 
 fn trained(view: &ViewDef, cases: &[&Case], evaluator: &Evaluator) -> Vec<ViewRow> {
@@ -169,7 +173,7 @@ fn check(seed: u64) -> u64 {
     let in_order: Vec<&LoggedEvent> = logged.iter().collect();
     let ahead = store(&catalog, &in_order, None);
     let other_order = interleave(&logged, &mut random);
-    let shuffled = store(&catalog, &other_order, Some(&mut random));
+    let shuffled = store(&catalog, &other_order, Some((&mut random, 6)));
     let oracle = Oracle::new(&logged);
     let views: Vec<Arc<ViewDef>> = catalog
         .views
@@ -185,43 +189,30 @@ fn check(seed: u64) -> u64 {
             .iter()
             .filter(|e| cut.contains(e.source, e.position))
             .collect();
-        let exact = store(&catalog, &exactly, Some(&mut random));
+        let exact = store(&catalog, &exactly, Some((&mut random, 6)));
         let evaluator = Evaluator::from_events(&logged, &uses, cut);
         for view in &views {
-            compared += compare(
-                seed,
-                view,
-                cut,
-                &logged,
-                &mut random,
-                &[&ahead, &shuffled, &exact],
-                &evaluator,
-                &oracle,
-                &sql,
-            );
+            let cases = cases(view, &logged, &mut random);
+            let paths = Paths {
+                stores: [
+                    ("ahead of the cut", &ahead),
+                    ("another order, restarted", &shuffled),
+                    ("exactly the cut, restarted", &exact),
+                ],
+                evaluator: &evaluator,
+                oracle: &oracle,
+            };
+            compared += paths.agree(view, cut, &cases, &format!("seed {seed}\n{sql}"));
         }
     }
     compared
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "one comparison of everything with everything"
-)]
-fn compare(
-    seed: u64,
-    view: &Arc<ViewDef>,
-    cut: &Cut,
-    logged: &[LoggedEvent],
-    random: &mut Random,
-    stores: &[&HotStore],
-    evaluator: &Evaluator,
-    oracle: &Oracle<'_>,
-    sql: &str,
-) -> u64 {
+/// Random reads of a view.
+fn cases(view: &ViewDef, logged: &[LoggedEvent], random: &mut Random) -> Vec<Case> {
     let known_times: Vec<i64> = logged.iter().map(|e| e.visible_at().0).collect();
     let shared_known = VisibleAt(*random.pick(&known_times));
-    let cases: Vec<Case> = (0..12)
+    (0..12)
         .map(|_| {
             let time = time(logged, random);
             let request = match &view.body {
@@ -240,54 +231,55 @@ fn compare(
                 request,
             }
         })
-        .collect();
-    let (served, latest): (Vec<&Case>, Vec<&Case>) =
-        cases.iter().partition(|c| c.known_at.is_some());
-    for group in [latest, served] {
-        let trained = trained(view, &group, evaluator);
-        for (case, trained) in group.iter().zip(trained) {
-            let knowledge = Knowledge {
-                cut: cut.clone(),
-                known_at: case.known_at,
-            };
-            let truth = oracle.read(view, &case.key, case.time, &knowledge, &case.request);
-            let mut rows = vec![("training path", trained)];
-            for (name, store) in [
-                "ahead of the cut",
-                "another order, restarted",
-                "exactly the cut, restarted",
-            ]
-            .into_iter()
-            .zip(stores)
-            {
-                let compiled = store.plan().view(&view.digest).unwrap();
-                let reader = Reader::new(*store, &knowledge);
-                rows.push((
-                    name,
-                    reader
-                        .read(compiled, &case.key, case.time, &case.request)
-                        .unwrap(),
-                ));
-            }
-            for (name, row) in &rows {
-                assert!(
-                    row.same_bits(&truth),
-                    "seed {seed}: {name} differs from the oracle\nview {} key {:?} t {} known_at {:?}\n\
-                     oracle {truth:?}\n{name} {row:?}\nfeatures {:?}\n{}",
-                    view.name,
-                    case.key,
-                    case.time,
-                    case.known_at,
-                    view.features.iter().map(|f| &f.name).collect::<Vec<_>>(),
-                    sql.lines()
-                        .filter(|l| !l.is_empty())
-                        .collect::<Vec<_>>()
-                        .join("\n"),
-                );
+        .collect()
+}
+
+/// All the ways to a value, besides the oracle's.
+pub(crate) struct Paths<'a> {
+    /// The read path over stores that came to be in several ways.
+    pub(crate) stores: [(&'static str, &'a HotStore); 3],
+    pub(crate) evaluator: &'a Evaluator,
+    pub(crate) oracle: &'a Oracle<'a>,
+}
+
+impl Paths<'_> {
+    /// Compares them all at these reads; answers how many values were compared. `world` says
+    /// what is read where they differ.
+    pub(crate) fn agree(&self, view: &Arc<ViewDef>, cut: &Cut, cases: &[Case], world: &str) -> u64 {
+        let (served, latest): (Vec<&Case>, Vec<&Case>) =
+            cases.iter().partition(|c| c.known_at.is_some());
+        for group in [latest, served] {
+            let trained = trained(view, &group, self.evaluator);
+            for (case, trained) in group.iter().zip(trained) {
+                let knowledge = Knowledge {
+                    cut: cut.clone(),
+                    known_at: case.known_at,
+                };
+                let oracle = self.oracle;
+                let truth = oracle.read(view, &case.key, case.time, &knowledge, &case.request);
+                let mut rows = vec![("training path", trained)];
+                for (name, store) in self.stores {
+                    let compiled = store.plan().view(&view.digest).unwrap();
+                    let reader = Reader::new(store, &knowledge);
+                    let row = reader.read(compiled, &case.key, case.time, &case.request);
+                    rows.push((name, row.unwrap()));
+                }
+                for (name, row) in &rows {
+                    assert!(
+                        row.same_bits(&truth),
+                        "{name} differs from the oracle\nview {} key {:?} t {} known_at {:?}\n\
+                         oracle {truth:?}\n{name} {row:?}\nfeatures {:?}\n{world}",
+                        view.name,
+                        case.key,
+                        case.time,
+                        case.known_at,
+                        view.features.iter().map(|f| &f.name).collect::<Vec<_>>(),
+                    );
+                }
             }
         }
+        cases.len() as u64 * view.features.len() as u64
     }
-    cases.len() as u64 * view.features.len() as u64
 }
 
 #[test]

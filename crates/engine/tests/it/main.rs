@@ -4,6 +4,7 @@
 
 mod cut_purity;
 mod incidents;
+mod long_history;
 mod push;
 mod random_history;
 mod store;

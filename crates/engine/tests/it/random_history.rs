@@ -350,7 +350,12 @@ fn fresh(source: &SourceDef, random: &mut Random, row: u64) -> Event {
 }
 
 /// A repetition, a conflict or a correction of an earlier event.
-fn derived(source: &SourceDef, earlier: &LoggedEvent, random: &mut Random, row: u64) -> Event {
+pub(crate) fn derived(
+    source: &SourceDef,
+    earlier: &LoggedEvent,
+    random: &mut Random,
+    row: u64,
+) -> Event {
     let mut event = earlier.event.clone();
     let same_identity_columns: Vec<usize> = source
         .event_id
