@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "demo",
     "init",
     "check",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 13] = [
     "explain",
     "train",
     "verify",
+    "serve",
     "status",
     "dead-letters",
     "functions",

@@ -293,15 +293,19 @@ fn laid_out(json: &Json, depth: usize) -> String {
             ('[', items.collect::<Vec<_>>(), ']')
         }
         Json::Object(members) => {
-            let members = members.iter().map(|(name, value)| {
-                format!("{}: {}", json!(name), laid_out(value, depth + 1))
-            });
+            let members = members
+                .iter()
+                .map(|(name, value)| format!("{}: {}", json!(name), laid_out(value, depth + 1)));
             ('{', members.collect(), '}')
         }
         _ => return flat,
     };
     let items: Vec<String> = items.iter().map(|item| format!("{indent}{item}")).collect();
-    format!("{open}\n{}\n{}{close}", items.join(",\n"), "  ".repeat(depth))
+    format!(
+        "{open}\n{}\n{}{close}",
+        items.join(",\n"),
+        "  ".repeat(depth)
+    )
 }
 
 /// The examples of the page are sent to a server over the sample project; `UPDATE_EXPECT=1`
