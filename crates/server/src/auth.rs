@@ -96,7 +96,9 @@ pub fn secret(token: &TokenSettings) -> Result<String, ServerError> {
         )));
     }
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(wrong("it has characters that no header can carry".to_owned()));
+        return Err(wrong(
+            "it has characters that no header can carry".to_owned(),
+        ));
     }
     Ok(text.to_owned())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Query, Request, State};
 use evenkeel_connect::{Json as JsonText, parse_json};
 use evenkeel_engine::api::StoreStatus;
 use evenkeel_engine::push::{Write, Written};
@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::body::{self, Content};
 use crate::clock::Stopwatch;
 use crate::error::ApiError;
+use crate::name::Name;
 use crate::reply::Reply;
 use crate::request::json_error;
 use crate::shared::Shared;
@@ -60,7 +61,7 @@ pub(crate) async fn views(State(shared): Shares) -> Answer {
 
 pub(crate) async fn view(
     State(shared): Shares,
-    Path(name): Path<String>,
+    Name(name): Name,
     version: QueryOf<Version>,
 ) -> Answer {
     let version = query(version)?.version;
@@ -84,7 +85,7 @@ pub(crate) async fn services(State(shared): Shares) -> Answer {
 
 pub(crate) async fn service(
     State(shared): Shares,
-    Path(name): Path<String>,
+    Name(name): Name,
     version: QueryOf<Version>,
 ) -> Answer {
     let version = query(version)?.version;
@@ -138,7 +139,7 @@ pub(crate) async fn store_status(State(shared): Shares) -> Answer {
     Ok(Reply(wire::store_status(&state(&shared).await?)))
 }
 
-pub(crate) async fn source_status(State(shared): Shares, Path(source): Path<String>) -> Answer {
+pub(crate) async fn source_status(State(shared): Shares, Name(source): Name) -> Answer {
     shared.engine().source(&source)?;
     let status = state(&shared).await?;
     let found = status.sources.iter().find(|s| s.name == source);
@@ -148,7 +149,7 @@ pub(crate) async fn source_status(State(shared): Shares, Path(source): Path<Stri
 
 pub(crate) async fn letters(
     State(shared): Shares,
-    Path(source): Path<String>,
+    Name(source): Name,
     page: QueryOf<Page>,
 ) -> Answer {
     let Page { after, limit } = query(page)?;
@@ -174,11 +175,7 @@ pub(crate) async fn letters(
 }
 
 /// `{"ids": [1, 2]}` or `{"ids": "all"}`
-pub(crate) async fn redrive(
-    State(shared): Shares,
-    Path(source): Path<String>,
-    request: Request,
-) -> Answer {
+pub(crate) async fn redrive(State(shared): Shares, Name(source): Name, request: Request) -> Answer {
     let started = Stopwatch::start();
     let (parts, body) = request.into_parts();
     Content::of(&parts.headers, &[Content::Json])?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
 use evenkeel_connect::{ColumnSpec, Json, RowDecoder, Table, append_json, nearest, parse_json};
@@ -16,6 +16,7 @@ use crate::body::{self, Content, aside};
 use crate::clock::Stopwatch;
 use crate::error::ApiError;
 use crate::metrics::outcome;
+use crate::name::Name;
 use crate::reply;
 use crate::request::json_error;
 use crate::shared::Shared;
@@ -34,7 +35,7 @@ type Producer = Option<(Arc<str>, u64)>;
 
 pub(crate) async fn push(
     State(shared): State<Arc<Shared>>,
-    Path(source): Path<String>,
+    Name(source): Name,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
     let started = Stopwatch::start();

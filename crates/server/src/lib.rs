@@ -17,6 +17,7 @@ mod events;
 mod features;
 mod levels;
 mod metrics;
+mod name;
 mod openapi;
 mod plans;
 mod pool;

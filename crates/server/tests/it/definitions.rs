@@ -52,6 +52,7 @@ async fn views_and_services_are_described_with_their_versions() {
             "NOT_FOUND",
             json!("did you mean `model`?"),
         ),
+        ("/v1/views/%ff", "INVALID", Json::Null),
         ("/v1/services/model?versoin=9", "UNKNOWN_FIELD", Json::Null),
         (
             "/v1/sources/ride/status",
