@@ -1,8 +1,10 @@
 //! The commands: each takes its arguments and a session, and gives an answer.
 
 mod apply;
+mod backup;
 mod check;
 mod dead_letters;
+mod doctor;
 mod explain;
 mod functions;
 mod get;
@@ -41,6 +43,9 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Serve(arguments) => serve::run(arguments, session),
         Command::Status(_) => status::run(session),
         Command::DeadLetters(arguments) => dead_letters::run(arguments, session),
+        Command::Doctor(arguments) => doctor::run(arguments, session),
+        Command::Backup(arguments) => backup::backup(arguments, session),
+        Command::Restore(arguments) => backup::restore(arguments, session),
         Command::Functions(arguments) => functions::run(arguments),
     }
 }

@@ -98,7 +98,8 @@ impl Session {
         Ok(Engine::open_to_read(&self.project_with_store()?)?)
     }
 
-    fn project_with_store(&self) -> Result<Project, Failure> {
+    /// The project, which has a store.
+    pub(crate) fn project_with_store(&self) -> Result<Project, Failure> {
         let project = self.project()?;
         if project.store.is_dir() {
             return Ok(project);

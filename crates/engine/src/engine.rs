@@ -3,7 +3,7 @@
 //! One writer at a time (the log's lock); opening read-only beside it is possible. Opening
 //! replays the log; nothing in memory is the only copy of anything.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{
@@ -360,14 +360,18 @@ impl Engine {
     }
 }
 
-fn log_directory(store: &Path) -> std::path::PathBuf {
+pub(crate) fn hot_directory(store: &Path) -> PathBuf {
+    store.join(HOT_DIRECTORY)
+}
+
+pub(crate) fn log_directory(store: &Path) -> PathBuf {
     store.join("log")
 }
 
-/// The key-value store of a project. One that cannot be opened is set aside, as everything in
-/// it is in the log.
+/// The key-value store of a project. If it has lost writes, they are replayed from the log:
+/// its state says from where on.
 fn open_embedded(project: &Project) -> Result<EmbeddedKv, EngineError> {
-    let path = project.store.join(HOT_DIRECTORY);
+    let path = hot_directory(&project.store);
     let (kv, _) = EmbeddedKv::open(&path, project.limits.memory_bytes / 4)?;
     Ok(kv)
 }

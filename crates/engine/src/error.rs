@@ -53,6 +53,10 @@ pub enum EngineError {
         name: String,
         reason: String,
     },
+    #[error("the backup `{}` cannot be used: {reason}", path.display())]
+    Backup { path: PathBuf, reason: String },
+    #[error("`{}` exists already", path.display())]
+    Exists { path: PathBuf },
     #[error("the hot tier cannot be used: {0}")]
     Store(#[from] evenkeel_store::StoreError),
     #[error("the hot tier cannot be read: {0}")]
@@ -172,6 +176,7 @@ impl EngineError {
             | EngineError::Signature(_)
             | EngineError::ReadOnly { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
+            EngineError::Exists { .. } => ErrorKind::Invalid,
             EngineError::RegistryRace { .. } => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy
@@ -181,6 +186,7 @@ impl EngineError {
             | EngineError::Registry { .. }
             | EngineError::StoreFormat { .. }
             | EngineError::EventDoesNotFit { .. }
+            | EngineError::Backup { .. }
             | EngineError::Store(_)
             | EngineError::Unreadable(_)
             | EngineError::Log(_) => ErrorKind::Storage,
@@ -224,7 +230,11 @@ impl EngineError {
                 "write SOURCE/PARTITION@END, separated by commas: departures/0@1234".to_owned()
             }
             EngineError::Store(_) | EngineError::Unreadable(_) => {
-                "nothing is lost: everything in it is in the log; remove the directory `hot` of the store to have it built again".to_owned()
+                "nothing is lost: everything in it is in the log; `evenkeel doctor --repair` builds it again"
+                    .to_owned()
+            }
+            EngineError::Exists { .. } => {
+                "choose another place, or move it away first: nothing is ever overwritten".to_owned()
             }
             EngineError::NothingToVerify => "run `evenkeel ingest` first".to_owned(),
             _ => return None,

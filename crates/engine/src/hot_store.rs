@@ -24,10 +24,10 @@ use evenkeel_view::{IndexId, Plan, ReadError, SourceProgram, Store};
 
 use crate::ledger::LedgerCheckpoint;
 use crate::source_state::{Applied, SourceState};
-use state::{identity_digest, index_digest};
+use state::identity_digest;
 
 pub(crate) use bring_up::MemoryLimits;
-pub(crate) use state::{SourceCounts, StoreState};
+pub(crate) use state::{SourceCounts, StoreState, index_digest};
 
 /// Everything that reads need. See the module.
 #[derive(Debug)]

@@ -403,3 +403,12 @@ impl Contested {
         Ok(contested)
     }
 }
+
+/// Whether a row of one of the ledger's spaces reads.
+pub(crate) fn check_row(space: Space, value: &[u8]) -> Result<(), MalformedBytes> {
+    match space {
+        Space::Identities => Identity::decode(value).map(|_| ()),
+        Space::Contested => Contested::decode(value).map(|_| ()),
+        Space::Meta | Space::Runs | Space::Blocks | Space::EventIds => Ok(()),
+    }
+}

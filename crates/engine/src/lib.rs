@@ -6,7 +6,9 @@
 //! whatever the batches and restarts were.
 
 pub mod api;
+mod backup;
 mod definitions;
+pub mod doctor;
 mod engine;
 mod error;
 mod from_file;
@@ -28,6 +30,7 @@ mod status;
 mod training;
 mod verify;
 
+pub use backup::{Manifest, backup, restore};
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};

@@ -11,6 +11,7 @@ mod batch;
 mod body;
 mod clock;
 mod commit;
+mod copy;
 mod dead_letters;
 mod error;
 mod events;
@@ -27,6 +28,7 @@ pub use batch::{
     Appended, Batch, DeadLetter, DeadLetterId, LoggedDeadLetter, OWN_POSITION, Sequence,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use copy::Copied;
 pub use dead_letters::{DeadLetterCount, DeadLetters};
 pub use error::{Flaw, LogError};
 pub use events::Events;

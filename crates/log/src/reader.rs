@@ -77,6 +77,10 @@ impl LogReader {
         }
     }
 
+    pub(crate) fn file_system(&self) -> &dyn FileSystem {
+        self.shared.file_system.as_ref()
+    }
+
     pub(crate) fn index(&self) -> RwLockReadGuard<'_, Index> {
         let index = self.shared.index.read();
         index.unwrap_or_else(PoisonError::into_inner)

@@ -12,6 +12,7 @@
 
 mod checkpoint;
 mod directory;
+pub(crate) mod examine;
 mod key;
 mod run;
 mod stored;

@@ -86,7 +86,24 @@ impl EmbeddedKv {
         Ok((store, Opened { lost_writes }))
     }
 
+    /// Opens what is there. The embedded store asserts what it finds in its journal, so that
+    /// a damaged one would end the process; here it is an error.
     fn open_at(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
+        let opened = std::panic::catch_unwind(|| Self::open_unguarded(directory, memory_bytes));
+        opened.unwrap_or_else(|panic| {
+            let words = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("it does not say");
+            Err(StoreError::Embedded {
+                operation: "open",
+                reason: format!("its files are damaged: {words}"),
+            })
+        })
+    }
+
+    fn open_unguarded(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
         let database = Database::builder(directory.join(DATABASE))
             .cache_size(memory_bytes / 4)
             .manual_journal_persist(true)
@@ -212,6 +229,18 @@ impl Snapshot for EmbeddedSnapshot {
         }
         let rows = self.snapshot.range(self.spaces.of(space), from..to);
         visit_all(space, rows, visit)
+    }
+
+    fn examine(
+        &self,
+        space: Space,
+        visit: &mut dyn FnMut(&[u8], Result<&[u8], StoreError>),
+    ) -> Result<(), StoreError> {
+        for row in self.snapshot.iter(self.spaces.of(space)) {
+            let (key, sealed) = row.into_inner().map_err(embedded("read"))?;
+            visit(&key, row::open(space, &key, &sealed));
+        }
+        Ok(())
     }
 
     fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {

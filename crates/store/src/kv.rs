@@ -107,6 +107,13 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
         visit: &mut Visit<'_>,
     ) -> Result<(), StoreError>;
 
+    /// Every row of a space, ascending, also those that are damaged: for who looks for damage.
+    fn examine(
+        &self,
+        space: Space,
+        visit: &mut dyn FnMut(&[u8], Result<&[u8], StoreError>),
+    ) -> Result<(), StoreError>;
+
     /// Rows whose key begins with a prefix, ascending.
     fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }

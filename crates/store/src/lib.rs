@@ -15,6 +15,7 @@ mod mark;
 mod memory;
 mod row;
 
+pub use blocks::examine::{Examined, Finding, IndexShape, examine};
 pub use blocks::{BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Written};
 pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};

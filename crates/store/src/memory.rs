@@ -109,6 +109,17 @@ impl Snapshot for MemorySnapshot {
         })
     }
 
+    fn examine(
+        &self,
+        space: Space,
+        visit: &mut dyn FnMut(&[u8], Result<&[u8], StoreError>),
+    ) -> Result<(), StoreError> {
+        self.visit(space, &[], &mut |key, sealed| {
+            visit(key, row::open(space, key, sealed));
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
     fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.visit(space, prefix, &mut |key, sealed| {
             if !key.starts_with(prefix) {

@@ -147,6 +147,11 @@ impl<'a> Decoder<'a> {
         Decoder { bytes, at: 0 }
     }
 
+    /// How many bytes were read.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
     /// Whether everything was read.
     pub fn is_at_end(&self) -> bool {
         self.at == self.bytes.len()

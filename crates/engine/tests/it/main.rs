@@ -5,6 +5,7 @@
 mod cut_purity;
 mod incidents;
 mod long_history;
+mod keeping;
 mod push;
 mod random_history;
 mod store;

@@ -58,6 +58,10 @@ impl Garbage {
         Ok(Garbage(keys))
     }
 
+    pub(super) fn contains(&self, row: &[u8]) -> bool {
+        self.0.iter().any(|key| key == row)
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(self.0.len() as u64, &mut out);

@@ -1,6 +1,8 @@
 //! The keys of rows: tenant, index, bucket, then the entity key, so that the rows of a key
 //! stand together and those of a bucket, too.
 
+use evenkeel_types::DataType;
+use evenkeel_types::codec::Decoder;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Buckets that entity keys hash into, for the life of a store.
@@ -30,6 +32,45 @@ pub(super) fn row_prefix(index: u32, key: &[u8]) -> RowPrefix {
     bytes.into()
 }
 
+/// What a row key begins with: the index and the entity key, and what follows them.
+pub(super) struct Parts<'a> {
+    pub(super) index: u32,
+    pub(super) prefix: &'a [u8],
+    /// The entity key; none if only its digest is there.
+    pub(super) key: Option<&'a [u8]>,
+}
+
+/// Where tenant, index and bucket end.
+const HEADER: usize = 8;
+
+/// The index of a row.
+pub(super) fn index_of(row: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*row.get(2..)?.first_chunk()?))
+}
+
+/// The parts of a row key whose entity key has values of these types.
+pub(super) fn parts<'a>(row: &'a [u8], key_types: &[DataType]) -> Option<Parts<'a>> {
+    let rest = row.get(HEADER..)?;
+    if rest.first() == Some(&DIGEST) {
+        let prefix = row.get(..HEADER + 1 + blake3::OUT_LEN)?;
+        return Some(Parts {
+            index: index_of(row)?,
+            prefix,
+            key: None,
+        });
+    }
+    let mut decoder = Decoder::new(rest);
+    for data_type in key_types {
+        decoder.value(data_type).ok()?;
+    }
+    let (prefix, _) = row.split_at(HEADER + decoder.at());
+    Some(Parts {
+        index: index_of(row)?,
+        prefix,
+        key: prefix.get(HEADER..),
+    })
+}
+
 const DIRECTORY: u8 = 0;
 const RUN: u8 = 1;
 
@@ -43,6 +84,12 @@ pub(super) fn run(prefix: &[u8], number: u64) -> Vec<u8> {
 
 pub(super) fn block(prefix: &[u8], number: u64) -> Vec<u8> {
     [prefix, &number.to_be_bytes()].concat()
+}
+
+/// The number of a sealed block's row.
+pub(super) fn block_number(prefix: &[u8], row: &[u8]) -> Option<u64> {
+    let number = row.strip_prefix(prefix)?;
+    Some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
 /// What a row of a key is, by what follows the prefix.

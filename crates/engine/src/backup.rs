@@ -1,0 +1,258 @@
+//! Copies of a store: taken while it serves, checked, brought back.
+//!
+//! A backup is the log up to a cut and the registry; everything else is computed from them.
+//! Its manifest has a digest of every file.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use evenkeel_log::{DiskFileSystem, LogReader};
+use serde::{Deserialize, Serialize};
+
+use crate::error::EngineError;
+use crate::project::Project;
+use crate::registry::Registry;
+
+const MANIFEST: &str = "backup.json";
+/// The version of the manifest that is written.
+const FORMAT: u32 = 1;
+
+/// What a backup says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The manifest's format version.
+    pub format: u32,
+    /// The project's name.
+    pub project: String,
+    /// Records of the log: events, dead letters, redriven marks.
+    pub records: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// BLAKE3 digests by path, relative to the backup.
+    pub files: BTreeMap<String, String>,
+}
+
+fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
+    let path = path.to_owned();
+    move |source| EngineError::Read { path, source }
+}
+
+fn write_error(path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
+    let path = path.to_owned();
+    move |source| EngineError::Write { path, source }
+}
+
+fn sync_directory(path: &Path) -> Result<(), EngineError> {
+    File::open(path)
+        .and_then(|directory| directory.sync_all())
+        .map_err(write_error(path))
+}
+
+/// A file's digest and length.
+fn digest(path: &Path) -> Result<(String, u64), EngineError> {
+    let mut file = File::open(path).map_err(read_error(path))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut bytes = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(read_error(path))?;
+        if read == 0 {
+            return Ok((hasher.finalize().to_hex().to_string(), bytes));
+        }
+        hasher.update(&buffer[..read]);
+        bytes += read as u64;
+    }
+}
+
+/// The files of a folder, sorted by name; none if there is no folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(read_error(folder)(source)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(read_error(folder))?.path();
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Copies files, durably; those whose names `wanted` takes.
+fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), EngineError> {
+    fs::create_dir_all(to).map_err(write_error(to))?;
+    for path in files(from)? {
+        let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
+            continue;
+        };
+        if !wanted(name) {
+            continue;
+        }
+        let target = to.join(name);
+        fs::copy(&path, &target).map_err(write_error(&target))?;
+        File::open(&target)
+            .and_then(|file| file.sync_all())
+            .map_err(write_error(&target))?;
+    }
+    sync_directory(to)
+}
+
+fn is_record(name: &str) -> bool {
+    name.ends_with(".json")
+}
+
+fn is_log(name: &str) -> bool {
+    name.ends_with(".segment") || name == "mark"
+}
+
+/// Makes a backup of a project's store in a folder that does not exist yet. The store may be
+/// in use. `progress` is called with the bytes copied and the bytes to copy.
+///
+/// # Errors
+/// If the store cannot be read or the folder cannot be written; then nothing of the folder's
+/// name is left.
+pub fn backup(
+    project: &Project,
+    target: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Manifest, EngineError> {
+    refuse_existing(target)?;
+    let partial = partial_of(target);
+    remove(&partial)?;
+    fs::create_dir_all(&partial).map_err(write_error(&partial))?;
+    // The log first: whatever is in it was defined before, so is in the registry later.
+    let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &project.store.join("log"))
+        .map_err(EngineError::log)?;
+    let copied = log
+        .copy_to(&partial.join("log"), progress)
+        .map_err(EngineError::log)?;
+    copy_files(
+        &project.store.join("registry"),
+        &partial.join("registry"),
+        is_record,
+    )?;
+    let mut manifest = Manifest {
+        format: FORMAT,
+        project: project.name.clone(),
+        records: copied.records,
+        bytes: 0,
+        files: BTreeMap::new(),
+    };
+    for folder in ["log", "registry"] {
+        for path in files(&partial.join(folder))? {
+            let (digest, bytes) = digest(&path)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            manifest.files.insert(format!("{folder}/{name}"), digest);
+            manifest.bytes += bytes;
+        }
+    }
+    let path = partial.join(MANIFEST);
+    let json = serde_json::to_string_pretty(&manifest).expect("plain data has a JSON form");
+    File::create(&path)
+        .and_then(|mut file| {
+            file.write_all(json.as_bytes())?;
+            file.sync_all()
+        })
+        .map_err(write_error(&path))?;
+    publish(&partial, target)?;
+    Ok(manifest)
+}
+
+/// Brings a backup back as a project's store, which must not exist. Every file is checked
+/// against the manifest, and the log is read once, before anything has the store's name.
+///
+/// # Errors
+/// If the backup is damaged, or there is a store.
+pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> {
+    refuse_existing(&project.store)?;
+    let manifest = read_manifest(from)?;
+    for (name, wanted) in &manifest.files {
+        let path = from.join(name);
+        let (found, _) = digest(&path)?;
+        if found != *wanted {
+            return Err(EngineError::Backup {
+                path,
+                reason: "it is not the file that was written: its digest is another".to_owned(),
+            });
+        }
+    }
+    let partial = partial_of(&project.store);
+    remove(&partial)?;
+    let listed =
+        |folder: &str, name: &str| manifest.files.contains_key(&format!("{folder}/{name}"));
+    copy_files(&from.join("log"), &partial.join("log"), |name| {
+        is_log(name) && listed("log", name)
+    })?;
+    copy_files(&from.join("registry"), &partial.join("registry"), |name| {
+        is_record(name) && listed("registry", name)
+    })?;
+    let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &partial.join("log"))
+        .map_err(EngineError::log)?;
+    if log.next_sequence().0 != manifest.records {
+        return Err(EngineError::Backup {
+            path: from.to_owned(),
+            reason: format!(
+                "its log has {} records, its manifest says {}",
+                log.next_sequence().0,
+                manifest.records
+            ),
+        });
+    }
+    Registry::open(&partial)?;
+    publish(&partial, &project.store)?;
+    Ok(manifest)
+}
+
+fn read_manifest(from: &Path) -> Result<Manifest, EngineError> {
+    let path = from.join(MANIFEST);
+    let text = fs::read_to_string(&path).map_err(read_error(&path))?;
+    let manifest: Manifest = serde_json::from_str(&text).map_err(|e| EngineError::Backup {
+        path: path.clone(),
+        reason: format!("its manifest does not read: {e}"),
+    })?;
+    if manifest.format > FORMAT {
+        return Err(EngineError::StoreFormat {
+            path,
+            format: manifest.format,
+        });
+    }
+    Ok(manifest)
+}
+
+fn refuse_existing(path: &Path) -> Result<(), EngineError> {
+    if path.exists() {
+        return Err(EngineError::Exists {
+            path: path.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn partial_of(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    path.with_file_name(name)
+}
+
+fn remove(path: &Path) -> Result<(), EngineError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(write_error(path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn publish(partial: &Path, target: &Path) -> Result<(), EngineError> {
+    sync_directory(partial)?;
+    fs::rename(partial, target).map_err(write_error(target))?;
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent),
+        _ => sync_directory(Path::new(".")),
+    }
+}

@@ -1,0 +1,360 @@
+//! Looking at every byte of a store for damage, and building again what can be built.
+//!
+//! Registry and log are the truth: damage there is named, with file and byte, and a backup is
+//! the cure. The hot tier is computed from them: damage there is named with source, key and
+//! row, and building it again is the cure.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use evenkeel_log::{
+    DiskFileSystem, Log, LogError, LogOptions, LogReader, ReadOptions, SystemClock,
+};
+use evenkeel_store::{EmbeddedKv, Finding, IndexShape, Kv, Space, StoreError, examine};
+use evenkeel_types::codec::decode_values;
+use evenkeel_types::definition::{Catalog, ViewDef};
+use evenkeel_types::{DataType, SourceId};
+use evenkeel_view::Plan;
+
+use crate::definitions::catalog_of;
+use crate::engine::{Engine, hot_directory, log_directory};
+use crate::error::{EngineError, ErrorKind};
+use crate::hot_store::{StoreState, index_digest};
+use crate::ledger;
+use crate::project::Project;
+use crate::registry::Registry;
+
+/// The part of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The definitions.
+    Registry,
+    /// The events.
+    Log,
+    /// What reads need, computed from the log.
+    HotTier,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// Where.
+    pub part: Part,
+    /// The source, if it can be told.
+    pub source: Option<String>,
+    /// The entity key in words, if it can be told.
+    pub key: Option<String>,
+    /// The file, or the row of the hot tier.
+    pub place: String,
+    /// The first byte that is wrong, from the start of the file.
+    pub offset: Option<u64>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// What the doctor saw.
+#[derive(Clone, Debug, Default)]
+pub struct Examination {
+    /// Records of the registry.
+    pub registry_records: u64,
+    /// Events of the log that were read.
+    pub events: u64,
+    /// Dead letters that were read.
+    pub dead_letters: u64,
+    /// Rows of the hot tier.
+    pub rows: u64,
+    /// Entries in them: an event is one per index of its source.
+    pub entries: u64,
+    /// What is wrong.
+    pub damages: Vec<Damage>,
+    /// Whether the hot tier was built again.
+    pub rebuilt: bool,
+}
+
+/// Looks at a whole store, which nobody may hold. With `repair` the hot tier is built again
+/// if anything in it is damaged.
+///
+/// # Errors
+/// If the store is in use, or what was found cannot be repaired.
+pub fn doctor(
+    project: &Project,
+    repair: bool,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Examination, EngineError> {
+    let mut examination = Examination::default();
+    let catalog = registry(project, &mut examination)?;
+    // Held while we look, so that nothing changes.
+    let lock = match Log::open(
+        Arc::new(DiskFileSystem),
+        &log_directory(&project.store),
+        Arc::new(SystemClock),
+        LogOptions::default(),
+    ) {
+        Ok((log, _)) => Some(log),
+        Err(error) => {
+            let error = EngineError::log(error);
+            if error.kind() == ErrorKind::Busy {
+                return Err(error);
+            }
+            examination.damages.extend(log_damage(&error));
+            None
+        }
+    };
+    if let Some(log) = &lock {
+        read_log(log, &catalog, &mut examination, progress)?;
+        hot_tier(project, log, &catalog, &mut examination)?;
+    }
+    drop(lock);
+    let is_truth = |d: &Damage| d.part != Part::HotTier;
+    let truth_is_whole = !examination.damages.iter().any(is_truth);
+    if repair && truth_is_whole && !examination.damages.is_empty() {
+        let hot = hot_directory(&project.store);
+        std::fs::remove_dir_all(&hot).map_err(|source| EngineError::Write { path: hot, source })?;
+        Engine::open(project)?.checkpoint()?;
+        examination.rebuilt = true;
+    }
+    Ok(examination)
+}
+
+fn registry(project: &Project, examination: &mut Examination) -> Result<Catalog, EngineError> {
+    let damage = |path: &PathBuf, reason: String| Damage {
+        part: Part::Registry,
+        source: None,
+        key: None,
+        place: path.display().to_string(),
+        offset: None,
+        reason,
+    };
+    match Registry::open(&project.store) {
+        Ok(registry) => {
+            examination.registry_records = registry.records().len() as u64;
+            catalog_of(&registry)
+        }
+        Err(EngineError::Registry { path, reason }) => {
+            examination.damages.push(damage(&path, reason));
+            Ok(Catalog::default())
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn log_damage(error: &EngineError) -> Option<Damage> {
+    let EngineError::Log(error) = error else {
+        return None;
+    };
+    let (place, offset, reason) = match &**error {
+        LogError::Damaged { path, at, source } => {
+            (path.display().to_string(), Some(*at), source.to_string())
+        }
+        LogError::LostSuffix { directory, .. } => {
+            (directory.display().to_string(), None, error.to_string())
+        }
+        _ => return None,
+    };
+    Some(Damage {
+        part: Part::Log,
+        source: None,
+        key: None,
+        place,
+        offset,
+        reason,
+    })
+}
+
+/// Reads every record of the log.
+fn read_log(
+    log: &LogReader,
+    catalog: &Catalog,
+    examination: &mut Examination,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), EngineError> {
+    let mut failed = |error: LogError| -> Result<(), EngineError> {
+        let error = EngineError::log(error);
+        match log_damage(&error) {
+            Some(damage) => {
+                examination.damages.push(damage);
+                Ok(())
+            }
+            None => Err(error),
+        }
+    };
+    let mut events = 0;
+    for logged in log.read(ReadOptions::default()) {
+        if let Err(error) = logged {
+            failed(error)?;
+            break;
+        }
+        events += 1;
+        if events % 10_000 == 0 {
+            progress(events);
+        }
+    }
+    let mut letters = 0;
+    for def in catalog.sources.values() {
+        match log.dead_letters(def.id) {
+            Err(error) => failed(error)?,
+            Ok(found) => {
+                for letter in found {
+                    if let Err(error) = letter {
+                        failed(error)?;
+                        break;
+                    }
+                    letters += 1;
+                }
+            }
+        }
+    }
+    examination.events = events;
+    examination.dead_letters = letters;
+    Ok(())
+}
+
+fn hot_damage(place: String, reason: String) -> Damage {
+    Damage {
+        part: Part::HotTier,
+        source: None,
+        key: None,
+        place,
+        offset: None,
+        reason,
+    }
+}
+
+/// Looks at every row of the hot tier, and whether it has as many events as the log.
+fn hot_tier(
+    project: &Project,
+    log: &LogReader,
+    catalog: &Catalog,
+    examination: &mut Examination,
+) -> Result<(), EngineError> {
+    let path = hot_directory(&project.store);
+    if !path.exists() {
+        return Ok(());
+    }
+    let place = path.display().to_string();
+    let state = EmbeddedKv::open(&path, project.limits.memory_bytes / 4)
+        .and_then(|(kv, opened)| Ok((StoreState::read(&kv)?, kv, opened)));
+    let (state, kv, opened) = match state {
+        Ok(opened) => opened,
+        Err(error @ StoreError::Version { .. }) => return Err(error.into()),
+        Err(error) => {
+            let damage = hot_damage(place, error.to_string());
+            examination.damages.push(damage);
+            return Ok(());
+        }
+    };
+    if opened.lost_writes > 0 {
+        let reason = format!(
+            "it came back without its last {} checkpoints; opening the store replays them from the log",
+            opened.lost_writes
+        );
+        examination.damages.push(hot_damage(place.clone(), reason));
+    }
+    let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
+    let plan = Plan::new(views).map_err(EngineError::signature)?;
+    let mut shapes: BTreeMap<u32, (String, IndexShape)> = BTreeMap::new();
+    for index in plan.indexes() {
+        let Some(number) = state.index(&index_digest(index)) else {
+            continue;
+        };
+        let row = index.source().row_types();
+        let key = index.key_columns().iter().map(|&slot| row[slot].clone());
+        let shape = IndexShape {
+            key: key.collect(),
+            columns: index.types().into(),
+        };
+        shapes.insert(number, (index.source().name.clone(), shape));
+    }
+    let snapshot = kv.snapshot();
+    let shape = |number| shapes.get(&number).map(|(_, shape)| shape.clone());
+    match examine(snapshot.as_ref(), &shape) {
+        Ok(examined) => {
+            examination.rows += examined.rows;
+            examination.entries += examined.entries;
+            let found = examined.findings.into_iter().map(|f| in_words(f, &shapes));
+            examination.damages.extend(found);
+        }
+        Err(error) => {
+            let damage = hot_damage(place.clone(), error.to_string());
+            examination.damages.push(damage);
+        }
+    }
+    for space in [
+        Space::Meta,
+        Space::Identities,
+        Space::Contested,
+        Space::EventIds,
+    ] {
+        let examined = snapshot.examine(space, &mut |key, value| {
+            examination.rows += 1;
+            let result = value
+                .map_err(|e| e.to_string())
+                .and_then(|value| ledger::check_row(space, value).map_err(|e| e.to_string()));
+            if let Err(reason) = result {
+                let place = evenkeel_store::RowPlace {
+                    space,
+                    key: key.to_vec(),
+                };
+                let mut damage = hot_damage(place.to_string(), reason);
+                damage.source = source_of(key, catalog);
+                examination.damages.push(damage);
+            }
+        });
+        if let Err(error) = examined {
+            let damage = hot_damage(format!("{place} ({space})"), error.to_string());
+            examination.damages.push(damage);
+        }
+    }
+    for def in catalog.sources.values() {
+        let mut logged = 0;
+        let options = ReadOptions {
+            sources: Some(vec![def.id]),
+            until: Some(state.applied.clone()),
+            ..ReadOptions::default()
+        };
+        for event in log.read(options) {
+            if event.is_err() {
+                // Named already.
+                return Ok(());
+            }
+            logged += 1;
+        }
+        let applied = state.source(def.id).entries;
+        if applied != logged {
+            let mut damage = hot_damage(
+                place.clone(),
+                format!("it has {applied} events, the log has {logged} up to the same place"),
+            );
+            damage.source = Some(def.name.clone());
+            examination.damages.push(damage);
+        }
+    }
+    Ok(())
+}
+
+/// The source in the row key of an identity.
+fn source_of(row: &[u8], catalog: &Catalog) -> Option<String> {
+    let id = SourceId(u32::from_be_bytes(*row.first_chunk()?));
+    catalog.source_by_id(id).map(|def| def.name.clone())
+}
+
+fn in_words(finding: Finding, shapes: &BTreeMap<u32, (String, IndexShape)>) -> Damage {
+    let index = finding.index.and_then(|number| shapes.get(&number));
+    let key = index.zip(finding.key).and_then(|((_, shape), key)| {
+        let types: &[DataType] = &shape.key;
+        let values = decode_values(&key, types).ok()?;
+        let words = values.iter().zip(types).map(|(value, data_type)| {
+            evenkeel_connect::value_to_json(data_type, value).to_string()
+        });
+        Some(words.collect::<Vec<_>>().join(", "))
+    });
+    Damage {
+        part: Part::HotTier,
+        source: index.map(|(source, _)| source.clone()),
+        key,
+        place: finding.place.to_string(),
+        offset: None,
+        reason: finding.reason,
+    }
+}
