@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod blocks;
+mod format;
 mod stores;
 
 /// What an embedded store may use.
