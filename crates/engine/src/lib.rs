@@ -22,6 +22,7 @@ mod reads;
 mod recorder;
 mod registry;
 mod sample;
+mod served;
 mod server_settings;
 mod serving;
 mod session_token;
@@ -41,6 +42,7 @@ pub use project::{
 pub use reads::service_of;
 pub use recorder::{PARTITIONS_MAX, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
+pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{BIND_DEFAULT, Scope, ServerLimits, ServerSettings, TokenSettings};
 pub use serving::{ReadPlan, Unmet};
 pub use session_token::SessionToken;
