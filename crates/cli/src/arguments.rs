@@ -364,6 +364,9 @@ pub(crate) struct VerifyArguments {
     /// How many values to compare
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     pub(crate) values: u64,
+    /// Instead: compute again what the server has sent and logged, each answer at its cut
+    #[arg(long, conflicts_with_all = ["services", "values", "oracle_values", "cuts"])]
+    pub(crate) served: bool,
     /// How many of them to compute with the oracle, too
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub(crate) oracle_values: u64,

@@ -43,7 +43,9 @@ pub use reads::service_of;
 pub use recorder::{PARTITIONS_MAX, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use served::{ServedAnswer, ServedLog, ServedReport};
-pub use server_settings::{BIND_DEFAULT, Scope, ServerLimits, ServerSettings, TokenSettings};
+pub use server_settings::{
+    BIND_DEFAULT, Scope, ServedSettings, ServerLimits, ServerSettings, TokenSettings,
+};
 pub use serving::{ReadPlan, Unmet};
 pub use session_token::SessionToken;
 pub use source_state::{Applied, SourceState, Standing};

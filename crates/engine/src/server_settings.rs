@@ -6,6 +6,9 @@
 //! tls_certificate = "server.pem"      # both are needed beyond the loopback address
 //! tls_key = "server.key"
 //!
+//! [server.served]
+//! every = 100                         # one answer in so many is logged; 0: none
+//!
 //! [[server.tokens]]
 //! name = "scoring"
 //! scopes = ["read"]                   # read, write, admin
@@ -33,6 +36,27 @@ pub struct ServerSettings {
     pub tokens: Vec<TokenSettings>,
     /// Limits.
     pub limits: ServerLimits,
+    /// What of the answers is logged.
+    pub served: ServedSettings,
+}
+
+/// The log of served answers, which `evenkeel verify --served` replays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServedSettings {
+    /// One answer in so many; 0: none.
+    pub every: u64,
+    /// About the bytes that it may take.
+    pub bytes_max: u64,
+}
+
+impl Default for ServedSettings {
+    fn default() -> Self {
+        ServedSettings {
+            every: 100,
+            bytes_max: 64 << 20,
+        }
+    }
 }
 
 impl Default for ServerSettings {
@@ -43,6 +67,7 @@ impl Default for ServerSettings {
             tls_key: None,
             tokens: Vec::new(),
             limits: ServerLimits::default(),
+            served: ServedSettings::default(),
         }
     }
 }

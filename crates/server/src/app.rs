@@ -38,6 +38,7 @@ impl App {
     pub fn stop(self) -> Result<(), EngineError> {
         self.shared.queue.finish();
         self.writer.join();
+        self.shared.served.finish();
         self.shared.engine_mut().checkpoint()
     }
 }

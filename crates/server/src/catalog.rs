@@ -233,5 +233,6 @@ pub(crate) async fn ready(State(shared): Shares) -> Result<&'static str, ApiErro
 
 pub(crate) async fn metrics(State(shared): Shares) -> String {
     let queue = shared.queue.length();
-    shared.metrics.text(&shared.engine(), queue)
+    let left_out = shared.served.left_out();
+    shared.metrics.text(&shared.engine(), queue, left_out)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{Response, header};
+use evenkeel_engine::ServedAnswer;
 use evenkeel_engine::api::Answer;
 use evenkeel_types::{EventTime, Knowledge};
 
@@ -112,6 +113,19 @@ async fn evaluate<'r>(
             tokio::task::yield_now().await;
         }
         rows.extend(shared.engine().read(plan, piece, as_of, &knowledge)?);
+    }
+    if shared.served.wants() {
+        let now = shared.engine().now();
+        shared.served.log(ServedAnswer::new(
+            now,
+            plan,
+            !request.plan.named,
+            &request.rows,
+            as_of,
+            request.known_at,
+            &cut,
+            &rows,
+        ));
     }
     Ok(ReadAnswer {
         plan: &request.plan,

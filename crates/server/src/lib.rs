@@ -25,6 +25,7 @@ mod presence;
 mod reply;
 mod request;
 mod routes;
+mod served;
 mod server;
 mod shared;
 pub mod wire;

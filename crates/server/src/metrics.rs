@@ -55,7 +55,7 @@ impl Metrics {
     }
 
     /// The text.
-    pub(crate) fn text(&self, engine: &Engine, queue: usize) -> String {
+    pub(crate) fn text(&self, engine: &Engine, queue: usize, left_out: u64) -> String {
         let mut text = String::new();
         head(
             &mut text,
@@ -118,6 +118,14 @@ impl Metrics {
         let name = "evenkeel_connections";
         head(&mut text, name, "gauge", "Open connections.");
         line(&mut text, name, self.connections.load(Ordering::Relaxed));
+        let name = "evenkeel_served_left_out_total";
+        head(
+            &mut text,
+            name,
+            "counter",
+            "Answers that the log of served answers had no room for.",
+        );
+        line(&mut text, name, left_out);
         let name = "evenkeel_watermark_lag_seconds";
         head(
             &mut text,

@@ -11,6 +11,7 @@ use crate::auth::Tokens;
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::pool::Pool;
+use crate::served::Served;
 use crate::writer::{Queue, Writer};
 
 /// See the module.
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) plans: Plans,
     pub(crate) queue: Queue,
     pub(crate) scans: Pool,
+    pub(crate) served: Served,
     pub(crate) in_flight: Semaphore,
     pub(crate) metrics: Metrics,
     /// Changes whenever something was applied.
@@ -47,16 +49,17 @@ impl Shared {
             instance: instance(&engine),
             writer_log,
             entities_max: engine.project().limits.entities_per_request,
-            engine: RwLock::new(engine),
             tokens,
             plans: Plans::default(),
             queue,
             scans: Pool::new(limits.scans),
+            served: Served::start(engine.project())?,
             in_flight: Semaphore::new(limits.requests.max(1)),
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),
             draining: AtomicBool::new(false),
             limits,
+            engine: RwLock::new(engine),
         });
         let writer = Writer::start(Arc::clone(&shared), receiver);
         Ok((shared, writer))

@@ -14,6 +14,9 @@ use crate::table::{count, plural};
 
 pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answer, Failure> {
     let engine = session.reader()?;
+    if arguments.served {
+        return served(&engine, session);
+    }
     let options = VerifyOptions {
         seed: arguments.seed,
         values: arguments.values,
@@ -34,6 +37,49 @@ pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answ
         text: summary(&report, &engine),
         exit,
     })
+}
+
+/// Replays what was served.
+fn served(engine: &Engine, session: &Session) -> Result<Answer, Failure> {
+    let bar = Bar::counts(session.output);
+    let report = engine.verify_served(&mut |done| bar.show("answers", done, 0))?;
+    drop(bar);
+    let mut text = format!(
+        "{} served, {} in them, computed again: {}",
+        plural(report.answers, "answer"),
+        plural(report.values, "value"),
+        match report.mismatches {
+            0 => "all bits equal".to_owned(),
+            n => format!("{} differ", count(n)),
+        }
+    );
+    if report.skipped > 0 {
+        let n = plural(report.skipped, "answer");
+        text.push_str(&format!(
+            "\n{n} left out: of definitions or events that are gone"
+        ));
+    }
+    if report.unreadable > 0 {
+        let n = plural(report.unreadable, "line");
+        text.push_str(&format!("\n{n} left out: cut short or damaged"));
+    }
+    for example in &report.examples {
+        text.push_str(&format!("\n  {example}"));
+    }
+    let json = json!({
+        "answers": report.answers,
+        "values": report.values,
+        "mismatches": report.mismatches,
+        "skipped": report.skipped,
+        "unreadable": report.unreadable,
+        "examples": report.examples,
+    });
+    let exit = if report.mismatches == 0 {
+        Exit::Done
+    } else {
+        Exit::Refuted
+    };
+    Ok(Answer { json, text, exit })
 }
 
 /// The types of a mismatch: its key's and its value's.

@@ -87,6 +87,59 @@ fn order(id: i64, amount: f64) -> Json {
         "ordered_at": "2026-01-21T08:00:00Z"})
 }
 
+#[test]
+fn what_was_served_is_computed_again_bit_for_bit() {
+    let project = Project::sample();
+    project.write("evenkeel.toml", "[server.served]\nevery = 1\n");
+    let server = Server::start(&project, &[]);
+    let read = |consistency: &str| {
+        json!({"service": "customer_model", "consistency": consistency,
+            "entities": [{"customer_id": "ada"}, {"customer_id": "nobody"}]})
+    };
+    post(&client(&project), "/v1/features", &read("strong"));
+    for id in 0..20 {
+        let rows = json!([order(100 + id, 0.1 * id as f64)]);
+        post(&client(&project), "/v1/sources/orders/events", &rows);
+        let mut body = read("eventual");
+        body["as_of"] = json!("2026-01-21T12:00:00Z");
+        post(&client(&project), "/v1/features", &body);
+    }
+    let list = json!({"features": ["customer_orders:*"], "entities": [{"customer_id": "ada"}],
+        "known_at": "2026-01-20T00:00:00Z"});
+    post(&client(&project), "/v1/features", &list);
+    server.stop();
+    let report = project.run(&["verify", "--served", "--json"]).ok().json();
+    assert_eq!(
+        (&report["answers"], &report["mismatches"]),
+        (&json!(22), &json!(0)),
+        "{report}"
+    );
+    // An answer that is not what was sent is told, and a line that is cut short is not read.
+    let served = project.path().join(".evenkeel/served/00000001.jsonl");
+    let text = std::fs::read_to_string(&served).unwrap();
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    assert_eq!(lines.len(), 22);
+    let mut wrong: Json = serde_json::from_str(lines[3].split_once(' ').unwrap().1).unwrap();
+    wrong["digest"] = json!("0");
+    wrong["values"][0][0] = json!(-1);
+    let wrong = wrong.to_string();
+    lines[3] = format!(
+        "{:016x} {wrong}",
+        xxhash_rust::xxh3::xxh3_64(wrong.as_bytes())
+    );
+    lines[21].truncate(60);
+    std::fs::write(&served, lines.join("\n")).unwrap();
+    let run = project.run(&["verify", "--served", "--json"]);
+    let report = run.json();
+    assert_eq!(report["mismatches"], 1);
+    assert_eq!(report["unreadable"], 1);
+    let example = report["examples"][0].as_str().unwrap();
+    assert!(
+        example.contains("row 0") && example.contains("-1 was sent"),
+        "{example}"
+    );
+}
+
 const GET: &[&str] = &[
     "get",
     "--json",

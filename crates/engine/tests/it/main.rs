@@ -4,8 +4,8 @@
 
 mod cut_purity;
 mod incidents;
-mod long_history;
 mod keeping;
+mod long_history;
 mod push;
 mod random_history;
 mod store;
