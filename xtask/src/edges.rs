@@ -19,6 +19,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("ddl", &["types", "expr", "aggregate"]),
     ("view", &["types", "expr", "aggregate"]),
     ("log", &["types"]),
+    ("store", &["types", "aggregate"]),
     ("connect", &["types"]),
     (
         "train",
@@ -33,6 +34,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "ddl",
             "view",
             "log",
+            "store",
             "connect",
             "train",
         ],
