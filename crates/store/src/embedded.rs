@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::error::StoreError;
-use crate::kv::{Batch, Kv, Snapshot, Space, Visit};
+use crate::kv::{Batch, Examine, Kv, Snapshot, Space, Visit};
 use crate::mark::{self, io_error, sync_directory};
 use crate::row;
 
@@ -180,10 +180,6 @@ impl Kv for EmbeddedKv {
             .map(|sealed| row::open(space, key, &sealed).map(<[u8]>::to_vec))
             .transpose()
     }
-
-    fn disk_bytes(&self) -> u64 {
-        self.database.disk_space().unwrap_or(0)
-    }
 }
 
 struct EmbeddedSnapshot {
@@ -231,11 +227,7 @@ impl Snapshot for EmbeddedSnapshot {
         visit_all(space, rows, visit)
     }
 
-    fn examine(
-        &self,
-        space: Space,
-        visit: &mut dyn FnMut(&[u8], Result<&[u8], StoreError>),
-    ) -> Result<(), StoreError> {
+    fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError> {
         for row in self.snapshot.iter(self.spaces.of(space)) {
             let (key, sealed) = row.into_inner().map_err(embedded("read"))?;
             visit(&key, row::open(space, &key, &sealed));

@@ -93,6 +93,9 @@ impl Batch {
 /// What [`Snapshot::range`] calls with every row: key and value.
 pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError> + 'a;
 
+/// What [`Snapshot::examine`] calls with every row: key, and value or what is wrong with it.
+pub type Examine<'a> = dyn FnMut(&[u8], Result<&[u8], StoreError>) + 'a;
+
 /// Rows as they were at one moment. Every row is checked when it is read.
 pub trait Snapshot: Send + Sync + fmt::Debug {
     /// The value of a row.
@@ -108,11 +111,7 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     ) -> Result<(), StoreError>;
 
     /// Every row of a space, ascending, also those that are damaged: for who looks for damage.
-    fn examine(
-        &self,
-        space: Space,
-        visit: &mut dyn FnMut(&[u8], Result<&[u8], StoreError>),
-    ) -> Result<(), StoreError>;
+    fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError>;
 
     /// Rows whose key begins with a prefix, ascending.
     fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
@@ -130,7 +129,4 @@ pub trait Kv: Send + Sync + fmt::Debug {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.snapshot().get(space, key)
     }
-
-    /// The bytes on disk; 0 for a store in memory.
-    fn disk_bytes(&self) -> u64;
 }

@@ -20,5 +20,5 @@ pub use blocks::{BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Written};
 pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};
 pub use error::{RowPlace, StoreError};
-pub use kv::{Batch, Kv, Snapshot, Space, Visit};
+pub use kv::{Batch, Examine, Kv, Snapshot, Space, Visit};
 pub use memory::MemoryKv;

@@ -6,7 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::StoreError;
-use crate::kv::{Batch, Kv, Snapshot, Space, Visit};
+use crate::kv::{Batch, Examine, Kv, Snapshot, Space, Visit};
 use crate::row;
 
 type Rows = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
@@ -59,19 +59,10 @@ impl Kv for MemoryKv {
         let rows = self.rows.read().unwrap_or_else(PoisonError::into_inner);
         Arc::new(MemorySnapshot(Arc::clone(&rows)))
     }
-
-    fn disk_bytes(&self) -> u64 {
-        0
-    }
 }
 
 impl MemorySnapshot {
-    fn visit(
-        &self,
-        space: Space,
-        from: &[u8],
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreError>,
-    ) -> Result<(), StoreError> {
+    fn visit(&self, space: Space, from: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let start = (space, from.to_vec());
         let rows = self
             .0
@@ -109,11 +100,7 @@ impl Snapshot for MemorySnapshot {
         })
     }
 
-    fn examine(
-        &self,
-        space: Space,
-        visit: &mut dyn FnMut(&[u8], Result<&[u8], StoreError>),
-    ) -> Result<(), StoreError> {
+    fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError> {
         self.visit(space, &[], &mut |key, sealed| {
             visit(key, row::open(space, key, sealed));
             Ok(ControlFlow::Continue(()))
