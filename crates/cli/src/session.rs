@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use evenkeel_engine::{DefinitionFile, Engine, ErrorKind, Project};
+use evenkeel_engine::{DefinitionFile, Engine, EngineError, ErrorKind, Project};
 use serde_json::Value as Json;
 
 use crate::arguments::Common;
@@ -95,18 +95,17 @@ impl Session {
 
     /// The project's engine, to read: others may read at the same time.
     pub(crate) fn reader(&self) -> Result<Engine, Failure> {
-        Ok(Engine::open_to_read(&self.project_with_store()?)?)
+        Ok(Engine::open_to_read(&self.project()?)?)
     }
 
     /// The project, which has a store.
     pub(crate) fn project_with_store(&self) -> Result<Project, Failure> {
         let project = self.project()?;
-        if project.store.is_dir() {
+        if Engine::has_store(&project) {
             return Ok(project);
         }
-        let store = project.store.display();
-        Err(Failure::request(format!("there is no store `{store}` yet"))
-            .with_hint("`evenkeel apply` makes it and registers the definitions"))
+        let path = project.store;
+        Err(Failure::from(EngineError::NoStore { path }))
     }
 }
 

@@ -72,7 +72,11 @@ impl Engine {
 
     /// Opens a project's store to read: like a writer if nothing holds it, so that little is
     /// replayed; else beside whoever does.
+    ///
+    /// # Errors
+    /// [`EngineError::NoStore`]; as [`Engine::open`].
     pub fn open_to_read(project: &Project) -> Result<Self, EngineError> {
+        Self::refuse_without_store(project)?;
         match Self::open(project) {
             Err(error) if error.kind() == ErrorKind::Busy => Self::open_read_only(project),
             opened => opened,
@@ -80,7 +84,11 @@ impl Engine {
     }
 
     /// Opens a project's store for reading, beside a command that may be writing to it.
+    ///
+    /// # Errors
+    /// [`EngineError::NoStore`]; as [`Engine::open`], but never that the store is in use.
     pub fn open_read_only(project: &Project) -> Result<Self, EngineError> {
+        Self::refuse_without_store(project)?;
         let (log, recovery) =
             LogReader::open(Arc::new(DiskFileSystem), &log_directory(&project.store))
                 .map_err(EngineError::log)?;
@@ -90,6 +98,20 @@ impl Engine {
             LogHandle::Reader(log),
             recovery,
         )
+    }
+
+    /// Whether a project's store was made: by a first `apply`.
+    pub fn has_store(project: &Project) -> bool {
+        log_directory(&project.store).is_dir()
+    }
+
+    fn refuse_without_store(project: &Project) -> Result<(), EngineError> {
+        if Self::has_store(project) {
+            return Ok(());
+        }
+        Err(EngineError::NoStore {
+            path: project.store.clone(),
+        })
     }
 
     fn build(

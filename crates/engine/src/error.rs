@@ -67,7 +67,10 @@ pub enum EngineError {
         name: String,
         nearest: Option<String>,
     },
-    #[error("`{text}` is not a number of partitions for `{source_name}`: 1 to 1024")]
+    #[error(
+        "`{text}` is not a number of partitions for `{source_name}`: 1 to {}",
+        evenkeel_ddl::PARTITIONS_MAX
+    )]
     Partitions { source_name: String, text: String },
     #[error("source `{source_name}` has no file: its connector is `{connector}`")]
     NotAFileSource {
@@ -94,6 +97,8 @@ pub enum EngineError {
         got: usize,
         wanted: usize,
     },
+    #[error("there is no store `{}` yet", path.display())]
+    NoStore { path: PathBuf },
     #[error("the store in `{}` was made by a newer version (format {format})", path.display())]
     StoreFormat { path: PathBuf, format: u32 },
     #[error("the log: {0}")]
@@ -156,6 +161,7 @@ impl EngineError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             EngineError::NoFolder { .. }
+            | EngineError::NoStore { .. }
             | EngineError::UnknownEnvironment { .. }
             | EngineError::Unknown { .. }
             | EngineError::NoDeadLetter { .. }
@@ -221,6 +227,9 @@ impl EngineError {
             } => format!("did you mean `{name}`?"),
             EngineError::NoDefinitions { .. } => {
                 "write one, or let `evenkeel init --from FILE` write it".to_owned()
+            }
+            EngineError::NoStore { .. } => {
+                "`evenkeel apply` makes it and registers the definitions".to_owned()
             }
             EngineError::RegistryRace { .. } => "run the command again".to_owned(),
             EngineError::CutBeyond { .. } => {

@@ -11,7 +11,7 @@ use crate::session::{Answer, Session};
 pub(super) fn run(arguments: &PlanArguments, session: &Session) -> Result<Answer, Failure> {
     let (project, files) = session.definitions()?;
     // Without a store everything is new.
-    let plan = if project.store.is_dir() {
+    let plan = if Engine::has_store(&project) {
         Engine::open_read_only(&project)?.plan(&files)
     } else {
         evenkeel_engine::check(&project, &files)

@@ -138,6 +138,40 @@ fn a_second_writer_is_refused_and_a_reader_is_not() {
 }
 
 #[test]
+fn a_directory_without_a_store_is_not_opened_for_reading() {
+    let world = world();
+    let project = world.project();
+    let refused = |open: fn(&Project) -> Result<Engine, EngineError>| {
+        let Err(error) = open(&project) else {
+            panic!("a store where none is")
+        };
+        assert!(matches!(error, EngineError::NoStore { .. }), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains(&project.store.display().to_string())
+        );
+        assert!(error.hint().unwrap().contains("`evenkeel apply`"));
+    };
+    for _ in 0..2 {
+        assert!(!Engine::has_store(&project));
+        refused(Engine::open_read_only);
+        refused(Engine::open_to_read);
+        // The second time there is a directory, with nothing in it.
+        fs::create_dir_all(&project.store).unwrap();
+    }
+    assert_eq!(fs::read_dir(&project.store).unwrap().count(), 0);
+    // A first creation that was cut short is a store with nothing in it.
+    fs::create_dir(project.store.join("log")).unwrap();
+    let reader = Engine::open_read_only(&project).unwrap();
+    assert!(reader.catalog().sources.is_empty());
+    drop(reader);
+    loaded(&world);
+    assert!(Engine::has_store(&project));
+    Engine::open_read_only(&project).unwrap();
+}
+
+#[test]
 fn nt_02_nothing_later_than_t_is_ever_read() {
     let world = world();
     let engine = loaded(&world);
