@@ -12,4 +12,5 @@ mod explain;
 mod from_file;
 mod help;
 mod serve;
+mod store;
 mod support;
