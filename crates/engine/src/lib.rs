@@ -40,7 +40,7 @@ pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };
 pub use reads::service_of;
-pub use recorder::{PARTITIONS_MAX, Recorder, Verdict};
+pub use recorder::{Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{

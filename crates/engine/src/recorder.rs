@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use evenkeel_ddl::PARTITIONS_MAX;
 use evenkeel_expr::Program;
 use evenkeel_types::codec::canonical_row;
 use evenkeel_types::definition::{OptionValue, SourceDef, SourceKind};
@@ -15,9 +16,6 @@ use evenkeel_view::SourceProgram;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::error::EngineError;
-
-/// The most partitions that a source of the embedded log may have.
-pub const PARTITIONS_MAX: u32 = 1024;
 
 /// Characters of an unknown operation that are shown.
 const WORD_CHARS_MAX: usize = 64;

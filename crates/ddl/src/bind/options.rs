@@ -11,7 +11,7 @@ use crate::ast::{self, Ident, Literal, Span, StringLit, WithOption};
 use crate::error::Diagnostic;
 
 /// The most partitions of a source.
-pub const PARTITIONS_MAX: u32 = 4_096;
+pub const PARTITIONS_MAX: u32 = 1_024;
 
 /// Options of every source.
 const GENERAL: [&str; 4] = ["connector", "operation", "partitions", "zone"];

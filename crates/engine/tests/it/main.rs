@@ -6,6 +6,7 @@ mod cut_purity;
 mod incidents;
 mod keeping;
 mod long_history;
+mod partitions;
 mod push;
 mod random_history;
 mod store;
