@@ -3,7 +3,7 @@
 use evenkeel_engine::Engine;
 use evenkeel_engine::api::GetRequest;
 use evenkeel_types::time::MINUTE;
-use evenkeel_types::{EventTime, Value};
+use evenkeel_types::{EventTime, Status, Value};
 
 use super::{HEADER, RIDES, many_rides};
 use crate::support::{World, ingest, read, request, t, values};
@@ -301,6 +301,39 @@ fn nt_37_hundreds_of_events_of_one_time_are_all_gone_through() {
     let found = read(&engine, &half);
     assert_eq!(found.rows[0][0].value, sum(351, 700).into());
     assert_eq!(found.rows[0][4].value, sum(351, 400).into());
+}
+
+/// 4paradigm/OpenMLDB#3780: of rows with one timestamp a delete takes away the wrong ones.
+#[test]
+fn nt_37_a_delete_among_versions_of_one_time_ends_those_before_it() {
+    let sql = "CREATE ENTITY driver (driver BIGINT);
+         CREATE TABLE drivers (driver BIGINT, op STRING, n INT, level INT, since TIMESTAMP,
+           PRIMARY KEY (driver), EVENT TIME since, SEQUENCE BY (n))
+         WITH (connector = 'file', path = 'drivers.csv', operation = 'op');
+         CREATE FEATURE VIEW driver_now ENTITY driver AS SELECT driver, level FROM drivers;
+         CREATE FEATURE SERVICE model AS driver_now (*);";
+    let lines = [
+        "1,upsert,1,10,2026-03-01T10:00:00Z\n",
+        "1,delete,2,,2026-03-01T10:00:00Z\n",
+        "1,upsert,3,30,2026-03-01T10:00:00Z\n",
+        "2,upsert,1,10,2026-03-01T10:00:00Z\n",
+        "2,delete,2,,2026-03-01T10:00:00Z\n",
+    ];
+    for order in permutations(&lines).into_iter().step_by(7) {
+        let world = World::new(sql);
+        world.write(
+            "drivers.csv",
+            &format!("driver,op,n,level,since\n{}", order.concat()),
+        );
+        let engine = world.loaded(&["drivers"]);
+        let keys = vec![vec![1i64.into()], vec![2i64.into()]];
+        let answer = read(
+            &engine,
+            &request(&engine, "model", keys, t("2026-03-01T10:00:00Z")),
+        );
+        assert_eq!(answer.rows[0][0].value, Value::Int(30), "{order:?}");
+        assert_eq!(answer.rows[1][0].status, Status::NotFound, "{order:?}");
+    }
 }
 
 /// logicalclocks/hopsworks-api#873: online ingestion has to be "upsert if newer".
