@@ -207,6 +207,18 @@ pub(crate) struct IngestArguments {
     /// Read this file (or pattern) instead of the source's own; relative to the current folder
     #[arg(long, value_name = "FILE", requires = "source")]
     pub(crate) file: Option<PathBuf>,
+    /// Go on with rows and files that come, until interrupted
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// End when nothing has come for this long
+    #[arg(long, value_name = "SECONDS", requires = "follow")]
+    pub(crate) idle_exit: Option<u64>,
+    /// End when all is read; the files are complete, their last lines too
+    #[arg(long, requires = "follow", conflicts_with = "idle_exit")]
+    pub(crate) until_idle: bool,
+    /// How often to look for more
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 200, requires = "follow")]
+    pub(crate) poll: u64,
 }
 
 /// What is known when something is read.

@@ -34,6 +34,18 @@ impl Bar {
         )
     }
 
+    /// A line of words.
+    pub(crate) fn words(output: Output) -> Self {
+        Bar::new(output, "  {wide_msg}")
+    }
+
+    /// Shows words.
+    pub(crate) fn say(&self, words: String) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(words);
+        }
+    }
+
     fn new(output: Output, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(0), output.progress_target());
         if let Ok(style) = ProgressStyle::with_template(template) {

@@ -23,7 +23,7 @@ pub(crate) struct Session {
 /// What a command has to say in the end.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// With `--json`: one object.
+    /// With `--json`: one object; NULL if all was said already, line by line.
     pub(crate) json: Json,
     /// Without: text.
     pub(crate) text: String,

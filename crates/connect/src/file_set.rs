@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use crate::error::{ConnectError, FileAction};
 use crate::format::{self, Compression, Format};
 use crate::infer::{self, InferredSchema};
+use crate::input::Input;
 use crate::options::{ColumnSpec, FileOptions};
 use crate::reader::RowReader;
 use crate::suggest::{Suggestion, nearest};
@@ -53,25 +54,35 @@ impl FileSet {
         pattern: &str,
         options: &FileOptions,
     ) -> Result<FileSet, ConnectError> {
-        let whole = base.join(pattern);
-        // A file whose own name has a bracket in it is meant literally.
-        let mut paths = if whole.is_file() {
-            vec![whole.clone()]
-        } else {
-            matches(base, pattern)?
-        };
-        paths.sort();
-        if paths.is_empty() && whole.is_dir() {
-            return Err(ConnectError::IsDirectory { path: whole });
-        }
+        let paths = FileSet::paths(base, pattern)?;
         if paths.is_empty() {
-            return Err(no_file(&whole));
+            return Err(no_file(&base.join(pattern)));
         }
         let files = paths
             .iter()
             .map(|path| SourceFile::open(path, options))
             .collect::<Result<_, _>>()?;
         Ok(FileSet { files })
+    }
+
+    /// The paths of the files that `pattern` names, as in [`FileSet::expand`], sorted; there
+    /// may be none.
+    ///
+    /// # Errors
+    /// If the pattern is not understood, names a directory, or there are more than
+    /// [`FILES_MAX`].
+    pub fn paths(base: &Path, pattern: &str) -> Result<Vec<PathBuf>, ConnectError> {
+        let whole = base.join(pattern);
+        // A file whose own name has a bracket in it is meant literally.
+        let mut paths = if whole.is_file() {
+            vec![whole]
+        } else if whole.is_dir() {
+            return Err(ConnectError::IsDirectory { path: whole });
+        } else {
+            matches(base, pattern)?
+        };
+        paths.sort();
+        Ok(paths)
     }
 
     /// The files, in order.
@@ -182,6 +193,32 @@ impl SourceFile {
     /// Its length in bytes.
     pub fn bytes(&self) -> u64 {
         self.stamp.bytes
+    }
+
+    /// Whether its rows can be read while it grows: text that is not packed.
+    pub fn can_grow(&self) -> bool {
+        self.format != Format::Parquet && self.compression == Compression::None
+    }
+
+    /// Reads a packed file to its end.
+    ///
+    /// # Errors
+    /// If it cannot be unpacked, as while it is being written.
+    pub fn check_unpacks(&self) -> Result<(), ConnectError> {
+        if self.compression == Compression::None {
+            return Ok(());
+        }
+        let mut input = Input::open(self)?;
+        while !input.at_end() {
+            let bytes = input.data().len();
+            input.consume(bytes);
+            input.fill().map_err(|source| ConnectError::Damaged {
+                path: self.path.clone(),
+                place: format!("behind {} unpacked bytes", input.consumed()),
+                source: Box::new(source),
+            })?;
+        }
+        Ok(())
     }
 
     /// The first 16 bytes of the BLAKE3 digest of the file's bytes as they are on disk: the

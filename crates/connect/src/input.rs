@@ -1,7 +1,7 @@
 //! The bytes of a text file, unpacked, in a buffer of bounded size.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,6 +23,11 @@ pub(crate) struct Input {
     start: usize,
     end: usize,
     at_end: bool,
+    /// More may come behind the end of the file: what is cut there waits.
+    grows: bool,
+    is_dry: bool,
+    /// Unpacked bytes of the file before [`Input::data`].
+    consumed: u64,
     packed: Arc<AtomicU64>,
 }
 
@@ -36,6 +41,22 @@ impl Read for Counting {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Reads from its own place, whoever else reads by the same handle.
+struct Placed {
+    file: File,
+    at: Arc<AtomicU64>,
+}
+
+impl Read for Placed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let at = self.at.load(Ordering::Relaxed);
+        self.file.seek(SeekFrom::Start(at))?;
+        let read = self.file.read(buffer)?;
+        self.at.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
 }
@@ -56,14 +77,37 @@ impl Input {
                     .map_err(ConnectError::io(FileAction::Open, path))?,
             ),
         };
-        Ok(Input {
+        Ok(Input::over(reader, 0, false, packed))
+    }
+
+    /// The bytes of an open file that is not packed, from a place on; whether more may come
+    /// behind its end.
+    pub(crate) fn growing(file: File, at: u64, grows: bool) -> Input {
+        let packed = Arc::new(AtomicU64::new(at));
+        let placed = Placed {
+            file,
+            at: Arc::clone(&packed),
+        };
+        Input::over(Box::new(placed), at, grows, packed)
+    }
+
+    fn over(
+        reader: Box<dyn Read + Send>,
+        consumed: u64,
+        grows: bool,
+        packed: Arc<AtomicU64>,
+    ) -> Input {
+        Input {
             reader,
             buffer: Vec::new(),
             start: 0,
             end: 0,
             at_end: false,
+            grows,
+            is_dry: false,
+            consumed,
             packed,
-        })
+        }
     }
 
     /// Unpacked bytes that were read and not consumed.
@@ -76,6 +120,16 @@ impl Input {
         self.at_end
     }
 
+    /// Whether [`Input::data`] is all that is there, and more may come.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.is_dry
+    }
+
+    /// Unpacked bytes of the file that were consumed.
+    pub(crate) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
     /// Bytes of the file that were read so far.
     pub(crate) fn packed_bytes(&self) -> u64 {
         self.packed.load(Ordering::Relaxed)
@@ -83,13 +137,15 @@ impl Input {
 
     /// Forgets the first bytes of the data.
     pub(crate) fn consume(&mut self, bytes: usize) {
-        self.start = (self.start + bytes).min(self.end);
+        let bytes = bytes.min(self.end - self.start);
+        self.start += bytes;
+        self.consumed += bytes as u64;
     }
 
     /// Reads more, about as much as there is already: so that a record is looked at a
     /// logarithmic number of times.
     pub(crate) fn fill(&mut self) -> io::Result<()> {
-        if self.at_end {
+        if self.at_end || self.is_dry {
             return Ok(());
         }
         self.buffer.copy_within(self.start..self.end, 0);
@@ -103,7 +159,8 @@ impl Input {
         while self.end < goal {
             match self.reader.read(&mut self.buffer[self.end..goal]) {
                 Ok(0) => {
-                    self.at_end = true;
+                    self.at_end = !self.grows;
+                    self.is_dry = self.grows;
                     break;
                 }
                 Ok(read) => self.end += read,

@@ -13,6 +13,7 @@ pub(crate) use split::{Field, Split, split_record};
 use crate::batch::{BatchBuilder, RowBatch};
 use crate::error::ConnectError;
 use crate::file_set::SourceFile;
+use crate::growing_file::Place;
 
 /// Bytes of records after which a batch ends, so that long records do not fill the memory.
 pub(crate) const BATCH_BYTES_MAX: usize = 16 << 20;
@@ -31,6 +32,8 @@ pub(crate) trait TextRows {
     fn step(&mut self, batch: &mut BatchBuilder) -> Result<Step, ConnectError>;
     /// Bytes of the file read so far.
     fn packed_bytes(&self) -> u64;
+    /// Where the next record begins.
+    fn place(&self) -> Place;
     /// Declared columns that no row had so far.
     fn columns_not_seen(&self) -> Vec<usize>;
 }

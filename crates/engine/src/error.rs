@@ -77,6 +77,8 @@ pub enum EngineError {
         source_name: String,
         connector: String,
     },
+    #[error("`{}` cannot be followed: only text files that are not compressed grow line by line", path.display())]
+    CannotGrow { path: PathBuf },
     #[error("`{text}` is not a cut: {reason}")]
     Cut { text: String, reason: String },
     #[error(
@@ -174,6 +176,7 @@ impl EngineError {
             | EngineError::Incompatible { .. }
             | EngineError::Partitions { .. }
             | EngineError::NotAFileSource { .. }
+            | EngineError::CannotGrow { .. }
             | EngineError::Cut { .. }
             | EngineError::CutBeyond { .. }
             | EngineError::TooManyEntities { .. }
@@ -244,6 +247,11 @@ impl EngineError {
             }
             EngineError::Exists { .. } => {
                 "choose another place, or move it away first: nothing is ever overwritten".to_owned()
+            }
+            EngineError::CannotGrow { .. } => {
+                "ingest it without `--follow`, or follow a pattern such as `data/*.parquet`: \
+                 files that come are read when they are complete"
+                    .to_owned()
             }
             EngineError::NothingToVerify => "run `evenkeel ingest` first".to_owned(),
             _ => return None,

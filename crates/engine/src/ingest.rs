@@ -7,13 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use evenkeel_connect::{
     ColumnSpec, FileOptions, FileSet, RejectedRow, RowBatch, SourceFile, value_to_json,
 };
 use evenkeel_log::{Batch, DeadLetter};
 use evenkeel_types::definition::{OptionValue, SourceDef};
-use evenkeel_types::{DataType, Event, LoggedEvent, Origin, Partition, Position, Value, VisibleAt};
+use evenkeel_types::{DataType, EventTime, LoggedEvent, Origin, Position, Value, VisibleAt};
 
 use crate::api::{IngestProgress, IngestReport};
 use crate::engine::Engine;
@@ -37,18 +38,17 @@ impl Engine {
             Some(path) => FileSet::expand(Path::new(""), &path.to_string_lossy(), &options),
         }
         .map_err(EngineError::connect)?;
-        let mut ingestion = Ingestion::new(self, def)?;
+        let mut intake = Intake::new(self, def)?;
         let mut so_far = IngestProgress {
             bytes_total: files.bytes(),
             ..IngestProgress::default()
         };
         for file in files.files() {
             so_far.file = file.path().display().to_string();
-            ingestion.file(file, &options, &mut so_far, progress)?;
+            intake.file(self, file, &options, &mut so_far, progress)?;
         }
-        let report = ingestion.report;
         self.checkpoint()?;
-        Ok(report)
+        Ok(intake.report)
     }
 
     /// Drives dead letters again: their original records are judged by today's definition.
@@ -66,24 +66,25 @@ impl Engine {
     }
 }
 
-/// One ingestion into one source.
-struct Ingestion<'a> {
-    engine: &'a mut Engine,
-    def: std::sync::Arc<SourceDef>,
+/// What takes the rows of files into one source: judged row by row, logged in groups.
+pub(crate) struct Intake {
+    pub(crate) def: Arc<SourceDef>,
     recorder: Recorder,
-    report: IngestReport,
+    pub(crate) report: IngestReport,
     /// Origins that are dead letters already.
     dead: BTreeSet<Origin>,
+    /// What is judged and not yet logged.
+    pending: Group,
+    pub(crate) rows_pending: u64,
+    /// The greatest event time of all rows judged.
+    pub(crate) greatest_time: Option<EventTime>,
 }
 
-impl<'a> Ingestion<'a> {
-    fn new(engine: &'a mut Engine, def: std::sync::Arc<SourceDef>) -> Result<Self, EngineError> {
+impl Intake {
+    pub(crate) fn new(engine: &Engine, def: Arc<SourceDef>) -> Result<Self, EngineError> {
         // Refused before anything is read where the store is open for reading only.
         engine.log()?;
-        let recorder = Recorder::new(
-            std::sync::Arc::clone(&def),
-            engine.project().limits.row_bytes,
-        )?;
+        let recorder = Recorder::new(Arc::clone(&def), engine.project().limits.row_bytes)?;
         let dead = engine
             .open_letters(&def)?
             .into_iter()
@@ -93,17 +94,20 @@ impl<'a> Ingestion<'a> {
             source: def.name.clone(),
             ..IngestReport::default()
         };
-        Ok(Ingestion {
-            engine,
+        Ok(Intake {
             def,
             recorder,
             report,
             dead,
+            pending: Group::default(),
+            rows_pending: 0,
+            greatest_time: None,
         })
     }
 
     fn file(
         &mut self,
+        engine: &mut Engine,
         file: &SourceFile,
         options: &FileOptions,
         so_far: &mut IngestProgress,
@@ -116,7 +120,8 @@ impl<'a> Ingestion<'a> {
         let rows_before = so_far.rows;
         while let Some(batch) = reader.next() {
             let batch = batch.map_err(EngineError::connect)?;
-            self.batch(&batch, digest)?;
+            self.batch(engine, &batch, digest, 0)?;
+            self.commit(engine)?;
             let done = reader.progress();
             so_far.bytes_done = bytes_before + done.bytes;
             so_far.rows = rows_before + done.rows;
@@ -128,74 +133,64 @@ impl<'a> Ingestion<'a> {
         Ok(())
     }
 
-    fn batch(&mut self, batch: &RowBatch, digest: [u8; 16]) -> Result<(), EngineError> {
-        let timeline = self.engine.timeline();
-        let mut pending = Group::default();
+    /// Judges the rows of a file, those before row number `from` left out.
+    pub(crate) fn batch(
+        &mut self,
+        engine: &Engine,
+        batch: &RowBatch,
+        digest: [u8; 16],
+        from: u64,
+    ) -> Result<(), EngineError> {
+        let timeline = engine.timeline();
         for (slot, &row) in batch.rows.iter().enumerate() {
-            let stored: Vec<Value> = batch.columns.iter().map(|c| c.get(slot)).collect();
-            self.row(stored, Origin::File { digest, row }, timeline, &mut pending)?;
+            if row >= from {
+                let stored: Vec<Value> = batch.columns.iter().map(|c| c.get(slot)).collect();
+                self.row(engine, stored, Origin::File { digest, row }, timeline)?;
+            }
         }
-        for rejected in &batch.rejected {
+        for rejected in batch.rejected.iter().filter(|r| r.row >= from) {
             let origin = Origin::File {
                 digest,
                 row: rejected.row,
             };
             let reason = reason_of(rejected);
             self.report.rows += 1;
-            self.reject(
-                origin,
-                "DECODE",
-                reason,
-                rejected.record.clone(),
-                &mut pending,
-            );
+            self.rows_pending += 1;
+            self.reject(origin, "DECODE", reason, rejected.record.clone());
         }
-        self.commit(pending)
+        Ok(())
     }
 
     fn row(
         &mut self,
+        engine: &Engine,
         stored: Vec<Value>,
         origin: Origin,
         timeline: VisibleAt,
-        pending: &mut Group,
     ) -> Result<(), EngineError> {
         self.report.rows += 1;
+        self.rows_pending += 1;
         match self
             .recorder
             .judge(stored.clone(), origin.clone(), timeline)
         {
-            Verdict::Event { event, partition } => self.accept(*event, partition, pending)?,
+            Verdict::Event { event, partition } => {
+                self.greatest_time = self.greatest_time.max(Some(event.event_time));
+                let accepted = self.pending.accept(engine, &self.def, *event, partition)?;
+                if matches!(accepted, Accepted::Duplicate { .. }) {
+                    self.report.duplicates += 1;
+                }
+            }
             Verdict::LeftOut => self.report.left_out += 1,
             Verdict::Rejected { code, reason } => {
                 let record = record_of(&self.def, &stored);
-                self.reject(origin, code, reason, record, pending);
+                self.reject(origin, code, reason, record);
             }
         }
         Ok(())
     }
 
-    fn accept(
-        &mut self,
-        event: Event,
-        partition: Partition,
-        pending: &mut Group,
-    ) -> Result<(), EngineError> {
-        let accepted = pending.accept(self.engine, &self.def, event, partition)?;
-        if matches!(accepted, Accepted::Duplicate { .. }) {
-            self.report.duplicates += 1;
-        }
-        Ok(())
-    }
-
-    fn reject(
-        &mut self,
-        origin: Origin,
-        code: &str,
-        reason: String,
-        record: String,
-        pending: &mut Group,
-    ) {
+    fn reject(&mut self, origin: Origin, code: &str, reason: String, record: String) {
         *self.report.rejected.entry(code.to_owned()).or_default() += 1;
         if self.report.first_rejected.is_none() {
             self.report.first_rejected = Some(format!("{origin}: {reason}"));
@@ -208,17 +203,19 @@ impl<'a> Ingestion<'a> {
                 record: record.into_bytes(),
                 position: None,
             };
-            pending.reject(self.def.id, letter);
+            self.pending.reject(self.def.id, letter);
         }
     }
 
     /// Logs what is pending, applies it, and logs the losers of its conflicts.
-    fn commit(&mut self, pending: Group) -> Result<(), EngineError> {
-        let losers = self.engine.append(pending.into_batches())?;
+    pub(crate) fn commit(&mut self, engine: &mut Engine) -> Result<(), EngineError> {
+        self.rows_pending = 0;
+        let pending = std::mem::take(&mut self.pending);
+        let losers = engine.append(pending.into_batches())?;
         self.report.recorded += losers.recorded;
         self.report.conflicts += losers.positions.len() as u64;
-        self.engine.log_conflicts(&self.def, &losers.positions)?;
-        self.engine.checkpoint_if_due()
+        engine.log_conflicts(&self.def, &losers.positions)?;
+        engine.checkpoint_if_due()
     }
 }
 
@@ -341,7 +338,7 @@ pub(crate) fn options_of_file(
     options
 }
 
-fn stored_columns(def: &SourceDef) -> Vec<ColumnSpec> {
+pub(crate) fn stored_columns(def: &SourceDef) -> Vec<ColumnSpec> {
     def.columns[..def.stored]
         .iter()
         .map(|c| ColumnSpec::new(c.name.clone(), c.data_type.clone()))

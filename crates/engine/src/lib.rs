@@ -11,6 +11,7 @@ mod definitions;
 pub mod doctor;
 mod engine;
 mod error;
+mod follow;
 mod from_file;
 mod group;
 mod hot_store;
@@ -35,6 +36,7 @@ pub use backup::{Manifest, backup, restore};
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
+pub use follow::{FollowReport, Follower, SetAside};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,

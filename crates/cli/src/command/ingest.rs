@@ -1,5 +1,7 @@
 //! `evenkeel ingest`.
 
+mod follow;
+
 use std::path::Path;
 
 use evenkeel_engine::Engine;
@@ -16,6 +18,9 @@ use crate::session::{Answer, Session};
 use crate::table::{count, plural};
 
 pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answer, Failure> {
+    if arguments.follow {
+        return follow::run(arguments, session);
+    }
     let mut engine = session.engine()?;
     let sources = match &arguments.source {
         Some(source) => vec![source.clone()],

@@ -13,6 +13,7 @@ use crate::batch::BatchBuilder;
 use crate::columns::resolve_all;
 use crate::error::{Cause, ConnectError};
 use crate::file_set::SourceFile;
+use crate::growing_file::Place;
 use crate::input::{Input, RECORD_BYTES_MAX};
 use crate::options::{ColumnSpec, FileOptions, TimeUnit};
 use crate::strings::Strings;
@@ -55,9 +56,18 @@ pub(crate) enum CsvRecord {
 
 impl CsvReader {
     pub(crate) fn open(file: &SourceFile, options: &FileOptions) -> Result<Self, ConnectError> {
+        CsvReader::over(file, Input::open(file)?, options)
+    }
+
+    /// The records of an input that begins with a header.
+    pub(crate) fn over(
+        file: &SourceFile,
+        input: Input,
+        options: &FileOptions,
+    ) -> Result<Self, ConnectError> {
         let mut reader = CsvReader {
             file: file.clone(),
-            input: Input::open(file)?,
+            input,
             delimiter: options.delimiter_of(file.format()),
             header: Vec::new(),
             fields: Vec::new(),
@@ -103,6 +113,22 @@ impl CsvReader {
         }
         self.next_row = 0;
         Ok(())
+    }
+
+    /// Goes on at a place of the file, with an input that begins there.
+    pub(crate) fn go_on(&mut self, input: Input, place: Place) {
+        self.input = input;
+        self.next_row = place.row;
+        self.next_line = place.line;
+    }
+
+    /// Where the next record begins; ask when the last one is consumed.
+    pub(crate) fn next_place(&self) -> Place {
+        Place {
+            bytes: self.input.consumed(),
+            row: self.next_row,
+            line: self.next_line,
+        }
     }
 
     /// The names of the columns.
@@ -179,6 +205,9 @@ impl CsvReader {
                     if data.len() > RECORD_BYTES_MAX {
                         return self.skip_long_record();
                     }
+                    if self.input.is_dry() {
+                        return Ok(CsvRecord::End);
+                    }
                     self.input
                         .fill()
                         .map_err(|e| damaged(&self.file, self.next_row, e))?;
@@ -208,6 +237,9 @@ impl CsvReader {
             if self.input.at_end() {
                 break;
             }
+            if self.input.is_dry() {
+                return Ok(CsvRecord::End);
+            }
             self.input
                 .fill()
                 .map_err(|e| damaged(&self.file, self.next_row, e))?;
@@ -220,6 +252,8 @@ impl CsvReader {
 /// The rows of a CSV file as declared columns.
 pub(crate) struct CsvRows {
     reader: CsvReader,
+    /// Behind the last row.
+    place: Place,
     decoder: Decoder,
     null_text: Arc<str>,
 }
@@ -243,11 +277,21 @@ impl CsvRows {
         specs: &Arc<[ColumnSpec]>,
         options: &FileOptions,
     ) -> Result<Self, ConnectError> {
-        let reader = CsvReader::open(file, options)?;
+        CsvRows::over(CsvReader::open(file, options)?, file, specs, options)
+    }
+
+    /// The rows of records.
+    pub(crate) fn over(
+        reader: CsvReader,
+        file: &SourceFile,
+        specs: &Arc<[ColumnSpec]>,
+        options: &FileOptions,
+    ) -> Result<Self, ConnectError> {
         let names: Vec<&str> = reader.header().iter().map(String::as_str).collect();
         let places = resolve_all(file.path(), &names, specs, options.missing_columns)?;
         let null_text: Arc<str> = Arc::from(options.null_text.as_str());
         Ok(CsvRows {
+            place: reader.next_place(),
             reader,
             null_text: Arc::clone(&null_text),
             decoder: Decoder {
@@ -307,6 +351,7 @@ impl TextRows for CsvRows {
                 batch.push(row, line, Err((None, reason)), || {
                     text_from_bytes(&beginning)
                 });
+                self.place = self.reader.next_place();
                 return Ok(Step::Row(RECORD_BYTES_MAX));
             }
             CsvRecord::Whole {
@@ -332,7 +377,12 @@ impl TextRows for CsvRows {
             record_json(bytes, fields, self.reader.header(), &self.null_text)
         });
         self.reader.consume(consumed);
+        self.place = self.reader.next_place();
         Ok(Step::Row(consumed))
+    }
+
+    fn place(&self) -> Place {
+        self.place
     }
 
     fn packed_bytes(&self) -> u64 {

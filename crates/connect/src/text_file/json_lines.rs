@@ -13,12 +13,13 @@ use crate::batch::BatchBuilder;
 use crate::columns::{missing_column, resolve};
 use crate::error::ConnectError;
 use crate::file_set::SourceFile;
+use crate::growing_file::Place;
 use crate::input::{Input, RECORD_BYTES_MAX};
 use crate::options::{ColumnSpec, FileOptions, MissingColumns, TimeUnit};
 use crate::strings::Strings;
 use crate::suggest::nearest;
 use crate::text_file::{Step, TextRows, damaged};
-use crate::value::{Context, Json, ValueError, parse_json, read_json, text_from_bytes};
+use crate::value::{Context, Json, ValueError, parse_json, read_json, shown, text_from_bytes};
 
 /// Bytes at the start of a file whose keys decide which declared columns it has.
 const SAMPLE_BYTES: usize = 1 << 20;
@@ -50,7 +51,11 @@ pub(crate) enum Line {
 
 impl LineReader {
     pub(crate) fn open(file: &SourceFile) -> Result<Self, ConnectError> {
-        let mut input = Input::open(file)?;
+        LineReader::over(file, Input::open(file)?)
+    }
+
+    /// The lines of an input that begins a file.
+    pub(crate) fn over(file: &SourceFile, mut input: Input) -> Result<Self, ConnectError> {
         input
             .skip_byte_order_mark()
             .map_err(|e| damaged(file, 0, e))?;
@@ -77,6 +82,22 @@ impl LineReader {
         (self.row, self.line)
     }
 
+    /// Goes on at a place of the file, with an input that begins there.
+    pub(crate) fn go_on(&mut self, input: Input, place: Place) {
+        self.input = input;
+        self.row = place.row;
+        self.line = place.line;
+    }
+
+    /// Where the next line begins; ask when the last one is behind.
+    pub(crate) fn next_place(&self) -> Place {
+        Place {
+            bytes: self.input.consumed(),
+            row: self.row,
+            line: self.line,
+        }
+    }
+
     /// Past the line last found.
     pub(crate) fn advance(&mut self, consumed: usize) {
         self.input.consume(consumed);
@@ -99,6 +120,7 @@ impl LineReader {
                 None if self.input.at_end() && data.is_empty() => return Ok(Line::End),
                 None if self.input.at_end() => (data.len(), data.len()),
                 None if data.len() > RECORD_BYTES_MAX => return self.skip_long_line(),
+                None if self.input.is_dry() => return Ok(Line::End),
                 None => {
                     searched = data.len();
                     self.fill()?;
@@ -138,6 +160,9 @@ impl LineReader {
             self.input.consume(length);
             if self.input.at_end() {
                 break;
+            }
+            if self.input.is_dry() {
+                return Ok(Line::End);
             }
             self.fill()?;
         }
@@ -179,6 +204,10 @@ impl LineReader {
 /// The rows of a JSON lines file as declared columns.
 pub(crate) struct JsonRows {
     lines: LineReader,
+    /// Behind the last row.
+    place: Place,
+    /// Each row's keys stand for themselves: what comes later is not known.
+    by_row: bool,
     specs: Arc<[ColumnSpec]>,
     /// The key of each declared column.
     keys: Vec<String>,
@@ -212,8 +241,31 @@ impl JsonRows {
                 None => Ok(spec.name.clone()),
             })
             .collect::<Result<Vec<_>, ConnectError>>()?;
-        Ok(JsonRows {
+        Ok(JsonRows::new(lines, keys, false, specs, options))
+    }
+
+    /// The rows of lines of which more may come. A column is the key of its name, or else
+    /// the row's only one that differs in case or in white space around it.
+    pub(crate) fn growing(
+        lines: LineReader,
+        specs: &Arc<[ColumnSpec]>,
+        options: &FileOptions,
+    ) -> Self {
+        let keys = specs.iter().map(|spec| spec.name.clone()).collect();
+        JsonRows::new(lines, keys, true, specs, options)
+    }
+
+    fn new(
+        lines: LineReader,
+        keys: Vec<String>,
+        by_row: bool,
+        specs: &Arc<[ColumnSpec]>,
+        options: &FileOptions,
+    ) -> Self {
+        JsonRows {
+            place: lines.next_place(),
             lines,
+            by_row,
             hints: vec![0; keys.len()],
             seen: vec![false; keys.len()],
             keys,
@@ -222,7 +274,7 @@ impl JsonRows {
             time_unit: options.time_unit,
             strings: Strings::new(),
             values: Vec::new(),
-        })
+        }
     }
 
     fn decode(&mut self, length: usize) -> Result<(), (Option<usize>, ValueError)> {
@@ -243,7 +295,11 @@ impl JsonRows {
         };
         self.values.clear();
         for (i, spec) in self.specs.iter().enumerate() {
-            let Some(json) = find(&members, &self.keys[i], &mut self.hints[i]) else {
+            let mut found = find(&members, &self.keys[i], &mut self.hints[i]);
+            if found.is_none() && self.by_row {
+                found = find_similar(&members, &self.keys[i]).map_err(|e| (Some(i), e))?;
+            }
+            let Some(json) = found else {
                 self.values.push(Value::Null);
                 continue;
             };
@@ -288,6 +344,21 @@ fn find<'m, 'a>(
     Some(&members[at].1)
 }
 
+/// The member whose key differs from a name in case or in white space around it.
+fn find_similar<'m, 'a>(
+    members: &'m [(Cow<'a, str>, Json<'a>)],
+    name: &str,
+) -> Result<Option<&'m Json<'a>>, ValueError> {
+    let lower = name.to_lowercase();
+    let mut similar = members
+        .iter()
+        .filter(|(key, _)| key.trim().to_lowercase() == lower);
+    match (similar.next(), similar.next()) {
+        (Some(_), Some((second, _))) => Err(ValueError::DuplicateKey { key: shown(second) }),
+        (first, _) => Ok(first.map(|(_, json)| json)),
+    }
+}
+
 impl TextRows for JsonRows {
     fn step(&mut self, batch: &mut BatchBuilder) -> Result<Step, ConnectError> {
         let found = self.lines.next_line()?;
@@ -302,6 +373,7 @@ impl TextRows for JsonRows {
                     text_from_bytes(&beginning)
                 });
                 self.lines.advance(0);
+                self.place = self.lines.next_place();
                 Ok(Step::Row(RECORD_BYTES_MAX))
             }
             Line::Whole { length, consumed } => {
@@ -315,6 +387,7 @@ impl TextRows for JsonRows {
                     _ => text_from_bytes(bytes),
                 });
                 self.lines.advance(consumed);
+                self.place = self.lines.next_place();
                 Ok(Step::Row(consumed))
             }
         }
@@ -322,6 +395,10 @@ impl TextRows for JsonRows {
 
     fn packed_bytes(&self) -> u64 {
         self.lines.packed_bytes()
+    }
+
+    fn place(&self) -> Place {
+        self.place
     }
 
     fn columns_not_seen(&self) -> Vec<usize> {

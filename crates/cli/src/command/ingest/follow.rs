@@ -1,0 +1,238 @@
+//! `evenkeel ingest --follow`: steps of a follower, and the waiting between them.
+//!
+//! A signal is noticed between two steps, so what was read is logged before the command
+//! ends.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use evenkeel_engine::{Engine, FollowReport, Follower};
+use evenkeel_types::Interval;
+use evenkeel_types::time::format_timestamp;
+use serde_json::{Value as Json, json};
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+use super::{file_sources, json_report, report_line};
+use crate::arguments::IngestArguments;
+use crate::clock::Stopwatch;
+use crate::failure::{Exit, Failure};
+use crate::output::Output;
+use crate::progress::Bar;
+use crate::session::{Answer, Session};
+use crate::table::{count, plural};
+
+/// How often it is said how far it is.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answer, Failure> {
+    let mut engine = session.engine()?;
+    let source = only_source(arguments, &engine)?;
+    let mut follower = Follower::new(&engine, &source, arguments.file.as_deref())?;
+    let waiting = Waiting::new().map_err(|e| Failure::data(format!("cannot wait: {e}")))?;
+    let mut voice = Voice::new(session.output, source);
+    let idle_exit = arguments.idle_exit.map(Duration::from_secs);
+    let mut quiet = Stopwatch::start();
+    // Looked at as complete, when there is nothing more.
+    let mut finished = false;
+    while !waiting.is_interrupted() {
+        let any = follower.step(&mut engine, finished)?;
+        voice.progress(&follower, &engine)?;
+        if any {
+            quiet = Stopwatch::start();
+        } else if arguments.until_idle && !finished {
+            finished = true;
+        } else if finished || idle_exit.is_some_and(|limit| quiet.elapsed() >= limit) {
+            break;
+        } else {
+            waiting.wait(Duration::from_millis(arguments.poll));
+        }
+    }
+    voice.end(&follower.close(&mut engine)?)
+}
+
+fn only_source(arguments: &IngestArguments, engine: &Engine) -> Result<String, Failure> {
+    if let Some(source) = &arguments.source {
+        return Ok(source.clone());
+    }
+    match file_sources(engine).as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Failure::request("no source reads a file")
+            .with_hint("define one, and register it with `evenkeel apply`")),
+        several => Err(Failure::request(format!(
+            "one source can be followed at a time: {} read files",
+            several.join(", ")
+        ))
+        .with_hint(format!(
+            "say which one: `evenkeel ingest {} --follow`",
+            several[0]
+        ))),
+    }
+}
+
+/// Waits until it is time or somebody interrupts.
+struct Waiting {
+    runtime: Runtime,
+    interrupted: Arc<AtomicBool>,
+    woken: Arc<Notify>,
+}
+
+impl Waiting {
+    fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let woken = Arc::new(Notify::new());
+        let signal = {
+            let _inside = runtime.enter();
+            signals()?
+        };
+        let (flag, notify) = (Arc::clone(&interrupted), Arc::clone(&woken));
+        runtime.spawn(async move {
+            signal.await;
+            flag.store(true, Ordering::Relaxed);
+            notify.notify_one();
+        });
+        Ok(Waiting {
+            runtime,
+            interrupted,
+            woken,
+        })
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    fn wait(&self, time: Duration) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                () = self.woken.notified() => {}
+            }
+        });
+    }
+}
+
+/// The first request to end, from now on: SIGINT or SIGTERM.
+#[cfg(unix)]
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// The first request to end, from now on.
+#[cfg(not(unix))]
+fn signals() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // If it cannot be heard, it ends the process as it would without.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+/// What is said while following: a line that changes for a person, one object per line with
+/// `--json`.
+struct Voice {
+    output: Output,
+    source: String,
+    bar: Bar,
+    /// When it was said last, and the rows then.
+    said: Stopwatch,
+    rows: u64,
+}
+
+impl Voice {
+    fn new(output: Output, source: String) -> Self {
+        Voice {
+            output,
+            source,
+            bar: Bar::words(output),
+            said: Stopwatch::start(),
+            rows: 0,
+        }
+    }
+
+    fn progress(&mut self, follower: &Follower, engine: &Engine) -> Result<(), Failure> {
+        let elapsed = self.said.elapsed();
+        if elapsed < REPORT_EVERY {
+            return Ok(());
+        }
+        self.said = Stopwatch::start();
+        let report = follower.report(engine);
+        let new = u128::from(report.ingest.rows - self.rows);
+        let rows_per_second =
+            u64::try_from(new * 1_000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX);
+        self.rows = report.ingest.rows;
+        if self.output.is_json() {
+            let mut json = json_follow(&report, false);
+            json["rows_per_second"] = json!(rows_per_second);
+            return self.output.data(&json.to_string());
+        }
+        let lag = report.lag_micros.map_or_else(String::new, |lag| {
+            let seconds = lag.div_euclid(1_000_000) * 1_000_000;
+            format!(", lag {}", Interval::from_micros(seconds))
+        });
+        let aside = match report.set_aside.len() as u64 {
+            0 => String::new(),
+            n => format!(", {} set aside", plural(n, "file")),
+        };
+        self.bar.say(format!(
+            "{}: {}, {} rows/s, {} behind{lag}{aside}",
+            self.source,
+            plural(report.ingest.rows, "row"),
+            count(rows_per_second),
+            plural(report.bytes_behind, "byte"),
+        ));
+        Ok(())
+    }
+
+    fn end(self, report: &FollowReport) -> Result<Answer, Failure> {
+        drop(self.bar);
+        if self.output.is_json() {
+            self.output.data(&json_follow(report, true).to_string())?;
+        } else {
+            self.output.data(&report_line(&report.ingest))?;
+            for aside in &report.set_aside {
+                let path = aside.path.display();
+                self.output
+                    .note(&format!("set aside: `{path}`: {}", aside.reason));
+            }
+        }
+        Ok(Answer {
+            json: Json::Null,
+            text: String::new(),
+            exit: if report.set_aside.is_empty() {
+                Exit::Done
+            } else {
+                Exit::Refuted
+            },
+        })
+    }
+}
+
+fn json_follow(report: &FollowReport, ended: bool) -> Json {
+    let mut json = json_report(&report.ingest);
+    json["ended"] = json!(ended);
+    json["bytes_behind"] = json!(report.bytes_behind);
+    json["newest_event_time"] = json!(report.greatest_time.map(|t| format_timestamp(t.0)));
+    json["lag_ms"] = json!(report.lag_micros.map(|lag| lag.div_euclid(1_000)));
+    json["set_aside"] = report
+        .set_aside
+        .iter()
+        .map(|aside| json!({ "file": aside.path, "reason": aside.reason }))
+        .collect();
+    json
+}
