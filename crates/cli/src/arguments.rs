@@ -217,7 +217,12 @@ pub(crate) struct IngestArguments {
     #[arg(long, requires = "follow", conflicts_with = "idle_exit")]
     pub(crate) until_idle: bool,
     /// How often to look for more
-    #[arg(long, value_name = "MILLISECONDS", default_value_t = 200, requires = "follow")]
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        default_value_t = 200,
+        requires = "follow"
+    )]
     pub(crate) poll: u64,
 }
 

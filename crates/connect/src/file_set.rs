@@ -37,8 +37,9 @@ pub struct SourceFile {
 
 /// What tells that a file was touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    bytes: u64,
+pub struct Stamp {
+    /// Its length.
+    pub bytes: u64,
     modified: Option<SystemTime>,
 }
 
@@ -287,7 +288,11 @@ impl SourceFile {
 }
 
 impl Stamp {
-    fn of(path: &Path) -> Result<Self, ConnectError> {
+    /// The stamp of what a path names now.
+    ///
+    /// # Errors
+    /// If nothing is there.
+    pub fn of(path: &Path) -> Result<Self, ConnectError> {
         let metadata = fs::metadata(path).map_err(ConnectError::io(FileAction::Open, path))?;
         Ok(Stamp {
             bytes: metadata.len(),

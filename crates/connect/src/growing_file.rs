@@ -91,16 +91,14 @@ impl GrowingFile {
         growing.bytes_of(0, end, &mut |bytes| {
             hasher.update(bytes);
         })?;
-        growing.id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        growing
+            .id
+            .copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Ok(Some(growing))
     }
 
     /// Where the first record ends, without its line end.
-    fn head_end(
-        &self,
-        options: &FileOptions,
-        finished: bool,
-    ) -> Result<Option<u64>, ConnectError> {
+    fn head_end(&self, options: &FileOptions, finished: bool) -> Result<Option<u64>, ConnectError> {
         let input = self.input(0, !finished)?;
         if self.source.format() == Format::JsonLines {
             let mut lines = LineReader::over(&self.source, input)?;

@@ -52,7 +52,7 @@ mod value;
 pub use batch::{RejectedRow, RowBatch};
 pub use columns::COLUMNS_MAX;
 pub use error::{Cause, ConnectError, FileAction};
-pub use file_set::{FILES_MAX, FileSet, SourceFile};
+pub use file_set::{FILES_MAX, FileSet, SourceFile, Stamp};
 pub use format::{Compression, Format, TableFormat};
 pub use growing_file::{GrowingFile, GrowingRows, Place};
 pub use infer::{EventTimeGuess, InferredColumn, InferredSchema, UNIQUE_VALUES_MAX};

@@ -2,7 +2,7 @@
 //!
 //! Owns which file is which, what of it was read, and groups of rows that are logged
 //! together; who waits between two steps, and until when, is the caller's. What a row of a
-//! growing file is called is in `docs/decisions/0006-rows-of-growing-files.md`.
+//! growing file is called is in `docs/decisions/0008-rows-of-growing-files.md`.
 //!
 //! Invariant: a row is judged after those before it, and logged with or after them; so what
 //! the log has of a file is where it goes on, whenever the process died.
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use evenkeel_connect::{
     ColumnSpec, ConnectError, FileOptions, FileSet, GrowingFile, GrowingRows, RowBatch, RowReader,
-    SourceFile,
+    SourceFile, Stamp,
 };
 
 use crate::engine::Engine;
@@ -24,7 +24,7 @@ use crate::error::EngineError;
 use crate::ingest::{Intake, file_options, stored_columns};
 use origins::Origins;
 pub use report::{FollowReport, SetAside};
-use watched::{Followed, Seen, Stamp, What};
+use watched::{Followed, Seen, What};
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 2_000;
@@ -236,7 +236,8 @@ impl Follower {
                 let last = u64::from(followed.bytes > followed.place.bytes);
                 if rows + last < reading.from {
                     let reason = format!(
-                        "it was cut off: {} rows of it are in the log, it has {rows}",
+                        "`{}` was cut off: {} rows of it are in the log, it has {rows}",
+                        reading.path.display(),
                         reading.from
                     );
                     self.set_aside(&reading.path, reason);
@@ -259,7 +260,7 @@ impl Follower {
         let mut named = BTreeMap::new();
         for path in &paths {
             // Gone since it was listed.
-            let Some(stamp) = Stamp::of(path) else {
+            let Ok(stamp) = Stamp::of(path) else {
                 continue;
             };
             let before = self.paths.get(path);
@@ -320,8 +321,9 @@ impl Follower {
         {
             if !file.goes_on_like(known)? {
                 return Ok(What::Aside(format!(
-                    "it begins like `{}` and goes on differently: of two such files only one \
+                    "`{}` begins like `{}` and goes on differently: of two such files only one \
                      can be followed",
+                    path.display(),
                     other.display()
                 )));
             }
@@ -357,12 +359,7 @@ impl Follower {
     }
 
     /// Files that are open and under no name any more are read to their ends.
-    fn look_at_unnamed(
-        &mut self,
-        now: i64,
-        finished: bool,
-        named: &BTreeMap<[u8; 16], PathBuf>,
-    ) {
+    fn look_at_unnamed(&mut self, now: i64, finished: bool, named: &BTreeMap<[u8; 16], PathBuf>) {
         for (id, followed) in &mut self.files {
             let Some(file) = followed.file.as_ref().filter(|_| !named.contains_key(id)) else {
                 continue;

@@ -9,6 +9,7 @@ mod docs;
 mod duckdb;
 mod errors;
 mod explain;
+mod follow;
 mod from_file;
 mod help;
 mod serve;

@@ -1,29 +1,10 @@
 //! What a follower knows of a path and of a file.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use evenkeel_connect::{ConnectError, GrowingFile, Place};
+use evenkeel_connect::{ConnectError, GrowingFile, Place, Stamp};
 
 use super::SETTLED_MICROS;
-
-/// What tells that the file of a path was touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
-    pub(super) bytes: u64,
-    modified: Option<SystemTime>,
-}
-
-impl Stamp {
-    /// `None` if nothing is there.
-    pub(super) fn of(path: &Path) -> Option<Self> {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some(Stamp {
-            bytes: metadata.len(),
-            modified: metadata.modified().ok(),
-        })
-    }
-}
 
 /// What was found under a path.
 #[derive(Clone, Debug)]
@@ -104,12 +85,14 @@ impl Followed {
         };
         Ok(match file.tail(self.place.bytes)? {
             None => Some(format!(
-                "it was cut off: {} bytes of it were read, it has {}",
+                "`{}` was cut off: {} bytes of it were read, it has {}",
+                file.path().display(),
                 self.place.bytes,
                 file.bytes()?
             )),
             Some(now) if now != tail => Some(format!(
-                "it was written anew: the bytes before byte {} are not those that were read",
+                "`{}` was written anew: the bytes before byte {} are not those that were read",
+                file.path().display(),
                 self.place.bytes
             )),
             Some(_) => None,

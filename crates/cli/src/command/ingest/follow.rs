@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use evenkeel_engine::{Engine, FollowReport, Follower};
+use evenkeel_server::wire;
 use evenkeel_types::Interval;
 use evenkeel_types::time::format_timestamp;
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
-use super::{file_sources, json_report, report_line};
+use super::{file_sources, report_line};
 use crate::arguments::IngestArguments;
 use crate::clock::Stopwatch;
 use crate::failure::{Exit, Failure};
@@ -206,25 +207,22 @@ impl Voice {
         } else {
             self.output.data(&report_line(&report.ingest))?;
             for aside in &report.set_aside {
-                let path = aside.path.display();
-                self.output
-                    .note(&format!("set aside: `{path}`: {}", aside.reason));
+                self.output.note(&format!("set aside: {}", aside.reason));
             }
         }
         Ok(Answer {
-            json: Json::Null,
-            text: String::new(),
             exit: if report.set_aside.is_empty() {
                 Exit::Done
             } else {
                 Exit::Refuted
             },
+            ..Answer::silent()
         })
     }
 }
 
 fn json_follow(report: &FollowReport, ended: bool) -> Json {
-    let mut json = json_report(&report.ingest);
+    let mut json = wire::ingest_report(&report.ingest);
     json["ended"] = json!(ended);
     json["bytes_behind"] = json!(report.bytes_behind);
     json["newest_event_time"] = json!(report.greatest_time.map(|t| format_timestamp(t.0)));
