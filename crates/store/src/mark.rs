@@ -62,7 +62,6 @@ pub(crate) fn read(path: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     #[test]
