@@ -193,6 +193,14 @@ pub enum ConnectError {
         /// What the decoder said.
         source: Cause,
     },
+    /// Another library's arrays.
+    #[error("the data cannot be taken over (after {rows} rows)")]
+    NotTaken {
+        /// Rows that came before.
+        rows: usize,
+        /// What was wrong.
+        source: Cause,
+    },
     /// A Parquet file packed in a way that is not compiled in.
     #[error("`{}` is packed with {codec}, which is not read: write it with zstd, snappy, gzip or lz4", path.display())]
     Codec {

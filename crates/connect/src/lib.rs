@@ -61,7 +61,7 @@ pub use options::{BATCH_ROWS_MAX, ColumnSpec, FileOptions, MissingColumns, TimeU
 pub use reader::{Progress, RowReader};
 pub use row_decoder::{RowDecoder, RowError};
 pub use suggest::{Suggestion, nearest};
-pub use table::{TABLE_ROWS_MAX, Table, TableOptions, TableType};
+pub use table::{CArray, CSchema, CStream, TABLE_ROWS_MAX, Table, TableOptions, TableType};
 pub use value::{
     JSON_DEPTH_MAX, Json, VALUE_TEXT_MAX, ValueError, append_json, json_to_value, parse_json,
     text_to_value, value_to_json, value_to_text,

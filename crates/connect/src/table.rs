@@ -3,6 +3,7 @@
 //! Invariant: a column that nobody replaced is written as it was read: the same arrow
 //! arrays, or from CSV to CSV the same texts; rows stay in order. Names are unique.
 
+mod c_interface;
 mod column;
 mod csv;
 mod digest;
@@ -16,7 +17,9 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_schema::{Field as ArrowField, Schema};
+use arrow_array::{ArrayRef, TimestampMicrosecondArray};
+use arrow_schema::{DataType as ArrowType, Field as ArrowField, Schema, TimeUnit as ArrowUnit};
+pub use c_interface::{CArray, CSchema, CStream};
 use column::{CHUNK_ROWS, NoValues, TableColumn};
 use evenkeel_types::{Column, DataType, Field, Zone};
 
@@ -142,13 +145,7 @@ impl Table {
     pub fn from_columns(
         columns: impl IntoIterator<Item = (Field, Column)>,
     ) -> Result<Table, ConnectError> {
-        let mut table = Table {
-            label: "the table".to_owned(),
-            rows: 0,
-            columns: Vec::new(),
-            options: TableOptions::default(),
-            schema: Arc::new(Schema::empty()),
-        };
+        let mut table = Table::of_rows(0);
         for (field, column) in columns {
             if table.columns.is_empty() {
                 table.rows = column.len();
@@ -156,6 +153,17 @@ impl Table {
             table.append(field, &column)?;
         }
         Ok(table)
+    }
+
+    /// A table of so many rows without columns.
+    pub fn of_rows(rows: usize) -> Table {
+        Table {
+            label: "the table".to_owned(),
+            rows,
+            columns: Vec::new(),
+            options: TableOptions::default(),
+            schema: Arc::new(Schema::empty()),
+        }
     }
 
     /// Number of rows.
@@ -218,18 +226,10 @@ impl Table {
     /// has no arrow type.
     pub fn append(&mut self, field: Field, column: &Column) -> Result<(), ConnectError> {
         if self.has_column(&field.name) {
-            return Err(ConnectError::ColumnExists {
-                table: self.label.clone(),
-                column: field.name,
-            });
+            return Err(self.taken(&field.name));
         }
         if column.len() != self.rows {
-            return Err(ConnectError::ColumnLength {
-                table: self.label.clone(),
-                column: field.name,
-                found: column.len(),
-                wanted: self.rows,
-            });
+            return Err(self.other_length(&field.name, column.len()));
         }
         let not_writable = || ConnectError::NotWritable {
             column: field.name.clone(),
@@ -251,6 +251,64 @@ impl Table {
             chunks,
         });
         Ok(())
+    }
+
+    /// Appends a column of times without a zone: microseconds since the epoch as if local
+    /// time were UTC.
+    ///
+    /// # Errors
+    /// If the name is taken, or the length is another than the table's.
+    pub fn append_local_times(
+        &mut self,
+        name: &str,
+        times: Vec<Option<i64>>,
+    ) -> Result<(), ConnectError> {
+        if self.has_column(name) {
+            return Err(self.taken(name));
+        }
+        if times.len() != self.rows {
+            return Err(self.other_length(name, times.len()));
+        }
+        let local = ArrowType::Timestamp(ArrowUnit::Microsecond, None);
+        let array: ArrayRef = Arc::new(TimestampMicrosecondArray::from(times));
+        self.columns.push(TableColumn::Arrow {
+            field: Arc::new(ArrowField::new(name, local, true)),
+            chunks: (self.rows > 0).then_some(array).into_iter().collect(),
+        });
+        Ok(())
+    }
+
+    /// The table with the columns of another of as many rows behind its own.
+    ///
+    /// # Errors
+    /// If a name is taken, or the other has another number of rows.
+    pub fn beside(mut self, other: &Table) -> Result<Table, ConnectError> {
+        for column in &other.columns {
+            if self.has_column(column.name()) {
+                return Err(self.taken(column.name()));
+            }
+            if other.rows != self.rows {
+                return Err(self.other_length(column.name(), other.rows));
+            }
+            self.columns.push(column.clone());
+        }
+        Ok(self)
+    }
+
+    fn taken(&self, column: &str) -> ConnectError {
+        ConnectError::ColumnExists {
+            table: self.label.clone(),
+            column: column.to_owned(),
+        }
+    }
+
+    fn other_length(&self, column: &str, found: usize) -> ConnectError {
+        ConnectError::ColumnLength {
+            table: self.label.clone(),
+            column: column.to_owned(),
+            found,
+            wanted: self.rows,
+        }
     }
 
     /// The table with further columns behind its own.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-pub use evenkeel_train::{KnowledgeMode, LabelReport, SpineSource, TrainReport};
+pub use evenkeel_train::{KnowledgeMode, LabelReport, SpineSource, TrainReport, TrainingSet};
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, EventTime, Field, Status, Value, VisibleAt};
 pub use evenkeel_view::{Fact, Step};

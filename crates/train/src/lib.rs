@@ -14,5 +14,5 @@ mod windows;
 
 pub use error::TrainError;
 pub use evaluate::{Answers, Evaluator, Requests};
-pub use report::{KnowledgeMode, LabelReport, SpineSource, TrainReport};
+pub use report::{KnowledgeMode, LabelReport, SpineSource, TrainReport, TrainingSet};
 pub use training::{Job, KNOWN_AT_COLUMN, Spine, TIME_COLUMN};

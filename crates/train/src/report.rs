@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use evenkeel_connect::Table;
 use evenkeel_types::{Cut, Field, Interval};
+
+use crate::error::TrainError;
 
 /// Where the spine of a training set comes from.
 #[derive(Clone, Debug)]
@@ -16,6 +19,15 @@ pub enum SpineSource {
         /// The column of `known_at`; `None`: the times.
         known_at_column: Option<String>,
     },
+    /// A table in memory.
+    Table {
+        /// The rows.
+        table: Table,
+        /// As of a file.
+        time_column: Option<String>,
+        /// As of a file.
+        known_at_column: Option<String>,
+    },
     /// A query over the store (`SELECT ..., LABEL x FROM v WITHIN ... FROM source`).
     Query(String),
 }
@@ -27,6 +39,45 @@ pub enum KnowledgeMode {
     Latest,
     /// At each row what was visible at its `known_at`.
     AsServed,
+}
+
+/// A training set in memory.
+#[derive(Clone, Debug)]
+pub struct TrainingSet {
+    /// The spine's rows in their order, its columns untouched, then the features.
+    pub table: Table,
+    /// See [`TrainReport`].
+    pub features: Vec<(Field, u64)>,
+    /// See [`TrainReport`].
+    pub labels: Vec<LabelReport>,
+    /// See [`TrainReport`].
+    pub coincident: Vec<(String, u64)>,
+    /// `K`
+    pub cut: Cut,
+    /// `D` of the service.
+    pub definition: [u8; 16],
+    /// See [`TrainReport`].
+    pub digest: String,
+}
+
+impl TrainingSet {
+    /// Writes it: Parquet, CSV or Arrow IPC by the file's ending.
+    ///
+    /// # Errors
+    /// If the file cannot be written, or its format cannot hold a column.
+    pub fn write(self, out: PathBuf) -> Result<TrainReport, TrainError> {
+        self.table.write(&out).map_err(TrainError::table)?;
+        Ok(TrainReport {
+            out,
+            rows: self.table.len() as u64,
+            features: self.features,
+            labels: self.labels,
+            coincident: self.coincident,
+            cut: self.cut,
+            definition: self.definition,
+            digest: self.digest,
+        })
+    }
 }
 
 /// What a training set holds.

@@ -5,7 +5,7 @@
 //! missing keeps its place with NULLs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use evenkeel_connect::{Table, TableType};
 use evenkeel_expr::{Program, ReadTime};
@@ -18,7 +18,7 @@ use evenkeel_view::{Found, Uses};
 
 use crate::error::TrainError;
 use crate::evaluate::{Answers, Evaluator, Requests};
-use crate::report::{KnowledgeMode, LabelReport, TrainReport};
+use crate::report::{KnowledgeMode, LabelReport, TrainingSet};
 
 /// The name of a spine's time column, if it is not named otherwise.
 pub const TIME_COLUMN: &str = "event_time";
@@ -41,6 +41,15 @@ impl Spine {
         known_at_column: Option<&str>,
     ) -> Result<Self, TrainError> {
         let table = Table::read(path).map_err(TrainError::table)?;
+        Spine::table(table, time_column, known_at_column)
+    }
+
+    /// A spine of a table's rows.
+    pub fn table(
+        table: Table,
+        time_column: Option<&str>,
+        known_at_column: Option<&str>,
+    ) -> Result<Self, TrainError> {
         let name = match time_column {
             Some(name) => name.to_owned(),
             None => guess_time_column(&table)?,
@@ -141,20 +150,18 @@ pub struct Job<'a> {
     pub knowledge: KnowledgeMode,
     /// The cut.
     pub cut: &'a Cut,
-    /// Where it is written.
-    pub out: &'a Path,
     /// Also a status column per feature.
     pub statuses: bool,
 }
 
 impl Job<'_> {
-    /// Builds and writes the training set. `progress` is told stage, done, total.
+    /// Builds the training set. `progress` is told stage, done, total.
     pub fn run(
         &self,
         evaluator: &Evaluator,
         spine: Spine,
         progress: &mut dyn FnMut(&str, u64, u64),
-    ) -> Result<TrainReport, TrainError> {
+    ) -> Result<TrainingSet, TrainError> {
         let Spine {
             mut table,
             times,
@@ -215,11 +222,9 @@ impl Job<'_> {
             table.append(field, &column).map_err(TrainError::table)?;
         }
         progress("writing", total, total);
-        table.write(self.out).map_err(TrainError::table)?;
         let digest = table.digest().map_err(TrainError::table)?;
-        Ok(TrainReport {
-            out: PathBuf::from(self.out),
-            rows: rows as u64,
+        Ok(TrainingSet {
+            table,
             features,
             labels: label_reports,
             coincident: coincident

@@ -81,7 +81,7 @@ pub(super) fn stream(table: &Table) -> Result<Vec<u8>, ConnectError> {
     guarded(|| writer.into_inner()).map_err(encode)
 }
 
-fn schema(table: &Table, format: TableFormat) -> Result<SchemaRef, ConnectError> {
+pub(super) fn schema(table: &Table, format: TableFormat) -> Result<SchemaRef, ConnectError> {
     let fields = table
         .columns
         .iter()
@@ -103,7 +103,7 @@ fn not_writable(column: &TableColumn, format: TableFormat) -> ConnectError {
     }
 }
 
-fn each_batch(
+pub(super) fn each_batch(
     table: &Table,
     schema: &SchemaRef,
     format: TableFormat,
