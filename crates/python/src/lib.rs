@@ -1,0 +1,28 @@
+//! The engine as a Python extension module, `_evenkeel`; the package `evenkeel` is its front.
+//!
+//! Owns conversions between Python's objects and the engine's, and which exception an error
+//! is. Computes no value and decides nothing: the engine does. The interpreter's lock is
+//! released whenever the engine works.
+
+mod capsule;
+mod error;
+mod native;
+mod reports;
+mod rows;
+mod store;
+mod table;
+mod values;
+
+/// See the crate.
+#[pyo3::pymodule]
+mod _evenkeel {
+    #[pymodule_export]
+    use crate::store::Store;
+    #[pymodule_export]
+    use crate::table::Table;
+
+    /// The version of the package.
+    #[pymodule_export]
+    #[allow(non_upper_case_globals, reason = "Python's name for it")]
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}
