@@ -22,6 +22,7 @@ cargo xtask VERB
 
   check   formatting, lints, the allowed edges between crates
   test    all tests; installs what the comparison tests need under target/ (needs python3)
+  python  the tests of the Python package alone; arguments go to pytest
   demo    the demo, in release
   bench   the benchmarks of bench/, beside DuckDB: all, or the one named (needs python3)
   gen     rewrites golden files and the generated pages of docs/
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     let result = match verb.to_str() {
         Some("check") => check(),
         Some("test") => test(&rest),
+        Some("python") => python_tests(&rest),
         Some("demo") => demo(&rest),
         Some("bench") => bench(&rest),
         Some("gen") => generate(),
@@ -69,7 +71,17 @@ fn test(rest: &[OsString]) -> Result<(), String> {
     let python = python::environment(&root())?;
     run(cargo(["test", "--workspace"])
         .args(rest)
-        .env(python::VARIABLE, python))
+        .env(python::VARIABLE, &python))?;
+    // Arguments are for the tests in Rust.
+    if rest.is_empty() {
+        python::test(&root(), &python, &[])?;
+    }
+    Ok(())
+}
+
+fn python_tests(rest: &[OsString]) -> Result<(), String> {
+    let python = python::environment(&root())?;
+    python::test(&root(), &python, rest)
 }
 
 /// Without arguments all of them.

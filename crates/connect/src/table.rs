@@ -340,6 +340,35 @@ impl Table {
         })
     }
 
+    /// Some of the rows; they share the columns.
+    ///
+    /// # Errors
+    /// If a field of CSV is not of the type that was given for it.
+    pub fn slice(&self, rows: std::ops::Range<usize>) -> Result<Table, ConnectError> {
+        let rows = rows.start.min(self.rows)..rows.end.min(self.rows);
+        let mut table = Table {
+            rows: rows.len(),
+            columns: Vec::with_capacity(self.columns.len()),
+            ..self.clone()
+        };
+        for column in &self.columns {
+            table.columns.push(match column.slice(rows.clone()) {
+                Some(sliced) => sliced,
+                None => {
+                    let mut one = Table::of_rows(rows.len());
+                    let field = match column.table_type() {
+                        TableType::Known(data_type) => Field::new(column.name(), data_type),
+                        TableType::Opaque(_) => Field::new(column.name(), DataType::String),
+                    };
+                    let values = self.values(column, rows.clone(), &field.data_type)?;
+                    one.append(field, &values)?;
+                    one.columns.remove(0)
+                }
+            });
+        }
+        Ok(table)
+    }
+
     /// Writes the table, by extension: Parquet (zstd), CSV or Arrow IPC (not compressed).
     /// The bytes depend on the table and on this program's version alone. Atomic and
     /// durable: a temporary file in the same directory, synced, renamed, the directory

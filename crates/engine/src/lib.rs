@@ -21,6 +21,7 @@ mod project;
 pub mod push;
 mod reads;
 mod recorder;
+mod registered;
 mod registry;
 mod sample;
 mod served;

@@ -28,7 +28,7 @@ pub(crate) struct Failure {
     code: &'static str,
     message: String,
     hint: Option<String>,
-    place: Option<Place>,
+    place: Option<Box<Place>>,
     /// The mistakes underlined in their texts, where there are any.
     underlined: Option<String>,
 }
@@ -52,7 +52,7 @@ impl Failure {
             None => format!("row {row}: {reason}"),
         };
         Failure {
-            place: Some(Place::Row { row, column }),
+            place: Some(Box::new(Place::Row { row, column })),
             ..Failure::invalid(message)
         }
     }
@@ -91,23 +91,26 @@ impl Failure {
     }
 
     fn definitions(found: &[(String, Diagnostic)], texts: &[DefinitionFile]) -> Self {
-        let text_of = |file: &str| {
-            let known = texts.iter().find(|t| t.name == file);
-            known.map_or(file, |t| t.text.as_str())
-        };
         let underlined: Vec<String> = found
             .iter()
-            .map(|(file, d)| d.render(text_of(file), file, false).trim_end().to_owned())
+            .map(|(file, d)| {
+                d.render(text_of(file, texts), file, false)
+                    .trim_end()
+                    .to_owned()
+            })
             .collect();
         let first = found.iter().find(|(_, d)| d.is_error());
         Failure {
             code: "DEFINITIONS",
             message: first.map_or_else(String::new, |(_, d)| d.message.clone()),
             hint: first.and_then(|(_, d)| d.hint.clone()),
-            place: first.map(|(file, d)| Place::Text {
-                file: file.clone(),
-                from: line_and_column(text_of(file), d.span.start),
-                to: line_and_column(text_of(file), d.span.end),
+            place: first.map(|(file, d)| {
+                let text = text_of(file, texts);
+                Box::new(Place::Text {
+                    file: file.clone(),
+                    from: line_and_column(text, d.span.start),
+                    to: line_and_column(text, d.span.end),
+                })
             }),
             underlined: Some(underlined.join("\n")),
         }
@@ -118,7 +121,7 @@ impl Failure {
             None => None,
             Some(place) => {
                 let dict = PyDict::new(py);
-                match place {
+                match *place {
                     Place::Text { file, from, to } => {
                         dict.set_item("file", file)?;
                         dict.set_item("line", from.0)?;
@@ -172,6 +175,12 @@ impl From<TimeError> for Failure {
     fn from(error: TimeError) -> Self {
         Failure::invalid(error.to_string())
     }
+}
+
+/// The text that a place is in; items of a list are their own.
+fn text_of<'a>(file: &'a str, texts: &'a [DefinitionFile]) -> &'a str {
+    let known = texts.iter().find(|t| t.name == file);
+    known.map_or(file, |t| t.text.as_str())
 }
 
 /// An error and its causes, each once.

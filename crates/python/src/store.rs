@@ -57,17 +57,18 @@ impl Store {
     }
 }
 
-/// Texts of definitions, or those of the project's files.
+/// Texts of definitions with what is registered, or those of the project's files.
 fn definitions(
     engine: &Engine,
     texts: Option<Vec<(String, String)>>,
 ) -> Result<Vec<DefinitionFile>, Failure> {
     match texts {
         None => Ok(engine.project().definition_files()?),
-        Some(texts) => Ok(texts
-            .into_iter()
-            .map(|(name, text)| DefinitionFile { name, text })
-            .collect()),
+        Some(texts) => {
+            let texts = texts.into_iter();
+            let texts = texts.map(|(name, text)| DefinitionFile { name, text });
+            Ok(engine.with_registered(texts.collect()))
+        }
     }
 }
 

@@ -94,6 +94,11 @@ impl Table {
         Ok(Table(self.0.select(&names).map_err(Failure::from)?))
     }
 
+    /// Some of the rows.
+    fn slice(&self, start: usize, end: usize) -> PyResult<Self> {
+        Ok(Table(self.0.slice(start..end).map_err(Failure::from)?))
+    }
+
     /// The table with another's columns behind its own.
     fn beside(&self, other: &Table) -> PyResult<Self> {
         let table = self.0.clone().beside(&other.0);

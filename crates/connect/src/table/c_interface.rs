@@ -159,6 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn a_slice_has_its_rows() {
+        let slice = table().slice(1..9).unwrap();
+        assert_eq!(slice.len(), 2);
+        let texts: Vec<Value> = slice.column("s").unwrap().iter().collect();
+        assert_eq!(texts, [Value::from("b"), Value::from("c")]);
+        let again = Table::from_c_stream(slice.to_c_stream().unwrap()).unwrap();
+        assert_eq!(again.digest().unwrap(), slice.digest().unwrap());
+    }
+
+    #[test]
     fn a_stream_that_was_taken_is_an_error() {
         let mut stream = table().to_c_stream().unwrap();
         let taken = std::mem::replace(&mut stream, CStream::released());

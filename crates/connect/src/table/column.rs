@@ -169,6 +169,17 @@ impl TableColumn {
         }
     }
 
+    /// Some of the rows, if they are arrow's already.
+    pub(super) fn slice(&self, rows: Range<usize>) -> Option<TableColumn> {
+        match self {
+            TableColumn::Arrow { field, chunks } => Some(TableColumn::Arrow {
+                field: Arc::clone(field),
+                chunks: pieces(chunks, rows),
+            }),
+            TableColumn::Text { .. } => None,
+        }
+    }
+
     /// The arrow field that the column is written with; none if its type has none.
     pub(super) fn arrow_field(&self) -> Option<FieldRef> {
         match self {

@@ -1,0 +1,63 @@
+//! Definitions that lean on what is registered: a text of its own names what was applied
+//! before, as the next cell of a notebook does.
+
+use std::collections::BTreeSet;
+
+use evenkeel_ddl::ast::StatementKind;
+use evenkeel_ddl::parse_statements;
+
+use crate::engine::Engine;
+use crate::project::DefinitionFile;
+
+/// What places in registered statements are said to be in.
+const REGISTERED: &str = "what is registered";
+
+impl Engine {
+    /// Texts together with the newest of every registered definition that they do not hold
+    /// themselves: these stay as they are, unless something that they use changes.
+    pub fn with_registered(&self, mut texts: Vec<DefinitionFile>) -> Vec<DefinitionFile> {
+        let mut named: BTreeSet<(&'static str, String)> = BTreeSet::new();
+        for text in &texts {
+            let (statements, _) = parse_statements(&text.text);
+            named.extend(statements.iter().filter_map(|s| name_of(&s.kind)));
+        }
+        let catalog = self.catalog();
+        let entities = catalog.entities.values();
+        let sources = catalog.sources.values();
+        let views = catalog.views.keys().filter_map(|name| catalog.view(name));
+        let services = catalog.services.values();
+        let services = services.filter_map(|versions| versions.values().next_back());
+        let registered = entities
+            .map(|def| ("entity", &def.name, &def.sql))
+            .chain(sources.map(|def| ("source", &def.name, &def.sql)))
+            .chain(views.map(|def| ("view", &def.name, &def.sql)))
+            .chain(services.map(|def| ("service", &def.name, &def.sql)));
+        let mut text = String::new();
+        for (kind, name, sql) in registered {
+            if !named.contains(&(kind, name.clone())) {
+                text.push_str(sql.trim_end().trim_end_matches(';'));
+                text.push_str(";\n\n");
+            }
+        }
+        if !text.is_empty() {
+            let name = REGISTERED.to_owned();
+            texts.push(DefinitionFile { name, text });
+        }
+        texts
+    }
+}
+
+/// The kind and the name of what a statement defines.
+fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
+    let (kind, name) = match statement {
+        StatementKind::CreateEntity(s) => ("entity", &s.name),
+        StatementKind::CreateSource(s) => ("source", &s.name),
+        StatementKind::CreateFeatureView(s) => ("view", s.name.as_ref()?),
+        StatementKind::CreateOnDemandView(s) => ("view", &s.name),
+        StatementKind::CreateFeatureService(s) => ("service", &s.name),
+        StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {
+            return None;
+        }
+    };
+    Some((kind, name.value.clone()))
+}

@@ -1,0 +1,75 @@
+"""Evenkeel: features that are one number, online and offline, to the last bit.
+
+``evenkeel.open(dir)`` opens a project in this process, ``evenkeel.connect(url)`` speaks with a
+server; both take and give data frames.
+"""
+
+from __future__ import annotations
+
+from ._client import Client, connect
+from ._errors import (
+    BusyError,
+    DeadlineError,
+    DefinitionError,
+    Error,
+    InvalidError,
+    NotFoundError,
+    OverloadedError,
+    StorageError,
+    UnauthorizedError,
+    UnavailableError,
+    VerificationError,
+)
+from ._evenkeel import __version__
+from ._reports import (
+    Change,
+    Explanation,
+    FeatureReport,
+    IngestReport,
+    LabelReport,
+    Mismatch,
+    Plan,
+    ServiceStatus,
+    SourceStatus,
+    Status,
+    Step,
+    VerifyReport,
+    ViewStatus,
+)
+from ._results import Answers, Frame, TrainingSet
+from ._store import Store, open
+
+__all__ = [
+    "Answers",
+    "BusyError",
+    "Change",
+    "Client",
+    "DeadlineError",
+    "DefinitionError",
+    "Error",
+    "Explanation",
+    "FeatureReport",
+    "Frame",
+    "IngestReport",
+    "InvalidError",
+    "LabelReport",
+    "Mismatch",
+    "NotFoundError",
+    "OverloadedError",
+    "Plan",
+    "ServiceStatus",
+    "SourceStatus",
+    "Status",
+    "Step",
+    "StorageError",
+    "Store",
+    "TrainingSet",
+    "UnauthorizedError",
+    "UnavailableError",
+    "VerificationError",
+    "VerifyReport",
+    "ViewStatus",
+    "__version__",
+    "connect",
+    "open",
+]

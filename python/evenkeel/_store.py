@@ -1,0 +1,269 @@
+"""A project's store in this process."""
+
+from __future__ import annotations
+
+import builtins
+import os
+from types import TracebackType
+from typing import Any, List, Mapping, Optional, Sequence, Tuple, Type, Union
+
+from . import _evenkeel
+from ._errors import InvalidError
+from ._frames import Time, is_rows, rows_of, table_of, time_text
+from ._reports import (
+    Change,
+    Explanation,
+    IngestReport,
+    Mismatch,
+    Plan,
+    Status,
+    Step,
+    VerifyReport,
+    of_dict,
+    status_of,
+)
+from ._results import Answers, TrainingSet
+
+__all__ = ["Store", "open"]
+
+Definitions = Union[str, "os.PathLike[str]", Sequence[Union[str, "os.PathLike[str]"]]]
+What = Union[str, Sequence[str]]
+
+
+def open(  # noqa: A001 - `evenkeel.open`
+    dir: Union[str, "os.PathLike[str]"] = ".",
+    env: Optional[str] = None,
+    *,
+    read_only: bool = False,
+) -> Store:
+    """Opens the project in a folder; its store is made if it is not there.
+
+    A store has one writer at a time; with `read_only` what was logged when it was opened is
+    read beside that writer. `env` is an environment of `evenkeel.toml`.
+    """
+    return Store(_evenkeel.Store.open(os.fspath(dir), env, read_only))
+
+
+def texts_of(definitions: Optional[Definitions]) -> Optional[List[Tuple[str, str]]]:
+    """Definitions as names with texts: SQL itself, or paths of files with it."""
+    if definitions is None:
+        return None
+    if isinstance(definitions, (str, os.PathLike)):
+        definitions = [definitions]
+    texts = []
+    for item in definitions:
+        is_path = isinstance(item, os.PathLike) or (
+            item.strip().endswith(".sql") and "\n" not in item and ";" not in item
+        )
+        if is_path:
+            path = os.fspath(item)
+            with builtins.open(path, encoding="utf-8") as file:
+                texts.append((path, file.read()))
+        else:
+            name = "sql" if not texts else f"sql {len(texts) + 1}"
+            texts.append((name, str(item)))
+    return texts
+
+
+def service_of(what: What) -> Tuple[Optional[str], List[str]]:
+    """A service's name, or a list of features. A name with a colon is a feature."""
+    if isinstance(what, str):
+        return (None, [what]) if ":" in what else (what, [])
+    return (None, list(what))
+
+
+def spine_of(spine: Any) -> Tuple[Optional[_evenkeel.Table], Optional[str], Optional[str]]:
+    """A spine as a table, a path or a query."""
+    if isinstance(spine, os.PathLike):
+        return (None, os.fspath(spine), None)
+    if isinstance(spine, str):
+        words = spine.split(None, 1)
+        is_query = bool(words) and words[0].lower() == "select"
+        return (None, None, spine) if is_query else (None, spine, None)
+    return (table_of(spine), None, None)
+
+
+class Store:
+    """A project's store in this process. Threads may share it."""
+
+    def __init__(self, store: _evenkeel.Store) -> None:
+        self._store = store
+
+    def plan(self, definitions: Optional[Definitions] = None) -> Plan:
+        """What applying SQL, files with it, or the project's files would change."""
+        changes, warnings = self._store.plan(texts_of(definitions))
+        return Plan([of_dict(Change, c) for c in changes], warnings)
+
+    def apply(self, definitions: Optional[Definitions] = None) -> Plan:
+        """Applies SQL, files with it, or the project's files; says what changed."""
+        changes, warnings = self._store.apply(texts_of(definitions))
+        return Plan([of_dict(Change, c) for c in changes], warnings)
+
+    def ingest(
+        self,
+        source: str,
+        data: Any = None,
+        *,
+        producer_id: Optional[str] = None,
+        sequence: Optional[int] = None,
+    ) -> IngestReport:
+        """Logs events: a data frame's rows, dictionaries, a file (its path), or without
+        `data` the files of the source's definition.
+
+        Rows are matched to columns by name; a row that does not fit is a dead letter, and
+        the report says so. What was logged before is told by the event id if the source
+        declares one; else by `producer_id` with the `sequence` of the first row; else rows
+        that are ingested twice are logged twice. A frame is logged in several commits.
+        """
+        producer = producer_of(producer_id, sequence)
+        if data is None or isinstance(data, (str, os.PathLike)):
+            if producer is not None:
+                raise InvalidError("a file's rows have the file's identity, and no producer")
+            path = None if data is None else os.fspath(data)
+            report = self._store.ingest_files(source, path)
+        elif is_rows(data):
+            report = self._store.ingest_rows(source, rows_of(data), producer)
+        else:
+            report = self._store.ingest_table(source, table_of(data), producer)
+        return of_dict(IngestReport, report)
+
+    def get(
+        self,
+        service: What,
+        entities: Any,
+        *,
+        as_of: Optional[Time] = None,
+        known_at: Optional[Time] = None,
+        cut: Optional[str] = None,
+        defaults: bool = False,
+    ) -> Answers:
+        """Reads features: a service (`model`, `model@2`) or a list of `view:feature`, for the
+        rows of a data frame, for dictionaries, or for one.
+
+        `as_of` is the time of the read (default: now), `known_at` and `cut` bound what is
+        known. A missing value is NULL; with `defaults` it is the feature's default, marked.
+        """
+        name, features = service_of(service)
+        moment = _moment(as_of, known_at, cut)
+        rows = is_rows(entities)
+        table, parts = self._store.get(
+            name,
+            features,
+            None if rows else table_of(entities),
+            rows_of(entities) if rows else [],
+            moment,
+            defaults,
+        )
+        return Answers(table, parts)
+
+    def train(
+        self,
+        service: What,
+        spine: Any,
+        *,
+        knowledge: str = "latest",
+        time_column: Optional[str] = None,
+        known_at_column: Optional[str] = None,
+        cut: Optional[str] = None,
+        statuses: bool = False,
+    ) -> TrainingSet:
+        """Builds a training set: features at each row's own time.
+
+        `spine` is a data frame with keys and a time (`event_time`, or `time_column`), the
+        path of a file, or a query (`SELECT ... FROM source`). `knowledge` is `latest`, or
+        `as_served`: at each row only what was visible at its `known_at` (default: its time).
+        The rows stay in their order.
+        """
+        if knowledge not in ("latest", "as_served"):
+            raise InvalidError(
+                f"`{knowledge}` is no knowledge of a training set",
+                hint="write `latest` or `as_served`",
+            )
+        name, features = service_of(service)
+        table, path, query = spine_of(spine)
+        made, parts = self._store.train(
+            name,
+            features,
+            table,
+            path,
+            query,
+            time_column,
+            known_at_column,
+            knowledge == "as_served",
+            cut,
+            statuses,
+        )
+        return TrainingSet(made, parts)
+
+    def verify(
+        self,
+        services: Union[str, Sequence[str]] = (),
+        *,
+        values: int = 100_000,
+        oracle_values: int = 500,
+        cuts: int = 3,
+        seed: int = 1,
+    ) -> VerifyReport:
+        """Compares the read path, the training path and the naive oracle on a sample of the
+        store's own keys and times, to the last bit."""
+        names = [services] if isinstance(services, str) else list(services)
+        parts = dict(self._store.verify(names, values, oracle_values, cuts, seed))
+        parts["examples"] = [of_dict(Mismatch, e) for e in parts["examples"]]
+        return of_dict(VerifyReport, parts)
+
+    def explain(
+        self,
+        feature: str,
+        entity: Mapping[str, Any],
+        *,
+        as_of: Optional[Time] = None,
+        known_at: Optional[Time] = None,
+        cut: Optional[str] = None,
+    ) -> Explanation:
+        """How the value of one `view:feature` came about: its events, triggers, look-ups."""
+        parts = dict(self._store.explain(feature, dict(entity), _moment(as_of, known_at, cut)))
+        parts["evidence"] = [of_dict(Step, s) for s in parts["evidence"]]
+        return of_dict(Explanation, parts)
+
+    def status(self) -> Status:
+        """What the store holds."""
+        return status_of(self._store.status())
+
+    def close(self) -> None:
+        """Closes the store; another process can write to it then."""
+        self._store.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._store.closed
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        closed = ", closed" if self.closed else ""
+        return f"<evenkeel.Store of {os.fspath(self._store.root)!r}{closed}>"
+
+
+def _moment(as_of: Optional[Time], known_at: Optional[Time], cut: Optional[str]) -> Any:
+    return {"as_of": time_text(as_of), "known_at": time_text(known_at), "cut": cut}
+
+
+def producer_of(
+    producer_id: Optional[str], sequence: Optional[int]
+) -> Optional[Tuple[str, int]]:
+    """Who sends, and the first row's number; both or none."""
+    if (producer_id is None) != (sequence is None):
+        raise InvalidError("a producer gives `producer_id` and `sequence`, both")
+    if producer_id is None or sequence is None:
+        return None
+    return (producer_id, sequence)
