@@ -44,7 +44,7 @@ fn date_of(days: i64) -> (i64, i64, i64) {
 }
 
 /// The same day and time some months ago; where that day does not exist, the first instant
-/// of the next month; never outside the years 1 to 9999.
+/// of the next month; the least or the greatest number there is outside the years 1 to 9999.
 pub(super) fn months_back(t: i64, months: i32) -> i64 {
     if months == 0 {
         return t;
@@ -63,10 +63,10 @@ pub(super) fn months_back(t: i64, months: i32) -> i64 {
             (year, month) = (year + 1, 1);
         }
         if year < 1 {
-            return FIRST;
+            return i64::MIN;
         }
         if year > 9999 {
-            return LAST;
+            return i64::MAX;
         }
     }
     if day <= month_length(year, month) {

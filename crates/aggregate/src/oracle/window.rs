@@ -101,13 +101,14 @@ fn is_retained(time: i64, retain: i64, times: &[i64], t: i64) -> bool {
         .all(|pair| i128::from(pair[1]) - i128::from(pair[0]) <= i128::from(retain))
 }
 
-/// `t` moved back by calendar months, then by microseconds, stopping at the ends of time.
+/// `t` moved back by calendar months, then by microseconds, stopping just outside the ends of
+/// time, where no event can be.
 fn moved_back(t: i64, by: Interval) -> i64 {
     let months = calendar::months_back(t, by.months);
     let exact = i128::from(months) - i128::from(by.micros);
     i64::try_from(exact)
         .unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX })
-        .clamp(calendar::FIRST, calendar::LAST)
+        .clamp(calendar::FIRST - 1, calendar::LAST + 1)
 }
 
 /// The first instant whose local period is that of `t`: found by looking at instants, not
