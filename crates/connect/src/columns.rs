@@ -29,7 +29,9 @@ pub(crate) fn resolve_all(
         .iter()
         .map(|spec| match resolve(path, names, &spec.name)? {
             Some(index) => Ok(Some(index)),
-            None if missing == MissingColumns::Null && !spec.required => Ok(None),
+            None if spec.optional || (missing == MissingColumns::Null && !spec.required) => {
+                Ok(None)
+            }
             None => Err(missing_column(path, names, &spec.name)),
         })
         .collect()

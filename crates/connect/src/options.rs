@@ -21,6 +21,9 @@ pub struct ColumnSpec {
     pub data_type: DataType,
     /// `NOT NULL`: a row without a value is rejected.
     pub required: bool,
+    /// Whether it is NULL in a file that does not have it, whatever
+    /// [`FileOptions::missing_columns`] says: files from before it was added.
+    pub optional: bool,
 }
 
 impl ColumnSpec {
@@ -30,7 +33,14 @@ impl ColumnSpec {
             name: name.into(),
             data_type,
             required: false,
+            optional: false,
         }
+    }
+
+    /// The same column, which a file need not have.
+    pub fn optional(mut self) -> Self {
+        self.optional = true;
+        self
     }
 
     /// The same column, `NOT NULL`.

@@ -25,7 +25,7 @@ pub use query::{
     RelationSource, SelectItem, SpineItem, SpineQuery, WindowRef, WindowSpec,
 };
 pub use statement::{
-    Alter, ColumnDef, Constraint, ConstraintKind, CreateEntity, CreateFeatureService,
+    Alter, ColumnChange, ColumnDef, Constraint, ConstraintKind, CreateEntity, CreateFeatureService,
     CreateFeatureView, CreateOnDemandView, CreateSource, Drop, EntityRef, EventTimeClause,
     FeatureDef, FeatureSelection, Metadata, ObjectKind, OnLate, OnLateKind, OptionValue, Planned,
     PlannedKind, RequestColumn, Retain, ServiceFeature, ServiceItem, SourceBody, SourceClauses,

@@ -9,6 +9,7 @@
 //! it reads) is inside it, at the version that it was bound to.
 
 mod aggregate;
+mod alter;
 mod base;
 mod call;
 mod composed;
@@ -17,6 +18,7 @@ mod describe;
 mod digest;
 mod entity;
 mod events;
+mod evolve;
 mod expression;
 mod features;
 mod frame;
@@ -200,9 +202,9 @@ impl Binder<'_> {
                 "delete its `CREATE` statement and run `evenkeel plan`",
             ),
             StatementKind::Alter(alter) => report.hinted(
-                "`ALTER` is planned: it does not exist yet",
+                "`ALTER` changes the `CREATE` statement of a project, and here is none",
                 statement.span,
-                format!("change the `CREATE` statement of `{}`, and `evenkeel plan` shows what that does", alter.name),
+                format!("change the `CREATE` statement of `{}`", alter.name),
             ),
             StatementKind::Planned(planned) => {
                 let (what, reason) = planned_words(planned.kind);

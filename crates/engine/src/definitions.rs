@@ -7,13 +7,14 @@ use evenkeel_ddl::{
     Diagnostic, InFile, bind, bind_feature_list, bind_project, bind_spine_query, describe,
     parse_spine_query, parse_statements,
 };
-use evenkeel_types::definition::{Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewDef};
-use evenkeel_types::{DataType, SourceId};
+use evenkeel_types::DataType;
+use evenkeel_types::definition::{Catalog, Definition, ServiceDef, SpineQuery, ViewDef};
 use evenkeel_view::Uses;
 
 use crate::api::{Change, ChangeKind};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::evolution::{Logged, over_newest_sources};
 use crate::from_file::ColumnReader;
 use crate::project::{DefinitionFile, Project};
 use crate::registry::{Object, Registry};
@@ -27,8 +28,6 @@ pub struct ChangePlan {
     pub warnings: Vec<(String, Diagnostic)>,
     /// What the registry will record.
     pub(crate) objects: Vec<Object>,
-    /// Every source that the files define.
-    pub(crate) sources: Vec<Arc<SourceDef>>,
 }
 
 impl ChangePlan {
@@ -40,22 +39,33 @@ impl ChangePlan {
 
 /// Checks a project's definition files without a store: what they would create.
 pub fn check(project: &Project, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
-    plan(&project.root, files, &Catalog::default())
+    plan(
+        &project.root,
+        files,
+        &Catalog::default(),
+        &Logged { log: None },
+    )
 }
 
-/// What applying these files over a catalog would change. Files that definitions are made
+/// What applying these files over a catalog, and the events that there are, would change. Files that definitions are made
 /// from are looked for in `root`.
 pub(crate) fn plan(
     root: &Path,
     files: &[DefinitionFile],
     existing: &Catalog,
+    logged: &Logged<'_>,
 ) -> Result<ChangePlan, EngineError> {
     let texts: Vec<(&str, &str)> = files
         .iter()
         .map(|f| (f.name.as_str(), f.text.as_str()))
         .collect();
     let mut columns = ColumnReader::new(root);
-    let project = bind_project(&texts, existing, &mut |source| columns.read(source));
+    let project = bind_project(
+        &texts,
+        existing,
+        &|source| logged.has_events(source),
+        &mut |source| columns.read(source),
+    );
     let in_files = |found: Vec<InFile>| -> Vec<(String, Diagnostic)> {
         found
             .into_iter()
@@ -67,7 +77,6 @@ pub(crate) fn plan(
     }
     let mut changes = Vec::new();
     let mut objects = Vec::new();
-    let mut sources = Vec::new();
     for object in &project.objects {
         let definition = &object.definition;
         let kind = match object.change {
@@ -82,6 +91,10 @@ pub(crate) fn plan(
         };
         let mut notes = notes_of(definition);
         notes.extend(from_file.map(|f| columns.notes(f)).unwrap_or_default());
+        if let Definition::Source(def) = definition {
+            let old = existing.sources.get(&def.name).map(AsRef::as_ref);
+            notes.extend(logged.notes(object.change, old, def)?);
+        }
         changes.push(Change {
             object: definition.kind(),
             name: definition.name().to_owned(),
@@ -95,9 +108,6 @@ pub(crate) fn plan(
         });
         if kind != ChangeKind::Unchanged {
             objects.push(object_of(definition));
-        }
-        if let Definition::Source(def) = definition {
-            sources.push(Arc::clone(def));
         }
     }
     for (object, name) in project.removed {
@@ -115,55 +125,15 @@ pub(crate) fn plan(
         changes,
         warnings: in_files(project.warnings),
         objects,
-        sources,
     })
-}
-
-/// Refuses changes that the events of a store could not follow.
-pub(crate) fn refuse_incompatible(
-    plan: &ChangePlan,
-    existing: &Catalog,
-    has_events: impl Fn(SourceId) -> bool,
-) -> Result<(), EngineError> {
-    for new in &plan.sources {
-        let Some(old) = existing.sources.get(&new.name) else {
-            continue;
-        };
-        if !has_events(old.id) {
-            continue;
-        }
-        let stored = |def: &SourceDef| -> Vec<(String, DataType)> {
-            def.columns[..def.stored]
-                .iter()
-                .map(|c| (c.name.clone(), c.data_type.clone()))
-                .collect()
-        };
-        let reason = if old.kind != new.kind {
-            "a stream cannot become a table, nor a table a stream"
-        } else if stored(old) != stored(new) {
-            "it has events, and its stored columns would be others"
-        } else if old.event_time != new.event_time
-            || old.event_id != new.event_id
-            || old.primary_key != new.primary_key
-        {
-            "it has events, and their time or identity would be another"
-        } else {
-            continue;
-        };
-        return Err(EngineError::Incompatible {
-            object: Definition::Source(Arc::clone(new)).kind(),
-            name: new.name.clone(),
-            reason: reason.to_owned(),
-        });
-    }
-    Ok(())
 }
 
 fn version_of(definition: &Definition) -> u32 {
     match definition {
         Definition::View(def) => def.version,
         Definition::Service(def) => def.version,
-        Definition::Entity(_) | Definition::Source(_) => 1,
+        Definition::Source(def) => def.schema.version(),
+        Definition::Entity(_) => 1,
     }
 }
 
@@ -241,7 +211,8 @@ fn bytes_of(data_type: &DataType) -> usize {
     }
 }
 
-/// Everything that the registry's records define, each bound over those before it.
+/// Everything that the registry's records define, each bound over those before it; then all
+/// views read the newest sources.
 pub(crate) fn catalog_of(registry: &Registry) -> Result<Catalog, EngineError> {
     let mut catalog = Catalog::default();
     for record in registry.records() {
@@ -252,14 +223,20 @@ pub(crate) fn catalog_of(registry: &Registry) -> Result<Catalog, EngineError> {
                 return Err(in_record(name, errors));
             }
             for statement in &statements {
-                let bound = bind(statement, &catalog, &catalog)
+                let mut bound = bind(statement, &catalog, &catalog)
                     .map_err(|errors| in_record(name.clone(), errors))?;
+                if let Definition::Source(def) = &mut bound.definition
+                    && let Some(before) = catalog.sources.get(&def.name)
+                    && object.version > 1
+                {
+                    Arc::make_mut(def).continue_from(before);
+                }
                 refuse_another(&bound.definition, object)?;
                 catalog.add(bound.definition);
             }
         }
     }
-    Ok(catalog)
+    Ok(over_newest_sources(catalog))
 }
 
 fn in_record(name: String, errors: Vec<Diagnostic>) -> EngineError {

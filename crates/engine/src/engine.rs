@@ -19,6 +19,7 @@ use evenkeel_types::{
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
+use crate::evolution::Logged;
 use crate::hot_store::{Checkpoint, CheckpointWritten, HotStore, MemoryLimits};
 use crate::ingest::fetch;
 use crate::project::{DefinitionFile, Project};
@@ -152,7 +153,7 @@ impl Engine {
         };
         for logged in self.reader().clone().read(options) {
             let logged = logged.map_err(EngineError::log)?;
-            self.apply_logged(&logged)?;
+            self.apply_logged(logged)?;
             self.checkpoint_if_due()?;
         }
         Ok(())
@@ -209,7 +210,7 @@ impl Engine {
     /// Applies one logged event; the position of the payload that lost, if it conflicts.
     pub(crate) fn apply_logged(
         &mut self,
-        logged: &LoggedEvent,
+        mut logged: LoggedEvent,
     ) -> Result<Option<Position>, EngineError> {
         let reader = self.reader().clone();
         let Position { partition, offset } = logged.position;
@@ -218,19 +219,12 @@ impl Engine {
             self.applied.set_end(logged.source, partition, end);
             return Ok(None);
         };
-        if logged.event.row.len() > def.stored {
-            return Err(EngineError::EventDoesNotFit {
-                source_name: def.name.clone(),
-                reason: format!(
-                    "it has {} columns, the source has {}",
-                    logged.event.row.len(),
-                    def.stored
-                ),
-            });
-        }
+        def.schema
+            .upgrade(&mut logged)
+            .map_err(|reason| EngineError::schema(&def, reason))?;
         let applied = self
             .hot
-            .apply(logged, |position| fetch(&reader, &def, position))?;
+            .apply(&logged, |position| fetch(&reader, &def, position))?;
         self.applied.set_end(logged.source, partition, end);
         Ok(applied.and_then(|a| a.loser))
     }
@@ -354,11 +348,10 @@ impl Engine {
                 root: self.project.root.clone(),
             });
         }
-        let plan = definitions::plan(&self.project.root, files, &self.catalog)?;
-        definitions::refuse_incompatible(&plan, &self.catalog, |id| {
-            self.hot.source(id).is_some_and(|s| !s.is_empty())
-        })?;
-        Ok(plan)
+        let logged = Logged {
+            log: Some((self.reader(), &self.applied)),
+        };
+        definitions::plan(&self.project.root, files, &self.catalog, &logged)
     }
 
     /// Applies a plan: records it, and makes the new definitions readable.

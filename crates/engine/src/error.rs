@@ -7,6 +7,8 @@ use evenkeel_connect::ConnectError;
 use evenkeel_ddl::Diagnostic;
 use evenkeel_log::LogError;
 use evenkeel_train::TrainError;
+use evenkeel_types::SchemaError;
+use evenkeel_types::definition::SourceDef;
 
 /// A failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +113,12 @@ pub enum EngineError {
     Train(#[source] Box<TrainError>),
     #[error("an event in the log does not fit its source `{source_name}`: {reason}")]
     EventDoesNotFit { source_name: String, reason: String },
+    #[error("an event in the log does not fit its source `{source_name}`")]
+    Schema {
+        source_name: String,
+        #[source]
+        reason: SchemaError,
+    },
     #[error("dead letter {id} of `{source_name}` is not there or was driven again already")]
     NoDeadLetter { source_name: String, id: u64 },
     #[error("the store in `{}` is open for reading only", path.display())]
@@ -145,6 +153,13 @@ pub enum ErrorKind {
 impl EngineError {
     pub(crate) fn log(error: LogError) -> Self {
         EngineError::Log(Box::new(error))
+    }
+
+    pub(crate) fn schema(source: &SourceDef, reason: SchemaError) -> Self {
+        EngineError::Schema {
+            source_name: source.name.clone(),
+            reason,
+        }
     }
 
     pub(crate) fn connect(error: ConnectError) -> Self {
@@ -196,6 +211,7 @@ impl EngineError {
             | EngineError::StoreFormat { .. }
             | EngineError::EventDoesNotFit { .. }
             | EngineError::Backup { .. }
+            | EngineError::Schema { .. }
             | EngineError::Store(_)
             | EngineError::Unreadable(_)
             | EngineError::Log(_) => ErrorKind::Storage,

@@ -14,13 +14,12 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::source_state::Standing;
 
-/// The version of a source's schema; a store has one until columns can be added.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
-
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Group {
     events: BTreeMap<(SourceId, Partition), Vec<Event>>,
+    /// The schema version of each source's events.
+    versions: BTreeMap<SourceId, u32>,
     letters: BTreeMap<SourceId, Vec<DeadLetter>>,
     redriven: BTreeMap<SourceId, Vec<DeadLetterId>>,
     /// What this commit holds of each identity.
@@ -63,14 +62,21 @@ impl Group {
         &mut self,
         engine: &Engine,
         def: &SourceDef,
-        event: Event,
+        mut event: Event,
         partition: Partition,
     ) -> Result<Accepted, EngineError> {
+        // It may have been judged before the source changed.
+        let newest = engine.hot().source(def.id);
+        let schema = newest.map_or(&def.schema, |s| &s.program().def().schema);
+        schema
+            .upgrade_event(def.schema.version(), &mut event)
+            .map_err(|reason| EngineError::schema(def, reason))?;
+        self.versions.insert(def.id, schema.version());
         let index = self
             .events
             .get(&(def.id, partition))
             .map_or(0, |events| events.len());
-        let accepted = match engine.hot().source(def.id) {
+        let accepted = match newest {
             // Its identity is the position that it will get: nothing can be like it.
             _ if event.origin == OWN_POSITION && def.event_id.is_empty() => Accepted::New { index },
             None => Accepted::New { index },
@@ -136,13 +142,14 @@ impl Group {
 
     /// What to append: events first, then dead letters, then what was driven again.
     pub(crate) fn into_batches(self) -> Vec<Batch> {
+        let versions = self.versions;
         let events = self
             .events
             .into_iter()
             .map(|((source, partition), events)| Batch::Events {
                 source,
                 partition,
-                schema_version: SCHEMA_VERSION,
+                schema_version: versions[&source],
                 events,
             });
         let letters = self

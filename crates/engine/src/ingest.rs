@@ -248,7 +248,7 @@ impl Engine {
             };
             for logged in place.logged(schema_version, events) {
                 outcome.recorded += 1;
-                outcome.positions.extend(self.apply_logged(&logged)?);
+                outcome.positions.extend(self.apply_logged(logged)?);
             }
         }
         Ok(outcome)
@@ -297,19 +297,24 @@ impl Engine {
     }
 }
 
-/// The event of a source at a position that is known to hold one.
+/// The event of a source at a position that is known to hold one, with the columns and types
+/// that the source has now.
 pub(crate) fn fetch(
     reader: &evenkeel_log::LogReader,
     def: &SourceDef,
     position: Position,
 ) -> Result<LoggedEvent, EngineError> {
-    reader
+    let mut logged = reader
         .event(def.id, position)
         .map_err(EngineError::log)?
         .ok_or_else(|| EngineError::EventDoesNotFit {
             source_name: def.name.clone(),
             reason: format!("nothing is logged at {position}"),
-        })
+        })?;
+    def.schema
+        .upgrade(&mut logged)
+        .map_err(|reason| EngineError::schema(def, reason))?;
+    Ok(logged)
 }
 
 /// The files and the options of a source's definition.
@@ -338,10 +343,16 @@ pub(crate) fn options_of_file(
     options
 }
 
-pub(crate) fn stored_columns(def: &SourceDef) -> Vec<ColumnSpec> {
-    def.columns[..def.stored]
-        .iter()
-        .map(|c| ColumnSpec::new(c.name.clone(), c.data_type.clone()))
+/// The columns of a source as files and pushes have them.
+pub fn stored_columns(def: &SourceDef) -> Vec<ColumnSpec> {
+    let added = def.schema.first_width();
+    let columns = def.columns[..def.stored].iter().enumerate();
+    columns
+        .map(|(slot, c)| {
+            let spec = ColumnSpec::new(c.name.clone(), c.data_type.clone());
+            // Files from before it was added do not have it.
+            if slot < added { spec } else { spec.optional() }
+        })
         .collect()
 }
 

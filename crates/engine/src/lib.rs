@@ -11,6 +11,7 @@ mod definitions;
 pub mod doctor;
 mod engine;
 mod error;
+mod evolution;
 mod follow;
 mod from_file;
 mod group;
@@ -39,6 +40,7 @@ pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use follow::{FollowReport, Follower, SetAside};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore};
+pub use ingest::stored_columns;
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };

@@ -461,8 +461,9 @@ impl Engine {
     /// engine must not be used for writing any more: open the store again.
     pub fn apply_some(&mut self, commit: &mut Durable, events: usize) -> Result<bool, EngineError> {
         for logged in commit.events.by_ref().take(events) {
-            if let Some(loser) = self.apply_logged(&logged)? {
-                commit.losers.push((logged.source, loser));
+            let source = logged.source;
+            if let Some(loser) = self.apply_logged(logged)? {
+                commit.losers.push((source, loser));
             }
         }
         Ok(commit.events.len() > 0)

@@ -112,7 +112,12 @@ impl Engine {
         };
         let mut events: BTreeMap<SourceId, Vec<LoggedEvent>> = BTreeMap::new();
         for logged in self.reader().read(options) {
-            let logged = logged.map_err(EngineError::log)?;
+            let mut logged = logged.map_err(EngineError::log)?;
+            if let Some(def) = self.catalog().source_by_id(logged.source) {
+                def.schema
+                    .upgrade(&mut logged)
+                    .map_err(|reason| EngineError::schema(def, reason))?;
+            }
             events.entry(logged.source).or_default().push(logged);
         }
         Ok(events)

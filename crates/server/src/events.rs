@@ -104,10 +104,7 @@ fn decode(
     body: Bytes,
     producer: Producer,
 ) -> Result<Vec<PushedRow>, ApiError> {
-    let columns: Vec<ColumnSpec> = def.columns[..def.stored]
-        .iter()
-        .map(|c| ColumnSpec::new(c.name.clone(), c.data_type.clone()))
-        .collect();
+    let columns = evenkeel_engine::stored_columns(def);
     match content {
         Content::Arrow => arrow(shared, def, &columns, body, producer),
         Content::Json => json_rows(

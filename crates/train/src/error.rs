@@ -2,6 +2,7 @@
 
 use evenkeel_connect::ConnectError;
 use evenkeel_log::LogError;
+use evenkeel_types::SchemaError;
 
 /// A training set cannot be built.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,12 @@ pub enum TrainError {
     Table(#[source] Box<ConnectError>),
     #[error("the log")]
     Log(#[source] Box<LogError>),
+    #[error("an event of `{source_name}` in the log")]
+    Event {
+        source_name: String,
+        #[source]
+        reason: SchemaError,
+    },
 }
 
 impl TrainError {

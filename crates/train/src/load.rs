@@ -28,8 +28,9 @@ impl Evaluator {
         };
         let mut read: u64 = 0;
         for logged in log.read(options) {
-            let logged = logged.map_err(TrainError::log)?;
+            let mut logged = logged.map_err(TrainError::log)?;
             if let Some(events) = sources.get_mut(&logged.source) {
+                upgrade(events, &mut logged)?;
                 events.push(&logged);
             }
             read += 1;
@@ -38,18 +39,20 @@ impl Evaluator {
             }
         }
         for (&source, events) in &mut sources {
-            let contested = events
-                .contested()
-                .into_iter()
-                .map(|position| log.event(source, position).map_err(TrainError::log))
-                .collect::<Result<Vec<_>, _>>()?;
-            events.settle(&contested.into_iter().flatten().collect::<Vec<_>>());
+            let mut contested = Vec::new();
+            for position in events.contested() {
+                if let Some(mut logged) = log.event(source, position).map_err(TrainError::log)? {
+                    upgrade(events, &mut logged)?;
+                    contested.push(logged);
+                }
+            }
+            events.settle(&contested);
         }
         progress(read);
         Ok(Evaluator::new(sources))
     }
 
-    /// The same from events at hand, in log order; those beyond the cut are left out.
+    /// The same from events of the newest schema at hand, in log order; those beyond the cut are left out.
     pub fn from_events<'a>(
         logged: impl IntoIterator<Item = &'a LoggedEvent>,
         uses: &Uses,
@@ -76,6 +79,17 @@ impl Evaluator {
         }
         Evaluator::new(sources)
     }
+}
+
+/// The event as one of its source's newest schema.
+fn upgrade(events: &SourceEvents, logged: &mut LoggedEvent) -> Result<(), TrainError> {
+    let def = events.def();
+    def.schema
+        .upgrade(logged)
+        .map_err(|reason| TrainError::Event {
+            source_name: def.name.clone(),
+            reason,
+        })
 }
 
 fn empty_sources(uses: &Uses) -> BTreeMap<SourceId, SourceEvents> {

@@ -19,6 +19,7 @@ use crate::data_type::{DataType, Field};
 use crate::event::SourceId;
 use crate::expr::Expr;
 use crate::frame::{AggregateCall, Frame};
+use crate::schema::Schema;
 use crate::time::{Interval, Zone};
 use crate::value::Value;
 
@@ -114,6 +115,8 @@ pub struct SourceDef {
     pub columns: Vec<SourceColumn>,
     /// How many of the columns are stored.
     pub stored: usize,
+    /// Every version of the stored columns; the newest is what `columns` begins with.
+    pub schema: Schema,
     /// Source row index of the event time.
     pub event_time: usize,
     /// The zone of times that come without one.
@@ -179,6 +182,26 @@ impl SourceDef {
             .iter()
             .map(|c| c.data_type.clone())
             .collect()
+    }
+
+    /// The stored columns as fields.
+    pub fn stored_fields(&self) -> Vec<Field> {
+        self.columns[..self.stored]
+            .iter()
+            .map(|c| Field::new(c.name.clone(), c.data_type.clone()))
+            .collect()
+    }
+
+    /// Takes the schema versions of the definition before, of a source with events: with
+    /// other stored columns they are a new version.
+    pub fn continue_from(&mut self, before: &SourceDef) {
+        let columns = self.stored_fields();
+        let schema = before.schema.clone();
+        self.schema = if schema.newest() == columns {
+            schema
+        } else {
+            schema.and(columns)
+        };
     }
 
     /// Source row index of a column or pseudo-column.

@@ -12,6 +12,7 @@ pub mod definition;
 mod event;
 mod expr;
 mod frame;
+mod schema;
 pub mod time;
 mod value;
 
@@ -23,6 +24,7 @@ pub use event::{
 };
 pub use expr::{Expr, ExprKind};
 pub use frame::{AggregateCall, AggregateFunction, Extent, Frame};
+pub use schema::{Schema, SchemaError};
 pub use time::{CalendarUnit, Civil, EventTime, Interval, VisibleAt, Zone};
 pub use value::{
     CANONICAL_NAN, ErrorReason, Status, Unscaled, Value, canonical_f32, canonical_f64, compare_f64,

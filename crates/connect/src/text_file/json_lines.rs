@@ -326,6 +326,7 @@ fn looks_wrong(
         .filter(|name| specs.iter().all(|s| s.name != **name));
     spec.required
         || (options.missing_columns == MissingColumns::Refuse
+            && !spec.optional
             && nearest(&spec.name, undeclared).0.is_some())
 }
 

@@ -409,15 +409,29 @@ pub struct Drop {
     pub name: Ident,
 }
 
-/// `ALTER STREAM | TABLE name ADD COLUMN ...`
+/// `ALTER STREAM | TABLE name change, ...`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alter {
     /// What kind of object: a stream or a table.
     pub kind: ObjectKind,
     /// Its name.
     pub name: Ident,
-    /// The new columns; at least one.
-    pub add_columns: Vec<ColumnDef>,
+    /// What changes, in order; at least one.
+    pub changes: Vec<ColumnChange>,
+}
+
+/// What `ALTER` does to a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ColumnChange {
+    /// `ADD COLUMN column`
+    Add(ColumnDef),
+    /// `ALTER COLUMN name TYPE type`
+    Type {
+        /// The column.
+        column: Ident,
+        /// Its type from now on.
+        data_type: TypeName,
+    },
 }
 
 /// A statement that is recognised but does not exist yet.

@@ -5,14 +5,18 @@
 //! checked further, unless the errors leave its columns, times and keys understood.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use evenkeel_types::SourceId;
 use evenkeel_types::definition::{Catalog, Definition};
 
+use super::alter::{self, AlteredPlaces};
+use super::evolve::{Evolution, Refusal};
 use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
 use super::{Binder, Broken};
-use crate::ast::{Span, Statement};
+use crate::ast::{Span, Statement, StatementKind};
 use crate::error::{Diagnostic, line_and_column};
 use crate::parser::parse_statements;
 
@@ -72,18 +76,20 @@ pub struct InFile {
 }
 
 /// A statement of a project.
-struct Node {
-    file: usize,
+pub(super) struct Node {
+    pub(super) file: usize,
     statement: usize,
-    parsed: Statement,
+    pub(super) parsed: Statement,
 }
 
 /// Binds the files of a project, each a name and a text. `existing` is what was defined
-/// before: empty where there is no store. `read` is asked for the columns of every
+/// before: empty where there is no store; `has_events` says which of its sources have some,
+/// so that not everything about them can change. `read` is asked for the columns of every
 /// `FROM FILE`.
 pub fn bind_project(
     files: &[(&str, &str)],
     existing: &Catalog,
+    has_events: &dyn Fn(SourceId) -> bool,
     read: &mut ReadColumns<'_>,
 ) -> Project {
     let mut found = Found {
@@ -112,7 +118,14 @@ pub fn bind_project(
                 }),
         );
     }
+    let altered = alter::alter(&mut nodes, &unread);
+    for (file, report) in altered.reports {
+        found.take(file, report);
+    }
     let mut is_broken = vec![false; nodes.len()];
+    for index in altered.broken {
+        is_broken[index] = true;
+    }
     let mut from_files = Vec::new();
     for (node, is_broken) in nodes.iter_mut().zip(&mut is_broken) {
         let mut report = Report::default();
@@ -166,8 +179,25 @@ pub fn bind_project(
                 broken: &broken,
             };
             let mut report = Report::default();
-            let definition = binder.statement(&node.parsed, &mut report);
+            let mut definition = binder.statement(&node.parsed, &mut report);
             let has_errors = report.has_errors();
+            if let Some(Definition::Source(new)) = &mut definition
+                && let Some(old) = existing.sources.get(&new.name)
+                && let StatementKind::CreateSource(create) = &node.parsed.kind
+                && has_events(old.id)
+            {
+                let evolution = Evolution {
+                    create,
+                    old,
+                    new,
+                    existing,
+                };
+                let refusals = evolution.refusals();
+                // Views are checked over columns that can be.
+                is_broken[index] |= !refusals.is_empty();
+                found.refuse(node.file, &new.name, refusals, &altered.places);
+                Arc::make_mut(new).continue_from(old);
+            }
             is_broken[index] |= definition.is_none();
             found.take(node.file, report);
             if let Some(definition) = definition
@@ -213,7 +243,7 @@ fn names<'a>(
             continue;
         };
         let first = match &node.parsed.kind {
-            crate::ast::StatementKind::CreateFeatureService(create) => {
+            StatementKind::CreateFeatureService(create) => {
                 let version = create.version.map_or(1, |v| v.value);
                 by_name.entry((space, &name.value)).or_insert(index);
                 *versions.entry((&name.value, version)).or_insert(index)
@@ -396,6 +426,26 @@ impl Found<'_> {
         let (errors, warnings) = report.into_parts();
         for diagnostic in errors.into_iter().chain(warnings) {
             self.add(file, diagnostic);
+        }
+    }
+
+    /// Tells why a source cannot change, at the places of its columns.
+    fn refuse(
+        &mut self,
+        file: usize,
+        source: &str,
+        refusals: Vec<Refusal>,
+        altered: &AlteredPlaces,
+    ) {
+        for mut refusal in refusals {
+            let column = refusal.column.as_deref();
+            match column.and_then(|column| altered.of(source, column)) {
+                Some((file, place)) => {
+                    refusal.diagnostic.span = place;
+                    self.add(file, refusal.diagnostic);
+                }
+                None => self.add(file, refusal.diagnostic),
+            }
         }
     }
 

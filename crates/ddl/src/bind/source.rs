@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use evenkeel_types::definition::{Check, Retain, SourceColumn, SourceDef, SourceKind};
 use evenkeel_types::time::HOUR;
-use evenkeel_types::{DataType, Expr, Interval, SourceId, Value, Zone};
+use evenkeel_types::{DataType, Expr, Field, Interval, Schema, SourceId, Value, Zone};
 
 use super::entity::{key_hint, metadata};
 use super::expression::{self, Plain};
@@ -529,7 +529,12 @@ impl<'a> SourceBuilder<'a> {
                 });
             }
         }
+        let stored = self.columns[..self.stored]
+            .iter()
+            .map(|c| Field::new(c.name.clone(), c.data_type.clone()))
+            .collect();
         SourceDef {
+            schema: Schema::first(stored),
             id,
             name: self.create.name.value.clone(),
             kind: match self.create.kind {

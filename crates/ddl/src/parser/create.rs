@@ -3,8 +3,8 @@
 
 use super::{Parsed, Parser, STATEMENT_WORDS};
 use crate::ast::{
-    Alter, CreateEntity, Drop, Ident, Metadata, ObjectKind, OnLate, OnLateKind, Planned,
-    PlannedKind, RequestColumn, SourceKind, Span, Statement, StatementKind, Tag,
+    Alter, ColumnChange, CreateEntity, Drop, Ident, Metadata, ObjectKind, OnLate, OnLateKind,
+    Planned, PlannedKind, RequestColumn, SourceKind, Span, Statement, StatementKind, Tag,
 };
 use crate::error::Diagnostic;
 use crate::keyword::is_not_a_column;
@@ -383,22 +383,9 @@ impl Parser<'_> {
             ));
         }
         let name = self.name("a name")?;
-        let mut add_columns = Vec::new();
+        let mut changes = Vec::new();
         loop {
-            if self.eat_word("ADD").is_none() {
-                let mut diagnostic = self.unexpected_word("`ADD COLUMN`", &["ADD"]);
-                if diagnostic.hint.is_none() && !matches!(self.kind(), TokenKind::Bad(_)) {
-                    diagnostic.hint =
-                        Some("for other changes write the definition anew and apply it".to_owned());
-                }
-                return Err(diagnostic);
-            }
-            // A column may be called `column`.
-            let is_type_alone = self.starts_type(1) && !self.is_name_at(2);
-            if self.is_word("COLUMN") && self.is_name_at(1) && !is_type_alone {
-                self.bump();
-            }
-            add_columns.push(self.column()?);
+            changes.push(self.column_change()?);
             if self.eat_symbol(Symbol::Comma).is_none() {
                 break;
             }
@@ -406,7 +393,43 @@ impl Parser<'_> {
         Ok(Alter {
             kind,
             name,
-            add_columns,
+            changes,
         })
+    }
+
+    /// `ADD [COLUMN] column` or `ALTER [COLUMN] name TYPE type`.
+    fn column_change(&mut self) -> Parsed<ColumnChange> {
+        if self.eat_word("ADD").is_some() {
+            // A column may be called `column`.
+            let is_type_alone = self.starts_type(1) && !self.is_name_at(2);
+            if self.is_word("COLUMN") && self.is_name_at(1) && !is_type_alone {
+                self.bump();
+            }
+            return Ok(ColumnChange::Add(self.column()?));
+        }
+        if self.eat_word("ALTER").is_some() {
+            // A column may be called `column`, and one may be called `type`.
+            let is_its_name = self.is_word_at(1, "TYPE") && !self.is_word_at(2, "TYPE");
+            if self.is_word("COLUMN") && self.is_name_at(1) && !is_its_name {
+                self.bump();
+            }
+            let column = self.name("a column")?;
+            self.expect_word("TYPE", " and the column's type from now on")?;
+            let data_type = self.type_name(&format!("`{}`", column.value))?;
+            return Ok(ColumnChange::Type { column, data_type });
+        }
+        let expected = "`ADD COLUMN` or `ALTER COLUMN`";
+        let mut diagnostic = self.unexpected_word(expected, &["ADD", "ALTER"]);
+        if self.is_word("DROP") || self.is_word("RENAME") {
+            diagnostic.hint = Some(
+                "the events have the column: leave it, and do not read it in the views; a \
+                 computed column may give it another name"
+                    .to_owned(),
+            );
+        } else if diagnostic.hint.is_none() && !matches!(self.kind(), TokenKind::Bad(_)) {
+            diagnostic.hint =
+                Some("for other changes write the definition anew and apply it".to_owned());
+        }
+        Err(diagnostic)
     }
 }

@@ -5,10 +5,11 @@ use std::fmt::{self, Write};
 use super::query::column_list;
 use super::{comma_separated, data_type, expr, interval, query, quoted};
 use crate::ast::{
-    Alter, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService, CreateFeatureView,
-    CreateOnDemandView, CreateSource, Drop, EntityRef, Expr, FeatureDef, FeatureSelection,
-    Metadata, ObjectKind, OnLate, OnLateKind, OptionValue, Planned, PlannedKind, RequestColumn,
-    SourceBody, SourceClauses, SourceKind, Statement, StatementKind, StringLit, WithOption,
+    Alter, ColumnChange, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService,
+    CreateFeatureView, CreateOnDemandView, CreateSource, Drop, EntityRef, Expr, FeatureDef,
+    FeatureSelection, Metadata, ObjectKind, OnLate, OnLateKind, OptionValue, Planned, PlannedKind,
+    RequestColumn, SourceBody, SourceClauses, SourceKind, Statement, StatementKind, StringLit,
+    WithOption,
 };
 use crate::keyword::is_plain_identifier;
 
@@ -395,9 +396,14 @@ fn drop_object(f: &mut dyn Write, drop: &Drop) -> fmt::Result {
 
 fn alter(f: &mut dyn Write, change: &Alter) -> fmt::Result {
     write!(f, "ALTER {} {} ", change.kind, change.name)?;
-    comma_separated(f, &change.add_columns, |f, added| {
-        f.write_str("ADD COLUMN ")?;
-        column(f, added)
+    comma_separated(f, &change.changes, |f, change| match change {
+        ColumnChange::Add(added) => {
+            f.write_str("ADD COLUMN ")?;
+            column(f, added)
+        }
+        ColumnChange::Type {
+            column, data_type, ..
+        } => write!(f, "ALTER COLUMN {column} TYPE {data_type}"),
     })
 }
 

@@ -2,14 +2,17 @@
 //! then sections behind `--- title`. A section is a project of two files: what is shared and
 //! its own text. The `.expected` file beside it has for each section the diagnostics as they
 //! are shown and, where there are no errors, what the section defines. A title that starts
-//! with `spine` has a spine query, one with `list` a list of features, one to a line.
+//! with `spine` has a spine query, one with `list` a list of features, one to a line. Of a
+//! title that starts with `altered` or `changed` what is shared is defined already, and its
+//! sources have events; a changed project is the section's text alone.
 //! `UPDATE_EXPECT=1` writes the expected files.
 
 use std::path::{Path, PathBuf};
 
 use evenkeel_ddl::{
-    Diagnostic, FileColumns, FileSource, InFile, Project, bind, bind_feature_list, bind_project,
-    bind_spine_query, describe, parse_spine_query, parse_statements,
+    Change, Diagnostic, FileColumns, FileSource, InFile, Project, ProjectObject, bind,
+    bind_feature_list, bind_project, bind_spine_query, describe, parse_spine_query,
+    parse_statements,
 };
 use evenkeel_types::definition::{Catalog, Definition, OptionValue};
 use evenkeel_types::{DataType, Field};
@@ -57,8 +60,20 @@ fn project(shared: &str, text: &str) -> Project {
     )
 }
 
+fn bound(shared: &str, case: &Case) -> Project {
+    let is_changed = case.title.starts_with("changed");
+    if !is_changed && !case.title.starts_with("altered") {
+        return project(shared, &case.text);
+    }
+    let before = project(shared, "");
+    assert!(before.errors.is_empty());
+    let after = if is_changed { "" } else { shared };
+    let files = [("shared.sql", after), ("case.sql", case.text.as_str())];
+    bind_project(&files, &before.catalog, &|_| true, &mut columns_of)
+}
+
 fn bind_files(files: &[(&str, &str)], existing: &Catalog) -> Project {
-    bind_project(files, existing, &mut columns_of)
+    bind_project(files, existing, &|_| false, &mut columns_of)
 }
 
 /// The files of the cases: `data/orders.csv` and some in which no event time is plain.
@@ -129,13 +144,17 @@ fn output(shared: &str, case: &Case) -> String {
         }
         return out;
     }
-    let bound = project(shared, text);
+    let bound = bound(shared, case);
     let texts = [shared, text];
     let own: Vec<InFile> = bound.warnings.into_iter().filter(|w| w.file == 1).collect();
     show_all(&bound.errors, &texts, &mut out);
     show_all(&own, &texts, &mut out);
     if bound.errors.is_empty() {
-        for object in bound.objects.iter().filter(|o| o.file == 1) {
+        let is_shown = |o: &&ProjectObject| match o.definition {
+            Definition::Source(_) => o.file == 1 || o.change == Change::Changed,
+            _ => o.file == 1,
+        };
+        for object in bound.objects.iter().filter(is_shown) {
             out.push_str(&definition::definition(&object.definition));
             if let Definition::View(view) = &object.definition {
                 let words = describe(view);
@@ -229,7 +248,7 @@ fn errors_have_a_place_and_a_hint() {
                     errors.iter().for_each(|(i, e)| check(items[*i], e));
                 }
             } else {
-                let bound = project(&shared, &case.text);
+                let bound = bound(&shared, case);
                 count = bound.errors.len();
                 for error in &bound.errors {
                     assert_eq!(error.file, 1, "{name}: {error:?}");
@@ -252,7 +271,8 @@ fn canonical_sql_binds_to_the_same() {
     for path in case_files() {
         let (shared, cases) = read(&path);
         for case in &cases {
-            if case.title.starts_with("spine") || case.title.starts_with("list") {
+            let others = ["spine", "list", "altered", "changed"];
+            if others.iter().any(|o| case.title.starts_with(o)) {
                 continue;
             }
             let bound = project(&shared, &case.text);
@@ -335,9 +355,12 @@ fn columns_of_a_file_are_frozen_by_the_first_definition() {
         ("changed", DataType::Timestamp),
     ];
     let text = "CREATE STREAM s FROM FILE 'x.csv';";
-    let bound = bind_project(&[("a.sql", text)], &Catalog::default(), &mut |_| {
-        Ok(file(&first))
-    });
+    let bound = bind_project(
+        &[("a.sql", text)],
+        &Catalog::default(),
+        &|_| false,
+        &mut |_| Ok(file(&first)),
+    );
     assert_eq!(bound.errors, []);
     let sql = "CREATE STREAM s (\n  id INT,\n  at TIMESTAMP,\n  EVENT TIME at\n)\n\
                WITH (connector = 'file', path = 'x.csv')";
@@ -347,7 +370,9 @@ fn columns_of_a_file_are_frozen_by_the_first_definition() {
 
     let existing = bound.catalog;
     let again = |text: &str, now: Result<FileColumns, String>| {
-        let bound = bind_project(&[("a.sql", text)], &existing, &mut |_| now.clone());
+        let bound = bind_project(&[("a.sql", text)], &existing, &|_| false, &mut |_| {
+            now.clone()
+        });
         assert_eq!(bound.errors, []);
         bound
     };
@@ -837,6 +862,8 @@ mod project_rules {
 mod mutation {
     use std::collections::BTreeSet;
 
+    use evenkeel_ddl::ast::{Statement, StatementKind};
+
     use evenkeel_types::definition::{
         LookupTarget, SourceDef, SourceWindows, Trigger, ViewBody, ViewDef,
     };
@@ -1092,8 +1119,10 @@ mod mutation {
             let text = tokens.concat();
             let bound = project(shared, &text);
             check_project(&bound);
-            // Whatever is not bound has an error.
-            let count = parse_statements(shared).0.len() + parse_statements(&text).0.len();
+            // Whatever is not bound has an error; an `ALTER` is bound with its `CREATE`.
+            let statements = [parse_statements(shared).0, parse_statements(&text).0].concat();
+            let is_alter = |s: &&Statement| matches!(s.kind, StatementKind::Alter(_));
+            let count = statements.len() - statements.iter().filter(is_alter).count();
             prop_assert!(
                 !bound.errors.is_empty() || bound.objects.len() == count,
                 "{}", text
@@ -1103,6 +1132,10 @@ mod mutation {
                 let span = found.diagnostic.span;
                 prop_assert!(text.get(span.start..span.end).is_some());
             }
+            // The same text in place of what was defined, and has events.
+            let before = project(shared, "");
+            let files = [("case.sql", text.as_str())];
+            check_project(&bind_project(&files, &before.catalog, &|_| true, &mut columns_of));
         }
     }
 }

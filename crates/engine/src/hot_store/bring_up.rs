@@ -104,11 +104,14 @@ impl HotStore {
             };
             let mut entries: BTreeMap<SourceId, u64> = BTreeMap::new();
             for logged in reader.read(options) {
-                let logged: LoggedEvent = logged.map_err(EngineError::log)?;
+                let mut logged: LoggedEvent = logged.map_err(EngineError::log)?;
                 let entry = entries.entry(logged.source).or_default();
-                if catalog.source_by_id(logged.source).is_some()
+                if let Some(def) = catalog.source_by_id(logged.source)
                     && let Some(ids) = of_source.get(&logged.source)
                 {
+                    def.schema
+                        .upgrade(&mut logged)
+                        .map_err(|reason| EngineError::schema(def, reason))?;
                     self.apply_to(ids, &logged, *entry)?;
                 }
                 *entry += 1;

@@ -124,7 +124,8 @@ impl StoreState {
     }
 }
 
-/// What tells the events of a source apart, as a digest.
+/// What tells the events of a source apart and orders them, as a digest. The bytes of a row
+/// do both, and they are others where a column is widened.
 pub(crate) fn identity_digest(source: &SourceDef) -> String {
     let names = |slots: &[usize]| -> Vec<&str> {
         slots
@@ -132,12 +133,17 @@ pub(crate) fn identity_digest(source: &SourceDef) -> String {
             .filter_map(|&slot| Some(source.columns.get(slot)?.name.as_str()))
             .collect()
     };
-    let text = format!(
+    let mut text = format!(
         "{:?} {:?} {:?}",
         source.kind,
         names(&source.event_id),
         source.deduplicate_within
     );
+    let fields = source.schema.newest();
+    for (slot, _) in source.schema.widened() {
+        let field = &fields[slot];
+        text.push_str(&format!(" {} {}", field.name, field.data_type));
+    }
     short_digest(&text)
 }
 

@@ -222,9 +222,12 @@ pub(crate) fn definitions(random: &mut Random) -> String {
 
 /// Binds definitions; panics with the rendered errors.
 pub(crate) fn catalog(sql: &str) -> Catalog {
-    let project = bind_project(&[("test.sql", sql)], &Catalog::default(), &mut |_| {
-        Err("it is not read".to_owned())
-    });
+    let project = bind_project(
+        &[("test.sql", sql)],
+        &Catalog::default(),
+        &|_| false,
+        &mut |_| Err("it is not read".to_owned()),
+    );
     let errors: Vec<String> = project
         .errors
         .iter()

@@ -405,5 +405,12 @@ fn errors_say_what_to_do() {
     let Err(error) = engine.plan(&files) else {
         panic!("an incompatible change was planned")
     };
-    assert!(matches!(error, EngineError::Incompatible { .. }), "{error}");
+    let EngineError::Definitions(mistakes) = error else {
+        panic!("{error}")
+    };
+    let messages: Vec<&str> = mistakes.iter().map(|m| m.1.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["`fare` cannot become STRING: events have it as DOUBLE, and that is not wider"]
+    );
 }
