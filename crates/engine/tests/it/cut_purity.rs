@@ -209,7 +209,7 @@ fn check(seed: u64) -> u64 {
 }
 
 /// Random reads of a view.
-fn cases(view: &ViewDef, logged: &[LoggedEvent], random: &mut Random) -> Vec<Case> {
+pub(crate) fn cases(view: &ViewDef, logged: &[LoggedEvent], random: &mut Random) -> Vec<Case> {
     let known_times: Vec<i64> = logged.iter().map(|e| e.visible_at().0).collect();
     let shared_known = VisibleAt(*random.pick(&known_times));
     (0..12)

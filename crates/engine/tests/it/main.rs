@@ -10,6 +10,7 @@ mod keeping;
 mod long_history;
 mod partitions;
 mod push;
+mod random_evolution;
 mod random_history;
 mod store;
 mod support;

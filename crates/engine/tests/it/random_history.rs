@@ -259,6 +259,15 @@ fn value(column: &str, data_type: &DataType, random: &mut Random) -> Value {
         (_, DataType::BigInt) => Value::BigInt(random.below(3) as i64),
         (_, DataType::Int) => Value::Int(*random.pick(&[0, 1, 2, -3, i32::MAX])),
         (_, DataType::Boolean) => Value::Boolean(random.one_in(2)),
+        (_, DataType::Float) => Value::float(match random.below(24) {
+            0 => f32::NAN,
+            1 => f32::INFINITY,
+            2 => f32::NEG_INFINITY,
+            3 => -0.0,
+            4 => f32::MAX,
+            5 => f32::from_bits(1),
+            n => (n as f32 - 8.0) * 0.1,
+        }),
         (_, DataType::Decimal { .. }) => Value::decimal(random.below(100_000) as i128 - 50_000),
         (_, DataType::Double) => Value::double(match random.below(24) {
             0 => f64::NAN,
@@ -275,11 +284,28 @@ fn value(column: &str, data_type: &DataType, random: &mut Random) -> Value {
 
 /// Logged events of every source in log order.
 pub(crate) fn history(catalog: &Catalog, random: &mut Random, events: usize) -> Vec<LoggedEvent> {
+    let mut logged = Vec::new();
+    go_on(catalog, random, events, &mut logged);
+    logged
+}
+
+/// So many more events, by what is defined now.
+pub(crate) fn go_on(
+    catalog: &Catalog,
+    random: &mut Random,
+    events: usize,
+    logged: &mut Vec<LoggedEvent>,
+) {
     let sources: Vec<Arc<SourceDef>> = catalog.sources.values().cloned().collect();
     let mut next: BTreeMap<(SourceId, u32), u64> = BTreeMap::new();
-    let mut logged: Vec<LoggedEvent> = Vec::new();
-    let mut clock = START;
-    let mut row = 0;
+    for event in logged.iter() {
+        let Position { partition, offset } = event.position;
+        next.insert((event.source, partition.0), offset.0 + 1);
+    }
+    let mut clock = logged.last().map_or(START, |e| e.logged_at.0);
+    let events = logged.len() + events;
+    // No row of an earlier event.
+    let mut row = 1_000 * logged.len() as u64;
     while logged.len() < events {
         let source = random.pick(&sources).clone();
         // Group commits: several events share a time of the timeline.
@@ -289,8 +315,10 @@ pub(crate) fn history(catalog: &Catalog, random: &mut Random, events: usize) -> 
         row += 1;
         let earlier: Vec<&LoggedEvent> = logged.iter().filter(|e| e.source == source.id).collect();
         let event = if !earlier.is_empty() && random.one_in(5) {
-            let chosen = *random.pick(&earlier);
-            derived(&source, chosen, random, row)
+            let mut chosen = (*random.pick(&earlier)).clone();
+            source.schema.upgrade(&mut chosen).unwrap();
+            chosen.event.row.resize(source.stored, Value::Null);
+            derived(&source, &chosen, random, row)
         } else {
             fresh(&source, random, row)
         };
@@ -300,13 +328,12 @@ pub(crate) fn history(catalog: &Catalog, random: &mut Random, events: usize) -> 
             source: source.id,
             position: Position::new(partition, *offset),
             logged_at: VisibleAt(clock),
-            schema_version: 1,
+            schema_version: source.schema.version(),
             event,
         });
         // Offsets may have gaps.
         *offset += 1 + u64::from(random.one_in(10));
     }
-    logged
 }
 
 fn fresh(source: &SourceDef, random: &mut Random, row: u64) -> Event {
