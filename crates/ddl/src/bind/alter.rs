@@ -239,7 +239,7 @@ pub(super) fn not_wider(
         _ => String::new(),
     };
     Diagnostic::error(
-        format!("`{column}` cannot become {to}: events have it as {from}, and that is not wider"),
+        format!("`{column}` cannot become {to}: it is {from}, which does not widen to that"),
         place,
     )
     .with_hint(format!(

@@ -411,6 +411,6 @@ fn errors_say_what_to_do() {
     let messages: Vec<&str> = mistakes.iter().map(|m| m.1.message.as_str()).collect();
     assert_eq!(
         messages,
-        ["`fare` cannot become STRING: events have it as DOUBLE, and that is not wider"]
+        ["`fare` cannot become STRING: it is DOUBLE, which does not widen to that"]
     );
 }
