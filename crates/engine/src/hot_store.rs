@@ -118,7 +118,13 @@ impl HotStore {
             .map(|def| {
                 let counts = state.source(def.id);
                 let snapshot = Arc::clone(blocks.snapshot());
-                let state = SourceState::new(def, counts.entries, counts.times(), snapshot);
+                let state = SourceState::new(
+                    def,
+                    counts.entries,
+                    counts.greatest_time,
+                    counts.times(),
+                    snapshot,
+                );
                 (state.program().def().id, state)
             })
             .collect();
@@ -275,6 +281,7 @@ impl HotStore {
             let counts = SourceCounts {
                 identity: identity_digest(source.program().def()),
                 entries: source.len(),
+                greatest_time: source.greatest_time(),
                 times: source.ledger.times_known().map(RangeInclusive::into_inner),
             };
             (*id, counts)

@@ -92,7 +92,7 @@ fn put_id(id: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The event time in the row key of an identity.
+/// The time in the row key of an identity.
 fn time_of(key: &[u8]) -> Option<i64> {
     let time = u64::from_be_bytes(*key.get(4..)?.first_chunk()?);
     Some((time ^ 1 << 63).cast_signed())
@@ -141,7 +141,7 @@ impl Ledger {
         }
     }
 
-    /// The event times of all identities.
+    /// The times in the keys of all identities.
     pub(crate) fn times_known(&self) -> Option<RangeInclusive<i64>> {
         union(self.stored_times.clone(), self.dirty_times.clone())
     }
@@ -150,7 +150,8 @@ impl Ledger {
         self.dirty_bytes
     }
 
-    /// The row key of an identity at an event time: neighbours in time are neighbours.
+    /// The row key of an identity. `time` is the event time if it is part of the identity, so
+    /// that neighbours in time are neighbours; else 0.
     pub(crate) fn key(&self, time: i64, identity: &[u8]) -> IdentityKey {
         let mut key = Vec::with_capacity(13 + identity.len());
         key.extend(self.source.0.to_be_bytes());

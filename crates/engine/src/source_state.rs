@@ -62,16 +62,17 @@ pub struct Applied {
 }
 
 impl SourceState {
-    /// The state of a source, as of a checkpoint: so many events, of these times, and the
-    /// identities of a store.
+    /// The state of a source, as of a checkpoint: so many events, the greatest of their times,
+    /// and the identities of a store, with the times that are part of them.
     pub fn new(
         def: Arc<SourceDef>,
         entries: u64,
+        greatest_time: Option<EventTime>,
         times: Option<RangeInclusive<i64>>,
         snapshot: Arc<dyn Snapshot>,
     ) -> Self {
         SourceState {
-            greatest_time: times.as_ref().map(|t| EventTime(*t.end())),
+            greatest_time,
             ledger: Ledger::new(def.id, snapshot, times),
             program: SourceProgram::new(def),
             entries,
@@ -104,6 +105,16 @@ impl SourceState {
         self.greatest_time
     }
 
+    /// The event time where it is part of the identity. An origin is an identity whatever time
+    /// the event says.
+    fn time_of_identity(&self, event: &Event) -> i64 {
+        if self.program.def().event_id.is_empty() {
+            0
+        } else {
+            event.event_time.0
+        }
+    }
+
     /// How an event would stand, without applying it. `partition` is where it would go.
     ///
     /// # Errors
@@ -115,7 +126,7 @@ impl SourceState {
         event: &Event,
         partition: u32,
     ) -> Result<Standing, StoreError> {
-        let key = self.ledger.key(event.event_time.0, identity);
+        let key = self.ledger.key(self.time_of_identity(event), identity);
         let known = self.ledger.identity(&key)?;
         Ok(stands(known.as_ref(), payload, event, partition))
     }
@@ -134,7 +145,7 @@ impl SourceState {
         let entry = self.entries;
         let event = &logged.event;
         let identity = self.program.identity(event, row);
-        let key = self.ledger.key(event.event_time.0, &identity);
+        let key = self.ledger.key(self.time_of_identity(event), &identity);
         let payload = self.program.payload(event);
         let known = self.ledger.identity(&key)?;
         let partition = logged.position.partition.0;

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use evenkeel_store::{Batch, Kv, Space, StoreError};
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Cut, SourceId};
+use evenkeel_types::{Cut, EventTime, SourceId};
 use evenkeel_view::{IndexPlan, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,9 @@ pub(crate) struct SourceCounts {
     pub(crate) identity: String,
     /// Events applied.
     pub(crate) entries: u64,
-    /// The least and the greatest event time applied.
+    /// The greatest event time applied.
+    pub(crate) greatest_time: Option<EventTime>,
+    /// The least and the greatest time in the keys of identities.
     pub(crate) times: Option<(i64, i64)>,
 }
 
@@ -133,8 +135,9 @@ pub(crate) fn identity_digest(source: &SourceDef) -> String {
             .filter_map(|&slot| Some(source.columns.get(slot)?.name.as_str()))
             .collect()
     };
+    // The number is that of the layout of identities: another one builds them again.
     let mut text = format!(
-        "{:?} {:?} {:?}",
+        "2 {:?} {:?} {:?}",
         source.kind,
         names(&source.event_id),
         source.deduplicate_within

@@ -272,3 +272,52 @@ fn what_is_wrong_with_one_request_is_no_matter_of_the_others() {
     assert_eq!(second.rows, [RowAnswer::Duplicate]);
     assert_eq!(first.session, second.session);
 }
+
+#[test]
+fn an_origin_is_one_identity_whatever_time_the_event_says() {
+    let world = World::new();
+    let mut engine = world.engine();
+    let mut pusher = Pusher::default();
+    let at = |time: &str| PushedRow {
+        values: Ok(vec![Value::BigInt(1), Value::Timestamp(t(time))]),
+        producer: Some((Arc::from("meter"), 7)),
+    };
+    let taps = |engine: &Engine| values(engine)[2].clone();
+    let first = push(
+        &mut engine,
+        &mut pusher,
+        "taps",
+        vec![at("2026-03-01T10:00:00Z")],
+    );
+    assert_eq!(first.rows, [logged(0)]);
+    // As stored, and from the disk.
+    engine.checkpoint().unwrap();
+    drop(engine);
+    let mut engine = world.engine();
+    let mut pusher = Pusher::default();
+    let again = push(
+        &mut engine,
+        &mut pusher,
+        "taps",
+        vec![at("2026-03-01T10:00:00Z")],
+    );
+    assert_eq!(again.rows, [RowAnswer::Duplicate]);
+    let other = push(
+        &mut engine,
+        &mut pusher,
+        "taps",
+        vec![at("2026-03-01T10:20:00Z")],
+    );
+    assert_eq!(other.rows, [RowAnswer::Conflict(Position::new(0, 1))]);
+    assert_eq!(taps(&engine), Value::BigInt(1));
+    let options = evenkeel_engine::api::VerifyOptions {
+        values: 200,
+        oracle_values: 200,
+        ..Default::default()
+    };
+    let report = engine.verify(&options, &mut |_, _, _| ()).unwrap();
+    assert_eq!(report.mismatches, 0, "{report:?}");
+    engine.checkpoint().unwrap();
+    drop(engine);
+    assert_eq!(taps(&world.engine()), Value::BigInt(1));
+}
