@@ -1,0 +1,182 @@
+//! A stream of ticks, numbered from 0 without gaps, so that a store tells by itself whether
+//! something is lost or doubled: the sum of the first n numbers is known.
+
+use std::path::Path;
+
+use evenkeel_engine::api::{GetRequest, VerifyOptions};
+use evenkeel_engine::push::{PushedRow, Pusher, RowAnswer, Write, Written};
+use evenkeel_engine::{Engine, Project};
+use evenkeel_types::time::parse_timestamp;
+use evenkeel_types::{EventTime, Value, Zone};
+
+pub(crate) const DEFINITIONS: &str = "
+CREATE ENTITY world (world BIGINT);
+CREATE ENTITY part (part BIGINT);
+CREATE STREAM ticks (n BIGINT, world BIGINT, part BIGINT, x DOUBLE, at TIMESTAMP,
+  EVENT ID (n), EVENT TIME at, KNOWN AT at);
+CREATE FEATURE VIEW of_world ENTITY world AS
+SELECT world, count(*) OVER w AS ticks, sum(n) OVER w AS total, sum(x) OVER w AS xs,
+       count(*) OVER s AS session, last_value(n) OVER r AS last
+FROM ticks WINDOW w AS (PARTITION BY world ORDER BY at RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+  s AS (SESSION GAP 30 SECONDS),
+  r AS (PARTITION BY world ORDER BY at ROWS BETWEEN 9 PRECEDING AND CURRENT ROW);
+CREATE FEATURE VIEW of_part ENTITY part AS
+SELECT part, count(*) OVER h AS ticks, avg(x) OVER h AS x FROM ticks WINDOW h AS (LAST 1 HOURS);
+CREATE FEATURE SERVICE model VERSION 1 AS of_world (*);
+";
+/// A quarter of it is what makes a checkpoint due.
+pub(crate) const LIMITS: &str = "[limits]\nmemory_bytes = 200000\n";
+/// The most ticks in one push.
+pub(crate) const BATCH_MAX: u64 = 20;
+
+/// A number of the environment.
+pub(crate) fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(default)
+}
+
+/// Bits of `n` that look random.
+pub(crate) fn mix(n: u64) -> u64 {
+    let x = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 7
+}
+
+fn start() -> i64 {
+    parse_timestamp("2026-01-01T00:00:00Z", &Zone::utc()).unwrap()
+}
+
+/// Tick number `n`, now and then late; `other` gives it a payload that loses.
+fn tick(n: u64, other: bool) -> PushedRow {
+    let late = if mix(n).is_multiple_of(11) { 900 } else { 0 };
+    let values = vec![
+        Value::BigInt(n as i64),
+        Value::BigInt(0),
+        Value::BigInt((mix(n) % 37) as i64),
+        Value::from(if other { 1e300 } else { mix(n) as f64 / 1e6 }),
+        Value::Timestamp(start() + (n as i64 - late) * 1_000_000),
+    ];
+    PushedRow {
+        values: Ok(values),
+        producer: None,
+    }
+}
+
+/// The request that sees every tick.
+pub(crate) fn request(engine: &Engine) -> GetRequest {
+    GetRequest {
+        service: engine.service("model").unwrap(),
+        rows: vec![vec![Value::BigInt(0)]],
+        as_of: EventTime(start() + 1_000_000_000_000_000),
+        cut: None,
+        known_at: None,
+    }
+}
+
+/// How many ticks there are; panics if they are not the first ones, each once.
+pub(crate) fn ticks(engine: &Engine) -> u64 {
+    let answer = engine.get(&request(engine)).unwrap();
+    let value = |i: usize| answer.rows[0][i].value.clone();
+    let Value::BigInt(count) = value(0) else {
+        panic!("a count is a number")
+    };
+    let sum = match value(1) {
+        Value::Null => 0,
+        Value::BigInt(sum) => sum,
+        other => panic!("{other:?} is no sum"),
+    };
+    assert_eq!(sum, count * (count - 1) / 2, "of {count} ticks");
+    count as u64
+}
+
+/// The project in a folder, open.
+pub(crate) fn open(directory: &Path) -> Engine {
+    Engine::open(&Project::open(directory, None).unwrap()).unwrap()
+}
+
+/// Who pushes ticks.
+pub(crate) struct Ticker {
+    pub(crate) engine: Engine,
+    pusher: Pusher,
+    /// How many there are.
+    pub(crate) next: u64,
+}
+
+impl Ticker {
+    /// Opens the store and applies what the folder defines.
+    pub(crate) fn open(directory: &Path) -> Self {
+        let mut ticker = Ticker {
+            engine: open(directory),
+            pusher: Pusher::default(),
+            next: 0,
+        };
+        ticker.apply();
+        ticker.next = ticks(&ticker.engine);
+        ticker
+    }
+
+    /// Applies what the folder defines now.
+    pub(crate) fn apply(&mut self) {
+        let files = self.engine.project().definition_files().unwrap();
+        let plan = self.engine.plan(&files).unwrap();
+        self.engine.apply(plan).unwrap();
+    }
+
+    /// Pushes a batch: new ticks, known ones again, and a payload that loses.
+    pub(crate) fn push(&mut self) {
+        let next = self.next;
+        let end = next + 1 + mix(next) % BATCH_MAX;
+        let mut rows: Vec<PushedRow> = (next..end).map(|n| tick(n, false)).collect();
+        let known = mix(end) % next.max(1);
+        if next > 0 {
+            rows.push(tick(known, false));
+        }
+        if mix(end).is_multiple_of(3) {
+            rows.push(tick(next, true));
+        }
+        let source = self.engine.catalog().sources["ticks"].clone();
+        let write = Write::Push { source, rows };
+        let answers = match self.engine.write(&mut self.pusher, write).unwrap() {
+            Written::Pushed(answer) => answer.rows,
+            Written::Redriven(_) => unreachable!("a push is answered as one"),
+        };
+        let new = (end - next) as usize;
+        assert!(
+            answers[..new]
+                .iter()
+                .all(|a| matches!(a, RowAnswer::Logged(_))),
+            "{answers:?}"
+        );
+        if next > 0 {
+            assert_eq!(answers[new], RowAnswer::Duplicate, "tick {known} of {next}");
+        }
+        self.next = end;
+    }
+}
+
+/// Checks a store after something befell it: every tick that was acknowledged is there, none
+/// is doubled, writing goes on, all ways of reading agree, and the hot tier says what one
+/// built from the log says. Answers how many ticks were there.
+pub(crate) fn check(directory: &Path, acknowledged: u64, values: u64) -> u64 {
+    let mut ticker = Ticker::open(directory);
+    let there = ticker.next;
+    assert!(
+        there >= acknowledged,
+        "{acknowledged} ticks were acknowledged, {there} are there"
+    );
+    ticker.push();
+    let options = VerifyOptions {
+        values,
+        oracle_values: values / 30,
+        ..VerifyOptions::default()
+    };
+    let kept = ticker.engine.verify(&options, &mut |_, _, _| ()).unwrap();
+    assert_eq!(kept.mismatches, 0, "{kept:?}");
+    let hot = ticker.engine.project().store.join("hot");
+    drop(ticker);
+    std::fs::remove_dir_all(hot).unwrap();
+    let rebuilt = open(directory).verify(&options, &mut |_, _, _| ()).unwrap();
+    assert_eq!(kept.answers_digest, rebuilt.answers_digest);
+    there
+}
