@@ -4,7 +4,7 @@
 //! replays the log; nothing in memory is the only copy of anything.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use evenkeel_log::{
     Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, Sequence,
@@ -44,6 +44,8 @@ pub struct Engine {
     limits: MemoryLimits,
     /// Everything applied; behind the log's ends between an append and its apply.
     applied: Cut,
+    /// The same in words, once somebody asked.
+    applied_in_words: OnceLock<Arc<str>>,
     recovery: RecoveryReport,
 }
 
@@ -136,6 +138,7 @@ impl Engine {
             catalog,
             log,
             applied: hot.state().applied.clone(),
+            applied_in_words: OnceLock::new(),
             hot,
             limits,
             recovery,
@@ -216,7 +219,7 @@ impl Engine {
         let Position { partition, offset } = logged.position;
         let end = Offset(offset.0 + 1);
         let Some(def) = self.catalog.source_by_id(logged.source).cloned() else {
-            self.applied.set_end(logged.source, partition, end);
+            self.set_applied(logged.source, partition, end);
             return Ok(None);
         };
         def.schema
@@ -225,8 +228,13 @@ impl Engine {
         let applied = self
             .hot
             .apply(&logged, |position| fetch(&reader, &def, position))?;
-        self.applied.set_end(logged.source, partition, end);
+        self.set_applied(logged.source, partition, end);
         Ok(applied.and_then(|a| a.loser))
+    }
+
+    fn set_applied(&mut self, source: SourceId, partition: Partition, end: Offset) {
+        self.applied.set_end(source, partition, end);
+        self.applied_in_words = OnceLock::new();
     }
 
     /// Conflicts whose dead letter a process that died did not log.
@@ -320,6 +328,12 @@ impl Engine {
         self.applied.clone()
     }
 
+    /// [`Engine::cut`] in the words of [`Engine::format_cut`].
+    pub fn cut_in_words(&self) -> Arc<str> {
+        let words = || self.format_cut(&self.applied).into();
+        Arc::clone(self.applied_in_words.get_or_init(words))
+    }
+
     /// The first offset of a partition that is not applied.
     pub fn applied_end(&self, source: SourceId, partition: Partition) -> Offset {
         self.applied.end(source, partition)
@@ -369,6 +383,7 @@ impl Engine {
         let kv = Arc::clone(self.hot.kv());
         self.hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
         self.applied = self.hot.state().applied.clone();
+        self.applied_in_words = OnceLock::new();
         self.replay()?;
         self.checkpoint()?;
         Ok(changes)

@@ -1,6 +1,8 @@
 //! Answers of reads: JSON written into one buffer, or an Arrow stream.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
 
 use evenkeel_connect::{Table, append_json};
 use evenkeel_engine::Unmet;
@@ -10,6 +12,10 @@ use serde_json::Value as Json;
 
 use crate::error::{ApiError, unmet_json};
 use crate::plans::ServicePlan;
+use crate::wire::hex;
+
+/// About the bytes that a feature takes in a row: value, status and event time.
+const FEATURE_BYTES: usize = 64;
 
 /// A read that was answered.
 pub(crate) struct ReadAnswer<'a> {
@@ -17,7 +23,7 @@ pub(crate) struct ReadAnswer<'a> {
     pub(crate) rows: Vec<Vec<Answer>>,
     pub(crate) as_of: EventTime,
     pub(crate) known_at: Option<VisibleAt>,
-    pub(crate) cut: String,
+    pub(crate) cut: Arc<str>,
     /// What was promised and not met, where that is allowed.
     pub(crate) degraded: Option<Unmet>,
     pub(crate) defaults: bool,
@@ -56,6 +62,29 @@ fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, put: impl Fn(T
     out.push(b']');
 }
 
+/// The event times in brackets. Those of one view are the same, and are written once.
+fn event_times(row: &[Answer], out: &mut Vec<u8>) {
+    out.push(b'[');
+    let mut last = None;
+    for (i, answer) in row.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        let start = out.len();
+        match &last {
+            Some((time, place)) if *time == answer.event_time => {
+                out.extend_from_within(Range::clone(place));
+            }
+            _ => {
+                let time = answer.event_time.map(|t| Value::Timestamp(t.0));
+                append_json(&DataType::Timestamp, &time.unwrap_or(Value::Null), out);
+                last = Some((answer.event_time, start..out.len()));
+            }
+        }
+    }
+    out.push(b']');
+}
+
 impl ReadAnswer<'_> {
     /// The default that stands in for an answer.
     fn default_of(&self, feature: usize, answer: &Answer) -> Option<&Value> {
@@ -69,26 +98,15 @@ impl ReadAnswer<'_> {
         self.default_of(feature, answer).unwrap_or(&answer.value)
     }
 
-    fn definition(&self) -> String {
-        let digest = self.plan.read.service().digest;
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
     /// As JSON.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let features = self.plan.read.features();
-        let mut out = Vec::with_capacity(512 + self.rows.len() * (64 + 48 * features.len()));
-        let service = self.plan.read.service();
-        out.extend_from_slice(b"{\"service\":");
-        if self.plan.named {
-            text(&service.name, &mut out);
-            member("version", &mut out);
-            out.extend_from_slice(service.version.to_string().as_bytes());
-        } else {
-            out.extend_from_slice(b"null,\"version\":null");
-        }
-        member("definition", &mut out);
-        text(&self.definition(), &mut out);
+        let head = self.plan.head_json.as_bytes();
+        let per_row = 64 + FEATURE_BYTES * features.len();
+        let mut out = Vec::with_capacity(
+            512 + head.len() + self.plan.features_json.len() + self.rows.len() * per_row,
+        );
+        out.extend_from_slice(head);
         member("as_of", &mut out);
         text(&self.as_of.to_string(), &mut out);
         member("known_at", &mut out);
@@ -120,12 +138,7 @@ impl ReadAnswer<'_> {
         member("statuses", out);
         list(row, out, |answer, out| status(answer.status, out));
         member("event_times", out);
-        list(row, out, |answer, out| {
-            let time = answer
-                .event_time
-                .map_or(Value::Null, |t| Value::Timestamp(t.0));
-            append_json(&DataType::Timestamp, &time, out);
-        });
+        event_times(row, out);
         let defaulted = row.iter().enumerate();
         let mut defaulted = defaulted
             .filter(|(i, answer)| self.default_of(*i, answer).is_some())
@@ -181,9 +194,9 @@ impl ReadAnswer<'_> {
     fn metadata(&self) -> BTreeMap<String, String> {
         let service = self.plan.read.service();
         let mut metadata = BTreeMap::from([
-            ("evenkeel.definition".to_owned(), self.definition()),
+            ("evenkeel.definition".to_owned(), hex(&service.digest)),
             ("evenkeel.as_of".to_owned(), self.as_of.to_string()),
-            ("evenkeel.cut".to_owned(), self.cut.clone()),
+            ("evenkeel.cut".to_owned(), self.cut.to_string()),
         ]);
         if self.plan.named {
             metadata.insert("evenkeel.service".to_owned(), service.name.clone());

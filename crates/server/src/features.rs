@@ -92,7 +92,10 @@ async fn evaluate<'r>(
         };
         let now = engine.now();
         let not_before = request.promise.session.time.unwrap_or(EventTime(i64::MIN));
-        let words = engine.format_cut(&cut);
+        let words = match &request.cut {
+            None => engine.cut_in_words(),
+            Some(cut) => engine.format_cut(cut).into(),
+        };
         let knowledge = Knowledge {
             cut,
             known_at: request.known_at,

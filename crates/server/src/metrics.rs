@@ -18,7 +18,7 @@ const BUCKETS: [f64; 12] = [
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     /// By route and status.
-    requests: Mutex<BTreeMap<(String, u16), u64>>,
+    requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     /// By source and what became of the row.
     rows: Mutex<BTreeMap<(String, &'static str), u64>>,
     latency: [AtomicU64; BUCKETS.len()],
@@ -29,9 +29,9 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// A request was answered.
-    pub(crate) fn request(&self, route: &str, status: u16) {
+    pub(crate) fn request(&self, route: &'static str, status: u16) {
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-        *requests.entry((route.to_owned(), status)).or_default() += 1;
+        *requests.entry((route, status)).or_default() += 1;
     }
 
     /// Features were read.

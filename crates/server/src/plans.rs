@@ -9,6 +9,7 @@ use evenkeel_types::Zone;
 use serde_json::json;
 
 use crate::error::ApiError;
+use crate::wire::hex;
 
 /// Lists of features that are kept laid out; when there are more, all are forgotten.
 const LISTS_MAX: usize = 256;
@@ -21,6 +22,8 @@ pub(crate) struct ServicePlan {
     pub(crate) named: bool,
     /// Decodes entities.
     pub(crate) decoder: RowDecoder,
+    /// `{"service":...,"version":...,"definition":...`
+    pub(crate) head_json: String,
     /// `"features":[{"name":...,"type":...},...]`
     pub(crate) features_json: String,
 }
@@ -66,9 +69,18 @@ impl Plans {
             .iter()
             .map(|f| json!({"name": f.name, "type": f.data_type.to_string()}))
             .collect();
+        let named = matches!(wanted, Wanted::Service(..));
+        let (name, version) = match read.service() {
+            service if named => (json!(service.name), json!(service.version)),
+            _ => (json!(null), json!(null)),
+        };
+        let definition = hex(&read.service().digest);
         let plan = Arc::new(ServicePlan {
+            head_json: format!(
+                "{{\"service\":{name},\"version\":{version},\"definition\":\"{definition}\""
+            ),
             decoder: RowDecoder::new(columns.collect(), Zone::utc()),
-            named: matches!(wanted, Wanted::Service(..)),
+            named,
             features_json: format!("\"features\":{}", json!(features)),
             read,
         });

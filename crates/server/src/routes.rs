@@ -1,6 +1,9 @@
 //! Paths, and what holds for every request: size of its head, host, token, how many at once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
@@ -18,9 +21,12 @@ use crate::{catalog, events, features, openapi};
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
+/// Where features are read.
+const READS: &str = "/v1/features";
+
 /// Every path with its method and the scope that a token needs; none: anyone.
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
-    ("POST", "/v1/features", Some(Scope::Read)),
+    ("POST", READS, Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/events", Some(Scope::Write)),
     ("GET", "/v1/sources/{source}/status", Some(Scope::Read)),
     (
@@ -47,7 +53,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
 /// The router over what requests share.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/features", post(features::read))
+        .route(READS, post(features::read))
         .route("/v1/sources/{source}/events", post(events::push))
         .route("/v1/sources/{source}/status", get(catalog::source_status))
         .route("/v1/sources/{source}/dead-letters", get(catalog::letters))
@@ -95,23 +101,26 @@ async fn other_method(request: Request) -> ApiError {
 /// Every request passes here, and is counted.
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
     let path = request.extensions().get::<MatchedPath>();
-    let route = path.map_or("none", MatchedPath::as_str).to_owned();
-    let mut response = match admit(&shared, &request, &route) {
+    let path = path.map_or("none", MatchedPath::as_str);
+    let known = ROUTES.iter().map(|(_, route, _)| *route);
+    let route = known.into_iter().find(|r| *r == path).unwrap_or("none");
+    let mut response = match admit(&shared, &request, route) {
         Err(error) => error.into_response(),
-        Ok(()) => run(Arc::clone(&shared), request, next, &route).await,
+        Ok(()) => run(Arc::clone(&shared), request, next, route).await,
     };
     if let Ok(instance) = HeaderValue::from_str(&shared.instance) {
         response.headers_mut().insert(INSTANCE, instance);
     }
-    shared.metrics.request(&route, response.status().as_u16());
+    shared.metrics.request(route, response.status().as_u16());
     response
 }
 
-/// Runs a request as a task of its own: a defect ends the task, not the connection.
+/// Runs a request: a defect ends it, not the connection.
 async fn run(shared: Arc<Shared>, request: Request, next: Next, route: &str) -> Response<Body> {
     // Probes are answered however busy the server is.
     let counted = route.starts_with("/v1/");
-    let task = tokio::spawn(async move {
+    let is_read = route == READS;
+    let work = async move {
         let _permit = match shared.in_flight.try_acquire() {
             Err(_) if counted => {
                 let error = ApiError::new("OVERLOADED", "too many requests at once");
@@ -120,10 +129,35 @@ async fn run(shared: Arc<Shared>, request: Request, next: Next, route: &str) -> 
             permit => permit,
         };
         next.run(request).await
-    });
-    task.await.unwrap_or_else(|_| {
+    };
+    // What only reads may be dropped with its connection, and is spared the way to another
+    // thread. What writes is a task of its own, which goes on when the client has gone.
+    let done = if is_read {
+        Unwinding(Box::pin(work)).await
+    } else {
+        tokio::spawn(work).await.map_err(|_| Defect)
+    };
+    done.unwrap_or_else(|Defect| {
         ApiError::new("INTERNAL", "the request met a defect of the server").into_response()
     })
+}
+
+/// The work panicked.
+struct Defect;
+
+/// Work whose panic is an error.
+struct Unwinding<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Unwinding<F> {
+    type Output = Result<F::Output, Defect>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Nothing of a request is used again after it has panicked.
+        match catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(Defect)),
+        }
+    }
 }
 
 fn admit(shared: &Shared, request: &Request, route: &str) -> Result<(), ApiError> {

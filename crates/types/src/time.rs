@@ -591,22 +591,56 @@ pub fn parse_timestamp(text: &str, zone: &Zone) -> Result<i64, TimeError> {
 
 /// Writes a time as `2026-01-31T12:00:00Z`, with six decimals where it has any.
 pub fn format_timestamp(t: i64) -> String {
-    let c = Zone::utc().local(t);
-    let mut text = format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
-        c.year, c.month, c.day, c.hour, c.minute, c.second
-    );
-    if c.microsecond != 0 {
-        text.push_str(&format!(".{:06}", c.microsecond));
-    }
-    text.push('Z');
-    text
+    write_timestamp(t, &mut [0; TIMESTAMP_TEXT_MAX]).to_owned()
+}
+
+/// The bytes of the longest text of a time.
+pub const TIMESTAMP_TEXT_MAX: usize = 27;
+
+/// [`format_timestamp`] into a buffer: for answers of many times.
+pub fn write_timestamp(t: i64, buffer: &mut [u8; TIMESTAMP_TEXT_MAX]) -> &str {
+    let c = Civil::from_utc(t.clamp(TIME_MIN, TIME_MAX));
+    buffer.copy_from_slice(b"0000-00-00T00:00:00.000000Z");
+    put_day(&c, buffer);
+    put_pair(c.hour.unsigned_abs(), &mut buffer[11..]);
+    put_pair(c.minute.unsigned_abs(), &mut buffer[14..]);
+    put_pair(c.second.unsigned_abs(), &mut buffer[17..]);
+    let length = if c.microsecond == 0 {
+        buffer[19] = b'Z';
+        20
+    } else {
+        let mut rest = c.microsecond.unsigned_abs();
+        for at in [24, 22, 20] {
+            put_pair((rest % 100) as u8, &mut buffer[at..]);
+            rest /= 100;
+        }
+        TIMESTAMP_TEXT_MAX
+    };
+    // Digits and marks are ASCII.
+    std::str::from_utf8(&buffer[..length]).unwrap_or_default()
+}
+
+/// Puts year, month and day into `0000-00-00`.
+fn put_day(c: &Civil, buffer: &mut [u8]) {
+    let year = c.year.unsigned_abs();
+    put_pair((year / 100) as u8, buffer);
+    put_pair((year % 100) as u8, &mut buffer[2..]);
+    put_pair(c.month.unsigned_abs(), &mut buffer[5..]);
+    put_pair(c.day.unsigned_abs(), &mut buffer[8..]);
+}
+
+/// Puts two decimal digits.
+fn put_pair(number: u8, buffer: &mut [u8]) {
+    buffer[0] = b'0' + number / 10;
+    buffer[1] = b'0' + number % 10;
 }
 
 /// Writes a date, in days since the epoch, as `2026-01-31`.
 pub fn format_date(days: i32) -> String {
-    let c = Zone::utc().local(i64::from(days).saturating_mul(DAY));
-    format!("{:04}-{:02}-{:02}", c.year, c.month, c.day)
+    let t = i64::from(days).saturating_mul(DAY);
+    let mut buffer = *b"0000-00-00";
+    put_day(&Civil::from_utc(t.clamp(TIME_MIN, TIME_MAX)), &mut buffer);
+    String::from_utf8_lossy(&buffer).into_owned()
 }
 
 /// Reads a date (`2026-01-31`) as days since the epoch.

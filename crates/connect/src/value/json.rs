@@ -1,6 +1,8 @@
 //! Values as JSON.
 
-use evenkeel_types::time::{format_date, format_timestamp, parse_date, parse_timestamp};
+use evenkeel_types::time::{
+    TIMESTAMP_TEXT_MAX, format_date, parse_date, parse_timestamp, write_timestamp,
+};
 use evenkeel_types::{DataType, Field, Value, Zone};
 use serde_json::{Map, Value as JsonValue};
 
@@ -57,7 +59,12 @@ pub fn append_json(data_type: &DataType, value: &Value, out: &mut Vec<u8>) {
         Value::String(s) => put(out, s.as_ref()),
         Value::Bytes(b) => put(out, &write_bytes(b)),
         Value::Date(d) => put(out, &format_date(*d)),
-        Value::Timestamp(t) => put(out, &format_timestamp(*t)),
+        Value::Timestamp(t) => {
+            out.push(b'"');
+            let mut buffer = [0; TIMESTAMP_TEXT_MAX];
+            out.extend_from_slice(write_timestamp(*t, &mut buffer).as_bytes());
+            out.push(b'"');
+        }
         Value::Interval(i) => put(out, &i.to_string()),
         Value::Array(values) => {
             let element = match data_type {
