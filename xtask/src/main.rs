@@ -69,9 +69,13 @@ fn check() -> Result<(), String> {
 
 fn test(rest: &[OsString]) -> Result<(), String> {
     let python = python::environment(&root())?;
-    run(cargo(["test", "--workspace"])
-        .args(rest)
-        .env(python::VARIABLE, &python))?;
+    let mut command = cargo(["test", "--workspace"]);
+    if !rest.is_empty() {
+        // Behind the dashes: cargo would take a name for a wish to build every test target,
+        // that of the extension module, too, which only an interpreter can link.
+        command.arg("--").args(rest);
+    }
+    run(command.env(python::VARIABLE, &python))?;
     // Arguments are for the tests in Rust.
     if rest.is_empty() {
         python::test(&root(), &python, &[])?;

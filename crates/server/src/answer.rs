@@ -50,6 +50,54 @@ fn member(name: &str, out: &mut Vec<u8>) {
     out.push(b':');
 }
 
+fn status_text(status: Status) -> Value {
+    Value::string(status.to_string())
+}
+
+fn time_value(time: Option<EventTime>) -> Value {
+    time.map_or(Value::Null, |t| Value::Timestamp(t.0))
+}
+
+/// Columns of what answers have beside their values, of one feature after the other.
+struct Repeated<K> {
+    data_type: DataType,
+    key: fn(&Answer) -> K,
+    value: fn(K) -> Value,
+    /// The keys of the last column, and the column.
+    last: (Vec<K>, Column),
+}
+
+impl<K: Copy + PartialEq> Repeated<K> {
+    fn new(data_type: DataType, key: fn(&Answer) -> K, value: fn(K) -> Value) -> Self {
+        let column = Column::new(&data_type);
+        Repeated {
+            data_type,
+            key,
+            value,
+            last: (Vec::new(), column),
+        }
+    }
+
+    /// The column of one feature's answers.
+    fn column<'a>(&mut self, answers: impl Iterator<Item = &'a Answer> + Clone) -> Column {
+        let keys = answers.map(self.key);
+        if !keys.clone().eq(self.last.0.iter().copied()) {
+            let mut column = Column::new(&self.data_type);
+            let mut before: Option<(K, Value)> = None;
+            for key in keys.clone() {
+                let value = match before.take() {
+                    Some((same, value)) if same == key => value,
+                    _ => (self.value)(key),
+                };
+                column.push(&value);
+                before = Some((key, value));
+            }
+            self.last = (keys.collect(), column);
+        }
+        self.last.1.clone()
+    }
+}
+
 /// Things in brackets.
 fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, put: impl Fn(T, &mut Vec<u8>)) {
     out.push(b'[');
@@ -76,8 +124,7 @@ fn event_times(row: &[Answer], out: &mut Vec<u8>) {
                 out.extend_from_within(Range::clone(place));
             }
             _ => {
-                let time = answer.event_time.map(|t| Value::Timestamp(t.0));
-                append_json(&DataType::Timestamp, &time.unwrap_or(Value::Null), out);
+                append_json(&DataType::Timestamp, &time_value(answer.event_time), out);
                 last = Some((answer.event_time, start..out.len()));
             }
         }
@@ -156,30 +203,26 @@ impl ReadAnswer<'_> {
     /// it has a default, `__default`; the rest as metadata of the schema.
     pub(crate) fn to_arrow(&self) -> Result<Vec<u8>, ApiError> {
         let mut columns = Vec::new();
+        // Those of one view are mostly the same: made once, then copied.
+        let mut statuses = Repeated::new(DataType::String, |a: &Answer| a.status, status_text);
+        let mut times = Repeated::new(DataType::Timestamp, |a: &Answer| a.event_time, time_value);
         for (i, field) in self.plan.read.features().iter().enumerate() {
-            let column = |data_type: &DataType, get: &dyn Fn(&Answer) -> Value| {
-                let mut column = Column::new(data_type);
-                for row in &self.rows {
-                    column.push(&row.get(i).map_or(Value::Null, get));
-                }
-                column
-            };
             let name = |suffix: &str, data_type: DataType| {
                 Field::new(format!("{}__{suffix}", field.name), data_type)
             };
-            let values = column(&field.data_type, &|a| self.value(i, a).clone());
+            let answers = || self.rows.iter().map(move |row| &row[i]);
+            let mut values = Column::new(&field.data_type);
+            answers().for_each(|answer| values.push(self.value(i, answer)));
             columns.push((field.clone(), values));
-            let statuses = column(&DataType::String, &|a| Value::string(a.status.to_string()));
-            columns.push((name("status", DataType::String), statuses));
-            let times = column(&DataType::Timestamp, &|a| {
-                a.event_time.map_or(Value::Null, |t| Value::Timestamp(t.0))
-            });
-            columns.push((name("event_time", DataType::Timestamp), times));
+            columns.push((name("status", DataType::String), statuses.column(answers())));
+            let column = times.column(answers());
+            columns.push((name("event_time", DataType::Timestamp), column));
             let default = self.plan.read.defaults().get(i);
             if self.defaults && default.is_some_and(Option::is_some) {
-                let marks = column(&DataType::Boolean, &|a| {
-                    Value::Boolean(self.default_of(i, a).is_some())
-                });
+                let mut marks = Column::new(&DataType::Boolean);
+                for answer in answers() {
+                    marks.push(&Value::Boolean(self.default_of(i, answer).is_some()));
+                }
                 columns.push((name("default", DataType::Boolean), marks));
             }
         }

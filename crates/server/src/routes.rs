@@ -219,3 +219,19 @@ fn refuse_foreign_host(request: &Request) -> Result<(), ApiError> {
             .with_hint("configure a token to be asked under other names"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_the_request_alone() {
+        let work = Box::pin(async {
+            tokio::task::yield_now().await;
+            panic!("as a defect would")
+        });
+        let done: Result<(), Defect> = Unwinding(work).await;
+        assert!(done.is_err());
+        assert!(matches!(Unwinding(Box::pin(async { 7 })).await, Ok(7)));
+    }
+}
