@@ -10,6 +10,7 @@ use crate::error::SignatureError;
 use crate::formula::{Evaluated, Formula, Slots};
 use crate::order::EventOrder;
 use crate::state::{Aggregator, State};
+use crate::sweep::Inputs;
 
 /// A WHERE condition in [`Aggregates`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,14 +134,14 @@ impl Aggregates {
         }
     }
 
-    /// The inputs of a call for the given rows of some columns, and which of those rows
-    /// pass its FILTER (`None`: all): what [`crate::sweep::slide`] takes.
-    pub fn inputs(
-        &self,
-        id: SpecId,
-        columns: &[Column],
-        rows: &[u32],
-    ) -> (Vec<Column>, Option<Vec<bool>>) {
+    /// Whether two calls have equal arguments and FILTER: then they share their [`Inputs`].
+    pub fn have_same_inputs(&self, a: SpecId, b: SpecId) -> bool {
+        let (a, b) = (&self.spec(a).call, &self.spec(b).call);
+        a.args == b.args && a.filter == b.filter
+    }
+
+    /// The inputs of a call for the given rows of some columns.
+    pub fn inputs(&self, id: SpecId, columns: &[Column], rows: &[u32]) -> Inputs {
         let spec = self.spec(id);
         let slots = Slots::List(rows.to_vec());
         let inputs = spec
@@ -154,7 +155,7 @@ impl Aggregates {
                 .map(|i| crate::formula::is_true(&column, i))
                 .collect()
         });
-        (inputs, filter)
+        Inputs::new(inputs, filter, rows.len())
     }
 
     pub(crate) fn spec(&self, id: SpecId) -> &Spec {

@@ -131,12 +131,25 @@ impl Events {
         self.sequence
     }
 
-    fn advance(&mut self) -> Result<Option<LoggedEvent>, LogError> {
+    /// Reads the next event into another, whose allocations are used again; false at the end.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Damaged`]; then there is no more.
+    pub fn next_into(&mut self, logged: &mut LoggedEvent) -> Result<bool, LogError> {
+        if self.finished {
+            return Ok(false);
+        }
+        let next = self.advance(logged);
+        self.finished = !matches!(next, Ok(true));
+        next
+    }
+
+    fn advance(&mut self, logged: &mut LoggedEvent) -> Result<bool, LogError> {
         loop {
             if let Some(frame) = &mut self.frame {
-                if let Some(event) = frame.next(&self.wanted, &self.cursor)? {
-                    self.sequence = frame.sequence_of(event.position.offset.0);
-                    return Ok(Some(event));
+                if frame.next_into(&self.wanted, &self.cursor, logged)? {
+                    self.sequence = frame.sequence_of(logged.position.offset.0);
+                    return Ok(true);
                 }
                 self.frame = None;
             }
@@ -144,11 +157,11 @@ impl Events {
                 self.frame = self.open(placed)?;
             } else if let Some(commit) = self.cursor.next_commit()? {
                 if commit.header.first_sequence >= self.wanted.end {
-                    return Ok(None);
+                    return Ok(false);
                 }
                 self.frames = placed(&commit);
             } else if !self.enter_next_block()? {
-                return Ok(None);
+                return Ok(false);
             }
         }
     }
@@ -207,35 +220,37 @@ impl OpenFrame {
         Sequence(self.placed.first_sequence + (offset - self.placed.header.first))
     }
 
-    /// The frame's next event that is wanted; `None` once there is no more.
-    fn next(
+    /// Reads the frame's next event that is wanted; false once there is no more.
+    fn next_into(
         &mut self,
         wanted: &Wanted,
         cursor: &BlockCursor,
-    ) -> Result<Option<LoggedEvent>, LogError> {
+        logged: &mut LoggedEvent,
+    ) -> Result<bool, LogError> {
+        let header = &self.placed.header;
+        let parts = wanted.options.parts.get(&SourceId(header.source));
+        let times = wanted.options.event_times.as_ref();
         loop {
-            let next = self.decoder.next().map_err(|flaw| {
+            let next = self.decoder.next_into(parts, &mut logged.event);
+            let next = next.map_err(|flaw| {
                 Trouble::Flaw {
                     at: self.placed.at,
                     flaw,
                 }
                 .into_error(&cursor.path())
             })?;
-            let Some((offset, event)) = next.filter(|(offset, _)| *offset < self.offsets.1) else {
-                return Ok(None);
+            let Some(offset) = next.filter(|offset| *offset < self.offsets.1) else {
+                return Ok(false);
             };
-            let times = wanted.options.event_times.as_ref();
-            if offset < self.offsets.0 || times.is_some_and(|t| !t.contains(&event.event_time)) {
+            let time = logged.event.event_time;
+            if offset < self.offsets.0 || times.is_some_and(|t| !t.contains(&time)) {
                 continue;
             }
-            let header = &self.placed.header;
-            return Ok(Some(LoggedEvent {
-                source: SourceId(header.source),
-                position: Position::new(header.partition, offset),
-                logged_at: VisibleAt(self.placed.logged_at),
-                schema_version: header.schema_version,
-                event,
-            }));
+            logged.source = SourceId(header.source);
+            logged.position = Position::new(header.partition, offset);
+            logged.logged_at = VisibleAt(self.placed.logged_at);
+            logged.schema_version = header.schema_version;
+            return Ok(true);
         }
     }
 }
@@ -244,11 +259,11 @@ impl Iterator for Events {
     type Item = Result<LoggedEvent, LogError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
+        let mut logged = LoggedEvent::blank();
+        match self.next_into(&mut logged) {
+            Ok(true) => Some(Ok(logged)),
+            Ok(false) => None,
+            Err(error) => Some(Err(error)),
         }
-        let next = self.advance().transpose();
-        self.finished = !matches!(next, Some(Ok(_)));
-        next
     }
 }

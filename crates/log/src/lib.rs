@@ -36,5 +36,5 @@ pub use file_system::{
     Crash, DiskFileSystem, File, FileSystem, Lock, LockGuard, MemoryFileSystem, OpenMode,
 };
 pub use log::{Compression, Log, LogOptions};
-pub use reader::{LogReader, ReadOptions};
+pub use reader::{EventParts, LogReader, ReadOptions};
 pub use recovery::{RecoveryReport, TornTail};

@@ -1,5 +1,6 @@
 //! Reading the log: where it ends, what stands where, when what was visible.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -30,6 +31,18 @@ pub struct ReadOptions {
     pub until: Option<Cut>,
     /// Only events at these times, both ends included.
     pub event_times: Option<RangeInclusive<EventTime>>,
+    /// What of the events of some sources is wanted; of the others everything is.
+    pub parts: BTreeMap<SourceId, EventParts>,
+}
+
+/// What of an event is wanted. The rest is skipped where it stands: values are NULL,
+/// before-images away, the origin is the event's own position.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventParts {
+    /// Columns of the row, by number; those behind are not wanted.
+    pub columns: Vec<bool>,
+    /// The origin.
+    pub origin: bool,
 }
 
 /// A log open for reading. Clones share one index and may be used from any thread, also
@@ -143,7 +156,7 @@ impl LogReader {
             from: Sequence(self.index().blocks[block].first_sequence),
             after: cut,
             until: Some(until),
-            event_times: None,
+            ..ReadOptions::default()
         };
         self.read(options).next().transpose()
     }

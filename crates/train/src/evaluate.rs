@@ -13,10 +13,11 @@ use evenkeel_expr::{Program, ReadTime};
 use evenkeel_types::definition::{
     Lookup, LookupTarget, RowBody, SourceKind, Trigger, TriggerSide, ViewBody, ViewDef,
 };
-use evenkeel_types::{Column, DataType, Expr, SourceId, Value};
-use evenkeel_view::{Found, encode_key};
+use evenkeel_types::{Column, Expr, NO_SLOT, SLOT_PRESENT, SourceId, Value};
+use evenkeel_view::Found;
 
-use crate::events::{KeyedEvents, SourceEvents};
+use crate::events::SourceEvents;
+use crate::keyed::{KeyEvents, KeyedEvents};
 
 /// What is asked: one row per request.
 #[derive(Clone, Debug)]
@@ -45,10 +46,9 @@ impl Requests {
         self.known.as_ref().map(|k| k[i])
     }
 
-    /// The encoded key of request `i`; none if a part is missing.
-    pub(crate) fn key(&self, i: usize) -> Option<Vec<u8>> {
-        let parts: Vec<Value> = self.keys.iter().map(|c| c.get(i)).collect();
-        encode_key(&parts)
+    /// Whether no part of the key of request `i` is missing.
+    fn has_key(&self, i: usize) -> bool {
+        self.keys.iter().all(|c| c.state(i) == SLOT_PRESENT)
     }
 
     fn take(&self, indices: &[u32]) -> Requests {
@@ -152,30 +152,31 @@ impl Evaluator {
         filter: Option<&Expr>,
     ) -> Answers {
         let length = requests.len();
-        let keys: Vec<Option<Vec<u8>>> = (0..length).map(|i| requests.key(i)).collect();
         let mut found = vec![Found::Nothing; length];
         let mut times = vec![None; length];
-        let mut values: Vec<Vec<Value>> = body
+        // The features of the rows that were tried, and which of them each request has.
+        let mut tried_columns: Vec<Column> = body
             .columns
             .iter()
-            .map(|_| vec![Value::Null; length])
+            .map(|expr| Column::new(&expr.data_type))
             .collect();
+        let mut tried_rows: u32 = 0;
+        let mut row_of = vec![NO_SLOT; length];
         // Requests whose row is still sought, with the candidate that did not pass.
         let mut open: Vec<(u32, Option<Candidate>)> = (0..length)
             .map(|i| (u32::try_from(i).expect("fewer than 2^32 requests"), None))
             .collect();
-        let finder = CandidateFinder::new(self, &body.trigger);
+        let finder = CandidateFinder::new(self, &body.trigger, requests);
         while !open.is_empty() {
             let mut tried: Vec<(u32, Candidate)> = Vec::with_capacity(open.len());
             for (request, before) in &open {
                 let i = *request as usize;
-                let Some(key) = &keys[i] else { continue };
                 let limits = Limits {
                     until: until[i],
                     at: requests.times[i],
                     known_at: requests.known_at(i),
                 };
-                if let Some(candidate) = finder.next(key, limits, before.as_ref()) {
+                if let Some(candidate) = finder.next(i, limits, before.as_ref()) {
                     tried.push((*request, candidate));
                 }
             }
@@ -190,12 +191,17 @@ impl Evaluator {
                 &tried.iter().map(|(_, c)| *c).collect::<Vec<_>>(),
                 filter,
             );
-            for (at, (request, candidate)) in tried.into_iter().enumerate() {
-                if !passes[at] {
-                    open.push((request, Some(candidate)));
+            for (kept, column) in tried_columns.iter_mut().zip(columns) {
+                kept.append(column);
+            }
+            let first = tried_rows;
+            for (row, ((request, candidate), passes)) in (first..).zip(tried.iter().zip(passes)) {
+                tried_rows = row + 1;
+                if !passes {
+                    open.push((*request, Some(*candidate)));
                     continue;
                 }
-                let i = request as usize;
+                let i = *request as usize;
                 times[i] = Some(candidate.time);
                 let too_old = body
                     .ttl
@@ -204,22 +210,17 @@ impl Evaluator {
                     found[i] = Found::TooOld;
                 } else {
                     found[i] = Found::Row;
-                    for (column, values) in columns.iter().zip(&mut values) {
-                        values[i] = column.get(at);
-                    }
+                    row_of[i] = row;
                 }
             }
         }
-        let columns = body
-            .columns
-            .iter()
-            .zip(&values)
-            .map(|(expr, values)| Column::from_values(&expr.data_type, values))
-            .collect();
         Answers {
             found,
             times,
-            columns,
+            columns: tried_columns
+                .iter()
+                .map(|column| column.gather_optional(&row_of))
+                .collect(),
         }
     }
 
@@ -264,21 +265,27 @@ impl Evaluator {
     }
 
     fn trigger_scope(&self, trigger: &Trigger, candidates: &[Candidate]) -> Vec<Column> {
-        let side = |side: &TriggerSide, numbers: Vec<Option<u32>>| -> Vec<Column> {
+        let side = |side: &TriggerSide, numbers: Vec<u32>| -> Vec<Column> {
             self.source_rows(side.source.id, &numbers)
         };
+        let slots = |of: fn(&Candidate) -> Option<u32>| -> Vec<u32> {
+            candidates
+                .iter()
+                .map(|c| of(c).unwrap_or(NO_SLOT))
+                .collect()
+        };
         match trigger {
-            Trigger::Source(only) => side(only, candidates.iter().map(|c| c.left).collect()),
+            Trigger::Source(only) => side(only, slots(|c| c.left)),
             Trigger::Full { left, right } => {
-                let mut scope = side(left, candidates.iter().map(|c| c.left).collect());
-                scope.extend(side(right, candidates.iter().map(|c| c.right).collect()));
+                let mut scope = side(left, slots(|c| c.left));
+                scope.extend(side(right, slots(|c| c.right)));
                 scope
             }
         }
     }
 
-    /// The source rows of events, NULLs where there is none.
-    pub(crate) fn source_rows(&self, source: SourceId, numbers: &[Option<u32>]) -> Vec<Column> {
+    /// The source rows of events, NULLs where there is [none](NO_SLOT).
+    pub(crate) fn source_rows(&self, source: SourceId, numbers: &[u32]) -> Vec<Column> {
         let events = self.events(source);
         events
             .def()
@@ -287,14 +294,8 @@ impl Evaluator {
             .enumerate()
             .map(|(slot, data_type)| {
                 // What nobody wants is not read either, so it may stay empty.
-                let Some(column) = events.column(slot) else {
-                    return Column::new(data_type);
-                };
-                let mut rows = Column::new(data_type);
-                for number in numbers {
-                    rows.push(&number.map_or(Value::Null, |n| column.get(n as usize)));
-                }
-                rows
+                let column = events.column(slot);
+                column.map_or_else(|| Column::new(data_type), |c| c.gather_optional(numbers))
             })
             .collect()
     }
@@ -321,17 +322,18 @@ impl Evaluator {
                 let events = self.events(source.id);
                 let keyed = self.keyed(source.id, key_columns);
                 let filter = lookup.filter.as_ref().map(Program::compile);
-                let numbers: Vec<Option<u32>> = (0..length)
+                let key_of = keyed.find(&requests.keys, length);
+                let numbers: Vec<u32> = (0..length)
                     .map(|i| {
-                        let key = requests.key(i)?;
                         let limits = Limits {
                             until: until[i],
                             at: requests.times[i],
                             known_at: requests.known_at(i),
                         };
-                        let walk = KeyWalk::new(events, keyed.of_key(&key), key_columns, limits);
-                        let (number, _) = walk.newest(filter.as_ref(), None)?;
-                        young_enough(i, events.times()[number as usize]).then_some(number)
+                        let walk = KeyWalk::new(events, keyed.of(key_of[i]), key_columns, limits);
+                        walk.newest(filter.as_ref(), None)
+                            .filter(|(_, place)| young_enough(i, walk.of_key.times[*place]))
+                            .map_or(NO_SLOT, |(number, _)| number)
                     })
                     .collect();
                 self.source_rows(source.id, &numbers)
@@ -345,7 +347,7 @@ impl Evaluator {
                 };
                 let mut keep: Vec<bool> = (0..length)
                     .map(|i| {
-                        requests.key(i).is_some()
+                        requests.has_key(i)
                             && answers.found[i] == Found::Row
                             && answers.times[i].is_none_or(|time| young_enough(i, time))
                     })
@@ -355,13 +357,8 @@ impl Evaluator {
                 {
                     keep_true(filter, &answers.columns, &requests.times, &mut keep);
                 }
-                let types = view.features.iter().map(|f| &f.data_type);
-                answers
-                    .columns
-                    .iter()
-                    .zip(types)
-                    .map(|(c, t)| null_unless(c, t, &keep))
-                    .collect()
+                let columns = answers.columns.iter();
+                columns.map(|c| null_unless(c, &keep)).collect()
             }
         }
     }
@@ -381,7 +378,7 @@ pub(crate) struct Limits {
 /// One key's events, newest first, as one request sees them.
 struct KeyWalk<'a> {
     events: &'a SourceEvents,
-    numbers: &'a [u32],
+    of_key: KeyEvents<'a>,
     limits: Limits,
     /// Events before this time were let go.
     retained_from: i64,
@@ -390,13 +387,13 @@ struct KeyWalk<'a> {
 impl<'a> KeyWalk<'a> {
     fn new(
         events: &'a SourceEvents,
-        numbers: &'a [u32],
+        of_key: KeyEvents<'a>,
         key_columns: &[usize],
         limits: Limits,
     ) -> Self {
         let mut walk = KeyWalk {
             events,
-            numbers,
+            of_key,
             limits,
             retained_from: i64::MIN,
         };
@@ -409,14 +406,12 @@ impl<'a> KeyWalk<'a> {
     /// The earliest time from which on no gap to `at` is longer than `gap`.
     fn retain_start(&self, gap: i64) -> i64 {
         let mut from = self.limits.at;
-        let end = self
-            .numbers
-            .partition_point(|&n| self.events.times()[n as usize] <= self.limits.at);
-        for &number in self.numbers[..end].iter().rev() {
+        let KeyEvents { numbers, times } = self.of_key;
+        let end = times.partition_point(|&time| time <= self.limits.at);
+        for (&number, &time) in numbers[..end].iter().zip(&times[..end]).rev() {
             if !self.events.holds(number, self.limits.known_at) {
                 continue;
             }
-            let time = self.events.times()[number as usize];
             if from - time > gap {
                 return from;
             }
@@ -429,17 +424,15 @@ impl<'a> KeyWalk<'a> {
     /// place. For a table only the state counts: the newest version, if it is not a delete
     /// and passes.
     fn newest(&self, filter: Option<&Program>, place: Option<usize>) -> Option<(u32, usize)> {
-        let end = place.unwrap_or_else(|| {
-            self.numbers
-                .partition_point(|&n| self.events.times()[n as usize] <= self.limits.until)
-        });
+        let KeyEvents { numbers, times } = self.of_key;
+        let end = place.unwrap_or_else(|| times.partition_point(|&time| time <= self.limits.until));
         let is_table = self.events.def().kind == SourceKind::Table;
         if is_table && place.is_some() {
             return None;
         }
         for place in (0..end).rev() {
-            let number = self.numbers[place];
-            if self.events.times()[number as usize] < self.retained_from {
+            let number = numbers[place];
+            if times[place] < self.retained_from {
                 return None;
             }
             if !self.events.holds(number, self.limits.known_at) {
@@ -468,17 +461,23 @@ struct CandidateFinder<'a> {
 struct FinderSide<'a> {
     events: &'a SourceEvents,
     keyed: Rc<KeyedEvents>,
+    /// The number of each request's key.
+    key_of: Vec<u32>,
     key_columns: &'a [usize],
     filter: Option<Program>,
 }
 
 impl<'a> CandidateFinder<'a> {
-    fn new(evaluator: &'a Evaluator, trigger: &'a Trigger) -> Self {
-        let side = |side: &'a TriggerSide| FinderSide {
-            events: evaluator.events(side.source.id),
-            keyed: evaluator.keyed(side.source.id, &side.key_columns),
-            key_columns: &side.key_columns,
-            filter: side.filter.as_ref().map(Program::compile),
+    fn new(evaluator: &'a Evaluator, trigger: &'a Trigger, requests: &Requests) -> Self {
+        let side = |side: &'a TriggerSide| {
+            let keyed = evaluator.keyed(side.source.id, &side.key_columns);
+            FinderSide {
+                events: evaluator.events(side.source.id),
+                key_of: keyed.find(&requests.keys, requests.len()),
+                keyed,
+                key_columns: &side.key_columns,
+                filter: side.filter.as_ref().map(Program::compile),
+            }
         };
         let sides = match trigger {
             Trigger::Source(only) => vec![side(only)],
@@ -487,19 +486,19 @@ impl<'a> CandidateFinder<'a> {
         CandidateFinder { sides }
     }
 
-    fn next(&self, key: &[u8], limits: Limits, before: Option<&Candidate>) -> Option<Candidate> {
+    /// The next one for a request, older than the one before.
+    fn next(
+        &self,
+        request: usize,
+        limits: Limits,
+        before: Option<&Candidate>,
+    ) -> Option<Candidate> {
         match self.sides.as_slice() {
             [only] => {
-                let walk = KeyWalk::new(
-                    only.events,
-                    only.keyed.of_key(key),
-                    only.key_columns,
-                    limits,
-                );
+                let walk = only.walk(request, limits);
                 let (number, place) = walk.newest(only.filter.as_ref(), before.map(|c| c.place))?;
-                let time = only.events.times()[number as usize];
                 Some(Candidate {
-                    time,
+                    time: walk.of_key.times[place],
                     left: Some(number),
                     right: None,
                     place,
@@ -513,19 +512,15 @@ impl<'a> CandidateFinder<'a> {
                 // an event, too: from then on its side is NULL.
                 let time = sides
                     .iter()
-                    .filter_map(|side| side.newest_time(key, Limits { until, ..limits }))
+                    .filter_map(|side| side.newest_time(request, Limits { until, ..limits }))
                     .max()?;
                 let mut latest = sides.iter().map(|side| {
-                    let walk = KeyWalk::new(
-                        side.events,
-                        side.keyed.of_key(key),
-                        side.key_columns,
-                        Limits {
-                            until: time,
-                            ..limits
-                        },
-                    );
-                    walk.newest(side.filter.as_ref(), None)
+                    let until_then = Limits {
+                        until: time,
+                        ..limits
+                    };
+                    side.walk(request, until_then)
+                        .newest(side.filter.as_ref(), None)
                         .map(|(number, _)| number)
                 });
                 let left = latest.next().flatten();
@@ -542,24 +537,29 @@ impl<'a> CandidateFinder<'a> {
 }
 
 impl FinderSide<'_> {
+    fn walk(&self, request: usize, limits: Limits) -> KeyWalk<'_> {
+        let of_key = self.keyed.of(self.key_of[request]);
+        KeyWalk::new(self.events, of_key, self.key_columns, limits)
+    }
+
     /// The time of the newest event that is a row time of a full join.
-    fn newest_time(&self, key: &[u8], limits: Limits) -> Option<i64> {
-        let numbers = self.keyed.of_key(key);
-        let walk = KeyWalk::new(self.events, numbers, self.key_columns, limits);
+    fn newest_time(&self, request: usize, limits: Limits) -> Option<i64> {
+        let walk = self.walk(request, limits);
+        let KeyEvents { numbers, times } = walk.of_key;
         if self.events.def().kind == SourceKind::Stream {
-            let (number, _) = walk.newest(self.filter.as_ref(), None)?;
-            return Some(self.events.times()[number as usize]);
+            let (_, place) = walk.newest(self.filter.as_ref(), None)?;
+            return Some(times[place]);
         }
         numbers
             .iter()
+            .zip(times)
             .rev()
-            .map(|&n| (n, self.events.times()[n as usize]))
-            .find(|&(n, time)| {
+            .find(|&(&n, &time)| {
                 time <= limits.until
                     && time >= walk.retained_from
                     && self.events.holds(n, limits.known_at)
             })
-            .map(|(_, time)| time)
+            .map(|(_, &time)| time)
     }
 }
 
@@ -588,13 +588,13 @@ fn keep_true(expr: &Expr, scope: &[Column], times: &[i64], flags: &mut [bool]) {
     }
 }
 
-fn null_unless(column: &Column, data_type: &DataType, keep: &[bool]) -> Column {
+fn null_unless(column: &Column, keep: &[bool]) -> Column {
     if keep.iter().all(|k| *k) {
         return column.clone();
     }
-    let mut out = Column::new(data_type);
-    for (i, keep) in keep.iter().enumerate() {
-        out.push(&if *keep { column.get(i) } else { Value::Null });
-    }
-    out
+    let slots: Vec<u32> = (0..)
+        .zip(keep)
+        .map(|(slot, keep)| if *keep { slot } else { NO_SLOT })
+        .collect();
+    column.gather_optional(&slots)
 }

@@ -1,30 +1,40 @@
 //! A source's events as columns, read from the log: what the sweeps run over.
 //!
-//! Built for one cut. Reads the log only, never the blocks that online reads use. Knows which
-//! events hold, for the cut alone or for the cut and a time that bounds what was visible
-//! (`docs/decisions/0001-versions-of-an-identity.md`).
+//! Built for one cut. Reads the log only, never the blocks that online reads use. Only what is
+//! asked for is kept, column by column; what is needed to tell ties or versions of an identity
+//! apart is made when there are any. Knows which events hold, for the cut alone or for the cut
+//! and a time that bounds what was visible (`docs/decisions/0001-versions-of-an-identity.md`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Column, LoggedEvent, Operation, Position, Value};
-use evenkeel_view::{SourceProgram, Version, encode_key, winner};
+use evenkeel_log::EventParts;
+use evenkeel_types::definition::{SourceDef, SourceKind};
+use evenkeel_types::{
+    Column, ColumnData, LoggedEvent, Operation, Origin, Partition, Position, Value,
+};
+use evenkeel_view::{SourceProgram, Version, winner};
 use rustc_hash::FxHashMap;
+
+use crate::identities::possibly_repeated;
+use crate::runs::Runs;
 
 /// The events of one source that are in a cut, numbered in log order.
 pub(crate) struct SourceEvents {
     program: SourceProgram,
-    /// One per source row slot; those that nobody wants stay empty.
+    /// One per source row slot; those that are not kept stay empty.
     columns: Vec<Column>,
-    wanted: Vec<usize>,
+    wanted: BTreeSet<usize>,
+    kept: BTreeSet<usize>,
+    /// Those of `kept` that come from the log.
+    stored: Vec<usize>,
     times: Vec<i64>,
     visible: Vec<i64>,
-    orders: Vec<Box<[u8]>>,
-    positions: Vec<Position>,
     operations: Vec<Operation>,
-    /// The first event of each identity.
-    identities: FxHashMap<Box<[u8]>, u32>,
+    positions: Runs<Position>,
+    /// Where they decide about identity or order.
+    origins: Option<Runs<Origin>>,
+    has_deletes: bool,
     /// Further events of an identity, by its first.
     rivals: BTreeMap<u32, Vec<u32>>,
     /// Versions of the identities with rivals or with a removal, by any of their events.
@@ -37,17 +47,29 @@ pub(crate) struct SourceEvents {
 
 impl SourceEvents {
     /// No events yet. `wanted` are the source row slots that will be asked for.
-    pub(crate) fn new(def: Arc<SourceDef>, wanted: Vec<usize>) -> Self {
+    pub(crate) fn new(def: Arc<SourceDef>, wanted: impl IntoIterator<Item = usize>) -> Self {
+        let program = SourceProgram::new(Arc::clone(&def));
+        let wanted: BTreeSet<usize> = wanted.into_iter().collect();
+        let mut slots = wanted.clone();
+        slots.extend(def.event_id.iter().chain(&def.sequence_by));
+        let by_origin = def.event_id.is_empty();
+        if by_origin && def.kind == SourceKind::Stream {
+            // The whole row decides among the events of one time.
+            slots.extend(0..def.stored);
+        }
+        let kept = program.with_inputs(slots);
         SourceEvents {
             columns: def.row_types().iter().map(Column::new).collect(),
-            program: SourceProgram::new(def),
+            stored: kept.range(..def.stored).copied().collect(),
             wanted,
+            kept,
+            program,
             times: Vec::new(),
             visible: Vec::new(),
-            orders: Vec::new(),
-            positions: Vec::new(),
             operations: Vec::new(),
-            identities: FxHashMap::default(),
+            positions: Runs::default(),
+            origins: by_origin.then(Runs::default),
+            has_deletes: false,
             rivals: BTreeMap::new(),
             versions: FxHashMap::default(),
             by_id: FxHashMap::default(),
@@ -60,34 +82,108 @@ impl SourceEvents {
         self.program.def()
     }
 
+    /// What of the logged events is read.
+    pub(crate) fn parts(&self) -> EventParts {
+        let slots = 0..self.def().stored;
+        EventParts {
+            columns: slots.map(|slot| self.kept.contains(&slot)).collect(),
+            origin: self.origins.is_some(),
+        }
+    }
+
     /// Adds an event of the cut.
     pub(crate) fn push(&mut self, logged: &LoggedEvent) {
         // A source of more than four billion events is swept in parts long before.
-        let number = u32::try_from(self.times.len()).expect("fewer than 2^32 events");
-        let row = self.program.row(logged);
-        let identity = self.program.identity(&logged.event, &row);
-        match self.identities.get(identity.as_slice()) {
-            Some(&first) => self.rivals.entry(first).or_default().push(number),
-            None => {
-                if logged.event.operation == Operation::Remove {
-                    self.rivals.insert(number, Vec::new());
-                }
-                self.identities.insert(identity.into(), number);
-            }
-        }
-        for &slot in &self.wanted {
-            self.columns[slot].push(&row[slot]);
+        assert!(
+            self.times.len() < u32::MAX as usize,
+            "fewer than 2^32 events"
+        );
+        for &slot in &self.stored {
+            let value = logged.event.row.get(slot).unwrap_or(&Value::Null);
+            self.columns[slot].push(value);
         }
         self.times.push(logged.event.event_time.0);
         self.visible.push(logged.visible_at().0);
-        self.orders.push(self.program.order(logged, &row).into());
-        self.positions.push(logged.position);
+        self.positions.push(&logged.position);
+        if let Some(origins) = &mut self.origins {
+            origins.push(&logged.event.origin);
+        }
         self.operations.push(logged.event.operation);
-        if self.def().deduplicate_within.is_some() {
-            let id: Box<[u8]> = self.program.event_id(&row).into();
-            let times = self.by_id.entry(id.clone()).or_default();
-            times.entry(logged.event.event_time.0).or_insert(number);
-            self.ids.push(id);
+        self.has_deletes |= logged.event.operation == Operation::Delete;
+    }
+
+    /// Completes the columns, and finds the events that are one identity's. To be called once,
+    /// after the last event.
+    pub(crate) fn complete(&mut self) {
+        let length = self.len();
+        self.program.compute(&mut self.columns, &self.kept, length);
+        let def = Arc::clone(self.def());
+        for (slot, times) in [
+            (def.event_time_slot(), &self.times),
+            (def.visible_at_slot(), &self.visible),
+        ] {
+            if self.kept.contains(&slot) {
+                let data = ColumnData::Timestamp(times.clone());
+                self.columns[slot] = Column::from_parts(data, Vec::new());
+            }
+        }
+        self.find_rivals();
+        if def.deduplicate_within.is_some() {
+            for number in (0..).take(length) {
+                let id: Box<[u8]> = self.program.event_id(&self.row(number)).into();
+                let times = self.by_id.entry(id.clone()).or_default();
+                times.entry(self.times[number as usize]).or_insert(number);
+                self.ids.push(id);
+            }
+        }
+    }
+
+    fn find_rivals(&mut self) {
+        let mut suspects = match &self.origins {
+            Some(origins) => origins.possibly_repeated(),
+            None => {
+                let id: Vec<&Column> = self
+                    .def()
+                    .event_id
+                    .iter()
+                    .map(|&slot| &self.columns[slot])
+                    .collect();
+                possibly_repeated(&id, &self.times)
+            }
+        };
+        // A removal decides alone, too.
+        let operations = (0..).zip(&self.operations);
+        let removals = operations.filter(|(_, o)| **o == Operation::Remove);
+        suspects.extend(removals.map(|(number, _)| number));
+        suspects.sort_unstable();
+        suspects.dedup();
+        let mut firsts: FxHashMap<Vec<u8>, u32> = FxHashMap::default();
+        for number in suspects {
+            match firsts.get(&self.identity(number)) {
+                Some(&first) => self.rivals.entry(first).or_default().push(number),
+                None => {
+                    if self.operations[number as usize] == Operation::Remove {
+                        self.rivals.insert(number, Vec::new());
+                    }
+                    firsts.insert(self.identity(number), number);
+                }
+            }
+        }
+    }
+
+    fn identity(&self, number: u32) -> Vec<u8> {
+        let row = match &self.origins {
+            Some(_) => Vec::new(),
+            None => self.row(number),
+        };
+        self.program
+            .identity_at(&row, &self.origin(number), self.times[number as usize])
+    }
+
+    fn origin(&self, number: u32) -> Origin {
+        match &self.origins {
+            Some(origins) => origins.get(number),
+            None => Origin::Log(self.positions.get(number)),
         }
     }
 
@@ -96,12 +192,12 @@ impl SourceEvents {
         self.rivals
             .iter()
             .flat_map(|(first, rest)| std::iter::once(first).chain(rest))
-            .map(|&number| self.positions[number as usize])
+            .map(|&number| self.positions.get(number))
             .collect()
     }
 
     /// Learns the payloads of the contested events, in the order of
-    /// [`SourceEvents::contested`]. To be called once, after the last event.
+    /// [`SourceEvents::contested`]. To be called once, after [`SourceEvents::complete`].
     pub(crate) fn settle(&mut self, contested: &[LoggedEvent]) {
         let mut payloads = contested.iter();
         for (&first, rest) in &self.rivals {
@@ -134,20 +230,54 @@ impl SourceEvents {
         &self.times
     }
 
-    /// Places in the log.
-    pub(crate) fn positions(&self) -> &[Position] {
-        &self.positions
+    /// The greatest event time of each partition.
+    pub(crate) fn greatest_times(&self) -> BTreeMap<Partition, i64> {
+        let mut greatest: BTreeMap<Partition, i64> = BTreeMap::new();
+        for (numbers, position) in self.positions.iter() {
+            let times = &self.times[numbers.start as usize..numbers.end as usize];
+            if let Some(&time) = times.iter().max() {
+                let entry = greatest.entry(position.partition).or_insert(time);
+                *entry = (*entry).max(time);
+            }
+        }
+        greatest
     }
 
     /// The events that hold, in the order of time and ties.
-    pub(crate) fn in_order(&self) -> Vec<Option<u32>> {
-        let mut numbers: Vec<u32> = (0..)
-            .take(self.len())
-            .filter(|&n| !self.is_delete(n) && self.holds(n, None))
+    pub(crate) fn in_order(&self) -> Vec<u32> {
+        let mut events: Vec<(i64, u32)> = (0..)
+            .zip(&self.times)
+            .filter(|&(n, _)| !self.is_delete(n) && self.holds(n, None))
+            .map(|(n, time)| (*time, n))
             .collect();
-        let order = |&n: &u32| (self.times[n as usize], &self.orders[n as usize]);
-        numbers.sort_by(|a, b| order(a).cmp(&order(b)));
-        numbers.into_iter().map(Some).collect()
+        self.sort(&mut events);
+        events.into_iter().map(|(_, number)| number).collect()
+    }
+
+    /// Sorts events, with their times, into the order of time and ties.
+    pub(crate) fn sort(&self, events: &mut [(i64, u32)]) {
+        if !events.is_sorted_by_key(|(time, _)| *time) {
+            events.sort_unstable();
+        }
+        let mut rest = events;
+        while let Some(&(time, _)) = rest.first() {
+            // Most events are alone at their time.
+            let same = rest.iter().take_while(|(t, _)| *t == time).count();
+            let (ties, later) = rest.split_at_mut(same);
+            if same > 1 {
+                ties.sort_by_cached_key(|(_, number)| self.order(*number));
+            }
+            rest = later;
+        }
+    }
+
+    /// What decides among the events of one time.
+    fn order(&self, number: u32) -> Vec<u8> {
+        let row = self.row(number);
+        let stored = &row[..self.def().stored];
+        let position = self.positions.get(number);
+        self.program
+            .order_at(&row, stored, &self.origin(number), position)
     }
 
     /// Visible times.
@@ -155,12 +285,22 @@ impl SourceEvents {
         &self.visible
     }
 
-    /// Whether the event is a table row's end.
-    pub(crate) fn is_delete(&self, number: u32) -> bool {
-        self.operations[number as usize] == Operation::Delete
+    /// What each event does.
+    pub(crate) fn operations(&self) -> &[Operation] {
+        &self.operations
     }
 
-    /// The event's source row; NULL in the slots that nobody wants.
+    /// Whether any event is a table row's end.
+    pub(crate) fn has_deletes(&self) -> bool {
+        self.has_deletes
+    }
+
+    /// Whether the event is a table row's end.
+    pub(crate) fn is_delete(&self, number: u32) -> bool {
+        self.has_deletes && self.operations[number as usize] == Operation::Delete
+    }
+
+    /// The event's source row; NULL in the slots that are not kept.
     pub(crate) fn row(&self, number: u32) -> Vec<Value> {
         self.columns
             .iter()
@@ -179,23 +319,30 @@ impl SourceEvents {
         self.wanted.contains(&slot).then(|| &self.columns[slot])
     }
 
-    /// All source row slots; those that nobody wants are empty.
+    /// All source row slots; those that are not kept are empty.
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
     }
 
+    /// Whether every event holds from when it is visible on, whatever else is known.
+    pub(crate) fn all_hold(&self) -> bool {
+        self.versions.is_empty() && self.by_id.is_empty()
+    }
+
     /// Whether the answer of [`SourceEvents::holds`] can be another for another time.
     pub(crate) fn is_contested(&self, number: u32) -> bool {
-        self.versions.contains_key(&number) || self.droppers(number).next().is_some()
+        !self.all_hold()
+            && (self.versions.contains_key(&number) || self.droppers(number).next().is_some())
     }
 
     /// Whether the event holds, given what of the cut was visible at `known_at`.
     pub(crate) fn holds(&self, number: u32, known_at: Option<i64>) -> bool {
         self.is_visible(number, known_at)
-            && self.wins(number, known_at)
-            && !self
-                .droppers(number)
-                .any(|other| self.identity_holds(other, known_at))
+            && (self.all_hold()
+                || self.wins(number, known_at)
+                    && !self
+                        .droppers(number)
+                        .any(|other| self.identity_holds(other, known_at)))
     }
 
     fn is_visible(&self, number: u32, known_at: Option<i64>) -> bool {
@@ -237,53 +384,5 @@ impl SourceEvents {
             )
         });
         found.into_iter().flatten()
-    }
-}
-
-/// The events of a source by key, each key's in their total order.
-pub(crate) struct KeyedEvents {
-    by_key: FxHashMap<Box<[u8]>, Vec<u32>>,
-}
-
-impl KeyedEvents {
-    /// Groups the events by the key made of these (wanted) slots; events without one are in
-    /// no group. Removals are in none either.
-    pub(crate) fn new(events: &SourceEvents, key_columns: &[usize]) -> Self {
-        let mut by_key: FxHashMap<Box<[u8]>, Vec<u32>> = FxHashMap::default();
-        let mut parts = Vec::with_capacity(key_columns.len());
-        for index in 0..events.len() {
-            if events.operations[index] == Operation::Remove {
-                continue;
-            }
-            parts.clear();
-            parts.extend(
-                key_columns
-                    .iter()
-                    .map(|&slot| events.columns[slot].get(index)),
-            );
-            let Some(key) = encode_key(&parts) else {
-                continue;
-            };
-            let number = u32::try_from(index).expect("fewer than 2^32 events");
-            match by_key.get_mut(key.as_slice()) {
-                Some(numbers) => numbers.push(number),
-                None => {
-                    by_key.insert(key.into(), vec![number]);
-                }
-            }
-        }
-        #[expect(clippy::iter_over_hash_type, reason = "each group is sorted by itself")]
-        for numbers in by_key.values_mut() {
-            let order = |&n: &u32| (events.times[n as usize], &events.orders[n as usize]);
-            if !numbers.is_sorted_by_key(order) {
-                numbers.sort_by(|a, b| order(a).cmp(&order(b)));
-            }
-        }
-        KeyedEvents { by_key }
-    }
-
-    /// The events of a key in order.
-    pub(crate) fn of_key(&self, key: &[u8]) -> &[u32] {
-        self.by_key.get(key).map_or(&[], Vec::as_slice)
     }
 }

@@ -7,8 +7,11 @@
 mod error;
 mod evaluate;
 mod events;
+mod identities;
+mod keyed;
 mod load;
 mod report;
+mod runs;
 mod training;
 mod windows;
 

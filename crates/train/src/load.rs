@@ -24,11 +24,13 @@ impl Evaluator {
         let options = ReadOptions {
             sources: Some(wanted),
             until: Some(cut.clone()),
+            parts: sources.iter().map(|(id, e)| (*id, e.parts())).collect(),
             ..ReadOptions::default()
         };
         let mut read: u64 = 0;
-        for logged in log.read(options) {
-            let mut logged = logged.map_err(TrainError::log)?;
+        let mut events = log.read(options);
+        let mut logged = LoggedEvent::blank();
+        while events.next_into(&mut logged).map_err(TrainError::log)? {
             if let Some(events) = sources.get_mut(&logged.source) {
                 upgrade(events, &mut logged)?;
                 events.push(&logged);
@@ -39,6 +41,7 @@ impl Evaluator {
             }
         }
         for (&source, events) in &mut sources {
+            events.complete();
             let mut contested = Vec::new();
             for position in events.contested() {
                 if let Some(mut logged) = log.event(source, position).map_err(TrainError::log)? {
@@ -70,6 +73,7 @@ impl Evaluator {
             }
         }
         for (&source, events) in &mut sources {
+            events.complete();
             let contested: Vec<LoggedEvent> = events
                 .contested()
                 .into_iter()
@@ -95,6 +99,6 @@ fn upgrade(events: &SourceEvents, logged: &mut LoggedEvent) -> Result<(), TrainE
 fn empty_sources(uses: &Uses) -> BTreeMap<SourceId, SourceEvents> {
     uses.sources()
         .into_iter()
-        .map(|(id, (def, slots))| (id, SourceEvents::new(def, slots.into_iter().collect())))
+        .map(|(id, (def, slots))| (id, SourceEvents::new(def, slots)))
         .collect()
 }

@@ -13,11 +13,12 @@ use evenkeel_log::LogReader;
 use evenkeel_types::definition::{
     Label, ServiceDef, ServiceItem, SourceWindows, SpineQuery, ViewBody, ViewDef,
 };
-use evenkeel_types::{Column, Cut, DataType, Extent, Field, Frame, Partition, Status, Value};
+use evenkeel_types::{Column, Cut, DataType, Extent, Field, Frame, SLOT_PRESENT, Status, Value};
 use evenkeel_view::{Found, Uses};
 
 use crate::error::TrainError;
 use crate::evaluate::{Answers, Evaluator, Requests};
+use crate::keyed::KeyEvents;
 use crate::report::{KnowledgeMode, LabelReport, TrainingSet};
 
 /// The name of a spine's time column, if it is not named otherwise.
@@ -75,7 +76,6 @@ impl Spine {
         let scope: Vec<Column> = evaluator.source_rows(query.source.id, &numbers);
         let times: Vec<i64> = numbers
             .iter()
-            .flatten()
             .map(|&n| events.times()[n as usize])
             .collect();
         let kept: Vec<u32> = match &query.filter {
@@ -194,14 +194,14 @@ impl Job<'_> {
             for (index, name) in &item.features {
                 let feature = &item.view.features[*index];
                 let field = Field::new(name.clone(), feature.data_type.clone());
-                let (values, statuses) =
-                    value_and_status(&answers, *index, rows, &feature.data_type);
-                let missing = values.iter().filter(Value::is_missing).count() as u64;
-                features.push((field.clone(), missing));
                 if self.statuses {
                     let name = format!("{name}__status");
+                    let statuses = statuses(&answers, *index, rows);
                     status_columns.push((Field::new(name, DataType::String), statuses));
                 }
+                let values = answers.columns[*index].with_nulls_for_errors();
+                let missing = values.states().iter().filter(|s| **s != SLOT_PRESENT);
+                features.push((field.clone(), missing.count() as u64));
                 appended.push((field, values));
             }
         }
@@ -315,12 +315,8 @@ impl Evaluator {
             .keys()
             .map(|id| {
                 let events = self.events(*id);
-                let mut greatest: BTreeMap<Partition, i64> = BTreeMap::new();
-                for (position, time) in events.positions().iter().zip(events.times()) {
-                    let entry = greatest.entry(position.partition).or_insert(*time);
-                    *entry = (*entry).max(*time);
-                }
-                greatest
+                events
+                    .greatest_times()
                     .values()
                     .min()
                     .map(|time| events.def().lateness.before(*time))
@@ -398,29 +394,18 @@ fn request_columns(table: &Table, view: &ViewDef) -> Result<Vec<Column>, TrainEr
         .collect()
 }
 
-fn value_and_status(
-    answers: &Answers,
-    feature: usize,
-    rows: usize,
-    data_type: &DataType,
-) -> (Column, Column) {
-    let mut values = Column::new(data_type);
+/// How each value of a feature is to be taken.
+fn statuses(answers: &Answers, feature: usize, rows: usize) -> Column {
     let mut statuses = Column::new(&DataType::String);
     for i in 0..rows {
-        let value = answers.columns[feature].get(i);
         let status = match answers.found[i] {
-            Found::Row => Status::of(&value),
+            Found::Row => Status::of(&answers.columns[feature].get(i)),
             Found::Nothing => Status::NotFound,
             Found::TooOld => Status::OutsideMaxAge,
         };
-        values.push(if value.is_missing() {
-            &Value::Null
-        } else {
-            &value
-        });
         statuses.push(&Value::string(status.to_string()));
     }
-    (values, statuses)
+    statuses
 }
 
 /// Per windowed source: how many requests have the time of an event of their own key, for
@@ -463,15 +448,14 @@ fn contains_its_end(frame: &Frame) -> bool {
 fn count_coincident(evaluator: &Evaluator, windows: &SourceWindows, requests: &Requests) -> u64 {
     let events = evaluator.events(windows.source.id);
     let keyed = evaluator.keyed(windows.source.id, &windows.key_columns);
+    let key_of = keyed.find(&requests.keys, requests.len());
     let coincides = |i: usize| {
-        let Some(key) = requests.key(i) else {
-            return false;
-        };
-        let numbers = keyed.of_key(&key);
-        let first = numbers.partition_point(|&n| events.times()[n as usize] < requests.times[i]);
-        numbers[first..]
+        let KeyEvents { numbers, times } = keyed.of(key_of[i]);
+        let time = requests.times[i];
+        let first = times.partition_point(|&t| t < time);
+        let at_once = times[first..].iter().take_while(|&&t| t == time).count();
+        numbers[first..first + at_once]
             .iter()
-            .take_while(|&&n| events.times()[n as usize] == requests.times[i])
             .any(|&n| events.holds(n, requests.known_at(i)))
     };
     (0..requests.len()).filter(|&i| coincides(i)).count() as u64

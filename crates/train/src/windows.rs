@@ -1,7 +1,7 @@
 //! Windows of one source for many requests: all keys in one sweep.
 //!
-//! Requests are sorted by key and time; the events of each key follow each other, and the
-//! ranges that the frames cover slide over them as one. Three cases per key:
+//! Requests are placed by key and sorted by time; the events of each key follow each other,
+//! and the ranges that the frames cover slide over them as one. Three cases per key:
 //! - what is known is the same for all its requests (`latest`, or every event was visible at
 //!   once): its live events, one pass;
 //! - events became visible in the order in which they happened and later requests know more
@@ -10,13 +10,14 @@
 
 use std::rc::Rc;
 
-use evenkeel_aggregate::sweep::{index_ranges, retain_floors, slide};
+use evenkeel_aggregate::sweep::{index_ranges, retain_floors};
 use evenkeel_aggregate::{Aggregates, SpecId};
 use evenkeel_types::definition::SourceWindows;
-use evenkeel_types::{Column, Extent, Frame, Value};
+use evenkeel_types::{Column, Extent, Frame};
 
 use crate::evaluate::{Evaluator, Requests};
-use crate::events::{KeyedEvents, SourceEvents};
+use crate::events::SourceEvents;
+use crate::keyed::{KeyEvents, KeyedEvents, NO_KEY, place};
 
 /// Rows of events after which a sweep is run and what it holds is let go.
 const SWEEP_ROWS_MAX: usize = 4 << 20;
@@ -26,59 +27,110 @@ impl Evaluator {
     pub(crate) fn windows(&self, windows: &SourceWindows, requests: &Requests) -> Vec<Column> {
         let events = self.events(windows.source.id);
         let keyed = self.keyed(windows.source.id, &windows.key_columns);
-        let keys: Vec<Option<Vec<u8>>> = (0..requests.len()).map(|i| requests.key(i)).collect();
-        let mut order: Vec<usize> = (0..requests.len()).collect();
-        order.sort_by(|&a, &b| (&keys[a], requests.times[a]).cmp(&(&keys[b], requests.times[b])));
-        let mut sweep = Sweep::new(windows, events, keyed, requests);
-        let mut rest = order.as_slice();
-        while let Some(&first) = rest.first() {
-            let end = rest.partition_point(|&i| keys[i] <= keys[first]);
-            sweep.key(keys[first].as_deref(), &rest[..end]);
-            rest = &rest[end..];
-        }
+        let mut sweep = Sweep::new(windows, events, requests);
+        let mut reads = Vec::new();
+        for_each_key(&keyed, requests, |key, placed| {
+            reads.clear();
+            reads.extend(placed.iter().map(|(_, read)| *read));
+            sweep.key(keyed.of(key), &reads);
+        });
         sweep.finish()
     }
 }
 
+/// Calls `visit` with each key that is asked for and its requests, sorted by time: first those
+/// of the keys, then those that have none.
+fn for_each_key(
+    keyed: &Rc<KeyedEvents>,
+    requests: &Requests,
+    mut visit: impl FnMut(u32, &[(i64, u32)]),
+) {
+    let mut key_of = keyed.find(&requests.keys, requests.len());
+    if key_of.len() < keyed.len() / 8 {
+        // Few requests of many keys: not worth a place per key.
+        let mut requests: Vec<(u32, (i64, u32))> = (0..)
+            .zip(key_of.iter().zip(&requests.times))
+            .map(|(read, (&key, &time))| (key, (time, read)))
+            .collect();
+        requests.sort_unstable();
+        for of_one in requests.chunk_by(|a, b| a.0 == b.0) {
+            let reads: Vec<(i64, u32)> = of_one.iter().map(|(_, read)| *read).collect();
+            visit(of_one[0].0, &reads);
+        }
+        return;
+    }
+    // Fewer keys than 2^32 - 1, so that one more is no key.
+    let none = keyed.len() as u32;
+    for key in &mut key_of {
+        *key = (*key).min(none);
+    }
+    let (starts, mut placed) = place(&key_of, &requests.times, keyed.len() + 1);
+    for (key, range) in (0..).zip(starts.windows(2)) {
+        let reads = &mut placed[range[0] as usize..range[1] as usize];
+        if reads.is_empty() {
+            continue;
+        }
+        if !reads.is_sorted() {
+            reads.sort_unstable();
+        }
+        visit(if key == none { NO_KEY } else { key }, reads);
+    }
+}
+
 struct Sweep<'a> {
-    windows: &'a SourceWindows,
     events: &'a SourceEvents,
-    keyed: Rc<KeyedEvents>,
     requests: &'a Requests,
     aggregates: Aggregates,
     specs: Vec<SpecId>,
+    /// Aggregates with the same inputs, by their numbers.
+    same_inputs: Vec<Vec<usize>>,
     frames: Vec<Frame>,
     /// The frame of each aggregate.
     frame_of: Vec<usize>,
     retain: Option<i64>,
-    /// Which events are rows of the windows, whatever is known of them.
-    passes: Vec<bool>,
+    /// Which events are rows of the windows, whatever is known of them; `None`: all.
+    passes: Option<Vec<bool>>,
     /// The events of the sweep so far.
     rows: Vec<u32>,
-    /// The request of each range.
-    reads: Vec<usize>,
+    /// The ranges of the sweep so far.
+    reads: usize,
     /// Per frame, a range of `rows` for each read.
     ranges: Vec<Vec<(u32, u32)>>,
-    results: Vec<Vec<Value>>,
+    /// Per aggregate, its values in the order of all sweeps.
+    values: Vec<Column>,
+    /// For each request, the place of its values.
+    place_of: Vec<u32>,
+    places: u32,
+    segment: Segment,
+}
+
+/// The known events of one key and the reads over them.
+#[derive(Default)]
+struct Segment {
+    /// Times of the known events, if a retention asks for them.
+    alive: Vec<i64>,
+    /// Those that are rows of the windows.
+    rows: Vec<u32>,
+    times: Vec<i64>,
+    read_times: Vec<i64>,
 }
 
 impl<'a> Sweep<'a> {
-    fn new(
-        windows: &'a SourceWindows,
-        events: &'a SourceEvents,
-        keyed: Rc<KeyedEvents>,
-        requests: &'a Requests,
-    ) -> Self {
+    fn new(windows: &'a SourceWindows, events: &'a SourceEvents, requests: &'a Requests) -> Self {
         let mut aggregates = Aggregates::new();
         let condition = aggregates.register_where(windows.filter.as_ref());
-        let mut passes = vec![false; events.len()];
-        for row in aggregates.passing(condition, events.columns(), events.len()) {
-            passes[row as usize] = !events.is_delete(row);
-        }
+        let passes = (windows.filter.is_some() || events.has_deletes()).then(|| {
+            let mut passes = vec![false; events.len()];
+            for row in aggregates.passing(condition, events.columns(), events.len()) {
+                passes[row as usize] = !events.is_delete(row);
+            }
+            passes
+        });
         let mut frames: Vec<Frame> = Vec::new();
         let mut frame_of = Vec::new();
-        let mut specs = Vec::new();
-        for aggregate in &windows.aggregates {
+        let mut specs: Vec<SpecId> = Vec::new();
+        let mut same_inputs: Vec<Vec<usize>> = Vec::new();
+        for (number, aggregate) in windows.aggregates.iter().enumerate() {
             let frame = frames
                 .iter()
                 .position(|f| *f == aggregate.frame)
@@ -91,68 +143,94 @@ impl<'a> Sweep<'a> {
                 .register(&aggregate.call, condition)
                 .expect("the binder has checked the call's types");
             specs.push(spec);
+            let same = same_inputs
+                .iter_mut()
+                .find(|others| aggregates.have_same_inputs(specs[others[0]], spec));
+            match same {
+                Some(others) => others.push(number),
+                None => same_inputs.push(vec![number]),
+            }
         }
+        let types = windows.aggregates.iter().map(|a| &a.call.data_type);
         Sweep {
             ranges: vec![Vec::new(); frames.len()],
-            results: vec![vec![Value::Null; requests.len()]; windows.aggregates.len()],
+            values: types.map(Column::new).collect(),
             retain: windows.source.retain_gap(&windows.key_columns),
-            windows,
             events,
-            keyed,
             requests,
             aggregates,
             specs,
+            same_inputs,
             frames,
             frame_of,
             passes,
             rows: Vec::new(),
-            reads: Vec::new(),
+            reads: 0,
+            place_of: vec![0; requests.len()],
+            places: 0,
+            segment: Segment::default(),
         }
     }
 
     /// Adds the requests of one key, sorted by time.
-    fn key(&mut self, key: Option<&[u8]>, reads: &[usize]) {
-        let keyed = Rc::clone(&self.keyed);
-        let numbers = key.map_or(&[][..], |key| keyed.of_key(key));
-        match self.knowledge(numbers, reads) {
+    fn key(&mut self, of_key: KeyEvents<'_>, reads: &[u32]) {
+        match self.knowledge(of_key, reads) {
+            Knowledge::Same if self.takes_all() => {
+                self.append(of_key.numbers, of_key.times, None, reads);
+            }
             Knowledge::Same => {
-                let known = |n: u32| self.events.holds(n, None);
-                let (alive, rows) = self.select(numbers, known);
-                self.segment(&alive, &rows, reads);
+                let events = self.events;
+                let segment = self.select(of_key, |n| events.holds(n, None));
+                self.append_segment(segment, reads);
             }
             Knowledge::Prefix => {
-                let (alive, rows) = self.select(numbers, |_| true);
-                let start = self.segment_start();
-                self.segment(&alive, &rows, reads);
+                let segment = self.select(of_key, |_| true);
+                if self.rows.len() >= SWEEP_ROWS_MAX {
+                    self.flush();
+                }
+                let start = self.reads;
+                let rows = segment.rows.clone();
+                self.append_segment(segment, reads);
                 self.clip(start, &rows, reads);
             }
             Knowledge::PerRead => {
+                let events = self.events;
                 for &read in reads {
-                    let known_at = self.requests.known_at(read);
-                    let end = numbers.partition_point(|&n| {
-                        self.events.times()[n as usize] <= self.requests.times[read]
-                    });
-                    let known = |n: u32| self.events.holds(n, known_at);
-                    let (alive, rows) = self.select(&numbers[..end], known);
-                    self.segment(&alive, &rows, &[read]);
+                    let known_at = self.requests.known_at(read as usize);
+                    let time = self.requests.times[read as usize];
+                    let end = of_key.times.partition_point(|&t| t <= time);
+                    let known = KeyEvents {
+                        numbers: &of_key.numbers[..end],
+                        times: &of_key.times[..end],
+                    };
+                    let segment = self.select(known, |n| events.holds(n, known_at));
+                    self.append_segment(segment, &[read]);
                 }
             }
         }
     }
 
+    /// Whether every event holds and is a row of the windows.
+    fn takes_all(&self) -> bool {
+        self.passes.is_none() && self.retain.is_none() && self.events.all_hold()
+    }
+
     /// What the requests of one key know of its events.
-    fn knowledge(&self, numbers: &[u32], reads: &[usize]) -> Knowledge {
+    fn knowledge(&self, of_key: KeyEvents<'_>, reads: &[u32]) -> Knowledge {
         let Some(known) = &self.requests.known else {
             return Knowledge::Same;
         };
+        let numbers = of_key.numbers;
         if numbers.iter().any(|&n| self.events.is_contested(n)) {
             return Knowledge::PerRead;
         }
         let visible = |n: u32| self.events.visible()[n as usize];
         let at_once = numbers
             .iter()
-            .all(|&n| visible(n) <= self.events.times()[n as usize]);
-        if at_once && reads.iter().all(|&i| known[i] >= self.requests.times[i]) {
+            .zip(of_key.times)
+            .all(|(&n, &time)| visible(n) <= time);
+        let known_in_time = |&i: &u32| known[i as usize] >= self.requests.times[i as usize];
+        if at_once && reads.iter().all(known_in_time) {
             return Knowledge::Same;
         }
         let by_time = self
@@ -160,59 +238,72 @@ impl<'a> Sweep<'a> {
             .iter()
             .all(|f| !matches!(f.extent, Extent::Rows { .. } | Extent::Session { .. }));
         let in_order = numbers.is_sorted_by_key(|&n| visible(n));
-        if by_time && in_order && self.retain.is_none() && reads.is_sorted_by_key(|&i| known[i]) {
+        let later_know_more = reads.is_sorted_by_key(|&i| known[i as usize]);
+        if by_time && in_order && self.retain.is_none() && later_know_more {
             return Knowledge::Prefix;
         }
         Knowledge::PerRead
     }
 
-    /// The times of the known events, and those of them that are rows of the windows.
-    fn select(&self, numbers: &[u32], known: impl Fn(u32) -> bool) -> (Vec<i64>, Vec<u32>) {
-        let mut alive = Vec::new();
-        let mut rows = Vec::with_capacity(numbers.len());
-        for &number in numbers.iter().filter(|&&n| known(n)) {
-            if self.retain.is_some() {
-                alive.push(self.events.times()[number as usize]);
+    /// The known events, and those of them that are rows of the windows. To be given back to
+    /// [`Sweep::append_segment`].
+    fn select(&mut self, of_key: KeyEvents<'_>, known: impl Fn(u32) -> bool) -> Segment {
+        let mut segment = std::mem::take(&mut self.segment);
+        segment.alive.clear();
+        segment.rows.clear();
+        segment.times.clear();
+        for (&number, &time) in of_key.numbers.iter().zip(of_key.times) {
+            if !known(number) {
+                continue;
             }
-            if self.passes[number as usize] {
-                rows.push(number);
+            if self.retain.is_some() {
+                segment.alive.push(time);
+            }
+            if self.passes.as_ref().is_none_or(|p| p[number as usize]) {
+                segment.rows.push(number);
+                segment.times.push(time);
             }
         }
-        (alive, rows)
+        segment
     }
 
-    fn segment_start(&mut self) -> usize {
-        if self.rows.len() >= SWEEP_ROWS_MAX {
-            self.flush();
-        }
-        self.reads.len()
+    fn append_segment(&mut self, segment: Segment, reads: &[u32]) {
+        let alive = self.retain.map(|gap| (gap, segment.alive.as_slice()));
+        self.append(&segment.rows, &segment.times, alive, reads);
+        let read_times = std::mem::take(&mut self.segment.read_times);
+        self.segment = Segment {
+            read_times,
+            ..segment
+        };
     }
 
     /// Adds events and the reads over them.
-    fn segment(&mut self, alive: &[i64], rows: &[u32], reads: &[usize]) {
-        self.segment_start();
+    fn append(&mut self, rows: &[u32], times: &[i64], alive: Option<(i64, &[i64])>, reads: &[u32]) {
+        if self.rows.len() >= SWEEP_ROWS_MAX {
+            self.flush();
+        }
         let base = u32::try_from(self.rows.len()).expect("a sweep is flushed long before 2^32");
-        let times: Vec<i64> = rows
-            .iter()
-            .map(|&n| self.events.times()[n as usize])
-            .collect();
-        let read_times: Vec<i64> = reads.iter().map(|&i| self.requests.times[i]).collect();
-        let floors = self
-            .retain
-            .map(|gap| retain_floors(gap, alive, &read_times));
+        let read_times = &mut self.segment.read_times;
+        read_times.clear();
+        read_times.extend(reads.iter().map(|&i| self.requests.times[i as usize]));
+        let floors = alive.map(|(gap, alive)| retain_floors(gap, alive, read_times));
         for (frame, ranges) in self.frames.iter().zip(&mut self.ranges) {
-            index_ranges(frame, floors.as_deref(), &times, &read_times, base, ranges);
+            index_ranges(frame, floors.as_deref(), times, read_times, base, ranges);
         }
         self.rows.extend_from_slice(rows);
-        self.reads.extend_from_slice(reads);
+        self.reads += reads.len();
+        for &read in reads {
+            self.place_of[read as usize] = self.places;
+            self.places += 1;
+        }
     }
 
     /// Ends the ranges from read `start` on where what was visible ends.
-    fn clip(&mut self, start: usize, rows: &[u32], reads: &[usize]) {
+    fn clip(&mut self, start: usize, rows: &[u32], reads: &[u32]) {
         let base = self.rows.len() - rows.len();
         for ranges in &mut self.ranges {
             for (range, &read) in ranges[start..].iter_mut().zip(reads) {
-                let known_at = self.requests.known_at(read).unwrap_or(i64::MAX);
+                let known_at = self.requests.known_at(read as usize).unwrap_or(i64::MAX);
                 let known =
                     rows.partition_point(|&n| self.events.visible()[n as usize] <= known_at);
                 let end = u32::try_from(base + known).expect("a sweep is flushed before 2^32");
@@ -224,24 +315,18 @@ impl<'a> Sweep<'a> {
 
     /// Runs the sweep over what was added, and lets it go.
     fn flush(&mut self) {
-        for (aggregate, &spec) in self.specs.iter().enumerate() {
-            let (inputs, filter) = self
-                .aggregates
-                .inputs(spec, self.events.columns(), &self.rows);
-            let inputs: Vec<&Column> = inputs.iter().collect();
-            let ranges = &self.ranges[self.frame_of[aggregate]];
-            let values = slide(
-                self.aggregates.aggregator(spec),
-                &inputs,
-                filter.as_deref(),
-                ranges,
-            );
-            for (slot, &read) in self.reads.iter().enumerate() {
-                self.results[aggregate][read] = values.get(slot);
+        for numbers in &self.same_inputs {
+            let inputs =
+                self.aggregates
+                    .inputs(self.specs[numbers[0]], self.events.columns(), &self.rows);
+            for &number in numbers {
+                let ranges = &self.ranges[self.frame_of[number]];
+                let aggregator = self.aggregates.aggregator(self.specs[number]);
+                self.values[number].append(inputs.over(aggregator, ranges));
             }
         }
         self.rows.clear();
-        self.reads.clear();
+        self.reads = 0;
         for ranges in &mut self.ranges {
             ranges.clear();
         }
@@ -249,11 +334,9 @@ impl<'a> Sweep<'a> {
 
     fn finish(mut self) -> Vec<Column> {
         self.flush();
-        self.windows
-            .aggregates
+        self.values
             .iter()
-            .zip(&self.results)
-            .map(|(a, values)| Column::from_values(&a.call.data_type, values))
+            .map(|values| values.gather(&self.place_of))
             .collect()
     }
 }

@@ -12,6 +12,9 @@ pub const SLOT_PRESENT: u8 = 0;
 /// The state of a slot: NULL. Larger states are [`ErrorReason`] codes.
 pub const SLOT_NULL: u8 = 1;
 
+/// No slot of a column: see [`Column::gather_optional`].
+pub const NO_SLOT: u32 = u32::MAX;
+
 /// Values of one type with a state byte each. A slot whose state is not [`SLOT_PRESENT`]
 /// holds an unspecified placeholder value.
 #[derive(Clone, Debug)]
@@ -190,8 +193,66 @@ impl Column {
     ///
     /// # Panics
     /// If the value is of another type than the column.
+    #[inline]
     pub fn push(&mut self, value: &Value) {
-        self.insert(self.len(), value);
+        // The usual types without the general case.
+        match (&mut self.data, value) {
+            (ColumnData::BigInt(v), Value::BigInt(x)) => v.push(*x),
+            (ColumnData::Double(v), Value::Double(x)) => v.push(*x),
+            (ColumnData::Timestamp(v), Value::Timestamp(x)) => v.push(*x),
+            (ColumnData::String(v), Value::String(x)) => v.push(x.clone()),
+            _ => return self.insert(self.len(), value),
+        }
+        if !self.states.is_empty() {
+            self.states.push(SLOT_PRESENT);
+        }
+    }
+
+    /// Appends a slot that is NULL or `ERROR`, by its state.
+    ///
+    /// # Panics
+    /// If the state is none of those.
+    pub fn push_missing(&mut self, state: u8) {
+        assert_ne!(state, SLOT_PRESENT, "a present slot has a value");
+        let length = self.len();
+        if self.states.is_empty() {
+            self.states = vec![SLOT_PRESENT; length];
+        }
+        self.states.push(state);
+        insert_placeholder(&mut self.data, length);
+    }
+
+    /// The slots `indices`, in that order; NULL where the index is [`NO_SLOT`].
+    pub fn gather_optional(&self, indices: &[u32]) -> Column {
+        if !indices.contains(&NO_SLOT) {
+            return self.gather(indices);
+        }
+        fn take<T: Clone>(values: &[T], indices: &[u32], none: T) -> Vec<T> {
+            let slot = |&i: &u32| values.get(i as usize).unwrap_or(&none).clone();
+            indices.iter().map(slot).collect()
+        }
+        let data = match &self.data {
+            ColumnData::Boolean(v) => ColumnData::Boolean(take(v, indices, false)),
+            ColumnData::Int(v) => ColumnData::Int(take(v, indices, 0)),
+            ColumnData::BigInt(v) => ColumnData::BigInt(take(v, indices, 0)),
+            ColumnData::Float(v) => ColumnData::Float(take(v, indices, 0.0)),
+            ColumnData::Double(v) => ColumnData::Double(take(v, indices, 0.0)),
+            ColumnData::Decimal(v) => ColumnData::Decimal(take(v, indices, 0)),
+            ColumnData::String(v) => ColumnData::String(take(v, indices, Arc::from(""))),
+            ColumnData::Bytes(v) => ColumnData::Bytes(take(v, indices, Arc::from([]))),
+            ColumnData::Date(v) => ColumnData::Date(take(v, indices, 0)),
+            ColumnData::Timestamp(v) => ColumnData::Timestamp(take(v, indices, 0)),
+            ColumnData::Interval(v) => ColumnData::Interval(take(v, indices, Interval::default())),
+            ColumnData::Nested(v) => ColumnData::Nested(take(v, indices, Value::Null)),
+        };
+        let state = |&i: &u32| match i {
+            NO_SLOT => SLOT_NULL,
+            i => self.state(i as usize),
+        };
+        Column {
+            data,
+            states: indices.iter().map(state).collect(),
+        }
     }
 
     /// Inserts a value before slot `at`; cost is linear in the slots behind it.
@@ -258,6 +319,15 @@ impl Column {
             take(&self.states, indices)
         };
         Column { data, states }
+    }
+
+    /// The column with NULL where it has `ERROR`.
+    pub fn with_nulls_for_errors(&self) -> Column {
+        let mut column = self.clone();
+        for state in &mut column.states {
+            *state = (*state).min(SLOT_NULL);
+        }
+        column
     }
 
     /// Splits off the slots from `at` on.
@@ -356,6 +426,19 @@ mod tests {
         assert_eq!(
             c.gather(&[3, 1]).iter().collect::<Vec<_>>(),
             vec![want[3].clone(), want[1].clone()]
+        );
+        assert_eq!(
+            c.gather_optional(&[3, NO_SLOT, 1])
+                .iter()
+                .collect::<Vec<_>>(),
+            vec![want[3].clone(), Value::Null, want[1].clone()]
+        );
+        let mut missing = c.gather(&[1]);
+        missing.push_missing(ErrorReason::Overflow.code());
+        missing.push_missing(SLOT_NULL);
+        assert_eq!(
+            missing.iter().collect::<Vec<_>>(),
+            vec![want[1].clone(), want[3].clone(), Value::Null]
         );
         let tail = c.split_off(1);
         assert_eq!((c.len(), tail.len()), (1, 3));

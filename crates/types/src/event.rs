@@ -232,6 +232,25 @@ pub struct LoggedEvent {
 }
 
 impl LoggedEvent {
+    /// An event of nothing, to be read into.
+    pub fn blank() -> Self {
+        LoggedEvent {
+            source: SourceId(0),
+            position: Position::new(0, 0),
+            logged_at: VisibleAt(0),
+            schema_version: 0,
+            event: Event {
+                operation: Operation::Insert,
+                revision: 0,
+                event_time: EventTime(0),
+                known_at: None,
+                origin: Origin::Log(Position::new(0, 0)),
+                row: Vec::new(),
+                before: None,
+            },
+        }
+    }
+
     /// When reads could see it: declared (`max(event_time, KNOWN AT)`) where the source
     /// declares it, else the timeline's time; corrections always take the timeline's.
     pub fn visible_at(&self) -> VisibleAt {

@@ -16,7 +16,7 @@ mod schema;
 pub mod time;
 mod value;
 
-pub use column::{Column, ColumnData, SLOT_NULL, SLOT_PRESENT};
+pub use column::{Column, ColumnData, NO_SLOT, SLOT_NULL, SLOT_PRESENT};
 pub use data_type::{DECIMAL_PRECISION_MAX, DataType, Field};
 pub use event::{
     Cut, Event, Knowledge, LoggedEvent, Offset, Operation, Origin, Partition, Position, SourceCut,

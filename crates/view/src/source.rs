@@ -5,12 +5,13 @@
 //! that a computed column, an identity or a tie is decided in one place. (The oracle decides
 //! them again for itself.)
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use evenkeel_expr::Program;
+use evenkeel_expr::{Program, ReadTime};
 use evenkeel_types::codec::{canonical_row, encode_value, encode_values};
 use evenkeel_types::definition::{SourceDef, SourceKind};
-use evenkeel_types::{Event, LoggedEvent, Operation, Value};
+use evenkeel_types::{Column, DataType, Event, LoggedEvent, Operation, Origin, Position, Value};
 
 /// A source's compiled definition.
 #[derive(Debug)]
@@ -50,6 +51,41 @@ impl SourceProgram {
         row
     }
 
+    /// These slots, and those of the columns that the computed ones among them are made of.
+    pub fn with_inputs(&self, slots: impl IntoIterator<Item = usize>) -> BTreeSet<usize> {
+        let mut slots: BTreeSet<usize> = slots.into_iter().collect();
+        // A computed column may be made of computed columns before it.
+        for (slot, program) in self.computed.iter().rev() {
+            if slots.contains(slot) {
+                slots.extend(program.columns());
+            }
+        }
+        slots
+    }
+
+    /// Computes the columns of `slots` that are computed, for all rows at once: what
+    /// [`SourceProgram::columns`] has one by one. `columns` are by slot, those that are
+    /// stored and in `slots` have `length` slots.
+    pub fn compute(&self, columns: &mut [Column], slots: &BTreeSet<usize>, length: usize) {
+        // As for one row, the pseudo-columns are NULL.
+        let pseudo = self.def.event_time_slot()..self.def.row_width();
+        let mut nulls = None;
+        for (slot, program) in self.computed.iter().filter(|(s, _)| slots.contains(s)) {
+            if nulls.is_none() && program.columns().iter().any(|c| pseudo.contains(c)) {
+                nulls = Some(Column::repeat(&DataType::Timestamp, &Value::Null, length));
+            }
+            let inputs: Vec<&Column> = columns
+                .iter()
+                .enumerate()
+                .map(|(i, column)| match &nulls {
+                    Some(nulls) if pseudo.contains(&i) => nulls,
+                    _ => column,
+                })
+                .collect();
+            columns[*slot] = program.eval_batch(&inputs, length, ReadTime::Constant(0));
+        }
+    }
+
     /// The source row of an event that is in the log.
     pub fn row(&self, logged: &LoggedEvent) -> Vec<Value> {
         let mut row = self.columns(&logged.event.row);
@@ -61,13 +97,19 @@ impl SourceProgram {
     /// The event's identity: event id and event time where an id is declared, else origin.
     /// Corrections carry the identity of what they correct.
     pub fn identity(&self, event: &Event, row: &[Value]) -> Vec<u8> {
+        self.identity_at(row, &event.origin, event.event_time.0)
+    }
+
+    /// [`SourceProgram::identity`] of an event's parts: its source row where an id is declared,
+    /// else its origin.
+    pub fn identity_at(&self, row: &[Value], origin: &Origin, event_time: i64) -> Vec<u8> {
         if self.def.event_id.is_empty() {
             let mut bytes = Vec::with_capacity(32);
-            event.origin.encode(&mut bytes);
+            origin.encode(&mut bytes);
             return bytes;
         }
         let mut bytes = self.event_id(row);
-        encode_value(&Value::Timestamp(event.event_time.0), &mut bytes);
+        encode_value(&Value::Timestamp(event_time), &mut bytes);
         bytes
     }
 
@@ -80,21 +122,35 @@ impl SourceProgram {
     /// bytes of the row, then the origin. Ends with the log position, which can only separate
     /// entries of one identity, of which at most one is ever live.
     pub fn order(&self, logged: &LoggedEvent, row: &[Value]) -> Vec<u8> {
+        self.order_at(
+            row,
+            &logged.event.row,
+            &logged.event.origin,
+            logged.position,
+        )
+    }
+
+    /// [`SourceProgram::order`] of an event's parts: its source row, the stored columns (NULLs
+    /// behind them do not count), its origin and its place.
+    pub fn order_at(
+        &self,
+        row: &[Value],
+        stored: &[Value],
+        origin: &Origin,
+        position: Position,
+    ) -> Vec<u8> {
         let mut bytes = encode_values(self.def.sequence_by.iter().map(|&slot| &row[slot]));
         if self.def.event_id.is_empty() {
             if self.def.kind == SourceKind::Stream {
                 // As one byte string: a row's canonical bytes are not prefix-free.
-                encode_value(
-                    &Value::Bytes(canonical_row(&logged.event.row).into()),
-                    &mut bytes,
-                );
+                encode_value(&Value::Bytes(canonical_row(stored).into()), &mut bytes);
             }
-            logged.event.origin.encode(&mut bytes);
+            origin.encode(&mut bytes);
         } else {
             bytes.extend(self.event_id(row));
         }
-        bytes.extend(logged.position.partition.0.to_be_bytes());
-        bytes.extend(logged.position.offset.0.to_be_bytes());
+        bytes.extend(position.partition.0.to_be_bytes());
+        bytes.extend(position.offset.0.to_be_bytes());
         bytes
     }
 

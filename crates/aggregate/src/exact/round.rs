@@ -89,6 +89,50 @@ fn divided(
     to_f64(negative, shifted, exponent - 32 * shift as i32, inexact)
 }
 
+/// Exponents for which the results of [`wide_to_f64`] and [`wide_quotient_to_f64`] are normal
+/// doubles and their last scaling is exact, whatever the 128-bit number.
+const SCALED_EXACTLY: std::ops::RangeInclusive<i32> = -800..=800;
+
+/// The double nearest to `total * 2^exponent`, ties to even.
+pub(crate) fn wide_to_f64(total: i128, exponent: i32) -> f64 {
+    if SCALED_EXACTLY.contains(&exponent) {
+        // The conversion rounds to nearest, ties to even.
+        return total as f64 * power_of_two(exponent);
+    }
+    let digits = digits::from_u128(total.unsigned_abs());
+    to_f64(total < 0, &digits, exponent, false)
+}
+
+/// The double nearest to `total * 2^exponent / divisor`, ties to even.
+///
+/// # Panics
+/// If the divisor is zero.
+pub(crate) fn wide_quotient_to_f64(total: i128, exponent: i32, divisor: u64) -> f64 {
+    let magnitude = total.unsigned_abs();
+    if !SCALED_EXACTLY.contains(&exponent) {
+        let digits = digits::from_u128(magnitude);
+        return quotient_to_f64(total < 0, &digits, exponent, &[divisor]);
+    }
+    if magnitude == 0 {
+        return 0.0;
+    }
+    // At least 64 bits of quotient, and whether there would be more of them in the lowest:
+    // far below the bit that decides the rounding.
+    let shift = magnitude.leading_zeros();
+    let wide = magnitude << shift;
+    let divisor = u128::from(divisor);
+    let quotient = (wide / divisor) | u128::from(!wide.is_multiple_of(divisor));
+    // The shift is below 128.
+    let scaled = quotient as f64 * power_of_two(exponent - shift as i32);
+    if total < 0 { -scaled } else { scaled }
+}
+
+/// `2^exponent`, which must be a normal double.
+fn power_of_two(exponent: i32) -> f64 {
+    debug_assert!((-1022..=1023).contains(&exponent), "a normal double");
+    f64::from_bits(((1023 + exponent) as u64) << 52)
+}
+
 /// `±digits * factor / divisor`, rounded to the nearest integer, ties to even; `None`
 /// outside 128 bits.
 pub(crate) fn quotient_to_i128(
@@ -183,6 +227,16 @@ mod tests {
             let x = x >> cut;
             // The conversion of the language rounds to nearest, ties to even.
             prop_assert_eq!(to_f64(false, &digits::from_u128(x), 0, false), x as f64);
+        }
+
+        #[test]
+        fn wide_numbers_round_like_digits(x in any::<i128>(), cut in 0u32..128, e in prop_oneof![-40i32..40, -1200i32..1100], n in prop_oneof![1u64.., 1u64..100]) {
+            let x = x >> cut;
+            let digits = digits::from_u128(x.unsigned_abs());
+            let (got, want) = (wide_to_f64(x, e), to_f64(x < 0, &digits, e, false));
+            prop_assert_eq!(got.to_bits(), want.to_bits());
+            let want = quotient_to_f64(x < 0, &digits, e, &[n]);
+            prop_assert_eq!(wide_quotient_to_f64(x, e, n).to_bits(), want.to_bits());
         }
 
         #[test]

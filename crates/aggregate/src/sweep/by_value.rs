@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use evenkeel_types::{Column, ErrorReason, SLOT_PRESENT, Value};
 
-use super::slide::Slider;
+use super::slide::{Slider, ValueSlider};
 use crate::order::{canonical, compare_slots};
 use crate::state::{
     QUANTILE_EXACT_MAX, Rank, RegisterCounts, register_and_rank, representative_of, top_k_entry,
@@ -130,7 +130,9 @@ impl Slider for DistinctSlider<'_> {
             self.leave(slot);
         }
     }
+}
 
+impl ValueSlider for DistinctSlider<'_> {
     fn value(&mut self, start: usize, end: usize) -> Value {
         if self.counts.distinct <= self.limit {
             // Fewer than 2^32 events.
@@ -194,7 +196,9 @@ impl Slider for TopKSlider<'_> {
             }
         }
     }
+}
 
+impl ValueSlider for TopKSlider<'_> {
     fn value(&mut self, _: usize, _: usize) -> Value {
         match self.counts.distinct {
             0 => Value::Null,
@@ -270,7 +274,9 @@ impl Slider for QuantileSlider<'_> {
     fn leave(&mut self, slot: usize) {
         self.total -= usize::from(self.change(slot, |count| count - 1));
     }
+}
 
+impl ValueSlider for QuantileSlider<'_> {
     fn value(&mut self, _: usize, _: usize) -> Value {
         if self.total == 0 {
             return Value::Null;

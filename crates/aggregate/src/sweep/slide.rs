@@ -3,7 +3,10 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use evenkeel_types::{Column, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value};
+use evenkeel_types::{
+    Column, ColumnData, ErrorReason, NO_SLOT, SLOT_NULL, SLOT_PRESENT, Value, canonical_f32,
+    canonical_f64,
+};
 
 use super::by_value::{DistinctSlider, QuantileSlider, TopKSlider};
 use crate::order::{canonical, compare_slots};
@@ -32,8 +35,18 @@ pub(super) trait Slider {
             self.leave(slot);
         }
     }
+}
+
+/// What computes a value.
+pub(super) trait ValueSlider: Slider {
     /// The value over the window, whose slots are `start..end`.
     fn value(&mut self, start: usize, end: usize) -> Value;
+}
+
+/// What chooses one of the events in the window.
+trait ChoosingSlider: Slider {
+    /// Its slot; none if nothing is there to choose.
+    fn chosen(&self) -> Option<usize>;
 }
 
 /// The values of one call over ranges of events, one per range. `inputs` are the call's
@@ -71,63 +84,97 @@ pub fn slide(
                 inputs,
                 state: aggregator.empty(),
             };
-            drive(slider, aggregator, &events, ranges)
+            values(slider, aggregator, &events, ranges)
         }
         Kind::Extreme { greatest } => {
-            let slider = Staircase {
-                by: inputs[0],
-                value: inputs[0],
-                greatest,
-                steps: VecDeque::new(),
-            };
-            drive(slider, aggregator, &events, ranges)
+            let slider = Staircase::new(inputs[0], greatest);
+            chosen(slider, inputs[0], &events, ranges)
         }
         Kind::ExtremeBy { greatest } => {
-            let slider = Staircase {
-                by: inputs[1],
-                value: inputs[0],
-                greatest,
-                steps: VecDeque::new(),
-            };
-            drive(slider, aggregator, &events, ranges)
+            let slider = Staircase::new(inputs[1], greatest);
+            chosen(slider, inputs[0], &events, ranges)
         }
         Kind::End { last, ignore_nulls } => {
-            let slider = Ends {
+            let slider = End {
                 column: inputs[0],
                 ignore_nulls,
                 last,
-                shape: Shape::One,
                 queue: VecDeque::new(),
             };
-            drive(slider, aggregator, &events, ranges)
+            chosen(slider, inputs[0], &events, ranges)
         }
         Kind::Ends {
             last,
             ignore_nulls,
             n,
         } => {
-            let slider = Ends {
+            let end = End {
                 column: inputs[0],
                 ignore_nulls,
                 last,
-                shape: Shape::UpTo(n),
                 queue: VecDeque::new(),
             };
-            drive(slider, aggregator, &events, ranges)
+            values(Ends { end, n }, aggregator, &events, ranges)
         }
         Kind::Distinct { limit } => {
             let slider = DistinctSlider::new(inputs[0], limit);
-            drive(slider, aggregator, &events, ranges)
+            values(slider, aggregator, &events, ranges)
         }
         Kind::Quantile(rank) => {
             let slider = QuantileSlider::new(inputs[0], rank);
-            drive(slider, aggregator, &events, ranges)
+            values(slider, aggregator, &events, ranges)
         }
         Kind::TopK { k, limit } => {
             let slider = TopKSlider::new(inputs[0], k, limit);
-            drive(slider, aggregator, &events, ranges)
+            values(slider, aggregator, &events, ranges)
         }
     }
+}
+
+/// The values of what computes them.
+fn values<S: ValueSlider>(
+    slider: S,
+    aggregator: &Aggregator,
+    events: &Events<'_>,
+    ranges: &[(u32, u32)],
+) -> Column {
+    let mut column = Column::new(aggregator.result());
+    drive(slider, events, ranges, |slider, error, start, end| {
+        column.push(&match error {
+            Some(reason) => Value::Error(reason),
+            None => slider.value(start, end),
+        });
+    });
+    column
+}
+
+/// The values of what chooses one of those in the window: gathered late, type by type.
+fn chosen<S: ChoosingSlider>(
+    slider: S,
+    column: &Column,
+    events: &Events<'_>,
+    ranges: &[(u32, u32)],
+) -> Column {
+    let mut slots = Vec::with_capacity(ranges.len());
+    let mut errors = Vec::new();
+    drive(slider, events, ranges, |slider, error, _, _| {
+        errors.extend(error.map(|reason| (slots.len(), reason.code())));
+        // A sweep has fewer than 2^32 events.
+        slots.push(slider.chosen().map_or(NO_SLOT, |slot| slot as u32));
+    });
+    let (mut data, mut states) = column.gather_optional(&slots).into_parts();
+    match &mut data {
+        ColumnData::Float(values) => values.iter_mut().for_each(|x| *x = canonical_f32(*x)),
+        ColumnData::Double(values) => values.iter_mut().for_each(|x| *x = canonical_f64(*x)),
+        _ => {}
+    }
+    if !errors.is_empty() {
+        states.resize(slots.len(), SLOT_PRESENT);
+        for (at, code) in errors {
+            states[at] = code;
+        }
+    }
+    Column::from_parts(data, states)
 }
 
 struct Events<'a> {
@@ -161,13 +208,12 @@ impl Events<'_> {
 
 fn drive<S: Slider>(
     mut slider: S,
-    aggregator: &Aggregator,
     events: &Events<'_>,
     ranges: &[(u32, u32)],
-) -> Column {
+    mut read: impl FnMut(&mut S, Option<ErrorReason>, usize, usize),
+) {
     let mut errors = Errors::default();
     let (mut start, mut end) = (0usize, 0usize);
-    let mut column = Column::new(aggregator.result());
     for &(from, to) in ranges {
         let (from, to) = (from as usize, to as usize);
         assert!(
@@ -208,12 +254,8 @@ fn drive<S: Slider>(
             }
         }
         end = to;
-        column.push(&match errors.smallest() {
-            Some(reason) => Value::Error(reason),
-            None => slider.value(start, end),
-        });
+        read(&mut slider, errors.smallest(), start, end);
     }
-    column
 }
 
 /// Adds what enters, takes back what leaves: every state here is exact.
@@ -247,7 +289,9 @@ impl Slider for Subtracting<'_> {
     fn clear(&mut self, _: impl Iterator<Item = usize>) {
         self.state = self.aggregator.empty();
     }
+}
 
+impl ValueSlider for Subtracting<'_> {
     fn value(&mut self, _: usize, _: usize) -> Value {
         self.aggregator.finish(&self.state)
     }
@@ -258,9 +302,18 @@ impl Slider for Subtracting<'_> {
 /// sliding-window aggregates", VLDB 2004).
 struct Staircase<'a> {
     by: &'a Column,
-    value: &'a Column,
     greatest: bool,
     steps: VecDeque<usize>,
+}
+
+impl<'a> Staircase<'a> {
+    fn new(by: &'a Column, greatest: bool) -> Self {
+        Staircase {
+            by,
+            greatest,
+            steps: VecDeque::new(),
+        }
+    }
 }
 
 impl Slider for Staircase<'_> {
@@ -293,31 +346,23 @@ impl Slider for Staircase<'_> {
     fn clear(&mut self, _: impl Iterator<Item = usize>) {
         self.steps.clear();
     }
+}
 
-    fn value(&mut self, _: usize, _: usize) -> Value {
-        self.steps
-            .front()
-            .map_or(Value::Null, |&slot| canonical(&self.value.get(slot)))
+impl ChoosingSlider for Staircase<'_> {
+    fn chosen(&self) -> Option<usize> {
+        self.steps.front().copied()
     }
 }
 
-enum Shape {
-    /// `first_value`, `last_value`
-    One,
-    /// `first_n`, `last_n`
-    UpTo(usize),
-}
-
-/// The first or last events: a queue of those that count.
-struct Ends<'a> {
+/// The first or last event: a queue of those that count.
+struct End<'a> {
     column: &'a Column,
     ignore_nulls: bool,
     last: bool,
-    shape: Shape,
     queue: VecDeque<usize>,
 }
 
-impl Slider for Ends<'_> {
+impl Slider for End<'_> {
     fn enter(&mut self, slot: usize) {
         if !(self.ignore_nulls && self.column.state(slot) == SLOT_NULL) {
             self.queue.push_back(slot);
@@ -333,27 +378,51 @@ impl Slider for Ends<'_> {
     fn clear(&mut self, _: impl Iterator<Item = usize>) {
         self.queue.clear();
     }
+}
 
+impl ChoosingSlider for End<'_> {
+    fn chosen(&self) -> Option<usize> {
+        let end = if self.last {
+            self.queue.back()
+        } else {
+            self.queue.front()
+        };
+        end.copied()
+    }
+}
+
+/// The first or last `n` events.
+struct Ends<'a> {
+    end: End<'a>,
+    n: usize,
+}
+
+impl Slider for Ends<'_> {
+    fn enter(&mut self, slot: usize) {
+        self.end.enter(slot);
+    }
+
+    fn leave(&mut self, slot: usize) {
+        self.end.leave(slot);
+    }
+
+    fn clear(&mut self, slots: impl Iterator<Item = usize>) {
+        self.end.clear(slots);
+    }
+}
+
+impl ValueSlider for Ends<'_> {
     fn value(&mut self, _: usize, _: usize) -> Value {
-        let get = |&slot: &usize| canonical(&self.column.get(slot));
-        match self.shape {
-            Shape::One => {
-                let end = if self.last {
-                    self.queue.back()
-                } else {
-                    self.queue.front()
-                };
-                end.map_or(Value::Null, get)
-            }
-            Shape::UpTo(_) if self.queue.is_empty() => Value::Null,
-            Shape::UpTo(n) => {
-                let skipped = if self.last {
-                    self.queue.len().saturating_sub(n)
-                } else {
-                    0
-                };
-                Value::Array(self.queue.iter().skip(skipped).take(n).map(get).collect())
-            }
+        let queue = &self.end.queue;
+        if queue.is_empty() {
+            return Value::Null;
         }
+        let skipped = if self.end.last {
+            queue.len().saturating_sub(self.n)
+        } else {
+            0
+        };
+        let get = |&slot: &usize| canonical(&self.end.column.get(slot));
+        Value::Array(queue.iter().skip(skipped).take(self.n).map(get).collect())
     }
 }

@@ -330,15 +330,8 @@ fn check_long(
                 let swept: Vec<Column> = specs
                     .iter()
                     .map(|&spec| {
-                        let (inputs, filter) = aggregates.inputs(spec, &columns, &rows);
-                        let inputs: Vec<&Column> = inputs.iter().collect();
-                        let aggregator = aggregates.aggregator(spec);
-                        evenkeel_aggregate::sweep::slide(
-                            aggregator,
-                            &inputs,
-                            filter.as_deref(),
-                            &ranges,
-                        )
+                        let inputs = aggregates.inputs(spec, &columns, &rows);
+                        inputs.over(aggregates.aggregator(spec), &ranges)
                     })
                     .collect();
                 for (read, &t) in reads.iter().enumerate() {

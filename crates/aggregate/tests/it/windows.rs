@@ -165,16 +165,23 @@ fn check<V: Visibility>(
     let swept: Vec<Column> = specs
         .iter()
         .map(|&spec| {
-            let (inputs, filter) = aggregates.inputs(spec, &all_columns, &rows);
-            let inputs: Vec<&Column> = inputs.iter().collect();
-            slide(
-                aggregates.aggregator(spec),
-                &inputs,
-                filter.as_deref(),
-                &ranges,
-            )
+            let inputs = aggregates.inputs(spec, &all_columns, &rows);
+            inputs.over(aggregates.aggregator(spec), &ranges)
         })
         .collect();
+    // What running totals gave, sliding gives too.
+    for (&spec, swept) in specs.iter().zip(&swept) {
+        let aggregator = aggregates.aggregator(spec);
+        let inputs = aggregates.inputs(spec, &all_columns, &rows);
+        let slid = inputs.slide_over(aggregator, &ranges);
+        for (a, b) in slid.iter().zip(swept.iter()) {
+            prop_assert!(
+                a.same_bits(&b),
+                "{:?}: {a:?} slid, {b:?} by totals",
+                aggregates.call(spec)
+            );
+        }
+    }
 
     for (read, &t) in read_times.iter().enumerate() {
         let members: Vec<&Event> = frame_members(&case.frame, case.retain, &times, &passes, t)

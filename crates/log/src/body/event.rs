@@ -8,10 +8,11 @@
 use evenkeel_types::{Event, EventTime, Operation, Origin, Partition, Position, VisibleAt};
 use rustc_hash::FxHashMap;
 
-use super::value::{TextsRead, TextsWritten, decode_row, encode_row};
+use super::value::{TextsRead, TextsWritten, decode_row, decode_row_in_part, encode_row};
 use super::{Cursor, put_bytes, put_signed, put_varint};
 use crate::batch::OWN_POSITION;
 use crate::error::{Flaw, LogError};
+use crate::reader::EventParts;
 
 const OPERATION_BITS: u8 = 0b111;
 const HAS_REVISION: u8 = 1 << 3;
@@ -235,22 +236,33 @@ impl EventDecoder {
         }
     }
 
-    /// The next event with its offset; `None` once all were read.
-    pub(crate) fn next(&mut self) -> Result<Option<(u64, Event)>, Flaw> {
+    /// Reads the next event, or the parts of it that are wanted, into another. Answers its
+    /// offset; `None` once all were read.
+    pub(crate) fn next_into(
+        &mut self,
+        parts: Option<&EventParts>,
+        event: &mut Event,
+    ) -> Result<Option<u64>, Flaw> {
         let mut cursor = Cursor::new(&self.body, self.at);
         if self.next == self.end {
             return cursor.finish().map(|()| None);
         }
         let offset = self.next;
-        let event = self.memory.event(&mut cursor, offset)?;
+        self.memory.event(&mut cursor, offset, parts, event)?;
         self.at = cursor.at;
         self.next += 1;
-        Ok(Some((offset, event)))
+        Ok(Some(offset))
     }
 }
 
 impl Memory {
-    fn event(&mut self, cursor: &mut Cursor<'_>, offset: u64) -> Result<Event, Flaw> {
+    fn event(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        offset: u64,
+        parts: Option<&EventParts>,
+        event: &mut Event,
+    ) -> Result<(), Flaw> {
         let flags = cursor.byte()?;
         let operation = Operation::from_code(flags & OPERATION_BITS)
             .filter(|_| flags & RESERVED == 0)
@@ -270,29 +282,37 @@ impl Memory {
         } else {
             None
         };
-        let origin = if flags & OWN_ORIGIN != 0 {
-            Origin::Log(Position::new(self.partition, offset))
+        let own = Origin::Log(Position::new(self.partition, offset));
+        event.origin = if flags & OWN_ORIGIN != 0 {
+            own
         } else {
-            self.origin(cursor)?
+            let (index, number) = self.origin(cursor)?;
+            match parts {
+                Some(parts) if !parts.origin => own,
+                _ => self.heads[index].0.with(number),
+            }
         };
-        let row = decode_row(cursor, time, &mut self.texts)?;
-        let before = if flags & HAS_BEFORE != 0 {
-            Some(decode_row(cursor, time, &mut self.texts)?)
+        match parts {
+            None => event.row = decode_row(cursor, time, &mut self.texts)?,
+            Some(EventParts { columns, .. }) => {
+                decode_row_in_part(cursor, time, &mut self.texts, columns, &mut event.row)?;
+            }
+        }
+        event.before = if flags & HAS_BEFORE != 0 {
+            let before = decode_row(cursor, time, &mut self.texts)?;
+            parts.is_none().then_some(before)
         } else {
             None
         };
-        Ok(Event {
-            operation,
-            revision,
-            event_time: EventTime(time),
-            known_at,
-            origin,
-            row,
-            before,
-        })
+        event.operation = operation;
+        event.revision = revision;
+        event.event_time = EventTime(time);
+        event.known_at = known_at;
+        Ok(())
     }
 
-    fn origin(&mut self, cursor: &mut Cursor<'_>) -> Result<Origin, Flaw> {
+    /// The place of an origin's head among those of the frame, and its number.
+    fn origin(&mut self, cursor: &mut Cursor<'_>) -> Result<(usize, u64), Flaw> {
         let value = cursor.varint()?;
         let index = match value.checked_sub(1) {
             None => {
@@ -301,12 +321,12 @@ impl Memory {
             }
             Some(index) => usize::try_from(index).unwrap_or(usize::MAX),
         };
-        let (head, due) = self.heads.get_mut(index).ok_or(Flaw::Field {
+        let (_, due) = self.heads.get_mut(index).ok_or(Flaw::Field {
             field: "the number of an origin's head",
             value,
         })?;
         let number = due.wrapping_add(cursor.signed()?.cast_unsigned());
         *due = number.wrapping_add(1);
-        Ok(head.with(number))
+        Ok((index, number))
     }
 }

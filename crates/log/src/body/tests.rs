@@ -1,14 +1,15 @@
 //! Bodies: everything an event can hold comes back, and no bytes whatever do harm.
 
 use evenkeel_types::{
-    ErrorReason, Event, EventTime, Interval, Operation, Origin, Partition, Position, Value,
-    VisibleAt,
+    ErrorReason, Event, EventTime, Interval, LoggedEvent, Operation, Origin, Partition, Position,
+    Value, VisibleAt,
 };
 use proptest::prelude::*;
 
 use super::*;
 use crate::batch::{DeadLetter, DeadLetterId, OWN_POSITION};
 use crate::error::LogError;
+use crate::reader::EventParts;
 
 fn values() -> BoxedStrategy<Value> {
     let double = prop_oneof![
@@ -105,11 +106,21 @@ fn encoded(events: &[Event]) -> Vec<u8> {
 }
 
 fn decoded(body: Vec<u8>, count: u64) -> Result<Vec<Event>, Flaw> {
+    decoded_in_part(body, count, None)
+}
+
+fn decoded_in_part(
+    body: Vec<u8>,
+    count: u64,
+    parts: Option<&EventParts>,
+) -> Result<Vec<Event>, Flaw> {
     let mut decoder = EventDecoder::new(body, 7, FIRST, FIRST + count);
     let mut events = Vec::new();
-    while let Some((offset, event)) = decoder.next()? {
+    // One for all: nothing of an event may stay in the next.
+    let mut event = LoggedEvent::blank().event;
+    while let Some(offset) = decoder.next_into(parts, &mut event)? {
         assert_eq!(offset, FIRST + events.len() as u64);
-        events.push(event);
+        events.push(event.clone());
     }
     Ok(events)
 }
@@ -131,6 +142,25 @@ proptest! {
     }
 
     #[test]
+    fn parts_are_those_of_the_whole(events in any_events(), columns in prop::collection::vec(any::<bool>(), 0..6), origin in any::<bool>()) {
+        let (body, count) = (encoded(&events), events.len() as u64);
+        let parts = EventParts { columns, origin };
+        let mut expected = decoded(body.clone(), count).unwrap();
+        for (offset, event) in (FIRST..).zip(&mut expected) {
+            event.before = None;
+            if !origin {
+                event.origin = Origin::Log(Position::new(7, offset));
+            }
+            for (slot, value) in event.row.iter_mut().enumerate() {
+                if !parts.columns.get(slot).copied().unwrap_or(false) {
+                    *value = Value::Null;
+                }
+            }
+        }
+        prop_assert_eq!(decoded_in_part(body, count, Some(&parts)).unwrap(), expected);
+    }
+
+    #[test]
     fn damaged_bodies_are_errors_or_other_events(
         events in any_events(),
         place in any::<prop::sample::Index>(),
@@ -141,6 +171,8 @@ proptest! {
         let at = place.index(body.len());
         if cut {
             body.truncate(at);
+            let nothing = EventParts::default();
+            prop_assert!(decoded_in_part(body.clone(), events.len() as u64, Some(&nothing)).is_err());
             prop_assert!(decoded(body, events.len() as u64).is_err());
         } else {
             let length = noise.len().min(body.len() - at);
@@ -152,6 +184,7 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..200), count in 0u32..20) {
         let _ = decoded(body.clone(), u64::from(count));
+        let _ = decoded_in_part(body.clone(), u64::from(count), Some(&EventParts::default()));
         let _ = decode_dead_letters(&body, count);
         let _ = decode_redriven(&body, count);
     }

@@ -83,6 +83,50 @@ pub(super) fn decode_row(
     Ok(row)
 }
 
+/// Reads the wanted values of a row into another; the others are NULL.
+pub(super) fn decode_row_in_part(
+    cursor: &mut Cursor<'_>,
+    event_time: i64,
+    texts: &mut TextsRead,
+    wanted: &[bool],
+    row: &mut Vec<Value>,
+) -> Result<(), Flaw> {
+    let count = cursor.count(1)?;
+    row.clear();
+    for slot in 0..count {
+        if wanted.get(slot).copied().unwrap_or(false) {
+            row.push(decode_value(cursor, event_time, texts, NESTING_MAX)?);
+        } else {
+            skip_value(cursor, event_time, texts)?;
+            row.push(Value::Null);
+        }
+    }
+    Ok(())
+}
+
+/// Goes past a value.
+fn skip_value(cursor: &mut Cursor<'_>, event_time: i64, texts: &mut TextsRead) -> Result<(), Flaw> {
+    let at = cursor.at;
+    match cursor.byte()? {
+        NULL | FALSE | TRUE => {}
+        BIG_INT | DOUBLE_INTEGER | DOUBLE_HUNDREDTHS | TIMESTAMP => {
+            cursor.varint()?;
+        }
+        DOUBLE => {
+            cursor.array::<8>()?;
+        }
+        STRING | BYTES => {
+            cursor.byte_string()?;
+        }
+        // What is checked, remembered or nested is read.
+        _ => {
+            cursor.at = at;
+            decode_value(cursor, event_time, texts, NESTING_MAX)?;
+        }
+    }
+    Ok(())
+}
+
 fn encode_value<'a>(
     value: &'a Value,
     event_time: i64,

@@ -422,6 +422,7 @@ proptest! {
             after,
             until: bounded.then_some(until),
             event_times: bounded.then_some(times),
+            ..ReadOptions::default()
         };
         let naive: Vec<_> = all
             .iter()
