@@ -7,7 +7,7 @@
 //! microsecond), are encoded by their logical arrow values: every spine has a digest.
 
 use evenkeel_types::DataType;
-use evenkeel_types::codec::encode_value;
+use evenkeel_types::codec::encode_column;
 
 use super::column::TableColumn;
 use super::{Table, TableType};
@@ -53,9 +53,7 @@ fn known(
     let mut bytes = Vec::new();
     for rows in table.row_ranges() {
         bytes.clear();
-        for value in table.values(column, rows, data_type)?.iter() {
-            encode_value(&value, &mut bytes);
-        }
+        encode_column(&table.values(column, rows, data_type)?, &mut bytes);
         values.update(&bytes);
     }
     Ok(*values.finalize().as_bytes())

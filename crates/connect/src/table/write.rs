@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
-use arrow_schema::{DataType as ArrowType, Schema, SchemaRef};
+use arrow_schema::{DataType as ArrowType, Field, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
 
 use super::Table;
 use super::column::TableColumn;
@@ -23,8 +24,8 @@ use crate::guard::guarded;
 /// What Parquet files say that they were created by: never a version, so that the same table
 /// is the same bytes as long as its encoding is.
 const CREATED_BY: &str = "evenkeel";
-/// zstd's own default.
-const ZSTD_LEVEL: i32 = 3;
+/// Half the time of zstd's own default; training sets of payments grow by two in a hundred.
+const ZSTD_LEVEL: i32 = 1;
 
 pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(), ConnectError> {
     let schema = schema(table, format)?;
@@ -36,10 +37,14 @@ pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(
     let file = match format {
         TableFormat::Parquet => {
             let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(|e| encode(e.into()))?;
-            let properties = WriterProperties::builder()
+            let mut properties = WriterProperties::builder()
                 .set_created_by(CREATED_BY.to_owned())
-                .set_compression(Compression::ZSTD(level))
-                .build();
+                .set_compression(Compression::ZSTD(level));
+            for field in schema.fields().iter().filter(|f| seldom_repeats(f)) {
+                let column = ColumnPath::from(field.name().clone());
+                properties = properties.set_column_dictionary_enabled(column, false);
+            }
+            let properties = properties.build();
             let mut writer =
                 guarded(|| ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)))
                     .map_err(encode)?;
@@ -64,6 +69,14 @@ pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(
         }
     };
     file.commit()
+}
+
+/// Whether a dictionary of the column's values would be given up after it was made.
+fn seldom_repeats(field: &Field) -> bool {
+    matches!(
+        field.data_type(),
+        ArrowType::Float64 | ArrowType::Timestamp(_, _)
+    )
 }
 
 /// The table as an IPC stream in memory.
