@@ -24,8 +24,8 @@ use crate::session::{Answer, Session};
 
 pub(crate) use apply::changes;
 pub(crate) use ingest::{ingest_source, report_line};
-pub(crate) use train::{build, json_report as json_training_report};
-pub(crate) use verify::{json_report as json_verify_report, summary as verify_summary};
+pub(crate) use train::{QUERY_PLACE, build, json_report as json_training_report, query_text};
+pub(crate) use verify::summary as verify_summary;
 
 /// Runs a command.
 pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failure> {

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use evenkeel_connect::ConnectError;
-use evenkeel_ddl::{Diagnostic, line_and_column};
+use evenkeel_ddl::ast::Span;
+use evenkeel_ddl::{Diagnostic, Related, Severity, line_and_column};
 use evenkeel_engine::{DefinitionFile, EngineError};
 use evenkeel_server::ServerError;
 use serde_json::{Value as Json, json};
@@ -148,8 +149,29 @@ impl Failure {
         }
     }
 
+    /// The same with what it was about in front.
+    pub(crate) fn behind(mut self, what: &str) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// What a server answered instead; mistakes are in these texts.
+    pub(crate) fn served_in(
+        status: u16,
+        error: &Json,
+        files: &[DefinitionFile],
+        place: &str,
+    ) -> Self {
+        let all = error["place"]["all"].as_array().into_iter().flatten();
+        let found: Vec<_> = all.filter_map(diagnostic).collect();
+        if !files.is_empty() && !found.is_empty() {
+            return Failure::definitions(mistakes(found, files), place);
+        }
+        Failure::served(status, error)
+    }
+
     /// What a server answered instead.
-    pub(crate) fn served(status: u16, error: &Json) -> Self {
+    fn served(status: u16, error: &Json) -> Self {
         let text = |name: &str| error[name].as_str().map(str::to_owned);
         let message = text("message").unwrap_or_else(|| format!("it answered {status}"));
         let (exit, code) = match status {
@@ -299,6 +321,34 @@ pub(crate) fn mistakes(found: Vec<(String, Diagnostic)>, files: &[DefinitionFile
             diagnostic,
         })
         .collect()
+}
+
+/// A mistake of its JSON.
+pub(crate) fn diagnostic(json: &Json) -> Option<(String, Diagnostic)> {
+    let text = |json: &Json| json.as_str().map(str::to_owned);
+    let span = |json: &Json| {
+        let at = |name: &str| usize::try_from(json[name].as_u64()?).ok();
+        Some(Span {
+            start: at("from")?,
+            end: at("to")?,
+        })
+    };
+    let related = &json["related"];
+    let found = Diagnostic {
+        severity: match json["severity"].as_str()? {
+            "warning" => Severity::Warning,
+            _ => Severity::Error,
+        },
+        message: text(&json["message"])?,
+        span: span(json)?,
+        hint: text(&json["hint"]),
+        related: span(related).map(|span| Related {
+            span,
+            message: text(&related["message"]).unwrap_or_default(),
+        }),
+        file: text(&json["file"]),
+    };
+    Some((text(&json["text"])?, found))
 }
 
 /// An error and its causes, each once, joined by colons.

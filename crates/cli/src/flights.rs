@@ -16,6 +16,7 @@ use evenkeel_engine::api::{
     VerifyReport,
 };
 use evenkeel_engine::{Engine, Project};
+use evenkeel_server::wire;
 use serde_json::{Value as Json, json};
 
 use crate::arguments::DemoArguments;
@@ -258,7 +259,8 @@ impl Demo<'_> {
         let bar = Bar::counts(self.session.output);
         let report = engine.verify(&options, &mut |what, done, all| bar.show(what, done, all))?;
         drop(bar);
-        for line in command::verify_summary(&report, engine).lines() {
+        let json = wire::verify_report(&report, engine.catalog());
+        for line in command::verify_summary(&json, engine.catalog()).lines() {
             self.say(line);
         }
         Ok(report)
@@ -312,11 +314,7 @@ impl Demo<'_> {
     fn to_json(&self, outcome: &Outcome, seconds: f64, engine: &Engine) -> Json {
         let found = &outcome.conversion;
         let total = |f: fn(&IngestReport) -> u64| outcome.reports.iter().map(f).sum::<u64>();
-        let sources: Vec<Json> = outcome
-            .reports
-            .iter()
-            .map(evenkeel_server::wire::ingest_report)
-            .collect();
+        let sources: Vec<Json> = outcome.reports.iter().map(wire::ingest_report).collect();
         json!({
             "folder": self.folder,
             "events_recorded": outcome.events,
@@ -346,7 +344,7 @@ impl Demo<'_> {
             "sources": sources,
             "moments": outcome.moments,
             "training": command::json_training_report(&outcome.training, engine),
-            "verification": command::json_verify_report(&outcome.verification, engine),
+            "verification": wire::verify_report(&outcome.verification, engine.catalog()),
         })
     }
 }

@@ -3,16 +3,24 @@
 //! What is defined is read from the registry beside it; the answer's definition must be the
 //! same, or the two do not speak of one thing.
 
-use evenkeel_connect::json_to_value;
-use evenkeel_engine::api::{Answer, GetAnswer};
-use evenkeel_engine::{Project, registered};
-use evenkeel_server::{Client, Reply};
+use std::fs::File;
+
+use evenkeel_connect::{AtomicFile, ConnectError, Table, TableFormat, json_to_value};
+use evenkeel_engine::api::{Answer, GetAnswer, SpineSource};
+use evenkeel_engine::{DefinitionFile, Project, Scope, registered};
+use evenkeel_server::{Client, Reply, Sent};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::time::parse_timestamp;
-use evenkeel_types::{Cut, ErrorReason, EventTime, Field, Status, Value, VisibleAt, Zone};
+use evenkeel_types::{
+    Cut, DataType, ErrorReason, EventTime, Field, Status, Value, VisibleAt, Zone,
+};
 use serde_json::{Value as Json, json};
 
+use crate::arguments::{Knowledge, TrainArguments};
+use crate::command::{QUERY_PLACE, query_text};
 use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress::Bar;
 use crate::render;
 
 /// See the module.
@@ -63,6 +71,16 @@ impl Remote {
     }
 
     fn understood(&self, reply: std::io::Result<Reply>) -> Result<Json, Failure> {
+        self.understood_in(reply, &[], "the request")
+    }
+
+    /// The same, where mistakes are in these texts.
+    fn understood_in(
+        &self,
+        reply: std::io::Result<Reply>,
+        texts: &[DefinitionFile],
+        place: &str,
+    ) -> Result<Json, Failure> {
         let lost = |error: &dyn std::fmt::Display| {
             Failure::data(format!("the server at {}: {error}", self.client.url()))
         };
@@ -70,7 +88,7 @@ impl Remote {
         let json: Json = serde_json::from_slice(&reply.body).map_err(|error| lost(&error))?;
         match reply.status {
             200 => Ok(json),
-            status => Err(Failure::served(status, &json["error"])),
+            status => Err(Failure::served_in(status, &json["error"], texts, place)),
         }
     }
 
@@ -133,19 +151,163 @@ impl Remote {
             .iter()
             .enumerate()
             .map(|(i, field)| {
-                let time = times.get(i)?;
-                let event_time = match time.as_str() {
-                    Some(text) => Some(EventTime(parse_timestamp(text, &Zone::utc()).ok()?)),
-                    None => None,
-                };
-                Some(Answer {
-                    value: json_to_value(&field.data_type, values.get(i)?, &Zone::utc()).ok()?,
-                    status: status(statuses.get(i)?.as_str()?)?,
-                    event_time,
-                })
+                answer(
+                    &field.data_type,
+                    values.get(i)?,
+                    statuses.get(i)?,
+                    times.get(i)?,
+                )
             })
             .collect()
     }
+
+    /// Verifies: the report.
+    pub(crate) fn verify(&self, request: &Json, output: Output) -> Result<Json, Failure> {
+        let bar = Bar::counts(output);
+        let body = request.to_string();
+        let mut progress = |what: &str, done, all| bar.show(what, done, all);
+        let mut sent = Sent::new("POST", "/v1/verify", Scope::Read, body.as_bytes());
+        sent.progress = Some(&mut progress);
+        self.understood(self.client.send(&mut sent))
+    }
+
+    /// Explains a value.
+    pub(crate) fn explain(&self, request: &Json) -> Result<Json, Failure> {
+        let body = request.to_string();
+        self.understood(self.client.post("/v1/explain", body.as_bytes()))
+    }
+
+    /// Builds a training set: its report. The spine's file is read here, and the training
+    /// set's is written here.
+    pub(crate) fn train(
+        &self,
+        arguments: &TrainArguments,
+        spine: &SpineSource,
+        output: Output,
+    ) -> Result<Json, Failure> {
+        let knowledge = match arguments.knowledge {
+            Knowledge::Latest => "latest",
+            Knowledge::AsServed => "as_served",
+        };
+        let mut asked = json!({
+            "service": arguments.service,
+            "knowledge": knowledge,
+            "time_column": arguments.time_column,
+            "known_at_column": arguments.known_at_column,
+            "cut": arguments.cut,
+            "statuses": arguments.statuses,
+        });
+        let texts = match spine {
+            SpineSource::Query(text) => vec![query_text(text)],
+            _ => Vec::new(),
+        };
+        let mut path = "/v1/training".to_owned();
+        let accept = content_type(TableFormat::of(&arguments.out).map_err(unusable)?);
+        let mut file = AtomicFile::create(&arguments.out).map_err(unusable)?;
+        let bar = Bar::counts(output);
+        let mut progress = |what: &str, done, all| bar.show(what, done, all);
+        let body;
+        let mut sent = match spine {
+            SpineSource::File { path: file, .. } => {
+                let content_type = content_type(TableFormat::of(file).map_err(unusable)?);
+                let open = match File::open(file) {
+                    Ok(open) => open,
+                    // It says why.
+                    Err(error) => {
+                        let read = Table::read(file).map_err(unusable);
+                        return Err(read
+                            .err()
+                            .unwrap_or_else(|| Failure::io("read", file, &error)));
+                    }
+                };
+                let length = open.metadata().map_err(|e| Failure::io("read", file, &e))?;
+                asked["name"] = json!(file.display().to_string());
+                path.push_str(&query_of(&asked));
+                let mut sent = Sent::new("POST", &path, Scope::Read, b"");
+                sent.content_type = content_type;
+                sent.length = length.len();
+                sent.body = Box::new(open);
+                sent
+            }
+            SpineSource::Query(text) => {
+                asked["query"] = json!(text);
+                body = asked.to_string();
+                Sent::new("POST", &path, Scope::Read, body.as_bytes())
+            }
+            SpineSource::Table { .. } => {
+                return Err(Failure::request("a spine is a file or a query"));
+            }
+        };
+        sent.accept = accept;
+        sent.progress = Some(&mut progress);
+        sent.file = Some(&mut file);
+        let reply = self.client.send(&mut sent);
+        drop(sent);
+        drop(bar);
+        let mut report = self.understood_in(reply, &texts, QUERY_PLACE)?;
+        file.commit().map_err(unusable)?;
+        report["out"] = json!(arguments.out);
+        Ok(report)
+    }
+}
+
+/// What is wrong with a spine's file or a training set's, as the engine says it.
+fn unusable(error: ConnectError) -> Failure {
+    Failure::from(error).behind("the training set: the spine")
+}
+
+fn content_type(format: TableFormat) -> &'static str {
+    match format {
+        TableFormat::Parquet => "application/vnd.apache.parquet",
+        TableFormat::Csv => "text/csv",
+        TableFormat::Arrow => "application/vnd.apache.arrow.file",
+        TableFormat::ArrowStream => "application/vnd.apache.arrow.stream",
+    }
+}
+
+/// The fields that are given, as a query.
+fn query_of(fields: &Json) -> String {
+    let mut query = String::new();
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        let text = match value {
+            Json::Null => continue,
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        for byte in text.bytes() {
+            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                query.push(char::from(byte));
+            } else {
+                query.push_str(&format!("%{byte:02X}"));
+            }
+        }
+    }
+    query
+}
+
+/// One answer of its JSON.
+pub(crate) fn answer_of(data_type: &DataType, json: &Json) -> Option<Answer> {
+    answer(
+        data_type,
+        &json["value"],
+        &json["status"],
+        &json["event_time"],
+    )
+}
+
+fn answer(data_type: &DataType, value: &Json, status_word: &Json, time: &Json) -> Option<Answer> {
+    let event_time = match time.as_str() {
+        Some(text) => Some(EventTime(parse_timestamp(text, &Zone::utc()).ok()?)),
+        None => None,
+    };
+    Some(Answer {
+        value: json_to_value(data_type, value, &Zone::utc()).ok()?,
+        status: status(status_word.as_str()?)?,
+        event_time,
+    })
 }
 
 /// A status from its words.

@@ -1,12 +1,14 @@
 //! Answers as JSON and as text.
 //!
-//! Invariant: a value's text and JSON are those of `connect`, so what is printed here and
-//! what is written to a file read alike.
+//! Invariant: a value's text and JSON are those of the server, so what is printed with one
+//! and without reads alike.
 
 use std::fmt::Write as _;
 
-use evenkeel_connect::{value_to_json, value_to_text};
 use evenkeel_engine::api::{Answer, GetAnswer};
+pub(crate) use evenkeel_server::wire::values::{
+    answer as json_answer, row as json_row, short as short_value, text as text_value,
+};
 use evenkeel_types::{DataType, Field, Status, Value};
 use serde_json::{Map, Value as Json, json};
 
@@ -16,8 +18,6 @@ use crate::table::mixed_table;
 const SIDE_BY_SIDE_MAX: usize = 4;
 /// Entities with longer descriptions are numbered, and listed above the table.
 const HEAD_CHARS_MAX: usize = 40;
-/// Longer values are cut in tables; `--json` has them whole.
-const CELL_CHARS_MAX: usize = 60;
 
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -26,40 +26,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
-}
-
-/// A value as JSON; a missing one is `null`.
-pub(crate) fn json_value(data_type: &DataType, value: &Value) -> Json {
-    if value.is_missing() {
-        Json::Null
-    } else {
-        value_to_json(data_type, value)
-    }
-}
-
-/// One answer as JSON: value, status, event time.
-pub(crate) fn json_answer(data_type: &DataType, answer: &Answer) -> Json {
-    json!({
-        "value": json_value(data_type, &answer.value),
-        "status": answer.status.to_string(),
-        "event_time": answer.event_time.map(|t| t.to_string()),
-    })
-}
-
-/// Values under their names.
-pub(crate) fn json_row(fields: &[Field], values: &[Value]) -> Json {
-    Json::Object(
-        fields
-            .iter()
-            .zip(values)
-            .map(|(field, value)| (field.name.clone(), json_value(&field.data_type, value)))
-            .collect::<Map<_, _>>(),
-    )
-}
-
-/// A value as text; a missing one is `NULL`.
-pub(crate) fn text_value(data_type: &DataType, value: &Value) -> String {
-    value_to_text(data_type, value).unwrap_or_else(|| "NULL".to_owned())
 }
 
 /// Names with types.
@@ -92,44 +58,6 @@ pub(crate) fn cell(data_type: &DataType, answer: &Answer) -> String {
         Status::Present => short_value(data_type, &answer.value),
         status => status.to_string(),
     }
-}
-
-/// A value as it stands in tables and explanations; of an error its status.
-pub(crate) fn short_value(data_type: &DataType, value: &Value) -> String {
-    match value {
-        Value::Error(_) => Status::of(value).to_string(),
-        _ => shortened(&plain(data_type, value)),
-    }
-}
-
-/// A value for a person: lists without the names of their fields.
-fn plain(data_type: &DataType, value: &Value) -> String {
-    let list = |types: &mut dyn Iterator<Item = &DataType>, values: &[Value], between: &str| {
-        let texts: Vec<String> = types.zip(values).map(|(t, v)| plain(t, v)).collect();
-        texts.join(between)
-    };
-    match (data_type, value) {
-        (DataType::Array(element), Value::Array(values)) => {
-            format!(
-                "[{}]",
-                list(&mut std::iter::repeat(&**element), values, ", ")
-            )
-        }
-        (DataType::Struct(fields), Value::Struct(values)) => {
-            list(&mut fields.iter().map(|f| &f.data_type), values, " ")
-        }
-        _ => text_value(data_type, value),
-    }
-}
-
-fn shortened(text: &str) -> String {
-    if text.chars().count() <= CELL_CHARS_MAX {
-        return text.to_owned();
-    }
-    text.chars()
-        .take(CELL_CHARS_MAX - 3)
-        .chain("...".chars())
-        .collect()
 }
 
 /// The inputs of one row: `origin=SEA, dest=PDX`; what is NULL is left out.
@@ -205,14 +133,5 @@ mod tests {
     #[test]
     fn hex_digits() {
         assert_eq!(hex(&[0, 255, 16]), "00ff10");
-    }
-
-    #[test]
-    fn long_cells_are_cut_at_characters() {
-        let text = "é".repeat(100);
-        let cut = shortened(&text);
-        assert_eq!(cut.chars().count(), CELL_CHARS_MAX);
-        assert!(cut.ends_with("é..."));
-        assert_eq!(shortened("é"), "é");
     }
 }

@@ -12,14 +12,18 @@ use crate::error::{ConnectError, FileAction};
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// A file that is being written. Dropped without [`AtomicFile::commit`], it leaves nothing.
-pub(crate) struct AtomicFile {
+pub struct AtomicFile {
     path: PathBuf,
     temporary: PathBuf,
     writer: Option<BufWriter<File>>,
 }
 
 impl AtomicFile {
-    pub(crate) fn create(path: &Path) -> Result<Self, ConnectError> {
+    /// Begins a file; nothing has its name before [`AtomicFile::commit`].
+    ///
+    /// # Errors
+    /// If there is no such directory, or the system refuses.
+    pub fn create(path: &Path) -> Result<Self, ConnectError> {
         let directory = directory_of(path);
         if !directory.is_dir() {
             return Err(ConnectError::NoDirectory {
@@ -50,7 +54,10 @@ impl AtomicFile {
     }
 
     /// Makes the file appear under its path, in place of what was there.
-    pub(crate) fn commit(mut self) -> Result<(), ConnectError> {
+    ///
+    /// # Errors
+    /// If the system refuses; then there is nothing of it.
+    pub fn commit(mut self) -> Result<(), ConnectError> {
         let Some(writer) = self.writer.take() else {
             return Ok(());
         };

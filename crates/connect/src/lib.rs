@@ -49,6 +49,7 @@ mod table;
 mod text_file;
 mod value;
 
+pub use atomic_file::AtomicFile;
 pub use batch::{RejectedRow, RowBatch};
 pub use columns::COLUMNS_MAX;
 pub use error::{Cause, ConnectError, FileAction};

@@ -38,7 +38,7 @@ pub struct Engine {
     project: Project,
     clock: Arc<dyn Clock>,
     registry: Registry,
-    catalog: Catalog,
+    catalog: Arc<Catalog>,
     log: LogHandle,
     hot: HotStore,
     limits: MemoryLimits,
@@ -124,7 +124,7 @@ impl Engine {
         recovery: RecoveryReport,
     ) -> Result<Self, EngineError> {
         let registry = Registry::open(&project.store)?;
-        let catalog = definitions::catalog_of(&registry)?;
+        let catalog = Arc::new(definitions::catalog_of(&registry)?);
         let limits = MemoryLimits::of(project.limits.memory_bytes);
         let (reader, kv): (LogReader, Arc<dyn Kv>) = match &log {
             LogHandle::Writer(log) => ((***log).clone(), Arc::new(open_embedded(project)?)),
@@ -272,6 +272,10 @@ impl Engine {
         &self.catalog
     }
 
+    pub(crate) fn shared_catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
     /// What opening the log found.
     pub fn recovery(&self) -> &RecoveryReport {
         &self.recovery
@@ -378,7 +382,7 @@ impl Engine {
         if !objects.is_empty() {
             self.registry.append(self.clock.now_micros(), objects)?;
         }
-        self.catalog = definitions::catalog_of(&self.registry)?;
+        self.catalog = Arc::new(definitions::catalog_of(&self.registry)?);
         self.checkpoint()?;
         let kv = Arc::clone(self.hot.kv());
         self.hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;

@@ -125,6 +125,8 @@ pub enum EngineError {
     ReadOnly { path: PathBuf },
     #[error("a view's aggregate")]
     Signature(#[source] Box<SignatureError>),
+    #[error("it was stopped")]
+    Stopped,
     #[error("nothing to verify: no view has an event")]
     NothingToVerify,
 }
@@ -167,7 +169,10 @@ impl EngineError {
     }
 
     pub(crate) fn train(error: TrainError) -> Self {
-        EngineError::Train(Box::new(error))
+        match error {
+            TrainError::Stopped => EngineError::Stopped,
+            error => EngineError::Train(Box::new(error)),
+        }
     }
 
     pub(crate) fn signature(error: SignatureError) -> Self {
@@ -201,7 +206,7 @@ impl EngineError {
             | EngineError::ReadOnly { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
             EngineError::Exists { .. } => ErrorKind::Invalid,
-            EngineError::RegistryRace { .. } => ErrorKind::Busy,
+            EngineError::RegistryRace { .. } | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy
             }

@@ -18,6 +18,7 @@ mod group;
 mod hot_store;
 mod ingest;
 mod ledger;
+mod offline;
 mod project;
 pub mod push;
 mod reads;
@@ -38,9 +39,11 @@ pub use backup::{Manifest, backup, restore};
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
+pub use evenkeel_ddl::Diagnostic;
 pub use follow::{FollowReport, Follower, SetAside};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore};
 pub use ingest::stored_columns;
+pub use offline::{Offline, Online};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };
@@ -55,4 +58,5 @@ pub use serving::{ReadPlan, Unmet};
 pub use session_token::SessionToken;
 pub use source_state::{Applied, SourceState, Standing};
 pub use status::{dead_letters, kind_of};
+pub use training::TrainingPlan;
 pub use verify::MISMATCH_EXAMPLES_MAX;

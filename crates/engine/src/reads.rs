@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_types::definition::{Catalog, ServiceDef, ViewBody};
-use evenkeel_types::{
-    Cut, EventTime, Knowledge, Offset, Partition, SourceId, Status, Value, VisibleAt,
-};
+use evenkeel_types::{Cut, EventTime, Knowledge, Status, Value, VisibleAt};
 use evenkeel_view::{CompiledView, Reader, Store, ViewRow};
 
 use crate::api::{Answer, Explanation, GetAnswer, GetRequest};
@@ -156,64 +154,6 @@ impl Engine {
                 name: name.to_owned(),
                 nearest: None,
             })
-    }
-
-    /// Refuses a cut that holds more than is applied.
-    pub fn refuse_beyond(&self, cut: &Cut) -> Result<(), EngineError> {
-        let applied = self.cut();
-        for (source, partition, wanted) in cut.iter() {
-            let end = applied.end(source, partition);
-            if wanted > end {
-                return Err(EngineError::CutBeyond {
-                    name: self.source_name(source),
-                    partition: partition.0,
-                    wanted: wanted.0,
-                    applied: end.0,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn source_name(&self, id: SourceId) -> String {
-        self.catalog()
-            .source_by_id(id)
-            .map_or_else(|| format!("source {}", id.0), |def| def.name.clone())
-    }
-
-    /// A cut in words: `departures/0@1234,weather/0@99`; a partition's end is the first
-    /// offset that is not in the cut.
-    pub fn format_cut(&self, cut: &Cut) -> String {
-        let mut parts: Vec<String> = cut
-            .iter()
-            .map(|(source, partition, end)| {
-                format!("{}/{}@{}", self.source_name(source), partition.0, end.0)
-            })
-            .collect();
-        parts.sort();
-        parts.join(",")
-    }
-
-    /// Reads [`Engine::format_cut`]'s words. Partitions that are not named are not known.
-    pub fn parse_cut(&self, text: &str) -> Result<Cut, EngineError> {
-        let wrong = |reason: &str| EngineError::Cut {
-            text: text.to_owned(),
-            reason: reason.to_owned(),
-        };
-        let mut cut = Cut::empty();
-        for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
-            let (place, end) = part
-                .rsplit_once('@')
-                .ok_or_else(|| wrong("a part has no `@`"))?;
-            let (name, partition) = place.rsplit_once('/').unwrap_or((place, "0"));
-            let partition = partition
-                .parse()
-                .map_err(|_| wrong("a partition is not a number"))?;
-            let end = end.parse().map_err(|_| wrong("an end is not a number"))?;
-            let source = self.source_def(name)?;
-            cut.set_end(source.id, Partition(partition), Offset(end));
-        }
-        Ok(cut)
     }
 }
 

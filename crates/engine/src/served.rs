@@ -7,6 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use evenkeel_connect::{json_to_value, value_to_json};
@@ -20,6 +21,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::api::Answer;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::offline::{Offline, Online};
 use crate::project::Project;
 use crate::serving::ReadPlan;
 
@@ -27,6 +29,8 @@ use crate::serving::ReadPlan;
 const FILES: u64 = 8;
 /// Answers of at most so many values are logged whole, to say which of them differs.
 const VALUES_MAX: usize = 256;
+/// Values that are computed again in one piece.
+const PIECE_VALUES: usize = 512;
 
 /// One answer that was sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -259,14 +263,43 @@ impl Engine {
         &self,
         progress: &mut dyn FnMut(u64),
     ) -> Result<ServedReport, EngineError> {
-        let directory = directory_of(self.project());
+        let mut told = |done| {
+            progress(done);
+            ControlFlow::Continue(())
+        };
+        self.offline()
+            .verify_served(self, &directory_of(self.project()), &mut told)
+    }
+
+    /// Where answers that were served are logged.
+    pub fn served_directory(&self) -> PathBuf {
+        directory_of(self.project())
+    }
+}
+
+impl Offline {
+    /// [`Engine::verify_served`] of an engine that is asked for a few values at a time, so
+    /// that others have their turn in between. `progress` may stop it.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`]; if the log cannot be read at all.
+    pub fn verify_served(
+        &self,
+        online: &impl Online,
+        directory: &Path,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<ServedReport, EngineError> {
         let mut report = ServedReport::default();
-        for number in numbers(&directory) {
+        for number in numbers(directory) {
             let path = directory.join(file_name(number));
-            let file = File::open(&path).map_err(|source| EngineError::Read {
-                path: path.clone(),
-                source,
-            })?;
+            let file = match File::open(&path) {
+                // Older answers give way while others are logged.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                opened => opened.map_err(|source| EngineError::Read {
+                    path: path.clone(),
+                    source,
+                })?,
+            };
             for line in BufReader::new(file).split(b'\n') {
                 let line = line.map_err(|source| EngineError::Read {
                     path: path.clone(),
@@ -274,9 +307,11 @@ impl Engine {
                 })?;
                 match parse(&line) {
                     None => report.unreadable += 1,
-                    Some(served) => self.replay_served(&served, &mut report)?,
+                    Some(served) => self.replay_served(online, &served, &mut report)?,
                 }
-                progress(report.answers);
+                if progress(report.answers).is_break() {
+                    return Err(EngineError::Stopped);
+                }
             }
         }
         Ok(report)
@@ -284,6 +319,7 @@ impl Engine {
 
     fn replay_served(
         &self,
+        online: &impl Online,
         served: &ServedAnswer,
         report: &mut ServedReport,
     ) -> Result<(), EngineError> {
@@ -305,7 +341,8 @@ impl Engine {
                     .collect()
             })
             .collect();
-        let Some(rows) = rows.filter(|_| self.refuse_beyond(&cut).is_ok()) else {
+        let applied = online.with(|engine| engine.refuse_beyond(&cut)).is_ok();
+        let Some(rows) = rows.filter(|_| applied) else {
             report.skipped += 1;
             return Ok(());
         };
@@ -314,7 +351,12 @@ impl Engine {
             cut,
             known_at: served.known_at.map(VisibleAt),
         };
-        let answers = self.read(&plan, &rows, EventTime(served.as_of), &knowledge)?;
+        let as_of = EventTime(served.as_of);
+        let step = (PIECE_VALUES / plan.features().len().max(1)).max(1);
+        let mut answers = Vec::with_capacity(rows.len());
+        for piece in rows.chunks(step) {
+            answers.extend(online.with(|engine| engine.read(&plan, piece, as_of, &knowledge))?);
+        }
         report.answers += 1;
         report.values += (answers.len() * plan.features().len()) as u64;
         if digest(&answers) == served.digest {

@@ -126,6 +126,14 @@ pub struct ServerLimits {
     pub queued_pushes: usize,
     /// Scans that run at a time, and as many again that wait for each.
     pub scans: usize,
+    /// Training sets and verifications that are made at a time, and as many again that wait.
+    pub long_work: usize,
+    /// How long they may take, and take at most if they do not say.
+    pub long_timeout_ms: u64,
+    /// Bytes of a spine that is sent.
+    pub spine_bytes: u64,
+    /// Rows times features of a training set, and values of a verification.
+    pub training_values: u64,
     /// How long requests in flight may take when the server stops.
     pub drain_ms: u64,
 }
@@ -145,6 +153,10 @@ impl Default for ServerLimits {
             requests: 512,
             queued_pushes: 256,
             scans: 2,
+            long_work: 2,
+            long_timeout_ms: 3_600_000,
+            spine_bytes: 1 << 30,
+            training_values: 100_000_000,
             drain_ms: 10_000,
         }
     }

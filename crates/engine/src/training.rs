@@ -1,6 +1,11 @@
 //! Building a training set from the store.
 
-use evenkeel_train::{Evaluator, Job, KnowledgeMode, Spine, SpineSource, TrainReport, TrainingSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use evenkeel_train::{
+    Evaluator, Job, KnowledgeMode, Spine, SpineSource, TrainError, TrainReport, TrainingSet,
+};
 use evenkeel_types::Cut;
 use evenkeel_types::definition::ServiceDef;
 
@@ -8,6 +13,24 @@ use crate::api::TrainRequest;
 use crate::definitions;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::offline::Offline;
+
+/// A training set that is asked for.
+#[derive(Clone, Debug)]
+pub struct TrainingPlan {
+    /// The features.
+    pub service: Arc<ServiceDef>,
+    /// The rows.
+    pub spine: SpineSource,
+    /// Latest or as served.
+    pub knowledge: KnowledgeMode,
+    /// The cut; `None`: everything applied.
+    pub cut: Option<Cut>,
+    /// Also a status column per feature.
+    pub statuses: bool,
+    /// Rows times features that it may have.
+    pub values_max: u64,
+}
 
 impl Engine {
     /// Builds a training set and writes it. `progress` is told stage, done and total.
@@ -16,46 +39,58 @@ impl Engine {
         request: &TrainRequest,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<TrainReport, EngineError> {
-        self.training_set(
-            &request.service,
-            &request.spine,
-            request.knowledge,
-            request.cut.as_ref(),
-            request.statuses,
-            progress,
-        )?
-        .write(request.out.clone())
-        .map_err(EngineError::train)
+        let plan = TrainingPlan {
+            service: Arc::clone(&request.service),
+            spine: request.spine.clone(),
+            knowledge: request.knowledge,
+            cut: request.cut.clone(),
+            statuses: request.statuses,
+            values_max: u64::MAX,
+        };
+        self.training_set(&plan, progress)?
+            .write(request.out.clone())
+            .map_err(EngineError::train)
     }
 
     /// [`Engine::train`] into memory.
     pub fn training_set(
         &self,
-        service: &ServiceDef,
-        spine: &SpineSource,
-        knowledge: KnowledgeMode,
-        cut: Option<&Cut>,
-        statuses: bool,
+        plan: &TrainingPlan,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<TrainingSet, EngineError> {
-        let cut = match cut {
-            None => self.cut(),
-            Some(cut) => {
-                self.refuse_beyond(cut)?;
-                cut.clone()
-            }
-        };
-        let query = match spine {
+        self.offline()
+            .training_set(plan, &mut |stage, done, total| {
+                progress(stage, done, total);
+                ControlFlow::Continue(())
+            })
+    }
+}
+
+impl Offline {
+    /// Builds a training set in memory. `progress` is told stage, done and total, and may
+    /// stop it: while the log is read and between views.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`]; if the spine does not fit the service, or the log cannot be
+    /// read.
+    pub fn training_set(
+        &self,
+        plan: &TrainingPlan,
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<TrainingSet, EngineError> {
+        let service = plan.service.as_ref();
+        let cut = self.known(plan.cut.as_ref())?;
+        let query = match &plan.spine {
             SpineSource::Query(sql) => Some(definitions::spine_query(sql, self.catalog())?),
             SpineSource::File { .. } | SpineSource::Table { .. } => None,
         };
         let total: u64 = cut.iter().map(|(_, _, end)| end.0).sum();
         let evaluator =
-            Evaluator::load_for(self.reader(), service, query.as_ref(), &cut, &mut |done| {
+            Evaluator::load_for(self.log(), service, query.as_ref(), &cut, &mut |done| {
                 progress("reading the log", done, total)
             })
             .map_err(EngineError::train)?;
-        let spine = match (spine, &query) {
+        let spine = match (&plan.spine, &query) {
             (_, Some(query)) => Spine::query(&evaluator, query),
             (
                 SpineSource::File {
@@ -80,13 +115,26 @@ impl Engine {
             (SpineSource::Query(_), None) => unreachable!("a query was bound above"),
         }
         .map_err(EngineError::train)?;
+        refuse_too_many(&spine, service, plan.values_max).map_err(EngineError::train)?;
         let job = Job {
             service,
-            knowledge,
+            knowledge: plan.knowledge,
             cut: &cut,
-            statuses,
+            statuses: plan.statuses,
         };
         job.run(&evaluator, spine, progress)
             .map_err(EngineError::train)
     }
+}
+
+fn refuse_too_many(spine: &Spine, service: &ServiceDef, values_max: u64) -> Result<(), TrainError> {
+    let (rows, features) = (spine.len() as u64, service.features().len() as u64);
+    if rows.saturating_mul(features.max(1)) > values_max {
+        return Err(TrainError::TooManyValues {
+            rows,
+            features,
+            values_max,
+        });
+    }
+    Ok(())
 }

@@ -2,6 +2,7 @@
 //! the naive oracle give the same bits at the same keys, times and knowledge.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_log::ReadOptions;
@@ -15,11 +16,14 @@ use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow};
 use crate::api::{Mismatch, VerifyOptions, VerifyReport};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::offline::{Offline, Online};
 use crate::reads::answer;
 use crate::sample::{Point, Random, Sampler, Seen, anchors, earlier_cut};
 
 /// Mismatches that are kept whole; the rest is counted.
 pub const MISMATCH_EXAMPLES_MAX: usize = 20;
+/// After so many points or events it is said how far it is.
+const STEP: usize = 1024;
 
 impl Engine {
     /// Verifies a sample. `progress` is told stage, done and total values.
@@ -28,10 +32,35 @@ impl Engine {
         options: &VerifyOptions,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<VerifyReport, EngineError> {
+        let mut told = |stage: &str, done, total| {
+            progress(stage, done, total);
+            ControlFlow::Continue(())
+        };
+        self.offline().verify(self, options, &mut told)
+    }
+}
+
+impl Offline {
+    /// [`Engine::verify`] of an engine that is asked for one view at one point at a time, so
+    /// that others have their turn in between; everything else is read here. `progress` may
+    /// stop it.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`]; if the log or the hot tier cannot be read, or there is
+    /// nothing to verify.
+    pub fn verify(
+        &self,
+        online: &impl Online,
+        options: &VerifyOptions,
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<VerifyReport, EngineError> {
+        let mut reach = |stage: &str, done| match progress(stage, done, options.values) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(EngineError::Stopped),
+        };
         let views = self.views_to_verify(options)?;
         let uses = Uses::of(views.iter().map(AsRef::as_ref));
-        progress("reading the log", 0, options.values);
-        let events = self.events_of(&uses)?;
+        let events = self.events_of(&uses, &mut || reach("reading the log", 0))?;
         let seen: Vec<Vec<Seen>> = views.iter().map(|v| self.seen(v, &events)).collect();
         let features: u64 = views
             .iter()
@@ -51,7 +80,8 @@ impl Engine {
             .div_ceil(options.oracle_values.max(1))
             .max(1);
         let mut check = Check {
-            engine: self,
+            offline: self,
+            online,
             report: VerifyReport {
                 seed: options.seed,
                 cuts: cuts.len() as u64,
@@ -68,16 +98,19 @@ impl Engine {
                 if seen.is_empty() {
                     continue;
                 }
-                progress(&view.name, check.report.values_checked, options.values);
                 let sampler = Sampler::new(view);
-                let points: Vec<Point> = (0..points_each)
-                    .map(|_| {
-                        let at = &seen[random.below(seen.len() as u64) as usize];
-                        let other = &seen[random.below(seen.len() as u64) as usize];
-                        sampler.point(&mut random, at, other)
-                    })
-                    .collect();
-                check.view(view, cut, points, &evaluator)?;
+                let mut points = Vec::new();
+                for number in 0..points_each {
+                    if number.is_multiple_of(STEP as u64) {
+                        reach(&view.name, check.report.values_checked)?;
+                    }
+                    let at = &seen[random.below(seen.len() as u64) as usize];
+                    let other = &seen[random.below(seen.len() as u64) as usize];
+                    points.push(sampler.point(&mut random, at, other));
+                }
+                check.view(view, cut, points, &evaluator, &mut |done| {
+                    reach(&view.name, done)
+                })?;
             }
         }
         check.report.answers_digest = check.digest.finalize().to_hex().to_string();
@@ -103,15 +136,23 @@ impl Engine {
     }
 
     /// All logged events of the sources used, in log order by source.
-    fn events_of(&self, uses: &Uses) -> Result<BTreeMap<SourceId, Vec<LoggedEvent>>, EngineError> {
+    fn events_of(
+        &self,
+        uses: &Uses,
+        reach: &mut dyn FnMut() -> Result<(), EngineError>,
+    ) -> Result<BTreeMap<SourceId, Vec<LoggedEvent>>, EngineError> {
+        reach()?;
         let sources: Vec<SourceId> = uses.sources().into_keys().collect();
         let options = ReadOptions {
             sources: Some(sources),
-            until: Some(self.cut()),
+            until: Some(self.cut().clone()),
             ..ReadOptions::default()
         };
         let mut events: BTreeMap<SourceId, Vec<LoggedEvent>> = BTreeMap::new();
-        for logged in self.reader().read(options) {
+        for (read, logged) in self.log().read(options).enumerate() {
+            if read.is_multiple_of(STEP) {
+                reach()?;
+            }
             let mut logged = logged.map_err(EngineError::log)?;
             if let Some(def) = self.catalog().source_by_id(logged.source) {
                 def.schema
@@ -147,14 +188,15 @@ impl Engine {
     fn cuts_to_verify(&self, options: &VerifyOptions, random: &mut Random) -> Vec<Cut> {
         let applied = self.cut();
         let mut cuts = vec![applied.clone()];
-        cuts.extend((1..options.cuts).map(|_| earlier_cut(&applied, random)));
+        cuts.extend((1..options.cuts).map(|_| earlier_cut(applied, random)));
         cuts
     }
 }
 
 /// A verification under way.
-struct Check<'a> {
-    engine: &'a Engine,
+struct Check<'a, O> {
+    offline: &'a Offline,
+    online: &'a O,
     report: VerifyReport,
     digest: blake3::Hasher,
     oracle: Oracle<'a>,
@@ -163,21 +205,23 @@ struct Check<'a> {
     oracle_next: u64,
 }
 
-impl Check<'_> {
+impl<O: Online> Check<'_, O> {
     fn view(
         &mut self,
         view: &Arc<ViewDef>,
         cut: &Cut,
         points: Vec<Point>,
         evaluator: &Evaluator,
+        reach: &mut dyn FnMut(u64) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         // Requests either all have a `known_at` or none has.
         let (served, latest): (Vec<Point>, Vec<Point>) =
             points.into_iter().partition(|p| p.known_at.is_some());
         for points in [latest, served] {
             if !points.is_empty() {
+                reach(self.report.values_checked)?;
                 let answers = train(view, &points, evaluator);
-                self.points(view, cut, &points, &answers)?;
+                self.points(view, cut, &points, &answers, reach)?;
             }
         }
         Ok(())
@@ -189,18 +233,24 @@ impl Check<'_> {
         cut: &Cut,
         points: &[Point],
         trained: &Answers,
+        reach: &mut dyn FnMut(u64) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let engine = self.engine;
-        let compiled = engine.compiled(&view.digest, &view.name)?;
         self.digest.update(view.name.as_bytes());
-        self.digest.update(engine.format_cut(cut).as_bytes());
+        self.digest.update(self.offline.format_cut(cut).as_bytes());
         for (at, point) in points.iter().enumerate() {
+            if at.is_multiple_of(STEP) {
+                reach(self.report.values_checked)?;
+            }
             let knowledge = Knowledge {
                 cut: cut.clone(),
                 known_at: point.known_at,
             };
-            let reader = Reader::new(engine.hot(), &knowledge);
-            let read = reader.read(compiled, &point.key, point.time, &point.request)?;
+            let read = self.online.with(|engine| {
+                let compiled = engine.compiled(&view.digest, &view.name)?;
+                let reader = Reader::new(engine.hot(), &knowledge);
+                let row = reader.read(compiled, &point.key, point.time, &point.request)?;
+                Ok::<ViewRow, EngineError>(row)
+            })?;
             let trained = trained_row(view, trained, at);
             let mut rows = vec![("read path", read), ("training path", trained)];
             if self.report.values_checked >= self.oracle_next {
@@ -259,7 +309,7 @@ impl Check<'_> {
                     feature: format!("{}:{}", view.name, feature.name),
                     key: point.key.clone(),
                     time: EventTime(point.time),
-                    cut: self.engine.format_cut(cut),
+                    cut: self.offline.format_cut(cut),
                     known_at: point.known_at,
                     answers: rows
                         .iter()

@@ -10,6 +10,8 @@ use axum::response::IntoResponse;
 use evenkeel_engine::{EngineError, ErrorKind, Unmet};
 use serde_json::{Value as Json, json};
 
+use crate::wire;
+
 /// Every code that the server answers, with its status and what it means: `docs/server.md`
 /// and the OpenAPI text have this table.
 pub const ERROR_CODES: &[(&str, u16, &str)] = &[
@@ -122,6 +124,32 @@ impl ApiError {
         }})
     }
 
+    /// Mistakes in texts of the language: the first as the error, all of them in its place.
+    /// `text` is what the texts are: `feature`, `file`.
+    pub(crate) fn mistakes(error: &EngineError, text: &str) -> Self {
+        let EngineError::Definitions(found) = error else {
+            return ApiError::from(error);
+        };
+        let Some((name, first)) = found.iter().find(|(_, d)| d.is_error()) else {
+            return ApiError::invalid(error.to_string());
+        };
+        let all: Vec<Json> = found
+            .iter()
+            .map(|(name, diagnostic)| wire::mistake(name, diagnostic))
+            .collect();
+        ApiError {
+            code: "INVALID",
+            message: first.message.clone(),
+            hint: first.hint.clone(),
+            place: Box::new(json!({
+                text: name,
+                "from": first.span.start,
+                "to": first.span.end,
+                "all": all,
+            })),
+        }
+    }
+
     /// A promise that was not met in time.
     pub(crate) fn unmet(unmet: &Unmet, timeout_ms: u64) -> Self {
         let Unmet {
@@ -161,24 +189,8 @@ impl From<EngineError> for ApiError {
 
 impl From<&EngineError> for ApiError {
     fn from(error: &EngineError) -> Self {
-        let hint = error.hint();
         match error {
-            EngineError::Definitions(found) => {
-                let first = found.iter().find(|(_, d)| d.is_error());
-                let Some((text, diagnostic)) = first else {
-                    return ApiError::invalid(error.to_string());
-                };
-                ApiError {
-                    code: "INVALID",
-                    message: diagnostic.message.clone(),
-                    hint: diagnostic.hint.clone(),
-                    place: Box::new(json!({
-                        "feature": text,
-                        "from": diagnostic.span.start,
-                        "to": diagnostic.span.end,
-                    })),
-                }
-            }
+            EngineError::Definitions(_) => ApiError::mistakes(error, "feature"),
             _ => ApiError {
                 code: match (error, error.kind()) {
                     (EngineError::CutBeyond { .. }, _) => "CUT_BEYOND",
@@ -189,7 +201,7 @@ impl From<&EngineError> for ApiError {
                     (_, ErrorKind::Storage) => "STORAGE",
                 },
                 message: chain(error),
-                hint,
+                hint: error.hint(),
                 place: Box::default(),
             },
         }

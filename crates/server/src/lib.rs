@@ -7,6 +7,7 @@
 
 mod answer;
 mod app;
+mod ask;
 mod auth;
 mod body;
 mod catalog;
@@ -16,6 +17,7 @@ mod error;
 mod events;
 mod features;
 mod levels;
+mod long_work;
 mod metrics;
 mod name;
 mod openapi;
@@ -28,12 +30,16 @@ mod routes;
 mod served;
 mod server;
 mod shared;
+mod spine_rows;
+mod spool;
+mod training;
+mod verification;
 pub mod wire;
 mod writer;
 
 pub use app::App;
 pub use auth::{TOKEN_CHARS_MIN, Tokens, secret};
-pub use client::{Client, Reply};
+pub use client::{Client, Progress, Reply, Sent};
 pub use error::ERROR_CODES;
 pub use openapi::OPENAPI;
 pub use presence::{Presence, SERVE_FILE};

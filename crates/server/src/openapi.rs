@@ -23,6 +23,7 @@ mod tests {
     use crate::error::ERROR_CODES;
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
+    use crate::{training, verification};
 
     fn json() -> Json {
         serde_json::from_str(OPENAPI).unwrap()
@@ -64,5 +65,14 @@ mod tests {
         let fields = schemas["ReadRequest"]["properties"].as_object().unwrap();
         let fields: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
         assert_eq!(fields, FIELDS.iter().copied().collect());
+        for (name, known) in [
+            ("TrainingRequest", training::FIELDS),
+            ("VerifyRequest", verification::VERIFY_FIELDS),
+            ("ExplainRequest", verification::EXPLAIN_FIELDS),
+        ] {
+            let fields = schemas[name]["properties"].as_object().unwrap();
+            let fields: BTreeSet<&str> = fields.keys().map(String::as_str).collect();
+            assert_eq!(fields, known.iter().copied().collect(), "{name}");
+        }
     }
 }

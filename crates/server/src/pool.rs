@@ -1,17 +1,28 @@
-//! Scans: a few at a time, a few more that wait, the rest is told to come back.
+//! Scans and long work: a few at a time, a few more that wait, the rest is told to come back.
 //!
-//! Scans read the log, not the engine, so they delay no read and no write.
+//! They read the log, or the engine for moments, so they delay no read and no write.
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Pool {
     running: Arc<Semaphore>,
     admitted: Arc<Semaphore>,
+}
+
+/// Room to wait for a turn.
+#[derive(Debug)]
+pub(crate) struct Admitted(OwnedSemaphorePermit);
+
+/// A turn to run. The work itself holds it: a client that goes away frees nothing early.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    admitted: Admitted,
+    running: OwnedSemaphorePermit,
 }
 
 impl Pool {
@@ -24,18 +35,40 @@ impl Pool {
         }
     }
 
+    /// Takes room, if there is any.
+    pub(crate) fn admit(&self, full: &str) -> Result<Admitted, ApiError> {
+        Arc::clone(&self.admitted)
+            .try_acquire_owned()
+            .map(Admitted)
+            .map_err(|_| ApiError::new("OVERLOADED", full))
+    }
+
+    /// Waits for a turn.
+    pub(crate) async fn turn(&self, admitted: Admitted) -> Result<Turn, ApiError> {
+        let running = Arc::clone(&self.running).acquire_owned().await;
+        let running = running.map_err(|_| ApiError::new("INTERNAL", "the pool is closed"))?;
+        Ok(Turn { admitted, running })
+    }
+
     /// Runs work on a thread of its own.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
-        // Both are held by the work itself: a client that goes away frees nothing early.
-        let admitted = Arc::clone(&self.admitted)
-            .try_acquire_owned()
-            .map_err(|_| ApiError::new("OVERLOADED", "too many scans at once"))?;
-        let turn = Arc::clone(&self.running).acquire_owned().await;
+        let admitted = self.admit("too many scans at once")?;
+        self.turn(admitted).await?.run(work).await
+    }
+}
+
+impl Turn {
+    /// Runs work on a thread of its own.
+    pub(crate) async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let Turn { admitted, running } = self;
         tokio::task::spawn_blocking(move || {
-            let _held = (admitted, turn);
+            let _held = (admitted.0, running);
             work()
         })
         .await

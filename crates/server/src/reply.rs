@@ -20,11 +20,16 @@ pub(crate) fn json(text: Vec<u8>) -> Response<Body> {
     body(text, "application/json")
 }
 
-/// Bytes of a type.
-pub(crate) fn body(bytes: Vec<u8>, content_type: &'static str) -> Response<Body> {
-    let mut response = Response::new(Body::from(bytes));
+/// A body of a type.
+pub(crate) fn typed(body: Body, content_type: &'static str) -> Response<Body> {
+    let mut response = Response::new(body);
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
+}
+
+/// Bytes of a type.
+pub(crate) fn body(bytes: Vec<u8>, content_type: &'static str) -> Response<Body> {
+    typed(Body::from(bytes), content_type)
 }

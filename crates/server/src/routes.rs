@@ -16,13 +16,13 @@ use evenkeel_engine::Scope;
 
 use crate::error::ApiError;
 use crate::shared::Shared;
-use crate::{catalog, events, features, openapi};
+use crate::{catalog, events, features, openapi, training, verification};
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// Where features are read.
-const READS: &str = "/v1/features";
+const READS: [&str; 4] = ["/v1/features", "/v1/training", "/v1/verify", "/v1/explain"];
 
 /// Every path with its method and the scope that a token needs; none: anyone.
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
@@ -44,6 +44,9 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/services", Some(Scope::Read)),
     ("GET", "/v1/services/{service}", Some(Scope::Read)),
     ("GET", "/v1/status", Some(Scope::Read)),
+    ("POST", "/v1/training", Some(Scope::Read)),
+    ("POST", "/v1/verify", Some(Scope::Read)),
+    ("POST", "/v1/explain", Some(Scope::Read)),
     ("GET", "/metrics", Some(Scope::Read)),
     ("GET", "/healthz", None),
     ("GET", "/readyz", None),
@@ -66,6 +69,9 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services", get(catalog::services))
         .route("/v1/services/{service}", get(catalog::service))
         .route("/v1/status", get(catalog::store_status))
+        .route("/v1/training", post(training::build))
+        .route("/v1/verify", post(verification::verify))
+        .route("/v1/explain", post(verification::explain))
         .route("/metrics", get(catalog::metrics))
         .route("/healthz", get(catalog::live))
         .route("/readyz", get(catalog::ready))
@@ -119,7 +125,7 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 async fn run(shared: Arc<Shared>, request: Request, next: Next, route: &str) -> Response<Body> {
     // Probes are answered however busy the server is.
     let counted = route.starts_with("/v1/");
-    let is_read = route == READS;
+    let is_read = READS.contains(&route);
     let work = async move {
         let _permit = match shared.in_flight.try_acquire() {
             Err(_) if counted => {

@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::pool::Pool;
 use crate::served::Served;
+use crate::spool::Spool;
 use crate::writer::{Queue, Writer};
 
 /// See the module.
@@ -27,6 +28,9 @@ pub(crate) struct Shared {
     pub(crate) plans: Plans,
     pub(crate) queue: Queue,
     pub(crate) scans: Pool,
+    /// Training and verification: they may take all their turns, and scans go on.
+    pub(crate) long_work: Pool,
+    pub(crate) spool: Spool,
     pub(crate) served: Served,
     pub(crate) in_flight: Semaphore,
     pub(crate) metrics: Metrics,
@@ -53,6 +57,8 @@ impl Shared {
             plans: Plans::default(),
             queue,
             scans: Pool::new(limits.scans),
+            long_work: Pool::new(limits.long_work),
+            spool: Spool::start(&engine.project().store)?,
             served: Served::start(engine.project())?,
             in_flight: Semaphore::new(limits.requests.max(1)),
             metrics: Metrics::default(),

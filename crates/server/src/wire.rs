@@ -1,10 +1,17 @@
 //! States and definitions as JSON: what the server answers and the command line prints.
 
+mod reports;
+pub mod values;
+
 use evenkeel_engine::api::{DeadLetterRow, IngestReport, SourceStatus, StoreStatus};
-use evenkeel_engine::kind_of;
+use evenkeel_engine::{Diagnostic, kind_of};
 use evenkeel_types::Field;
 use evenkeel_types::definition::{ServiceDef, ViewDef};
 use serde_json::{Value as Json, json};
+
+pub use reports::{
+    explanation, mismatch_types, served_report, training_report, training_set, verify_report,
+};
 
 /// The state of a source.
 pub fn source_status(source: &SourceStatus) -> Json {
@@ -86,6 +93,27 @@ pub fn fields(fields: &[Field]) -> Json {
         .iter()
         .map(|f| json!({"name": f.name, "type": f.data_type.to_string()}))
         .collect()
+}
+
+/// A mistake in a text of the language; places are bytes of the text.
+pub fn mistake(text: &str, found: &Diagnostic) -> Json {
+    let related = found.related.as_ref().map(|related| {
+        json!({
+            "from": related.span.start,
+            "to": related.span.end,
+            "message": related.message,
+        })
+    });
+    json!({
+        "text": text,
+        "severity": if found.is_error() { "error" } else { "warning" },
+        "message": found.message,
+        "hint": found.hint,
+        "from": found.span.start,
+        "to": found.span.end,
+        "related": related,
+        "file": found.file,
+    })
 }
 
 /// Bytes as hexadecimal digits.

@@ -20,6 +20,16 @@ pub enum TrainError {
         "the spine has a column `{name}` already, which is the name of a feature too: rename one of them"
     )]
     NameCollision { name: String },
+    #[error("it was stopped")]
+    Stopped,
+    #[error(
+        "{rows} rows with {features} features are more values than the {values_max} that one training set may have"
+    )]
+    TooManyValues {
+        rows: u64,
+        features: u64,
+        values_max: u64,
+    },
     #[error("the spine")]
     Table(#[source] Box<ConnectError>),
     #[error("the log")]
@@ -33,6 +43,11 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// Whether it is [`TrainError::TooManyValues`].
+    pub fn is_too_many_values(&self) -> bool {
+        matches!(self, TrainError::TooManyValues { .. })
+    }
+
     pub(crate) fn table(error: ConnectError) -> Self {
         TrainError::Table(Box::new(error))
     }

@@ -1,6 +1,7 @@
 //! From the log to the events of each source that some views read.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use evenkeel_log::{LogReader, ReadOptions};
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
@@ -12,12 +13,12 @@ use crate::events::SourceEvents;
 
 impl Evaluator {
     /// Reads the events of a cut that `uses` needs, in one pass over the log. `progress` is
-    /// told how many events were read.
+    /// told how many events were read, and may stop it.
     pub fn load(
         log: &LogReader,
         uses: &Uses,
         cut: &Cut,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let mut sources = empty_sources(uses);
         let wanted: Vec<SourceId> = sources.keys().copied().collect();
@@ -36,8 +37,8 @@ impl Evaluator {
                 events.push(&logged);
             }
             read += 1;
-            if read.is_multiple_of(8192) {
-                progress(read);
+            if read.is_multiple_of(8192) && progress(read).is_break() {
+                return Err(TrainError::Stopped);
             }
         }
         for (&source, events) in &mut sources {
@@ -51,7 +52,9 @@ impl Evaluator {
             }
             events.settle(&contested);
         }
-        progress(read);
+        if progress(read).is_break() {
+            return Err(TrainError::Stopped);
+        }
         Ok(Evaluator::new(sources))
     }
 

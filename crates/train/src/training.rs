@@ -5,6 +5,7 @@
 //! missing keeps its place with NULLs.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use evenkeel_connect::{Table, TableType};
@@ -155,13 +156,17 @@ pub struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Builds the training set. `progress` is told stage, done, total.
+    /// Builds the training set. `progress` is told stage, done, total, and may stop it.
     pub fn run(
         &self,
         evaluator: &Evaluator,
         spine: Spine,
-        progress: &mut dyn FnMut(&str, u64, u64),
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
     ) -> Result<TrainingSet, TrainError> {
+        let mut reach = |stage: &str, done, total| match progress(stage, done, total) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(TrainError::Stopped),
+        };
         let Spine {
             mut table,
             times,
@@ -179,7 +184,7 @@ impl Job<'_> {
         let mut status_columns: Vec<(Field, Column)> = Vec::new();
         let total = self.service.items.len() as u64;
         for (done, item) in (0..).zip(&self.service.items) {
-            progress(&item.view.name, done, total);
+            reach(&item.view.name, done, total)?;
             let requests = Requests {
                 keys: key_columns(&table, item)?,
                 times: times.clone(),
@@ -205,7 +210,7 @@ impl Job<'_> {
                 appended.push((field, values));
             }
         }
-        progress("labels", total, total);
+        reach("labels", total, total)?;
         let mut label_reports = Vec::new();
         let mut label_columns = Vec::new();
         for (label, keys) in labels {
@@ -221,7 +226,7 @@ impl Job<'_> {
             }
             table.append(field, &column).map_err(TrainError::table)?;
         }
-        progress("writing", total, total);
+        reach("writing", total, total)?;
         let digest = table.digest().map_err(TrainError::table)?;
         Ok(TrainingSet {
             table,
@@ -295,7 +300,7 @@ impl Evaluator {
         service: &ServiceDef,
         query: Option<&SpineQuery>,
         cut: &Cut,
-        progress: &mut dyn FnMut(u64),
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let mut uses = Uses::of(service.items.iter().map(|item| item.view.as_ref()));
         if let Some(query) = query {

@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
 }
 
 /// Where features are read.
-enum Source {
+pub(super) enum Source {
     /// In the store.
     Store(Box<Engine>),
     /// From the server that holds it.
@@ -85,7 +85,7 @@ enum Source {
 }
 
 impl Source {
-    fn of(session: &Session) -> Result<Source, Failure> {
+    pub(super) fn of(session: &Session) -> Result<Source, Failure> {
         Ok(match session.server()? {
             Some(remote) => {
                 let catalog = remote.catalog(&session.project()?)?;
@@ -95,7 +95,7 @@ impl Source {
         })
     }
 
-    fn catalog(&self) -> &Catalog {
+    pub(super) fn catalog(&self) -> &Catalog {
         match self {
             Source::Store(engine) => engine.catalog(),
             Source::Server(_, catalog) => catalog,

@@ -3,22 +3,37 @@
 use std::path::{Path, PathBuf};
 
 use evenkeel_engine::api::{KnowledgeMode, SpineSource, TrainReport, TrainRequest};
-use evenkeel_engine::{DefinitionFile, Engine, EngineError};
-use serde_json::{Value as Json, json};
+use evenkeel_engine::{DefinitionFile, Engine};
+use evenkeel_server::wire;
+use serde_json::Value as Json;
 
 use crate::arguments::{Knowledge, TrainArguments};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::Bar;
-use crate::render;
 use crate::session::{Answer, Session};
 use crate::table::{count, plural, table};
 
 pub(super) fn run(arguments: &TrainArguments, session: &Session) -> Result<Answer, Failure> {
+    let spine = spine(arguments)?;
+    let report = match session.server()? {
+        Some(remote) => remote.train(arguments, &spine, session.output)?,
+        None => here(arguments, spine, session)?,
+    };
+    let text = summary(&report);
+    Ok(Answer::done(report, text))
+}
+
+/// Builds it from the store that nobody holds.
+fn here(
+    arguments: &TrainArguments,
+    spine: SpineSource,
+    session: &Session,
+) -> Result<Json, Failure> {
     let engine = session.reader()?;
     let request = TrainRequest {
         service: engine.service(&arguments.service)?,
-        spine: spine(arguments)?,
+        spine,
         knowledge: match arguments.knowledge {
             Knowledge::Latest => KnowledgeMode::Latest,
             Knowledge::AsServed => KnowledgeMode::AsServed,
@@ -32,8 +47,7 @@ pub(super) fn run(arguments: &TrainArguments, session: &Session) -> Result<Answe
         statuses: arguments.statuses,
     };
     let report = build(&engine, &request, session.output)?;
-    let text = summary(&report, &engine);
-    Ok(Answer::done(json_report(&report, &engine), text))
+    Ok(json_report(&report, &engine))
 }
 
 /// A query, a file with a query, or a file of rows.
@@ -79,95 +93,66 @@ pub(crate) fn build(
     drop(bar);
     built.map_err(|error| {
         // The query's mistakes are underlined in it, under the name that the engine gives it.
-        let texts: Vec<DefinitionFile> = match (&request.spine, &error) {
-            (SpineSource::Query(text), EngineError::Definitions(found)) => found
-                .first()
-                .map(|(name, _)| DefinitionFile {
-                    name: name.clone(),
-                    text: text.clone(),
-                })
-                .into_iter()
-                .collect(),
+        let texts: Vec<DefinitionFile> = match &request.spine {
+            SpineSource::Query(text) => vec![query_text(text)],
             _ => Vec::new(),
         };
-        Failure::engine_in(error, &texts, "the spine's query")
+        Failure::engine_in(error, &texts, QUERY_PLACE)
     })
+}
+
+/// What mistakes of a query are said to be in.
+pub(crate) const QUERY_PLACE: &str = "the spine's query";
+
+/// The text that mistakes of a query are in, under the name that the engine gives it.
+pub(crate) fn query_text(text: &str) -> DefinitionFile {
+    DefinitionFile {
+        name: "spine".to_owned(),
+        text: text.to_owned(),
+    }
 }
 
 /// A report as JSON.
 pub(crate) fn json_report(report: &TrainReport, engine: &Engine) -> Json {
-    let features: Vec<Json> = report
-        .features
-        .iter()
-        .map(|(field, missing)| {
-            json!({
-                "name": field.name,
-                "type": field.data_type.to_string(),
-                "missing": missing,
-            })
-        })
-        .collect();
-    let labels: Vec<Json> = report
-        .labels
-        .iter()
-        .map(|label| {
-            json!({
-                "name": label.name,
-                "within": label.within.to_string(),
-                "immature": label.immature,
-                "missing": label.missing,
-            })
-        })
-        .collect();
-    let coincident: Vec<Json> = report
-        .coincident
-        .iter()
-        .map(|(source, rows)| json!({"source": source, "rows": rows}))
-        .collect();
-    json!({
-        "out": report.out,
-        "rows": report.rows,
-        "features": features,
-        "labels": labels,
-        "coincident": coincident,
-        "cut": engine.format_cut(&report.cut),
-        "definition": render::hex(&report.definition),
-        "digest": report.digest,
-    })
+    wire::training_report(report, &engine.format_cut(&report.cut))
 }
 
 /// A report for a person.
-pub(crate) fn summary(report: &TrainReport, engine: &Engine) -> String {
-    let features = report.features.iter().map(|(field, missing)| {
+fn summary(report: &Json) -> String {
+    let word = |json: &Json| json.as_str().unwrap_or_default().to_owned();
+    let number = |json: &Json| json.as_u64().unwrap_or_default();
+    let list = |name: &str| report[name].as_array().into_iter().flatten();
+    let features = list("features").map(|feature| {
         [
-            field.name.clone(),
-            field.data_type.to_string(),
-            count(*missing),
+            word(&feature["name"]),
+            word(&feature["type"]),
+            count(number(&feature["missing"])),
         ]
     });
     let mut text = table(["feature", "type", "rows without it"], features);
-    for label in &report.labels {
+    for label in list("labels") {
         text.push_str(&format!(
             "label {} within {}: {} without a value, {} not known yet\n",
-            label.name,
-            label.within,
-            plural(label.missing, "row"),
-            count(label.immature),
+            word(&label["name"]),
+            word(&label["within"]),
+            plural(number(&label["missing"]), "row"),
+            count(number(&label["immature"])),
         ));
     }
-    for (source, rows) in &report.coincident {
+    for found in list("coincident") {
         text.push_str(&format!(
-            "{} at exactly the time of an event of `{source}`: windows include that event unless \
+            "{} at exactly the time of an event of `{}`: windows include that event unless \
              they say EXCLUDE GROUP\n",
-            plural(*rows, "row")
+            plural(number(&found["rows"]), "row"),
+            word(&found["source"]),
         ));
     }
     text.push_str(&format!(
         "{} to `{}`, cut {}, digest {}\n",
-        plural(report.rows, "row"),
-        report.out.display(),
-        engine.format_cut(&report.cut),
-        report.digest,
+        plural(number(&report["rows"]), "row"),
+        word(&report["out"]),
+        word(&report["cut"]),
+        word(&report["digest"]),
     ));
     text
 }

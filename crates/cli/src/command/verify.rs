@@ -1,8 +1,10 @@
 //! `evenkeel verify`.
 
-use evenkeel_engine::Engine;
-use evenkeel_engine::api::{VerifyOptions, VerifyReport};
-use evenkeel_types::{DataType, Status, Value};
+use evenkeel_connect::json_to_value;
+use evenkeel_engine::api::VerifyOptions;
+use evenkeel_server::wire;
+use evenkeel_types::definition::Catalog;
+use evenkeel_types::{DataType, Status, Value, Zone};
 use serde_json::{Value as Json, json};
 
 use crate::arguments::VerifyArguments;
@@ -13,9 +15,19 @@ use crate::session::{Answer, Session};
 use crate::table::{count, plural};
 
 pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answer, Failure> {
-    let engine = session.reader()?;
+    let remote = session.server()?;
     if arguments.served {
-        return served(&engine, session);
+        let report = match remote {
+            Some(remote) => remote.verify(&json!({"served": true}), session.output)?,
+            None => {
+                let engine = session.reader()?;
+                let bar = Bar::counts(session.output);
+                let report = engine.verify_served(&mut |done| bar.show("answers", done, 0))?;
+                wire::served_report(&report)
+            }
+        };
+        let text = served_summary(&report);
+        return Ok(answer(report, text));
     }
     let options = VerifyOptions {
         seed: arguments.seed,
@@ -24,177 +36,173 @@ pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answ
         cuts: usize::from(arguments.cuts),
         services: arguments.services.clone(),
     };
-    let bar = Bar::counts(session.output);
-    let report = engine.verify(&options, &mut |what, done, all| bar.show(what, done, all))?;
-    drop(bar);
-    let exit = if report.mismatches == 0 {
+    let (report, text) = match remote {
+        Some(remote) => {
+            let request = json!({
+                "seed": options.seed,
+                "values": options.values,
+                "oracle_values": options.oracle_values,
+                "cuts": options.cuts,
+                "services": options.services,
+            });
+            let report = remote.verify(&request, session.output)?;
+            let text = summary(&report, &remote.catalog(&session.project()?)?);
+            (report, text)
+        }
+        None => {
+            let engine = session.reader()?;
+            let bar = Bar::counts(session.output);
+            let report =
+                engine.verify(&options, &mut |what, done, all| bar.show(what, done, all))?;
+            drop(bar);
+            let report = wire::verify_report(&report, engine.catalog());
+            let text = summary(&report, engine.catalog());
+            (report, text)
+        }
+    };
+    Ok(answer(report, text))
+}
+
+/// A report that ends the process as it found things.
+fn answer(report: Json, text: String) -> Answer {
+    let exit = if report["mismatches"] == 0 {
         Exit::Done
     } else {
         Exit::Refuted
     };
-    Ok(Answer {
-        json: json_report(&report, &engine),
-        text: summary(&report, &engine),
+    Answer {
+        json: report,
+        text,
         exit,
-    })
+    }
 }
 
-/// Replays what was served.
-fn served(engine: &Engine, session: &Session) -> Result<Answer, Failure> {
-    let bar = Bar::counts(session.output);
-    let report = engine.verify_served(&mut |done| bar.show("answers", done, 0))?;
-    drop(bar);
+fn number(report: &Json, name: &str) -> u64 {
+    report[name].as_u64().unwrap_or_default()
+}
+
+fn examples(report: &Json) -> impl Iterator<Item = &Json> {
+    report["examples"].as_array().into_iter().flatten()
+}
+
+/// What replaying what was served found, for a person.
+fn served_summary(report: &Json) -> String {
     let mut text = format!(
         "{} served, {} in them, computed again: {}",
-        plural(report.answers, "answer"),
-        plural(report.values, "value"),
-        match report.mismatches {
+        plural(number(report, "answers"), "answer"),
+        plural(number(report, "values"), "value"),
+        match number(report, "mismatches") {
             0 => "all bits equal".to_owned(),
             n => format!("{} differ", count(n)),
         }
     );
-    if report.skipped > 0 {
-        let n = plural(report.skipped, "answer");
+    if number(report, "skipped") > 0 {
+        let n = plural(number(report, "skipped"), "answer");
         text.push_str(&format!(
             "\n{n} left out: of definitions or events that are gone"
         ));
     }
-    if report.unreadable > 0 {
-        let n = plural(report.unreadable, "line");
+    if number(report, "unreadable") > 0 {
+        let n = plural(number(report, "unreadable"), "line");
         text.push_str(&format!("\n{n} left out: cut short or damaged"));
     }
-    for example in &report.examples {
-        text.push_str(&format!("\n  {example}"));
+    for example in examples(report) {
+        text.push_str(&format!("\n  {}", example.as_str().unwrap_or_default()));
     }
-    let json = json!({
-        "answers": report.answers,
-        "values": report.values,
-        "mismatches": report.mismatches,
-        "skipped": report.skipped,
-        "unreadable": report.unreadable,
-        "examples": report.examples,
-    });
-    let exit = if report.mismatches == 0 {
-        Exit::Done
-    } else {
-        Exit::Refuted
-    };
-    Ok(Answer { json, text, exit })
+    text
 }
 
-/// The types of a mismatch: its key's and its value's.
-fn types(engine: &Engine, feature: &str) -> (Vec<DataType>, DataType) {
-    let (view, feature) = feature.split_once(':').unwrap_or((feature, ""));
-    let view = engine
-        .catalog()
-        .view(view.split('@').next().unwrap_or(view));
-    let key = view.map(|v| v.key.iter().map(|f| f.data_type.clone()).collect());
-    let value = view
-        .and_then(|v| v.features.iter().find(|f| f.name == feature))
-        .map(|f| f.data_type.clone());
-    (key.unwrap_or_default(), value.unwrap_or(DataType::String))
+/// A value as text, which was written as JSON.
+fn text_value(data_type: &DataType, json: &Json) -> String {
+    let value = json_to_value(data_type, json, &Zone::utc());
+    value.map_or_else(
+        |_| json.to_string(),
+        |value| render::text_value(data_type, &value),
+    )
 }
 
-fn text_of(data_type: &DataType, value: &Value, status: Status) -> String {
-    match (value, status) {
-        (_, status) if status != Status::Present => status.to_string(),
-        // Two numbers that print alike may still differ.
-        (Value::Double(x), _) => {
-            format!(
-                "{} (bits {:016x})",
-                render::text_value(data_type, value),
-                x.to_bits()
-            )
-        }
-        _ => render::text_value(data_type, value),
+/// An answer of one path; two numbers that print alike may still differ.
+fn text_of(data_type: &DataType, answer: &Json) -> String {
+    let status = answer["status"].as_str().unwrap_or_default();
+    if status != Status::Present.to_string() {
+        return status.to_owned();
     }
-}
-
-/// A report as JSON.
-pub(crate) fn json_report(report: &VerifyReport, engine: &Engine) -> Json {
-    let examples: Vec<Json> = report
-        .examples
-        .iter()
-        .map(|example| {
-            let (key_types, value_type) = types(engine, &example.feature);
-            let key: Vec<Json> = example
-                .key
-                .iter()
-                .enumerate()
-                .map(|(i, v)| render::json_value(key_types.get(i).unwrap_or(&DataType::String), v))
-                .collect();
-            let answers: Vec<Json> = example
-                .answers
-                .iter()
-                .map(|(path, value, status)| {
-                    json!({
-                        "path": path,
-                        "value": render::json_value(&value_type, value),
-                        "status": status.to_string(),
-                    })
-                })
-                .collect();
-            json!({
-                "feature": example.feature,
-                "key": key,
-                "time": example.time.to_string(),
-                "cut": example.cut,
-                "known_at": example.known_at.map(|t| t.to_string()),
-                "answers": answers,
-            })
-        })
-        .collect();
-    json!({
-        "seed": report.seed,
-        "values_checked": report.values_checked,
-        "oracle_checked": report.oracle_checked,
-        "points": report.points,
-        "cuts": report.cuts,
-        "mismatches": report.mismatches,
-        "examples": examples,
-        "answers_digest": report.answers_digest,
-    })
+    let text = text_value(data_type, &answer["value"]);
+    match json_to_value(data_type, &answer["value"], &Zone::utc()) {
+        Ok(Value::Double(x)) => format!("{text} (bits {:016x})", x.to_bits()),
+        _ => text,
+    }
 }
 
 /// A report for a person.
-pub(crate) fn summary(report: &VerifyReport, engine: &Engine) -> String {
+pub(crate) fn summary(report: &Json, catalog: &Catalog) -> String {
     let mut text = format!(
         "{} at {} and {} under seed {}: {}\n{} of them also computed by the oracle\n",
-        plural(report.values_checked, "value"),
-        plural(report.points, "point"),
-        plural(report.cuts, "cut"),
-        report.seed,
-        match report.mismatches {
+        plural(number(report, "values_checked"), "value"),
+        plural(number(report, "points"), "point"),
+        plural(number(report, "cuts"), "cut"),
+        number(report, "seed"),
+        match number(report, "mismatches") {
             0 => "all bits equal".to_owned(),
             n => format!("{} DIFFER", count(n)),
         },
-        count(report.oracle_checked),
+        count(number(report, "oracle_checked")),
     );
-    for example in &report.examples {
-        let (key_types, value_type) = types(engine, &example.feature);
-        let key: Vec<String> = example
-            .key
-            .iter()
+    let word = |json: &Json| json.as_str().unwrap_or_default().to_owned();
+    for example in examples(report) {
+        let feature = word(&example["feature"]);
+        let (key_types, value_type) = wire::mismatch_types(catalog, &feature);
+        let key: Vec<String> = example["key"]
+            .as_array()
+            .into_iter()
+            .flatten()
             .enumerate()
-            .map(|(i, v)| render::text_value(key_types.get(i).unwrap_or(&DataType::String), v))
+            .map(|(i, v)| text_value(key_types.get(i).unwrap_or(&DataType::String), v))
             .collect();
-        let known_at = example
-            .known_at
+        let known_at = example["known_at"]
+            .as_str()
             .map(|t| format!(", known at {t}"))
             .unwrap_or_default();
         text.push_str(&format!(
-            "\n{} of {} at {}, cut {}{known_at}\n",
-            example.feature,
+            "\n{feature} of {} at {}, cut {}{known_at}\n",
             key.join(", "),
-            example.time,
-            example.cut,
+            word(&example["time"]),
+            word(&example["cut"]),
         ));
-        for (path, value, status) in &example.answers {
+        for answer in example["answers"].as_array().into_iter().flatten() {
             text.push_str(&format!(
-                "    {path:10} {}\n",
-                text_of(&value_type, value, *status)
+                "    {:10} {}\n",
+                word(&answer["path"]),
+                text_of(&value_type, answer)
             ));
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mismatch_is_told_to_the_bit() {
+        let report = json!({
+            "seed": 1, "values_checked": 2, "oracle_checked": 0, "points": 1, "cuts": 1,
+            "mismatches": 1,
+            "examples": [{"feature": "gone:x", "key": ["a"], "time": "T", "cut": "s/0@1",
+                "known_at": null, "answers": [
+                    {"path": "read path", "value": "b", "status": "PRESENT"},
+                    {"path": "oracle", "value": null, "status": "NULL_VALUE"}]}],
+        });
+        assert_eq!(
+            summary(&report, &Catalog::default()),
+            "2 values at 1 point and 1 cut under seed 1: 1 DIFFER\n0 of them also computed by the \
+             oracle\n\ngone:x of a at T, cut s/0@1\n    read path  b\n    oracle     NULL_VALUE\n"
+        );
+        let double = json!({"value": 0.1, "status": "PRESENT"});
+        assert_eq!(
+            text_of(&DataType::Double, &double),
+            "0.1 (bits 3fb999999999999a)"
+        );
+    }
 }

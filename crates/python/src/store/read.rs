@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_connect::{ColumnSpec, Table as Columns};
 use evenkeel_engine::api::{Answer, GetAnswer, GetRequest, KnowledgeMode, SpineSource};
-use evenkeel_engine::{DefinitionFile, Engine, ReadPlan};
+use evenkeel_engine::{DefinitionFile, Engine, ReadPlan, TrainingPlan};
 use evenkeel_types::definition::{ServiceDef, ViewBody};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Column, Cut, DataType, EventTime, Field, Status, Value, VisibleAt, Zone};
@@ -247,16 +247,17 @@ impl Store {
             let service = service(engine, name.as_deref(), &features)?;
             let cut = cut.as_deref().map(|text| engine.parse_cut(text));
             let cut = cut.transpose()?;
-            let set = engine.training_set(
-                &service,
-                &spine,
+            let plan = TrainingPlan {
+                service,
+                spine,
                 knowledge,
-                cut.as_ref(),
+                cut,
                 statuses,
-                &mut |_, _, _| (),
-            );
+                values_max: u64::MAX,
+            };
+            let set = engine.training_set(&plan, &mut |_, _, _| ());
             let set = set.map_err(|error| {
-                let text = match &spine {
+                let text = match &plan.spine {
                     SpineSource::Query(text) => text.clone(),
                     _ => String::new(),
                 };

@@ -12,3 +12,4 @@ mod prefixes;
 mod promises;
 mod support;
 mod tokens;
+mod training;

@@ -1,0 +1,179 @@
+//! What training and verification need of a store, apart from the engine: the log, what is
+//! defined, and how far it was applied when they began.
+//!
+//! Invariant: it holds nothing of the hot tier, so it is used without a hold on the engine,
+//! however long; the same cut gives the same bits, whatever is applied meanwhile.
+
+use std::sync::Arc;
+
+use evenkeel_log::LogReader;
+use evenkeel_types::definition::{Catalog, ServiceDef};
+use evenkeel_types::{Cut, Offset, Partition, SourceId};
+
+use crate::definitions::{feature_list_of, unknown};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::reads::service_of;
+
+/// See the module. Cloning is cheap.
+#[derive(Clone)]
+pub struct Offline {
+    catalog: Arc<Catalog>,
+    log: LogReader,
+    applied: Cut,
+}
+
+/// Gives an engine to read, for moments: in between others have their turn.
+pub trait Online {
+    /// Works on the engine. It must be quick, as a read of one view is.
+    fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T;
+}
+
+impl Online for Engine {
+    fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T {
+        work(self)
+    }
+}
+
+impl Engine {
+    /// What training and verification need, as of now.
+    pub fn offline(&self) -> Offline {
+        Offline {
+            catalog: Arc::clone(self.shared_catalog()),
+            log: self.reader().clone(),
+            applied: self.cut(),
+        }
+    }
+
+    /// [`Offline::refuse_beyond`] as of now.
+    pub fn refuse_beyond(&self, cut: &Cut) -> Result<(), EngineError> {
+        refuse_beyond(self.catalog(), &self.cut(), cut)
+    }
+
+    /// [`Offline::format_cut`].
+    pub fn format_cut(&self, cut: &Cut) -> String {
+        format_cut(self.catalog(), cut)
+    }
+
+    /// [`Offline::parse_cut`].
+    pub fn parse_cut(&self, text: &str) -> Result<Cut, EngineError> {
+        parse_cut(self.catalog(), text)
+    }
+}
+
+impl Offline {
+    /// What was defined.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The log.
+    pub(crate) fn log(&self) -> &LogReader {
+        &self.log
+    }
+
+    /// The cut of everything that was applied.
+    pub fn cut(&self) -> &Cut {
+        &self.applied
+    }
+
+    /// A service by name, or by name and version.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn service(&self, name: &str) -> Result<Arc<ServiceDef>, EngineError> {
+        service_of(&self.catalog, name)
+    }
+
+    /// An anonymous service of features named `view:feature` or `view:*`.
+    ///
+    /// # Errors
+    /// The mistakes in the items.
+    pub fn feature_list(&self, items: &[String]) -> Result<Arc<ServiceDef>, EngineError> {
+        feature_list_of(&self.catalog, items)
+    }
+
+    /// A cut that was asked for, or everything.
+    ///
+    /// # Errors
+    /// If it holds more than was applied.
+    pub(crate) fn known(&self, wanted: Option<&Cut>) -> Result<Cut, EngineError> {
+        let Some(cut) = wanted else {
+            return Ok(self.applied.clone());
+        };
+        refuse_beyond(&self.catalog, &self.applied, cut)?;
+        Ok(cut.clone())
+    }
+
+    /// A cut in words: `departures/0@1234,weather/0@99`; a partition's end is the first
+    /// offset that is not in the cut.
+    pub fn format_cut(&self, cut: &Cut) -> String {
+        format_cut(&self.catalog, cut)
+    }
+
+    /// Reads [`Offline::format_cut`]'s words. Partitions that are not named are not known.
+    ///
+    /// # Errors
+    /// If the words are no cut, or name a source that there is not.
+    pub fn parse_cut(&self, text: &str) -> Result<Cut, EngineError> {
+        parse_cut(&self.catalog, text)
+    }
+}
+
+/// Refuses a cut that holds more than is applied.
+fn refuse_beyond(catalog: &Catalog, applied: &Cut, cut: &Cut) -> Result<(), EngineError> {
+    for (source, partition, wanted) in cut.iter() {
+        let end = applied.end(source, partition);
+        if wanted > end {
+            return Err(EngineError::CutBeyond {
+                name: source_name(catalog, source),
+                partition: partition.0,
+                wanted: wanted.0,
+                applied: end.0,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn source_name(catalog: &Catalog, id: SourceId) -> String {
+    catalog
+        .source_by_id(id)
+        .map_or_else(|| format!("source {}", id.0), |def| def.name.clone())
+}
+
+fn format_cut(catalog: &Catalog, cut: &Cut) -> String {
+    let mut parts: Vec<String> = cut
+        .iter()
+        .map(|(source, partition, end)| {
+            let name = source_name(catalog, source);
+            format!("{name}/{}@{}", partition.0, end.0)
+        })
+        .collect();
+    parts.sort();
+    parts.join(",")
+}
+
+fn parse_cut(catalog: &Catalog, text: &str) -> Result<Cut, EngineError> {
+    let wrong = |reason: &str| EngineError::Cut {
+        text: text.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let mut cut = Cut::empty();
+    for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
+        let (place, end) = part
+            .rsplit_once('@')
+            .ok_or_else(|| wrong("a part has no `@`"))?;
+        let (name, partition) = place.rsplit_once('/').unwrap_or((place, "0"));
+        let partition = partition
+            .parse()
+            .map_err(|_| wrong("a partition is not a number"))?;
+        let end = end.parse().map_err(|_| wrong("an end is not a number"))?;
+        let source = catalog
+            .sources
+            .get(name)
+            .ok_or_else(|| unknown("source", name, catalog.sources.keys()))?;
+        cut.set_end(source.id, Partition(partition), Offset(end));
+    }
+    Ok(cut)
+}
