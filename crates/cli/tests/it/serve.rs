@@ -199,7 +199,60 @@ fn what_was_pushed_is_read_through_stops_kills_and_starts() {
 #[test]
 fn commands_say_the_same_beside_a_server_and_writers_are_refused() {
     let project = Project::sample();
-    let commands: [&[&str]; 6] = [
+    project.write(
+        "spine.csv",
+        "customer_id,event_time,note\nada,2026-01-12T00:00:00Z,a\n007,2026-01-13,b\n",
+    );
+    let explain = [
+        "explain",
+        "customer_orders:amount_7d",
+        "--entity",
+        "customer_id=ada",
+        "--as-of",
+        "2026-01-12",
+    ];
+    let train = |spine: &'static str, out: &'static str| -> [&'static str; 7] {
+        [
+            "train",
+            "customer_model",
+            "--spine",
+            spine,
+            "--out",
+            out,
+            "--statuses",
+        ]
+    };
+    let commands: [&[&str]; 20] = [
+        &explain,
+        &[&explain[..], &["--json"]].concat(),
+        &[
+            "explain",
+            "customer_orders:*",
+            "--entity",
+            "customer_id=ada",
+        ],
+        &["verify", "--values", "300", "--oracle-values", "20"],
+        &[
+            "verify",
+            "--values",
+            "300",
+            "--oracle-values",
+            "20",
+            "--json",
+        ],
+        &["verify", "--service", "customer_modl"],
+        &["verify", "--served"],
+        &train("spine.csv", "out.csv"),
+        &[&train("spine.csv", "out.parquet")[..], &["--json"]].concat(),
+        &train("SELECT customer_id FROM orders", "query.arrow"),
+        &train("SELECT customer FROM orders", "query.arrows"),
+        &train("none.csv", "out.csv"),
+        &train("spine.csv", "nowhere/out.csv"),
+        &[
+            &train("spine.csv", "out.csv")[..],
+            &["--time-column", "note"],
+        ]
+        .concat(),
         &["status"],
         &["status", "--json"],
         &[
@@ -244,9 +297,21 @@ fn commands_say_the_same_beside_a_server_and_writers_are_refused() {
         };
         commands.iter().map(run).collect()
     };
+    let files = || {
+        ["out.csv", "out.parquet", "query.arrow"].map(|file| {
+            let path = project.path().join(file);
+            let bytes = std::fs::read(&path).unwrap();
+            std::fs::remove_file(path).unwrap();
+            bytes
+        })
+    };
     let alone = said();
+    let written = files();
     let server = Server::start(&project, &[]);
-    assert_eq!(said(), alone);
+    for (with, (without, command)) in said().iter().zip(alone.iter().zip(commands)) {
+        assert_eq!(with, without, "{command:?}");
+    }
+    assert_eq!(files(), written);
     for arguments in [
         ["apply", "--json"],
         ["ingest", "--json"],
