@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_log::{DiskFileSystem, LogReader};
+use evenkeel_log::{DiskFileSystem, FileSystem, LogReader};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
@@ -87,7 +87,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
 
 /// Copies files, durably; those whose names `wanted` takes.
 fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), EngineError> {
-    fs::create_dir_all(to).map_err(write_error(to))?;
+    DiskFileSystem
+        .create_directory(to)
+        .map_err(write_error(to))?;
     for path in files(from)? {
         let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
             continue;
@@ -126,7 +128,9 @@ pub fn backup(
     refuse_existing(target)?;
     let partial = partial_of(target);
     remove(&partial)?;
-    fs::create_dir_all(&partial).map_err(write_error(&partial))?;
+    DiskFileSystem
+        .create_directory(&partial)
+        .map_err(write_error(&partial))?;
     // The log first: whatever is in it was defined before, so is in the registry later.
     let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &project.store.join("log"))
         .map_err(EngineError::log)?;

@@ -147,9 +147,10 @@ fn log_damage(error: &EngineError) -> Option<Damage> {
         LogError::Damaged { path, at, source } => {
             (path.display().to_string(), Some(*at), source.to_string())
         }
-        LogError::LostSuffix { directory, .. } => {
+        LogError::LostSuffix { directory, .. } | LogError::MissingSegment { directory, .. } => {
             (directory.display().to_string(), None, error.to_string())
         }
+        LogError::MissingMark { path } => (path.display().to_string(), None, error.to_string()),
         _ => return None,
     };
     Some(Damage {

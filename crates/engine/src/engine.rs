@@ -3,14 +3,15 @@
 //! One writer at a time (the log's lock); opening read-only beside it is possible. Opening
 //! replays the log; nothing in memory is the only copy of anything.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use evenkeel_log::{
-    Clock, DiskFileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport, Sequence,
-    SystemClock,
+    Clock, DiskFileSystem, FileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport,
+    Sequence, SystemClock,
 };
-use evenkeel_store::{EmbeddedKv, Kv, MemoryKv};
+use evenkeel_store::{EmbeddedKv, Kv, MemoryKv, StoreError};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
@@ -27,6 +28,8 @@ use crate::registry::Registry;
 
 /// Where the hot tier is, in the store's directory.
 const HOT_DIRECTORY: &str = "hot";
+/// How much room is enough to try again.
+const ROOM_BYTES_MAX: usize = 4 << 20;
 
 enum LogHandle {
     Writer(Arc<Log>),
@@ -46,6 +49,8 @@ pub struct Engine {
     applied: Cut,
     /// The same in words, once somebody asked.
     applied_in_words: OnceLock<Arc<str>>,
+    /// Why the hot tier must be opened again before anything is written.
+    hot_failure: Option<String>,
     recovery: RecoveryReport,
 }
 
@@ -57,10 +62,13 @@ impl Engine {
 
     /// [`Engine::open`] with a clock of the caller's.
     pub fn open_with(project: &Project, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
-        std::fs::create_dir_all(&project.store).map_err(|source| EngineError::Write {
-            path: project.store.clone(),
-            source,
-        })?;
+        // Its name is durable too, else all that is in it would not be.
+        DiskFileSystem
+            .create_directory(&project.store)
+            .map_err(|source| EngineError::Write {
+                path: project.store.clone(),
+                source,
+            })?;
         let (log, recovery) = Log::open(
             Arc::new(DiskFileSystem),
             &log_directory(&project.store),
@@ -141,6 +149,7 @@ impl Engine {
             applied_in_words: OnceLock::new(),
             hot,
             limits,
+            hot_failure: None,
             recovery,
         };
         engine.replay()?;
@@ -157,7 +166,8 @@ impl Engine {
         for logged in self.reader().clone().read(options) {
             let logged = logged.map_err(EngineError::log)?;
             self.apply_logged(logged)?;
-            self.checkpoint_if_due()?;
+            // If it fails, what is applied is in memory all the same.
+            let _ = self.checkpoint_if_due();
         }
         Ok(())
     }
@@ -165,7 +175,9 @@ impl Engine {
     /// Begins a checkpoint of everything applied, if enough is new: to be written without a
     /// hold on the engine, then ended. One at a time.
     pub fn begin_checkpoint_if_due(&mut self) -> Option<Checkpoint> {
-        let due = self.is_durable() && self.hot.dirty_bytes() > self.limits.dirty_bytes;
+        let due = self.is_durable()
+            && self.hot_failure.is_none()
+            && self.hot.dirty_bytes() > self.limits.dirty_bytes;
         due.then(|| self.begin_checkpoint())
     }
 
@@ -186,23 +198,87 @@ impl Engine {
         self.hot.end_checkpoint(written);
     }
 
+    /// Tells that a checkpoint could not be written: reads go on, and before anything more is
+    /// written the hot tier is opened again ([`Engine::heal`]).
+    pub fn checkpoint_failed(&mut self, error: &StoreError) {
+        self.hot_failure = Some(error.to_string());
+    }
+
     /// A checkpoint of everything applied, all at once: what is opened next has nothing to
     /// replay.
     pub fn checkpoint(&mut self) -> Result<(), EngineError> {
+        self.heal()?;
         if self.is_durable() && self.hot.dirty_bytes() > 0 {
-            let written = self.begin_checkpoint().write()?;
-            self.end_checkpoint(written);
+            let checkpoint = self.begin_checkpoint();
+            self.finish_checkpoint(checkpoint)?;
         }
         Ok(())
     }
 
     /// [`Engine::checkpoint`], if enough is new.
     pub(crate) fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
-        if let Some(checkpoint) = self.begin_checkpoint_if_due() {
-            let written = checkpoint.write()?;
-            self.end_checkpoint(written);
+        match self.begin_checkpoint_if_due() {
+            Some(checkpoint) => self.finish_checkpoint(checkpoint),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn finish_checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), EngineError> {
+        match checkpoint.write() {
+            Ok(written) => {
+                self.end_checkpoint(written);
+                Ok(())
+            }
+            Err(error) => {
+                self.checkpoint_failed(&error);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Whether [`Engine::heal`] has something to do.
+    pub fn needs_healing(&self) -> bool {
+        self.hot_failure.is_some()
+    }
+
+    /// Opens the hot tier again if it could not be written or an event could not be applied,
+    /// and brings it up from the log. Writing calls it, so that it goes on by itself as soon
+    /// as, say, there is room on the disk again.
+    ///
+    /// # Errors
+    /// [`EngineError::HotTierClosed`] while its cause lasts: nothing is written, reads go on.
+    pub fn heal(&mut self) -> Result<(), EngineError> {
+        let Some(failure) = self.hot_failure.take() else {
+            return Ok(());
+        };
+        self.reopen_hot_tier().map_err(|error| {
+            self.hot_failure = Some(failure);
+            EngineError::HotTierClosed {
+                source: Box::new(error),
+            }
+        })
+    }
+
+    fn reopen_hot_tier(&mut self) -> Result<(), EngineError> {
+        // As long as there is no room, what is open is better than what could be had.
+        probe_room(&self.project.store, self.limits.dirty_bytes)?;
+        self.hot.close();
+        match open_embedded(&self.project).and_then(|kv| self.bring_up(Arc::new(kv))) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // Reads go on from what the log says.
+                self.bring_up(Arc::new(MemoryKv::new()))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything that is logged, over a key-value store.
+    fn bring_up(&mut self, kv: Arc<dyn Kv>) -> Result<(), EngineError> {
+        self.hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
+        self.applied = self.hot.state().applied.clone();
+        self.applied_in_words = OnceLock::new();
+        self.replay()
     }
 
     /// Whether the hot tier is on disk. Beside a writer it is in memory.
@@ -227,7 +303,9 @@ impl Engine {
             .map_err(|reason| EngineError::schema(&def, reason))?;
         let applied = self
             .hot
-            .apply(&logged, |position| fetch(&reader, &def, position))?;
+            .apply(&logged, |position| fetch(&reader, &def, position))
+            // What comes later must not be applied behind a gap.
+            .inspect_err(|error: &EngineError| self.hot_failure = Some(error.to_string()))?;
         self.set_applied(logged.source, partition, end);
         Ok(applied.and_then(|a| a.loser))
     }
@@ -379,19 +457,31 @@ impl Engine {
         } = plan;
         // Only who may write the log may change the registry.
         self.log()?;
+        self.heal()?;
         if !objects.is_empty() {
             self.registry.append(self.clock.now_micros(), objects)?;
         }
         self.catalog = Arc::new(definitions::catalog_of(&self.registry)?);
         self.checkpoint()?;
-        let kv = Arc::clone(self.hot.kv());
-        self.hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
-        self.applied = self.hot.state().applied.clone();
-        self.applied_in_words = OnceLock::new();
-        self.replay()?;
+        self.bring_up(Arc::clone(self.hot.kv()))?;
         self.checkpoint()?;
         Ok(changes)
     }
+}
+
+/// Whether a file of so many bytes can be written to a directory.
+fn probe_room(directory: &Path, bytes: usize) -> Result<(), EngineError> {
+    let path = directory.join("room.tmp");
+    let probe = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&path)?;
+        file.write_all(&vec![0x5a; bytes.min(ROOM_BYTES_MAX)])?;
+        file.sync_data()
+    };
+    let probed = probe();
+    let removed = std::fs::remove_file(&path);
+    probed
+        .and(removed)
+        .map_err(|source| EngineError::Write { path, source })
 }
 
 pub(crate) fn hot_directory(store: &Path) -> PathBuf {

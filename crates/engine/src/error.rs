@@ -61,6 +61,11 @@ pub enum EngineError {
     Exists { path: PathBuf },
     #[error("the hot tier cannot be used: {0}")]
     Store(#[from] evenkeel_store::StoreError),
+    #[error("the hot tier could not be written and cannot be opened again yet")]
+    HotTierClosed {
+        #[source]
+        source: Box<EngineError>,
+    },
     #[error("the hot tier cannot be read: {0}")]
     Unreadable(#[from] evenkeel_view::ReadError),
     #[error("there is no {what} `{name}`")]
@@ -218,6 +223,7 @@ impl EngineError {
             | EngineError::Backup { .. }
             | EngineError::Schema { .. }
             | EngineError::Store(_)
+            | EngineError::HotTierClosed { .. }
             | EngineError::Unreadable(_)
             | EngineError::Log(_) => ErrorKind::Storage,
         }
@@ -265,6 +271,9 @@ impl EngineError {
             EngineError::Store(_) | EngineError::Unreadable(_) => {
                 "nothing is lost: everything in it is in the log; `evenkeel doctor --repair` builds it again"
                     .to_owned()
+            }
+            EngineError::HotTierClosed { .. } => {
+                "reads go on and nothing is lost; when its cause is gone, write again".to_owned()
             }
             EngineError::Exists { .. } => {
                 "choose another place, or move it away first: nothing is ever overwritten".to_owned()

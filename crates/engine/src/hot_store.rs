@@ -139,6 +139,11 @@ impl HotStore {
         })
     }
 
+    /// Lets go of the key-value store, so that it can be opened again: nothing is left.
+    pub(crate) fn close(&mut self) {
+        *self = Self::in_memory(Arc::clone(&self.plan), []);
+    }
+
     /// The store as it is after the process died: what was checkpointed, and no more.
     ///
     /// # Errors

@@ -38,6 +38,7 @@ impl Engine {
             Some(path) => FileSet::expand(Path::new(""), &path.to_string_lossy(), &options),
         }
         .map_err(EngineError::connect)?;
+        self.heal()?;
         let mut intake = Intake::new(self, def)?;
         let mut so_far = IngestProgress {
             bytes_total: files.bytes(),
@@ -209,6 +210,7 @@ impl Intake {
 
     /// Logs what is pending, applies it, and logs the losers of its conflicts.
     pub(crate) fn commit(&mut self, engine: &mut Engine) -> Result<(), EngineError> {
+        engine.heal()?;
         self.rows_pending = 0;
         let pending = std::mem::take(&mut self.pending);
         let losers = engine.append(pending.into_batches())?;

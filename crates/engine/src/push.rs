@@ -493,6 +493,7 @@ impl Engine {
     /// Of the log, of applying, or of the request.
     pub fn write(&mut self, pusher: &mut Pusher, write: Write) -> Result<Written, EngineError> {
         let log = self.writer()?;
+        self.heal()?;
         let judged = pusher.judge(self, vec![write]);
         let mut commit = judged.append(&log).inspect_err(|_| {
             // What it remembers of dead letters was not logged.
@@ -500,7 +501,9 @@ impl Engine {
         })?;
         while self.apply_some(&mut commit, usize::MAX)? {}
         append(&log, &self.conflict_letters(&commit)?)?;
-        self.checkpoint_if_due()?;
+        // What is written is durable and seen, whatever becomes of a checkpoint: if it fails,
+        // the next write finds the hot tier closed.
+        let _ = self.checkpoint_if_due();
         let mut answers = commit.answers();
         answers.pop().expect("one request has one answer")
     }

@@ -2,21 +2,25 @@
 //! directory.
 //!
 //! One record per `apply`: `registry/00000001.json`, its digest on a second line. A record is
-//! put if absent (written aside, synced, linked under its name), so two commands can never
-//! both write the same one, and a torn record never has a name. Reading back binds each
-//! record's SQL over what the records before it defined; the format is in
-//! `docs/format/registry.md`.
+//! written aside, synced and renamed, so that a torn one never has a name; who writes holds
+//! the log's lock. `registry/newest` says how many there are, so that a lost one is noticed.
+//! Reading back binds each record's SQL over what the records before it defined; the format
+//! is in `docs/format/registry.md`.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use evenkeel_log::{DiskFileSystem, FileSystem, OpenMode};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
 
 /// The version of the record format.
 pub const REGISTRY_FORMAT: u32 = 1;
+
+/// The file that says how many records there are.
+const NEWEST: &str = "newest";
 
 /// One `apply`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,7 @@ pub struct Object {
 /// The records of a store.
 #[derive(Debug)]
 pub struct Registry {
+    file_system: Arc<dyn FileSystem>,
     directory: PathBuf,
     records: Vec<Record>,
 }
@@ -59,27 +64,68 @@ pub struct Registry {
 impl Registry {
     /// Reads all records; none if the directory does not exist.
     pub fn open(store: &Path) -> Result<Self, EngineError> {
-        let directory = store.join("registry");
-        let mut records = Vec::new();
+        Self::open_in(Arc::new(DiskFileSystem), store)
+    }
+
+    /// [`Registry::open`] with files of the caller's.
+    pub fn open_in(file_system: Arc<dyn FileSystem>, store: &Path) -> Result<Self, EngineError> {
+        let mut registry = Registry {
+            file_system,
+            directory: store.join("registry"),
+            records: Vec::new(),
+        };
+        // First, so that whoever appends meanwhile has written at least what it says.
+        let newest = registry.newest()?;
         loop {
-            let sequence = records.len() as u64 + 1;
-            let path = record_path(&directory, sequence);
-            match fs::read_to_string(&path) {
-                Ok(text) => records.push(parse(&path, &text, sequence)?),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => break,
-                Err(source) => return Err(EngineError::Read { path, source }),
+            let sequence = registry.records.len() as u64 + 1;
+            let path = record_path(&registry.directory, sequence);
+            match registry.read(&path)? {
+                Some(bytes) => registry.records.push(parse(&path, &bytes, sequence)?),
+                None => break,
             }
         }
-        let registry = Registry { directory, records };
-        registry.refuse_gaps()?;
+        registry.refuse_gaps(newest)?;
         Ok(registry)
     }
 
-    /// A record after a missing one means that a file was lost.
-    fn refuse_gaps(&self) -> Result<(), EngineError> {
-        let entries = match fs::read_dir(&self.directory) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+    /// The bytes of a file, if it exists.
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, EngineError> {
+        let read = || -> io::Result<Vec<u8>> {
+            let file = self.file_system.open(path, OpenMode::Read)?;
+            let mut bytes = vec![0; usize::try_from(file.length()?).unwrap_or(usize::MAX)];
+            let length = file.read_at(0, &mut bytes)?;
+            bytes.truncate(length);
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(EngineError::Read {
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    /// How many records were there at least; 0 if nothing that reads says so.
+    fn newest(&self) -> Result<u64, EngineError> {
+        let bytes = self.read(&self.directory.join(NEWEST))?;
+        let number = bytes.and_then(|bytes| unsealed(&bytes)?.parse().ok());
+        Ok(number.unwrap_or(0))
+    }
+
+    /// A record that is missing means that a file was lost.
+    fn refuse_gaps(&self, newest: u64) -> Result<(), EngineError> {
+        let found = self.records.len() as u64;
+        if newest > found {
+            return Err(EngineError::Registry {
+                path: record_path(&self.directory, found + 1),
+                reason: "it is missing".to_owned(),
+            });
+        }
+        let names = match self.file_system.list(&self.directory) {
+            Ok(names) => names,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => {
                 return Err(EngineError::Read {
                     path: self.directory.clone(),
@@ -87,19 +133,14 @@ impl Registry {
                 });
             }
         };
-        for entry in entries {
-            let entry = entry.map_err(|source| EngineError::Read {
-                path: self.directory.clone(),
-                source,
-            })?;
-            let path = entry.path();
-            let number = path
-                .file_name()
-                .and_then(|n| n.to_str()?.strip_suffix(".json")?.parse::<u64>().ok());
-            if number.is_some_and(|n| n > self.records.len() as u64) {
+        for name in names {
+            let number = name
+                .strip_suffix(".json")
+                .and_then(|n| n.parse::<u64>().ok());
+            if number.is_some_and(|n| n > found) {
                 return Err(EngineError::Registry {
-                    path,
-                    reason: format!("record {} before it is missing", self.records.len() + 1),
+                    path: self.directory.join(name),
+                    reason: format!("record {} before it is missing", found + 1),
                 });
             }
         }
@@ -111,7 +152,7 @@ impl Registry {
         &self.records
     }
 
-    /// Appends a record, durably.
+    /// Appends a record, durably. The caller holds the log's lock.
     pub fn append(&mut self, applied_at: i64, objects: Vec<Object>) -> Result<(), EngineError> {
         let sequence = self.records.len() as u64 + 1;
         let record = Record {
@@ -121,73 +162,74 @@ impl Registry {
             objects,
         };
         let path = record_path(&self.directory, sequence);
-        let write = |path: &Path| {
-            let path = path.to_owned();
-            move |source| EngineError::Write { path, source }
-        };
-        fs::create_dir_all(&self.directory).map_err(write(&self.directory))?;
-        if let Some(parent) = self.directory.parent() {
-            sync_directory(parent)?;
-        }
+        self.file_system
+            .create_directory(&self.directory)
+            .map_err(write_error(&self.directory))?;
         let json = serde_json::to_string(&record).map_err(|e| EngineError::Registry {
             path: path.clone(),
             reason: e.to_string(),
         })?;
-        let text = format!(
-            "{json}\nblake3 {}\n",
-            blake3::hash(json.as_bytes()).to_hex()
-        );
-        let aside = self
-            .directory
-            .join(format!("{sequence:08}.{}.tmp", std::process::id()));
-        let mut file = File::create(&aside).map_err(write(&aside))?;
-        file.write_all(text.as_bytes()).map_err(write(&aside))?;
-        file.sync_all().map_err(write(&aside))?;
-        let linked = fs::hard_link(&aside, &path);
-        fs::remove_file(&aside).map_err(write(&aside))?;
-        match linked {
-            Ok(()) => {}
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(EngineError::RegistryRace {
-                    path: self.directory.clone(),
-                });
-            }
-            Err(source) => return Err(EngineError::Write { path, source }),
+        if self.read(&path)?.is_some() {
+            return Err(EngineError::RegistryRace {
+                path: self.directory.clone(),
+            });
         }
-        sync_directory(&self.directory)?;
+        self.put(&path, &sealed(&json))?;
         self.records.push(record);
-        Ok(())
+        // After it: it never claims too much.
+        self.put(&self.directory.join(NEWEST), &sealed(&sequence.to_string()))
     }
+
+    /// Writes a file under its name, durably and whole.
+    fn put(&self, path: &Path, text: &str) -> Result<(), EngineError> {
+        let aside = path.with_extension("tmp");
+        match self.file_system.remove(&aside) {
+            // Of a process that died.
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(source) => return Err(write_error(&aside)(source)),
+        }
+        let write = || -> io::Result<()> {
+            let file = self.file_system.open(&aside, OpenMode::Create)?;
+            file.write_at(0, text.as_bytes())?;
+            file.sync_data()?;
+            self.file_system.rename(&aside, path)?;
+            self.file_system.sync_directory(&self.directory)
+        };
+        write().map_err(write_error(path))
+    }
+}
+
+fn write_error(path: &Path) -> impl FnOnce(io::Error) -> EngineError {
+    let path = path.to_owned();
+    move |source| EngineError::Write { path, source }
+}
+
+/// A line and its digest.
+fn sealed(line: &str) -> String {
+    format!(
+        "{line}\nblake3 {}\n",
+        blake3::hash(line.as_bytes()).to_hex()
+    )
+}
+
+/// The line, if the digest is its.
+fn unsealed(bytes: &[u8]) -> Option<&str> {
+    let (line, rest) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
+    let digest = rest.strip_prefix("blake3 ")?.strip_suffix('\n')?;
+    (blake3::hash(line.as_bytes()).to_hex().as_str() == digest).then_some(line)
 }
 
 fn record_path(directory: &Path, sequence: u64) -> PathBuf {
     directory.join(format!("{sequence:08}.json"))
 }
 
-fn sync_directory(path: &Path) -> Result<(), EngineError> {
-    File::open(path)
-        .and_then(|d| d.sync_all())
-        .map_err(|source| EngineError::Write {
-            path: path.to_owned(),
-            source,
-        })
-}
-
-fn parse(path: &Path, text: &str, sequence: u64) -> Result<Record, EngineError> {
+fn parse(path: &Path, bytes: &[u8], sequence: u64) -> Result<Record, EngineError> {
     let damaged = |reason: &str| EngineError::Registry {
         path: path.to_owned(),
         reason: reason.to_owned(),
     };
-    let (json, rest) = text
-        .split_once('\n')
-        .ok_or_else(|| damaged("it has no digest"))?;
-    let digest = rest
-        .strip_prefix("blake3 ")
-        .and_then(|r| r.strip_suffix('\n'))
-        .ok_or_else(|| damaged("it has no digest"))?;
-    if blake3::hash(json.as_bytes()).to_hex().as_str() != digest {
-        return Err(damaged("its digest does not match"));
-    }
+    let json = unsealed(bytes).ok_or_else(|| damaged("its digest does not match"))?;
     #[derive(Deserialize)]
     struct Format {
         format: u32,
@@ -208,6 +250,10 @@ fn parse(path: &Path, text: &str, sequence: u64) -> Result<Record, EngineError> 
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use evenkeel_log::{Crash, MemoryFileSystem};
+
     use super::*;
 
     fn object(name: &str) -> Object {
@@ -249,6 +295,102 @@ mod tests {
         fs::remove_file(&path).unwrap();
         let error = Registry::open(directory.path()).unwrap_err().to_string();
         assert!(error.contains("record 2 before it is missing"), "{error}");
+    }
+
+    #[test]
+    fn a_lost_newest_record_is_noticed() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut registry = Registry::open(directory.path()).unwrap();
+        registry.append(1, vec![object("a")]).unwrap();
+        registry.append(2, vec![object("b")]).unwrap();
+        let newest = directory.path().join("registry").join(NEWEST);
+        let good = fs::read(&newest).unwrap();
+        // What says so is no more than a help: damaged, nothing is missing.
+        for at in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[at / 8] ^= 1 << (at % 8);
+            fs::write(&newest, &bad).unwrap();
+            let found = Registry::open(directory.path()).unwrap();
+            assert_eq!(found.records(), registry.records(), "bit {at}");
+        }
+        fs::write(&newest, &good).unwrap();
+        fs::remove_file(record_path(&directory.path().join("registry"), 2)).unwrap();
+        let error = Registry::open(directory.path()).unwrap_err().to_string();
+        assert!(
+            error.contains("00000002.json") && error.contains("missing"),
+            "{error}"
+        );
+    }
+
+    const APPLIES: u64 = 3;
+
+    /// Appends records until something fails; how many were acknowledged.
+    fn appends(files: &MemoryFileSystem) -> Result<u64, u64> {
+        let mut acknowledged = 0;
+        loop {
+            // Each as a command of its own.
+            let Ok(mut registry) = Registry::open_in(Arc::new(files.clone()), Path::new("/s"))
+            else {
+                return Err(acknowledged);
+            };
+            let name = format!("e{acknowledged}");
+            if registry
+                .append(acknowledged as i64, vec![object(&name)])
+                .is_err()
+            {
+                return Err(acknowledged);
+            }
+            acknowledged += 1;
+            if acknowledged == APPLIES {
+                return Ok(acknowledged);
+            }
+        }
+    }
+
+    /// Cuts the power at every operation; what was found wanting.
+    fn cut_everywhere(prepare: impl Fn(&MemoryFileSystem)) -> Vec<String> {
+        let whole = MemoryFileSystem::new();
+        assert_eq!(appends(&whole), Ok(APPLIES));
+        let mut wanting = Vec::new();
+        for at in 0..=whole.operations() {
+            let seeds = (0..20).map(|seed| Crash::Tear { seed });
+            let crashes = [Crash::LoseUnsynced, Crash::KeepUnsynced].into_iter();
+            for crash in crashes.chain(seeds) {
+                let files = MemoryFileSystem::new();
+                prepare(&files);
+                files.power_off_at(at);
+                let acknowledged = appends(&files).unwrap_or_else(|before| before);
+                let left = files.crash(crash);
+                match Registry::open_in(Arc::new(left.clone()), Path::new("/s")) {
+                    Ok(registry) => {
+                        let found = registry.records().len() as u64;
+                        if found < acknowledged || found > acknowledged + 1 {
+                            wanting.push(format!("{at} {crash:?}: {found} of {acknowledged}"));
+                        }
+                    }
+                    Err(error) => wanting.push(format!("{at} {crash:?}: {error}")),
+                }
+                let mut registry = match Registry::open_in(Arc::new(left), Path::new("/s")) {
+                    Ok(registry) => registry,
+                    Err(_) => continue,
+                };
+                if let Err(error) = registry.append(9, vec![object("after")]) {
+                    wanting.push(format!("{at} {crash:?}: no more records: {error}"));
+                }
+            }
+        }
+        wanting
+    }
+
+    #[test]
+    fn a_power_cut_at_every_operation_loses_no_record() {
+        assert_eq!(cut_everywhere(|_| ()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn without_syncs_a_power_cut_loses_records() {
+        assert!(!cut_everywhere(MemoryFileSystem::ignore_data_syncs).is_empty());
+        assert!(!cut_everywhere(MemoryFileSystem::ignore_directory_syncs).is_empty());
     }
 
     #[test]

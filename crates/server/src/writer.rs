@@ -130,9 +130,7 @@ impl Writer {
                 let count = jobs.len();
                 commit(&shared, &mut pusher, jobs);
                 shared.queue.waiting.fetch_sub(count, Ordering::Relaxed);
-                if let Err(error) = checkpoint(&shared) {
-                    shared.queue.close_for(error.to_string());
-                }
+                checkpoint(&shared);
             }
         };
         #[expect(
@@ -175,6 +173,11 @@ fn commit(shared: &Shared, pusher: &mut Pusher, jobs: Vec<Job>) {
     if let Some(reason) = shared.queue.closed() {
         return refuse_all(answers, &closed(&reason));
     }
+    if shared.engine().needs_healing()
+        && let Err(error) = shared.engine_mut().heal()
+    {
+        return refuse_all(answers, &ApiError::from(&error));
+    }
     let judged = pusher.judge(&shared.engine(), writes);
     match write(shared, judged) {
         Ok(written) => {
@@ -191,13 +194,14 @@ fn commit(shared: &Shared, pusher: &mut Pusher, jobs: Vec<Job>) {
 }
 
 /// Writes what is applied to the hot tier, if enough is new. Reads go on; pushes wait in the
-/// queue.
-fn checkpoint(shared: &Shared) -> Result<(), EngineError> {
+/// queue. If it fails, the next commit opens the hot tier again first.
+fn checkpoint(shared: &Shared) {
     let due = shared.engine_mut().begin_checkpoint_if_due();
-    let Some(checkpoint) = due else { return Ok(()) };
-    let written = checkpoint.write()?;
-    shared.engine_mut().end_checkpoint(written);
-    Ok(())
+    let Some(checkpoint) = due else { return };
+    match checkpoint.write() {
+        Ok(written) => shared.engine_mut().end_checkpoint(written),
+        Err(error) => shared.engine_mut().checkpoint_failed(&error),
+    }
 }
 
 /// Appends, applies, and logs the dead letters of conflicts.

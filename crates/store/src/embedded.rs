@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +19,12 @@ const MARK: &str = "mark";
 /// The space and the row that count writes: every write sets it.
 const WRITES: &str = "writes";
 const NUMBER: &[u8] = b"number";
+/// The row of that space with the names of the spaces that have the number, too.
+const NUMBERED: &[u8] = b"spaces";
+/// The row with the number in every space, behind all others, and seen by nobody. The embedded
+/// store takes a space whose files are gone for a new one, and one with older files for what
+/// they say; the numbers do not agree then.
+const NUMBER_IN_SPACE: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xffnumber";
 /// What opening takes of the memory at the least, per space.
 const MEMTABLE_BYTES_MIN: u64 = 1 << 20;
 const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
@@ -64,6 +71,31 @@ fn embedded(operation: &'static str) -> impl Fn(fjall::Error) -> StoreError {
     }
 }
 
+/// The words of a panic of the embedded store.
+fn damaged(operation: &'static str, panic: &(dyn std::any::Any + Send)) -> StoreError {
+    let words = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("it does not say");
+    StoreError::Embedded {
+        operation,
+        reason: format!("its files are damaged: {words}"),
+    }
+}
+
+/// Calls the embedded store, which asserts what it finds in its files: damaged ones would end
+/// the process; here they are an error.
+fn guarded<T>(
+    operation: &'static str,
+    call: impl FnOnce() -> Result<T, fjall::Error>,
+) -> Result<T, StoreError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(embedded(operation)),
+        Err(panic) => Err(damaged(operation, panic.as_ref())),
+    }
+}
+
 impl EmbeddedKv {
     /// Opens a store, creating it if there is none: beside its place, then renamed, so that
     /// a process that dies in between leaves nothing that cannot be opened. It uses about
@@ -86,21 +118,10 @@ impl EmbeddedKv {
         Ok((store, Opened { lost_writes }))
     }
 
-    /// Opens what is there. The embedded store asserts what it finds in its journal, so that
-    /// a damaged one would end the process; here it is an error.
+    /// Opens what is there.
     fn open_at(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
-        let opened = std::panic::catch_unwind(|| Self::open_unguarded(directory, memory_bytes));
-        opened.unwrap_or_else(|panic| {
-            let words = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("it does not say");
-            Err(StoreError::Embedded {
-                operation: "open",
-                reason: format!("its files are damaged: {words}"),
-            })
-        })
+        catch_unwind(|| Self::open_unguarded(directory, memory_bytes))
+            .unwrap_or_else(|panic| Err(damaged("open", panic.as_ref())))
     }
 
     fn open_unguarded(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
@@ -129,21 +150,55 @@ impl EmbeddedKv {
         database
             .persist(PersistMode::SyncAll)
             .map_err(embedded("sync"))?;
-        let number = match writes.get(NUMBER).map_err(embedded("read"))? {
-            None => 0,
-            Some(sealed) => {
-                let bytes = row::open(Space::Meta, NUMBER, &sealed)?;
-                bytes.try_into().map_or(0, u64::from_le_bytes)
-            }
-        };
+        let number = number_in(&writes, Space::Meta, NUMBER)?;
+        let spaces = Spaces(spaces);
+        refuse_odd_spaces(&writes, &spaces, number)?;
         Ok(EmbeddedKv {
-            spaces: Arc::new(Spaces(spaces)),
+            spaces: Arc::new(spaces),
             writes,
             number: AtomicU64::new(number),
             mark: directory.join(MARK),
             database,
         })
     }
+}
+
+/// A number that was written; 0 if there is none.
+fn number_in(keyspace: &Keyspace, space: Space, key: &[u8]) -> Result<u64, StoreError> {
+    let Some(sealed) = keyspace.get(key).map_err(embedded("read"))? else {
+        return Ok(0);
+    };
+    let bytes = row::open(space, key, &sealed)?;
+    Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
+}
+
+/// Every space must be of the same write.
+fn refuse_odd_spaces(writes: &Keyspace, spaces: &Spaces, number: u64) -> Result<(), StoreError> {
+    let numbered = match writes.get(NUMBERED).map_err(embedded("read"))? {
+        Some(sealed) => row::open(Space::Meta, NUMBERED, &sealed)?.to_vec(),
+        None => Vec::new(),
+    };
+    let is_numbered = |space: &Space| {
+        numbered
+            .split(|byte| *byte == b' ')
+            .any(|n| n == space.name().as_bytes())
+    };
+    // Without the number of all there should be none in a space either.
+    for space in Space::ALL
+        .into_iter()
+        .filter(|s| number == 0 || is_numbered(s))
+    {
+        let found = number_in(spaces.of(space), space, NUMBER_IN_SPACE)?;
+        if found != number {
+            return Err(StoreError::Embedded {
+                operation: "open",
+                reason: format!(
+                    "its files are damaged: `{space}` is as of write {found}, the others are as of {number}"
+                ),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Kv for EmbeddedKv {
@@ -160,9 +215,19 @@ impl Kv for EmbeddedKv {
                 None => changes.remove(keyspace, key),
             }
         }
+        for space in Space::ALL {
+            let sealed = row::seal(space, NUMBER_IN_SPACE, number.to_le_bytes().to_vec());
+            changes.insert(self.spaces.of(space), NUMBER_IN_SPACE, sealed);
+        }
         let sealed = row::seal(Space::Meta, NUMBER, number.to_le_bytes().to_vec());
         changes.insert(&self.writes, NUMBER, sealed);
-        changes.commit().map_err(embedded("write"))?;
+        let names = Space::ALL.map(Space::name).join(" ").into_bytes();
+        changes.insert(
+            &self.writes,
+            NUMBERED,
+            row::seal(Space::Meta, NUMBERED, names),
+        );
+        guarded("write", || changes.commit())?;
         self.number.store(number, Ordering::Relaxed);
         mark::write(&self.mark, number)
     }
@@ -175,7 +240,7 @@ impl Kv for EmbeddedKv {
     }
 
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.spaces.of(space).get(key).map_err(embedded("read"))?;
+        let found = guarded("read", || self.spaces.of(space).get(key))?;
         found
             .map(|sealed| row::open(space, key, &sealed).map(<[u8]>::to_vec))
             .transpose()
@@ -193,9 +258,21 @@ impl std::fmt::Debug for EmbeddedSnapshot {
     }
 }
 
-fn visit_all(space: Space, rows: fjall::Iter, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-    for row in rows {
-        let (key, sealed) = row.into_inner().map_err(embedded("read"))?;
+/// The next row, if there is one.
+fn next(rows: &mut fjall::Iter) -> Result<Option<fjall::KvPair>, StoreError> {
+    loop {
+        let row = guarded("read", || {
+            rows.next().map(|row| row.into_inner()).transpose()
+        })?;
+        match row {
+            Some((key, _)) if &*key == NUMBER_IN_SPACE => {}
+            row => return Ok(row),
+        }
+    }
+}
+
+fn visit_all(space: Space, mut rows: fjall::Iter, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    while let Some((key, sealed)) = next(&mut rows)? {
         let value = row::open(space, &key, &sealed)?;
         if visit(&key, value)? == ControlFlow::Break(()) {
             break;
@@ -206,9 +283,8 @@ fn visit_all(space: Space, rows: fjall::Iter, visit: &mut Visit<'_>) -> Result<(
 
 impl Snapshot for EmbeddedSnapshot {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.snapshot.get(self.spaces.of(space), key);
+        let found = guarded("read", || self.snapshot.get(self.spaces.of(space), key))?;
         found
-            .map_err(embedded("read"))?
             .map(|sealed| row::open(space, key, &sealed).map(<[u8]>::to_vec))
             .transpose()
     }
@@ -223,20 +299,24 @@ impl Snapshot for EmbeddedSnapshot {
         if from >= to {
             return Ok(());
         }
-        let rows = self.snapshot.range(self.spaces.of(space), from..to);
+        let rows = guarded("read", || {
+            Ok(self.snapshot.range(self.spaces.of(space), from..to))
+        })?;
         visit_all(space, rows, visit)
     }
 
     fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError> {
-        for row in self.snapshot.iter(self.spaces.of(space)) {
-            let (key, sealed) = row.into_inner().map_err(embedded("read"))?;
+        let mut rows = guarded("read", || Ok(self.snapshot.iter(self.spaces.of(space))))?;
+        while let Some((key, sealed)) = next(&mut rows)? {
             visit(&key, row::open(space, &key, &sealed));
         }
         Ok(())
     }
 
     fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        let rows = self.snapshot.prefix(self.spaces.of(space), prefix);
+        let rows = guarded("read", || {
+            Ok(self.snapshot.prefix(self.spaces.of(space), prefix))
+        })?;
         visit_all(space, rows, visit)
     }
 }

@@ -52,7 +52,7 @@ pub(crate) fn write(directory: &Path) {
     for step in std::io::stdin().lines() {
         match step.unwrap().as_str() {
             "push" => ticker.push(),
-            "apply" => ticker.apply(),
+            "apply" => ticks::apply(&mut ticker.engine),
             other => panic!("`{other}` is no step"),
         }
         say(&ticker);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use evenkeel_engine::api::{GetRequest, VerifyOptions};
 use evenkeel_engine::push::{PushedRow, Pusher, RowAnswer, Write, Written};
-use evenkeel_engine::{Engine, Project};
+use evenkeel_engine::{Engine, EngineError, Project};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Value, Zone};
 
@@ -74,9 +74,14 @@ pub(crate) fn request(engine: &Engine) -> GetRequest {
     }
 }
 
-/// How many ticks there are; panics if they are not the first ones, each once.
+/// [`try_ticks`], of a store that is whole.
 pub(crate) fn ticks(engine: &Engine) -> u64 {
-    let answer = engine.get(&request(engine)).unwrap();
+    try_ticks(engine).unwrap()
+}
+
+/// How many ticks there are; panics if they are not the first ones, each once.
+pub(crate) fn try_ticks(engine: &Engine) -> Result<u64, EngineError> {
+    let answer = engine.get(&request(engine))?;
     let value = |i: usize| answer.rows[0][i].value.clone();
     let Value::BigInt(count) = value(0) else {
         panic!("a count is a number")
@@ -87,12 +92,19 @@ pub(crate) fn ticks(engine: &Engine) -> u64 {
         other => panic!("{other:?} is no sum"),
     };
     assert_eq!(sum, count * (count - 1) / 2, "of {count} ticks");
-    count as u64
+    Ok(count as u64)
 }
 
 /// The project in a folder, open.
 pub(crate) fn open(directory: &Path) -> Engine {
     Engine::open(&Project::open(directory, None).unwrap()).unwrap()
+}
+
+/// Applies what the folder defines now.
+pub(crate) fn apply(engine: &mut Engine) {
+    let files = engine.project().definition_files().unwrap();
+    let plan = engine.plan(&files).unwrap();
+    engine.apply(plan).unwrap();
 }
 
 /// Who pushes ticks.
@@ -106,25 +118,28 @@ pub(crate) struct Ticker {
 impl Ticker {
     /// Opens the store and applies what the folder defines.
     pub(crate) fn open(directory: &Path) -> Self {
-        let mut ticker = Ticker {
-            engine: open(directory),
+        let mut engine = open(directory);
+        apply(&mut engine);
+        Ticker::over(engine)
+    }
+
+    /// Goes on where a store is.
+    pub(crate) fn over(engine: Engine) -> Self {
+        Ticker {
+            next: ticks(&engine),
             pusher: Pusher::default(),
-            next: 0,
-        };
-        ticker.apply();
-        ticker.next = ticks(&ticker.engine);
-        ticker
+            engine,
+        }
     }
 
-    /// Applies what the folder defines now.
-    pub(crate) fn apply(&mut self) {
-        let files = self.engine.project().definition_files().unwrap();
-        let plan = self.engine.plan(&files).unwrap();
-        self.engine.apply(plan).unwrap();
-    }
-
-    /// Pushes a batch: new ticks, known ones again, and a payload that loses.
+    /// [`Ticker::try_push`], which must succeed.
     pub(crate) fn push(&mut self) {
+        self.try_push().unwrap();
+    }
+
+    /// Pushes a batch: new ticks, known ones again, and a payload that loses. After an error
+    /// it may be there or not.
+    pub(crate) fn try_push(&mut self) -> Result<(), EngineError> {
         let next = self.next;
         let end = next + 1 + mix(next) % BATCH_MAX;
         let mut rows: Vec<PushedRow> = (next..end).map(|n| tick(n, false)).collect();
@@ -137,7 +152,7 @@ impl Ticker {
         }
         let source = self.engine.catalog().sources["ticks"].clone();
         let write = Write::Push { source, rows };
-        let answers = match self.engine.write(&mut self.pusher, write).unwrap() {
+        let answers = match self.engine.write(&mut self.pusher, write)? {
             Written::Pushed(answer) => answer.rows,
             Written::Redriven(_) => unreachable!("a push is answered as one"),
         };
@@ -152,6 +167,7 @@ impl Ticker {
             assert_eq!(answers[new], RowAnswer::Duplicate, "tick {known} of {next}");
         }
         self.next = end;
+        Ok(())
     }
 }
 
@@ -166,17 +182,22 @@ pub(crate) fn check(directory: &Path, acknowledged: u64, values: u64) -> u64 {
         "{acknowledged} ticks were acknowledged, {there} are there"
     );
     ticker.push();
+    let kept = digest(&ticker.engine, values).unwrap();
+    let hot = ticker.engine.project().store.join("hot");
+    drop(ticker);
+    std::fs::remove_dir_all(hot).unwrap();
+    assert_eq!(digest(&open(directory), values).unwrap(), kept);
+    there
+}
+
+/// The digest of a sample of answers, on which all ways of reading agree.
+pub(crate) fn digest(engine: &Engine, values: u64) -> Result<String, EngineError> {
     let options = VerifyOptions {
         values,
         oracle_values: values / 30,
         ..VerifyOptions::default()
     };
-    let kept = ticker.engine.verify(&options, &mut |_, _, _| ()).unwrap();
-    assert_eq!(kept.mismatches, 0, "{kept:?}");
-    let hot = ticker.engine.project().store.join("hot");
-    drop(ticker);
-    std::fs::remove_dir_all(hot).unwrap();
-    let rebuilt = open(directory).verify(&options, &mut |_, _, _| ()).unwrap();
-    assert_eq!(kept.answers_digest, rebuilt.answers_digest);
-    there
+    let report = engine.verify(&options, &mut |_, _, _| ())?;
+    assert_eq!(report.mismatches, 0, "{report:?}");
+    Ok(report.answers_digest.to_string())
 }

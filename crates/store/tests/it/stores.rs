@@ -74,6 +74,44 @@ fn a_store_that_is_set_back_says_so() {
 }
 
 #[test]
+fn a_space_whose_files_are_gone_or_older_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, copy) = (directory.path().join("hot"), directory.path().join("copy"));
+    let (store, _) = EmbeddedKv::open(&path, MEMORY).unwrap();
+    put(&store, b"a", b"1");
+    // What it numbers itself by is no row.
+    let mut rows = 0;
+    let snapshot = store.snapshot();
+    let mut count = |_: &[u8], _: &[u8]| {
+        rows += 1;
+        Ok(std::ops::ControlFlow::Continue(()))
+    };
+    for space in Space::ALL {
+        snapshot.prefix(space, b"", &mut count).unwrap();
+    }
+    assert_eq!(rows, 1);
+    drop((snapshot, store));
+    let mut refused = 0;
+    for entry in fs::read_dir(path.join("rows/keyspaces")).unwrap() {
+        let name = entry.unwrap().file_name();
+        copy_all(&path, &copy);
+        let current = copy.join("rows/keyspaces").join(name).join("current");
+        // The embedded store's own space has another fate.
+        if fs::remove_file(current).is_ok() && EmbeddedKv::open(&copy, MEMORY).is_err() {
+            refused += 1;
+        }
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    assert!(refused > Space::ALL.len(), "{refused}");
+    let (store, opened) = EmbeddedKv::open(&path, MEMORY).unwrap();
+    assert_eq!(opened.lost_writes, 0);
+    assert_eq!(
+        store.get(Space::Runs, b"a").unwrap().as_deref(),
+        Some(&b"1"[..])
+    );
+}
+
+#[test]
 fn a_damaged_row_is_an_error_that_names_it() {
     let store = MemoryKv::new();
     put(&store, b"k", b"value");

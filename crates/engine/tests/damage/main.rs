@@ -1,0 +1,212 @@
+//! Damage to any file of a store: flipped bits, zeroed pages, cut ends, garbage behind the
+//! end, older contents, files that are gone. Whatever it is, answers are right or there is a
+//! typed error: no panic, and never a history that is silently shorter. Damage of the hot
+//! tier is repaired by the doctor; damage of the truth is named by it.
+//!
+//! `EVENKEEL_DAMAGES` is their number (120), `EVENKEEL_SEED` what they are.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic, and says what it saw"
+)]
+
+#[path = "../workload/ticks.rs"]
+mod ticks;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use evenkeel_engine::doctor::doctor;
+use evenkeel_engine::{Engine, EngineError, Project};
+use ticks::{DEFINITIONS, LIMITS, Ticker, digest, mix, number, try_ticks};
+
+const PAGE_BYTES: usize = 4096;
+const VALUES: u64 = 150;
+const OLDER_PUSHES: u64 = 60;
+const PUSHES: u64 = 120;
+
+fn main() {
+    let filter = std::env::args().nth(1);
+    if filter.is_some_and(|f| !f.starts_with('-') && !"damage".contains(f.as_str())) {
+        return;
+    }
+    let count = number("EVENKEEL_DAMAGES", 120);
+    let seed = number("EVENKEEL_SEED", 1);
+    let store = Base::new();
+    let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+    let mut wanting = Vec::new();
+    for n in 0..count {
+        let random = seed.wrapping_mul(1_000_003) + n;
+        match catch_unwind(AssertUnwindSafe(|| store.damaged(random))) {
+            Ok(outcome) => *outcomes.entry(outcome).or_default() += 1,
+            Err(_) => wanting.push(random),
+        }
+    }
+    println!("{count} damages (seed {seed}):");
+    for (outcome, count) in &outcomes {
+        println!("  {outcome}: {count}");
+    }
+    assert!(wanting.is_empty(), "panics, or wrong answers: {wanting:?}");
+    // What it was copied from is whole: all of this came from the damage.
+    ticks::check(&store.folder.path().join("now"), store.ticks, VALUES);
+    let some = |word: &str| outcomes.keys().any(|outcome| outcome.contains(word));
+    assert!(some("refused") && some("harmless"), "{outcomes:?}");
+}
+
+/// A store that is whole, and what its files were before.
+struct Base {
+    folder: tempfile::TempDir,
+    ticks: u64,
+    digest: String,
+}
+
+/// Copies a folder; files with holes keep them.
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp")
+        .args(["-r", "--sparse=always"])
+        .args([from, to])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+/// Every file below a folder but locks, relative to it, sorted.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_name().is_some_and(|name| name != "lock") {
+                found.push(path.strip_prefix(folder).unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+impl Base {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let now = folder.path().join("now");
+        fs::create_dir(&now).unwrap();
+        fs::write(now.join("definitions.sql"), DEFINITIONS).unwrap();
+        fs::write(now.join("evenkeel.toml"), LIMITS).unwrap();
+        let mut ticker = Ticker::open(&now);
+        (0..OLDER_PUSHES).for_each(|_| ticker.push());
+        ticker.engine.checkpoint().unwrap();
+        drop(ticker);
+        copy(&now, &folder.path().join("before"));
+        let more = format!("{DEFINITIONS}CREATE FEATURE SERVICE parts VERSION 1 AS of_part (*);");
+        fs::write(now.join("definitions.sql"), more).unwrap();
+        let mut ticker = Ticker::open(&now);
+        (OLDER_PUSHES..PUSHES).for_each(|_| ticker.push());
+        Base {
+            ticks: ticker.next,
+            digest: digest(&ticker.engine, VALUES).unwrap(),
+            folder,
+        }
+    }
+
+    /// Damages a copy; what came of it in words.
+    fn damaged(&self, random: u64) -> String {
+        let copied = self.folder.path().join("damaged");
+        // Of a damage that was found wanting.
+        let _ = fs::remove_dir_all(&copied);
+        copy(&self.folder.path().join("now"), &copied);
+        let store = copied.join(".evenkeel");
+        let all = files(&store);
+        let file = &all[mix(random) as usize % all.len()];
+        let before = self.folder.path().join("before/.evenkeel").join(file);
+        let what = damage(&store.join(file), &before, random);
+        let context = format!("{what} of {} ({random})", file.display());
+        let part = file.iter().next().unwrap().to_string_lossy().into_owned();
+        let looked = catch_unwind(AssertUnwindSafe(|| self.look(&copied)));
+        let outcome = match looked.unwrap_or_else(|_| panic!("{context}: see above")) {
+            Ok(()) => "harmless",
+            Err(error) => {
+                self.cure(&copied, &part, &context, &error);
+                "refused"
+            }
+        };
+        fs::remove_dir_all(&copied).unwrap();
+        format!("{part}, {what}: {outcome}")
+    }
+
+    /// Whether everything is right.
+    fn look(&self, project: &Path) -> Result<(), EngineError> {
+        let engine = Engine::open(&Project::open(project, None)?)?;
+        assert_eq!(try_ticks(&engine)?, self.ticks);
+        engine
+            .service("parts")
+            .expect("the second record of the registry");
+        assert_eq!(digest(&engine, VALUES)?, self.digest);
+        let mut ticker = Ticker::over(engine);
+        ticker.try_push()?;
+        assert_eq!(try_ticks(&ticker.engine)?, ticker.next);
+        Ok(())
+    }
+
+    /// What the doctor makes of a store that refuses.
+    fn cure(&self, project: &Path, part: &str, context: &str, error: &EngineError) {
+        let project_file = Project::open(project, None).unwrap();
+        match doctor(&project_file, true, &mut |_| ()) {
+            Ok(examination) if part == "hot" => {
+                assert!(examination.rebuilt, "{context}: {error}: {examination:?}");
+                // Unless something was pushed before it refused.
+                let engine = Engine::open(&project_file).unwrap();
+                assert!(try_ticks(&engine).unwrap() >= self.ticks, "{context}");
+            }
+            Ok(examination) => {
+                assert!(!examination.damages.is_empty(), "{context}: {error}");
+            }
+            Err(named) => assert!(part != "hot", "{context}: {named}"),
+        }
+    }
+}
+
+/// Damages a file; how.
+fn damage(path: &Path, before: &Path, random: u64) -> &'static str {
+    let mut bytes = fs::read(path).unwrap();
+    // What an embedded store has reserved at the end is nothing.
+    let end = bytes
+        .iter()
+        .rposition(|b| *b != 0)
+        .map_or(0, |last| last + 1);
+    let at = mix(random ^ 0x5555) as usize % end.max(1);
+    let what = match random % 6 {
+        0 | 1 if end > 0 => {
+            bytes[at] ^= 1 << (random / 6 % 8);
+            "a flipped bit"
+        }
+        2 if end > 0 => {
+            let page = at / PAGE_BYTES * PAGE_BYTES;
+            bytes[page..end.min(page + PAGE_BYTES)].fill(0);
+            "a zeroed page"
+        }
+        3 if end > 0 => {
+            bytes.truncate(at);
+            "a cut end"
+        }
+        4 if before.exists() => {
+            bytes = fs::read(before).unwrap();
+            "older content"
+        }
+        5 => {
+            fs::remove_file(path).unwrap();
+            return "a missing file";
+        }
+        _ => {
+            bytes.extend((0..PAGE_BYTES as u64).map(|n| mix(random + n) as u8));
+            "garbage behind the end"
+        }
+    };
+    fs::write(path, bytes).unwrap();
+    what
+}
