@@ -40,6 +40,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("server", &["types", "log", "connect", "engine"]),
+    ("sim", &["types"]),
     ("python", &["types", "ddl", "connect", "engine"]),
     (
         "cli",
