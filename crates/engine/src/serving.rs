@@ -165,8 +165,13 @@ impl Engine {
 
     /// What of a cut is not applied yet; none if all of it is.
     pub fn unmet(&self, wanted: &Cut) -> Option<Unmet> {
+        self.unmet_at(wanted, &self.cut())
+    }
+
+    /// What of a cut is not in another; none if all of it is.
+    pub fn unmet_at(&self, wanted: &Cut, cut: &Cut) -> Option<Unmet> {
         wanted.iter().find_map(|(source, partition, end)| {
-            let reached = self.applied_end(source, partition);
+            let reached = cut.end(source, partition);
             (end > reached).then(|| Unmet {
                 source: self
                     .catalog()

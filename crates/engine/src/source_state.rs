@@ -194,14 +194,14 @@ impl SourceState {
                 };
                 applied.newly_contested.push(home.position);
                 applied.contested = true;
-                applied.loser = loser(standing, [&first, &version]);
+                applied.loser = loser(standing, [&first], &version);
                 self.compete(&key, vec![first, version])?;
             }
             Some(Identity::Group(mut versions)) => {
                 applied.contested = true;
-                versions.push(version);
                 let rivals = versions.iter().filter(|v| v.revision == event.revision);
-                applied.loser = loser(standing, rivals);
+                applied.loser = loser(standing, rivals, &version);
+                versions.push(version);
                 self.compete(&key, versions)?;
             }
         }
@@ -358,20 +358,21 @@ fn stands(known: Option<&Identity>, payload: &[u8], event: &Event, partition: u3
     }
 }
 
-/// The position of a conflict's payload that does not hold.
+/// The position of the payload that a conflict leaves behind: the new one, or the one that
+/// held until now. The others lost before, and were told then.
 fn loser<'a>(
     standing: Standing,
-    versions: impl IntoIterator<Item = &'a Version> + Clone,
+    before: impl IntoIterator<Item = &'a Version>,
+    new: &'a Version,
 ) -> Option<Position> {
     if standing != Standing::Conflict {
         return None;
     }
-    let holds = winner(versions.clone())?.entry;
-    versions
-        .into_iter()
-        .filter(|v| v.entry != holds)
-        .map(|v| v.position)
-        .max()
+    let held = winner(before)?;
+    match winner([held, new])?.entry == new.entry {
+        true => Some(held.position),
+        false => Some(new.position),
+    }
 }
 
 /// The version that holds among those that are known, unless it is a removal.

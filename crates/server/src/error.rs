@@ -21,6 +21,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("UNKNOWN_FIELD", 400, "a field that no request has"),
     ("TIMEOUT_RANGE", 400, "`timeout_ms` outside what is allowed"),
     ("CUT_BEYOND", 400, "the cut holds more than is applied"),
+    (
+        "CUT_LACKS",
+        400,
+        "the cut that the request names lacks what it must know",
+    ),
     ("UNAUTHENTICATED", 401, "no token, or one that is not known"),
     ("FORBIDDEN", 403, "the token does not allow it"),
     ("NOT_FOUND", 404, "something named does not exist"),
@@ -167,6 +172,23 @@ impl ApiError {
             format!("after {timeout_ms} ms {what}, wanted is {wanted}"),
         )
         .with_hint("wait longer with `timeout_ms`, or allow it with `degraded`")
+        .at(unmet_json(unmet))
+    }
+
+    /// A cut that a request names, and that lacks what its session or level promises.
+    pub(crate) fn cut_lacks(unmet: &Unmet) -> Self {
+        let Unmet {
+            source,
+            partition,
+            wanted,
+            reached,
+        } = unmet;
+        let place = partition.map_or_else(|| source.clone(), |p| format!("{source}/{p}"));
+        ApiError::new(
+            "CUT_LACKS",
+            format!("the cut has `{place}` up to {reached}, wanted is {wanted}"),
+        )
+        .with_hint("leave out `cut`, or the session and the level, or allow it with `degraded`")
         .at(unmet_json(unmet))
     }
 }

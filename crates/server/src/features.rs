@@ -76,19 +76,27 @@ async fn evaluate<'r>(
     deadline: Deadline,
 ) -> Result<ReadAnswer<'r>, ApiError> {
     let plan = &request.plan.read;
-    let degraded = match request.promise.wait(shared, plan, deadline).await {
-        Ok(()) => None,
-        Err(unmet) if request.degraded => Some(unmet),
-        Err(unmet) => return Err(ApiError::unmet(&unmet, deadline.timeout_ms())),
-    };
-    let (knowledge, as_of, cut) = {
+    let promise = &request.promise;
+    let positions = promise.positions(shared, plan);
+    if request.cut.is_none()
+        && let Err(unmet) = promise.wait(shared, plan, &positions, deadline).await
+        && !request.degraded
+    {
+        return Err(ApiError::unmet(&unmet, deadline.timeout_ms()));
+    }
+    let (knowledge, as_of, cut, degraded) = {
         let engine = shared.engine();
-        let cut = match &request.cut {
-            None => engine.cut(),
+        // What is missing in the very cut that is answered.
+        let (cut, lacks) = match &request.cut {
+            None => (engine.cut(), promise.unmet(&engine, plan, &positions)),
             Some(cut) => {
                 engine.refuse_beyond(cut)?;
-                cut.clone()
+                (cut.clone(), engine.unmet_at(&positions, cut))
             }
+        };
+        let degraded = match lacks {
+            Some(unmet) if !request.degraded => return Err(ApiError::cut_lacks(&unmet)),
+            lacks => lacks,
         };
         let now = engine.now();
         let not_before = request.promise.session.time.unwrap_or(EventTime(i64::MIN));
@@ -104,6 +112,7 @@ async fn evaluate<'r>(
             knowledge,
             request.as_of.unwrap_or(now.max(not_before)),
             words,
+            degraded,
         )
     };
     let step = (READ_VALUES / plan.features().len().max(1)).max(1);

@@ -3,7 +3,7 @@
 //! One node applies what it logs at once, so `strong_now` and `strong` are the same here:
 //! what a read waits for is at most the commit in progress.
 
-use evenkeel_engine::{ReadPlan, SessionToken, Unmet};
+use evenkeel_engine::{Engine, ReadPlan, SessionToken, Unmet};
 use evenkeel_types::{Cut, EventTime};
 
 use crate::clock::Deadline;
@@ -34,8 +34,9 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
-    /// The positions to wait for.
-    fn positions(&self, shared: &Shared, plan: &ReadPlan) -> Cut {
+    /// The positions that an answer must know: what was acknowledged before this moment, and
+    /// what the request names.
+    pub(crate) fn positions(&self, shared: &Shared, plan: &ReadPlan) -> Cut {
         let mut wanted = self.session.positions.clone();
         if matches!(self.level, Level::Eventual | Level::AtLeast) {
             return wanted;
@@ -48,24 +49,25 @@ impl Promise {
         wanted
     }
 
+    /// What of the promise is not kept by what is applied.
+    pub(crate) fn unmet(&self, engine: &Engine, plan: &ReadPlan, positions: &Cut) -> Option<Unmet> {
+        engine.unmet(positions).or_else(|| match self.level {
+            Level::Complete(time) => engine.unmet_watermark(plan.sources(), time),
+            _ => None,
+        })
+    }
+
     /// Waits until the promise is kept; what is missing if time is up before.
     pub(crate) async fn wait(
         &self,
         shared: &Shared,
         plan: &ReadPlan,
+        positions: &Cut,
         deadline: Deadline,
     ) -> Result<(), Unmet> {
-        // What was acknowledged before this moment.
-        let positions = self.positions(shared, plan);
         let mut applied = shared.applied.subscribe();
         loop {
-            let unmet = {
-                let engine = shared.engine();
-                engine.unmet(&positions).or_else(|| match self.level {
-                    Level::Complete(time) => engine.unmet_watermark(plan.sources(), time),
-                    _ => None,
-                })
-            };
+            let unmet = self.unmet(&shared.engine(), plan, positions);
             let Some(unmet) = unmet else { return Ok(()) };
             match tokio::time::timeout(deadline.left(), applied.changed()).await {
                 Ok(Ok(())) => {}

@@ -236,8 +236,15 @@ fn request<'a>(
         None => None,
         Some(text) => Some(shared.engine().parse_cut(text)?),
     };
+    let promise = promise(shared, &fields)?;
+    if cut.is_some() && matches!(promise.level, Level::Complete(_)) {
+        return Err(ApiError::invalid(
+            "`complete` is about what is known now: it cannot be promised of a named `cut`",
+        )
+        .at(json!({"field": "consistency"})));
+    }
     Ok(ReadRequest {
-        promise: promise(shared, &fields)?,
+        promise,
         plan,
         rows,
         as_of: fields.time("as_of")?.map(EventTime),

@@ -123,17 +123,14 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 
 /// Runs a request: a defect ends it, not the connection.
 async fn run(shared: Arc<Shared>, request: Request, next: Next, route: &str) -> Response<Body> {
-    // Probes are answered however busy the server is.
+    // Probes are answered however busy the server is, and take nobody's turn.
     let counted = route.starts_with("/v1/");
     let is_read = READS.contains(&route);
     let work = async move {
-        let _permit = match shared.in_flight.try_acquire() {
-            Err(_) if counted => {
-                let error = ApiError::new("OVERLOADED", "too many requests at once");
-                return error.into_response();
-            }
-            permit => permit,
-        };
+        let permit = counted.then(|| shared.in_flight.try_acquire());
+        if let Some(Err(_)) = permit {
+            return ApiError::new("OVERLOADED", "too many requests at once").into_response();
+        }
         next.run(request).await
     };
     // What only reads may be dropped with its connection, and is spared the way to another

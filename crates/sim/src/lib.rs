@@ -2,10 +2,11 @@
 //! clients saw, and a checker that compares the history with the log.
 //!
 //! For tests only. It knows the API as JSON and the log as events; it does not know the
-//! engine, the server, threads or clocks, so a simulation and a loop of killed processes use
+//! engine, the server, threads, sockets or clocks, so a simulation and a loop of killed processes use
 //! it alike. See `docs/decisions/0014-history-checker.md`.
 
 mod check;
+mod clients;
 mod fold;
 mod history;
 mod json;
@@ -15,6 +16,7 @@ mod read_check;
 mod workload;
 
 pub use check::{Broken, Report, Violation, check};
+pub use clients::{Client, Request, Run};
 pub use fold::Fold;
 pub use history::{
     Answer, Event, Feature, History, Level, Log, Moment, Outcome, Push, PushReply, Question, Read,
@@ -25,4 +27,6 @@ pub use json::{
     token_text,
 };
 pub use random::Random;
-pub use workload::{DEFINITIONS, ENTITIES, HOUR, SOURCES, START, Workload, source_id};
+pub use workload::{
+    DEFINITIONS, ENTITIES, HOUR, SOURCES, START, Workload, event_of, lateness, source_id,
+};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_types::{EventTime, SourceId};
+use evenkeel_types::{EventTime, LoggedEvent, SourceId, Value};
 
 use crate::history::{Event, Feature};
 use crate::random::Random;
@@ -59,6 +59,12 @@ CREATE FEATURE VIEW calls_of_place ENTITY place AS
 SELECT place, count(*) OVER h AS n_1h, sum(place_bit) OVER h AS bits_1h, count(*) OVER a AS n,
   sum(place_bit) OVER a AS bits FROM calls WINDOW h AS (LAST 1 HOURS), a AS (ALL HISTORY);
 ";
+
+/// How late the events of each source may be, in microseconds.
+pub fn lateness() -> BTreeMap<SourceId, i64> {
+    let minutes = [5, 10, 0].map(|minutes| minutes * MINUTE);
+    (0..).map(SourceId).zip(minutes).collect()
+}
 
 /// The number of a source in a history; it is not that of a store.
 pub fn source_id(name: &str) -> Option<SourceId> {
@@ -162,4 +168,23 @@ impl Workload {
         slot.bit += RIVALS;
         taken
     }
+}
+
+/// The event that was logged; `None` if it is none of the workload's.
+pub fn event_of(logged: &LoggedEvent) -> Option<Event> {
+    let text = |i: usize| match logged.event.row.get(i)? {
+        Value::String(text) => Some(text.to_string()),
+        _ => None,
+    };
+    let number = |i: usize| match logged.event.row.get(i)? {
+        Value::BigInt(number) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    Some(Event {
+        id: text(0)?,
+        version: text(1)?,
+        keys: [number(2)?, number(3)?],
+        bits: [number(4)?.trailing_zeros(), number(5)?.trailing_zeros()],
+        at: logged.event.event_time,
+    })
 }

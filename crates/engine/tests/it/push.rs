@@ -321,3 +321,43 @@ fn an_origin_is_one_identity_whatever_time_the_event_says() {
     drop(engine);
     assert_eq!(taps(&world.engine()), Value::BigInt(1));
 }
+
+#[test]
+fn each_payload_that_loses_is_a_dead_letter_once() {
+    // In every order of three payloads, in one push or in three.
+    for order in [
+        [1, 2, 3],
+        [1, 3, 2],
+        [2, 1, 3],
+        [2, 3, 1],
+        [3, 1, 2],
+        [3, 2, 1],
+    ] {
+        for at_once in [true, false] {
+            let world = World::new();
+            let mut engine = world.engine();
+            let pusher = &mut Pusher::default();
+            let rows: Vec<PushedRow> = order.iter().map(|n| ride("a", f64::from(*n))).collect();
+            match at_once {
+                true => drop(push(&mut engine, pusher, "rides", rows)),
+                false => rows
+                    .into_iter()
+                    .for_each(|row| drop(push(&mut engine, pusher, "rides", vec![row]))),
+            }
+            let source = engine.catalog().sources["rides"].id;
+            let letters = engine.reader().dead_letters(source).unwrap();
+            let lost: Vec<Position> = letters
+                .map(|l| l.unwrap().letter.position.unwrap())
+                .collect();
+            let place = |n: i32| {
+                let offset = order.iter().position(|o| *o == n).unwrap();
+                Position::new(0, offset as u64)
+            };
+            let mut sorted = lost.clone();
+            sorted.sort();
+            let mut expected = vec![place(2), place(3)];
+            expected.sort();
+            assert_eq!(sorted, expected, "{order:?}");
+        }
+    }
+}

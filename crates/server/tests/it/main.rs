@@ -7,6 +7,7 @@ mod bits;
 mod definitions;
 mod events;
 mod features;
+mod history;
 mod limits;
 mod prefixes;
 mod promises;

@@ -104,3 +104,36 @@ async fn a_read_waits_for_a_write_that_comes() {
     world.push("taps", &tap("2026-03-01T10:00:00Z")).await;
     assert_eq!(reading.await.unwrap()["rows"][0]["values"], json!([1]));
 }
+
+#[tokio::test]
+async fn a_named_cut_keeps_what_is_promised_or_is_refused() {
+    let world = World::new();
+    let first = world.push("taps", &tap("2026-03-01T10:00:00Z")).await;
+    let second = world.push("taps", &tap("2026-03-01T10:00:00Z")).await;
+    let old = first["positions"].clone();
+    let place = json!({"source": "taps", "partition": 0, "wanted": "2", "reached": "1"});
+    for promise in [
+        json!({"session": second["session"]}),
+        json!({"min_positions": "taps/0@2"}),
+        json!({"consistency": "strong"}),
+        json!({"consistency": "strong_now"}),
+    ] {
+        let mut named = ask(promise.clone());
+        named["cut"] = old.clone();
+        named["as_of"] = json!("2026-03-01T10:00:00Z");
+        let answer = world.post_json("/v1/features", &named).await;
+        assert_eq!(answer.code(), "CUT_LACKS", "{promise}");
+        assert_eq!(answer.json()["error"]["place"], place);
+        named["degraded"] = json!(true);
+        let answer = world.read(&named).await;
+        assert_eq!(answer["degraded"], place);
+        assert_eq!(answer["rows"][0]["values"], json!([1]));
+        named["cut"] = second["positions"].clone();
+        let answer = world.read(&named).await;
+        assert_eq!(answer["degraded"], json!(null));
+        assert_eq!(answer["rows"][0]["values"], json!([2]));
+    }
+    let complete = json!({"cut": old, "consistency": {"complete": "2026-03-01T10:00:00Z"}});
+    let answer = world.post_json("/v1/features", &ask(complete)).await;
+    assert_eq!(answer.code(), "INVALID");
+}

@@ -76,7 +76,18 @@ impl World {
     }
 
     pub(crate) fn with(definitions: &str, limits: ServerLimits, tokens: Tokens) -> Self {
+        Self::with_project("", definitions, limits, tokens)
+    }
+
+    /// A world whose project file has this text.
+    pub(crate) fn with_project(
+        project: &str,
+        definitions: &str,
+        limits: ServerLimits,
+        tokens: Tokens,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("evenkeel.toml"), project).unwrap();
         fs::write(directory.path().join("definitions.sql"), definitions).unwrap();
         let project = Project::open(directory.path(), None).unwrap();
         let mut engine = Engine::open(&project).unwrap();

@@ -1,11 +1,9 @@
 //! A store that keeps its promises, in a few lines: operations overlap, each takes effect at
 //! one moment between its start and its end.
 
-use std::collections::BTreeMap;
-
 use evenkeel_sim::{
     Answer, Event, Feature, Fold, HOUR, History, Level, Moment, Outcome, Push, PushReply, Question,
-    Random, Read, ReadReply, Row, SOURCES, Token, Unmet, Workload, join,
+    Random, Read, ReadReply, Row, SOURCES, Token, Unmet, Workload, join, lateness,
 };
 use evenkeel_types::{Cut, EventTime, Offset, Partition, Position, SourceId};
 
@@ -51,11 +49,6 @@ pub(crate) fn history(seed: u64, steps: usize) -> History {
         model.go_on();
     }
     model.history
-}
-
-fn lateness() -> BTreeMap<SourceId, i64> {
-    let minutes = [5, 10, 0].map(|minutes| minutes * HOUR / 60);
-    (0..).map(SourceId).zip(minutes).collect()
 }
 
 impl Model {
