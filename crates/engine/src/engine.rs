@@ -416,6 +416,10 @@ impl Engine {
         Arc::clone(self.applied_in_words.get_or_init(words))
     }
 
+    pub(crate) fn applied(&self) -> &Cut {
+        &self.applied
+    }
+
     /// The first offset of a partition that is not applied.
     pub fn applied_end(&self, source: SourceId, partition: Partition) -> Offset {
         self.applied.end(source, partition)

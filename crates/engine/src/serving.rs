@@ -165,7 +165,7 @@ impl Engine {
 
     /// What of a cut is not applied yet; none if all of it is.
     pub fn unmet(&self, wanted: &Cut) -> Option<Unmet> {
-        self.unmet_at(wanted, &self.cut())
+        self.unmet_at(wanted, self.applied())
     }
 
     /// What of a cut is not in another; none if all of it is.

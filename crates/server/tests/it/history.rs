@@ -99,7 +99,6 @@ async fn one(seed: u64) {
     };
     let verified = engine.verify(&options, &mut |_, _, _| ()).unwrap();
     assert_eq!(verified.mismatches, 0, "EVENKEEL_SEED={seed}: {verified:?}");
-    println!("seed {seed}: {report:?}");
 }
 
 #[test]
