@@ -7,7 +7,7 @@
 use evenkeel_types::{AggregateCall, Column, Expr};
 
 use crate::error::SignatureError;
-use crate::formula::{Evaluated, Formula, Slots};
+use crate::formula::{Evaluated, Formula, Slots, Values};
 use crate::order::EventOrder;
 use crate::state::{Aggregator, State};
 use crate::sweep::Inputs;
@@ -128,7 +128,7 @@ impl Aggregates {
 
     /// Which rows of some columns pass a WHERE condition: their numbers, ascending.
     pub fn passing(&self, condition: WhereId, columns: &[Column], length: usize) -> Vec<u32> {
-        match self.filter(condition, columns, Slots::Range(0..length)) {
+        match self.filter(condition, Values::Columns(columns), Slots::Range(0..length)) {
             Slots::Range(range) => (range.start as u32..range.end as u32).collect(),
             Slots::List(list) => list,
         }
@@ -162,20 +162,20 @@ impl Aggregates {
         &self.specs[id.index()]
     }
 
-    pub(crate) fn filter(&self, condition: WhereId, columns: &[Column], slots: Slots) -> Slots {
+    pub(crate) fn filter(&self, condition: WhereId, values: Values<'_>, slots: Slots) -> Slots {
         match condition.index().checked_sub(1) {
             None => slots,
-            Some(index) => self.conditions[index].1.filter(columns, slots),
+            Some(index) => self.conditions[index].1.filter(values, slots),
         }
     }
 }
 
 impl Spec {
     /// Those of some slots that pass the call's FILTER.
-    pub(crate) fn counted(&self, columns: &[Column], slots: Slots) -> Slots {
+    pub(crate) fn counted(&self, values: Values<'_>, slots: Slots) -> Slots {
         match &self.filter {
             None => slots,
-            Some(filter) => filter.filter(columns, slots),
+            Some(filter) => filter.filter(values, slots),
         }
     }
 
@@ -183,7 +183,7 @@ impl Spec {
     pub(crate) fn add<'o>(
         &self,
         state: &mut State,
-        columns: &[Column],
+        values: Values<'_>,
         slots: &Slots,
         order: impl Fn(usize) -> EventOrder<'o>,
     ) {
@@ -191,13 +191,26 @@ impl Spec {
         let slots = match &self.filter {
             None => slots,
             Some(_) => {
-                filtered = self.counted(columns, slots.clone());
+                filtered = self.counted(values, slots.clone());
                 &filtered
             }
         };
         if slots.is_empty() {
             return;
         }
+        let columns = match values {
+            Values::Columns(columns) => columns,
+            Values::Rows { values, width } => {
+                let mut inputs = Vec::with_capacity(self.inputs.len());
+                for slot in slots.iter() {
+                    let row = &values[slot * width..(slot + 1) * width];
+                    inputs.clear();
+                    inputs.extend(self.inputs.iter().map(|input| input.value(row)));
+                    self.aggregator.add(state, &inputs, order(slot));
+                }
+                return;
+            }
+        };
         if self.inputs.iter().all(|f| matches!(f, Formula::Column(_))) {
             let inputs: Vec<&Column> = self
                 .inputs

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use evenkeel_expr::{Program, ReadTime};
-use evenkeel_types::{Column, ColumnData, Expr, ExprKind, SLOT_PRESENT};
+use evenkeel_types::{Column, ColumnData, Expr, ExprKind, SLOT_PRESENT, Value};
 
 /// Some slots of a block, ascending.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +44,15 @@ impl Slots {
             Slots::List(list) => Cow::Borrowed(list),
         }
     }
+}
+
+/// What a block's entries have in their columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Values<'a> {
+    /// Column by column.
+    Columns(&'a [Column]),
+    /// Row by row, each of `width` values.
+    Rows { values: &'a [Value], width: usize },
 }
 
 /// An expression, quick where it is a column.
@@ -93,11 +102,24 @@ impl Formula {
         }
     }
 
+    /// The value for one row.
+    pub(crate) fn value(&self, row: &[Value]) -> Value {
+        match self {
+            Formula::Column(index) => row[*index].clone(),
+            Formula::Computed(program) => program.eval_row(row, 0),
+        }
+    }
+
     /// Those slots for which the condition is true: neither NULL nor ERROR.
-    pub(crate) fn filter(&self, columns: &[Column], slots: Slots) -> Slots {
-        let kept = match self.evaluate(columns, &slots) {
-            Evaluated::InPlace(column) => keep(&slots, |_, slot| is_true(column, slot)),
-            Evaluated::Dense(column) => keep(&slots, |i, _| is_true(&column, i)),
+    pub(crate) fn filter(&self, values: Values<'_>, slots: Slots) -> Slots {
+        let kept = match values {
+            Values::Columns(columns) => match self.evaluate(columns, &slots) {
+                Evaluated::InPlace(column) => keep(&slots, |_, slot| is_true(column, slot)),
+                Evaluated::Dense(column) => keep(&slots, |i, _| is_true(&column, i)),
+            },
+            Values::Rows { values, width } => keep(&slots, |_, slot| {
+                self.value(&values[slot * width..(slot + 1) * width]) == Value::Boolean(true)
+            }),
         };
         if kept.len() == slots.len() {
             slots

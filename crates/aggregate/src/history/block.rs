@@ -1,78 +1,89 @@
-//! A block: entries in order, column by column.
+//! A block: entries in order, row by row if they are few, else column by column.
 
-use std::ops::Range;
+mod columnar;
+mod few;
 
-use evenkeel_types::{Column, DataType, Offset, Partition, Position, Value};
+use std::borrow::Cow;
+
+use evenkeel_types::{DataType, Offset, Partition, Position, Value};
 
 use super::Entry;
 use super::bounds::Bounds;
+use crate::formula::Values;
 use crate::order::EventOrder;
+pub(super) use columnar::Columnar;
+use few::{FEW_MAX, Few};
 
 /// Entries sorted by time and order bytes.
 #[derive(Clone, Debug)]
-pub(crate) struct Block {
-    times: Vec<i64>,
-    visible_at: Vec<i64>,
-    partitions: Vec<u32>,
-    offsets: Vec<u64>,
-    ids: Vec<u64>,
-    /// Empty while no entry is contested.
-    contested: Vec<bool>,
-    /// Where each entry's order bytes end.
-    order_ends: Vec<u32>,
-    order_bytes: Vec<u8>,
-    columns: Vec<Column>,
+pub(crate) enum Block {
+    Few(Few),
+    Many(Box<Columnar>),
 }
 
-/// See [`Block::parts`].
-pub(super) struct Parts<'a> {
-    pub(super) times: &'a [i64],
-    pub(super) visible_at: &'a [i64],
-    pub(super) partitions: &'a [u32],
-    pub(super) offsets: &'a [u64],
-    pub(super) ids: &'a [u64],
-    /// Empty while no entry is contested.
-    pub(super) contested: &'a [bool],
+/// What every entry has, whatever its columns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fixed {
+    time: i64,
+    visible_at: i64,
+    offset: u64,
+    id: u64,
+    partition: u32,
+    contested: bool,
 }
 
-impl Block {
-    pub(super) fn new(types: &[DataType]) -> Self {
-        Block {
-            times: Vec::new(),
-            visible_at: Vec::new(),
-            partitions: Vec::new(),
-            offsets: Vec::new(),
-            ids: Vec::new(),
-            contested: Vec::new(),
-            order_ends: Vec::new(),
-            order_bytes: Vec::new(),
-            columns: types.iter().map(Column::new).collect(),
+impl Fixed {
+    fn of(entry: &Entry<'_>) -> Self {
+        Fixed {
+            time: entry.time,
+            visible_at: entry.visible_at,
+            offset: entry.position.offset.0,
+            id: entry.id,
+            partition: entry.position.partition.0,
+            contested: entry.contested,
         }
     }
 
-    /// A block from its parts, one of each per entry.
-    #[expect(clippy::too_many_arguments, reason = "they are the block's columns")]
-    pub(super) fn from_parts(
-        times: Vec<i64>,
-        visible_at: Vec<i64>,
-        partitions: Vec<u32>,
-        offsets: Vec<u64>,
-        ids: Vec<u64>,
-        contested: Vec<bool>,
-        order_ends: Vec<u32>,
-        order_bytes: Vec<u8>,
-        columns: Vec<Column>,
-    ) -> Self {
-        Block {
-            times,
-            visible_at,
-            partitions,
-            offsets,
-            ids,
-            contested,
-            order_ends,
-            order_bytes,
-            columns,
+    fn position(&self) -> Position {
+        Position {
+            partition: Partition(self.partition),
+            offset: Offset(self.offset),
+        }
+    }
+}
+
+impl Block {
+    /// An empty block of entries with so many columns, with room for one entry.
+    pub(super) fn new(types: &[DataType]) -> Self {
+        Block::Few(Few::new(types.len(), 1))
+    }
+
+    /// A block of these entries.
+    pub(super) fn from_columns(columnar: Columnar) -> Self {
+        if columnar.len() > FEW_MAX {
+            return Block::Many(Box::new(columnar));
+        }
+        let mut few = Few::new(columnar.columns().len(), columnar.len());
+        for slot in 0..columnar.len() {
+            let row: Vec<Value> = columnar.columns().iter().map(|c| c.get(slot)).collect();
+            let (fixed, order) = (columnar.fixed(slot), columnar.order(slot));
+            few.insert(slot, &entry(fixed, order, &row));
+        }
+        Block::Few(few)
+    }
+
+    /// The entries column by column.
+    pub(super) fn columnar(&self, types: &[DataType]) -> Cow<'_, Columnar> {
+        match self {
+            Block::Many(columnar) => Cow::Borrowed(columnar),
+            Block::Few(few) => {
+                let mut columnar = Columnar::new(types);
+                for slot in 0..few.len() {
+                    let entry = entry(few.fixed(slot), few.order(slot), few.row(slot));
+                    columnar.insert(slot, &entry);
+                }
+                Cow::Owned(columnar)
+            }
         }
     }
 
@@ -83,53 +94,63 @@ impl Block {
         let mut block = Block::new(types);
         let values = vec![Value::Null; types.len()];
         for slot in 0..length {
-            block.insert(
-                slot,
-                &Entry {
-                    time: bounds.first_time,
-                    order: &[],
-                    position,
-                    visible_at: bounds.first_visible_at,
-                    contested: bounds.contested,
-                    id: 0,
-                    values: &values,
-                },
-            );
+            let entry = Entry {
+                time: bounds.first_time,
+                order: &[],
+                position,
+                visible_at: bounds.first_visible_at,
+                contested: bounds.contested,
+                id: 0,
+                values: &values,
+            };
+            block.insert(slot, &entry, types);
         }
         block
     }
 
-    /// The parts that every block has, whatever its columns.
-    pub(super) fn parts(&self) -> Parts<'_> {
-        Parts {
-            times: &self.times,
-            visible_at: &self.visible_at,
-            partitions: &self.partitions,
-            offsets: &self.offsets,
-            ids: &self.ids,
-            contested: &self.contested,
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Block::Few(few) => few.len(),
+            Block::Many(columnar) => columnar.len(),
         }
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.times.len()
+    pub(super) fn time(&self, slot: usize) -> i64 {
+        self.fixed(slot).time
     }
 
-    pub(super) fn times(&self) -> &[i64] {
-        &self.times
+    /// How many entries, from the first on, have a time that is `before`, which holds for
+    /// none behind one for which it does not hold.
+    pub(super) fn slots_until(&self, before: impl Fn(i64) -> bool) -> usize {
+        match self {
+            Block::Few(few) => few.slots_until(before),
+            Block::Many(columnar) => columnar.times().partition_point(|&time| before(time)),
+        }
     }
 
-    pub(super) fn columns(&self) -> &[Column] {
-        &self.columns
+    /// The values of the columns.
+    pub(super) fn values(&self) -> Values<'_> {
+        match self {
+            Block::Few(few) => {
+                let (values, width) = few.values();
+                Values::Rows { values, width }
+            }
+            Block::Many(columnar) => Values::Columns(columnar.columns()),
+        }
+    }
+
+    fn fixed(&self, slot: usize) -> Fixed {
+        match self {
+            Block::Few(few) => few.fixed(slot),
+            Block::Many(columnar) => columnar.fixed(slot),
+        }
     }
 
     pub(super) fn order(&self, slot: usize) -> EventOrder<'_> {
-        EventOrder::new(self.times[slot], &self.order_bytes[self.order_range(slot)])
-    }
-
-    fn order_range(&self, slot: usize) -> Range<usize> {
-        let start = slot.checked_sub(1).map_or(0, |s| self.order_ends[s]);
-        start as usize..self.order_ends[slot] as usize
+        match self {
+            Block::Few(few) => few.order(slot),
+            Block::Many(columnar) => columnar.order(slot),
+        }
     }
 
     pub(super) fn view(&self, slot: usize) -> EntryView<'_> {
@@ -138,8 +159,8 @@ impl Block {
 
     /// The number of entries before a place in the order (at it, too, if `or_equal`).
     pub(super) fn slots_before(&self, order: EventOrder<'_>, or_equal: bool) -> usize {
-        let first = self.times.partition_point(|&t| t < order.time);
-        let last = self.times.partition_point(|&t| t <= order.time);
+        let first = self.slots_until(|t| t < order.time);
+        let last = self.slots_until(|t| t <= order.time);
         let (mut low, mut high) = (first, last);
         while low < high {
             let middle = usize::midpoint(low, high);
@@ -153,78 +174,38 @@ impl Block {
         low
     }
 
-    pub(super) fn insert(&mut self, slot: usize, entry: &Entry<'_>) {
-        self.times.insert(slot, entry.time);
-        self.visible_at.insert(slot, entry.visible_at);
-        self.partitions.insert(slot, entry.position.partition.0);
-        self.offsets.insert(slot, entry.position.offset.0);
-        self.ids.insert(slot, entry.id);
-        if entry.contested && self.contested.is_empty() {
-            self.contested = vec![false; self.times.len() - 1];
+    /// Inserts an entry whose columns have these types.
+    pub(super) fn insert(&mut self, slot: usize, entry: &Entry<'_>, types: &[DataType]) {
+        if self.len() == FEW_MAX
+            && let Block::Few(_) = self
+        {
+            *self = Block::Many(Box::new(self.columnar(types).into_owned()));
         }
-        if entry.contested || !self.contested.is_empty() {
-            self.contested.insert(slot, entry.contested);
-        }
-        let start = slot.checked_sub(1).map_or(0, |s| self.order_ends[s]);
-        // Order bytes are event ids and rows: a block of them stays far below 4 GiB, as
-        // rows are bounded where they are recorded.
-        let length = entry.order.len() as u32;
-        let at = start as usize;
-        self.order_bytes.splice(at..at, entry.order.iter().copied());
-        self.order_ends.insert(slot, start + length);
-        for end in &mut self.order_ends[slot + 1..] {
-            *end += length;
-        }
-        for (column, value) in self.columns.iter_mut().zip(entry.values) {
-            column.insert(slot, value);
+        match self {
+            Block::Few(few) => few.insert(slot, entry),
+            Block::Many(columnar) => columnar.insert(slot, entry),
         }
     }
 
     /// Appends an entry of another block with the same columns.
-    pub(super) fn push(&mut self, entry: &EntryView<'_>) {
-        let order = entry.order();
-        self.insert(
-            self.len(),
-            &Entry {
-                time: order.time,
-                order: order.order,
-                position: entry.position(),
-                visible_at: entry.visible_at(),
-                contested: entry.contested(),
-                id: entry.id(),
-                values: &entry.row(),
-            },
-        );
+    pub(super) fn push(&mut self, view: &EntryView<'_>, types: &[DataType]) {
+        let row = view.row();
+        let entry = entry(view.fixed(), view.order(), &row);
+        self.insert(self.len(), &entry, types);
     }
 
     pub(super) fn split_off(&mut self, at: usize) -> Block {
-        let cut = at.checked_sub(1).map_or(0, |s| self.order_ends[s]);
-        let mut order_ends = self.order_ends.split_off(at);
-        for end in &mut order_ends {
-            *end -= cut;
-        }
-        Block {
-            times: self.times.split_off(at),
-            visible_at: self.visible_at.split_off(at),
-            partitions: self.partitions.split_off(at),
-            offsets: self.offsets.split_off(at),
-            ids: self.ids.split_off(at),
-            contested: if self.contested.is_empty() {
-                Vec::new()
-            } else {
-                self.contested.split_off(at)
-            },
-            order_ends,
-            order_bytes: self.order_bytes.split_off(cut as usize),
-            columns: self.columns.iter_mut().map(|c| c.split_off(at)).collect(),
+        match self {
+            Block::Few(few) => Block::Few(few.split_off(at)),
+            Block::Many(columnar) => Block::Many(Box::new(columnar.split_off(at))),
         }
     }
 
     pub(super) fn set_contested(&mut self, slot: usize) {
-        if self.contested.is_empty() {
-            self.contested = vec![false; self.times.len()];
+        match self {
+            Block::Few(few) => few.set_contested(slot),
+            Block::Many(columnar) => columnar.set_contested(slot),
         }
-        self.contested[slot] = true;
     }
 
     /// The bounds of all entries; `None` for an empty block.
@@ -243,6 +224,18 @@ impl Block {
     }
 }
 
+fn entry<'a>(fixed: Fixed, order: EventOrder<'a>, values: &'a [Value]) -> Entry<'a> {
+    Entry {
+        time: fixed.time,
+        order: order.order,
+        position: fixed.position(),
+        visible_at: fixed.visible_at,
+        contested: fixed.contested,
+        id: fixed.id,
+        values,
+    }
+}
+
 /// An entry of a history.
 #[derive(Clone, Copy, Debug)]
 pub struct EntryView<'a> {
@@ -251,9 +244,13 @@ pub struct EntryView<'a> {
 }
 
 impl<'a> EntryView<'a> {
+    fn fixed(&self) -> Fixed {
+        self.block.fixed(self.slot)
+    }
+
     /// The event time, microseconds.
     pub fn time(&self) -> i64 {
-        self.block.times[self.slot]
+        self.fixed().time
     }
 
     /// The place in the order of the key's events.
@@ -263,42 +260,40 @@ impl<'a> EntryView<'a> {
 
     /// The place in the log.
     pub fn position(&self) -> Position {
-        Position {
-            partition: Partition(self.block.partitions[self.slot]),
-            offset: Offset(self.block.offsets[self.slot]),
-        }
+        self.fixed().position()
     }
 
     /// When reads could see it, microseconds.
     pub fn visible_at(&self) -> i64 {
-        self.block.visible_at[self.slot]
+        self.fixed().visible_at
     }
 
     /// Whether more than its position and visible time decides if it is seen.
     pub fn contested(&self) -> bool {
-        self.block
-            .contested
-            .get(self.slot)
-            .copied()
-            .unwrap_or(false)
+        self.fixed().contested
     }
 
     /// The caller's handle.
     pub fn id(&self) -> u64 {
-        self.block.ids[self.slot]
+        self.fixed().id
     }
 
     /// The value of a column.
     pub fn value(&self, column: usize) -> Value {
-        self.block.columns[column].get(self.slot)
+        match self.block {
+            Block::Few(few) => few.row(self.slot)[column].clone(),
+            Block::Many(columnar) => columnar.columns()[column].get(self.slot),
+        }
     }
 
     /// The values of all columns.
     pub fn row(&self) -> Vec<Value> {
-        self.block
-            .columns
-            .iter()
-            .map(|column| column.get(self.slot))
-            .collect()
+        match self.block {
+            Block::Few(few) => few.row(self.slot).to_vec(),
+            Block::Many(columnar) => {
+                let columns = columnar.columns().iter();
+                columns.map(|column| column.get(self.slot)).collect()
+            }
+        }
     }
 }

@@ -12,7 +12,7 @@ use evenkeel_types::{
     SLOT_PRESENT, Value,
 };
 
-use super::block::Block;
+use super::block::{Block, Columnar};
 use super::bounds::{Bounds, OffsetSpan};
 
 /// The version that is written.
@@ -20,7 +20,18 @@ const VERSION: u8 = 1;
 const HAS_CONTESTED: u8 = 1;
 
 impl Block {
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+    /// The bytes of entries whose columns have these types.
+    pub(super) fn encode(&self, types: &[DataType], out: &mut Vec<u8>) {
+        self.columnar(types).encode(out);
+    }
+
+    pub(super) fn decode(bytes: &[u8], types: &[DataType]) -> Result<Block, MalformedBytes> {
+        Columnar::decode(bytes, types).map(Block::from_columns)
+    }
+}
+
+impl Columnar {
+    fn encode(&self, out: &mut Vec<u8>) {
         out.push(VERSION);
         let parts = self.parts();
         out.push(if parts.contested.is_empty() {
@@ -52,7 +63,7 @@ impl Block {
         }
     }
 
-    pub(super) fn decode(bytes: &[u8], types: &[DataType]) -> Result<Block, MalformedBytes> {
+    fn decode(bytes: &[u8], types: &[DataType]) -> Result<Columnar, MalformedBytes> {
         let mut reader = ByteReader::new(bytes);
         if reader.byte("the version of a block")? != VERSION {
             return Err(reader.malformed("a block of version 1"));
@@ -92,7 +103,7 @@ impl Block {
             .map(|data_type| column(&mut reader, data_type, count))
             .collect::<Result<_, _>>()?;
         reader.end("a block")?;
-        Ok(Block::from_parts(
+        Ok(Columnar::from_parts(
             times,
             visible_at,
             partitions,

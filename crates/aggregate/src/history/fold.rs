@@ -67,7 +67,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 for (spec, state) in raw {
                     self.aggregates
                         .spec(*spec)
-                        .add(state, block.columns(), &slots, |slot| block.order(slot));
+                        .add(state, block.values(), &slots, |slot| block.order(slot));
                 }
             }
             Body::Nodes(_) if whole && all_visible => {
@@ -135,7 +135,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 let slots = self.passing(block, covered..block.len(), true);
                 self.aggregates
                     .spec(spec)
-                    .add(state, block.columns(), &slots, |slot| block.order(slot));
+                    .add(state, block.values(), &slots, |slot| block.order(slot));
             }
             Body::Nodes(children) => {
                 for (child, part, _) in children.overlapping(covered..node.length) {
@@ -183,7 +183,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 let slots: Slots = self.passing(block, covered..block.len(), true);
                 slots
                     .iter()
-                    .fold(Run::EMPTY, |run, slot| run.then_at(block.times()[slot]))
+                    .fold(Run::EMPTY, |run, slot| run.then_at(block.time(slot)))
             }
             Body::Nodes(children) => {
                 let mut run = Run::EMPTY;

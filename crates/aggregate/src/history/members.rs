@@ -39,7 +39,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 let all_visible = self.visibility.sees_all(&node.bounds);
                 let inside = self.passing(block, range, all_visible);
                 found.inside += inside.len();
-                let counted = self.aggregates.spec(spec).counted(block.columns(), inside);
+                let counted = self.aggregates.spec(spec).counted(block.values(), inside);
                 found.counted += counted.len();
                 let room = limit - found.newest.len();
                 let newest = counted.iter().rev().take(room);

@@ -167,7 +167,7 @@ impl Node {
     /// A block of one entry.
     pub(super) fn leaf(types: &[DataType], entry: &Entry<'_>) -> Node {
         let mut block = Block::new(types);
-        block.insert(0, entry);
+        block.insert(0, entry, types);
         Node {
             length: 1,
             bounds: Bounds::of(
@@ -284,10 +284,7 @@ impl Node {
             // The ends are known without the block.
             Body::Block(_) if before(self.bounds.last_time) => self.length,
             Body::Block(_) if !before(self.bounds.first_time) => 0,
-            Body::Block(leaf) => {
-                let times = leaf.block().times();
-                times.partition_point(|&time| before(time))
-            }
+            Body::Block(leaf) => leaf.block().slots_until(before),
             Body::Nodes(children) => {
                 let nodes = &children.nodes;
                 let child = nodes.partition_point(|c| before(c.bounds.last_time));
@@ -338,7 +335,7 @@ impl Node {
                 let block = leaf.block_mut();
                 let slot = block.slots_before(order, true);
                 if block.len() < shape.block_entries {
-                    block.insert(slot, entry);
+                    block.insert(slot, entry, types);
                     Inserted {
                         rank: slot,
                         right: None,
@@ -353,9 +350,9 @@ impl Node {
                     let middle = block.len() / 2;
                     let mut right = block.split_off(middle);
                     if slot <= middle {
-                        block.insert(slot, entry);
+                        block.insert(slot, entry, types);
                     } else {
-                        right.insert(slot - middle, entry);
+                        right.insert(slot - middle, entry, types);
                     }
                     Inserted {
                         rank: slot,

@@ -58,14 +58,14 @@ impl History {
         if let Body::Block(leaf) = &root.body
             && ranks == (0..root.length)
         {
-            leaf.block().encode(&mut bytes);
+            leaf.block().encode(&self.types, &mut bytes);
             return Some((bytes, root.bounds.clone()));
         }
         let mut block = Block::new(&self.types);
         for rank in ranks {
-            block.push(&root.entry(rank));
+            block.push(&root.entry(rank), &self.types);
         }
-        block.encode(&mut bytes);
+        block.encode(&self.types, &mut bytes);
         Some((bytes, block.bounds()?))
     }
 

@@ -144,7 +144,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             Body::Block(leaf) => {
                 let block = leaf.block();
                 for slot in self.passing(block, 0..end, all_visible).iter().rev() {
-                    let time = block.times()[slot];
+                    let time = block.time(slot);
                     if !chain.reaches(time) {
                         chain.broken = true;
                         return;
@@ -177,7 +177,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             )
         };
         self.aggregates
-            .filter(self.condition, block.columns(), slots)
+            .filter(self.condition, block.values(), slots)
     }
 }
 
