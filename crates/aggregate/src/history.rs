@@ -15,6 +15,7 @@ mod block;
 mod bounds;
 mod cache;
 mod codec;
+mod cold;
 mod fold;
 mod leaf;
 mod members;
@@ -29,6 +30,7 @@ use evenkeel_types::{DataType, Frame, Position, SourceCut, Value};
 
 pub use block::EntryView;
 pub use bounds::{Bounds, OffsetSpan};
+pub use cold::ColdPart;
 pub use leaf::{BlockSource, StoredBlock};
 pub use members::Members;
 pub use node::{BLOCK_ENTRIES_MAX, NODE_FAN_OUT, Shape};
@@ -195,13 +197,7 @@ impl History {
             self.root = Some(Arc::new(Node::leaf(&self.types, entry)));
             return;
         };
-        let inserted = Arc::make_mut(root).insert(entry, &self.types, self.shape);
-        if let Some(right) = inserted.right {
-            let children = vec![Arc::clone(root), Arc::new(right)];
-            if let Some(above) = Node::above(children) {
-                *root = Arc::new(above);
-            }
-        }
+        Node::insert_at_root(root, entry, &self.types, self.shape);
     }
 
     /// Marks the entry with this place and handle as contested, because something that
@@ -219,18 +215,11 @@ impl History {
         true
     }
 
-    /// Marks the entry with exactly this place as contested. Answers whether there is one.
+    /// Marks the entry with exactly this place as contested. Answers whether there is one;
+    /// of what is not in the store any more, it is taken for granted.
     pub fn contest(&mut self, time: i64, order: &[u8]) -> bool {
-        let place = EventOrder::new(time, order);
-        let Some(root) = &mut self.root else {
-            return false;
-        };
-        let rank = root.rank_of(place, false);
-        if rank == root.length || root.entry(rank).order() != place {
-            return false;
-        }
-        Arc::make_mut(root).set_contested(rank);
-        true
+        let root = self.root.as_mut();
+        root.is_some_and(|root| Node::contest(root, EventOrder::new(time, order)))
     }
 
     /// The aggregates of calls that share a frame, read at `t`: one value per call, in

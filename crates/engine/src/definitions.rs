@@ -7,9 +7,9 @@ use evenkeel_ddl::{
     Diagnostic, InFile, bind, bind_feature_list, bind_project, bind_spine_query, describe,
     parse_spine_query, parse_statements,
 };
-use evenkeel_types::DataType;
-use evenkeel_types::definition::{Catalog, Definition, ServiceDef, SpineQuery, ViewDef};
-use evenkeel_view::Uses;
+use evenkeel_types::definition::{Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewDef};
+use evenkeel_types::{DataType, Interval};
+use evenkeel_view::{Plan, Uses};
 
 use crate::api::{Change, ChangeKind};
 use crate::engine::Engine;
@@ -160,7 +160,44 @@ fn notes_of(definition: &Definition) -> Vec<String> {
     notes.extend(words.windows.into_iter().map(|w| format!("window {w}")));
     notes.extend(words.lookups.into_iter().map(|l| format!("look-up {l}")));
     notes.extend(costs_of(view));
+    notes.extend(leaving_of(view));
     notes
+}
+
+/// When events that a view reads leave the hot tier, where their source says so.
+fn leaving_of(view: &Arc<ViewDef>) -> Vec<String> {
+    let plan = Plan::new([view]).unwrap_or_default();
+    let indexes = plan.indexes().iter();
+    indexes
+        .filter_map(|index| {
+            let source = index.source();
+            let retention = source.hot_retention?;
+            let what = format!(
+                "events of `{}` by {}",
+                source.name,
+                key_words(source, index.key_columns())
+            );
+            Some(match index.look_back() {
+                None => format!(
+                    "keeps all {what} at hand, whatever `HOT RETENTION` says: it may need events \
+                     of any age"
+                ),
+                Some(back) => format!(
+                    "lets {what} leave the hot tier after {} or later: reads of older times bring \
+                     them back from the log",
+                    Interval::from_micros(retention.max(back))
+                ),
+            })
+        })
+        .collect()
+}
+
+fn key_words(source: &SourceDef, key_columns: &[usize]) -> String {
+    let names: Vec<String> = key_columns
+        .iter()
+        .map(|&slot| format!("`{}`", source.columns[slot].name))
+        .collect();
+    names.join(", ")
 }
 
 /// What the read path keeps for a view, per event of each source and key.
@@ -174,11 +211,6 @@ fn costs_of(view: &ViewDef) -> Vec<String> {
                 .iter()
                 .map(|&slot| bytes_of(&types[slot]))
                 .sum();
-            let key: Vec<String> = key_use
-                .key_columns
-                .iter()
-                .map(|&slot| format!("`{}`", key_use.source.columns[slot].name))
-                .collect();
             let kept = match key_use.slots.len() {
                 0 => "only the times".to_owned(),
                 1 => "1 column".to_owned(),
@@ -188,7 +220,7 @@ fn costs_of(view: &ViewDef) -> Vec<String> {
                 "keeps {kept} of `{}` by {}: about {} bytes per event, shared with other views \
                  that read the same",
                 key_use.source.name,
-                key.join(", "),
+                key_words(&key_use.source, &key_use.key_columns),
                 EVENT_BYTES + bytes
             )
         })

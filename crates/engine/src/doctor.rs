@@ -20,7 +20,7 @@ use evenkeel_view::Plan;
 use crate::definitions::catalog_of;
 use crate::engine::{Engine, hot_directory, log_directory};
 use crate::error::{EngineError, ErrorKind};
-use crate::hot_store::{StoreState, index_digest};
+use crate::hot_store::{ColdLog, StoreState, index_digest};
 use crate::ledger;
 use crate::project::Project;
 use crate::registry::Registry;
@@ -66,6 +66,8 @@ pub struct Examination {
     pub rows: u64,
     /// Entries in them: an event is one per index of its source.
     pub entries: u64,
+    /// Entries that left the hot tier, and are in the log.
+    pub cold_entries: u64,
     /// What is wrong.
     pub damages: Vec<Damage>,
     /// Whether the hot tier was built again.
@@ -255,7 +257,8 @@ fn hot_tier(
     let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
     let plan = Plan::new(views).map_err(EngineError::signature)?;
     let mut shapes: BTreeMap<u32, (String, IndexShape)> = BTreeMap::new();
-    for index in plan.indexes() {
+    let mut numbers = Vec::new();
+    for (position, index) in plan.indexes().iter().enumerate() {
         let Some(number) = state.index(&index_digest(index)) else {
             continue;
         };
@@ -265,12 +268,23 @@ fn hot_tier(
             key: key.collect(),
             columns: index.types().into(),
         };
+        numbers.push((number, position));
         shapes.insert(number, (index.source().name.clone(), shape));
     }
     let snapshot = kv.snapshot();
     let shape = |number| shapes.get(&number).map(|(_, shape)| shape.clone());
-    match examine(snapshot.as_ref(), &shape) {
+    let kv: Arc<dyn Kv> = Arc::new(kv);
+    let examined = examine(snapshot.as_ref(), &shape).and_then(|mut examined| {
+        let sources = catalog.sources.values();
+        let cold = ColdLog::new(kv, Arc::new(plan), sources, Arc::new(log.clone()));
+        for (number, position) in numbers {
+            examined.check_cold(number, position, &cold)?;
+        }
+        Ok(examined)
+    });
+    match examined {
         Ok(examined) => {
+            examination.cold_entries += examined.cold_entries;
             examination.rows += examined.rows;
             examination.entries += examined.entries;
             let found = examined.findings.into_iter().map(|f| in_words(f, &shapes));

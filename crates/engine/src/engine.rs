@@ -11,7 +11,7 @@ use evenkeel_log::{
     Clock, DiskFileSystem, FileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport,
     Sequence, SystemClock,
 };
-use evenkeel_store::{EmbeddedKv, Kv, MemoryKv, StoreError};
+use evenkeel_store::{EmbeddedKv, Kv, MemoryKv, Reheats, StoreError};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
@@ -362,6 +362,12 @@ impl Engine {
     /// Now, by the engine's clock.
     pub fn now(&self) -> EventTime {
         EventTime(self.clock.now_micros())
+    }
+
+    /// What had left the hot tier and was brought back from the log, since the store was
+    /// opened or definitions were applied.
+    pub fn reheats(&self) -> Reheats {
+        self.hot.reheats()
     }
 
     /// The log, to read.

@@ -6,6 +6,7 @@
 //! newer is replayed from the log. Single writer; reads borrow.
 
 mod bring_up;
+mod cold;
 mod state;
 
 use std::collections::BTreeMap;
@@ -14,19 +15,23 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::{Entry, History};
 use evenkeel_store::{
-    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, StoreError, Written,
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, StoreError,
+    Written,
 };
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
     Cut, LoggedEvent, Operation, Position, SourceCut, SourceId, Value, VisibleAt,
 };
-use evenkeel_view::{IndexId, Plan, ReadError, SourceProgram, Store};
+use evenkeel_view::{IndexId, IndexPlan, Plan, ReadError, SourceProgram, Store};
 
 use crate::ledger::LedgerCheckpoint;
 use crate::source_state::{Applied, SourceState};
+use cold::NoLog;
 use state::identity_digest;
 
 pub(crate) use bring_up::MemoryLimits;
+pub(crate) use cold::ColdLog;
+pub use cold::LoggedEvents;
 pub(crate) use state::{SourceCounts, StoreState, index_digest};
 
 /// Everything that reads need. See the module.
@@ -38,6 +43,9 @@ pub struct HotStore {
     of_source: BTreeMap<SourceId, Vec<IndexId>>,
     sources: BTreeMap<SourceId, SourceState>,
     blocks: Blocks,
+    log: Arc<dyn LoggedEvents>,
+    /// See [`HotStore::let_go_before`].
+    forced_horizon: Option<i64>,
     /// As of the last checkpoint that ended.
     state: StoreState,
     /// While indexes are built: the state without them, which is what checkpoints say.
@@ -85,10 +93,22 @@ impl Checkpoint {
 impl HotStore {
     /// An empty store in memory for a plan, that takes events of these sources.
     pub fn in_memory(plan: Arc<Plan>, sources: impl IntoIterator<Item = Arc<SourceDef>>) -> Self {
+        let numbers = BlocksOptions::with_cache(0);
+        Self::in_memory_over(plan, sources, Arc::new(NoLog), numbers)
+    }
+
+    /// The same, from which events may leave that a log has.
+    pub fn in_memory_over(
+        plan: Arc<Plan>,
+        sources: impl IntoIterator<Item = Arc<SourceDef>>,
+        log: Arc<dyn LoggedEvents>,
+        numbers: BlocksOptions,
+    ) -> Self {
         let kv: Arc<dyn Kv> = Arc::new(MemoryKv::new());
         let mut state = StoreState::default();
         state.number_indexes(&plan);
-        Self::over(kv, plan, sources, state, 0).expect("a store in memory has no trouble")
+        Self::over(kv, plan, sources, log, state, numbers)
+            .expect("a store in memory has no trouble")
     }
 
     /// The store for a plan over what was checkpointed. Every index of the plan has a number
@@ -97,9 +117,11 @@ impl HotStore {
         kv: Arc<dyn Kv>,
         plan: Arc<Plan>,
         sources: impl IntoIterator<Item = Arc<SourceDef>>,
+        log: Arc<dyn LoggedEvents>,
         state: StoreState,
-        cache_bytes: u64,
+        numbers: BlocksOptions,
     ) -> Result<Self, StoreError> {
+        let sources: Vec<Arc<SourceDef>> = sources.into_iter().collect();
         let mut of_source: BTreeMap<SourceId, Vec<IndexId>> = BTreeMap::new();
         let mut specs = Vec::with_capacity(plan.indexes().len());
         for (number, index) in plan.indexes().iter().enumerate() {
@@ -112,7 +134,13 @@ impl HotStore {
                 types: index.types().into(),
             });
         }
-        let blocks = Blocks::open(Arc::clone(&kv), specs, BlocksOptions { cache_bytes })?;
+        let cold = ColdLog::new(
+            Arc::clone(&kv),
+            Arc::clone(&plan),
+            &sources,
+            Arc::clone(&log),
+        );
+        let blocks = Blocks::open(Arc::clone(&kv), specs, Arc::new(cold), numbers)?;
         let sources = sources
             .into_iter()
             .map(|def| {
@@ -134,6 +162,8 @@ impl HotStore {
             of_source,
             sources,
             blocks,
+            log,
+            forced_horizon: None,
             state,
             unfinished: None,
         })
@@ -144,19 +174,26 @@ impl HotStore {
         *self = Self::in_memory(Arc::clone(&self.plan), []);
     }
 
+    /// From now on events before a time may leave from every index, whatever reads and
+    /// definitions say: no answer depends on what has left.
+    pub fn let_go_before(&mut self, time: i64) {
+        self.forced_horizon = Some(time);
+    }
+
     /// The store as it is after the process died: what was checkpointed, and no more.
     ///
     /// # Errors
     /// If what was checkpointed cannot be read.
-    pub fn reopen(&self, cache_bytes: u64) -> Result<Self, StoreError> {
+    pub fn reopen(&self, numbers: BlocksOptions) -> Result<Self, StoreError> {
         let sources = self.sources.values().map(|s| Arc::clone(s.program().def()));
         let state = StoreState::read(self.kv.as_ref())?;
         Self::over(
             Arc::clone(&self.kv),
             Arc::clone(&self.plan),
             sources,
+            Arc::clone(&self.log),
             state,
-            cache_bytes,
+            numbers,
         )
     }
 
@@ -200,16 +237,14 @@ impl HotStore {
             .of_source
             .get(&logged.source)
             .map_or(&[][..], Vec::as_slice);
-        insert(
-            &mut self.blocks,
-            &self.plan,
-            ids,
+        let recorded = Recorded {
             program,
             logged,
-            &row,
-            applied.entry,
-            applied.contested,
-        );
+            row: &row,
+            entry: applied.entry,
+            contested: applied.contested,
+        };
+        insert(&mut self.blocks, &self.plan, ids, &recorded);
         for &position in &applied.newly_contested {
             let earlier = fetch(position)?;
             let row = program.row(&earlier);
@@ -243,16 +278,14 @@ impl HotStore {
         let contested = state.ledger.contested(entry)?.is_some();
         let program = state.program();
         let row = program.row(logged);
-        insert(
-            &mut self.blocks,
-            &self.plan,
-            indexes,
+        let recorded = Recorded {
             program,
             logged,
-            &row,
+            row: &row,
             entry,
             contested,
-        );
+        };
+        insert(&mut self.blocks, &self.plan, indexes, &recorded);
         Ok(())
     }
 
@@ -261,6 +294,8 @@ impl HotStore {
     pub(crate) fn begin_checkpoint(&mut self, cut: &Cut, next_sequence: u64) -> Checkpoint {
         self.state.checkpoint += 1;
         let number = self.state.checkpoint;
+        let spans = self.spans();
+        self.let_go_of(&spans);
         let state = match &mut self.unfinished {
             Some(old) => {
                 old.checkpoint = number;
@@ -268,9 +303,10 @@ impl HotStore {
             }
             None => self.state_at(cut, next_sequence),
         };
+        let horizons = self.horizons(&spans);
         Checkpoint {
             kv: Arc::clone(&self.kv),
-            blocks: self.blocks.begin(),
+            blocks: self.blocks.begin(&horizons),
             ledgers: self
                 .sources
                 .values_mut()
@@ -279,6 +315,54 @@ impl HotStore {
             number,
             state,
         }
+    }
+
+    /// How long before the newest time events stay at hand, by index; `None`: for ever.
+    fn spans(&self) -> Vec<Option<i64>> {
+        let indexes = self.plan.indexes().iter();
+        indexes
+            .map(|index| {
+                let source = self.sources.get(&index.source().id)?;
+                span(source.program().def(), index)
+            })
+            .collect()
+    }
+
+    /// The times before which events may leave, by index.
+    fn horizons(&self, spans: &[Option<i64>]) -> Vec<Option<i64>> {
+        let indexes = self.plan.indexes().iter();
+        indexes
+            .zip(spans)
+            .map(|(index, span)| {
+                if self.forced_horizon.is_some() {
+                    return self.forced_horizon;
+                }
+                let source = self.sources.get(&index.source().id)?;
+                let newest = source.greatest_time()?.0;
+                // An event may be dated ahead of the time of reads, and come late.
+                let def = source.program().def();
+                let margin = def.max_future.saturating_add(def.lateness.micros);
+                Some(newest.saturating_sub(margin).saturating_sub((*span)?))
+            })
+            .collect()
+    }
+
+    /// Takes down how little stays of indexes from which events may leave.
+    fn let_go_of(&mut self, spans: &[Option<i64>]) {
+        for (index, span) in self.plan.indexes().iter().zip(spans) {
+            if let Some(span) = span {
+                let digest = index_digest(index);
+                self.state.let_go(&digest, *span);
+                if let Some(unfinished) = &mut self.unfinished {
+                    unfinished.let_go(&digest, *span);
+                }
+            }
+        }
+    }
+
+    /// What was brought back from the log since the store was opened.
+    pub fn reheats(&self) -> Reheats {
+        self.blocks.reheats()
     }
 
     fn state_at(&self, cut: &Cut, next_sequence: u64) -> StoreState {
@@ -310,59 +394,66 @@ impl HotStore {
     }
 }
 
-/// Inserts an event into indexes of its source; a removal is in none.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "an event with all that is known of it"
-)]
-fn insert(
-    blocks: &mut Blocks,
-    plan: &Plan,
-    indexes: &[IndexId],
-    program: &SourceProgram,
-    logged: &LoggedEvent,
-    row: &[Value],
+/// An event as the indexes of its source have it.
+struct Recorded<'a> {
+    program: &'a SourceProgram,
+    logged: &'a LoggedEvent,
+    row: &'a [Value],
     entry: u64,
     contested: bool,
-) {
-    if logged.event.operation == Operation::Remove || indexes.is_empty() {
-        return;
+}
+
+impl Recorded<'_> {
+    /// Its key in an index; none if it is not in it. A removal is in none.
+    fn key(&self, index: &IndexPlan) -> Option<Vec<u8>> {
+        if self.logged.event.operation == Operation::Remove {
+            return None;
+        }
+        self.program.key(self.row, index.key_columns())
     }
-    let order = program.order(logged, row);
-    for &id in indexes {
-        let index = &plan.indexes()[id.0];
-        let Some(key) = program.key(row, index.key_columns()) else {
-            continue;
-        };
-        let values = index_values(index.slots(), index.live_column(), logged, row);
-        blocks.insert(
-            id.0,
-            &key,
-            &Entry {
-                time: logged.event.event_time.0,
-                order: &order,
-                position: logged.position,
-                visible_at: logged.visible_at().0,
-                contested,
-                id: entry,
-                values: &values,
-            },
-        );
+
+    fn order(&self) -> Vec<u8> {
+        self.program.order(self.logged, self.row)
+    }
+
+    /// Its entry in an index.
+    fn with_entry(&self, index: &IndexPlan, order: &[u8], take: impl FnOnce(&Entry<'_>)) {
+        let is_live = self.logged.event.operation != Operation::Delete;
+        let values: Vec<Value> = index
+            .slots()
+            .iter()
+            .map(|&slot| self.row[slot].clone())
+            .chain(index.live_column().map(|_| Value::Boolean(is_live)))
+            .collect();
+        take(&Entry {
+            time: self.logged.event.event_time.0,
+            order,
+            position: self.logged.position,
+            visible_at: self.logged.visible_at().0,
+            contested: self.contested,
+            id: self.entry,
+            values: &values,
+        });
     }
 }
 
-fn index_values(
-    slots: &[usize],
-    live_column: Option<usize>,
-    logged: &LoggedEvent,
-    row: &[Value],
-) -> Vec<Value> {
-    let is_live = logged.event.operation != Operation::Delete;
-    slots
-        .iter()
-        .map(|&slot| row[slot].clone())
-        .chain(live_column.map(|_| Value::Boolean(is_live)))
-        .collect()
+/// Inserts an event into indexes of its source.
+fn insert(blocks: &mut Blocks, plan: &Plan, indexes: &[IndexId], recorded: &Recorded<'_>) {
+    if indexes.is_empty() {
+        return;
+    }
+    let order = recorded.order();
+    for &id in indexes {
+        let index = &plan.indexes()[id.0];
+        if let Some(key) = recorded.key(index) {
+            recorded.with_entry(index, &order, |entry| blocks.insert(id.0, &key, entry));
+        }
+    }
+}
+
+/// How long before the newest time the events of an index stay at hand; `None`: for ever.
+pub(crate) fn span(source: &SourceDef, index: &IndexPlan) -> Option<i64> {
+    Some(source.hot_retention?.max(index.look_back()?))
 }
 
 fn read_error(error: StoreError) -> ReadError {

@@ -112,6 +112,11 @@ fn put_time(time: i64, out: &mut Vec<u8>) {
     out.extend((time.cast_unsigned() ^ 1 << 63).to_be_bytes());
 }
 
+/// The entry in the row key of a contested one.
+pub(crate) fn contested_entry(row: &[u8]) -> Option<u64> {
+    Some(u64::from_be_bytes(*row.last_chunk()?))
+}
+
 fn contested_key(source: SourceId, entry: u64) -> Vec<u8> {
     [&source.0.to_be_bytes()[..], &entry.to_be_bytes()].concat()
 }

@@ -41,7 +41,7 @@ pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;
 pub use follow::{FollowReport, Follower, SetAside};
-pub use hot_store::{Checkpoint, CheckpointWritten, HotStore};
+pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents};
 pub use ingest::stored_columns;
 pub use offline::{Offline, Online};
 pub use project::{

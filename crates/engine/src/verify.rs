@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_log::ReadOptions;
+use evenkeel_store::bucket_of;
 use evenkeel_train::{Answers, Evaluator, Requests};
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::definition::{ViewBody, ViewDef};
 use evenkeel_types::{Column, Cut, EventTime, Knowledge, LoggedEvent, SourceId, Value};
 use evenkeel_view::oracle::Oracle;
-use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow};
+use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow, encode_key};
 
 use crate::api::{Mismatch, VerifyOptions, VerifyReport};
 use crate::engine::Engine;
@@ -237,20 +238,9 @@ impl<O: Online> Check<'_, O> {
     ) -> Result<(), EngineError> {
         self.digest.update(view.name.as_bytes());
         self.digest.update(self.offline.format_cut(cut).as_bytes());
-        for (at, point) in points.iter().enumerate() {
-            if at.is_multiple_of(STEP) {
-                reach(self.report.values_checked)?;
-            }
-            let knowledge = Knowledge {
-                cut: cut.clone(),
-                known_at: point.known_at,
-            };
-            let read = self.online.with(|engine| {
-                let compiled = engine.compiled(&view.digest, &view.name)?;
-                let reader = Reader::new(engine.hot(), &knowledge);
-                let row = reader.read(compiled, &point.key, point.time, &point.request)?;
-                Ok::<ViewRow, EngineError>(row)
-            })?;
+        let reads = self.reads(view, cut, points, reach)?;
+        for (at, (point, read)) in points.iter().zip(reads).enumerate() {
+            let knowledge = knowledge_of(cut, point);
             let trained = trained_row(view, trained, at);
             let mut rows = vec![("read path", read), ("training path", trained)];
             if self.report.values_checked >= self.oracle_next {
@@ -267,6 +257,38 @@ impl<O: Online> Check<'_, O> {
             self.compare(view, cut, point, &rows);
         }
         Ok(())
+    }
+
+    /// The read path's answers, in the order of the points.
+    fn reads(
+        &self,
+        view: &Arc<ViewDef>,
+        cut: &Cut,
+        points: &[Point],
+        reach: &mut dyn FnMut(u64) -> Result<(), EngineError>,
+    ) -> Result<Vec<ViewRow>, EngineError> {
+        // Read in the order in which keys are stored: what left the hot tier comes back for
+        // many keys at once.
+        let bucket = |at: &usize| encode_key(&points[*at].key).map(|key| bucket_of(&key));
+        let mut order: Vec<usize> = (0..points.len()).collect();
+        order.sort_by_key(bucket);
+        let mut reads: Vec<(usize, ViewRow)> = Vec::with_capacity(points.len());
+        for (done, at) in order.into_iter().enumerate() {
+            if done.is_multiple_of(STEP) {
+                reach(self.report.values_checked)?;
+            }
+            let point = &points[at];
+            let knowledge = knowledge_of(cut, point);
+            let row = self.online.with(|engine| {
+                let compiled = engine.compiled(&view.digest, &view.name)?;
+                let reader = Reader::new(engine.hot(), &knowledge);
+                let row = reader.read(compiled, &point.key, point.time, &point.request)?;
+                Ok::<ViewRow, EngineError>(row)
+            })?;
+            reads.push((at, row));
+        }
+        reads.sort_unstable_by_key(|(at, _)| *at);
+        Ok(reads.into_iter().map(|(_, row)| row).collect())
     }
 
     fn digest_row(&mut self, point: &Point, row: &ViewRow) {
@@ -321,6 +343,13 @@ impl<O: Online> Check<'_, O> {
                 });
             }
         }
+    }
+}
+
+fn knowledge_of(cut: &Cut, point: &Point) -> Knowledge {
+    Knowledge {
+        cut: cut.clone(),
+        known_at: point.known_at,
     }
 }
 

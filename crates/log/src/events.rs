@@ -1,6 +1,6 @@
 //! Events in apply order.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_types::{LoggedEvent, Partition, Position, SourceId, VisibleAt};
 
@@ -25,6 +25,10 @@ pub struct Events {
     frame: Option<OpenFrame>,
     /// The number of the event that was answered last.
     sequence: Sequence,
+    /// The events of each source before the frame that is read next, if they are counted.
+    counts: Option<BTreeMap<u32, u64>>,
+    /// The number of the event that was answered last in its source.
+    number: u64,
     finished: bool,
 }
 
@@ -34,6 +38,8 @@ struct PlacedFrame {
     at: u64,
     first_sequence: u64,
     logged_at: i64,
+    /// The number of its first event in its source, if they are counted.
+    first_number: u64,
 }
 
 #[derive(Debug)]
@@ -122,8 +128,23 @@ impl Events {
             frames: Vec::new(),
             frame: None,
             sequence: Sequence(0),
+            counts: None,
+            number: 0,
             finished: false,
         }
+    }
+
+    /// Counts the events of each source, also those that are not read: [`Events::number`].
+    #[must_use]
+    pub fn numbered(mut self) -> Self {
+        self.counts = Some(BTreeMap::new());
+        self
+    }
+
+    /// The number of the event that was answered last among all of its source in apply order,
+    /// from 0; 0 unless they are counted.
+    pub fn number(&self) -> u64 {
+        self.number
     }
 
     /// The number, in apply order, of the event that was answered last.
@@ -148,7 +169,9 @@ impl Events {
         loop {
             if let Some(frame) = &mut self.frame {
                 if frame.next_into(&self.wanted, &self.cursor, logged)? {
-                    self.sequence = frame.sequence_of(logged.position.offset.0);
+                    let offset = logged.position.offset.0;
+                    self.sequence = frame.sequence_of(offset);
+                    self.number = frame.placed.first_number + (offset - frame.placed.header.first);
                     return Ok(true);
                 }
                 self.frame = None;
@@ -159,7 +182,7 @@ impl Events {
                 if commit.header.first_sequence >= self.wanted.end {
                     return Ok(false);
                 }
-                self.frames = placed(&commit);
+                self.frames = placed(&commit, self.counts.as_mut());
             } else if !self.enter_next_block()? {
                 return Ok(false);
             }
@@ -192,6 +215,14 @@ impl Events {
             None => Ok(false),
             Some(skipped) => {
                 let block = self.next_block + skipped;
+                if let Some(counts) = &mut self.counts
+                    && (skipped > 0 || counts.is_empty())
+                {
+                    counts.clear();
+                    for (source, _, end) in self.reader.index().ends_before(block).iter() {
+                        *counts.entry(source.0).or_default() += end.0;
+                    }
+                }
                 self.next_block = block + 1;
                 self.cursor.enter(block)
             }
@@ -200,15 +231,26 @@ impl Events {
 }
 
 /// A commit's frames, last first.
-fn placed(commit: &Commit) -> Vec<PlacedFrame> {
+fn placed(commit: &Commit, mut counts: Option<&mut BTreeMap<u32, u64>>) -> Vec<PlacedFrame> {
     let logged_at = commit.header.logged_at;
     let mut frames: Vec<_> = commit
         .placed_frames()
-        .map(|(header, at, first_sequence)| PlacedFrame {
-            header,
-            at,
-            first_sequence,
-            logged_at,
+        .map(|(header, at, first_sequence)| {
+            let mut first_number = 0;
+            if let Some(counts) = &mut counts
+                && header.kind == FrameKind::Events
+            {
+                let count = counts.entry(header.source).or_default();
+                first_number = *count;
+                *count += u64::from(header.count);
+            }
+            PlacedFrame {
+                header,
+                at,
+                first_sequence,
+                logged_at,
+                first_number,
+            }
         })
         .collect();
     frames.reverse();

@@ -13,7 +13,9 @@
 mod checkpoint;
 mod directory;
 pub(crate) mod examine;
+mod examine_cold;
 mod key;
+mod reheat;
 mod run;
 mod stored;
 
@@ -26,16 +28,19 @@ use quick_cache::sync::Cache;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
 pub use checkpoint::{BlockCheckpoint, Written};
+pub use key::bucket_of;
+pub use reheat::{ColdEvents, Collect, NothingCold, Reheats};
 
 use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot};
-use checkpoint::Garbage;
+use checkpoint::{Garbage, IndexCheckpoint};
 use key::RowPrefix;
+use reheat::Reheater;
 use run::Tail;
 use stored::{KeySource, Stored};
 
-/// Entries of a sealed block.
-pub(crate) const SEALED_ENTRIES: usize = 512;
+/// Entries of a sealed block, as a rule.
+const SEALED_ENTRIES: usize = 512;
 /// About the bytes of an entry in memory besides its order bytes and values.
 const ENTRY_BYTES: usize = 96;
 
@@ -53,6 +58,18 @@ pub struct IndexSpec {
 pub struct BlocksOptions {
     /// About the bytes that the cache may hold.
     pub cache_bytes: u64,
+    /// Entries of a sealed block.
+    pub sealed_entries: usize,
+}
+
+impl BlocksOptions {
+    /// The usual numbers, and a cache of so many bytes.
+    pub fn with_cache(cache_bytes: u64) -> Self {
+        BlocksOptions {
+            cache_bytes,
+            sealed_entries: SEALED_ENTRIES,
+        }
+    }
 }
 
 type Tails = FxHashMap<Box<[u8]>, Tail>;
@@ -83,6 +100,8 @@ impl Weighter<RowPrefix, Cached> for ByWeight {
     }
 }
 
+type BlockCache = Cache<RowPrefix, Cached, ByWeight, FxBuildHasher>;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Blocks {
@@ -90,7 +109,11 @@ pub struct Blocks {
     /// The rows as of the last checkpoint that ended.
     snapshot: Arc<dyn Snapshot>,
     indexes: Vec<Index>,
-    cache: Cache<RowPrefix, Cached, ByWeight, FxBuildHasher>,
+    cache: Arc<BlockCache>,
+    reheater: Arc<Reheater>,
+    /// Where the search for what may leave goes on, by index: behind these block rows.
+    swept: Vec<Option<Vec<u8>>>,
+    sealed_entries: usize,
     dirty_bytes: usize,
     /// About how many runs a key has, by hash of the key.
     run_counts: Arc<checkpoint::RunCounts>,
@@ -100,18 +123,37 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// The blocks in a store, of these indexes, in this order.
+    /// The blocks in a store, of these indexes, in this order. What left the store comes
+    /// from `cold`.
     pub fn open(
         kv: Arc<dyn Kv>,
         indexes: impl IntoIterator<Item = IndexSpec>,
+        cold: Arc<dyn ColdEvents>,
         options: BlocksOptions,
     ) -> Result<Self, StoreError> {
         let snapshot = kv.snapshot();
         let garbage = Garbage::read(snapshot.as_ref())?;
+        let specs: Vec<IndexSpec> = indexes.into_iter().collect();
+        let cache = Arc::new(Cache::with(
+            1024,
+            options.cache_bytes,
+            ByWeight,
+            FxBuildHasher,
+            quick_cache::sync::DefaultLifecycle::default(),
+        ));
+        let reheater = Reheater::new(
+            Arc::clone(&kv),
+            cold,
+            specs.clone(),
+            Arc::downgrade(&cache),
+            options.cache_bytes / 4,
+        );
         Ok(Blocks {
             snapshot,
             kv,
-            indexes: indexes
+            swept: vec![None; specs.len()],
+            reheater: Arc::new(reheater),
+            indexes: specs
                 .into_iter()
                 .map(|spec| Index {
                     spec,
@@ -119,13 +161,8 @@ impl Blocks {
                     frozen: Arc::default(),
                 })
                 .collect(),
-            cache: Cache::with(
-                1024,
-                options.cache_bytes,
-                ByWeight,
-                FxBuildHasher,
-                quick_cache::sync::DefaultLifecycle::default(),
-            ),
+            cache,
+            sealed_entries: options.sealed_entries,
             dirty_bytes: 0,
             run_counts: Arc::default(),
             garbage,
@@ -140,6 +177,11 @@ impl Blocks {
     /// The rows as of the last checkpoint that ended.
     pub fn snapshot(&self) -> &Arc<dyn Snapshot> {
         &self.snapshot
+    }
+
+    /// What was brought back since the store was opened.
+    pub fn reheats(&self) -> Reheats {
+        self.reheater.counts()
     }
 
     /// Adds an event of a key to an index.
@@ -176,6 +218,8 @@ impl Blocks {
             cached.history.contest(time, order);
             self.cache.insert(prefix, cached);
         }
+        // It says which of its entries are contested.
+        self.cache.remove(&key::cold(&prefix)[..]);
     }
 
     /// The events of a key; none if there are none. Blocks are read as the history is used:
@@ -195,7 +239,7 @@ impl Blocks {
         if stored.is_empty() && newer.iter().all(Option::is_none) {
             return Ok(None);
         }
-        let source = stored.source(&self.kv, &prefix);
+        let source = stored.source(&self.kv, index, &prefix, &self.reheater);
         let mut history = stored.history(&spec.types, source.as_ref());
         let marks = stored.marks.iter();
         for tail in newer.into_iter().flatten() {
@@ -226,19 +270,27 @@ impl Blocks {
         cached.history
     }
 
-    /// Begins a checkpoint of everything that was inserted up to now.
+    /// Begins a checkpoint of everything that was inserted up to now. `horizons` has for each
+    /// index the time before which events may leave the store, if any may.
     ///
     /// # Panics
     /// If one was begun and has not ended.
-    pub fn begin(&mut self) -> BlockCheckpoint {
+    pub fn begin(&mut self, horizons: &[Option<i64>]) -> BlockCheckpoint {
         self.dirty_bytes = 0;
         let indexes = self
             .indexes
             .iter_mut()
-            .map(|index| {
+            .enumerate()
+            .map(|(position, index)| {
                 assert!(index.frozen.is_empty(), "one checkpoint at a time");
                 index.frozen = Arc::new(std::mem::take(&mut index.tails));
-                (index.spec.clone(), Arc::clone(&index.frozen))
+                IndexCheckpoint {
+                    position,
+                    spec: index.spec.clone(),
+                    tails: Arc::clone(&index.frozen),
+                    horizon: horizons.get(position).copied().flatten(),
+                    swept: self.swept[position].take(),
+                }
             })
             .collect();
         BlockCheckpoint {
@@ -246,6 +298,8 @@ impl Blocks {
             snapshot: Arc::clone(&self.snapshot),
             indexes,
             run_counts: Arc::clone(&self.run_counts),
+            reheater: Arc::clone(&self.reheater),
+            sealed_entries: self.sealed_entries,
             garbage: std::mem::take(&mut self.garbage),
         }
     }
@@ -259,6 +313,8 @@ impl Blocks {
             self.cache.remove(&prefix[..]);
         }
         self.garbage = written.garbage;
+        self.swept = written.swept;
+        self.reheater.begin_small();
         self.snapshot = self.kv.snapshot();
     }
 }

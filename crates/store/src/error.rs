@@ -52,6 +52,12 @@ pub enum StoreError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Events that left the hot tier do not come back.
+    #[error("cannot read events that left the hot tier: {reason}")]
+    Cold {
+        /// Why not.
+        reason: String,
+    },
     /// A format that this version does not read.
     #[error(
         "the hot tier has format version {found}, this version reads up to {known}: use a newer version, or remove the directory `hot` to have it rebuilt from the log"

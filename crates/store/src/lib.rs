@@ -16,7 +16,10 @@ mod memory;
 mod row;
 
 pub use blocks::examine::{Examined, Finding, IndexShape, examine};
-pub use blocks::{BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Written};
+pub use blocks::{
+    BlockCheckpoint, Blocks, BlocksOptions, ColdEvents, Collect, IndexSpec, NothingCold, Reheats,
+    Written, bucket_of,
+};
 pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};
 pub use error::{RowPlace, StoreError};

@@ -137,6 +137,9 @@ pub struct SourceDef {
     pub max_future: i64,
     /// `RETAIN`s.
     pub retain: Vec<Retain>,
+    /// `HOT RETENTION`: how long events stay in the hot tier at least, microseconds; `None`:
+    /// for ever. No value depends on it.
+    pub hot_retention: Option<i64>,
     /// `WHERE`, over the source row: rows for which it is not true are left out and counted.
     pub filter: Option<Expr>,
     /// `CHECK`s.

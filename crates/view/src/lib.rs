@@ -7,6 +7,7 @@
 
 mod explain;
 mod identity;
+mod look_back;
 pub mod oracle;
 mod plan;
 mod point;

@@ -16,6 +16,7 @@ use evenkeel_types::definition::{
 };
 use evenkeel_types::{AggregateCall, DataType, Expr, ExprKind, Frame, Interval, SourceId};
 
+use crate::look_back::LookBacks;
 use crate::uses::Uses;
 
 /// The number of an index in a [`Plan`].
@@ -31,6 +32,7 @@ pub struct IndexPlan {
     /// `slots[i]`. Of a table one more column follows: whether the version is an upsert.
     slots: Vec<usize>,
     aggregates: Aggregates,
+    look_back: Option<i64>,
 }
 
 impl IndexPlan {
@@ -57,6 +59,12 @@ impl IndexPlan {
     /// `RETAIN`, microseconds.
     pub fn retain(&self) -> Option<i64> {
         self.source.retain_gap(&self.key_columns)
+    }
+
+    /// How long before the newest time an event can be that a read at that time needs,
+    /// microseconds at most; `None`: there is no such limit.
+    pub fn look_back(&self) -> Option<i64> {
+        self.look_back
     }
 
     /// The column that says whether a table's version is an upsert.
@@ -192,16 +200,23 @@ impl Plan {
         views: impl IntoIterator<Item = &'a Arc<ViewDef>> + Clone,
     ) -> Result<Self, SignatureError> {
         let mut plan = Plan::default();
+        let look_backs = LookBacks::of(views.clone().into_iter().map(AsRef::as_ref));
         for key_use in Uses::of(views.clone().into_iter().map(AsRef::as_ref)).iter() {
             let id = IndexId(plan.indexes.len());
             plan.by_key
                 .insert((key_use.source.id, key_use.key_columns.clone()), id);
-            plan.indexes.push(IndexPlan {
+            let mut index = IndexPlan {
                 source: Arc::clone(&key_use.source),
                 key_columns: key_use.key_columns.clone(),
                 slots: key_use.slots.iter().copied().collect(),
                 aggregates: Aggregates::new(),
-            });
+                look_back: look_backs.get(key_use.source.id, &key_use.key_columns),
+            };
+            // What `RETAIN` keeps alive may be of any age.
+            if index.retain().is_some() {
+                index.look_back = None;
+            }
+            plan.indexes.push(index);
         }
         for view in views {
             plan.compile(view)?;

@@ -33,7 +33,7 @@ pub struct Bounds {
 
 impl Bounds {
     /// The bounds of one entry.
-    pub(crate) fn of(time: i64, visible_at: i64, position: Position, contested: bool) -> Self {
+    pub fn of(time: i64, visible_at: i64, position: Position, contested: bool) -> Self {
         Bounds {
             first_time: time,
             last_time: time,
@@ -49,13 +49,7 @@ impl Bounds {
     }
 
     /// Widens to hold one more entry.
-    pub(crate) fn extend(
-        &mut self,
-        time: i64,
-        visible_at: i64,
-        position: Position,
-        contested: bool,
-    ) {
+    pub fn extend(&mut self, time: i64, visible_at: i64, position: Position, contested: bool) {
         self.first_time = self.first_time.min(time);
         self.last_time = self.last_time.max(time);
         self.first_visible_at = self.first_visible_at.min(visible_at);
@@ -69,7 +63,7 @@ impl Bounds {
     }
 
     /// Widens to hold all that other bounds hold.
-    pub(crate) fn merge(&mut self, other: &Bounds) {
+    pub fn merge(&mut self, other: &Bounds) {
         self.first_time = self.first_time.min(other.first_time);
         self.last_time = self.last_time.max(other.last_time);
         self.first_visible_at = self.first_visible_at.min(other.first_visible_at);

@@ -70,11 +70,12 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                         .add(state, block.values(), &slots, |slot| block.order(slot));
                 }
             }
-            Body::Nodes(_) if whole && all_visible => {
+            Body::Cold(_) | Body::Nodes(_) if whole && all_visible => {
                 for (spec, state) in wanted {
                     self.merge_whole(node, *spec, state);
                 }
             }
+            Body::Cold(cold) => self.fold_in(cold.node(), range, all_visible, wanted),
             Body::Nodes(children) => {
                 for (child, part, _) in children.overlapping(range) {
                     self.fold_in(child, part, all_visible, wanted);
@@ -87,7 +88,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
     fn keeps(&self, node: &Node) -> bool {
         match &node.body {
             Body::Block(_) => node.length >= self.keeping_entries,
-            Body::Nodes(_) => true,
+            Body::Cold(_) | Body::Nodes(_) => true,
         }
     }
 
@@ -137,6 +138,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                     .spec(spec)
                     .add(state, block.values(), &slots, |slot| block.order(slot));
             }
+            Body::Cold(cold) if covered == 0 => self.merge_whole(cold.node(), spec, state),
+            Body::Cold(cold) => self.add_rest(cold.node(), spec, covered, state),
             Body::Nodes(children) => {
                 for (child, part, _) in children.overlapping(covered..node.length) {
                     if part.start == 0 {
@@ -156,11 +159,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             return kept.state.then(self.rest_of_run(node, kept.covered));
         }
         let run = self.rest_of_run(node, 0);
-        let keeps = match &node.body {
-            Body::Block(_) => node.length >= self.keeping_entries,
-            Body::Nodes(_) => true,
-        };
-        if keeps {
+        if self.keeps(node) {
             node.runs.keep(
                 index,
                 Kept {
@@ -185,6 +184,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                     .iter()
                     .fold(Run::EMPTY, |run, slot| run.then_at(block.time(slot)))
             }
+            Body::Cold(cold) if covered == 0 => self.run(cold.node()),
+            Body::Cold(cold) => self.rest_of_run(cold.node(), covered),
             Body::Nodes(children) => {
                 let mut run = Run::EMPTY;
                 for (child, part, _) in children.overlapping(covered..node.length) {

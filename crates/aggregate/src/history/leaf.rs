@@ -4,8 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use evenkeel_types::DataType;
 
+use super::History;
 use super::block::Block;
 use super::bounds::Bounds;
+use super::cold::ColdPart;
 
 /// Where stored blocks come from. One source serves one key.
 ///
@@ -17,8 +19,12 @@ pub trait BlockSource: Send + Sync + std::fmt::Debug {
     /// then the source remembers why.
     fn load(&self, block: u64) -> Option<Vec<u8>>;
 
-    /// A loaded block was not what the key's directory says.
-    fn damaged(&self, block: u64, why: &str);
+    /// The entries of a part that the store does not keep, exactly; `None` if they cannot be
+    /// had, and then the source remembers why.
+    fn reheat(&self, part: &ColdPart) -> Option<History>;
+
+    /// A loaded block, or what came back of a part, was not what the key's directory says.
+    fn damaged(&self, block: Option<u64>, why: &str);
 
     /// Why blocks could not be read; `None` if all could.
     fn failure(&self) -> Option<&str>;
@@ -117,8 +123,8 @@ impl Lazy {
                 }
                 Ok(_) => self
                     .source
-                    .damaged(*block, "it is not the block of the directory"),
-                Err(error) => self.source.damaged(*block, &error.to_string()),
+                    .damaged(Some(*block), "it is not the block of the directory"),
+                Err(error) => self.source.damaged(Some(*block), &error.to_string()),
             }
         }
         Block::blank(&self.types, *length, bounds)

@@ -10,6 +10,7 @@ use super::Entry;
 use super::block::{Block, EntryView};
 use super::bounds::Bounds;
 use super::cache::Cache;
+use super::cold::{Cold, ColdPart};
 use super::leaf::{BlockSource, Leaf, StoredBlock};
 use crate::order::EventOrder;
 use crate::state::State;
@@ -103,6 +104,8 @@ pub(super) struct Node {
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     Block(Leaf),
+    /// Always the first leaf.
+    Cold(Cold),
     Nodes(Children),
 }
 
@@ -207,6 +210,21 @@ impl Node {
         }
     }
 
+    /// A leaf over entries that the store does not keep.
+    pub(super) fn cold(
+        part: ColdPart,
+        types: &Arc<[DataType]>,
+        source: &Arc<dyn BlockSource>,
+    ) -> Node {
+        Node {
+            length: part.length,
+            bounds: part.bounds.clone(),
+            states: Cache::default(),
+            runs: Cache::default(),
+            body: Body::Cold(Cold::new(part, types, source)),
+        }
+    }
+
     /// A tree over leaves in order; `None` over none.
     pub(super) fn tree(mut level: Vec<Node>, fan_out: usize) -> Option<Node> {
         while level.len() > 1 {
@@ -220,10 +238,10 @@ impl Node {
         level.pop()
     }
 
-    /// Calls `visit` with every leaf, in order, and its number of entries.
-    pub(super) fn each_leaf<'a>(&'a self, visit: &mut dyn FnMut(&'a Leaf, usize)) {
+    /// Calls `visit` with every leaf, in order.
+    pub(super) fn each_leaf<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
         match &self.body {
-            Body::Block(leaf) => visit(leaf, self.length),
+            Body::Block(_) | Body::Cold(_) => visit(self),
             Body::Nodes(children) => {
                 for node in children.nodes() {
                     node.each_leaf(visit);
@@ -248,6 +266,7 @@ impl Node {
     fn first_order(&self) -> EventOrder<'_> {
         match &self.body {
             Body::Block(leaf) => leaf.block().order(0),
+            Body::Cold(cold) => cold.node().first_order(),
             Body::Nodes(children) => children.nodes[0].first_order(),
         }
     }
@@ -256,7 +275,12 @@ impl Node {
     fn starts_by(&self, order: EventOrder<'_>) -> bool {
         // Times decide nearly always, without a walk down to the first block.
         match self.bounds.first_time.cmp(&order.time) {
-            std::cmp::Ordering::Equal => self.first_order() <= order,
+            std::cmp::Ordering::Equal => match &self.body {
+                Body::Block(leaf) => leaf.block().order(0) <= order,
+                // The first leaf holds whatever is of its times.
+                Body::Cold(_) => true,
+                Body::Nodes(children) => children.nodes[0].starts_by(order),
+            },
             other => other.is_lt(),
         }
     }
@@ -265,6 +289,9 @@ impl Node {
     pub(super) fn rank_of(&self, order: EventOrder<'_>, or_equal: bool) -> usize {
         match &self.body {
             Body::Block(leaf) => leaf.block().slots_before(order, or_equal),
+            Body::Cold(_) if self.bounds.last_time < order.time => self.length,
+            Body::Cold(_) if self.bounds.first_time > order.time => 0,
+            Body::Cold(cold) => cold.node().rank_of(order, or_equal),
             Body::Nodes(children) => {
                 let nodes = &children.nodes;
                 let mut child = nodes.partition_point(|c| c.starts_by(order)).max(1) - 1;
@@ -282,9 +309,10 @@ impl Node {
         let before = |time: i64| time < t || (or_equal && time == t);
         match &self.body {
             // The ends are known without the block.
-            Body::Block(_) if before(self.bounds.last_time) => self.length,
-            Body::Block(_) if !before(self.bounds.first_time) => 0,
+            Body::Block(_) | Body::Cold(_) if before(self.bounds.last_time) => self.length,
+            Body::Block(_) | Body::Cold(_) if !before(self.bounds.first_time) => 0,
             Body::Block(leaf) => leaf.block().slots_until(before),
+            Body::Cold(cold) => cold.node().rank_of_time(t, or_equal),
             Body::Nodes(children) => {
                 let nodes = &children.nodes;
                 let child = nodes.partition_point(|c| before(c.bounds.last_time));
@@ -301,11 +329,28 @@ impl Node {
         loop {
             match &node.body {
                 Body::Block(leaf) => return leaf.block().view(rank),
+                Body::Cold(cold) => node = cold.node(),
                 Body::Nodes(children) => {
                     let child = children.holding(rank);
                     rank -= children.start(child);
                     node = &children.nodes[child];
                 }
+            }
+        }
+    }
+
+    /// Inserts an entry into a tree, which may become one level higher.
+    pub(super) fn insert_at_root(
+        root: &mut Arc<Node>,
+        entry: &Entry<'_>,
+        types: &[DataType],
+        shape: Shape,
+    ) {
+        let inserted = Arc::make_mut(root).insert(entry, types, shape);
+        if let Some(right) = inserted.right {
+            let children = vec![Arc::clone(root), Arc::new(right)];
+            if let Some(above) = Node::above(children) {
+                *root = Arc::new(above);
             }
         }
     }
@@ -330,6 +375,20 @@ impl Node {
                     rank: self.length,
                     right: Some(Node::leaf(types, entry)),
                 };
+            }
+            Body::Cold(_) if entry.time > self.bounds.last_time => {
+                return Inserted {
+                    rank: self.length,
+                    right: Some(Node::leaf(types, entry)),
+                };
+            }
+            Body::Cold(cold) => {
+                cold.insert(entry, shape);
+                // Somewhere among its entries: nothing that is kept of them holds.
+                Inserted {
+                    rank: 0,
+                    right: None,
+                }
             }
             Body::Block(leaf) => {
                 let block = leaf.block_mut();
@@ -397,6 +456,7 @@ impl Node {
                     let block = leaf.block();
                     block.bounds().map(|bounds| (block.len(), bounds))
                 }
+                Body::Cold(_) => None,
                 Body::Nodes(children) => sums_of(children),
             };
             if let Some((length, bounds)) = sums {
@@ -419,11 +479,49 @@ impl Node {
         self.runs.entry_inserted(inserted.rank, self.length, lag);
     }
 
+    /// Marks the entry with a place as contested; whether there is one.
+    pub(super) fn contest(root: &mut Arc<Node>, place: EventOrder<'_>) -> bool {
+        if root.first_is_cold_at(place.time) {
+            Arc::make_mut(root).contest_cold(place);
+            return true;
+        }
+        let rank = root.rank_of(place, false);
+        if rank == root.length || root.entry(rank).order() != place {
+            return false;
+        }
+        Arc::make_mut(root).set_contested(rank);
+        true
+    }
+
+    /// Whether a time is one of those of a cold leaf.
+    fn first_is_cold_at(&self, time: i64) -> bool {
+        match &self.body {
+            Body::Block(_) => false,
+            Body::Cold(_) => (self.bounds.first_time..=self.bounds.last_time).contains(&time),
+            Body::Nodes(children) => children.nodes[0].first_is_cold_at(time),
+        }
+    }
+
+    /// Marks an entry of the cold leaf.
+    fn contest_cold(&mut self, place: EventOrder<'_>) {
+        self.bounds.contested = true;
+        match &mut self.body {
+            Body::Block(_) => {}
+            Body::Cold(cold) => cold.contest(place),
+            Body::Nodes(children) => Arc::make_mut(&mut children.nodes[0]).contest_cold(place),
+        }
+    }
+
     /// Marks the entry of a rank as contested.
     pub(super) fn set_contested(&mut self, mut rank: usize) {
         self.bounds.contested = true;
         match &mut self.body {
             Body::Block(leaf) => leaf.block_mut().set_contested(rank),
+            Body::Cold(cold) => {
+                let place = cold.node().entry(rank).order();
+                let (time, order) = (place.time, place.order.to_vec());
+                cold.contest(EventOrder::new(time, &order));
+            }
             Body::Nodes(children) => {
                 let child = children.holding(rank);
                 rank -= children.start(child);

@@ -55,6 +55,7 @@ impl<'a, 'v, V: Visibility + ?Sized> Descending<'a, 'v, V> {
                     });
                     return;
                 }
+                Body::Cold(cold) => node = cold.node(),
                 Body::Nodes(children) => {
                     let child = children.holding(end - 1);
                     end -= children.start(child);

@@ -9,6 +9,7 @@ use evenkeel_types::bytes::MalformedBytes;
 
 use super::block::Block;
 use super::bounds::Bounds;
+use super::cold::ColdPart;
 use super::leaf::{BlockSource, StoredBlock};
 use super::node::{Body, Node, Shape};
 use super::{Entry, History};
@@ -18,22 +19,27 @@ use super::{Entry, History};
 pub enum Piece {
     /// A block that is stored as it is.
     Stored(StoredBlock),
+    /// Entries that the store does not keep, with what came late for their times.
+    Cold(ColdPart),
     /// Ranks that are in memory only, between stored blocks or the ends.
     Loaded(Range<usize>),
 }
 
 impl History {
-    /// A history over stored blocks, in order and without overlap in the order of events.
+    /// A history over what its store does not keep any more, and behind it stored blocks, in
+    /// order and without overlap in the order of events.
     pub fn over_stored(
         types: Arc<[DataType]>,
+        cold: Option<ColdPart>,
         blocks: impl IntoIterator<Item = StoredBlock>,
         source: &Arc<dyn BlockSource>,
     ) -> Self {
         let shape = Shape::default();
-        let leaves = blocks
+        let cold = cold.map(|part| Node::cold(part, &types, source));
+        let stored = blocks
             .into_iter()
-            .map(|stored| Node::stored(stored, &types, source))
-            .collect();
+            .map(|stored| Node::stored(stored, &types, source));
+        let leaves = cold.into_iter().chain(stored).collect();
         History {
             root: Node::tree(leaves, shape.fan_out).map(Arc::new),
             shape,
@@ -109,12 +115,19 @@ impl History {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut start = 0;
         if let Some(root) = &self.root {
-            root.each_leaf(&mut |leaf, length| {
-                let end = start + length;
-                match (leaf.stored_block(), pieces.last_mut()) {
-                    (Some(stored), _) => pieces.push(Piece::Stored(stored.clone())),
-                    (None, Some(Piece::Loaded(range))) => range.end = end,
-                    (None, _) => pieces.push(Piece::Loaded(start..end)),
+            root.each_leaf(&mut |node| {
+                let end = start + node.length;
+                match (&node.body, pieces.last_mut()) {
+                    (Body::Cold(_), _) => pieces.push(Piece::Cold(ColdPart {
+                        length: node.length,
+                        bounds: node.bounds.clone(),
+                    })),
+                    (Body::Block(leaf), last) => match (leaf.stored_block(), last) {
+                        (Some(stored), _) => pieces.push(Piece::Stored(stored.clone())),
+                        (None, Some(Piece::Loaded(range))) => range.end = end,
+                        (None, _) => pieces.push(Piece::Loaded(start..end)),
+                    },
+                    (Body::Nodes(_), _) => {}
                 }
                 start = end;
             });
@@ -126,7 +139,13 @@ impl History {
     pub fn entries_in_memory(&self) -> usize {
         let mut entries = 0;
         if let Some(root) = &self.root {
-            root.each_leaf(&mut |leaf, _| entries += leaf.entries_in_memory());
+            root.each_leaf(&mut |node| {
+                entries += match &node.body {
+                    Body::Block(leaf) => leaf.entries_in_memory(),
+                    Body::Cold(cold) => cold.entries_in_memory(),
+                    Body::Nodes(_) => 0,
+                };
+            });
         }
         entries
     }

@@ -49,6 +49,7 @@ fn json_report(found: &Examination) -> Json {
         "dead_letters": found.dead_letters,
         "hot_rows": found.rows,
         "hot_entries": found.entries,
+        "cold_entries": found.cold_entries,
         "damages": found.damages.iter().map(damage).collect::<Vec<Json>>(),
         "rebuilt": found.rebuilt,
     })
@@ -67,6 +68,10 @@ fn text(found: &Examination) -> String {
             format!("{} entries", count(found.entries))
         },
     );
+    if found.cold_entries > 0 {
+        let left = plural(found.cold_entries, "old event");
+        text.push_str(&format!("left the hot tier, in the log: {left}\n"));
+    }
     if found.damages.is_empty() {
         text.push_str("no damage");
         return text;

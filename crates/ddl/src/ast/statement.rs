@@ -173,6 +173,8 @@ pub struct SourceClauses {
     pub deduplicate_within: Option<IntervalLit>,
     /// `MAX FUTURE INTERVAL ...`
     pub max_future: Option<IntervalLit>,
+    /// `HOT RETENTION INTERVAL ...`
+    pub hot_retention: Option<IntervalLit>,
     /// `RETAIN INTERVAL ... FOR (c, ...)`
     pub retain: Vec<Retain>,
     /// `CHECK (expr)`, `EXPECT (expr)`

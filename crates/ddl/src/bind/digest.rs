@@ -97,6 +97,7 @@ fn strip_source(create: &mut CreateSource) {
             *comment = None;
         }
         clauses.max_future = None;
+        clauses.hot_retention = None;
         if let Some(event_time) = &mut clauses.event_time {
             event_time.lateness = None;
         }

@@ -71,6 +71,7 @@ struct SourceBuilder<'a> {
     sequence_by: Vec<usize>,
     deduplicate_within: Option<i64>,
     max_future: i64,
+    hot_retention: Option<i64>,
     retain: Vec<Retain>,
 }
 
@@ -91,6 +92,7 @@ impl<'a> SourceBuilder<'a> {
             sequence_by: Vec::new(),
             deduplicate_within: None,
             max_future: MAX_FUTURE_DEFAULT,
+            hot_retention: None,
             retain: Vec::new(),
         };
         if stored.is_empty() {
@@ -231,6 +233,9 @@ impl<'a> SourceBuilder<'a> {
             && let Some(micros) = exact(length, "`MAX FUTURE`", report)
         {
             self.max_future = micros;
+        }
+        if let Some(length) = &clauses.hot_retention {
+            self.hot_retention = exact_positive(length, "`HOT RETENTION`", report);
         }
         for retain in &clauses.retain {
             self.retain(retain, report);
@@ -553,6 +558,7 @@ impl<'a> SourceBuilder<'a> {
             deduplicate_within: self.deduplicate_within,
             max_future: self.max_future,
             retain: self.retain,
+            hot_retention: self.hot_retention,
             filter,
             checks,
             options: options.values,

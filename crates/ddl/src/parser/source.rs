@@ -11,7 +11,7 @@ use crate::lexer::{Symbol, TokenKind};
 use crate::suggest::did_you_mean;
 
 /// What clauses of a source start with.
-const CLAUSES: [&str; 9] = [
+const CLAUSES: [&str; 10] = [
     "PRIMARY KEY",
     "EVENT ID",
     "EVENT TIME",
@@ -20,6 +20,7 @@ const CLAUSES: [&str; 9] = [
     "SEQUENCE BY",
     "DEDUPLICATE WITHIN",
     "MAX FUTURE",
+    "HOT RETENTION",
     "RETAIN INTERVAL",
 ];
 
@@ -188,6 +189,9 @@ impl Parser<'_> {
         {
             let length = self.length_of_time()?;
             self.set(&mut clauses.max_future, length, start, "MAX FUTURE");
+        } else if self.eat_words(&["HOT", "RETENTION"]).is_some() {
+            let length = self.length_of_time()?;
+            self.set(&mut clauses.hot_retention, length, start, "HOT RETENTION");
         } else if self.is_words(&["RETAIN", "INTERVAL"]) {
             clauses.retain.push(self.retain()?);
         } else if let Some(kind) = self.constraint_kind() {

@@ -198,6 +198,7 @@ fn source_clauses(f: &mut dyn Write, clauses: &SourceClauses, first: &str) -> fm
     for (words, length) in [
         ("DEDUPLICATE WITHIN ", &clauses.deduplicate_within),
         ("MAX FUTURE ", &clauses.max_future),
+        ("HOT RETENTION ", &clauses.hot_retention),
     ] {
         if let Some(length) = length {
             separate(f)?;

@@ -47,6 +47,10 @@ fn source(def: &SourceDef) -> String {
         evenkeel_types::Interval::from_micros(def.max_future)
     )
     .unwrap();
+    if let Some(micros) = def.hot_retention {
+        let length = evenkeel_types::Interval::from_micros(micros);
+        writeln!(out, "  hot retention {length}").unwrap();
+    }
     for (what, slots) in [
         ("event id", &def.event_id),
         ("primary key", &def.primary_key),

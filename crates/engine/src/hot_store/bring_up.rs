@@ -6,13 +6,13 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions};
-use evenkeel_store::{Batch, Kv, Space, StoreError};
+use evenkeel_store::{Batch, BlocksOptions, Kv, Space, StoreError};
 use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
-use super::HotStore;
-use super::state::{StoreState, identity_digest};
+use super::state::{StoreState, identity_digest, index_digest};
+use super::{HotStore, span};
 use crate::error::EngineError;
 
 /// Rows that are removed in one batch.
@@ -54,19 +54,41 @@ impl HotStore {
             old = StoreState::default();
         }
         let mut state = old.clone();
+        let spans: BTreeMap<String, Option<i64>> = plan
+            .indexes()
+            .iter()
+            .map(|index| {
+                let source = catalog.source_by_id(index.source().id);
+                let span = source.and_then(|source| span(source, index));
+                (index_digest(index), span)
+            })
+            .collect();
+        // What nobody needs stays in the list, to be forgotten below.
+        let short = state.forget_short(|digest| match spans.get(digest) {
+            Some(span) => *span,
+            None => Some(0),
+        });
         let new: Vec<IndexId> = state
             .number_indexes(&plan)
             .into_iter()
             .map(IndexId)
             .collect();
-        let forgotten = state.forget_indexes(&plan);
+        let mut forgotten = state.forget_indexes(&plan);
+        forgotten.extend(short);
         // The numbers are taken before any row has one.
         old.take_numbers(&state);
         let mut batch = Batch::default();
         old.put(&mut batch);
         kv.write(batch)?;
         let sources = catalog.sources.values().cloned();
-        let mut hot = HotStore::over(Arc::clone(&kv), plan, sources, state, limits.cache_bytes)?;
+        let mut hot = HotStore::over(
+            Arc::clone(&kv),
+            plan,
+            sources,
+            Arc::new(reader.clone()),
+            state,
+            BlocksOptions::with_cache(limits.cache_bytes),
+        )?;
         hot.build(&new, old, reader, catalog, limits)?;
         for number in forgotten {
             let mut prefix = 0u16.to_be_bytes().to_vec();

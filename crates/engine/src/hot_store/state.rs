@@ -10,7 +10,7 @@ use evenkeel_view::{IndexPlan, Plan};
 use serde::{Deserialize, Serialize};
 
 /// The version of the hot tier's format that is written.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 const ROW: &[u8] = b"state";
 
 /// What a hot tier says of itself.
@@ -27,6 +27,10 @@ pub(crate) struct StoreState {
     indexes: BTreeMap<String, u32>,
     /// Numbers are never given twice.
     next_index: u32,
+    /// How long before the newest time events stay at hand, microseconds, by digest of the
+    /// indexes from which any may have left: the least that it was.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    spans: BTreeMap<String, i64>,
     pub(crate) sources: BTreeMap<SourceId, SourceCounts>,
 }
 
@@ -106,6 +110,29 @@ impl StoreState {
         new
     }
 
+    /// Takes down that of an index so little stays at hand.
+    pub(crate) fn let_go(&mut self, digest: &str, span: i64) {
+        if self.indexes.contains_key(digest) {
+            let known = self.spans.entry(digest.to_owned()).or_insert(span);
+            *known = span.min(*known);
+        }
+    }
+
+    /// Takes the numbers of indexes of which more is to be at hand than is, so that they are
+    /// built again.
+    pub(crate) fn forget_short(&mut self, wanted: impl Fn(&str) -> Option<i64>) -> Vec<u32> {
+        let spans = std::mem::take(&mut self.spans);
+        let (kept, short) = spans
+            .into_iter()
+            .partition(|(digest, span)| wanted(digest).is_some_and(|wanted| wanted <= *span));
+        self.spans = kept;
+        let short: BTreeMap<String, i64> = short;
+        short
+            .keys()
+            .filter_map(|digest| self.indexes.remove(digest))
+            .collect()
+    }
+
     /// Takes the numbers that another state has given, so that they are not given again.
     pub(crate) fn take_numbers(&mut self, other: &StoreState) {
         self.next_index = other.next_index;
@@ -122,6 +149,7 @@ impl StoreState {
             }
             keep
         });
+        self.spans.retain(|digest, _| wanted.contains(digest));
         forgotten
     }
 }

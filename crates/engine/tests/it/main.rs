@@ -12,5 +12,6 @@ mod partitions;
 mod push;
 mod random_evolution;
 mod random_history;
+mod retention;
 mod store;
 mod support;

@@ -1,5 +1,6 @@
 //! Writing what is new: runs, merged runs, sealed blocks.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -10,9 +11,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::directory::Directory;
 use super::key::{self, RowPrefix};
+use super::reheat::Reheater;
 use super::run::Tail;
 use super::stored::Stored;
-use super::{IndexSpec, SEALED_ENTRIES, Tails};
+use super::{IndexSpec, Tails};
 use crate::error::StoreError;
 use crate::kv::{Batch, Kv, Snapshot, Space};
 
@@ -22,6 +24,8 @@ const GARBAGE: &[u8] = b"garbage";
 const RUNS_MAX: u8 = 8;
 /// A run of fewer entries is small.
 const SMALL_RUN: usize = 64;
+/// Keys of an index that a checkpoint searches for what may leave.
+const SWEPT_KEYS: usize = 256;
 
 /// About how many runs each key has: a byte by hash. Keys that share one merge sooner.
 #[derive(Debug)]
@@ -75,9 +79,23 @@ impl Garbage {
 pub struct BlockCheckpoint {
     pub(super) kv: Arc<dyn Kv>,
     pub(super) snapshot: Arc<dyn Snapshot>,
-    pub(super) indexes: Vec<(IndexSpec, Arc<Tails>)>,
+    pub(super) indexes: Vec<IndexCheckpoint>,
+    pub(super) reheater: Arc<Reheater>,
+    pub(super) sealed_entries: usize,
     pub(super) run_counts: Arc<RunCounts>,
     pub(super) garbage: Garbage,
+}
+
+/// What a checkpoint has of one index.
+#[derive(Debug)]
+pub(super) struct IndexCheckpoint {
+    pub(super) position: usize,
+    pub(super) spec: IndexSpec,
+    pub(super) tails: Arc<Tails>,
+    /// What is before it may leave.
+    pub(super) horizon: Option<i64>,
+    /// Where the search for what may leave goes on.
+    pub(super) swept: Option<Vec<u8>>,
 }
 
 /// What the end of a checkpoint must know of its writing.
@@ -87,6 +105,7 @@ pub struct Written {
     /// Keys whose blocks are others now.
     pub(super) moved: Vec<RowPrefix>,
     pub(super) garbage: Garbage,
+    pub(super) swept: Vec<Option<Vec<u8>>>,
 }
 
 impl BlockCheckpoint {
@@ -98,42 +117,98 @@ impl BlockCheckpoint {
         let mut written = Written {
             moved: Vec::new(),
             garbage: Garbage::default(),
+            swept: Vec::new(),
         };
-        for (spec, tails) in &self.indexes {
+        for index in &self.indexes {
             // In the order of keys, so that equal stores write equal bytes.
-            let mut tails: Vec<_> = tails
+            let mut tails: Vec<_> = index
+                .tails
                 .iter()
-                .map(|(key, tail)| (key::row_prefix(spec.number, key), tail))
+                .map(|(key, tail)| (key::row_prefix(index.spec.number, key), tail))
                 .collect();
             tails.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+            let moved_before = written.moved.len();
             for (prefix, tail) in tails {
-                self.write_key(spec, prefix, tail, number, batch, &mut written)?;
+                self.write_key(index, prefix, tail, number, batch, &mut written)?;
             }
+            let swept = self.sweep(index, moved_before, batch, &mut written)?;
+            written.swept.push(swept);
         }
         batch.put(Space::Meta, GARBAGE.to_vec(), written.garbage.encode());
         Ok(written)
     }
 
+    /// Lets what may leave go of some keys more, whether anything new is there of them or
+    /// not. Answers where to go on.
+    fn sweep(
+        &self,
+        index: &IndexCheckpoint,
+        moved_before: usize,
+        batch: &mut Batch,
+        written: &mut Written,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(horizon) = index.horizon else {
+            return Ok(None);
+        };
+        let (first, end) = key::of_index(index.spec.number);
+        let mut from = index.swept.clone().unwrap_or(first);
+        let sealed = written.moved.len();
+        for _ in 0..SWEPT_KEYS {
+            let mut found = None;
+            self.snapshot
+                .range(Space::Blocks, &from, &end, &mut |row, _| {
+                    found = key::of_block(row).map(RowPrefix::from);
+                    Ok(ControlFlow::Break(()))
+                })?;
+            let Some(prefix) = found else {
+                return Ok(None);
+            };
+            from = key::behind_blocks(&prefix);
+            // Those are done.
+            if written.moved[moved_before..sealed]
+                .binary_search(&prefix)
+                .is_ok()
+            {
+                continue;
+            }
+            let row = key::directory(&prefix);
+            let Some(bytes) = self.snapshot.get(Space::Runs, &row)? else {
+                continue;
+            };
+            let mut directory = Directory::decode(&bytes)
+                .map_err(|e| StoreError::malformed(Space::Runs, &row, e))?;
+            let gone = directory.let_go(horizon);
+            if !gone.is_empty() {
+                let rows = gone.into_iter().map(|block| key::block(&prefix, block));
+                written.garbage.0.extend(rows);
+                batch.put(Space::Runs, row, directory.encode());
+                written.moved.push(prefix);
+            }
+        }
+        Ok(Some(from))
+    }
+
     fn write_key(
         &self,
-        spec: &IndexSpec,
+        index: &IndexCheckpoint,
         prefix: RowPrefix,
         tail: &Tail,
         number: u64,
         batch: &mut Batch,
         written: &mut Written,
     ) -> Result<(), StoreError> {
+        let spec = &index.spec;
         let count = self.run_counts.of(&prefix);
         let runs = count.load(Ordering::Relaxed).saturating_add(1);
-        if runs < RUNS_MAX && tail.events.len() < SEALED_ENTRIES {
+        if runs < RUNS_MAX && tail.events.len() < self.sealed_entries {
             count.store(runs, Ordering::Relaxed);
             batch.put(Space::Runs, key::run(&prefix, number), tail.encode());
             return Ok(());
         }
         let stored = Stored::load(self.snapshot.as_ref(), &spec.types, &prefix)?;
         let entries: usize = stored.runs.iter().map(|r| r.tail.events.len()).sum();
-        let left = if entries + tail.events.len() >= SEALED_ENTRIES {
-            self.seal(spec, &prefix, &stored, tail, number, batch, written)?;
+        let left = if entries + tail.events.len() >= self.sealed_entries {
+            self.seal(index, &prefix, &stored, tail, number, batch, written)?;
             written.moved.push(prefix.clone());
             1
         } else {
@@ -147,7 +222,7 @@ impl BlockCheckpoint {
     #[expect(clippy::too_many_arguments, reason = "one key's part of a checkpoint")]
     fn seal(
         &self,
-        spec: &IndexSpec,
+        index: &IndexCheckpoint,
         prefix: &RowPrefix,
         stored: &Stored,
         tail: &Tail,
@@ -155,7 +230,8 @@ impl BlockCheckpoint {
         batch: &mut Batch,
         written: &mut Written,
     ) -> Result<(), StoreError> {
-        let source = stored.source(&self.kv, prefix);
+        let spec = &index.spec;
+        let source = stored.source(&self.kv, index.position, prefix, &self.reheater);
         let mut history = stored.history(&spec.types, source.as_ref());
         history.absorb(&tail.events);
         for mark in stored.marks.iter().chain(&tail.marks) {
@@ -163,8 +239,9 @@ impl BlockCheckpoint {
         }
         let mut directory = Directory {
             next_block: stored.directory.next_block,
-            blocks: Vec::new(),
+            ..Directory::default()
         };
+        let mut fresh: Vec<(u64, Vec<u8>)> = Vec::new();
         let mut rest = Tail::new(&spec.types);
         let pieces = history.pieces();
         let last = pieces.len().wrapping_sub(1);
@@ -174,15 +251,19 @@ impl BlockCheckpoint {
                     directory.blocks.push(block);
                     continue;
                 }
+                Piece::Cold(part) => {
+                    directory.cold = Some(part);
+                    continue;
+                }
                 Piece::Loaded(ranks) => ranks,
             };
             let blocks = if i == last {
-                ranks.len() / SEALED_ENTRIES
+                ranks.len() / self.sealed_entries
             } else {
-                ranks.len().div_ceil(SEALED_ENTRIES)
+                ranks.len().div_ceil(self.sealed_entries)
             };
             let sealed = if i == last {
-                blocks * SEALED_ENTRIES
+                blocks * self.sealed_entries
             } else {
                 ranks.len()
             };
@@ -195,7 +276,7 @@ impl BlockCheckpoint {
                 };
                 let block = directory.next_block;
                 directory.next_block += 1;
-                batch.put(Space::Blocks, key::block(prefix, block), bytes);
+                fresh.push((block, bytes));
                 directory.blocks.push(StoredBlock {
                     block,
                     length,
@@ -215,8 +296,17 @@ impl BlockCheckpoint {
         for run in &stored.runs {
             batch.remove(Space::Runs, key::run(prefix, run.number));
         }
+        if let Some(horizon) = index.horizon {
+            directory.let_go(horizon);
+        }
         let kept: std::collections::BTreeSet<u64> =
             directory.blocks.iter().map(|b| b.block).collect();
+        for (block, bytes) in fresh {
+            // What leaves at once is not written.
+            if kept.contains(&block) {
+                batch.put(Space::Blocks, key::block(prefix, block), bytes);
+            }
+        }
         let gone = stored
             .directory
             .blocks

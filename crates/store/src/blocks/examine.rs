@@ -9,7 +9,9 @@ use evenkeel_types::DataType;
 
 use super::checkpoint::Garbage;
 use super::directory::Directory;
+use super::examine_cold::{self, SeenPart, SeenParts};
 use super::key::{self, RowKind};
+use super::reheat::ColdEvents;
 use super::run::Tail;
 use crate::error::{RowPlace, StoreError};
 use crate::kv::{Snapshot, Space};
@@ -43,8 +45,32 @@ pub struct Examined {
     pub rows: u64,
     /// Entries in them.
     pub entries: u64,
+    /// Entries that left the hot tier.
+    pub cold_entries: u64,
     /// What is wrong.
     pub findings: Vec<Finding>,
+    /// By index.
+    cold: BTreeMap<u32, SeenParts>,
+}
+
+impl Examined {
+    /// Looks whether the log has what left of index `number`, which is at `position` for who
+    /// has the events.
+    ///
+    /// # Errors
+    /// If the events cannot be read.
+    pub fn check_cold(
+        &mut self,
+        number: u32,
+        position: usize,
+        events: &dyn ColdEvents,
+    ) -> Result<(), StoreError> {
+        if let Some(parts) = self.cold.get(&number) {
+            let findings = examine_cold::check(parts, number, position, events)?;
+            self.findings.extend(findings);
+        }
+        Ok(())
+    }
 }
 
 /// Looks at every run, directory and sealed block. `shape` gives what an index is made of;
@@ -64,13 +90,21 @@ pub fn examine(
         examined.rows += 1;
         let parts = key::parts(row, &shape.key);
         let result = value.map_err(|e| reason_of(&e)).and_then(|value| {
-            let prefix = parts
-                .as_ref()
-                .map(|p| p.prefix)
-                .ok_or("its key does not read")?;
+            let key::Parts { index, prefix, key } =
+                *parts.as_ref().ok_or("its key does not read")?;
             match key::kind(prefix, row) {
                 Some(RowKind::Directory) => {
                     let directory = Directory::decode(value).map_err(|e| e.to_string())?;
+                    if let Some(part) = directory.cold {
+                        let next = directory.blocks.first();
+                        if next.is_some_and(|b| b.bounds.first_time <= part.bounds.last_time) {
+                            return Err("what left reaches into what is there".to_owned());
+                        }
+                        examined.cold_entries += part.length as u64;
+                        let key = key.map(<[u8]>::to_vec);
+                        let cold = examined.cold.entry(index).or_default();
+                        cold.insert(prefix.into(), SeenPart { part, key });
+                    }
                     for stored in directory.blocks {
                         expected.insert(key::block(prefix, stored.block), stored);
                     }

@@ -6,7 +6,7 @@ use evenkeel_types::codec::Decoder;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Buckets that entity keys hash into, for the life of a store.
-const BUCKETS: u64 = 4096;
+pub(super) const BUCKETS: u64 = 4096;
 /// Longer keys are replaced by their digest: the embedded store takes 64 KiB.
 const KEY_BYTES_MAX: usize = 4096;
 /// No encoding of a value begins with this byte.
@@ -21,8 +21,7 @@ pub(super) fn row_prefix(index: u32, key: &[u8]) -> RowPrefix {
     let mut bytes = Vec::with_capacity(8 + key.len());
     bytes.extend(TENANT.to_be_bytes());
     bytes.extend(index.to_be_bytes());
-    let bucket = (xxh3_64(key) % BUCKETS) as u16;
-    bytes.extend(bucket.to_be_bytes());
+    bytes.extend(bucket_of(key).to_be_bytes());
     if key.len() <= KEY_BYTES_MAX {
         bytes.extend(key);
     } else {
@@ -30,6 +29,28 @@ pub(super) fn row_prefix(index: u32, key: &[u8]) -> RowPrefix {
         bytes.extend(blake3::hash(key).as_bytes());
     }
     bytes.into()
+}
+
+/// The bucket of an entity key. Keys of one bucket stand together, and the buckets in order.
+pub fn bucket_of(key: &[u8]) -> u16 {
+    (xxh3_64(key) % BUCKETS) as u16
+}
+
+/// Where the rows of an index begin, and where they have ended.
+pub(super) fn of_index(index: u32) -> (Vec<u8>, Vec<u8>) {
+    let from = [&TENANT.to_be_bytes()[..], &index.to_be_bytes()].concat();
+    let mut to = from.clone();
+    to.extend([0xff; 2]);
+    (from, to)
+}
+
+/// Where the rows of a key's bucket begin, and where those of so many buckets have ended.
+pub(super) fn buckets_from(prefix: &[u8], buckets: u64) -> (Vec<u8>, Vec<u8>) {
+    let (index, bucket) = prefix.split_at(HEADER).0.split_at(HEADER - 2);
+    let first = bucket.first_chunk().map_or(0, |b| u16::from_be_bytes(*b));
+    let end = (u64::from(first) + buckets).min(BUCKETS) as u16;
+    let at = |bucket: u16| [index, &bucket.to_be_bytes()].concat();
+    (at(first), at(end))
 }
 
 /// What a row key begins with: the index and the entity key, and what follows them.
@@ -76,6 +97,26 @@ const RUN: u8 = 1;
 
 pub(super) fn directory(prefix: &[u8]) -> Vec<u8> {
     [prefix, &[DIRECTORY]].concat()
+}
+
+/// The prefix of a directory's row key.
+pub(super) fn of_directory(row: &[u8]) -> Option<&[u8]> {
+    row.strip_suffix(&[DIRECTORY])
+}
+
+/// The prefix of a sealed block's row key.
+pub(super) fn of_block(row: &[u8]) -> Option<&[u8]> {
+    Some(row.split_last_chunk::<8>()?.0)
+}
+
+/// Behind the row keys of all sealed blocks of a key.
+pub(super) fn behind_blocks(prefix: &[u8]) -> Vec<u8> {
+    [prefix, &[0xff; 9]].concat()
+}
+
+/// What a key's cold part is called in the cache: no prefix is like it.
+pub(super) fn cold(prefix: &[u8]) -> RowPrefix {
+    [prefix, b"/cold"].concat().into()
 }
 
 pub(super) fn run(prefix: &[u8], number: u64) -> Vec<u8> {

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use evenkeel_aggregate::History;
-use evenkeel_aggregate::history::BlockSource;
+use evenkeel_aggregate::history::{BlockSource, ColdPart};
 use evenkeel_types::DataType;
 
 use super::directory::Directory;
 use super::key::{self, RowKind, RowPrefix};
+use super::reheat::Reheater;
 use super::run::{Mark, Tail};
 use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot, Space};
@@ -62,14 +63,24 @@ impl Stored {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.directory.blocks.is_empty() && self.runs.is_empty()
+        self.directory.blocks.is_empty() && self.directory.cold.is_none() && self.runs.is_empty()
     }
 
-    /// Where the sealed blocks are read from; none if there are none.
-    pub(super) fn source(&self, kv: &Arc<dyn Kv>, prefix: &RowPrefix) -> Option<Arc<KeySource>> {
-        (!self.directory.blocks.is_empty()).then(|| {
+    /// Where the sealed blocks are read from, and what left the store; none if there is
+    /// neither.
+    pub(super) fn source(
+        &self,
+        kv: &Arc<dyn Kv>,
+        index: usize,
+        prefix: &RowPrefix,
+        reheater: &Arc<Reheater>,
+    ) -> Option<Arc<KeySource>> {
+        let Directory { cold, blocks, .. } = &self.directory;
+        (!blocks.is_empty() || cold.is_some()).then(|| {
             Arc::new(KeySource {
                 kv: Arc::clone(kv),
+                index,
+                reheater: Arc::clone(reheater),
                 prefix: prefix.clone(),
                 lengths: self
                     .directory
@@ -93,8 +104,9 @@ impl Stored {
             None => History::new(Arc::clone(types)),
             Some(source) => {
                 let source: Arc<dyn BlockSource> = Arc::clone(source) as Arc<dyn BlockSource>;
-                let blocks = self.directory.blocks.iter().cloned();
-                History::over_stored(Arc::clone(types), blocks, &source)
+                let Directory { cold, blocks, .. } = &self.directory;
+                let blocks = blocks.iter().cloned();
+                History::over_stored(Arc::clone(types), cold.clone(), blocks, &source)
             }
         };
         for run in &self.runs {
@@ -104,10 +116,12 @@ impl Stored {
     }
 }
 
-/// Reads the sealed blocks of one key.
+/// Reads the sealed blocks of one key, and what left the store.
 #[derive(Debug)]
 pub(super) struct KeySource {
     kv: Arc<dyn Kv>,
+    index: usize,
+    reheater: Arc<Reheater>,
     prefix: RowPrefix,
     /// Entries by block, for the count of what was read.
     lengths: rustc_hash::FxHashMap<u64, usize>,
@@ -144,9 +158,23 @@ impl BlockSource for KeySource {
         None
     }
 
-    fn damaged(&self, block: u64, why: &str) {
-        let key = key::block(&self.prefix, block);
-        self.fail(&StoreError::damaged(Space::Blocks, &key, why));
+    fn reheat(&self, part: &ColdPart) -> Option<History> {
+        self.entries_read.fetch_add(part.length, Ordering::Relaxed);
+        self.reheater
+            .part(self.index, &self.prefix, part)
+            .map_err(|error| self.fail(&error))
+            .ok()
+    }
+
+    fn damaged(&self, block: Option<u64>, why: &str) {
+        let error = match block {
+            Some(block) => {
+                let key = key::block(&self.prefix, block);
+                StoreError::damaged(Space::Blocks, &key, why)
+            }
+            None => StoreError::damaged(Space::Runs, &key::directory(&self.prefix), why),
+        };
+        self.fail(&error);
     }
 
     fn failure(&self) -> Option<&str> {

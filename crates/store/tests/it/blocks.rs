@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::MEMORY;
-use evenkeel_aggregate::{Entry, Everything, History};
+use evenkeel_aggregate::{Bounds, Entry, Everything, History};
 use evenkeel_store::{
-    Batch, Blocks, BlocksOptions, EmbeddedKv, IndexSpec, Kv, MemoryKv, Space, StoreError,
+    Batch, Blocks, BlocksOptions, ColdEvents, Collect, EmbeddedKv, IndexSpec, Kv, MemoryKv, Space,
+    StoreError,
 };
 use evenkeel_types::{DataType, ErrorReason, Position, Value};
 use proptest::prelude::*;
@@ -17,6 +18,7 @@ fn types() -> Arc<[DataType]> {
     Arc::from([DataType::BigInt, DataType::String, DataType::Double])
 }
 
+#[derive(Debug)]
 struct Row {
     time: i64,
     order: Vec<u8>,
@@ -72,9 +74,30 @@ impl Row {
     }
 }
 
+/// Everything that was inserted, in its order.
+#[derive(Debug, Default)]
+struct Log(Mutex<Vec<(Vec<u8>, Row)>>);
+
+impl ColdEvents for Log {
+    fn read(&self, _: usize, bounds: &Bounds, collect: &mut dyn Collect) -> Result<(), StoreError> {
+        for (key, row) in self.0.lock().unwrap().iter() {
+            if (bounds.first_time..=bounds.last_time).contains(&row.time)
+                && collect.wants(key, row.time, row.position)
+            {
+                collect.take(key, &row.entry());
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A store with its model.
 struct World {
     kv: Arc<dyn Kv>,
+    log: Arc<Log>,
+    /// What is before may leave.
+    horizon: Option<i64>,
+    sealed_entries: usize,
     blocks: Blocks,
     model: BTreeMap<Vec<u8>, History>,
     number: u64,
@@ -83,25 +106,46 @@ struct World {
 
 impl World {
     fn new(kv: Arc<dyn Kv>, cache_bytes: u64) -> Self {
+        World::with(kv, cache_bytes, BlocksOptions::with_cache(0).sealed_entries)
+    }
+
+    fn with(kv: Arc<dyn Kv>, cache_bytes: u64, sealed_entries: usize) -> Self {
+        let log = Arc::new(Log::default());
         World {
-            blocks: open(&kv, cache_bytes),
+            blocks: open(&kv, &log, cache_bytes, sealed_entries),
             kv,
+            log,
+            horizon: None,
+            sealed_entries,
             model: BTreeMap::new(),
             number: 0,
             cache_bytes,
         }
     }
 
+    /// Inserts a row; it gets the next place of its partition.
     fn insert(&mut self, key: &[u8], row: &Row) {
+        let mut log = self.log.0.lock().unwrap();
+        let position = Position::new(row.position.partition.0, log.len() as u64);
+        let row = Row {
+            position,
+            order: row.order.clone(),
+            values: row.values.clone(),
+            ..*row
+        };
         self.blocks.insert(0, key, &row.entry());
         self.model
             .entry(key.to_vec())
             .or_insert_with(|| History::new(types()))
             .insert(&row.entry());
+        log.push((key.to_vec(), row));
     }
 
     fn contest(&mut self, key: &[u8], row: &Row) {
         self.blocks.contest(0, key, row.time, &row.order);
+        for (_, logged) in self.log.0.lock().unwrap().iter_mut() {
+            logged.contested |= logged.id == row.id;
+        }
         assert!(
             self.model
                 .get_mut(key)
@@ -111,7 +155,7 @@ impl World {
     }
 
     fn checkpoint(&mut self) {
-        let begun = self.blocks.begin();
+        let begun = self.blocks.begin(&[self.horizon]);
         self.finish(begun);
     }
 
@@ -125,7 +169,7 @@ impl World {
 
     /// What was not checkpointed is lost; the model is set back by the caller.
     fn reopen(&mut self) {
-        self.blocks = open(&self.kv, self.cache_bytes);
+        self.blocks = open(&self.kv, &self.log, self.cache_bytes, self.sealed_entries);
     }
 
     fn check(&self) {
@@ -138,12 +182,17 @@ impl World {
     }
 }
 
-fn open(kv: &Arc<dyn Kv>, cache_bytes: u64) -> Blocks {
+fn open(kv: &Arc<dyn Kv>, log: &Arc<Log>, cache_bytes: u64, sealed_entries: usize) -> Blocks {
     let spec = IndexSpec {
         number: 3,
         types: types(),
     };
-    Blocks::open(Arc::clone(kv), [spec], BlocksOptions { cache_bytes }).unwrap()
+    let numbers = BlocksOptions {
+        cache_bytes,
+        sealed_entries,
+    };
+    let log: Arc<dyn ColdEvents> = Arc::clone(log) as Arc<dyn ColdEvents>;
+    Blocks::open(Arc::clone(kv), [spec], log, numbers).unwrap()
 }
 
 fn assert_same(found: &History, want: &History) {
@@ -174,8 +223,19 @@ fn random(seed: &mut u64) -> u64 {
     (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
 }
 
-fn run(kv: Arc<dyn Kv>, mut seed: u64, events: u64, checkpoint_every: u64, cache_bytes: u64) {
-    let mut world = World::new(kv, cache_bytes);
+fn run(world: World, seed: u64, events: u64, checkpoint_every: u64) {
+    run_with(world, seed, events, checkpoint_every, None);
+}
+
+/// With `keep`, events leave that are older by so much than the newest; it changes now and
+/// then.
+fn run_with(
+    mut world: World,
+    mut seed: u64,
+    events: u64,
+    checkpoint_every: u64,
+    keep: Option<u64>,
+) -> World {
     let mut inserted: Vec<(Vec<u8>, u64, u64)> = Vec::new();
     for id in 0..events {
         let r = random(&mut seed);
@@ -187,6 +247,10 @@ fn run(kv: Arc<dyn Kv>, mut seed: u64, events: u64, checkpoint_every: u64, cache
         };
         let pick = random(&mut seed);
         world.insert(&key, &Row::new(id, pick));
+        if let Some(keep) = keep {
+            let keep = random(&mut seed) % (2 * keep);
+            world.horizon = Some(id as i64 * 3 - keep as i64);
+        }
         inserted.push((key, id, pick));
         if pick.is_multiple_of(211) {
             let (key, id, pick) = &inserted[(random(&mut seed) % inserted.len() as u64) as usize];
@@ -196,7 +260,7 @@ fn run(kv: Arc<dyn Kv>, mut seed: u64, events: u64, checkpoint_every: u64, cache
             0 => world.checkpoint(),
             1 => {
                 // Reads and writes while one is under way.
-                let begun = world.blocks.begin();
+                let begun = world.blocks.begin(&[world.horizon]);
                 let pick = random(&mut seed);
                 let late = Row::new(events + id, pick);
                 world.insert(b"\x02hot", &late);
@@ -217,6 +281,7 @@ fn run(kv: Arc<dyn Kv>, mut seed: u64, events: u64, checkpoint_every: u64, cache
     world.check();
     world.reopen();
     world.check();
+    world
 }
 
 proptest! {
@@ -229,7 +294,20 @@ proptest! {
         checkpoint_every in 20u64..400,
         cache in prop_oneof![Just(0u64), Just(200_000), Just(1 << 30)],
     ) {
-        run(Arc::new(MemoryKv::new()), seed, events, checkpoint_every, cache);
+        run(World::new(Arc::new(MemoryKv::new()), cache), seed, events, checkpoint_every);
+    }
+
+    #[test]
+    fn blocks_hold_what_was_inserted_whatever_leaves(
+        seed in any::<u64>(),
+        events in 1u64..3_000,
+        checkpoint_every in 20u64..400,
+        cache in prop_oneof![Just(0u64), Just(200_000), Just(1 << 30)],
+        sealed_entries in prop_oneof![Just(4usize), Just(50), Just(512)],
+        keep in prop_oneof![Just(1u64), Just(300), Just(5_000)],
+    ) {
+        let world = World::with(Arc::new(MemoryKv::new()), cache, sealed_entries);
+        run_with(world, seed, events, checkpoint_every, Some(keep));
     }
 }
 
@@ -237,7 +315,7 @@ proptest! {
 fn blocks_hold_what_was_inserted_on_disk() {
     let directory = tempfile::tempdir().unwrap();
     let (kv, _) = EmbeddedKv::open(&directory.path().join("hot"), MEMORY).unwrap();
-    run(Arc::new(kv), 7, 4_000, 60, 100_000);
+    run(World::new(Arc::new(kv), 100_000), 7, 4_000, 60);
 }
 
 #[test]
@@ -318,10 +396,143 @@ fn a_damaged_block_fails_the_read_that_needs_it_and_no_other() {
             .entry(),
         );
     }
-    let begun = world.blocks.begin();
+    let begun = world.blocks.begin(&[None]);
     let result = begun.write(9, &mut Batch::default());
     assert!(
         matches!(result, Err(StoreError::Damaged { .. })),
         "{result:?}"
+    );
+}
+
+/// Rows of a space, and the bytes of their values.
+fn size_of(kv: &dyn Kv, space: Space) -> (usize, usize) {
+    let mut size = (0, 0);
+    kv.snapshot()
+        .prefix(space, b"", &mut |_, value| {
+            size = (size.0 + 1, size.1 + value.len());
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    size
+}
+
+/// In order of time, one every 3 microseconds, nothing contested.
+fn plain(id: u64) -> Row {
+    Row {
+        time: id as i64 * 3,
+        contested: false,
+        ..Row::new(id, 1)
+    }
+}
+
+#[test]
+fn what_leaves_takes_its_bytes_along_and_comes_back_when_it_is_read() {
+    let kv: Arc<dyn Kv> = Arc::new(MemoryKv::new());
+    let mut world = World::new(Arc::clone(&kv), 1 << 30);
+    for id in 0..20_000 {
+        world.insert(b"\x02k", &plain(id));
+    }
+    world.checkpoint();
+    let (rows, bytes) = size_of(kv.as_ref(), Space::Blocks);
+    // An idle key: nothing new comes, and it leaves all the same.
+    world.horizon = Some(30_000);
+    world.checkpoint();
+    world.checkpoint();
+    let (rows_left, bytes_left) = size_of(kv.as_ref(), Space::Blocks);
+    assert!(
+        rows_left * 2 <= rows + 2 && bytes_left * 9 < bytes * 5,
+        "{bytes_left} of {bytes}"
+    );
+    let history = world.blocks.history(0, b"\x02k").unwrap().unwrap();
+    assert_eq!(history.len(), 20_000);
+    let last = |t| {
+        history
+            .descending(t, false, &Everything)
+            .next()
+            .map(|e| e.id())
+    };
+    // Hot, and by bounds alone.
+    assert_eq!(last(60_000), Some(19_999));
+    assert_eq!(last(40_000), Some(13_333));
+    assert_eq!(world.blocks.reheats().scans, 0);
+    assert_eq!(last(9_000), Some(3_000));
+    assert_eq!(last(600), Some(200));
+    assert_eq!(world.blocks.reheats().scans, 1);
+    world.check();
+    assert_eq!(world.blocks.reheats().scans, 1);
+}
+
+#[test]
+fn late_events_and_marks_bring_nothing_back() {
+    let mut world = World::new(Arc::new(MemoryKv::new()), 1 << 30);
+    let key = b"\x02k";
+    for id in 0..6_000 {
+        world.insert(key, &plain(id));
+    }
+    world.horizon = Some(9_000);
+    for round in 0..20u64 {
+        world.checkpoint();
+        if round % 3 == 0 {
+            world.reopen();
+        }
+        // At, before, between and behind what left.
+        for (n, time) in [-5, 0, 1, 600, 601, 8_900, 9_100].into_iter().enumerate() {
+            let id = 10_000 + round * 10 + n as u64;
+            world.insert(
+                key,
+                &Row {
+                    time,
+                    ..Row::new(id, 2)
+                },
+            );
+        }
+        world.contest(key, &plain(round * 7));
+        world.contest(key, &plain(2_900 + round));
+        let history = world.blocks.history(0, key).unwrap().unwrap();
+        assert_eq!(history.len(), 6_000 + 7 * (round as usize + 1));
+        assert_eq!(history.bounds(), world.model[&key[..]].bounds());
+    }
+    assert_eq!(world.blocks.reheats().scans, 0);
+    world.check();
+}
+
+#[test]
+fn scans_take_more_keys_along_from_one_to_the_next() {
+    let mut world = World::new(Arc::new(MemoryKv::new()), 1 << 30);
+    let key = |n: u64| [b"\x02".as_slice(), &n.to_be_bytes()].concat();
+    for id in 0..(64 * 1_100) {
+        world.insert(&key(id % 64), &plain(id));
+    }
+    world.horizon = Some(i64::MAX);
+    world.checkpoint();
+    let mut keys: Vec<Vec<u8>> = (0..64).map(key).collect();
+    keys.sort_by_key(|key| evenkeel_store::bucket_of(key));
+    for key in keys {
+        let history = world.blocks.history(0, &key).unwrap().unwrap();
+        assert!(history.descending(300, false, &Everything).next().is_some());
+    }
+    let reheats = world.blocks.reheats();
+    assert_eq!(reheats.keys, 64);
+    assert!(reheats.scans <= 8, "{reheats:?}");
+}
+
+#[test]
+fn a_log_that_has_other_events_than_left_fails_the_reads_that_need_them() {
+    let mut world = World::new(Arc::new(MemoryKv::new()), 0);
+    for id in 0..4_000 {
+        world.insert(b"\x02k", &plain(id));
+    }
+    world.horizon = Some(6_000);
+    world.checkpoint();
+    world.log.0.lock().unwrap().remove(17);
+    let history = world.blocks.history(0, b"\x02k").unwrap().unwrap();
+    let last = history.descending(12_000, false, &Everything).next();
+    assert_eq!(last.map(|e| e.id()), Some(3_999));
+    assert_eq!(history.source().unwrap().failure(), None);
+    assert!(history.descending(10, false, &Everything).next().is_some());
+    let failure = history.source().unwrap().failure().unwrap().to_owned();
+    assert!(
+        failure.contains("runs/") && failure.contains("the log has"),
+        "{failure}"
     );
 }

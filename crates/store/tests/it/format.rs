@@ -1,16 +1,18 @@
-//! The bytes of version 1: rows that were written once and are read for ever, and that are
-//! written the same today. `UPDATE_EXPECT=1` writes the fixture of a new version.
+//! The bytes of versions 1 and 2: rows that were written once and are read for ever, and that
+//! are written the same today. `UPDATE_EXPECT=1` writes the fixture of a new version.
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use evenkeel_aggregate::{Entry, History};
-use evenkeel_store::{Batch, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Space};
+use evenkeel_aggregate::{Entry, Everything, History};
+use evenkeel_store::{Batch, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, NothingCold, Space};
 use evenkeel_types::time::HOUR;
 use evenkeel_types::{DataType, ErrorReason, Interval, Position, Unscaled, Value};
 
 const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rows-v1.txt");
+/// With a cold part.
+const FIXTURE_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rows-v2.txt");
 
 fn types() -> Arc<[DataType]> {
     Arc::from([
@@ -58,6 +60,11 @@ fn values(i: i64) -> Vec<Value> {
 
 /// Rows with a directory, sealed blocks, runs and marks.
 fn written() -> Arc<MemoryKv> {
+    written_with(515, None)
+}
+
+/// The same with so many events, of which those before a time may leave.
+fn written_with(events: i64, horizon: Option<i64>) -> Arc<MemoryKv> {
     let kv = Arc::new(MemoryKv::new());
     let mut blocks = open(&kv);
     let key = b"\x02key";
@@ -66,7 +73,7 @@ fn written() -> Arc<MemoryKv> {
     let mut checkpoint = |blocks: &mut Blocks| {
         number += 1;
         let mut batch = Batch::default();
-        let written = blocks.begin().write(number, &mut batch).unwrap();
+        let written = blocks.begin(&[horizon]).write(number, &mut batch).unwrap();
         kv.write(batch).unwrap();
         blocks.end(written);
     };
@@ -82,12 +89,12 @@ fn written() -> Arc<MemoryKv> {
         };
         blocks.insert(0, key, &entry);
     };
-    for i in 0..515 {
+    for i in 0..events {
         insert(&mut blocks, i, i * HOUR);
     }
     checkpoint(&mut blocks);
     insert(&mut blocks, 600, -HOUR);
-    insert(&mut blocks, 601, 900 * HOUR);
+    insert(&mut blocks, 601, (events + 385) * HOUR);
     blocks.contest(0, key, 5 * HOUR, &order(5));
     checkpoint(&mut blocks);
     kv
@@ -99,7 +106,8 @@ fn open(kv: &Arc<MemoryKv>) -> Blocks {
         types: types(),
     };
     let kv: Arc<dyn Kv> = Arc::clone(kv) as Arc<dyn Kv>;
-    Blocks::open(kv, [spec], BlocksOptions { cache_bytes: 0 }).unwrap()
+    let numbers = BlocksOptions::with_cache(0);
+    Blocks::open(kv, [spec], Arc::new(NothingCold), numbers).unwrap()
 }
 
 fn history(kv: &Arc<MemoryKv>) -> History {
@@ -108,6 +116,35 @@ fn history(kv: &Arc<MemoryKv>) -> History {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What a fixture has.
+fn of_fixture(path: &str) -> Arc<MemoryKv> {
+    let kv = Arc::new(MemoryKv::new());
+    let mut batch = Batch::default();
+    for line in fs::read_to_string(path).unwrap().lines() {
+        let parts: Vec<&str> = line.split(' ').collect();
+        let space = Space::ALL
+            .into_iter()
+            .find(|s| s.name() == parts[0])
+            .unwrap();
+        batch.put(space, unhex(parts[1]), unhex(parts[2]));
+    }
+    kv.write(batch).unwrap();
+    kv
+}
+
+/// Compares what is written today with a fixture.
+fn check_fixture(path: &str, today: &MemoryKv) {
+    let today = text_of(today);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(path, &today).unwrap();
+    }
+    let fixture = fs::read_to_string(path).unwrap();
+    assert!(
+        today == fixture,
+        "other bytes would be written than in {path}"
+    );
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -136,26 +173,8 @@ fn text_of(kv: &MemoryKv) -> String {
 
 #[test]
 fn rows_of_version_1_are_read_and_written() {
-    let today = text_of(&written());
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        fs::write(FIXTURE, &today).unwrap();
-    }
-    let fixture = fs::read_to_string(FIXTURE).unwrap();
-    assert!(
-        today == fixture,
-        "other bytes than version 1 would be written"
-    );
-    let kv = Arc::new(MemoryKv::new());
-    let mut batch = Batch::default();
-    for line in fixture.lines() {
-        let parts: Vec<&str> = line.split(' ').collect();
-        let space = Space::ALL
-            .into_iter()
-            .find(|s| s.name() == parts[0])
-            .unwrap();
-        batch.put(space, unhex(parts[1]), unhex(parts[2]));
-    }
-    kv.write(batch).unwrap();
+    check_fixture(FIXTURE, &written());
+    let kv = of_fixture(FIXTURE);
     let read = history(&kv);
     assert_eq!(read.len(), 517);
     assert!(read.source().unwrap().failure().is_none());
@@ -171,6 +190,25 @@ fn rows_of_version_1_are_read_and_written() {
 }
 
 #[test]
+fn rows_of_version_2_are_read_and_written() {
+    // Three blocks, of which two leave.
+    check_fixture(FIXTURE_2, &written_with(1_540, Some(1_100 * HOUR)));
+    let read = history(&of_fixture(FIXTURE_2));
+    assert_eq!(read.len(), 1_542);
+    let bounds = read.bounds().unwrap();
+    assert_eq!((bounds.first_time, bounds.last_time), (-HOUR, 1_925 * HOUR));
+    assert!(bounds.contested);
+    // What is behind the cold part: nothing has to come back for it.
+    let hot: Vec<i64> = read
+        .descending(i64::MAX, false, &Everything)
+        .take(517)
+        .map(|e| e.time() / HOUR)
+        .collect();
+    assert_eq!((hot[0], hot[1], hot[516]), (1_925, 1_539, 1_024));
+    assert_eq!(read.source().unwrap().failure(), None);
+}
+
+#[test]
 fn a_newer_version_of_a_row_is_refused() {
     let kv = written();
     let mut rows = Vec::new();
@@ -181,12 +219,12 @@ fn a_newer_version_of_a_row_is_refused() {
         })
         .unwrap();
     for (key, mut value) in rows {
-        value[0] = 2;
+        value[0] = 3;
         let mut batch = Batch::default();
         batch.put(Space::Runs, key.clone(), value.clone());
         kv.write(batch).unwrap();
         let error = open(&kv).history(0, b"\x02key").unwrap_err();
-        assert!(error.to_string().contains("version 1"), "{error}");
+        assert!(error.to_string().contains(" of version 1"), "{error}");
         value[0] = 1;
         let mut batch = Batch::default();
         batch.put(Space::Runs, key, value);

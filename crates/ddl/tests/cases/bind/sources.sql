@@ -16,6 +16,7 @@ CREATE STREAM payments (
   SEQUENCE BY (seq),
   DEDUPLICATE WITHIN INTERVAL '1' DAY,
   MAX FUTURE INTERVAL '5' MINUTE,
+  HOT RETENTION INTERVAL '32' DAY,
   RETAIN INTERVAL '90' DAY FOR (customer),
   RETAIN INTERVAL '30' DAY FOR (customer, country),
   CHECK (amount > 0),
@@ -157,3 +158,12 @@ CREATE STREAM s (op STRING, at TIMESTAMP, EVENT TIME at) WITH (connector = 'file
 CREATE TABLE t (k STRING, op STRING, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (operation = 'opp');
 CREATE TABLE u (k STRING, op INT, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (operation = 'op');
 CREATE TABLE v (k STRING, op STRING, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (operation = SECRET 'op');
+
+--- a retention that is no exact length, or none
+CREATE STREAM s (at TIMESTAMP, EVENT TIME at, HOT RETENTION INTERVAL '1' MONTH);
+
+--- a retention of nothing
+CREATE STREAM s (at TIMESTAMP, EVENT TIME at, HOT RETENTION INTERVAL '0' DAY);
+
+--- good: a column may be called hot
+CREATE STREAM s (hot BOOLEAN, at TIMESTAMP, EVENT TIME at, HOT RETENTION INTERVAL '12' HOUR);
