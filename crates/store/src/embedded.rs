@@ -16,6 +16,8 @@ use crate::row;
 
 const DATABASE: &str = "rows";
 const MARK: &str = "mark";
+/// Why it was refused, if it was.
+const REFUSED: &str = "refused";
 /// The space and the row that count writes: every write sets it.
 const WRITES: &str = "writes";
 const NUMBER: &[u8] = b"number";
@@ -112,9 +114,15 @@ impl EmbeddedKv {
             fs::rename(&beside, directory).map_err(io_error("rename", &beside))?;
             directory.parent().map_or(Ok(()), sync_directory)?;
         }
+        refuse_again(directory)?;
         let store = Self::open_at(directory, memory_bytes)?;
+        let number = store.number.load(Ordering::Relaxed);
+        if let Err(odd) = refuse_odd_spaces(&store.writes, &store.spaces, number) {
+            remember_refusal(directory, &odd)?;
+            return Err(odd);
+        }
         let marked = mark::read(&store.mark);
-        let lost_writes = marked.saturating_sub(store.number.load(Ordering::Relaxed));
+        let lost_writes = marked.saturating_sub(number);
         Ok((store, Opened { lost_writes }))
     }
 
@@ -125,34 +133,38 @@ impl EmbeddedKv {
     }
 
     fn open_unguarded(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
-        let database = Database::builder(directory.join(DATABASE))
-            .cache_size(memory_bytes / 4)
-            .manual_journal_persist(true)
-            .open()
-            .map_err(embedded("open"))?;
+        let database = guarded("open", || {
+            Database::builder(directory.join(DATABASE))
+                .cache_size(memory_bytes / 4)
+                .manual_journal_persist(true)
+                .open()
+        })?;
+        let opened = Self::over(database.clone(), directory, memory_bytes);
+        if opened.is_err() {
+            // After a panic of its own it panics when it is dropped; while another panic is
+            // under way that would end the process.
+            let _ = catch_unwind(AssertUnwindSafe(move || drop(database)));
+        }
+        opened
+    }
+
+    fn over(database: Database, directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
         let memtable_bytes = memory_bytes / (2 * Space::ALL.len() as u64);
         let memtable_bytes = memtable_bytes.clamp(MEMTABLE_BYTES_MIN, MEMTABLE_BYTES_MAX);
         let options = || KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes);
         let mut spaces = Vec::with_capacity(Space::ALL.len());
         for space in Space::ALL {
-            let keyspace = database
-                .keyspace(space.name(), options)
-                .map_err(embedded("open a space"))?;
+            let keyspace = guarded("open a space", || database.keyspace(space.name(), options))?;
             spaces.push(keyspace);
         }
         let spaces = spaces.try_into().map_err(|_| StoreError::Embedded {
             operation: "open",
             reason: "a space is missing".to_owned(),
         })?;
-        let writes = database
-            .keyspace(WRITES, options)
-            .map_err(embedded("open a space"))?;
-        database
-            .persist(PersistMode::SyncAll)
-            .map_err(embedded("sync"))?;
+        let writes = guarded("open a space", || database.keyspace(WRITES, options))?;
+        guarded("sync", || database.persist(PersistMode::SyncAll))?;
         let number = number_in(&writes, Space::Meta, NUMBER)?;
         let spaces = Spaces(spaces);
-        refuse_odd_spaces(&writes, &spaces, number)?;
         Ok(EmbeddedKv {
             spaces: Arc::new(spaces),
             writes,
@@ -165,16 +177,33 @@ impl EmbeddedKv {
 
 /// A number that was written; 0 if there is none.
 fn number_in(keyspace: &Keyspace, space: Space, key: &[u8]) -> Result<u64, StoreError> {
-    let Some(sealed) = keyspace.get(key).map_err(embedded("read"))? else {
+    let Some(sealed) = guarded("read", || keyspace.get(key))? else {
         return Ok(0);
     };
     let bytes = row::open(space, key, &sealed)?;
     Ok(bytes.try_into().map_or(0, u64::from_le_bytes))
 }
 
+/// Remembers why a store was refused: opening it may have changed what is there, so that the
+/// next opening would not notice.
+fn remember_refusal(directory: &Path, error: &StoreError) -> Result<(), StoreError> {
+    let path = directory.join(REFUSED);
+    fs::write(&path, error.to_string()).map_err(io_error("write", &path))
+}
+
+fn refuse_again(directory: &Path) -> Result<(), StoreError> {
+    match fs::read_to_string(directory.join(REFUSED)) {
+        Ok(reason) => Err(StoreError::Embedded {
+            operation: "be used any more",
+            reason,
+        }),
+        Err(_) => Ok(()),
+    }
+}
+
 /// Every space must be of the same write.
 fn refuse_odd_spaces(writes: &Keyspace, spaces: &Spaces, number: u64) -> Result<(), StoreError> {
-    let numbered = match writes.get(NUMBERED).map_err(embedded("read"))? {
+    let numbered = match guarded("read", || writes.get(NUMBERED))? {
         Some(sealed) => row::open(Space::Meta, NUMBERED, &sealed)?.to_vec(),
         None => Vec::new(),
     };
