@@ -10,6 +10,7 @@
 )]
 
 mod edges;
+mod planted;
 mod python;
 
 use std::env;
@@ -25,6 +26,7 @@ cargo xtask VERB
   python  the tests of the Python package alone; arguments go to pytest
   demo    the demo, in release
   bench   the benchmarks of bench/, beside DuckDB: all, or the one named (needs python3)
+  planted bugs that a test must notice: lists them, or plants those named (or `all`) in a copy
   gen     rewrites golden files and the generated pages of docs/
 ";
 
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Some("demo") => demo(&rest),
         Some("bench") => bench(&rest),
         Some("gen") => generate(),
+        Some("planted") => planted(&rest),
         Some("" | "help" | "--help" | "-h") => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
@@ -110,6 +113,14 @@ fn demo(rest: &[OsString]) -> Result<(), String> {
         "demo",
     ])
     .args(rest))
+}
+
+fn planted(rest: &[OsString]) -> Result<(), String> {
+    let names: Vec<String> = rest
+        .iter()
+        .map(|name| name.to_string_lossy().into_owned())
+        .collect();
+    planted::run(&root(), &names)
 }
 
 fn generate() -> Result<(), String> {

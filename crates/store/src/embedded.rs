@@ -1,5 +1,7 @@
 //! The embedded store: fjall, in one directory. The only module that names it.
 
+mod versions;
+
 use std::fs;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -133,6 +135,7 @@ impl EmbeddedKv {
     }
 
     fn open_unguarded(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
+        versions::refuse_odd(&directory.join(DATABASE))?;
         let database = guarded("open", || {
             Database::builder(directory.join(DATABASE))
                 .cache_size(memory_bytes / 4)

@@ -112,6 +112,33 @@ fn a_space_whose_files_are_gone_or_older_is_refused() {
 }
 
 #[test]
+fn no_flipped_bit_of_a_version_file_ends_the_process() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, copy) = (directory.path().join("hot"), directory.path().join("copy"));
+    let (store, _) = EmbeddedKv::open(&path, MEMORY).unwrap();
+    put(&store, b"a", b"1");
+    drop(store);
+    let version = Path::new("rows/keyspaces/1/v0");
+    let good = fs::read(path.join(version)).unwrap();
+    let mut refused = 0;
+    for bit in (0..good.len() * 8).filter(|bit| bit % 8 == bit / 8 % 8) {
+        copy_all(&path, &copy);
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        fs::write(copy.join(version), &bad).unwrap();
+        match EmbeddedKv::open(&copy, MEMORY) {
+            Err(_) => refused += 1,
+            Ok((store, _)) => {
+                let found = store.get(Space::Runs, b"a").unwrap();
+                assert_eq!(found.as_deref(), Some(&b"1"[..]), "bit {bit}");
+            }
+        }
+        fs::remove_dir_all(&copy).unwrap();
+    }
+    assert!(refused > 0);
+}
+
+#[test]
 fn a_damaged_row_is_an_error_that_names_it() {
     let store = MemoryKv::new();
     put(&store, b"k", b"value");
