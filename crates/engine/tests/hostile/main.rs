@@ -32,13 +32,16 @@ const MEMORY_BYTES_MAX: usize = 256 << 20;
 const UNPACKED_BYTES_MAX: u64 = 16 << 20;
 const INPUT_BYTES_MAX: usize = 256 << 10;
 
+/// What reads an input.
+type Read<'a> = Box<dyn Fn(&[u8]) + 'a>;
+
 /// A kind of input.
 struct Kind<'a> {
     name: &'static str,
     /// One input in so many of the number asked for.
     share: u64,
     samples: Vec<Vec<u8>>,
-    read: Box<dyn Fn(&[u8]) + 'a>,
+    read: Read<'a>,
 }
 
 fn main() {
@@ -135,7 +138,7 @@ impl World {
     fn words(&self) -> Vec<Kind<'_>> {
         let statements = DEFINITIONS.split_inclusive(';').collect::<Vec<_>>();
         let project = self.engine.project();
-        let kind = |name, share, samples: &[&str], read: Box<dyn Fn(&[u8])>| Kind {
+        let kind = |name, share, samples: &[&str], read: Read<'static>| Kind {
             name,
             share,
             samples: texts(samples),
