@@ -49,6 +49,20 @@ def in_turns(**sides):
     return least
 
 
+def as_pair(report):
+    """A report with our CPU seconds beside the peer's, where it has two sides of them."""
+    ours, theirs = report.get("evenkeel", {}), report.get("duckdb", {})
+    if "ratio" in report or "cpu_seconds" not in ours or "cpu_seconds" not in theirs:
+        return report
+    pair = {
+        "ours_cpu_s": ours["cpu_seconds"],
+        "peer": "duckdb",
+        "peer_cpu_s": theirs["cpu_seconds"],
+        "ratio": theirs["cpu_seconds"] / ours["cpu_seconds"],
+    }
+    return {**pair, **report}
+
+
 def percentiles(seconds):
     ordered = sorted(seconds)
     return {

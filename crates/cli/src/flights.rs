@@ -221,7 +221,7 @@ impl Demo<'_> {
             out: self.folder.join(TRAINING_SET),
             statuses: false,
         };
-        let report = command::build(engine, &request, self.session.output)?;
+        let report = command::build(&engine.offline(), &request, self.session.output)?;
         self.say(&format!(
             "{} with {} to `{}`",
             plural(report.rows, "row"),
@@ -343,7 +343,7 @@ impl Demo<'_> {
             },
             "sources": sources,
             "moments": outcome.moments,
-            "training": command::json_training_report(&outcome.training, engine),
+            "training": command::json_training_report(&outcome.training, &engine.offline()),
             "verification": wire::verify_report(&outcome.verification, engine.catalog()),
         })
     }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use evenkeel_engine::{DefinitionFile, Engine, EngineError, ErrorKind, Project};
+use evenkeel_engine::{DefinitionFile, Engine, EngineError, ErrorKind, Offline, Project};
 use serde_json::Value as Json;
 
 use crate::arguments::Common;
@@ -96,6 +96,11 @@ impl Session {
     /// The project's engine, to read: others may read at the same time.
     pub(crate) fn reader(&self) -> Result<Engine, Failure> {
         Ok(Engine::open_to_read(&self.project()?)?)
+    }
+
+    /// What training reads of the project's store: others may write at the same time.
+    pub(crate) fn offline(&self) -> Result<Offline, Failure> {
+        Ok(Offline::open(&self.project()?)?)
     }
 
     /// The project, which has a store.

@@ -116,7 +116,7 @@ impl Engine {
         log_directory(&project.store).is_dir()
     }
 
-    fn refuse_without_store(project: &Project) -> Result<(), EngineError> {
+    pub(crate) fn refuse_without_store(project: &Project) -> Result<(), EngineError> {
         if Self::has_store(project) {
             return Ok(());
         }

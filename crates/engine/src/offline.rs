@@ -6,14 +6,16 @@
 
 use std::sync::Arc;
 
-use evenkeel_log::LogReader;
+use evenkeel_log::{DiskFileSystem, LogReader};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::{Cut, Offset, Partition, SourceId};
 
-use crate::definitions::{feature_list_of, unknown};
-use crate::engine::Engine;
+use crate::definitions::{catalog_of, feature_list_of, unknown};
+use crate::engine::{Engine, log_directory};
 use crate::error::EngineError;
+use crate::project::Project;
 use crate::reads::service_of;
+use crate::registry::Registry;
 
 /// See the module. Cloning is cheap.
 #[derive(Clone)]
@@ -62,6 +64,28 @@ impl Engine {
 }
 
 impl Offline {
+    /// Opens what is needed of a project's store, beside a command that may be writing to it.
+    /// The hot tier is not opened: training reads the log alone.
+    ///
+    /// # Errors
+    /// [`EngineError::NoStore`]; if log or registry cannot be read.
+    pub fn open(project: &Project) -> Result<Self, EngineError> {
+        Engine::refuse_without_store(project)?;
+        let directory = log_directory(&project.store);
+        let (log, recovery) =
+            LogReader::open(Arc::new(DiskFileSystem), &directory).map_err(EngineError::log)?;
+        if recovery.held_back > 0 {
+            // Whether the last append counts is for a writer to settle.
+            return Ok(Engine::open_to_read(project)?.offline());
+        }
+        let registry = Registry::open(&project.store)?;
+        Ok(Offline {
+            catalog: Arc::new(catalog_of(&registry)?),
+            applied: log.ends(),
+            log,
+        })
+    }
+
     /// What was defined.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog

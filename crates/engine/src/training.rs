@@ -39,17 +39,7 @@ impl Engine {
         request: &TrainRequest,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<TrainReport, EngineError> {
-        let plan = TrainingPlan {
-            service: Arc::clone(&request.service),
-            spine: request.spine.clone(),
-            knowledge: request.knowledge,
-            cut: request.cut.clone(),
-            statuses: request.statuses,
-            values_max: u64::MAX,
-        };
-        self.training_set(&plan, progress)?
-            .write(request.out.clone())
-            .map_err(EngineError::train)
+        self.offline().train(request, progress)
     }
 
     /// [`Engine::train`] into memory.
@@ -67,6 +57,32 @@ impl Engine {
 }
 
 impl Offline {
+    /// Builds a training set and writes it. `progress` is told stage, done and total.
+    ///
+    /// # Errors
+    /// As [`Offline::training_set`]; if it cannot be written.
+    pub fn train(
+        &self,
+        request: &TrainRequest,
+        progress: &mut dyn FnMut(&str, u64, u64),
+    ) -> Result<TrainReport, EngineError> {
+        let plan = TrainingPlan {
+            service: Arc::clone(&request.service),
+            spine: request.spine.clone(),
+            knowledge: request.knowledge,
+            cut: request.cut.clone(),
+            statuses: request.statuses,
+            values_max: u64::MAX,
+        };
+        let mut go_on = |stage: &str, done, total| {
+            progress(stage, done, total);
+            ControlFlow::Continue(())
+        };
+        self.training_set(&plan, &mut go_on)?
+            .write(request.out.clone())
+            .map_err(EngineError::train)
+    }
+
     /// Builds a training set in memory. `progress` is told stage, done and total, and may
     /// stop it: while the log is read and between views.
     ///

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use evenkeel_engine::api::{KnowledgeMode, SpineSource, TrainReport, TrainRequest};
-use evenkeel_engine::{DefinitionFile, Engine};
+use evenkeel_engine::{DefinitionFile, Offline};
 use evenkeel_server::wire;
 use serde_json::Value as Json;
 
@@ -30,9 +30,9 @@ fn here(
     spine: SpineSource,
     session: &Session,
 ) -> Result<Json, Failure> {
-    let engine = session.reader()?;
+    let store = session.offline()?;
     let request = TrainRequest {
-        service: engine.service(&arguments.service)?,
+        service: store.service(&arguments.service)?,
         spine,
         knowledge: match arguments.knowledge {
             Knowledge::Latest => KnowledgeMode::Latest,
@@ -41,13 +41,13 @@ fn here(
         cut: arguments
             .cut
             .as_deref()
-            .map(|text| engine.parse_cut(text))
+            .map(|text| store.parse_cut(text))
             .transpose()?,
         out: arguments.out.clone(),
         statuses: arguments.statuses,
     };
-    let report = build(&engine, &request, session.output)?;
-    Ok(json_report(&report, &engine))
+    let report = build(&store, &request, session.output)?;
+    Ok(json_report(&report, &store))
 }
 
 /// A query, a file with a query, or a file of rows.
@@ -84,12 +84,12 @@ fn spine(arguments: &TrainArguments) -> Result<SpineSource, Failure> {
 
 /// Builds a training set with a bar.
 pub(crate) fn build(
-    engine: &Engine,
+    store: &Offline,
     request: &TrainRequest,
     output: Output,
 ) -> Result<TrainReport, Failure> {
     let bar = Bar::counts(output);
-    let built = engine.train(request, &mut |what, done, all| bar.show(what, done, all));
+    let built = store.train(request, &mut |what, done, all| bar.show(what, done, all));
     drop(bar);
     built.map_err(|error| {
         // The query's mistakes are underlined in it, under the name that the engine gives it.
@@ -113,8 +113,8 @@ pub(crate) fn query_text(text: &str) -> DefinitionFile {
 }
 
 /// A report as JSON.
-pub(crate) fn json_report(report: &TrainReport, engine: &Engine) -> Json {
-    wire::training_report(report, &engine.format_cut(&report.cut))
+pub(crate) fn json_report(report: &TrainReport, store: &Offline) -> Json {
+    wire::training_report(report, &store.format_cut(&report.cut))
 }
 
 /// A report for a person.
