@@ -159,6 +159,11 @@ impl Block {
 
     /// The number of entries before a place in the order (at it, too, if `or_equal`).
     pub(super) fn slots_before(&self, order: EventOrder<'_>, or_equal: bool) -> usize {
+        // Most events come in order: all that are there are before.
+        match self.len().checked_sub(1) {
+            Some(last) if self.order(last) >= order => {}
+            _ => return self.len(),
+        }
         let first = self.slots_until(|t| t < order.time);
         let last = self.slots_until(|t| t <= order.time);
         let (mut low, mut high) = (first, last);
