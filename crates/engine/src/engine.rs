@@ -3,6 +3,7 @@
 //! One writer at a time (the log's lock); opening read-only beside it is possible. Opening
 //! replays the log; nothing in memory is the only copy of anything.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -51,6 +52,9 @@ pub struct Engine {
     applied_in_words: OnceLock<Arc<str>>,
     /// Why the hot tier must be opened again before anything is written.
     hot_failure: Option<String>,
+    /// Payloads that lost a conflict and have no dead letter yet, or are not known to have one.
+    /// No checkpoint stands for them: what it stands for is not replayed.
+    untold: Vec<(SourceId, Position)>,
     recovery: RecoveryReport,
 }
 
@@ -77,7 +81,7 @@ impl Engine {
         )
         .map_err(EngineError::log)?;
         let mut engine = Self::build(project, clock, LogHandle::Writer(Arc::new(log)), recovery)?;
-        engine.log_forgotten_conflicts()?;
+        engine.tell()?;
         Ok(engine)
     }
 
@@ -150,6 +154,7 @@ impl Engine {
             hot,
             limits,
             hot_failure: None,
+            untold: Vec::new(),
             recovery,
         };
         engine.replay()?;
@@ -175,10 +180,13 @@ impl Engine {
     /// Begins a checkpoint of everything applied, if enough is new: to be written without a
     /// hold on the engine, then ended. One at a time.
     pub fn begin_checkpoint_if_due(&mut self) -> Option<Checkpoint> {
-        let due = self.is_durable()
+        (self.is_checkpoint_due() && self.untold.is_empty()).then(|| self.begin_checkpoint())
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.is_durable()
             && self.hot_failure.is_none()
-            && self.hot.dirty_bytes() > self.limits.dirty_bytes;
-        due.then(|| self.begin_checkpoint())
+            && self.hot.dirty_bytes() > self.limits.dirty_bytes
     }
 
     fn begin_checkpoint(&mut self) -> Checkpoint {
@@ -209,6 +217,7 @@ impl Engine {
     pub fn checkpoint(&mut self) -> Result<(), EngineError> {
         self.heal()?;
         if self.is_durable() && self.hot.dirty_bytes() > 0 {
+            self.tell()?;
             let checkpoint = self.begin_checkpoint();
             self.finish_checkpoint(checkpoint)?;
         }
@@ -217,6 +226,9 @@ impl Engine {
 
     /// [`Engine::checkpoint`], if enough is new.
     pub(crate) fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
+        if self.is_checkpoint_due() {
+            self.tell()?;
+        }
         match self.begin_checkpoint_if_due() {
             Some(checkpoint) => self.finish_checkpoint(checkpoint),
             None => Ok(()),
@@ -256,7 +268,8 @@ impl Engine {
             EngineError::HotTierClosed {
                 source: Box::new(error),
             }
-        })
+        })?;
+        self.tell()
     }
 
     fn reopen_hot_tier(&mut self) -> Result<(), EngineError> {
@@ -307,7 +320,17 @@ impl Engine {
             // What comes later must not be applied behind a gap.
             .inspect_err(|error: &EngineError| self.hot_failure = Some(error.to_string()))?;
         self.set_applied(logged.source, partition, end);
-        Ok(applied.and_then(|a| a.loser))
+        let loser = applied.and_then(|a| a.loser);
+        if self.is_durable() {
+            self.untold
+                .extend(loser.map(|loser| (logged.source, loser)));
+        }
+        Ok(loser)
+    }
+
+    /// The dead letters of everything that is applied are logged.
+    pub fn told(&mut self) {
+        self.untold.clear();
     }
 
     fn set_applied(&mut self, source: SourceId, partition: Partition, end: Offset) {
@@ -315,28 +338,28 @@ impl Engine {
         self.applied_in_words = OnceLock::new();
     }
 
-    /// Conflicts whose dead letter a process that died did not log.
-    fn log_forgotten_conflicts(&mut self) -> Result<(), EngineError> {
-        for def in self.catalog.sources.values().cloned().collect::<Vec<_>>() {
-            let losers = match self.hot.source(def.id) {
-                Some(state) => state.losers().to_vec(),
-                None => continue,
-            };
-            if losers.is_empty() {
+    /// Logs the dead letters of conflicts that have none: a process that died did not log
+    /// them, or their events are replayed.
+    fn tell(&mut self) -> Result<(), EngineError> {
+        // Once each, however often it was replayed.
+        let mut losers: BTreeMap<SourceId, BTreeSet<Position>> = BTreeMap::new();
+        for (source, position) in &self.untold {
+            losers.entry(*source).or_default().insert(*position);
+        }
+        for (source, losers) in losers {
+            let Some(def) = self.catalog.source_by_id(source).cloned() else {
                 continue;
-            }
-            let mut logged = std::collections::BTreeSet::new();
-            for letter in self
-                .reader()
-                .dead_letters(def.id)
-                .map_err(EngineError::log)?
-            {
+            };
+            let mut logged = BTreeSet::new();
+            let letters = self.reader().dead_letters(source);
+            for letter in letters.map_err(EngineError::log)? {
                 logged.extend(letter.map_err(EngineError::log)?.letter.position);
             }
             let missing: Vec<Position> =
                 losers.into_iter().filter(|p| !logged.contains(p)).collect();
             self.log_conflicts(&def, &missing)?;
         }
+        self.told();
         Ok(())
     }
 
@@ -508,4 +531,77 @@ fn open_embedded(project: &Project) -> Result<EmbeddedKv, EngineError> {
     let path = hot_directory(&project.store);
     let (kv, _) = EmbeddedKv::open(&path, project.limits.memory_bytes / 4)?;
     Ok(kv)
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_types::Value;
+
+    use super::*;
+    use crate::push::{PushedRow, Pusher, Write};
+
+    const DEFINITIONS: &str = "
+        CREATE ENTITY driver (driver BIGINT);
+        CREATE STREAM rides (id STRING, driver BIGINT, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+        CREATE FEATURE VIEW stats ENTITY driver AS
+        SELECT driver, count(*) OVER (ALL HISTORY) AS rides FROM rides;";
+    const CONFLICTS: i64 = 300;
+
+    /// As far as opening comes before it logs what is missing; then the process dies.
+    fn replay_and_die(project: &Project) -> u64 {
+        let (log, recovery) = Log::open(
+            Arc::new(DiskFileSystem),
+            &log_directory(&project.store),
+            Arc::new(SystemClock),
+            LogOptions::default(),
+        )
+        .unwrap();
+        let log = LogHandle::Writer(Arc::new(log));
+        let engine = Engine::build(project, Arc::new(SystemClock), log, recovery).unwrap();
+        engine.hot.state().checkpoint
+    }
+
+    #[test]
+    fn a_loser_has_its_letter_before_a_checkpoint_stands_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text);
+        write("a.sql", DEFINITIONS).unwrap();
+        // Every few conflicts make a checkpoint due.
+        write("evenkeel.toml", "[limits]\nmemory_bytes = 40000\n").unwrap();
+        let project = Project::open(directory.path(), None).unwrap();
+        let mut engine = Engine::open(&project).unwrap();
+        let plan = engine.plan(&project.definition_files().unwrap()).unwrap();
+        engine.apply(plan).unwrap();
+        let source = engine.source("rides").unwrap();
+        let id = source.id;
+        let rows = (0..CONFLICTS)
+            .flat_map(|n| [(n, 0), (n, 1)])
+            .map(|(n, driver)| PushedRow {
+                values: Ok(vec![
+                    Value::from(format!("ride {n}").as_str()),
+                    Value::BigInt(driver),
+                    Value::Timestamp(n),
+                ]),
+                producer: None,
+            });
+        let write = Write::Push {
+            source,
+            rows: rows.collect(),
+        };
+        let judged = Pusher::default().judge(&engine, vec![write]);
+        // Dies between the append and everything else.
+        drop(judged.append(&engine.writer().unwrap()).unwrap());
+        drop(engine);
+        let before = replay_and_die(&project);
+        assert!(before > 2, "{before} checkpoints");
+        replay_and_die(&project);
+        let engine = Engine::open(&project).unwrap();
+        let letters = engine.reader().dead_letters(id).unwrap();
+        let mut told: Vec<u64> = letters
+            .map(|l| l.unwrap().letter.position.unwrap().offset.0)
+            .collect();
+        told.sort_unstable();
+        let lost: Vec<u64> = (0..CONFLICTS.unsigned_abs()).map(|n| 2 * n + 1).collect();
+        assert_eq!(told, lost);
+    }
 }

@@ -217,6 +217,7 @@ impl Intake {
         self.report.recorded += losers.recorded;
         self.report.conflicts += losers.positions.len() as u64;
         engine.log_conflicts(&self.def, &losers.positions)?;
+        engine.told();
         engine.checkpoint_if_due()
     }
 }

@@ -469,7 +469,8 @@ impl Engine {
         Ok(commit.events.len() > 0)
     }
 
-    /// The dead letters for payloads that lost a conflict in a commit: to be appended.
+    /// The dead letters for payloads that lost a conflict in a commit: to be appended, and then
+    /// [`Engine::told`].
     ///
     /// # Errors
     /// If the events cannot be read.

@@ -42,8 +42,6 @@ pub struct SourceState {
     pub(crate) ledger: Ledger,
     entries: u64,
     greatest_time: Option<EventTime>,
-    /// Positions of payloads that lost a conflict when it was noticed.
-    losers: Vec<Position>,
 }
 
 /// What applying an event asks of the indexes.
@@ -76,7 +74,6 @@ impl SourceState {
             ledger: Ledger::new(def.id, snapshot, times),
             program: SourceProgram::new(def),
             entries,
-            losers: Vec::new(),
         }
     }
 
@@ -93,11 +90,6 @@ impl SourceState {
     /// Whether there were none.
     pub fn is_empty(&self) -> bool {
         self.entries == 0
-    }
-
-    /// Positions of the payloads that lost a conflict when it was noticed, in log order.
-    pub fn losers(&self) -> &[Position] {
-        &self.losers
     }
 
     /// The greatest event time applied.
@@ -206,7 +198,6 @@ impl SourceState {
             }
         }
         self.deduplicate(&key, logged, row, &mut applied)?;
-        self.losers.extend(applied.loser);
         self.entries += 1;
         self.greatest_time = self.greatest_time.max(Some(event.event_time));
         Ok(applied)

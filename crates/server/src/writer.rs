@@ -225,6 +225,9 @@ fn write(
         .and_then(|()| shared.engine().conflict_letters(&commit))
         .inspect_err(|error| shared.queue.close_for(error.to_string()))?;
     append(log, &letters)?;
+    if !letters.is_empty() {
+        shared.engine_mut().told();
+    }
     Ok(commit.answers())
 }
 

@@ -27,6 +27,4 @@ pub use json::{
     token_text,
 };
 pub use random::Random;
-pub use workload::{
-    DEFINITIONS, ENTITIES, HOUR, SOURCES, START, Workload, event_of, lateness, source_id,
-};
+pub use workload::{DEFINITIONS, ENTITIES, HOUR, SOURCES, START, Workload, lateness, source_id};

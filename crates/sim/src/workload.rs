@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_types::{EventTime, LoggedEvent, SourceId, Value};
+use evenkeel_types::{EventTime, LoggedEvent, Position, SourceId, Value};
 
-use crate::history::{Event, Feature};
+use crate::history::{Event, Feature, Log};
 use crate::random::Random;
 
 /// The sources; a source's number is its place here. Those of `taps` are told apart by
@@ -170,8 +170,40 @@ impl Workload {
     }
 }
 
+impl Log {
+    /// Takes the next event of a partition.
+    ///
+    /// # Errors
+    /// If it is none of the workload's, or not the next.
+    pub fn take_event(&mut self, source: &str, logged: &LoggedEvent) -> Result<(), String> {
+        let wrong = || format!("{source}: {logged:?}");
+        let source = source_id(source).ok_or_else(wrong)?;
+        let place = (source, logged.position.partition);
+        let events = self.events.entry(place).or_default();
+        if events.len() as u64 != logged.position.offset.0 {
+            return Err(wrong());
+        }
+        events.push(event_of(logged).ok_or_else(wrong)?);
+        Ok(())
+    }
+
+    /// Takes a dead letter: of a conflict with the position of what lost, else of a row that
+    /// is no event.
+    ///
+    /// # Errors
+    /// If the source is none of the workload's.
+    pub fn take_letter(&mut self, source: &str, loser: Option<Position>) -> Result<(), String> {
+        let source = source_id(source).ok_or_else(|| source.to_owned())?;
+        match loser {
+            Some(position) => self.conflicts.entry(source).or_default().push(position),
+            None => *self.rejected.entry(source).or_default() += 1,
+        }
+        Ok(())
+    }
+}
+
 /// The event that was logged; `None` if it is none of the workload's.
-pub fn event_of(logged: &LoggedEvent) -> Option<Event> {
+fn event_of(logged: &LoggedEvent) -> Option<Event> {
     let text = |i: usize| match logged.event.row.get(i)? {
         Value::String(text) => Some(text.to_string()),
         _ => None,

@@ -9,7 +9,7 @@ use evenkeel_engine::api::VerifyOptions;
 use evenkeel_engine::{Engine, ServerLimits};
 use evenkeel_log::ReadOptions;
 use evenkeel_server::Tokens;
-use evenkeel_sim::{Client, DEFINITIONS, Log, Run, check, event_of, source_id};
+use evenkeel_sim::{Client, DEFINITIONS, Log, Run, check};
 
 use crate::support::{World, shared};
 
@@ -28,23 +28,16 @@ fn number(name: &str, default: u64) -> u64 {
 fn log_of(engine: &Engine) -> Log {
     let mut log = Log::default();
     for (name, def) in &engine.catalog().sources {
-        let source = source_id(name).unwrap();
         let options = ReadOptions {
             sources: Some(vec![def.id]),
             ..ReadOptions::default()
         };
         for logged in engine.reader().read(options) {
-            let logged = logged.unwrap();
-            let place = (source, logged.position.partition);
-            let events = log.events.entry(place).or_default();
-            assert_eq!(events.len() as u64, logged.position.offset.0);
-            events.push(event_of(&logged).unwrap());
+            log.take_event(name, &logged.unwrap()).unwrap();
         }
         for letter in engine.reader().dead_letters(def.id).unwrap() {
-            match letter.unwrap().letter.position {
-                Some(position) => log.conflicts.entry(source).or_default().push(position),
-                None => *log.rejected.entry(source).or_default() += 1,
-            }
+            log.take_letter(name, letter.unwrap().letter.position)
+                .unwrap();
         }
     }
     log
