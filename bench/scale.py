@@ -156,7 +156,8 @@ folder, spine, out, *names = sys.argv[1:]
 rows = pl.read_parquet(spine).sort("event_time")
 for name in names:
     events = pl.read_parquet(f"{folder}/{name}.parquet").sort("t")
-    rows = rows.join_asof(events, left_on="event_time", right_on="t", by="k", coalesce=True, check_sortedness=False)
+    rows = rows.join_asof(events, left_on="event_time", right_on="t", by="k", check_sortedness=False)
+    rows = rows.drop("t", strict=False)
 rows.write_parquet(out)
 """,
                 folder,
