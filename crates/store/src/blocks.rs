@@ -41,8 +41,13 @@ use stored::{KeySource, Stored};
 
 /// Entries of a sealed block, as a rule.
 const SEALED_ENTRIES: usize = 512;
+/// About the bytes of a key in memory, whatever it has: nodes, places in maps, the pieces of
+/// its first block.
+const KEY_BYTES: usize = 600;
 /// About the bytes of an entry in memory besides its order bytes and values.
-const ENTRY_BYTES: usize = 96;
+const ENTRY_BYTES: usize = 64;
+/// About the bytes of a value in memory.
+const VALUE_BYTES: usize = 12;
 
 /// An index: the events of one source by one key.
 #[derive(Clone, Debug)]
@@ -187,10 +192,10 @@ impl Blocks {
     /// Adds an event of a key to an index.
     pub fn insert(&mut self, index: usize, key: &[u8], entry: &Entry<'_>) {
         let Index { spec, tails, .. } = &mut self.indexes[index];
-        self.dirty_bytes +=
-            ENTRY_BYTES + entry.order.len() + entry.values.len() * std::mem::size_of::<u64>();
+        let entry_bytes = entry_bytes(entry.values.len(), entry.order.len());
+        self.dirty_bytes += entry_bytes;
         if !tails.contains_key(key) {
-            self.dirty_bytes += ENTRY_BYTES + key.len();
+            self.dirty_bytes += KEY_BYTES + key.len();
             tails.insert(key.into(), Tail::new(&spec.types));
         }
         if let Some(tail) = tails.get_mut(key) {
@@ -200,7 +205,7 @@ impl Blocks {
         // Taken out, so that nothing is shared while it changes.
         if let Some((prefix, mut cached)) = self.cache.remove(&prefix[..]) {
             cached.history.insert(entry);
-            cached.weight += ENTRY_BYTES as u64;
+            cached.weight += entry_bytes as u64;
             self.cache.insert(prefix, cached);
         }
     }
@@ -260,7 +265,7 @@ impl Blocks {
     /// A cached history; its weight is brought up to date if much of it was read meanwhile.
     fn reweighed(&self, prefix: RowPrefix, mut cached: Cached) -> History {
         let read = cached.source.as_ref().map_or(0, |s| s.entries_read()) as u64;
-        if read * ENTRY_BYTES as u64 > cached.weight {
+        if read * entry_bytes(cached.history.types().len(), 0) as u64 > cached.weight {
             let weight = weight_of(&cached.history);
             if weight > cached.weight {
                 cached.weight = weight;
@@ -319,7 +324,13 @@ impl Blocks {
     }
 }
 
+/// About the bytes of an entry in memory.
+fn entry_bytes(width: usize, order_bytes: usize) -> usize {
+    ENTRY_BYTES + order_bytes + width * VALUE_BYTES
+}
+
 fn weight_of(history: &History) -> u64 {
-    let leaves = history.len() / SEALED_ENTRIES + 1;
-    ((history.entries_in_memory() + leaves) * ENTRY_BYTES) as u64
+    let leaves = history.len() / SEALED_ENTRIES * ENTRY_BYTES;
+    let entries = history.entries_in_memory() * entry_bytes(history.types().len(), 0);
+    (KEY_BYTES + leaves + entries) as u64
 }

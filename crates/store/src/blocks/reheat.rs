@@ -19,7 +19,7 @@ use rustc_hash::FxHashMap;
 
 use super::directory::Directory;
 use super::key::{self, RowPrefix};
-use super::{BlockCache, Cached, ENTRY_BYTES, IndexSpec};
+use super::{BlockCache, Cached, IndexSpec, entry_bytes};
 use crate::error::StoreError;
 use crate::kv::{Kv, Space};
 
@@ -257,7 +257,7 @@ fn wanted(spec: &IndexSpec, part: ColdPart) -> Wanted {
 
 /// About the bytes of so many entries.
 fn weight(spec: &IndexSpec, entries: usize) -> u64 {
-    (entries * (ENTRY_BYTES + spec.types.len() * size_of::<u64>())) as u64
+    (entries * entry_bytes(spec.types.len(), 0)) as u64
 }
 
 /// Whether an event is within bounds of event time and offsets.
