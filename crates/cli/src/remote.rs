@@ -6,9 +6,10 @@
 use std::fs::File;
 
 use evenkeel_connect::{AtomicFile, ConnectError, Table, TableFormat, json_to_value};
-use evenkeel_engine::api::{Answer, GetAnswer, SpineSource};
+use evenkeel_ddl::Diagnostic;
+use evenkeel_engine::api::{Answer, Change, ChangeKind, GetAnswer, SpineSource};
 use evenkeel_engine::{DefinitionFile, Project, Scope, registered};
-use evenkeel_server::{Client, Reply, Sent};
+use evenkeel_server::{Client, Reply, Sent, wire};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{
@@ -18,7 +19,7 @@ use serde_json::{Value as Json, json};
 
 use crate::arguments::{Knowledge, TrainArguments};
 use crate::command::{QUERY_PLACE, query_text};
-use crate::failure::Failure;
+use crate::failure::{Failure, diagnostic};
 use crate::output::Output;
 use crate::progress::Bar;
 use crate::render;
@@ -161,6 +162,33 @@ impl Remote {
             .collect()
     }
 
+    /// Plans or applies definition files.
+    pub(crate) fn definitions(
+        &self,
+        path: &str,
+        files: &[DefinitionFile],
+        output: Output,
+    ) -> Result<Definitions, Failure> {
+        let texts: Vec<Json> = files
+            .iter()
+            .map(|file| json!({"name": file.name, "text": file.text}))
+            .collect();
+        let body = json!({"files": texts}).to_string();
+        let bar = Bar::counts(output);
+        let mut progress = |what: &str, done, all| bar.show(what, done, all);
+        let mut sent = Sent::new("POST", path, Scope::Admin, body.as_bytes());
+        sent.progress = Some(&mut progress);
+        let reply = self.client.send(&mut sent);
+        let json = self.understood_in(reply, files, "the definitions")?;
+        let list = |name: &str| json[name].as_array().into_iter().flatten();
+        let changes = list("changes").map(change).collect::<Option<Vec<_>>>();
+        Ok(Definitions {
+            changes: changes
+                .ok_or_else(|| Failure::data("the server's answer is not understood"))?,
+            warnings: list("warnings").filter_map(diagnostic).collect(),
+        })
+    }
+
     /// Verifies: the report.
     pub(crate) fn verify(&self, request: &Json, output: Output) -> Result<Json, Failure> {
         let bar = Bar::counts(output);
@@ -249,6 +277,45 @@ impl Remote {
         report["out"] = json!(arguments.out);
         Ok(report)
     }
+}
+
+/// What definitions change, and what works, but perhaps not as meant.
+pub(crate) struct Definitions {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) warnings: Vec<(String, Diagnostic)>,
+}
+
+/// A change of its JSON.
+fn change(json: &Json) -> Option<Change> {
+    const OBJECTS: [&str; 5] = [
+        "entity",
+        "stream",
+        "table",
+        "feature view",
+        "feature service",
+    ];
+    const KINDS: [ChangeKind; 5] = [
+        ChangeKind::Create,
+        ChangeKind::NewVersion,
+        ChangeKind::Metadata,
+        ChangeKind::Unchanged,
+        ChangeKind::NotInFiles,
+    ];
+    let text = |name: &str| json[name].as_str().map(str::to_owned);
+    let notes = json["notes"].as_array()?.iter();
+    Some(Change {
+        object: OBJECTS
+            .into_iter()
+            .find(|object| json["object"] == **object)?,
+        name: text("name")?,
+        version: u32::try_from(json["version"].as_u64()?).ok()?,
+        kind: KINDS
+            .into_iter()
+            .find(|kind| json["change"] == wire::change_word(*kind))?,
+        notes: notes.filter_map(Json::as_str).map(str::to_owned).collect(),
+        statement: text("statement"),
+        statement_now: text("statement_now"),
+    })
 }
 
 /// What is wrong with a spine's file or a training set's, as the engine says it.

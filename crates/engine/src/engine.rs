@@ -21,8 +21,9 @@ use evenkeel_types::{
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
-use crate::evolution::Logged;
-use crate::hot_store::{Checkpoint, CheckpointWritten, HotStore, MemoryLimits};
+use crate::hot_store::{
+    Beside, Checkpoint, CheckpointWritten, HotStore, MemoryLimits, remove_unfinished,
+};
 use crate::ingest::fetch;
 use crate::project::{DefinitionFile, Project};
 use crate::registry::Registry;
@@ -56,6 +57,8 @@ pub struct Engine {
     /// No checkpoint stands for them: what it stands for is not replayed.
     untold: Vec<(SourceId, Position)>,
     recovery: RecoveryReport,
+    /// Whether a checkpoint was begun and has not ended.
+    checkpointing: bool,
 }
 
 impl Engine {
@@ -139,7 +142,10 @@ impl Engine {
         let catalog = Arc::new(definitions::catalog_of(&registry)?);
         let limits = MemoryLimits::of(project.limits.memory_bytes);
         let (reader, kv): (LogReader, Arc<dyn Kv>) = match &log {
-            LogHandle::Writer(log) => ((***log).clone(), Arc::new(open_embedded(project)?)),
+            LogHandle::Writer(log) => {
+                remove_unfinished(&project.store)?;
+                ((***log).clone(), Arc::new(open_embedded(project)?))
+            }
             LogHandle::Reader(reader) => (reader.clone(), Arc::new(MemoryKv::new())),
         };
         let hot = HotStore::bring_up(kv, &reader, &catalog, limits)?;
@@ -156,6 +162,7 @@ impl Engine {
             hot_failure: None,
             untold: Vec::new(),
             recovery,
+            checkpointing: false,
         };
         engine.replay()?;
         Ok(engine)
@@ -180,13 +187,30 @@ impl Engine {
     /// Begins a checkpoint of everything applied, if enough is new: to be written without a
     /// hold on the engine, then ended. One at a time.
     pub fn begin_checkpoint_if_due(&mut self) -> Option<Checkpoint> {
-        (self.is_checkpoint_due() && self.untold.is_empty()).then(|| self.begin_checkpoint())
+        if self.is_checkpoint_due() {
+            self.begin_checkpoint_now()
+        } else {
+            None
+        }
     }
 
     fn is_checkpoint_due(&self) -> bool {
-        self.is_durable()
-            && self.hot_failure.is_none()
-            && self.hot.dirty_bytes() > self.limits.dirty_bytes
+        self.can_begin_checkpoint() && self.hot.dirty_bytes() > self.limits.dirty_bytes
+    }
+
+    fn can_begin_checkpoint(&self) -> bool {
+        self.is_durable() && self.hot_failure.is_none() && !self.checkpointing
+    }
+
+    /// The same however little is new; none if one is under way.
+    pub fn begin_checkpoint_now(&mut self) -> Option<Checkpoint> {
+        let can = self.can_begin_checkpoint() && self.untold.is_empty();
+        can.then(|| self.begin_checkpoint())
+    }
+
+    /// Whether a checkpoint was begun and has not ended.
+    pub(crate) fn is_checkpointing(&self) -> bool {
+        self.checkpointing
     }
 
     fn begin_checkpoint(&mut self) -> Checkpoint {
@@ -198,17 +222,20 @@ impl Engine {
             self.hot.state().next_sequence
         };
         let applied = self.applied.clone();
+        self.checkpointing = true;
         self.hot.begin_checkpoint(&applied, next_sequence)
     }
 
     /// Ends a checkpoint that was written.
     pub fn end_checkpoint(&mut self, written: CheckpointWritten) {
+        self.checkpointing = false;
         self.hot.end_checkpoint(written);
     }
 
     /// Tells that a checkpoint could not be written: reads go on, and before anything more is
     /// written the hot tier is opened again ([`Engine::heal`]).
     pub fn checkpoint_failed(&mut self, error: &StoreError) {
+        self.checkpointing = false;
         self.hot_failure = Some(error.to_string());
     }
 
@@ -216,7 +243,7 @@ impl Engine {
     /// replay.
     pub fn checkpoint(&mut self) -> Result<(), EngineError> {
         self.heal()?;
-        if self.is_durable() && self.hot.dirty_bytes() > 0 {
+        if self.is_durable() && !self.checkpointing && self.hot.dirty_bytes() > 0 {
             self.tell()?;
             let checkpoint = self.begin_checkpoint();
             self.finish_checkpoint(checkpoint)?;
@@ -424,6 +451,21 @@ impl Engine {
         }
     }
 
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(crate) fn memory_limits(&self) -> MemoryLimits {
+        self.limits
+    }
+
+    /// Goes over to other definitions, for which what is new was built.
+    pub(crate) fn go_over(&mut self, registry: Registry, beside: Beside) {
+        self.registry = registry;
+        self.catalog = Arc::clone(beside.catalog());
+        self.hot.adopt(beside);
+    }
+
     pub(crate) fn hot(&self) -> &HotStore {
         &self.hot
     }
@@ -472,15 +514,7 @@ impl Engine {
 
     /// What applying these files would change.
     pub fn plan(&self, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
-        if files.is_empty() {
-            return Err(EngineError::NoDefinitions {
-                root: self.project.root.clone(),
-            });
-        }
-        let logged = Logged {
-            log: Some((self.reader(), &self.applied)),
-        };
-        definitions::plan(&self.project.root, files, &self.catalog, &logged)
+        self.offline().plan(files)
     }
 
     /// Applies a plan: records it, and makes the new definitions readable.

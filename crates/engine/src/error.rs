@@ -130,6 +130,16 @@ pub enum EngineError {
     ReadOnly { path: PathBuf },
     #[error("a view's aggregate")]
     Signature(#[source] Box<SignatureError>),
+    #[error(
+        "applying this builds the hot tier again: it changes what tells the events of `{source_name}` apart"
+    )]
+    RebuildsHotTier { source_name: String },
+    #[error(
+        "events of `{source_name}` came while its definition was changed as only that of a source without events can be"
+    )]
+    EventsCame { source_name: String },
+    #[error("the hot tier was opened again while definitions were built for it")]
+    HotTierChanged,
     #[error("it was stopped")]
     Stopped,
     #[error("nothing to verify: no view has an event")]
@@ -211,7 +221,11 @@ impl EngineError {
             | EngineError::ReadOnly { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
             EngineError::Exists { .. } => ErrorKind::Invalid,
-            EngineError::RegistryRace { .. } | EngineError::Stopped => ErrorKind::Busy,
+            EngineError::RegistryRace { .. }
+            | EngineError::EventsCame { .. }
+            | EngineError::HotTierChanged
+            | EngineError::RebuildsHotTier { .. }
+            | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy
             }
@@ -261,7 +275,14 @@ impl EngineError {
             EngineError::NoStore { .. } => {
                 "`evenkeel apply` makes it and registers the definitions".to_owned()
             }
-            EngineError::RegistryRace { .. } => "run the command again".to_owned(),
+            EngineError::RegistryRace { .. }
+            | EngineError::EventsCame { .. }
+            | EngineError::HotTierChanged => {
+                "run the command again".to_owned()
+            }
+            EngineError::RebuildsHotTier { .. } => {
+                "stop the server, apply, and start it again".to_owned()
+            }
             EngineError::CutBeyond { .. } => {
                 "leave the cut out to read everything that is applied".to_owned()
             }

@@ -5,6 +5,7 @@
 //! and the log's place that they stand for; so a store is always as of one cut, and what is
 //! newer is replayed from the log. Single writer; reads borrow.
 
+mod beside;
 mod bring_up;
 mod cold;
 mod state;
@@ -29,6 +30,7 @@ use crate::source_state::{Applied, SourceState};
 use cold::NoLog;
 use state::identity_digest;
 
+pub(crate) use beside::{Beside, remove_unfinished};
 pub(crate) use bring_up::MemoryLimits;
 pub(crate) use cold::ColdLog;
 pub use cold::LoggedEvents;
@@ -454,6 +456,13 @@ fn insert(blocks: &mut Blocks, plan: &Plan, indexes: &[IndexId], recorded: &Reco
 /// How long before the newest time the events of an index stay at hand; `None`: for ever.
 pub(crate) fn span(source: &SourceDef, index: &IndexPlan) -> Option<i64> {
     Some(source.hot_retention?.max(index.look_back()?))
+}
+
+/// What the rows of an index begin with.
+fn index_prefix(number: u32) -> Vec<u8> {
+    let mut prefix = 0u16.to_be_bytes().to_vec();
+    prefix.extend(number.to_be_bytes());
+    prefix
 }
 
 fn read_error(error: StoreError) -> ReadError {

@@ -6,6 +6,7 @@
 //! whatever the batches and restarts were.
 
 pub mod api;
+mod applying;
 mod backup;
 mod definitions;
 pub mod doctor;
@@ -35,6 +36,7 @@ mod status;
 mod training;
 mod verify;
 
+pub use applying::{Applying, Switched};
 pub use backup::{Manifest, backup, restore};
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;

@@ -4,16 +4,18 @@
 //! Invariant: it holds nothing of the hot tier, so it is used without a hold on the engine,
 //! however long; the same cut gives the same bits, whatever is applied meanwhile.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel_log::{DiskFileSystem, LogReader};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::{Cut, Offset, Partition, SourceId};
 
-use crate::definitions::{catalog_of, feature_list_of, unknown};
+use crate::definitions::{self, ChangePlan, catalog_of, feature_list_of, unknown};
 use crate::engine::{Engine, log_directory};
 use crate::error::EngineError;
-use crate::project::Project;
+use crate::evolution::Logged;
+use crate::project::{DefinitionFile, Project};
 use crate::reads::service_of;
 use crate::registry::Registry;
 
@@ -23,6 +25,7 @@ pub struct Offline {
     catalog: Arc<Catalog>,
     log: LogReader,
     applied: Cut,
+    root: PathBuf,
 }
 
 /// Gives an engine to read, for moments: in between others have their turn.
@@ -44,6 +47,7 @@ impl Engine {
             catalog: Arc::clone(self.shared_catalog()),
             log: self.reader().clone(),
             applied: self.cut(),
+            root: self.project().root.clone(),
         }
     }
 
@@ -83,6 +87,7 @@ impl Offline {
             catalog: Arc::new(catalog_of(&registry)?),
             applied: log.ends(),
             log,
+            root: project.root.clone(),
         })
     }
 
@@ -99,6 +104,22 @@ impl Offline {
     /// The cut of everything that was applied.
     pub fn cut(&self) -> &Cut {
         &self.applied
+    }
+
+    /// What applying these files would change. Files that definitions are made from are read.
+    ///
+    /// # Errors
+    /// The mistakes in the files; if there are none.
+    pub fn plan(&self, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
+        if files.is_empty() {
+            return Err(EngineError::NoDefinitions {
+                root: self.root.clone(),
+            });
+        }
+        let logged = Logged {
+            log: Some((&self.log, &self.applied)),
+        };
+        definitions::plan(&self.root, files, &self.catalog, &logged)
     }
 
     /// A service by name, or by name and version.

@@ -152,6 +152,22 @@ impl Registry {
         &self.records
     }
 
+    /// The registry as it would be with a record; nothing is written.
+    pub(crate) fn with(&self, applied_at: i64, objects: Vec<Object>) -> Registry {
+        let mut records = self.records.clone();
+        records.push(Record {
+            format: REGISTRY_FORMAT,
+            sequence: records.len() as u64 + 1,
+            applied_at,
+            objects,
+        });
+        Registry {
+            file_system: Arc::clone(&self.file_system),
+            directory: self.directory.clone(),
+            records,
+        }
+    }
+
     /// Appends a record, durably. The caller holds the log's lock.
     pub fn append(&mut self, applied_at: i64, objects: Vec<Object>) -> Result<(), EngineError> {
         let sequence = self.records.len() as u64 + 1;

@@ -77,6 +77,13 @@ impl SourceState {
         }
     }
 
+    /// Takes another definition of the same source, in which events are told apart as before.
+    pub(crate) fn redefine(&mut self, def: Arc<SourceDef>) {
+        if !Arc::ptr_eq(self.program.def(), &def) {
+            self.program = SourceProgram::new(def);
+        }
+    }
+
     /// The compiled definition.
     pub fn program(&self) -> &SourceProgram {
         &self.program

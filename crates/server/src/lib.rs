@@ -13,6 +13,7 @@ mod body;
 mod catalog;
 mod client;
 mod clock;
+mod definitions;
 mod error;
 mod events;
 mod features;

@@ -23,7 +23,7 @@ mod tests {
     use crate::error::ERROR_CODES;
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
-    use crate::{training, verification};
+    use crate::{definitions, training, verification};
 
     fn json() -> Json {
         serde_json::from_str(OPENAPI).unwrap()
@@ -69,6 +69,7 @@ mod tests {
             ("TrainingRequest", training::FIELDS),
             ("VerifyRequest", verification::VERIFY_FIELDS),
             ("ExplainRequest", verification::EXPLAIN_FIELDS),
+            ("DefinitionsRequest", definitions::FIELDS),
         ] {
             let fields = schemas[name]["properties"].as_object().unwrap();
             let fields: BTreeSet<&str> = fields.keys().map(String::as_str).collect();

@@ -37,7 +37,7 @@ pub(crate) enum Wanted {
     Features(Vec<String>),
 }
 
-/// Plans by what was asked for. Definitions do not change while a server runs.
+/// Plans by what was asked for; forgotten when definitions change.
 #[derive(Debug, Default)]
 pub(crate) struct Plans {
     known: RwLock<BTreeMap<Wanted, Arc<ServicePlan>>>,
@@ -48,6 +48,13 @@ impl Plans {
     pub(crate) fn known(&self, wanted: &Wanted) -> Option<Arc<ServicePlan>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         known.get(wanted).cloned()
+    }
+
+    /// Forgets all. Of whoever has the engine to write: a plan is made and kept under one hold
+    /// of the engine, so none of before is kept after it.
+    pub(crate) fn forget(&self) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.clear();
     }
 
     /// Lays out what a request asks for.

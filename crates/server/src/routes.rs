@@ -16,7 +16,7 @@ use evenkeel_engine::Scope;
 
 use crate::error::ApiError;
 use crate::shared::Shared;
-use crate::{catalog, events, features, openapi, training, verification};
+use crate::{catalog, definitions, events, features, openapi, training, verification};
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
@@ -44,6 +44,8 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/services", Some(Scope::Read)),
     ("GET", "/v1/services/{service}", Some(Scope::Read)),
     ("GET", "/v1/status", Some(Scope::Read)),
+    ("POST", "/v1/definitions/plan", Some(Scope::Admin)),
+    ("POST", "/v1/definitions/apply", Some(Scope::Admin)),
     ("POST", "/v1/training", Some(Scope::Read)),
     ("POST", "/v1/verify", Some(Scope::Read)),
     ("POST", "/v1/explain", Some(Scope::Read)),
@@ -69,6 +71,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/services", get(catalog::services))
         .route("/v1/services/{service}", get(catalog::service))
         .route("/v1/status", get(catalog::store_status))
+        .route("/v1/definitions/plan", post(definitions::plan))
+        .route("/v1/definitions/apply", post(definitions::apply))
         .route("/v1/training", post(training::build))
         .route("/v1/verify", post(verification::verify))
         .route("/v1/explain", post(verification::explain))

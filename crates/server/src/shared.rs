@@ -1,7 +1,7 @@
 //! What all requests share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use evenkeel_engine::{Engine, EngineError, ServerLimits};
 use evenkeel_log::{Log, LogReader};
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     /// Training and verification: they may take all their turns, and scans go on.
     pub(crate) long_work: Pool,
     pub(crate) spool: Spool,
+    /// Held while definitions are applied: one at a time.
+    pub(crate) applying: Mutex<()>,
     pub(crate) served: Served,
     pub(crate) in_flight: Semaphore,
     pub(crate) metrics: Metrics,
@@ -59,6 +61,7 @@ impl Shared {
             scans: Pool::new(limits.scans),
             long_work: Pool::new(limits.long_work),
             spool: Spool::start(&engine.project().store)?,
+            applying: Mutex::new(()),
             served: Served::start(engine.project())?,
             in_flight: Semaphore::new(limits.requests.max(1)),
             metrics: Metrics::default(),

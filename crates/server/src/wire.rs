@@ -3,7 +3,9 @@
 mod reports;
 pub mod values;
 
-use evenkeel_engine::api::{DeadLetterRow, IngestReport, SourceStatus, StoreStatus};
+use evenkeel_engine::api::{
+    Change, ChangeKind, DeadLetterRow, IngestReport, SourceStatus, StoreStatus,
+};
 use evenkeel_engine::{Diagnostic, kind_of};
 use evenkeel_types::Field;
 use evenkeel_types::definition::{ServiceDef, ViewDef};
@@ -92,6 +94,35 @@ pub fn fields(fields: &[Field]) -> Json {
     fields
         .iter()
         .map(|f| json!({"name": f.name, "type": f.data_type.to_string()}))
+        .collect()
+}
+
+/// What happens to an object, in a word.
+pub fn change_word(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Create => "create",
+        ChangeKind::NewVersion => "new version",
+        ChangeKind::Metadata => "metadata",
+        ChangeKind::Unchanged => "unchanged",
+        ChangeKind::NotInFiles => "not in the files",
+    }
+}
+
+/// Changes of a plan.
+pub fn changes(changes: &[Change]) -> Json {
+    changes
+        .iter()
+        .map(|change| {
+            json!({
+                "object": change.object,
+                "name": change.name,
+                "version": change.version,
+                "change": change_word(change.kind),
+                "notes": change.notes,
+                "statement": change.statement,
+                "statement_now": change.statement_now,
+            })
+        })
         .collect()
 }
 

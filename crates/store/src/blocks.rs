@@ -174,6 +174,53 @@ impl Blocks {
         })
     }
 
+    /// Goes over to other indexes, in this order: those of before stay, those that were built
+    /// elsewhere are taken with what they have in memory; their rows are in this store already.
+    /// What nobody wants is forgotten, not removed.
+    ///
+    /// # Panics
+    /// If a checkpoint is under way here or there.
+    pub fn switch(
+        &mut self,
+        specs: impl IntoIterator<Item = IndexSpec>,
+        cold: Arc<dyn ColdEvents>,
+        built: Option<Blocks>,
+    ) {
+        let specs: Vec<IndexSpec> = specs.into_iter().collect();
+        self.swept = vec![None; specs.len()];
+        self.reheater = Arc::new(Reheater::new(
+            Arc::clone(&self.kv),
+            cold,
+            specs.clone(),
+            Arc::downgrade(&self.cache),
+            self.cache.capacity() / 4,
+        ));
+        let mut known: FxHashMap<u32, Index> = FxHashMap::default();
+        let mut add = |indexes: Vec<Index>| {
+            for index in indexes {
+                assert!(index.frozen.is_empty(), "no checkpoint is under way");
+                known.entry(index.spec.number).or_insert(index);
+            }
+        };
+        add(std::mem::take(&mut self.indexes));
+        if let Some(built) = built {
+            self.dirty_bytes += built.dirty_bytes;
+            add(built.indexes);
+        }
+        self.indexes = specs
+            .into_iter()
+            .map(|spec| match known.remove(&spec.number) {
+                Some(index) => Index { spec, ..index },
+                None => Index {
+                    spec,
+                    tails: Tails::default(),
+                    frozen: Arc::default(),
+                },
+            })
+            .collect();
+        self.snapshot = self.kv.snapshot();
+    }
+
     /// About the bytes in memory that no checkpoint has.
     pub fn dirty_bytes(&self) -> usize {
         self.dirty_bytes

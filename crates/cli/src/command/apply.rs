@@ -1,47 +1,63 @@
 //! `evenkeel apply`, and what `plan` and `apply` say of changes.
 
+use evenkeel_ddl::Diagnostic;
+use evenkeel_engine::DefinitionFile;
 use evenkeel_engine::api::{Change, ChangeKind};
-use evenkeel_engine::{ChangePlan, DefinitionFile};
-use serde_json::{Value as Json, json};
+use evenkeel_server::wire;
+use serde_json::json;
 
 use crate::failure::{Failure, mistakes};
+use crate::remote::Remote;
 use crate::session::{Answer, Session, open};
 use crate::table::plural;
 
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
     let (project, files) = session.definitions()?;
+    if let Some(remote) = Remote::find(&project)? {
+        let found = remote.definitions("/v1/definitions/apply", &files, session.output)?;
+        warn(found.warnings, &files, session);
+        let text = changes(&found.changes, false);
+        return Ok(Answer::done(
+            json!({"changes": wire::changes(&found.changes)}),
+            text,
+        ));
+    }
     let mut engine = open(&project)?;
     let plan = engine
         .plan(&files)
         .map_err(|error| Failure::engine(error, &files))?;
-    warn(&plan, &files, session);
+    warn(plan.warnings.clone(), &files, session);
     let applied = engine.apply(plan)?;
     let text = changes(&applied, false);
     Ok(Answer::done(
-        json!({"changes": json_changes(&applied)}),
+        json!({"changes": wire::changes(&applied)}),
         text,
     ))
 }
 
 /// Shows a plan's warnings on stderr.
-pub(super) fn warn(plan: &ChangePlan, files: &[DefinitionFile], session: &Session) {
+pub(super) fn warn(
+    warnings: Vec<(String, Diagnostic)>,
+    files: &[DefinitionFile],
+    session: &Session,
+) {
     if session.output.is_json() {
         return;
     }
-    for warning in mistakes(plan.warnings.clone(), files) {
+    for warning in mistakes(warnings, files) {
         session.output.note(&warning.render(session.output.color()));
     }
 }
 
 /// The sign and the word of a change.
 fn words(kind: ChangeKind) -> (&'static str, &'static str) {
-    match kind {
-        ChangeKind::Create => ("+", "create"),
-        ChangeKind::NewVersion => ("~", "new version"),
-        ChangeKind::Metadata => ("~", "metadata"),
-        ChangeKind::Unchanged => (" ", "unchanged"),
-        ChangeKind::NotInFiles => (" ", "not in the files, stays"),
-    }
+    let sign = match kind {
+        ChangeKind::Create => "+",
+        ChangeKind::NewVersion | ChangeKind::Metadata => "~",
+        ChangeKind::Unchanged => " ",
+        ChangeKind::NotInFiles => return (" ", "not in the files, stays"),
+    };
+    (sign, wire::change_word(kind))
 }
 
 fn stays(change: &Change) -> bool {
@@ -91,22 +107,4 @@ pub(crate) fn changes(changes: &[Change], all: bool) -> String {
         kept
     ));
     text
-}
-
-/// Changes as JSON.
-pub(super) fn json_changes(changes: &[Change]) -> Json {
-    changes
-        .iter()
-        .map(|change| {
-            json!({
-                "object": change.object,
-                "name": change.name,
-                "version": change.version,
-                "change": words(change.kind).1.split(',').next(),
-                "notes": change.notes,
-                "statement": change.statement,
-                "statement_now": change.statement_now,
-            })
-        })
-        .collect()
 }

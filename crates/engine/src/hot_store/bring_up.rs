@@ -12,7 +12,7 @@ use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
 use super::state::{StoreState, identity_digest, index_digest};
-use super::{HotStore, span};
+use super::{HotStore, index_prefix, span};
 use crate::error::EngineError;
 
 /// Rows that are removed in one batch.
@@ -80,6 +80,17 @@ impl HotStore {
         let mut batch = Batch::default();
         old.put(&mut batch);
         kv.write(batch)?;
+        // Rows of before are of an index that was half built, beside or here, and is forgotten.
+        for id in &new {
+            let number = state.index(&index_digest(&plan.indexes()[id.0]));
+            for space in [Space::Runs, Space::Blocks] {
+                remove_all(
+                    kv.as_ref(),
+                    space,
+                    &index_prefix(number.unwrap_or(u32::MAX)),
+                )?;
+            }
+        }
         let sources = catalog.sources.values().cloned();
         let mut hot = HotStore::over(
             Arc::clone(&kv),
@@ -91,8 +102,7 @@ impl HotStore {
         )?;
         hot.build(&new, old, reader, catalog, limits)?;
         for number in forgotten {
-            let mut prefix = 0u16.to_be_bytes().to_vec();
-            prefix.extend(number.to_be_bytes());
+            let prefix = index_prefix(number);
             for space in [Space::Runs, Space::Blocks] {
                 remove_all(kv.as_ref(), space, &prefix)?;
             }
@@ -180,7 +190,7 @@ fn wipe(kv: &dyn Kv) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn remove_all(kv: &dyn Kv, space: Space, prefix: &[u8]) -> Result<(), StoreError> {
+pub(super) fn remove_all(kv: &dyn Kv, space: Space, prefix: &[u8]) -> Result<(), StoreError> {
     loop {
         let mut batch = Batch::default();
         kv.snapshot().prefix(space, prefix, &mut |key, _| {

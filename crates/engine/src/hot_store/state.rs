@@ -138,6 +138,12 @@ impl StoreState {
         self.next_index = other.next_index;
     }
 
+    /// Takes the numbers of another state's indexes.
+    pub(crate) fn take_indexes(&mut self, other: &StoreState) {
+        self.indexes.clone_from(&other.indexes);
+        self.next_index = other.next_index;
+    }
+
     /// Takes the numbers of indexes that a plan does not have.
     pub(crate) fn forget_indexes(&mut self, plan: &Plan) -> Vec<u32> {
         let wanted: Vec<String> = plan.indexes().iter().map(index_digest).collect();

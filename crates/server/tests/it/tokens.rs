@@ -58,6 +58,8 @@ async fn each_route_asks_for_its_scope() {
         ("GET", "/v1/services", [true, false, true]),
         ("GET", "/v1/services/model", [true, false, true]),
         ("GET", "/v1/status", [true, false, true]),
+        ("POST", "/v1/definitions/plan", [false, false, true]),
+        ("POST", "/v1/definitions/apply", [false, false, true]),
         ("POST", "/v1/training", [true, false, true]),
         ("POST", "/v1/verify", [true, false, true]),
         ("POST", "/v1/explain", [true, false, true]),

@@ -1,0 +1,178 @@
+//! Definitions that are applied while a store is in use: what is new is built beside it, then
+//! reads go over at once.
+//!
+//! [`Engine::begin_apply`] and [`Applying::switch`] have the engine for moments, everything
+//! between has the log alone. Killed before the registry has the record, nothing has
+//! happened; killed after it, the next start builds what is missing
+//! (`docs/decisions/0013-definitions-beside-reads.md`).
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Weak};
+
+use evenkeel_log::LogReader;
+use evenkeel_store::Kv;
+use evenkeel_types::SourceId;
+
+use crate::api::Change;
+use crate::definitions::{self, ChangePlan};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::hot_store::Beside;
+use crate::offline::Online;
+use crate::registry::{Object, Registry};
+
+/// So few events are caught up with under the engine's lock.
+const LAST_EVENTS: u64 = 128;
+/// Rounds of catching up with what came meanwhile; each is shorter than the one before.
+const ROUNDS_MAX: usize = 50;
+
+/// Definitions on their way. See the module.
+pub struct Applying {
+    changes: Vec<Change>,
+    objects: Vec<Object>,
+    beside: Beside,
+    registry: Registry,
+    log: LogReader,
+    /// The hot tier's, as long as nobody opens it again.
+    kv: Weak<dyn Kv>,
+    applied_at: i64,
+    /// Sources that change as only a source without events may.
+    without_events: Vec<SourceId>,
+}
+
+/// What became of an attempt to go over.
+pub enum Switched {
+    /// Reads find the new definitions.
+    Done(Vec<Change>),
+    /// A checkpoint is under way: try again when it has ended.
+    Later(Box<Applying>),
+}
+
+impl Engine {
+    /// Begins to apply a plan; nothing is built yet.
+    ///
+    /// # Errors
+    /// If the store is open for reading only; [`EngineError::RebuildsHotTier`].
+    pub fn begin_apply(&self, plan: ChangePlan) -> Result<Applying, EngineError> {
+        self.log()?;
+        let ChangePlan {
+            changes, objects, ..
+        } = plan;
+        let registry = Registry::open(&self.project().store)?;
+        if registry.records() != self.registry().records() {
+            return Err(EngineError::RegistryRace {
+                path: self.project().store.clone(),
+            });
+        }
+        let now = self.now().0;
+        let catalog = if objects.is_empty() {
+            Arc::clone(self.shared_catalog())
+        } else {
+            let registry = registry.with(now, objects.clone());
+            Arc::new(definitions::catalog_of(&registry)?)
+        };
+        let cut = self.cut();
+        let has_events = |id: SourceId| cut.iter().any(|(s, _, end)| s == id && end.0 > 0);
+        let without_events = objects
+            .iter()
+            .filter_map(|object| object.source_id)
+            .map(SourceId)
+            .filter(|id| self.catalog().source_by_id(*id).is_some() && !has_events(*id))
+            .collect();
+        let store = &self.project().store;
+        Ok(Applying {
+            beside: self
+                .hot()
+                .beside(store, catalog, self.reader(), self.memory_limits())?,
+            changes,
+            objects,
+            registry,
+            log: self.reader().clone(),
+            kv: Arc::downgrade(self.hot().kv()),
+            applied_at: now,
+            without_events,
+        })
+    }
+}
+
+impl Applying {
+    /// Builds what is new, catches up, and records the definitions. `progress` is told stage,
+    /// done and total, and may stop it, as long as they are not recorded.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`]; if the log cannot be read, or the store not be written.
+    pub fn build(
+        &mut self,
+        online: &impl Online,
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let cut = online.with(Engine::cut);
+        let total = self.beside.behind(&cut);
+        if progress("building", 0, total).is_break() {
+            return Err(EngineError::Stopped);
+        }
+        let mut reach = |done: u64| progress("building", done.min(total), total);
+        self.beside.build(&self.log, &cut, &mut reach)?;
+        self.catch_up(online, &mut reach)?;
+        let kv = self.kv.upgrade().ok_or(EngineError::HotTierChanged)?;
+        self.beside.copy_to(kv.as_ref(), &mut reach)?;
+        drop(kv);
+        self.catch_up(online, &mut reach)?;
+        if !self.objects.is_empty() && self.without_events.is_empty() {
+            let objects = std::mem::take(&mut self.objects);
+            self.registry.append(self.applied_at, objects)?;
+        }
+        Ok(())
+    }
+
+    fn catch_up(
+        &mut self,
+        online: &impl Online,
+        reach: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        for _ in 0..ROUNDS_MAX {
+            let cut = online.with(Engine::cut);
+            if self.beside.behind(&cut) <= LAST_EVENTS {
+                break;
+            }
+            self.beside.build(&self.log, &cut, reach)?;
+        }
+        Ok(())
+    }
+
+    /// How many indexes are built.
+    pub fn indexes(&self) -> usize {
+        self.beside.indexes()
+    }
+
+    /// Goes over to the new definitions: the last events, and the switch.
+    ///
+    /// # Errors
+    /// If events came that the change of a source without events does not allow; if the log
+    /// cannot be read: then the next start goes over.
+    pub fn switch(mut self, engine: &mut Engine) -> Result<Switched, EngineError> {
+        if engine.is_checkpointing() {
+            return Ok(Switched::Later(Box::new(self)));
+        }
+        if !Weak::ptr_eq(&self.kv, &Arc::downgrade(engine.hot().kv())) {
+            return Err(EngineError::HotTierChanged);
+        }
+        let cut = engine.cut();
+        let has_events = |id: &SourceId| cut.iter().any(|(s, _, end)| s == *id && end.0 > 0);
+        if let Some(id) = self.without_events.iter().find(|id| has_events(id)) {
+            let def = engine.catalog().source_by_id(*id);
+            return Err(EngineError::EventsCame {
+                source_name: def.map_or_else(String::new, |def| def.name.clone()),
+            });
+        }
+        self.beside
+            .build(&self.log, &cut, &mut |_| ControlFlow::Continue(()))?;
+        if !self.objects.is_empty() {
+            // Rare, and the only way to be sure that no event comes in between.
+            let objects = std::mem::take(&mut self.objects);
+            self.registry.append(self.applied_at, objects)?;
+        }
+        engine.go_over(self.registry, self.beside);
+        Ok(Switched::Done(self.changes))
+    }
+}

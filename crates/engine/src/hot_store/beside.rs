@@ -1,0 +1,370 @@
+//! Indexes that are built beside a hot tier that goes on: in a key-value store of their own,
+//! from the log, until they have caught up; then their rows are copied, and what is newer is
+//! handed over in memory.
+//!
+//! Invariant: the hot tier that is in use is touched by [`HotStore::adopt`] alone. Rows that
+//! were copied before are of indexes that no state names; whoever gives their numbers again
+//! removes them first.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use evenkeel_log::{LogReader, ReadOptions, Sequence};
+use evenkeel_store::{Batch, BlocksOptions, EmbeddedKv, IndexSpec, Kv, Space};
+use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
+use evenkeel_types::{Cut, Offset, SourceId};
+use evenkeel_view::{IndexId, Plan};
+
+use super::bring_up::remove_all;
+use super::state::{StoreState, identity_digest};
+use super::{ColdLog, HotStore, MemoryLimits, index_digest, index_prefix};
+use crate::error::EngineError;
+use crate::ingest::fetch;
+use crate::source_state::SourceState;
+
+/// Where it is built, in the store's directory.
+const FOLDER: &str = "hot.beside";
+/// Rows that are copied in one batch.
+const COPIED_ROWS: usize = 10_000;
+/// After so many events it is said how far it is.
+const STEP: u64 = 1_024;
+
+/// Is told how many events are built, and may stop it.
+pub(crate) type Reach<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
+
+/// Indexes under way.
+pub(crate) struct Beside {
+    /// None where nothing has to be built.
+    building: Option<Building>,
+    plan: Arc<Plan>,
+    catalog: Arc<Catalog>,
+    limits: MemoryLimits,
+}
+
+struct Building {
+    hot: HotStore,
+    new: Vec<IndexId>,
+    numbers: Vec<u32>,
+    applied: Cut,
+    /// Everything that is not built is in the log from here on.
+    from: u64,
+    /// A record that the log will have next, and the log's ends before it.
+    mark: Option<(u64, Cut)>,
+    /// Whether the rows are in the other store; what is newer stays in memory.
+    is_copied: bool,
+    built: u64,
+    /// Dropped last: the store in it is closed by then.
+    _folder: Folder,
+}
+
+/// The folder, which is removed when this is dropped.
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // If it stays, the next start removes it.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what a process that died was building.
+pub(crate) fn remove_unfinished(store: &Path) -> Result<(), EngineError> {
+    let path = store.join(FOLDER);
+    match std::fs::remove_dir_all(&path) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(EngineError::Write { path, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl HotStore {
+    /// Begins to build what a catalog needs and this does not have.
+    ///
+    /// # Errors
+    /// If the folder cannot be used; [`EngineError::RebuildsHotTier`] if the catalog changes
+    /// what tells events apart, so that nothing of this fits.
+    pub(crate) fn beside(
+        &self,
+        store: &Path,
+        catalog: Arc<Catalog>,
+        log: &LogReader,
+        limits: MemoryLimits,
+    ) -> Result<Beside, EngineError> {
+        let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
+        let plan = Arc::new(Plan::new(views).map_err(EngineError::signature)?);
+        for (id, state) in &self.sources {
+            let known = state.program().def();
+            let changes = catalog
+                .source_by_id(*id)
+                .is_some_and(|def| identity_digest(def) != identity_digest(known));
+            if changes && !state.is_empty() {
+                return Err(EngineError::RebuildsHotTier {
+                    source_name: known.name.clone(),
+                });
+            }
+        }
+        let mut state = self.state.clone();
+        let new: Vec<IndexId> = state
+            .number_indexes(&plan)
+            .into_iter()
+            .map(IndexId)
+            .collect();
+        let has_events = |id: &IndexId| {
+            let source = self.sources.get(&plan.indexes()[id.0].source().id);
+            source.is_some_and(|s| !s.is_empty())
+        };
+        let building = if new.iter().any(has_events) {
+            Some(Building::begin(
+                store, &plan, &catalog, log, state, new, limits,
+            )?)
+        } else {
+            None
+        };
+        Ok(Beside {
+            building,
+            plan,
+            catalog,
+            limits,
+        })
+    }
+
+    /// Goes over to a catalog: from now on reads find what was built, too. No checkpoint may
+    /// be under way, and what was built has everything that this has.
+    pub(crate) fn adopt(&mut self, beside: Beside) {
+        let Beside {
+            building,
+            plan,
+            catalog,
+            ..
+        } = beside;
+        self.state.number_indexes(&plan);
+        self.state.forget_indexes(&plan);
+        if let Some(building) = &building {
+            // A run has the number of its checkpoint: none is given twice.
+            let built = building.hot.state.checkpoint;
+            self.state.checkpoint = self.state.checkpoint.max(built);
+        }
+        let mut of_source: BTreeMap<SourceId, Vec<IndexId>> = BTreeMap::new();
+        let mut specs = Vec::with_capacity(plan.indexes().len());
+        for (number, index) in plan.indexes().iter().enumerate() {
+            let ids = of_source.entry(index.source().id).or_default();
+            ids.push(IndexId(number));
+            specs.push(IndexSpec {
+                number: self.state.index(&index_digest(index)).unwrap_or(u32::MAX),
+                types: index.types().into(),
+            });
+        }
+        let defs: Vec<Arc<SourceDef>> = catalog.sources.values().cloned().collect();
+        let (kv, log) = (Arc::clone(&self.kv), Arc::clone(&self.log));
+        let cold = ColdLog::new(kv, Arc::clone(&plan), &defs, log);
+        let built = building.map(|building| building.hot.blocks);
+        self.blocks.switch(specs, Arc::new(cold), built);
+        let snapshot = self.blocks.snapshot();
+        for def in catalog.sources.values() {
+            let new = || SourceState::new(Arc::clone(def), 0, None, None, Arc::clone(snapshot));
+            let known = self.sources.entry(def.id).or_insert_with(new);
+            known.redefine(Arc::clone(def));
+        }
+        (self.plan, self.of_source) = (plan, of_source);
+    }
+}
+
+impl Building {
+    fn begin(
+        store: &Path,
+        plan: &Arc<Plan>,
+        catalog: &Catalog,
+        log: &LogReader,
+        numbered: StoreState,
+        new: Vec<IndexId>,
+        limits: MemoryLimits,
+    ) -> Result<Self, EngineError> {
+        remove_unfinished(store)?;
+        let folder = Folder(store.join(FOLDER));
+        let (kv, _) = EmbeddedKv::open(&folder.0, limits.cache_bytes / 4)?;
+        let mut state = StoreState::default();
+        state.take_indexes(&numbered);
+        let numbers: Vec<u32> = new
+            .iter()
+            .filter_map(|id| state.index(&index_digest(&plan.indexes()[id.0])))
+            .collect();
+        let wanted: Vec<SourceId> = new
+            .iter()
+            .map(|id| plan.indexes()[id.0].source().id)
+            .collect();
+        let sources: Vec<Arc<SourceDef>> = catalog
+            .sources
+            .values()
+            .filter(|def| wanted.contains(&def.id))
+            .cloned()
+            .collect();
+        let kv: Arc<dyn Kv> = Arc::new(kv);
+        let mut hot = HotStore::over(
+            kv,
+            Arc::clone(plan),
+            sources,
+            Arc::new(log.clone()),
+            state,
+            BlocksOptions::with_cache(limits.cache_bytes / 4),
+        )?;
+        for ids in hot.of_source.values_mut() {
+            ids.retain(|id| new.contains(id));
+        }
+        Ok(Building {
+            hot,
+            new,
+            numbers,
+            applied: Cut::empty(),
+            from: 0,
+            mark: None,
+            is_copied: false,
+            built: 0,
+            _folder: folder,
+        })
+    }
+
+    fn sources(&self) -> Vec<SourceId> {
+        self.hot.sources.keys().copied().collect()
+    }
+
+    fn build(
+        &mut self,
+        log: &LogReader,
+        catalog: &Catalog,
+        dirty_bytes: usize,
+        cut: &Cut,
+        reach: Reach<'_>,
+    ) -> Result<(), EngineError> {
+        let (next, ends) = self
+            .mark
+            .take()
+            .unwrap_or_else(|| (log.next_sequence().0, log.ends()));
+        let options = ReadOptions {
+            sources: Some(self.sources()),
+            from: Sequence(self.from),
+            after: self.applied.clone(),
+            until: Some(cut.clone()),
+            ..ReadOptions::default()
+        };
+        for logged in log.read(options) {
+            let mut logged = logged.map_err(EngineError::log)?;
+            let Some(def) = catalog.source_by_id(logged.source) else {
+                continue;
+            };
+            def.schema
+                .upgrade(&mut logged)
+                .map_err(|reason| EngineError::schema(def, reason))?;
+            let (source, position) = (logged.source, logged.position);
+            self.hot
+                .apply(&logged, |position| fetch(log, def, position))?;
+            let end = Offset(position.offset.0 + 1);
+            self.applied.set_end(source, position.partition, end);
+            self.built += 1;
+            if self.built.is_multiple_of(STEP) && reach(self.built).is_break() {
+                return Err(EngineError::Stopped);
+            }
+            // What is written now would not be copied any more.
+            if !self.is_copied && self.hot.dirty_bytes() > dirty_bytes {
+                self.hot.checkpoint(&self.applied.clone(), 0)?;
+            }
+        }
+        for (source, partition, end) in cut.iter() {
+            if self.hot.sources.contains_key(&source) {
+                self.applied.set_end(source, partition, end);
+            }
+        }
+        // Everything before the mark is built; if not, the mark stays for the next round.
+        if cut.covers(&ends) {
+            self.from = next;
+        } else {
+            self.mark = Some((next, ends));
+        }
+        Ok(())
+    }
+
+    /// Copies the rows of what was built; then there is nothing in memory.
+    fn copy_to(&mut self, kv: &dyn Kv, reach: Reach<'_>) -> Result<(), EngineError> {
+        // The second one removes the blocks that the first has replaced.
+        for _ in 0..2 {
+            self.hot.checkpoint(&self.applied.clone(), 0)?;
+        }
+        self.is_copied = true;
+        let from = self.hot.kv.snapshot();
+        for number in &self.numbers {
+            let prefix = index_prefix(*number);
+            for space in [Space::Runs, Space::Blocks] {
+                remove_all(kv, space, &prefix)?;
+                let mut batch = Batch::default();
+                let mut failed = None;
+                from.prefix(space, &prefix, &mut |key, value| {
+                    batch.put(space, key.to_vec(), value.to_vec());
+                    if batch.len() < COPIED_ROWS {
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                    kv.write(std::mem::take(&mut batch))?;
+                    if reach(self.built).is_break() {
+                        failed = Some(EngineError::Stopped);
+                        return Ok(ControlFlow::Break(()));
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })?;
+                if let Some(error) = failed {
+                    return Err(error);
+                }
+                kv.write(batch)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Beside {
+    /// The catalog that it is built for.
+    pub(crate) fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Events of a cut that it needs and that are not built.
+    pub(crate) fn behind(&self, cut: &Cut) -> u64 {
+        let Some(building) = &self.building else {
+            return 0;
+        };
+        cut.iter()
+            .filter(|(source, ..)| building.hot.sources.contains_key(source))
+            .map(|(source, partition, end)| {
+                let built = building.applied.end(source, partition);
+                end.0.saturating_sub(built.0)
+            })
+            .sum()
+    }
+
+    /// Builds from the log what it needs of a cut.
+    pub(crate) fn build(
+        &mut self,
+        log: &LogReader,
+        cut: &Cut,
+        reach: Reach<'_>,
+    ) -> Result<(), EngineError> {
+        let dirty_bytes = self.limits.dirty_bytes / 4;
+        match &mut self.building {
+            Some(building) => building.build(log, &self.catalog, dirty_bytes, cut, reach),
+            None => Ok(()),
+        }
+    }
+
+    /// Copies what was built to the store of the hot tier that will adopt it.
+    pub(crate) fn copy_to(&mut self, kv: &dyn Kv, reach: Reach<'_>) -> Result<(), EngineError> {
+        match &mut self.building {
+            Some(building) => building.copy_to(kv, reach),
+            None => Ok(()),
+        }
+    }
+
+    /// How many indexes are built.
+    pub(crate) fn indexes(&self) -> usize {
+        self.building.as_ref().map_or(0, |b| b.new.len())
+    }
+}

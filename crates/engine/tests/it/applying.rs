@@ -1,0 +1,299 @@
+//! Definitions that are applied while events come: the same bits as a store built afterwards,
+//! and nothing half done whenever it stops.
+
+use std::cell::RefCell;
+use std::fs;
+use std::ops::ControlFlow;
+
+use evenkeel_engine::api::VerifyOptions;
+use evenkeel_engine::push::{PushedRow, Pusher, Write};
+use evenkeel_engine::{DefinitionFile, Engine, EngineError, Online, Project, Switched};
+use evenkeel_types::Value;
+
+const BEFORE: &str = "
+CREATE ENTITY driver (driver BIGINT);
+CREATE ENTITY city (city STRING);
+CREATE STREAM rides (id STRING, driver BIGINT, city STRING, fare DOUBLE, at TIMESTAMP,
+  EVENT ID (id), EVENT TIME at);
+CREATE STREAM taps (driver BIGINT, n INT, at TIMESTAMP, EVENT TIME at);
+CREATE FEATURE VIEW ride_stats ENTITY driver AS
+SELECT driver, count(*) OVER h AS rides, sum(fare) OVER h AS fares
+FROM rides WINDOW h AS (LAST 1 HOURS);
+CREATE FEATURE VIEW tap_stats ENTITY driver AS
+SELECT driver, count(*) OVER h AS taps FROM taps WINDOW h AS (LAST 1 HOURS);
+";
+
+const ADDED: &str = "
+CREATE STREAM fines (driver BIGINT, at TIMESTAMP, EVENT TIME at);
+CREATE FEATURE VIEW fine_stats ENTITY driver AS
+SELECT driver, count(*) OVER h AS fines FROM fines WINDOW h AS (LAST 1 HOURS);
+CREATE FEATURE VIEW city_stats ENTITY city AS
+SELECT city, count(*) OVER h AS rides, avg(fare) OVER h AS fare,
+  count_distinct(driver) OVER d AS drivers
+FROM rides WINDOW h AS (LAST 1 HOURS), d AS (LAST 1 DAYS);
+CREATE FEATURE VIEW last_ride ENTITY driver AS SELECT driver, city, fare FROM rides;
+";
+
+/// A store that gets events whenever it is asked for the engine.
+struct World {
+    directory: tempfile::TempDir,
+    engine: RefCell<Option<Engine>>,
+    pusher: RefCell<Pusher>,
+    pushed: RefCell<i64>,
+    /// Events that come at each such moment.
+    meanwhile: i64,
+}
+
+impl Online for World {
+    fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T {
+        self.push(self.meanwhile);
+        work(self.engine.borrow().as_ref().unwrap())
+    }
+}
+
+impl World {
+    fn new(meanwhile: i64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("a.sql"), BEFORE).unwrap();
+        fs::write(
+            directory.path().join("evenkeel.toml"),
+            "[limits]\nmemory_bytes = 400000\n",
+        )
+        .unwrap();
+        let world = World {
+            directory,
+            engine: RefCell::default(),
+            pusher: RefCell::default(),
+            pushed: RefCell::default(),
+            meanwhile,
+        };
+        world.open();
+        world.edit(|engine| {
+            let files = engine.project().definition_files().unwrap();
+            let plan = engine.plan(&files).unwrap();
+            engine.apply(plan).unwrap();
+        });
+        world.push(3_000);
+        world
+    }
+
+    fn open(&self) {
+        *self.engine.borrow_mut() = None;
+        let project = Project::open(self.directory.path(), None).unwrap();
+        *self.engine.borrow_mut() = Some(Engine::open(&project).unwrap());
+    }
+
+    fn edit<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> T {
+        work(self.engine.borrow_mut().as_mut().unwrap())
+    }
+
+    /// Rides, some of which conflict with one long before, and taps.
+    fn push(&self, count: i64) {
+        let first = self.pushed.replace_with(|pushed| *pushed + count);
+        let plain = |values| PushedRow {
+            values: Ok(values),
+            producer: None,
+        };
+        let rides = (first..first + count).map(|i| {
+            // An id with its time is an identity.
+            let of = if i % 7 == 0 { i / 2 } else { i };
+            plain(vec![
+                Value::from(format!("r{of}").as_str()),
+                Value::BigInt(of % 11),
+                Value::from(["a", "b", "c"][(of % 3) as usize]),
+                Value::from(i as f64 * 0.1),
+                Value::Timestamp(1_772_359_200_000_000 + of * 7_000_000),
+            ])
+        });
+        let taps = (first..first + count / 3).map(|i| {
+            plain(vec![
+                Value::BigInt(i % 5),
+                Value::Int(1),
+                Value::Timestamp(1_772_359_200_000_000 + i * 9_000_000),
+            ])
+        });
+        let commits: [(&str, Vec<PushedRow>); 2] =
+            [("rides", rides.collect()), ("taps", taps.collect())];
+        self.edit(|engine| {
+            for (source, rows) in commits {
+                let source = engine.source(source).unwrap();
+                let pusher = &mut self.pusher.borrow_mut();
+                engine.write(pusher, Write::Push { source, rows }).unwrap();
+            }
+        });
+    }
+
+    fn added(&self) -> Vec<DefinitionFile> {
+        let project = Project::open(self.directory.path(), None).unwrap();
+        let mut files = project.definition_files().unwrap();
+        files.push(DefinitionFile {
+            name: "b.sql".to_owned(),
+            text: ADDED.to_owned(),
+        });
+        files
+    }
+
+    /// The digest of verified answers, of which none differs.
+    fn verified(&self) -> String {
+        let options = VerifyOptions {
+            values: 4_000,
+            oracle_values: 100,
+            ..VerifyOptions::default()
+        };
+        self.edit(|engine| {
+            let report = engine.verify(&options, &mut |_, _, _| ()).unwrap();
+            assert_eq!(report.mismatches, 0, "{:?}", report.examples);
+            report.answers_digest
+        })
+    }
+
+    fn views(&self) -> usize {
+        self.edit(|engine| engine.catalog().views.len())
+    }
+
+    fn has_unfinished(&self) -> bool {
+        self.directory.path().join(".evenkeel/hot.beside").exists()
+    }
+}
+
+fn go_on(_: &str, _: u64, _: u64) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+#[test]
+fn what_is_applied_beside_reads_equals_what_is_built_afterwards() {
+    for meanwhile in [0, 5, 400] {
+        let world = World::new(meanwhile);
+        let files = world.added();
+        let plan = world.edit(|engine| engine.plan(&files).unwrap());
+        let mut applying = world.edit(|engine| engine.begin_apply(plan).unwrap());
+        assert!(applying.indexes() >= 2, "{}", applying.indexes());
+        let mut told = 0;
+        applying
+            .build(&world, &mut |_, done, total| {
+                assert!(done <= total);
+                told += 1;
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert!(told > 2);
+        // Nothing is read of it yet; a checkpoint may come and is waited for.
+        assert_eq!(world.views(), 2);
+        world.push(50);
+        let checkpoint = world.edit(|engine| engine.begin_checkpoint_now().unwrap());
+        let later = world.edit(|engine| applying.switch(engine).unwrap());
+        let Switched::Later(applying) = later else {
+            panic!("a checkpoint is under way");
+        };
+        let written = checkpoint.write().unwrap();
+        world.edit(|engine| engine.end_checkpoint(written));
+        // It has the hot tier open.
+        drop(checkpoint);
+        world.push(50);
+        assert!(world.has_unfinished());
+        let done = world.edit(|engine| applying.switch(engine).unwrap());
+        let Switched::Done(changes) = done else {
+            panic!("nothing is under way");
+        };
+        assert!(changes.iter().any(|c| c.name == "city_stats"));
+        assert!(!world.has_unfinished());
+        assert_eq!(world.views(), 5);
+        world.verified();
+        // What comes later goes everywhere, and conflicts with what was built.
+        world.push(700);
+        let digest = world.verified();
+        world.open();
+        assert_eq!(world.verified(), digest);
+        world.push(20);
+        let digest = world.verified();
+        *world.engine.borrow_mut() = None;
+        fs::remove_dir_all(world.directory.path().join(".evenkeel/hot")).unwrap();
+        world.open();
+        assert_eq!(world.verified(), digest);
+    }
+}
+
+#[test]
+fn wherever_it_stops_the_store_is_as_before_or_as_after() {
+    let world = World::new(5);
+    let before = world.verified();
+    let files = world.added();
+    let begin = || {
+        let plan = world.edit(|engine| engine.plan(&files).unwrap());
+        world.edit(|engine| engine.begin_apply(plan).unwrap())
+    };
+    // Stopped by whoever waited, at each step of the way.
+    let mut steps = 0;
+    begin()
+        .build(&world, &mut |_, _, _| {
+            steps += 1;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    // It was recorded, and nobody went over: the next start does.
+    world.open();
+    assert_eq!(world.views(), 5);
+    world.verified();
+    let world = World::new(0);
+    assert_eq!(world.verified().len(), before.len());
+    let before = world.verified();
+    for step in 1..=steps {
+        let plan = world.edit(|engine| engine.plan(&files).unwrap());
+        let mut applying = world.edit(|engine| engine.begin_apply(plan).unwrap());
+        let mut left = step;
+        let stopped = applying.build(&world, &mut |_, _, _| {
+            left -= 1;
+            if left == 0 {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        });
+        if stopped.is_ok() {
+            // With nothing to catch up with there are fewer steps.
+            assert!(step > 3);
+            break;
+        }
+        assert!(matches!(stopped, Err(EngineError::Stopped)));
+        drop(applying);
+        if step % 2 == 0 {
+            // As a process that was killed leaves it.
+            let unfinished = world.directory.path().join(".evenkeel/hot.beside/x");
+            fs::create_dir_all(&unfinished).unwrap();
+            world.open();
+        }
+        assert!(!world.has_unfinished());
+        assert_eq!(world.views(), 2);
+        assert_eq!(world.verified(), before);
+    }
+}
+
+#[test]
+fn what_cannot_be_built_beside_is_refused_and_changes_nothing() {
+    let world = World::new(0);
+    let apply = |from: &str, to: &str| {
+        let mut files = world.added();
+        files[0].text = files[0].text.replace(from, to);
+        let plan = world.edit(|engine| engine.plan(&files).unwrap());
+        world.edit(|engine| {
+            let mut applying = engine.begin_apply(plan)?;
+            applying.build(engine, &mut go_on)?;
+            applying.switch(engine)
+        })
+    };
+    let before = world.verified();
+    let refused = apply("n INT", "n BIGINT");
+    assert!(
+        matches!(refused, Err(EngineError::RebuildsHotTier { source_name }) if source_name == "taps")
+    );
+    assert_eq!((world.views(), world.verified()), (2, before));
+    // A column more is no trouble.
+    let done = apply("n INT, at TIMESTAMP", "n INT, at TIMESTAMP, note STRING").unwrap();
+    assert!(matches!(done, Switched::Done(_)));
+    world.verified();
+    let mut files = world.added();
+    files[0].text = files[0]
+        .text
+        .replace("n INT, at TIMESTAMP", "n INT, at TIMESTAMP, note STRING");
+    assert!(world.edit(|engine| engine.plan(&files).unwrap()).is_empty());
+}

@@ -1,0 +1,217 @@
+//! `POST /v1/definitions/plan` and `/apply`: what definitions would change, and the change,
+//! while reads and pushes go on.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use evenkeel_engine::{ChangePlan, DefinitionFile, EngineError, Switched};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use crate::ask::{asked, body_fields};
+use crate::body::{self, Content};
+use crate::clock::Stopwatch;
+use crate::error::ApiError;
+use crate::long_work::{self, Made, Reporter};
+use crate::shared::Shared;
+use crate::wire;
+
+/// The fields of a request.
+pub(crate) const FIELDS: &[&str] = &["files", "registered", "timeout_ms"];
+
+/// How long is waited for a checkpoint before it is looked again whether it has ended.
+const CHECKPOINT_LOOK: std::time::Duration = std::time::Duration::from_millis(2);
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Ask {
+    /// None: the files of the project.
+    files: Option<Vec<File>>,
+    /// Whether what is registered and not in the files is taken with them.
+    registered: bool,
+    timeout_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: String,
+    text: String,
+}
+
+pub(crate) async fn plan(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response<Body>, ApiError> {
+    run(shared, request, |shared, files, _| {
+        let plan = planned(shared, files)?;
+        Ok(report(&plan.changes, &plan))
+    })
+    .await
+}
+
+pub(crate) async fn apply(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response<Body>, ApiError> {
+    run(shared, request, |shared, files, reporter| {
+        let Ok(_one) = shared.applying.try_lock() else {
+            return Err(
+                ApiError::new("OVERLOADED", "other definitions are being applied")
+                    .with_hint("nothing was changed: send it again when they are"),
+            );
+        };
+        let plan = planned(shared, files)?;
+        let warned = plan.clone();
+        let changes = applied(shared, plan, reporter)?;
+        Ok(report(&changes, &warned))
+    })
+    .await
+}
+
+async fn run(
+    shared: Arc<Shared>,
+    request: Request,
+    work: impl FnOnce(&Shared, &[DefinitionFile], &Reporter) -> Result<Json, ApiError> + Send + 'static,
+) -> Result<Response<Body>, ApiError> {
+    let started = Stopwatch::start();
+    let (parts, body) = request.into_parts();
+    Content::of(&parts.headers, &[Content::Json])?;
+    let longest = long_work::deadline(&shared, started, None)?;
+    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
+    let ask: Ask = asked(body_fields(&body)?, FIELDS)?;
+    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let working = Arc::clone(&shared);
+    long_work::run(&shared, &parts.headers, deadline, move |reporter| {
+        let files = files(&working, ask)?;
+        let made = work(&working, &files, reporter).map_err(|mut error| {
+            with_lines(&mut error, &files);
+            error
+        })?;
+        Ok(Made::Report(made))
+    })
+    .await
+}
+
+fn files(shared: &Shared, ask: Ask) -> Result<Vec<DefinitionFile>, ApiError> {
+    let Some(given) = ask.files else {
+        let project = shared.engine().project().clone();
+        return Ok(project.definition_files()?);
+    };
+    let files = given.into_iter().map(|file| DefinitionFile {
+        name: file.name,
+        text: file.text,
+    });
+    let files: Vec<DefinitionFile> = files.collect();
+    if ask.registered {
+        return Ok(shared.engine().with_registered(files));
+    }
+    Ok(files)
+}
+
+fn planned(shared: &Shared, files: &[DefinitionFile]) -> Result<ChangePlan, ApiError> {
+    let offline = shared.engine().offline();
+    offline
+        .plan(files)
+        .map_err(|error| ApiError::mistakes(&error, "file"))
+}
+
+/// Builds beside the engine, then goes over.
+fn applied(
+    shared: &Shared,
+    plan: ChangePlan,
+    reporter: &Reporter,
+) -> Result<Vec<evenkeel_engine::api::Change>, ApiError> {
+    if let Some(reason) = shared.writes_closed() {
+        return Err(ApiError::new(
+            "UNAVAILABLE",
+            format!("nothing is written any more: {reason}"),
+        ));
+    }
+    let failed = |error: EngineError| match error {
+        EngineError::Stopped => reporter.stopped(),
+        error => ApiError::from(error),
+    };
+    let mut applying = shared.engine().begin_apply(plan).map_err(failed)?;
+    applying
+        .build(shared, &mut |stage, done, total| {
+            reporter.reach(stage, done, total)
+        })
+        .map_err(failed)?;
+    loop {
+        let switched = {
+            let mut engine = shared.engine_mut();
+            let switched = applying.switch(&mut engine).map_err(failed)?;
+            // Under the same hold, so that no plan of before is kept after it.
+            shared.plans.forget();
+            switched
+        };
+        match switched {
+            Switched::Done(changes) => {
+                keep(shared).map_err(failed)?;
+                return Ok(changes);
+            }
+            Switched::Later(later) => {
+                if let Some(reason) = shared.writes_closed() {
+                    return Err(ApiError::new(
+                        "UNAVAILABLE",
+                        format!(
+                            "the definitions are recorded, and read from the next start on: {reason}"
+                        ),
+                    ));
+                }
+                applying = *later;
+                std::thread::park_timeout(CHECKPOINT_LOOK);
+            }
+        }
+    }
+}
+
+/// A checkpoint of what was built, so that the next start need not build it.
+fn keep(shared: &Shared) -> Result<(), EngineError> {
+    let begun = shared.engine_mut().begin_checkpoint_now();
+    let Some(checkpoint) = begun else {
+        return Ok(());
+    };
+    let written = checkpoint
+        .write()
+        .inspect_err(|error| shared.queue.close_for(error.to_string()))?;
+    shared.engine_mut().end_checkpoint(written);
+    Ok(())
+}
+
+fn report(changes: &[evenkeel_engine::api::Change], plan: &ChangePlan) -> Json {
+    let warnings: Vec<Json> = plan
+        .warnings
+        .iter()
+        .map(|(text, found)| wire::mistake(text, found))
+        .collect();
+    json!({"changes": wire::changes(changes), "warnings": warnings})
+}
+
+/// Adds to each mistake its line and column, and how it is shown to a person.
+fn with_lines(error: &mut ApiError, files: &[DefinitionFile]) {
+    let Some(all) = error.place["all"].as_array_mut() else {
+        return;
+    };
+    for mistake in all {
+        let text = files.iter().find(|f| mistake["text"] == f.name);
+        let (Some(file), Some(at)) = (text, mistake["from"].as_u64()) else {
+            continue;
+        };
+        let before = usize::try_from(at).ok().and_then(|at| file.text.get(..at));
+        let before = before.unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1;
+        mistake["line"] = json!(line);
+        mistake["column"] = json!(column);
+    }
+}
