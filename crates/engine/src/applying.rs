@@ -24,7 +24,7 @@ use crate::registry::{Object, Registry};
 /// So few events are caught up with under the engine's lock.
 const LAST_EVENTS: u64 = 128;
 /// Rounds of catching up with what came meanwhile; each is shorter than the one before.
-const ROUNDS_MAX: usize = 50;
+const ROUNDS_MAX: usize = 16;
 
 /// Definitions on their way. See the module.
 pub struct Applying {

@@ -162,7 +162,7 @@ fn go_on(_: &str, _: u64, _: u64) -> ControlFlow<()> {
 
 #[test]
 fn what_is_applied_beside_reads_equals_what_is_built_afterwards() {
-    for meanwhile in [0, 5, 400] {
+    for meanwhile in [0, 5, 140] {
         let world = World::new(meanwhile);
         let files = world.added();
         let plan = world.edit(|engine| engine.plan(&files).unwrap());

@@ -12,9 +12,9 @@ use serde_json::{Value as Json, json};
 use crate::support::{DEFINITIONS, World, shared};
 
 const MORE: &str = "
-CREATE ENTITY fare_class (fare DOUBLE);
-CREATE FEATURE VIEW by_fare ENTITY fare_class AS
-SELECT fare, count(*) OVER h AS rides FROM rides WINDOW h AS (LAST 1 HOURS);
+CREATE ENTITY ride (id STRING);
+CREATE FEATURE VIEW by_ride ENTITY ride AS
+SELECT id, count(*) OVER h AS rides FROM rides WINDOW h AS (LAST 1 HOURS);
 CREATE FEATURE SERVICE model VERSION 3 AS ride_stats (*), tap_stats (*), ride_day (*);
 CREATE FEATURE VIEW ride_day ENTITY driver AS
 SELECT driver, max(fare) OVER d AS dearest FROM rides WINDOW d AS (LAST 1 DAYS);
@@ -57,7 +57,7 @@ async fn reads_and_pushes_go_on_and_bits_are_those_of_a_store_built_afterwards()
         let (world, applied) = (Arc::clone(&world), Arc::clone(&applied));
         async move {
             let read = json!({"service": "model", "version": 1, "entities": [{"driver": 1}],
-                "as_of": "2026-03-01T12:00:00Z", "cut": "rides/0@20000"});
+                "as_of": "2026-03-01T12:00:00Z", "cut": "rides/0@19000"});
             let first = world.read(&read).await["rows"].clone();
             let mut answered = 0;
             while !applied.load(Ordering::Relaxed) {
@@ -81,7 +81,7 @@ async fn reads_and_pushes_go_on_and_bits_are_those_of_a_store_built_afterwards()
     assert!(
         changes
             .iter()
-            .any(|c| c["name"] == "by_fare" && c["change"] == "create")
+            .any(|c| c["name"] == "by_ride" && c["change"] == "create")
     );
     let pushed = pushes.await.unwrap();
     assert!(pushed > 20_000 && reads.await.unwrap() > 0);
