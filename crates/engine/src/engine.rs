@@ -287,6 +287,12 @@ impl Engine {
     /// # Errors
     /// [`EngineError::HotTierClosed`] while its cause lasts: nothing is written, reads go on.
     pub fn heal(&mut self) -> Result<(), EngineError> {
+        if self.checkpointing && self.hot_failure.is_some() {
+            // It is of the hot tier that would be closed; its end is awaited.
+            return Err(EngineError::HotTierClosed {
+                source: Box::new(EngineError::HotTierChanged),
+            });
+        }
         let Some(failure) = self.hot_failure.take() else {
             return Ok(());
         };

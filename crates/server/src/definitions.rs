@@ -150,7 +150,7 @@ fn applied(
         };
         match switched {
             Switched::Done(changes) => {
-                keep(shared).map_err(failed)?;
+                keep(shared);
                 return Ok(changes);
             }
             Switched::Later(later) => {
@@ -170,16 +170,14 @@ fn applied(
 }
 
 /// A checkpoint of what was built, so that the next start need not build it.
-fn keep(shared: &Shared) -> Result<(), EngineError> {
+fn keep(shared: &Shared) {
     let begun = shared.engine_mut().begin_checkpoint_now();
-    let Some(checkpoint) = begun else {
-        return Ok(());
-    };
-    let written = checkpoint
-        .write()
-        .inspect_err(|error| shared.queue.close_for(error.to_string()))?;
-    shared.engine_mut().end_checkpoint(written);
-    Ok(())
+    let Some(checkpoint) = begun else { return };
+    match checkpoint.write() {
+        Ok(written) => shared.engine_mut().end_checkpoint(written),
+        // The definitions hold; writing opens the hot tier again.
+        Err(error) => shared.engine_mut().checkpoint_failed(&error),
+    }
 }
 
 fn report(changes: &[evenkeel_engine::api::Change], plan: &ChangePlan) -> Json {

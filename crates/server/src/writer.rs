@@ -63,7 +63,7 @@ impl Queue {
         closed.clone()
     }
 
-    pub(crate) fn close_for(&self, reason: String) {
+    fn close_for(&self, reason: String) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed.get_or_insert(reason);
     }
