@@ -502,6 +502,7 @@ impl Engine {
         })?;
         while self.apply_some(&mut commit, usize::MAX)? {}
         append(&log, &self.conflict_letters(&commit)?)?;
+        self.told();
         // What is written is durable and seen, whatever becomes of a checkpoint: if it fails,
         // the next write finds the hot tier closed.
         let _ = self.checkpoint_if_due();

@@ -127,9 +127,16 @@ impl Writer {
         let write = move || {
             let mut pusher = Pusher::default();
             while let Some(jobs) = next_group(&mut queue) {
-                let count = jobs.len();
-                commit(&shared, &mut pusher, jobs);
+                let (writes, answers): (Vec<_>, Vec<_>) =
+                    jobs.into_iter().map(|j| (j.write, j.answer)).unzip();
+                let results = commit(&shared, &mut pusher, writes);
+                // Who has an answer waits no more.
+                let count = answers.len();
                 shared.queue.waiting.fetch_sub(count, Ordering::Relaxed);
+                for (answer, result) in answers.into_iter().zip(results) {
+                    // A client that went away needs no answer.
+                    let _ = answer.send(result);
+                }
                 checkpoint(&shared);
             }
         };
@@ -162,33 +169,32 @@ fn next_group(queue: &mut mpsc::Receiver<Job>) -> Option<Vec<Job>> {
     Some(jobs)
 }
 
-fn commit(shared: &Shared, pusher: &mut Pusher, jobs: Vec<Job>) {
-    let (writes, answers): (Vec<_>, Vec<_>) = jobs.into_iter().map(|j| (j.write, j.answer)).unzip();
-    let refuse_all = |answers: Vec<oneshot::Sender<_>>, error: &ApiError| {
-        for answer in answers {
-            // A client that went away needs no answer.
-            let _ = answer.send(Err(error.clone()));
-        }
-    };
+/// Writes requests as one commit: the answer of each.
+fn commit(
+    shared: &Shared,
+    pusher: &mut Pusher,
+    writes: Vec<Write>,
+) -> Vec<Result<Written, ApiError>> {
+    let count = writes.len();
+    let refuse_all = |error: ApiError| vec![Err(error); count];
     if let Some(reason) = shared.queue.closed() {
-        return refuse_all(answers, &closed(&reason));
+        return refuse_all(closed(&reason));
     }
     if shared.engine().needs_healing()
         && let Err(error) = shared.engine_mut().heal()
     {
-        return refuse_all(answers, &ApiError::from(&error));
+        return refuse_all(ApiError::from(&error));
     }
     let judged = pusher.judge(&shared.engine(), writes);
     match write(shared, judged) {
-        Ok(written) => {
-            for (answer, result) in answers.into_iter().zip(written) {
-                let _ = answer.send(result.map_err(ApiError::from));
-            }
-        }
+        Ok(written) => written
+            .into_iter()
+            .map(|result| result.map_err(ApiError::from))
+            .collect(),
         Err(error) => {
             // What it remembers of dead letters may not be logged.
             *pusher = Pusher::default();
-            refuse_all(answers, &ApiError::from(&error));
+            refuse_all(ApiError::from(&error))
         }
     }
 }
