@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
+import contextlib
 import json
-import math
 import os
-import re
 import ssl
-import threading
-from datetime import date, datetime, timezone
-from decimal import Decimal
 from types import TracebackType
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple, Type
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type, Union
+from urllib.parse import quote, urlencode
 
-from ._errors import InvalidError, OverloadedError, UnavailableError, error_of
-from ._evenkeel import Table
+from ._connection import ARROW, JSON, Body, Connections
+from ._errors import InvalidError
+from ._evenkeel import Table, content_type
 from ._frames import Time, is_rows, rows_of, table_of, time_text
-from ._reports import IngestReport, Status, status_of
-from ._results import Answers
-from ._store import What, producer_of, service_of
+from ._reports import Explanation, IngestReport, Status, VerifyReport, status_of
+from ._results import Answers, TrainingSet
+from ._store import What, knowledge_of, producer_of, service_of, spine_of
+from ._wire import (
+    added,
+    bodies,
+    explanation_of,
+    json_fields,
+    json_of,
+    parts_of,
+    time_or_none,
+    training_of,
+    verification_of,
+)
 
 __all__ = ["Client", "connect"]
-
-_ARROW = "application/vnd.apache.arrow.stream"
-_JSON = "application/json"
-
-# A body is at most half of what servers take if nobody set another limit.
-_BODY_BYTES = 8 << 20
-_BODY_ROWS = 50_000
 
 
 def connect(
@@ -42,7 +41,8 @@ def connect(
 ) -> Client:
     """A client of the server at `url` (`http://127.0.0.1:6570`).
 
-    `timeout` is in seconds, for each answer; `context` says which certificates are trusted.
+    `timeout` is in seconds, for each answer or, of long work, the next sign of it (a server
+    gives one every five seconds); `context` says which certificates are trusted.
     """
     return Client(url, token, timeout=timeout, context=context)
 
@@ -50,7 +50,7 @@ def connect(
 class Client:
     """A client of one server. Threads may share it; each has a connection of its own.
 
-    A read of this client sees what the client wrote before.
+    A read of this client sees what the client wrote before, unless it names a cut.
     """
 
     def __init__(
@@ -61,18 +61,7 @@ class Client:
         timeout: float = 60.0,
         context: Optional[ssl.SSLContext] = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InvalidError(f"`{url}` is no address", hint="write http://127.0.0.1:6570")
-        self._url = url.rstrip("/")
-        self._is_secure = parts.scheme == "https"
-        self._host = parts.hostname
-        self._port = parts.port
-        self._path = parts.path.rstrip("/")
-        self._token = token
-        self._timeout = timeout
-        self._context = context
-        self._threads = threading.local()
+        self._connections = Connections(url, token, timeout, context)
         self.session: Optional[str] = None
         """What this client wrote last; its reads know at least that."""
 
@@ -102,7 +91,7 @@ class Client:
             "known_at": time_text(known_at),
             "cut": cut,
             "consistency": consistency,
-            "session": self.session,
+            "session": self.session if cut is None else None,
             "timeout_ms": timeout_ms,
             "degraded": "true" if degraded else None,
             "defaults": "true" if defaults else "false",
@@ -113,15 +102,18 @@ class Client:
         if is_rows(entities):
             rows = rows_of(entities)
             given = Table.from_rows(rows)
-            fields = {**query, "entities": [_json(row) for row in rows]}
-            body = json.dumps(_json_fields(fields, features)).encode()
-            answer = self._request("POST", "/v1/features", body, _JSON, accept=_ARROW, again=True)
+            fields = {**query, "entities": [json_of(row) for row in rows]}
+            body = json.dumps(json_fields(fields, features)).encode()
+            path, content = "/v1/features", JSON
         else:
             given = table_of(entities)
-            path = f"/v1/features?{urlencode(query)}"
-            answer = self._request("POST", path, given.to_ipc(), _ARROW, accept=_ARROW, again=True)
+            path, content = f"/v1/features?{urlencode(query)}", ARROW
+            body = given.to_ipc()
+        answer = self._connections.request(
+            "POST", path, body, content, accept=ARROW, again=True
+        )
         found = Table.from_ipc(answer)
-        return Answers(given.beside(found), _parts(found))
+        return Answers(given.beside(found), parts_of(found))
 
     def ingest(
         self,
@@ -140,31 +132,110 @@ class Client:
             )
         path = f"/v1/sources/{quote(source, safe='')}/events"
         total = IngestReport(source, 0, 0, 0, 0, 0, {}, None)
-        for body, content in _bodies(data):
+        for body, content in bodies(data):
             headers = {}
             if producer is not None:
                 headers["Evenkeel-Producer-Id"] = producer[0]
                 headers["Evenkeel-Sequence"] = str(producer[1] + total.rows)
-            answer = self._request("POST", path, body, content, headers=headers)
+            answer = self._connections.request("POST", path, body, content, headers=headers)
             pushed = json.loads(answer)
             self.session = pushed["session"] or self.session
-            total = _added(total, pushed, self.session)
+            total = added(total, pushed, self.session)
         return total
+
+    def train(
+        self,
+        service: What,
+        spine: Any,
+        *,
+        knowledge: str = "latest",
+        time_column: Optional[str] = None,
+        known_at_column: Optional[str] = None,
+        cut: Optional[str] = None,
+        statuses: bool = False,
+        timeout_ms: Optional[int] = None,
+    ) -> TrainingSet:
+        """Builds a training set, as `Store.train`. A file of a spine is read here, and sent."""
+        name, features = service_of(service)
+        fields: Dict[str, Any] = {
+            "service": name,
+            "features": features if name is None else None,
+            "knowledge": knowledge_of(knowledge),
+            "time_column": time_column,
+            "known_at_column": known_at_column,
+            "cut": cut,
+            "statuses": statuses,
+            "timeout_ms": timeout_ms,
+        }
+        with _spine(spine, fields) as (path, body, content, texts, headers):
+            report, made = self._connections.long_work(
+                path, body, content, accept=ARROW, headers=headers, texts=texts
+            )
+        return TrainingSet(Table.from_ipc(made), training_of(report))
+
+    def verify(
+        self,
+        services: Union[str, Sequence[str]] = (),
+        *,
+        values: int = 100_000,
+        oracle_values: int = 500,
+        cuts: int = 3,
+        seed: int = 1,
+        timeout_ms: Optional[int] = None,
+    ) -> VerifyReport:
+        """Compares the paths of evaluation on a sample, as `Store.verify`, where the store is."""
+        asked = {
+            "services": [services] if isinstance(services, str) else list(services),
+            "values": values,
+            "oracle_values": oracle_values,
+            "cuts": cuts,
+            "seed": seed,
+            "timeout_ms": timeout_ms,
+        }
+        body = json.dumps(asked).encode()
+        report, _ = self._connections.long_work("/v1/verify", body, JSON)
+        return verification_of(report)
+
+    def explain(
+        self,
+        feature: str,
+        entity: Mapping[str, Any],
+        *,
+        as_of: Optional[Time] = None,
+        known_at: Optional[Time] = None,
+        cut: Optional[str] = None,
+    ) -> Explanation:
+        """How the value of one `view:feature` came about, as `Store.explain`. The values among
+        the facts of its steps are as JSON has them."""
+        asked = {
+            "feature": feature,
+            "entity": json_of(dict(entity)),
+            "as_of": time_text(as_of),
+            "known_at": time_text(known_at),
+            "cut": cut,
+        }
+        body = json.dumps(asked).encode()
+        told = json.loads(
+            self._connections.request("POST", "/v1/explain", body, JSON, again=True)
+        )
+        # A story is JSON, which has no type of its value: a read of the same cut has.
+        answer = self.get(
+            [feature], [entity], as_of=told["as_of"], known_at=known_at, cut=told["cut"]
+        )
+        return explanation_of(told, answer.scalar())
 
     def status(self) -> Status:
         """What the server's store holds."""
-        parts = json.loads(self._request("GET", "/v1/status", again=True))
+        parts = json.loads(self._connections.request("GET", "/v1/status", again=True))
         for source in parts["sources"]:
             source["ends"] = {end["partition"]: end["end"] for end in source["partitions"]}
             for name in ("greatest_time", "watermark", "visible_at"):
-                source[name] = _time(source[name])
+                source[name] = time_or_none(source[name])
         return status_of(parts)
 
     def close(self) -> None:
         """Closes this thread's connection; others close with their threads."""
-        connection = self._threads.__dict__.pop("connection", None)
-        if connection is not None:
-            connection.close()
+        self._connections.close()
 
     def __enter__(self) -> Client:
         return self
@@ -178,191 +249,34 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<evenkeel.Client of {self._url}>"
-
-    def _connection(self) -> Tuple[http.client.HTTPConnection, bool]:
-        """This thread's connection, and whether it was used before."""
-        kept = self._threads.__dict__.get("connection")
-        if kept is not None:
-            return (kept, True)
-        made: http.client.HTTPConnection
-        if self._is_secure:
-            made = http.client.HTTPSConnection(
-                self._host, self._port, timeout=self._timeout, context=self._context
-            )
-        else:
-            made = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout)
-        self._threads.connection = made
-        return (made, False)
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        body: Optional[bytes] = None,
-        content: Optional[str] = None,
-        *,
-        accept: str = _JSON,
-        headers: Optional[Mapping[str, str]] = None,
-        again: bool = False,
-    ) -> bytes:
-        """Sends a request; `again`: once more if a kept connection turns out to be closed."""
-        sent = {"Accept": accept, **(headers or {})}
-        if content is not None:
-            sent["Content-Type"] = content
-        if self._token is not None:
-            sent["Authorization"] = f"Bearer {self._token}"
-        while True:
-            connection, was_used = self._connection()
-            try:
-                connection.request(method, self._path + path, body, sent)
-                response = connection.getresponse()
-                answer = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                self.close()
-                if again and was_used and not isinstance(error, TimeoutError):
-                    continue
-                raise UnavailableError(
-                    f"no answer from {self._url}: {error}",
-                    code="UNAVAILABLE",
-                    hint="is `evenkeel serve` running there?",
-                ) from error
-            if response.status < 300:
-                return answer
-            raise _error(response.status, answer)
+        return f"<evenkeel.Client of {self._connections.url}>"
 
 
-def _error(status: int, answer: bytes) -> Exception:
+@contextlib.contextmanager
+def _spine(
+    spine: Any, fields: Dict[str, Any]
+) -> Iterator[Tuple[str, Body, str, Sequence[Tuple[str, str]], Mapping[str, str]]]:
+    """A spine with the other fields: the path, the body and its type, texts that mistakes may
+    be in, headers."""
+    table, file, query = spine_of(spine, fields["time_column"], fields["known_at_column"])
+    fields = {name: value for name, value in fields.items() if value is not None}
+    path = "/v1/training"
+    if query is not None:
+        body = json.dumps({**fields, "query": query}).encode()
+        yield (path, body, JSON, [("spine", query)], {})
+        return
+    if "features" in fields:
+        fields["features"] = ",".join(fields["features"])
+    fields["statuses"] = "true" if fields["statuses"] else "false"
+    if table is not None:
+        yield (f"{path}?{urlencode(fields)}", table.to_ipc(), ARROW, (), {})
+        return
+    name = str(file)
+    kind = content_type(name)
     try:
-        error = json.loads(answer)["error"]
-        return error_of(error["code"], error["message"], error["hint"], error["place"])
-    except (ValueError, KeyError, TypeError):
-        message = f"the answer has the status {status} and is not evenkeel's"
-        kind = OverloadedError if status == 429 else UnavailableError
-        return kind(message, code=f"HTTP_{status}")
-
-
-def _json_fields(fields: Mapping[str, Any], features: List[str]) -> Dict[str, Any]:
-    """A request's fields as JSON has them, where a query has texts."""
-    made = dict(fields)
-    for name in ("degraded", "defaults"):
-        if name in made:
-            made[name] = made[name] == "true"
-    if made.get("version") is not None:
-        made["version"] = int(made["version"]) if made["version"].isdigit() else made["version"]
-    if "features" in made:
-        made["features"] = features
-    level = made.get("consistency")
-    if level is not None and level.startswith("complete:"):
-        made["consistency"] = {"complete": level[len("complete:") :]}
-    return made
-
-
-def _json(value: Any) -> Any:
-    """A value in JSON, from which the server reads what the column's type says."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidError(
-                f"{value} cannot be sent in a dictionary", hint="send it in a data frame"
-            )
-        return value
-    if isinstance(value, Mapping):
-        return {str(name): _json(item) for name, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json(item) for item in value]
-    if type(value).__name__ in ("NaTType", "NAType"):
-        return None
-    if isinstance(value, (date, datetime)):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return str(value)
-    if isinstance(value, (bytes, bytearray)):
-        return base64.b64encode(value).decode()
-    if type(value).__module__ == "numpy":
-        return _json(value.tolist())
-    raise InvalidError(f"a `{type(value).__name__}` is no value of a column")
-
-
-def _bodies(data: Any) -> Iterator[Tuple[bytes, str]]:
-    """Rows in bodies of a size that servers take."""
-    if is_rows(data):
-        rows = [json.dumps(_json(row)) for row in rows_of(data)]
-        start = 0
-        while start < len(rows) or start == 0:
-            end, size = start, 0
-            while end < len(rows) and end - start < _BODY_ROWS:
-                size += len(rows[end]) + 1
-                if size > _BODY_BYTES and end > start:
-                    break
-                end += 1
-            yield (f"[{','.join(rows[start:end])}]".encode(), _JSON)
-            start = max(end, 1)
-        return
-    table = table_of(data)
-    whole = table.to_ipc()
-    if len(table) <= _BODY_ROWS and len(whole) <= _BODY_BYTES:
-        yield (whole, _ARROW)
-        return
-    step = max(1, min(_BODY_ROWS, len(table) * _BODY_BYTES // len(whole)))
-    for start in range(0, len(table), step):
-        yield (table.slice(start, start + step).to_ipc(), _ARROW)
-
-
-def _added(total: IngestReport, pushed: Mapping[str, Any], session: Optional[str]) -> IngestReport:
-    counts = pushed["counts"]
-    rejected = dict(total.rejected)
-    first = total.first_rejected
-    for number, row in enumerate(pushed["rows"], total.rows):
-        if row["status"] == "rejected":
-            rejected[row["code"]] = rejected.get(row["code"], 0) + 1
-            first = first or f"row {number}: {row['reason']}"
-    return IngestReport(
-        source=total.source,
-        rows=total.rows + len(pushed["rows"]),
-        recorded=total.recorded + counts["logged"] + counts["conflict"],
-        duplicates=total.duplicates + counts["duplicate"],
-        left_out=total.left_out + counts["left_out"],
-        conflicts=total.conflicts + counts["conflict"],
-        rejected=rejected,
-        first_rejected=first,
-        session=session,
-    )
-
-
-def _parts(table: Table) -> Dict[str, Any]:
-    """What a server's answer says of itself, in its metadata."""
-    metadata = {k.split(".", 1)[-1]: v for k, v in table.metadata.items()}
-    degraded = metadata.get("degraded")
-    version = metadata.get("version")
-    return {
-        "features": _features([name for name, _ in table.columns]),
-        "service": metadata.get("service"),
-        "version": None if version is None else int(version),
-        "as_of": _time(metadata["as_of"]),
-        "known_at": _time(metadata.get("known_at")),
-        "cut": metadata["cut"],
-        "definition": metadata["definition"],
-        "degraded": None if degraded is None else json.loads(degraded),
-    }
-
-
-def _features(columns: List[str]) -> List[str]:
-    """Features among the columns: each is followed by its status."""
-    pairs = zip(columns, columns[1:])
-    return [name for name, following in pairs if following == f"{name}__status"]
-
-
-_TIME = re.compile(r"(\d+-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z")
-
-
-def _time(text: Optional[str]) -> Optional[datetime]:
-    if text is None:
-        return None
-    found = _TIME.fullmatch(text)
-    if found is None:
-        raise InvalidError(f"the server's `{text}` is no time")
-    micros = int((found.group(2) or "0").ljust(6, "0"))
-    time = datetime.strptime(found.group(1), "%Y-%m-%dT%H:%M:%S")
-    return time.replace(microsecond=micros, tzinfo=timezone.utc)
+        opened = open(name, "rb")
+    except OSError as error:
+        raise InvalidError(f"the spine `{name}` cannot be read: {error.strerror}") from error
+    with opened:
+        headers = {"Content-Length": str(os.fstat(opened.fileno()).st_size)}
+        yield (f"{path}?{urlencode({**fields, 'name': name})}", opened, kind, (), headers)

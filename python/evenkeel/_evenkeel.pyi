@@ -4,6 +4,9 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, final
 
 __version__: str
 
+def mistakes(found: List[Dict[str, Any]], texts: List[Tuple[str, str]]) -> Exception: ...
+def content_type(path: str) -> str: ...
+
 @final
 class Table:
     @staticmethod

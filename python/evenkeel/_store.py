@@ -72,15 +72,33 @@ def service_of(what: What) -> Tuple[Optional[str], List[str]]:
     return (None, list(what))
 
 
-def spine_of(spine: Any) -> Tuple[Optional[_evenkeel.Table], Optional[str], Optional[str]]:
-    """A spine as a table, a path or a query."""
+def spine_of(
+    spine: Any, time_column: Optional[str], known_at_column: Optional[str]
+) -> Tuple[Optional[_evenkeel.Table], Optional[str], Optional[str]]:
+    """A spine as a table, a path or a query, which has no columns of times to choose."""
     if isinstance(spine, os.PathLike):
         return (None, os.fspath(spine), None)
     if isinstance(spine, str):
         words = spine.split(None, 1)
-        is_query = bool(words) and words[0].lower() == "select"
-        return (None, None, spine) if is_query else (None, spine, None)
+        if not words or words[0].lower() != "select":
+            return (None, spine, None)
+        if time_column is not None or known_at_column is not None:
+            raise InvalidError(
+                "a query has no column of times to choose",
+                hint="its times are the event times of the source in FROM",
+            )
+        return (None, None, spine)
     return (table_of(spine), None, None)
+
+
+def knowledge_of(knowledge: str) -> str:
+    """What a training set knows, if it is one of the words for it."""
+    if knowledge not in ("latest", "as_served"):
+        raise InvalidError(
+            f"`{knowledge}` is no knowledge of a training set",
+            hint="write `latest` or `as_served`",
+        )
+    return knowledge
 
 
 class Store:
@@ -174,13 +192,8 @@ class Store:
         `as_served`: at each row only what was visible at its `known_at` (default: its time).
         The rows stay in their order.
         """
-        if knowledge not in ("latest", "as_served"):
-            raise InvalidError(
-                f"`{knowledge}` is no knowledge of a training set",
-                hint="write `latest` or `as_served`",
-            )
         name, features = service_of(service)
-        table, path, query = spine_of(spine)
+        table, path, query = spine_of(spine, time_column, known_at_column)
         made, parts = self._store.train(
             name,
             features,
@@ -189,7 +202,7 @@ class Store:
             query,
             time_column,
             known_at_column,
-            knowledge == "as_served",
+            knowledge_of(knowledge) == "as_served",
             cut,
             statuses,
         )

@@ -17,9 +17,13 @@ def public(names):
     return {name for name in names if not name.startswith("__") or name in KEPT}
 
 
-def test_classes_and_methods_are_those_of_the_module():
+def test_functions_classes_and_methods_are_those_of_the_module():
     classes = {node.name: node for node in STUB.body if isinstance(node, ast.ClassDef)}
-    assert public(vars(_evenkeel)) - {"_evenkeel"} == set(classes)
+    functions = {node.name: node for node in STUB.body if isinstance(node, ast.FunctionDef)}
+    assert public(vars(_evenkeel)) - {"_evenkeel"} == set(classes) | set(functions)
+    for name, stub in functions.items():
+        wanted = [argument.arg for argument in stub.args.args]
+        assert list(inspect.signature(getattr(_evenkeel, name)).parameters) == wanted, name
     for name, node in classes.items():
         methods = {item.name: item for item in node.body if isinstance(item, ast.FunctionDef)}
         found = vars(getattr(_evenkeel, name))

@@ -90,7 +90,8 @@ impl Failure {
         }
     }
 
-    fn definitions(found: &[(String, Diagnostic)], texts: &[DefinitionFile]) -> Self {
+    /// Mistakes, underlined in their texts.
+    pub(crate) fn definitions(found: &[(String, Diagnostic)], texts: &[DefinitionFile]) -> Self {
         let underlined: Vec<String> = found
             .iter()
             .map(|(file, d)| {

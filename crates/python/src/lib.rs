@@ -9,6 +9,7 @@ mod error;
 mod native;
 mod reports;
 mod rows;
+mod served;
 mod store;
 mod table;
 mod values;
@@ -16,6 +17,10 @@ mod values;
 /// See the crate.
 #[pyo3::pymodule]
 mod _evenkeel {
+    #[pymodule_export]
+    use crate::served::content_type;
+    #[pymodule_export]
+    use crate::served::mistakes;
     #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]

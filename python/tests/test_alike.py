@@ -1,0 +1,221 @@
+"""Training sets, verifications, stories and errors of a server are those of this process."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+from conftest import ride
+from test_client import TOKEN, client, server  # noqa: F401 - fixtures
+
+import evenkeel
+from evenkeel._wire import verification_of
+
+DAY = timedelta(days=1)
+START = datetime(2026, 1, 1, 18, tzinfo=timezone.utc)
+RIDES = [
+    ride(1, tip=0.5, paid="1.75"),
+    ride(2, rider_id="bob", fare=None),
+    ride(3, fare=1 / 3, paid="0.05"),
+    ride(4, rider_id="bob", tip=0.1),
+]
+FRAME = pl.DataFrame(
+    {
+        "rider_id": ["bob", "ada", "ada", "zoe", None],
+        "event_time": [START + n * DAY for n in (4, 3, 1, 2, 2)],
+        "seen": [START + n * DAY for n in (5, 2, 2, 2, 2)],
+        "label": [1, 0, 0, 1, 1],
+        "weight": [0.1, 1 / 3, None, 2.0, 1e300],
+    }
+)
+QUERY = "SELECT rider_id, ride_at AS event_time, fare > 10.5 AS label FROM rides"
+MODEL = "rider_model"
+
+
+@pytest.fixture
+def both(server, client):  # noqa: F811
+    """The store itself, read beside the server that holds it, and a client of that server."""
+    client.ingest("rides", RIDES)
+    with evenkeel.open(server.folder, read_only=True) as store:
+        yield store, client
+
+
+def file(kind):
+    def write(folder):
+        path = folder / f"spine.{kind}"
+        table = FRAME.to_arrow()
+        if kind == "csv":
+            FRAME.write_csv(path)
+        elif kind == "parquet":
+            pyarrow.parquet.write_table(table, path)
+        elif kind == "arrow":
+            pyarrow.feather.write_feather(table, path)
+        else:
+            with pa.OSFile(str(path), "wb") as out, pa.ipc.new_stream(out, table.schema) as stream:
+                stream.write_table(table)
+        return path
+
+    return write
+
+
+TRAINED = {
+    "Polars": (lambda _: FRAME, MODEL, {}),
+    "pandas": (lambda _: FRAME.to_pandas(), ["rider_rides:*", "last_ride:last_paid"], {}),
+    "category": (lambda _: FRAME.to_pandas().astype({"rider_id": "category"}), MODEL, {}),
+    "dictionaries": (lambda _: FRAME.to_dicts(), f"{MODEL}@1", {}),
+    "texts as times": (lambda _: [{"rider_id": "ada", "event_time": "2026-01-05"}], MODEL, {}),
+    "nothing": (lambda _: FRAME[:0], MODEL, {}),
+    "statuses": (lambda _: FRAME, MODEL, {"statuses": True}),
+    "a cut": (lambda _: FRAME, MODEL, {"cut": "rides/0@2"}),
+    "a column of times": (lambda _: FRAME, MODEL, {"time_column": "seen"}),
+    "as served": (lambda _: FRAME, MODEL, {"knowledge": "as_served", "known_at_column": "seen"}),
+    "query": (lambda _: QUERY, MODEL, {"statuses": True}),
+    "query of features": (lambda _: QUERY, ["rider_rides:rides_7d"], {"knowledge": "as_served"}),
+    "csv": (file("csv"), MODEL, {}),
+    "parquet": (file("parquet"), MODEL, {"time_column": "seen", "statuses": True}),
+    "arrow": (file("arrow"), ["rider_rides:*"], {}),
+    "arrows": (lambda folder: str(file("arrows")(folder)), MODEL, {}),
+}
+
+
+@pytest.mark.parametrize("case", TRAINED)
+def test_training_sets_are_the_same_to_the_last_bit(both, tmp_path_factory, case):
+    spine, service, options = TRAINED[case]
+    given = spine(tmp_path_factory.mktemp("spines"))
+    wanted, found = (each.train(service, given, **options) for each in both)
+    assert len(wanted) > 0 or case == "nothing"
+    assert found.schema == wanted.schema and found.to_pylist() == wanted.to_pylist()
+    assert found.digest() == wanted.digest() and found.to_arrow().schema == wanted.to_arrow().schema
+    for part in ("features", "labels", "coincident", "cut", "definition", "values_digest"):
+        assert getattr(found, part) == getattr(wanted, part), part
+
+
+def test_verifications_are_the_same(both):
+    for services in ((), MODEL, [MODEL, "model"]):
+        options = {"values": 300, "oracle_values": 60, "cuts": 2, "seed": 7}
+        wanted, found = (each.verify(services, **options) for each in both)
+        assert found == wanted and found.ok and found.values_checked > 0
+
+
+def test_a_mismatch_of_a_server_is_one_of_this_process():
+    found = {
+        "feature": "v:f", "key": ["ada", 7, True, None], "time": "2026-01-01T00:00:00.5Z",
+        "cut": "rides/0@1", "known_at": None,
+        "answers": [{"path": "read", "value": "1e-7", "status": "PRESENT"}],
+    }
+    counts = ("seed", "values_checked", "oracle_checked", "points", "cuts", "mismatches")
+    report = verification_of({**dict.fromkeys(counts, 1), "examples": [found], "answers_digest": "d"})
+    assert not report.ok
+    assert report.examples == [
+        evenkeel.Mismatch(
+            "v:f", ["ada", "7", "true", "NULL"], datetime(2026, 1, 1, 0, 0, 0, 500_000, timezone.utc),
+            "rides/0@1", None, [("read", "1e-7", "PRESENT")],
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    "feature, value",
+    [
+        ("rider_rides:rides_7d", 2),
+        ("rider_rides:paid_7d", Decimal("1.80")),
+        ("rider_rides:last_rides", ["r-1", "r-3"]),
+        ("rider_rides:tip_max_7d", 0.5),
+        ("last_ride:last_at", datetime(2026, 1, 3, 12, tzinfo=timezone.utc)),
+        ("last_ride:last_tip", None),
+    ],
+)
+def test_explanations_are_the_same(both, feature, value):
+    for options in ({}, {"cut": "rides/0@2"}, {"known_at": "2020-01-01"}):
+        ask = {"as_of": "2026-01-05T00:00:00Z", **options}
+        wanted, found = (each.explain(feature, {"rider_id": "ada"}, **ask) for each in both)
+        if not options:
+            assert wanted.value == value
+        for part in ("feature", "value", "status", "event_time", "as_of", "cut"):
+            assert getattr(found, part) == getattr(wanted, part), part
+            assert type(getattr(found, part)) is type(getattr(wanted, part)), part
+        told = [[(s.depth, list(s.facts), s.facts.get("event_time")) for s in e.evidence]
+                for e in (wanted, found)]
+        assert told[0] == told[1]
+        if not isinstance(value, list):  # a server abridges lists in its words
+            assert str(found) == str(wanted)
+
+
+WRONG = {
+    "service": (lambda s: s.train("rider_modle", FRAME), "did you mean `rider_model`"),
+    "version": (lambda s: s.train("rider_model@9", FRAME), "`rider_model@1`"),
+    "feature": (lambda s: s.train(["rider_rides:rides_8d"], FRAME), "rider_rides:rides_8d:1:13"),
+    "read feature": (lambda s: s.get(["rider_rides:rides_8d"], {}), "rider_rides:rides_8d:1:13"),
+    "explained feature": (lambda s: s.explain("rider_rides:rides_8d", {}), "^^^^^^^^"),
+    "query": (lambda s: s.train(MODEL, "SELECT rider_id,\n  ride_on FROM rides"), "--> spine:2:3"),
+    "query that ends": (lambda s: s.train(MODEL, "SELECT"), "^"),
+    "query with a time": (lambda s: s.train(MODEL, QUERY, time_column="seen"), "no column of times"),
+    "no time": (lambda s: s.train(MODEL, FRAME[["rider_id", "label"]]), "time"),
+    "no key": (lambda s: s.train(MODEL, FRAME.drop("rider_id")), "rider_id"),
+    "no frame": (lambda s: s.train(MODEL, 7), "no data frame"),
+    "no file": (lambda s: s.train(MODEL, "no.parquet"), "no.parquet"),
+    "no format": (lambda s: s.train(MODEL, "spine.xlsx"), "spine.xlsx"),
+    "knowledge": (lambda s: s.train(MODEL, FRAME, knowledge="best"), "as_served"),
+    "cut": (lambda s: s.train(MODEL, FRAME, cut="rides/0@99"), "rides/0"),
+    "verified service": (lambda s: s.verify("modle"), "`model`"),
+    "several": (lambda s: s.explain("rider_rides:*", {}), "one feature"),
+    "moment": (lambda s: s.explain("rider_rides:rides_7d", {}, as_of="soon"), "`as_of`"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_errors_are_the_same(both, case):
+    ask, words = WRONG[case]
+    caught = []
+    for each in both:
+        with pytest.raises(evenkeel.Error) as error:
+            ask(each)
+        assert words in str(error.value)
+        caught.append(error.value)
+    wanted, found = caught
+    assert type(found) is type(wanted)
+    if isinstance(wanted, evenkeel.DefinitionError):
+        assert (str(found), found.code, found.place) == (str(wanted), wanted.code, wanted.place)
+    # The connection is as good as before.
+    assert both[1].status().source("rides").events == len(RIDES)
+
+
+def test_a_broken_file_is_named(both, tmp_path):
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"no parquet")
+    for each in both:
+        with pytest.raises(evenkeel.InvalidError, match="broken.parquet"):
+            each.train(MODEL, path)
+
+
+def test_long_work_has_a_deadline(both):
+    client = both[1]  # noqa: F811
+    frame = pl.DataFrame(
+        {"rider_id": ["ada"] * 200_000, "event_time": [START + n * DAY / 1000 for n in range(200_000)]}
+    )
+    for ask in (
+        lambda: client.train(MODEL, frame, timeout_ms=1),
+        lambda: client.verify(values=10_000_000, timeout_ms=1),
+    ):
+        with pytest.raises(evenkeel.DeadlineError) as caught:
+            ask()
+        assert caught.value.code == "DEADLINE"
+    with pytest.raises(evenkeel.InvalidError, match="timeout_ms"):
+        client.verify(timeout_ms=0)
+    assert len(client.train(MODEL, frame[:10])) == 10
+
+
+def test_long_work_needs_a_token_and_a_server(server, both):  # noqa: F811
+    for ask in (lambda c: c.train(MODEL, FRAME), lambda c: c.train(MODEL, QUERY), lambda c: c.verify()):
+        with pytest.raises(evenkeel.UnauthorizedError):
+            ask(evenkeel.connect(server.url))
+        assert ask(evenkeel.connect(server.url, f"{TOKEN}-to-read")) is not None
+    server.stop()
+    with pytest.raises(evenkeel.UnavailableError, match="evenkeel serve"):
+        both[1].train(MODEL, pd.DataFrame(FRAME.to_dicts()))
