@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from datetime import datetime, timedelta, timezone
 
 import pandas as pd
@@ -11,13 +9,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from conftest import RIDES, ride
+from serving import Server
 
 import evenkeel
 
 TOKEN = "a-token-of-this-test"
 CONFIGURATION = """
-[server]
-bind = "127.0.0.1:0"
 [[server.tokens]]
 name = "tests"
 scopes = ["admin"]
@@ -29,38 +26,14 @@ env = "EVENKEEL_TEST_READER"
 """
 
 
-class Server:
-    def __init__(self, folder):
-        self.folder = folder
-        environment = {
-            **os.environ,
-            "EVENKEEL_TEST_TOKEN": TOKEN,
-            "EVENKEEL_TEST_READER": f"{TOKEN}-to-read",
-        }
-        self.process = subprocess.Popen(
-            [os.environ["EVENKEEL_BINARY"], "serve", "--dir", str(folder)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-        line = self.process.stdout.readline()
-        assert line.startswith("listening on "), line
-        self.url = line.split()[-1]
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
-        self.process.stdout.close()
-
-
 @pytest.fixture
 def server(tmp_path):
     (tmp_path / "evenkeel.toml").write_text(CONFIGURATION)
     with evenkeel.open(tmp_path) as store:
         store.apply(RIDES)
-    server = Server(tmp_path)
-    yield server
-    server.stop()
+    tokens = {"EVENKEEL_TEST_TOKEN": TOKEN, "EVENKEEL_TEST_READER": f"{TOKEN}-to-read"}
+    with Server(tmp_path, **tokens) as server:
+        yield server
 
 
 @pytest.fixture

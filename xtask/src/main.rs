@@ -23,7 +23,7 @@ cargo xtask VERB
 
   check   formatting, lints, the allowed edges between crates
   test    all tests; installs what the comparison tests need under target/ (needs python3)
-  python  the tests of the Python package alone; arguments go to pytest
+  python  the tests in Python alone; arguments go to pytest
   demo    the demo, in release
   bench   the benchmarks of bench/, beside DuckDB: all, or the one named (needs python3)
   planted bugs that a test must notice: lists them, or plants those named (or `all`) in a copy

@@ -138,6 +138,7 @@ pub(crate) async fn run(
     deadline: Deadline,
     work: impl FnOnce(&Reporter) -> Result<Made, ApiError> + Send + 'static,
 ) -> Result<Response<Body>, ApiError> {
+    let with_progress = asks_for_progress(headers)?;
     let standing = Arc::new(Standing {
         shared: Arc::clone(shared),
         deadline,
@@ -155,8 +156,7 @@ pub(crate) async fn run(
         turn?.run(move || work(&reporter)).await?
     };
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
-    let asks = headers.get(PROGRESS).is_some_and(|value| value == "true");
-    if asks {
+    if with_progress {
         tokio::spawn(tell(done, standing, sender));
         let body = Body::new(Pieces { receiver, waiting });
         return Ok(reply::typed(body, LINES));
@@ -186,6 +186,16 @@ pub(crate) async fn run(
             }
             Ok(response)
         }
+    }
+}
+
+fn asks_for_progress(headers: &HeaderMap) -> Result<bool, ApiError> {
+    match headers.get(PROGRESS).map(HeaderValue::as_bytes) {
+        None | Some(b"false") => Ok(false),
+        Some(b"true") => Ok(true),
+        Some(_) => Err(ApiError::invalid(format!(
+            "the header `{PROGRESS}` is neither `true` nor `false`"
+        ))),
     }
 }
 

@@ -242,6 +242,12 @@ async fn what_is_wrong_is_said_before_and_after_work_begins() {
     assert!(damaged.text().contains("`s.arrows`"), "{}", damaged.text());
     let accept = train(&world, "service=model", "image/png", false).await;
     assert_eq!(accept.code(), "INVALID");
+    let neither = Request::post("/v1/verify")
+        .header("content-type", "application/json")
+        .header("evenkeel-progress", "yes")
+        .body(Body::from("{}"));
+    let neither = world.send(neither.unwrap()).await;
+    assert_eq!(neither.code(), "INVALID");
     // With progress the status is 200 by then, and the last line has the real one.
     let told = train(&world, "service=model@2", ARROW, true).await;
     let text = told.text();

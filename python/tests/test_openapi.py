@@ -1,0 +1,117 @@
+"""What the description of the API says of every path is what the server does.
+
+Schemathesis makes requests from the description, those that it allows and those that it does
+not, the same ones in every run, and holds the answers against it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import requests
+import schemathesis
+from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+from serving import Server, sample
+
+DESCRIPTION = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
+
+# Drawn per operation, beside the fixed cases at the bounds of its parameters and fields.
+EXAMPLES = 100
+
+# The description says what a request looks like, not what it may mean: a name that nobody
+# defined, a text that is no time are refused. 504 is an answer where a request says how long.
+NOT_PROMISED = [positive_data_acceptance, not_a_server_error]
+
+# What the sample project has, by the name of a parameter or a field.
+KNOWN = {
+    "source": "orders",
+    "view": "customer_orders",
+    "service": "customer_model",
+    "services": ["customer_model"],
+    "features": ["customer_orders:*"],
+    "feature": "customer_orders:orders_7d",
+    "entities": [{"customer_id": "ada"}, {"customer_id": "nobody"}],
+    "entity": {"customer_id": "ada"},
+    "as_of": "2026-01-12T00:00:00Z",
+    "known_at": "2026-01-12T00:00:00Z",
+    "cut": "orders/0@5",
+    "session": "orders/0@5;2026-01-20T20:45:00Z",
+    "min_positions": "orders/0@5",
+}
+
+
+@schemathesis.serializer(
+    "application/vnd.apache.arrow.stream",
+    "application/vnd.apache.arrow.file",
+    "application/vnd.apache.parquet",
+    "application/x-ndjson",
+)
+def as_it_is(_, value):
+    """Schemathesis knows no Arrow: it sends the bytes that it made up."""
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+
+
+def described():
+    schema = schemathesis.openapi.from_path(DESCRIPTION, config=SchemathesisConfig(seed=1))
+    schema.config.generation.update(
+        max_examples=EXAMPLES, deterministic=True, database="none", no_shrink=True
+    )
+    return schema
+
+
+schema = described()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server(sample(tmp_path_factory.mktemp("sample"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def statuses():
+    """The statuses of the answers by operation: each operation was done, not only refused."""
+    statuses = defaultdict(set)
+    yield statuses
+    assert [operation for operation, seen in statuses.items() if 200 not in seen] == []
+
+
+def test_the_server_gives_out_the_description(server):
+    answer = requests.get(f"{server.url}/openapi.json", timeout=120)
+    assert answer.content == DESCRIPTION.read_bytes()
+
+
+@schema.parametrize()
+def test_answers_are_as_described(case, server, statuses):
+    hold(case, server, statuses, NOT_PROMISED)
+    # Once more about what exists: else most requests end at a name that does not. What was
+    # wrong about the case may be what is put right.
+    about_what_exists(case)
+    hold(case, server, statuses, [*NOT_PROMISED, negative_data_rejection])
+
+
+def hold(case, server, statuses, excluded):
+    response = case.call(base_url=server.url, timeout=120)
+    statuses[case.operation.label].add(response.status_code)
+    case.validate_response(response, excluded_checks=excluded)
+    if response.status_code >= 500:
+        assert response.json()["error"]["code"] == "DEADLINE"
+
+
+def about_what_exists(case):
+    case.path_parameters = known(case.path_parameters)
+    if isinstance(case.body, dict):
+        case.body = known(case.body)
+        # A read or a training set is of one of both.
+        if case.body.get("service") is not None:
+            case.body.pop("features", None)
+        # The fields of a body that is JSON are in it.
+        case.query = {}
+
+
+def known(members):
+    return {name: KNOWN.get(name, value) for name, value in (members or {}).items()}
