@@ -7,16 +7,33 @@ import json
 import os
 import ssl
 from types import TracebackType
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Type, Union
 from urllib.parse import quote, urlencode
 
 from ._connection import ARROW, JSON, Body, Connections
 from ._errors import InvalidError
-from ._evenkeel import Table, content_type
+from ._evenkeel import Table, content_type, warnings
 from ._frames import Time, is_rows, rows_of, table_of, time_text
-from ._reports import Explanation, IngestReport, Status, VerifyReport, status_of
+from ._reports import (
+    Change,
+    Explanation,
+    IngestReport,
+    Plan,
+    Status,
+    VerifyReport,
+    of_dict,
+    status_of,
+)
 from ._results import Answers, TrainingSet
-from ._store import What, knowledge_of, producer_of, service_of, spine_of
+from ._store import (
+    Definitions,
+    What,
+    knowledge_of,
+    producer_of,
+    service_of,
+    spine_of,
+    texts_of,
+)
 from ._wire import (
     added,
     bodies,
@@ -64,6 +81,31 @@ class Client:
         self._connections = Connections(url, token, timeout, context)
         self.session: Optional[str] = None
         """What this client wrote last; its reads know at least that."""
+
+    def plan(
+        self, definitions: Optional[Definitions] = None, *, timeout_ms: Optional[int] = None
+    ) -> Plan:
+        """What applying SQL, files with it, or the server's project would change."""
+        return self._definitions("plan", texts_of(definitions), timeout_ms)
+
+    def apply(
+        self, definitions: Optional[Definitions] = None, *, timeout_ms: Optional[int] = None
+    ) -> Plan:
+        """Applies SQL, files with it (read here), or the server's project, beside its reads."""
+        return self._definitions("apply", texts_of(definitions), timeout_ms)
+
+    def _definitions(
+        self, does: str, texts: Optional[List[Tuple[str, str]]], timeout_ms: Optional[int]
+    ) -> Plan:
+        asked: Dict[str, Any] = {"timeout_ms": timeout_ms}
+        if texts is not None:
+            files = [{"name": name, "text": text} for name, text in texts]
+            asked = {**asked, "files": files, "registered": True}
+        report, _ = self._connections.long_work(
+            f"/v1/definitions/{does}", json.dumps(asked).encode(), JSON, texts=texts or []
+        )
+        changes = [of_dict(Change, change) for change in report["changes"]]
+        return Plan(changes, warnings(report["warnings"], texts or []))
 
     def get(
         self,

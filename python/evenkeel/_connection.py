@@ -166,11 +166,16 @@ class Connections:
 def _error(status: int, answer: bytes, texts: Texts) -> Exception:
     try:
         error = json.loads(answer)["error"]
-        place = error["place"]
+        code, place = error["code"], error["place"]
         if place is not None and "all" in place:
-            return mistakes(place["all"], list(texts))
-        return error_of(error["code"], error["message"], error["hint"], place)
-    except (ValueError, KeyError, TypeError):
+            # A feature's text is its name; a file that only the server has has lines.
+            first = next(found for found in place["all"] if found["severity"] == "error")
+            if "feature" in place or first["text"] in dict(texts):
+                return mistakes(place["all"], list(texts))
+            code = "DEFINITIONS"
+            place = {"file": first["text"], "line": first["line"], "column": first["column"]}
+        return error_of(code, error["message"], error["hint"], place)
+    except (ValueError, KeyError, TypeError, StopIteration):
         message = f"the answer has the status {status} and is not evenkeel's"
         kind = OverloadedError if status == 429 else UnavailableError
         return kind(message, code=f"HTTP_{status}")

@@ -57,8 +57,11 @@ def texts_of(definitions: Optional[Definitions]) -> Optional[List[Tuple[str, str
         )
         if is_path:
             path = os.fspath(item)
-            with builtins.open(path, encoding="utf-8") as file:
-                texts.append((path, file.read()))
+            try:
+                with builtins.open(path, encoding="utf-8") as file:
+                    texts.append((path, file.read()))
+            except (OSError, UnicodeDecodeError) as error:
+                raise InvalidError(f"`{path}` cannot be read: {error}") from error
         else:
             name = "sql" if not texts else f"sql {len(texts) + 1}"
             texts.append((name, str(item)))

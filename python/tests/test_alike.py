@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
+from conftest import RIDES as RIDES_SQL
 from conftest import ride
 from test_client import TOKEN, client, server  # noqa: F401 - fixtures
 
@@ -165,6 +166,9 @@ WRONG = {
     "cut": (lambda s: s.train(MODEL, FRAME, cut="rides/0@99"), "rides/0"),
     "verified service": (lambda s: s.verify("modle"), "`model`"),
     "several": (lambda s: s.explain("rider_rides:*", {}), "one feature"),
+    "definition": (lambda s: s.plan("CREATE FEATURE SERVICE x AS\n  rider_rides (rides_8d);"), "--> sql:2:16"),
+    "definitions": (lambda s: s.plan(["CREATE ENTITY e (k STRING);", "CREATE NONSENSE;"]), "--> sql 2:1"),
+    "no definitions": (lambda s: s.plan("no.sql"), "no.sql"),
     "moment": (lambda s: s.explain("rider_rides:rides_7d", {}, as_of="soon"), "`as_of`"),
 }
 
@@ -219,3 +223,52 @@ def test_long_work_needs_a_token_and_a_server(server, both):  # noqa: F811
     server.stop()
     with pytest.raises(evenkeel.UnavailableError, match="evenkeel serve"):
         both[1].train(MODEL, pd.DataFrame(FRAME.to_dicts()))
+
+
+MORE = """
+CREATE FEATURE VIEW rider_tips ENTITY rider (rider_id) AS
+SELECT rider_id, count(*) OVER (LAST 3 DAYS) AS tips_3d FROM rides WHERE tip > 0.2;
+CREATE FEATURE SERVICE tips AS rider_tips (*), rider_rides (rides_7d);
+"""
+CHANGED = RIDES_SQL.replace("LAST 7 DAYS", "LAST 5 DAYS")
+
+
+def test_plans_are_the_same(both, tmp_path):
+    path = tmp_path / "more.sql"
+    path.write_text(MORE)
+    for given in (MORE, path, str(path), [RIDES_SQL, MORE], CHANGED, ""):
+        wanted, found = (each.plan(given) for each in both)
+        assert found == wanted and str(found) == str(wanted), given
+
+
+def test_the_files_of_a_project_are_read_where_it_is(server, both):  # noqa: F811
+    definitions = server.folder / "definitions"
+    definitions.mkdir()
+    (definitions / "rides.sql").write_text(RIDES_SQL)
+    (definitions / "more.sql").write_text(MORE)
+    wanted, found = (each.plan() for each in both)
+    assert found == wanted and "create" in {change.change for change in found.changes}
+    (definitions / "more.sql").write_text("CREATE FEATURE SERVICE x AS\n  rider_rides (rides_8d);")
+    wanted, found = (pytest.raises(evenkeel.DefinitionError, each.plan).value for each in both)
+    assert (found.message, found.hint, found.code) == (wanted.message, wanted.hint, wanted.code)
+    place = {name: wanted.place[name] for name in ("file", "line", "column")}
+    assert found.place == place and place["line"] == 2
+
+
+def test_what_is_applied_through_a_server_is_in_the_store(server, both):  # noqa: F811
+    store, client = both  # noqa: F811
+    planned = client.plan(MORE)
+    assert [c.change for c in planned.changes if c.name in ("rider_tips", "tips")] == ["create"] * 2
+    assert client.apply(MORE) == planned
+    assert {change.change for change in client.apply(MORE).changes} == {"unchanged"}
+    answers = client.get("tips", FRAME[["rider_id"]], as_of=START + 4 * DAY)
+    assert [row["tips_3d"] for row in answers.values] == [0, 0, 0, 0, 0]
+    assert client.verify("tips", values=100, oracle_values=20).ok
+    with pytest.raises(evenkeel.UnauthorizedError):
+        evenkeel.connect(server.url, f"{TOKEN}-to-read").apply(CHANGED)
+    assert "new version" in {change.change for change in client.apply(CHANGED).changes}
+    server.stop()
+    with evenkeel.open(server.folder) as opened:
+        assert {change.change for change in opened.plan([CHANGED, MORE]).changes} == {"unchanged"}
+        wanted = opened.get("tips@1", FRAME[["rider_id"]], as_of=START + 4 * DAY)
+        assert wanted.values.to_pylist() == answers.values.to_pylist()

@@ -22,6 +22,8 @@ mod _evenkeel {
     #[pymodule_export]
     use crate::served::mistakes;
     #[pymodule_export]
+    use crate::served::warnings;
+    #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]
     use crate::table::Table;

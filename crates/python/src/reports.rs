@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use evenkeel_connect::value_to_text;
+use evenkeel_ddl::Diagnostic;
 use evenkeel_engine::api::{
     Answer, Change, ChangeKind, Explanation, Fact, IngestReport, Step, StoreStatus, TrainingSet,
     VerifyReport,
 };
 use evenkeel_engine::push::RowAnswer;
-use evenkeel_engine::{ChangePlan, DefinitionFile, Engine};
+use evenkeel_engine::{DefinitionFile, Engine};
 use evenkeel_types::{DataType, Field, Value};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -42,16 +43,14 @@ pub(crate) fn change<'py>(py: Python<'py>, change: &Change) -> PyResult<Bound<'p
     Ok(dict)
 }
 
-/// The warnings of a plan, underlined in their texts.
-pub(crate) fn warnings(plan: &ChangePlan, files: &[DefinitionFile]) -> Vec<String> {
+/// Warnings, underlined in their texts.
+pub(crate) fn warnings(found: &[(String, Diagnostic)], files: &[DefinitionFile]) -> Vec<String> {
     let text = |name: &str| files.iter().find(|f| f.name == name);
-    plan.warnings
-        .iter()
-        .map(|(file, warning)| {
-            let text = text(file).map_or("", |f| f.text.as_str());
-            warning.render(text, file, false).trim_end().to_owned()
-        })
-        .collect()
+    let underlined = found.iter().map(|(file, warning)| {
+        let text = text(file).map_or("", |f| f.text.as_str());
+        warning.render(text, file, false).trim_end().to_owned()
+    });
+    underlined.collect()
 }
 
 /// Counts what became of pushed rows; `first` is the number of the first.

@@ -10,6 +10,7 @@ use evenkeel_engine::DefinitionFile;
 use pyo3::prelude::*;
 
 use crate::error::Failure;
+use crate::reports;
 
 /// A mistake as servers tell it.
 #[derive(FromPyObject)]
@@ -55,6 +56,14 @@ impl Mistake {
     }
 }
 
+/// Names with what was sent as files.
+fn files(texts: Vec<(String, String)>) -> Vec<DefinitionFile> {
+    let texts = texts.into_iter();
+    texts
+        .map(|(name, text)| DefinitionFile { name, text })
+        .collect()
+}
+
 /// The exception of mistakes in texts, which are names with what was sent.
 #[pyfunction]
 pub(crate) fn mistakes<'py>(
@@ -63,12 +72,15 @@ pub(crate) fn mistakes<'py>(
     texts: Vec<(String, String)>,
 ) -> Bound<'py, PyAny> {
     let found: Vec<_> = found.into_iter().map(Mistake::diagnostic).collect();
-    let texts: Vec<_> = texts
-        .into_iter()
-        .map(|(name, text)| DefinitionFile { name, text })
-        .collect();
-    let error = PyErr::from(Failure::definitions(&found, &texts));
+    let error = PyErr::from(Failure::definitions(&found, &files(texts)));
     error.into_value(py).into_bound(py).into_any()
+}
+
+/// Warnings, underlined in their texts.
+#[pyfunction]
+pub(crate) fn warnings(found: Vec<Mistake>, texts: Vec<(String, String)>) -> Vec<String> {
+    let found: Vec<_> = found.into_iter().map(Mistake::diagnostic).collect();
+    reports::warnings(&found, &files(texts))
 }
 
 /// The content type of a spine's file, by its extension.

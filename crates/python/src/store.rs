@@ -134,7 +134,7 @@ impl Store {
             let plan = engine
                 .plan(&files)
                 .map_err(|error| Failure::engine(error, &files))?;
-            let warnings = reports::warnings(&plan, &files);
+            let warnings = reports::warnings(&plan.warnings, &files);
             Ok((plan.changes, warnings))
         })?;
         let changes = changes.iter().map(|change| reports::change(py, change));
@@ -153,7 +153,7 @@ impl Store {
             let plan = engine
                 .plan(&files)
                 .map_err(|error| Failure::engine(error, &files))?;
-            let warnings = reports::warnings(&plan, &files);
+            let warnings = reports::warnings(&plan.warnings, &files);
             Ok((engine.apply(plan)?, warnings))
         })?;
         let changes = changes.iter().map(|change| reports::change(py, change));
