@@ -315,6 +315,8 @@ def test_curl_speaks_both_versions_over_tls(secure, option, version):
     admitted = (*trusted, "-H", f"Authorization: Bearer {TOKENS['admin']}")
     not_trusted = 60
     assert curl(READ, ASK)[0] == not_trusted
+    code, answer, last = curl(READ, ASK, *trusted)
+    assert (code, last, json.loads(answer)["error"]["code"]) == (0, f"{version} 401", "UNAUTHENTICATED")
     code, answer, last = curl(PUSH, [order(6)], *admitted)
     assert (code, last) == (0, f"{version} 200")
     ask = {**ASK, "entities": [{"customer_id": "grace"}], "as_of": AS_OF,

@@ -34,6 +34,7 @@ mod shared;
 mod spine_rows;
 mod spool;
 mod training;
+mod unread;
 mod verification;
 pub mod wire;
 mod writer;

@@ -16,7 +16,7 @@ use evenkeel_engine::Scope;
 
 use crate::error::ApiError;
 use crate::shared::Shared;
-use crate::{catalog, definitions, events, features, openapi, training, verification};
+use crate::{catalog, definitions, events, features, openapi, training, unread, verification};
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
@@ -114,10 +114,15 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
     let path = path.map_or("none", MatchedPath::as_str);
     let known = ROUTES.iter().map(|(_, route, _)| *route);
     let route = known.into_iter().find(|r| *r == path).unwrap_or("none");
+    let (request, rest) = unread::lend(request);
     let mut response = match admit(&shared, &request, route) {
-        Err(error) => error.into_response(),
+        Err(error) => {
+            drop(request);
+            error.into_response()
+        }
         Ok(()) => run(Arc::clone(&shared), request, next, route).await,
     };
+    rest.take().await;
     if let Ok(instance) = HeaderValue::from_str(&shared.instance) {
         response.headers_mut().insert(INSTANCE, instance);
     }
