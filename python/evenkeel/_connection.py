@@ -116,7 +116,7 @@ class Connections:
             if body is not None and not isinstance(body, bytes):
                 body.seek(0)
             try:
-                connection.request(method, self._path + path, body, sent)
+                self._send(connection, method, self._path + path, body, sent)
                 return connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 self.close()
@@ -126,6 +126,23 @@ class Connections:
             except BaseException:
                 self.close()
                 raise
+
+    def _send(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: Body,
+        headers: Mapping[str, str],
+    ) -> None:
+        try:
+            connection.request(method, path, body, headers)
+        except (BrokenPipeError, ConnectionResetError):
+            if connection.sock is None:
+                raise
+            # A server that refuses a body answers before it has read all of it; the
+            # connection is good for that answer and no other.
+            self._threads.__dict__.pop("connection", None)
 
     def _whole(self, read: Callable[[], T]) -> T:
         """What is read of an answer; one that breaks off leaves no connection behind."""

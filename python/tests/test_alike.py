@@ -13,7 +13,8 @@ import pyarrow.parquet
 import pytest
 from conftest import RIDES as RIDES_SQL
 from conftest import ride
-from test_client import TOKEN, client, server  # noqa: F401 - fixtures
+from serving import Server
+from test_client import CONFIGURATION, TOKEN, client, server  # noqa: F401 - fixtures
 
 import evenkeel
 from evenkeel._wire import verification_of
@@ -196,6 +197,20 @@ def test_a_broken_file_is_named(both, tmp_path):
     for each in both:
         with pytest.raises(evenkeel.InvalidError, match="broken.parquet"):
             each.train(MODEL, path)
+
+
+def test_a_spine_that_is_too_large_is_refused_before_all_of_it_is_sent(server, tmp_path):  # noqa: F811
+    server.stop()
+    (tmp_path / "evenkeel.toml").write_text(f"{CONFIGURATION}[server.limits]\nspine_bytes = 100_000\n")
+    path = tmp_path / "large.csv"
+    path.write_text("rider_id,event_time\n" + "ada,2026-01-05T00:00:00Z\n" * 1_000_000)
+    tokens = {"EVENKEEL_TEST_TOKEN": TOKEN, "EVENKEEL_TEST_READER": f"{TOKEN}-to-read"}
+    with Server(tmp_path, **tokens) as small, evenkeel.connect(small.url, TOKEN) as client:  # noqa: F811
+        for _ in range(3):
+            with pytest.raises(evenkeel.InvalidError) as caught:
+                client.train(MODEL, path)
+            assert caught.value.code == "BODY_TOO_LARGE"
+            assert client.status().source("rides").events == 0
 
 
 def test_long_work_has_a_deadline(both):
