@@ -245,7 +245,7 @@ async fn what_is_wrong_is_said_before_and_after_work_begins() {
     let neither = Request::post("/v1/verify")
         .header("content-type", "application/json")
         .header("evenkeel-progress", "yes")
-        .body(Body::from("{}"));
+        .body(Body::from(r#"{"values": 1, "oracle_values": 1}"#));
     let neither = world.send(neither.unwrap()).await;
     assert_eq!(neither.code(), "INVALID");
     // With progress the status is 200 by then, and the last line has the real one.
