@@ -23,6 +23,8 @@ use crate::registry::{Object, Registry};
 
 /// So few events are caught up with under the engine's lock.
 const LAST_EVENTS: u64 = 128;
+/// More are not caught up with under it.
+const LAST_EVENTS_MAX: u64 = 8 * LAST_EVENTS;
 /// Rounds of catching up with what came meanwhile; each is shorter than the one before.
 const ROUNDS_MAX: usize = 16;
 
@@ -38,13 +40,14 @@ pub struct Applying {
     applied_at: i64,
     /// Sources that change as only a source without events may.
     without_events: Vec<SourceId>,
+    is_recorded: bool,
 }
 
 /// What became of an attempt to go over.
 pub enum Switched {
     /// Reads find the new definitions.
     Done(Vec<Change>),
-    /// A checkpoint is under way: try again when it has ended.
+    /// A checkpoint is under way, or much came meanwhile: catch up and try again.
     Later(Box<Applying>),
 }
 
@@ -91,6 +94,7 @@ impl Engine {
             kv: Arc::downgrade(self.hot().kv()),
             applied_at: now,
             without_events,
+            is_recorded: false,
         })
     }
 }
@@ -121,8 +125,22 @@ impl Applying {
         if !self.objects.is_empty() && self.without_events.is_empty() {
             let objects = std::mem::take(&mut self.objects);
             self.registry.append(self.applied_at, objects)?;
+            self.is_recorded = true;
         }
         Ok(())
+    }
+
+    /// Builds what came meanwhile, but for the last events.
+    ///
+    /// # Errors
+    /// If the log cannot be read, or the store not be written.
+    pub fn catch_up_again(&mut self, online: &impl Online) -> Result<(), EngineError> {
+        self.catch_up(online, &mut |_| ControlFlow::Continue(()))
+    }
+
+    /// Whether the definitions are recorded: if nothing else, the next start goes over.
+    pub fn is_recorded(&self) -> bool {
+        self.is_recorded
     }
 
     fn catch_up(
@@ -145,7 +163,8 @@ impl Applying {
         self.beside.indexes()
     }
 
-    /// Goes over to the new definitions: the last events, and the switch.
+    /// Goes over to the new definitions: the last events, and the switch. Everything that is
+    /// logged is applied: nobody appends meanwhile.
     ///
     /// # Errors
     /// If events came that the change of a source without events does not allow; if the log
@@ -158,6 +177,9 @@ impl Applying {
             return Err(EngineError::HotTierChanged);
         }
         let cut = engine.cut();
+        if self.beside.behind(&cut) > LAST_EVENTS_MAX {
+            return Ok(Switched::Later(Box::new(self)));
+        }
         let has_events = |id: &SourceId| cut.iter().any(|(s, _, end)| s == *id && end.0 > 0);
         if let Some(id) = self.without_events.iter().find(|id| has_events(id)) {
             let def = engine.catalog().source_by_id(*id);
@@ -168,7 +190,7 @@ impl Applying {
         self.beside
             .build(&self.log, &cut, &mut |_| ControlFlow::Continue(()))?;
         if !self.objects.is_empty() {
-            // Rare, and the only way to be sure that no event comes in between.
+            // Rare. Nobody appends meanwhile, so no event comes in between.
             let objects = std::mem::take(&mut self.objects);
             self.registry.append(self.applied_at, objects)?;
         }

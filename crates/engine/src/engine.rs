@@ -361,9 +361,15 @@ impl Engine {
         Ok(loser)
     }
 
-    /// The dead letters of everything that is applied are logged.
-    pub fn told(&mut self) {
-        self.untold.clear();
+    /// The dead letters of these losers are logged.
+    pub(crate) fn forget_told(&mut self, losers: &[(SourceId, Position)]) {
+        self.untold.retain(|loser| !losers.contains(loser));
+    }
+
+    /// Whether a conflict was applied whose dead letter could not be logged: no checkpoint is
+    /// begun before [`Engine::tell`].
+    pub fn is_untold(&self) -> bool {
+        !self.untold.is_empty()
     }
 
     fn set_applied(&mut self, source: SourceId, partition: Partition, end: Offset) {
@@ -373,7 +379,10 @@ impl Engine {
 
     /// Logs the dead letters of conflicts that have none: a process that died did not log
     /// them, or their events are replayed.
-    fn tell(&mut self) -> Result<(), EngineError> {
+    ///
+    /// # Errors
+    /// If the log cannot be read or written.
+    pub fn tell(&mut self) -> Result<(), EngineError> {
         // Once each, however often it was replayed.
         let mut losers: BTreeMap<SourceId, BTreeSet<Position>> = BTreeMap::new();
         for (source, position) in &self.untold {
@@ -392,7 +401,7 @@ impl Engine {
                 losers.into_iter().filter(|p| !logged.contains(p)).collect();
             self.log_conflicts(&def, &missing)?;
         }
-        self.told();
+        self.untold.clear();
         Ok(())
     }
 

@@ -217,7 +217,8 @@ impl Intake {
         self.report.recorded += losers.recorded;
         self.report.conflicts += losers.positions.len() as u64;
         engine.log_conflicts(&self.def, &losers.positions)?;
-        engine.told();
+        let told = losers.positions.into_iter().map(|p| (self.def.id, p));
+        engine.forget_told(&told.collect::<Vec<_>>());
         engine.checkpoint_if_due()
     }
 }

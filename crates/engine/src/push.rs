@@ -488,6 +488,11 @@ impl Engine {
             .collect())
     }
 
+    /// The dead letters of a commit are logged.
+    pub fn told(&mut self, commit: &Durable) {
+        self.forget_told(&commit.losers);
+    }
+
     /// Writes, with all steps at once.
     ///
     /// # Errors
@@ -502,7 +507,7 @@ impl Engine {
         })?;
         while self.apply_some(&mut commit, usize::MAX)? {}
         append(&log, &self.conflict_letters(&commit)?)?;
-        self.told();
+        self.told(&commit);
         // What is written is durable and seen, whatever becomes of a checkpoint: if it fails,
         // the next write finds the hot tier closed.
         let _ = self.checkpoint_if_due();

@@ -141,7 +141,13 @@ fn applied(
         })
         .map_err(failed)?;
     loop {
+        let is_recorded = applying.is_recorded();
+        let failed = |error: EngineError| match error {
+            error if is_recorded => recorded(&error.to_string()),
+            error => failed(error),
+        };
         let switched = {
+            let _appending = shared.appending();
             let mut engine = shared.engine_mut();
             let switched = applying.switch(&mut engine).map_err(failed)?;
             // Under the same hold, so that no plan of before is kept after it.
@@ -155,18 +161,28 @@ fn applied(
             }
             Switched::Later(later) => {
                 if let Some(reason) = shared.writes_closed() {
-                    return Err(ApiError::new(
-                        "UNAVAILABLE",
-                        format!(
-                            "the definitions are recorded, and read from the next start on: {reason}"
+                    return Err(match is_recorded {
+                        true => recorded(&reason),
+                        false => ApiError::new(
+                            "UNAVAILABLE",
+                            format!("nothing is written any more: {reason}"),
                         ),
-                    ));
+                    });
                 }
                 applying = *later;
+                applying.catch_up_again(shared).map_err(failed)?;
                 std::thread::park_timeout(CHECKPOINT_LOOK);
             }
         }
     }
+}
+
+fn recorded(reason: &str) -> ApiError {
+    ApiError::new(
+        "UNAVAILABLE",
+        format!("the definitions are recorded, and read from the next start on: {reason}"),
+    )
+    .with_hint("start the server again")
 }
 
 /// A checkpoint of what was built, so that the next start need not build it.

@@ -1,7 +1,7 @@
 //! What all requests share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use evenkeel_engine::{Engine, EngineError, ServerLimits};
 use evenkeel_log::{Log, LogReader};
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     /// Changes whenever something was applied.
     pub(crate) applied: watch::Sender<()>,
     draining: AtomicBool,
+    /// Held from an append until its events are applied.
+    appending: Mutex<()>,
 }
 
 impl Shared {
@@ -67,6 +69,7 @@ impl Shared {
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),
             draining: AtomicBool::new(false),
+            appending: Mutex::new(()),
             limits,
             engine: RwLock::new(engine),
         });
@@ -82,6 +85,13 @@ impl Shared {
     /// The engine, to apply. Of the writer only.
     pub(crate) fn engine_mut(&self) -> RwLockWriteGuard<'_, Engine> {
         self.engine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// While it is held, everything that is logged is applied. Taken before the engine.
+    pub(crate) fn appending(&self) -> MutexGuard<'_, ()> {
+        self.appending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn drain(&self) {

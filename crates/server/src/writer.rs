@@ -202,6 +202,10 @@ fn commit(
 /// Writes what is applied to the hot tier, if enough is new. Reads go on; pushes wait in the
 /// queue. If it fails, the next commit opens the hot tier again first.
 fn checkpoint(shared: &Shared) {
+    // A letter that could not be logged keeps checkpoints back: it is tried again.
+    if shared.engine().is_untold() && shared.engine_mut().tell().is_err() {
+        return;
+    }
     let due = shared.engine_mut().begin_checkpoint_if_due();
     let Some(checkpoint) = due else { return };
     match checkpoint.write() {
@@ -216,6 +220,7 @@ fn write(
     judged: Judged,
 ) -> Result<Vec<Result<Written, EngineError>>, EngineError> {
     let log = &shared.writer_log;
+    let _appending = shared.appending();
     let mut commit = judged.append(log)?;
     let applied = loop {
         let more = shared.engine_mut().apply_some(&mut commit, APPLY_EVENTS);
@@ -232,7 +237,7 @@ fn write(
         .inspect_err(|error| shared.queue.close_for(error.to_string()))?;
     append(log, &letters)?;
     if !letters.is_empty() {
-        shared.engine_mut().told();
+        shared.engine_mut().told(&commit);
     }
     Ok(commit.answers())
 }

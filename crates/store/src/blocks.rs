@@ -284,7 +284,12 @@ impl Blocks {
         } = &self.indexes[index];
         let prefix = key::row_prefix(spec.number, key);
         if let Some(cached) = self.cache.get(&prefix[..]) {
-            return Ok(Some(self.reweighed(prefix, cached)));
+            let failed = cached.source.as_ref().is_some_and(|s| s.failed().is_some());
+            if !failed {
+                return Ok(Some(self.reweighed(prefix, cached)));
+            }
+            // What could not be read once may be read now.
+            self.cache.remove(&prefix[..]);
         }
         let stored = Stored::load(self.snapshot.as_ref(), &spec.types, &prefix)?;
         let newer = [frozen.get(key), tails.get(key)];
@@ -363,6 +368,8 @@ impl Blocks {
         }
         for prefix in &written.moved {
             self.cache.remove(&prefix[..]);
+            // It was remade without the marks that have gone into the cold part now.
+            self.cache.remove(&key::cold(prefix)[..]);
         }
         self.garbage = written.garbage;
         self.swept = written.swept;

@@ -38,6 +38,8 @@ pub(crate) type Reach<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 pub(crate) struct Beside {
     /// None where nothing has to be built.
     building: Option<Building>,
+    /// The numbers of all indexes that are new, also of those without events.
+    numbers: Vec<u32>,
     plan: Arc<Plan>,
     catalog: Arc<Catalog>,
     limits: MemoryLimits,
@@ -46,7 +48,6 @@ pub(crate) struct Beside {
 struct Building {
     hot: HotStore,
     new: Vec<IndexId>,
-    numbers: Vec<u32>,
     applied: Cut,
     /// Everything that is not built is in the log from here on.
     from: u64,
@@ -112,6 +113,10 @@ impl HotStore {
             .into_iter()
             .map(IndexId)
             .collect();
+        let numbers: Vec<u32> = new
+            .iter()
+            .filter_map(|id| state.index(&index_digest(&plan.indexes()[id.0])))
+            .collect();
         let has_events = |id: &IndexId| {
             let source = self.sources.get(&plan.indexes()[id.0].source().id);
             source.is_some_and(|s| !s.is_empty())
@@ -125,6 +130,7 @@ impl HotStore {
         };
         Ok(Beside {
             building,
+            numbers,
             plan,
             catalog,
             limits,
@@ -141,7 +147,9 @@ impl HotStore {
             ..
         } = beside;
         self.state.number_indexes(&plan);
-        self.state.forget_indexes(&plan);
+        // Their rows are needed until a checkpoint says that they are gone.
+        let gone = self.state.forget_indexes(&plan);
+        self.state.leaving.extend(gone);
         if let Some(building) = &building {
             // A run has the number of its checkpoint: none is given twice.
             let built = building.hot.state.checkpoint;
@@ -187,10 +195,6 @@ impl Building {
         let (kv, _) = EmbeddedKv::open(&folder.0, limits.cache_bytes / 4)?;
         let mut state = StoreState::default();
         state.take_indexes(&numbered);
-        let numbers: Vec<u32> = new
-            .iter()
-            .filter_map(|id| state.index(&index_digest(&plan.indexes()[id.0])))
-            .collect();
         let wanted: Vec<SourceId> = new
             .iter()
             .map(|id| plan.indexes()[id.0].source().id)
@@ -216,7 +220,6 @@ impl Building {
         Ok(Building {
             hot,
             new,
-            numbers,
             applied: Cut::empty(),
             from: 0,
             mark: None,
@@ -286,17 +289,21 @@ impl Building {
     }
 
     /// Copies the rows of what was built; then there is nothing in memory.
-    fn copy_to(&mut self, kv: &dyn Kv, reach: Reach<'_>) -> Result<(), EngineError> {
+    fn copy_to(
+        &mut self,
+        kv: &dyn Kv,
+        numbers: &[u32],
+        reach: Reach<'_>,
+    ) -> Result<(), EngineError> {
         // The second one removes the blocks that the first has replaced.
         for _ in 0..2 {
             self.hot.checkpoint(&self.applied.clone(), 0)?;
         }
         self.is_copied = true;
         let from = self.hot.kv.snapshot();
-        for number in &self.numbers {
+        for number in numbers {
             let prefix = index_prefix(*number);
             for space in [Space::Runs, Space::Blocks] {
-                remove_all(kv, space, &prefix)?;
                 let mut batch = Batch::default();
                 let mut failed = None;
                 from.prefix(space, &prefix, &mut |key, value| {
@@ -357,8 +364,14 @@ impl Beside {
 
     /// Copies what was built to the store of the hot tier that will adopt it.
     pub(crate) fn copy_to(&mut self, kv: &dyn Kv, reach: Reach<'_>) -> Result<(), EngineError> {
+        // Who gave up after copying left rows, and no state has taken their numbers.
+        for number in &self.numbers {
+            for space in [Space::Runs, Space::Blocks] {
+                remove_all(kv, space, &index_prefix(*number))?;
+            }
+        }
         match &mut self.building {
-            Some(building) => building.copy_to(kv, reach),
+            Some(building) => building.copy_to(kv, &self.numbers, reach),
             None => Ok(()),
         }
     }

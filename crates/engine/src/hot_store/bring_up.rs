@@ -73,8 +73,9 @@ impl HotStore {
             .into_iter()
             .map(IndexId)
             .collect();
-        let mut forgotten = state.forget_indexes(&plan);
-        forgotten.extend(short);
+        let forgotten = state.forget_indexes(&plan);
+        state.leaving.extend(forgotten);
+        state.leaving.extend(short);
         // The numbers are taken before any row has one.
         old.take_numbers(&state);
         let mut batch = Batch::default();
@@ -101,7 +102,7 @@ impl HotStore {
             BlocksOptions::with_cache(limits.cache_bytes),
         )?;
         hot.build(&new, old, reader, catalog, limits)?;
-        for number in forgotten {
+        for number in std::mem::take(&mut hot.state.leaving) {
             let prefix = index_prefix(number);
             for space in [Space::Runs, Space::Blocks] {
                 remove_all(kv.as_ref(), space, &prefix)?;

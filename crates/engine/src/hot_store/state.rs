@@ -31,6 +31,9 @@ pub(crate) struct StoreState {
     /// indexes from which any may have left: the least that it was.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     spans: BTreeMap<String, i64>,
+    /// Numbers of indexes that are gone and may still have rows: the next start removes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) leaving: Vec<u32>,
     pub(crate) sources: BTreeMap<SourceId, SourceCounts>,
 }
 

@@ -102,6 +102,10 @@ struct World {
     model: BTreeMap<Vec<u8>, History>,
     number: u64,
     cache_bytes: u64,
+    /// Marked since the last checkpoint was begun, and by the one that was begun: the log
+    /// knows of a mark once it is stored.
+    marked: Vec<u64>,
+    marking: Vec<u64>,
 }
 
 impl World {
@@ -120,6 +124,8 @@ impl World {
             model: BTreeMap::new(),
             number: 0,
             cache_bytes,
+            marked: Vec::new(),
+            marking: Vec::new(),
         }
     }
 
@@ -143,9 +149,7 @@ impl World {
 
     fn contest(&mut self, key: &[u8], row: &Row) {
         self.blocks.contest(0, key, row.time, &row.order);
-        for (_, logged) in self.log.0.lock().unwrap().iter_mut() {
-            logged.contested |= logged.id == row.id;
-        }
+        self.marked.push(row.id);
         assert!(
             self.model
                 .get_mut(key)
@@ -155,8 +159,13 @@ impl World {
     }
 
     fn checkpoint(&mut self) {
-        let begun = self.blocks.begin(&[self.horizon]);
+        let begun = self.begin();
         self.finish(begun);
+    }
+
+    fn begin(&mut self) -> evenkeel_store::BlockCheckpoint {
+        self.marking.append(&mut self.marked);
+        self.blocks.begin(&[self.horizon])
     }
 
     fn finish(&mut self, begun: evenkeel_store::BlockCheckpoint) {
@@ -164,11 +173,17 @@ impl World {
         let mut batch = Batch::default();
         let written = begun.write(self.number, &mut batch).unwrap();
         self.kv.write(batch).unwrap();
+        for (_, logged) in self.log.0.lock().unwrap().iter_mut() {
+            logged.contested |= self.marking.contains(&logged.id);
+        }
+        self.marking.clear();
         self.blocks.end(written);
     }
 
     /// What was not checkpointed is lost; the model is set back by the caller.
     fn reopen(&mut self) {
+        self.marked.clear();
+        self.marking.clear();
         self.blocks = open(&self.kv, &self.log, self.cache_bytes, self.sealed_entries);
     }
 
@@ -260,7 +275,7 @@ fn run_with(
             0 => world.checkpoint(),
             1 => {
                 // Reads and writes while one is under way.
-                let begun = world.blocks.begin(&[world.horizon]);
+                let begun = world.begin();
                 let pick = random(&mut seed);
                 let late = Row::new(events + id, pick);
                 world.insert(b"\x02hot", &late);
@@ -493,6 +508,27 @@ fn late_events_and_marks_bring_nothing_back() {
         assert_eq!(history.bounds(), world.model[&key[..]].bounds());
     }
     assert_eq!(world.blocks.reheats().scans, 0);
+    world.check();
+}
+
+#[test]
+fn a_mark_on_what_left_outlives_what_was_brought_back_before_it_was_stored() {
+    let mut world = World::new(Arc::new(MemoryKv::new()), 1 << 30);
+    let key = b"\x02k";
+    for id in 0..6_000 {
+        world.insert(key, &plain(id));
+    }
+    world.contest(key, &plain(7));
+    world.horizon = Some(9_000);
+    world.checkpoint();
+    world.checkpoint();
+    world.contest(key, &plain(14));
+    world.check();
+    assert!(world.blocks.reheats().scans > 0);
+    for id in 6_000..7_000 {
+        world.insert(key, &plain(id));
+    }
+    world.checkpoint();
     world.check();
 }
 
