@@ -28,8 +28,8 @@ HERE = ROOT / "bench/serving"
 VIEWS, FEATURES = 5, 10
 USERS = 100_000
 SECONDS = 4
-ARROW = "application/vnd.apache.arrow.stream"
 TICKS = os.sysconf("SC_CLK_TCK")
+ARROW = "application/vnd.apache.arrow.stream"
 NEEDED = {"wrk": "wrk", "nginx": "nginx", "redis-server": "redis-server"}
 
 
@@ -213,7 +213,8 @@ class World:
         return server
 
     def start_evenkeel(self):
-        (self.folder / "evenkeel.toml").write_text("")
+        # Room for all users: 500,000 keys.
+        (self.folder / "evenkeel.toml").write_text("[limits]\nmemory_bytes = 1500000000\n")
         (self.folder / "definitions.sql").write_text("\n".join(definitions()))
         measure.evenkeel(self.folder, "apply")
         measure.evenkeel(self.folder, "ingest")
