@@ -194,6 +194,15 @@ class World:
         needed()
         measure.cargo("build", "--release", "--package", "evenkeel")
         self.exits = contextlib.ExitStack()
+        try:
+            self.begin()
+        except BaseException:
+            # Servers that were started do not outlive what failed.
+            self.exits.close()
+            raise
+        return self
+
+    def begin(self):
         name = self.exits.enter_context(tempfile.TemporaryDirectory(prefix="evenkeel-bench-"))
         self.folder = pathlib.Path(name)
         write_users(self.folder / "data", USERS)
@@ -202,7 +211,6 @@ class World:
         self.one = ask(self.evenkeel, "/v1/features", {"service": "fifty", "entities": [{"user_id": 7}]})
         self.same()
         self.nginx = self.start_nginx(self.one)
-        return self
 
     def __exit__(self, *_):
         self.exits.close()
