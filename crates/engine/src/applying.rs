@@ -17,7 +17,7 @@ use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::hot_store::Beside;
+use crate::hot_store::{Beside, Folder};
 use crate::offline::Online;
 use crate::registry::{Object, Registry};
 
@@ -61,7 +61,8 @@ impl Engine {
         let ChangePlan {
             changes, objects, ..
         } = plan;
-        let registry = Registry::open(&self.project().store)?;
+        let files = Arc::clone(&self.machine().files);
+        let registry = Registry::open_in(files, &self.project().store)?;
         if registry.records() != self.registry().records() {
             return Err(EngineError::RegistryRace {
                 path: self.project().store.clone(),
@@ -82,11 +83,11 @@ impl Engine {
             .map(SourceId)
             .filter(|id| self.catalog().source_by_id(*id).is_some() && !has_events(*id))
             .collect();
-        let store = &self.project().store;
+        let folder = Folder::of(&self.project().store, &self.machine().stores);
         Ok(Applying {
             beside: self
                 .hot()
-                .beside(store, catalog, self.reader(), self.memory_limits())?,
+                .beside(folder, catalog, self.reader(), self.memory_limits())?,
             changes,
             objects,
             registry,

@@ -4,15 +4,13 @@
 //! replays the log; nothing in memory is the only copy of anything.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use evenkeel_log::{
-    Clock, DiskFileSystem, FileSystem, Log, LogOptions, LogReader, ReadOptions, RecoveryReport,
-    Sequence, SystemClock,
+    Clock, FileSystem, Log, LogReader, OpenMode, ReadOptions, RecoveryReport, Sequence,
 };
-use evenkeel_store::{EmbeddedKv, Kv, MemoryKv, Reheats, StoreError};
+use evenkeel_store::{Kv, MemoryKv, Reheats, StoreError};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
@@ -21,10 +19,9 @@ use evenkeel_types::{
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
-use crate::hot_store::{
-    Beside, Checkpoint, CheckpointWritten, HotStore, MemoryLimits, remove_unfinished,
-};
+use crate::hot_store::{Beside, Checkpoint, CheckpointWritten, Folder, HotStore, MemoryLimits};
 use crate::ingest::fetch;
+use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
 use crate::registry::Registry;
 
@@ -41,7 +38,7 @@ enum LogHandle {
 /// See the module.
 pub struct Engine {
     project: Project,
-    clock: Arc<dyn Clock>,
+    machine: Machine,
     registry: Registry,
     catalog: Arc<Catalog>,
     log: LogHandle,
@@ -64,26 +61,38 @@ pub struct Engine {
 impl Engine {
     /// Opens a project's store for writing, creating it if need be.
     pub fn open(project: &Project) -> Result<Self, EngineError> {
-        Self::open_with(project, Arc::new(SystemClock))
+        Self::open_on(project, Machine::default())
     }
 
     /// [`Engine::open`] with a clock of the caller's.
     pub fn open_with(project: &Project, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        Self::open_on(
+            project,
+            Machine {
+                clock,
+                ..Machine::default()
+            },
+        )
+    }
+
+    /// [`Engine::open`] on a machine of the caller's.
+    pub fn open_on(project: &Project, machine: Machine) -> Result<Self, EngineError> {
         // Its name is durable too, else all that is in it would not be.
-        DiskFileSystem
+        machine
+            .files
             .create_directory(&project.store)
             .map_err(|source| EngineError::Write {
                 path: project.store.clone(),
                 source,
             })?;
         let (log, recovery) = Log::open(
-            Arc::new(DiskFileSystem),
+            Arc::clone(&machine.files),
             &log_directory(&project.store),
-            Arc::clone(&clock),
-            LogOptions::default(),
+            Arc::clone(&machine.clock),
+            machine.log.clone(),
         )
         .map_err(EngineError::log)?;
-        let mut engine = Self::build(project, clock, LogHandle::Writer(Arc::new(log)), recovery)?;
+        let mut engine = Self::build(project, machine, LogHandle::Writer(Arc::new(log)), recovery)?;
         engine.tell()?;
         Ok(engine)
     }
@@ -107,15 +116,11 @@ impl Engine {
     /// [`EngineError::NoStore`]; as [`Engine::open`], but never that the store is in use.
     pub fn open_read_only(project: &Project) -> Result<Self, EngineError> {
         Self::refuse_without_store(project)?;
+        let machine = Machine::default();
+        let directory = log_directory(&project.store);
         let (log, recovery) =
-            LogReader::open(Arc::new(DiskFileSystem), &log_directory(&project.store))
-                .map_err(EngineError::log)?;
-        Self::build(
-            project,
-            Arc::new(SystemClock),
-            LogHandle::Reader(log),
-            recovery,
-        )
+            LogReader::open(Arc::clone(&machine.files), &directory).map_err(EngineError::log)?;
+        Self::build(project, machine, LogHandle::Reader(log), recovery)
     }
 
     /// Whether a project's store was made: by a first `apply`.
@@ -134,24 +139,24 @@ impl Engine {
 
     fn build(
         project: &Project,
-        clock: Arc<dyn Clock>,
+        machine: Machine,
         log: LogHandle,
         recovery: RecoveryReport,
     ) -> Result<Self, EngineError> {
-        let registry = Registry::open(&project.store)?;
+        let registry = Registry::open_in(Arc::clone(&machine.files), &project.store)?;
         let catalog = Arc::new(definitions::catalog_of(&registry)?);
-        let limits = MemoryLimits::of(project.limits.memory_bytes);
+        let limits = MemoryLimits::of(project.limits.memory_bytes, machine.sealed_entries);
         let (reader, kv): (LogReader, Arc<dyn Kv>) = match &log {
             LogHandle::Writer(log) => {
-                remove_unfinished(&project.store)?;
-                ((***log).clone(), Arc::new(open_embedded(project)?))
+                Folder::of(&project.store, &machine.stores).clear()?;
+                ((***log).clone(), open_hot(project, &machine)?)
             }
             LogHandle::Reader(reader) => (reader.clone(), Arc::new(MemoryKv::new())),
         };
         let hot = HotStore::bring_up(kv, &reader, &catalog, limits)?;
         let mut engine = Engine {
             project: project.clone(),
-            clock,
+            machine,
             registry,
             catalog,
             log,
@@ -307,9 +312,10 @@ impl Engine {
 
     fn reopen_hot_tier(&mut self) -> Result<(), EngineError> {
         // As long as there is no room, what is open is better than what could be had.
-        probe_room(&self.project.store, self.limits.dirty_bytes)?;
+        let files = self.machine.files.as_ref();
+        probe_room(files, &self.project.store, self.limits.dirty_bytes)?;
         self.hot.close();
-        match open_embedded(&self.project).and_then(|kv| self.bring_up(Arc::new(kv))) {
+        match open_hot(&self.project, &self.machine).and_then(|kv| self.bring_up(kv)) {
             Ok(()) => Ok(()),
             Err(error) => {
                 // Reads go on from what the log says.
@@ -426,7 +432,7 @@ impl Engine {
 
     /// Now, by the engine's clock.
     pub fn now(&self) -> EventTime {
-        EventTime(self.clock.now_micros())
+        EventTime(self.machine.clock.now_micros())
     }
 
     /// What had left the hot tier and was brought back from the log, since the store was
@@ -470,6 +476,10 @@ impl Engine {
         &self.registry
     }
 
+    pub(crate) fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
     pub(crate) fn memory_limits(&self) -> MemoryLimits {
         self.limits
     }
@@ -487,7 +497,7 @@ impl Engine {
 
     /// The time that the next append will have, at the earliest.
     pub(crate) fn timeline(&self) -> VisibleAt {
-        let now = VisibleAt(self.clock.now_micros());
+        let now = VisibleAt(self.machine.clock.now_micros());
         self.reader().timeline().map_or(now, |last| last.max(now))
     }
 
@@ -541,7 +551,8 @@ impl Engine {
         self.log()?;
         self.heal()?;
         if !objects.is_empty() {
-            self.registry.append(self.clock.now_micros(), objects)?;
+            self.registry
+                .append(self.machine.clock.now_micros(), objects)?;
         }
         self.catalog = Arc::new(definitions::catalog_of(&self.registry)?);
         self.checkpoint()?;
@@ -552,15 +563,17 @@ impl Engine {
 }
 
 /// Whether a file of so many bytes can be written to a directory.
-fn probe_room(directory: &Path, bytes: usize) -> Result<(), EngineError> {
+fn probe_room(files: &dyn FileSystem, directory: &Path, bytes: usize) -> Result<(), EngineError> {
     let path = directory.join("room.tmp");
+    // Of a process that died.
+    let _ = files.remove(&path);
     let probe = || -> std::io::Result<()> {
-        let mut file = std::fs::File::create(&path)?;
-        file.write_all(&vec![0x5a; bytes.min(ROOM_BYTES_MAX)])?;
+        let file = files.open(&path, OpenMode::Create)?;
+        file.write_at(0, &vec![0x5a; bytes.min(ROOM_BYTES_MAX)])?;
         file.sync_data()
     };
     let probed = probe();
-    let removed = std::fs::remove_file(&path);
+    let removed = files.remove(&path);
     probed
         .and(removed)
         .map_err(|source| EngineError::Write { path, source })
@@ -574,12 +587,11 @@ pub(crate) fn log_directory(store: &Path) -> PathBuf {
     store.join("log")
 }
 
-/// The key-value store of a project. If it has lost writes, they are replayed from the log:
-/// its state says from where on.
-fn open_embedded(project: &Project) -> Result<EmbeddedKv, EngineError> {
+/// The key-value store of a project.
+fn open_hot(project: &Project, machine: &Machine) -> Result<Arc<dyn Kv>, EngineError> {
     let path = hot_directory(&project.store);
-    let (kv, _) = EmbeddedKv::open(&path, project.limits.memory_bytes / 4)?;
-    Ok(kv)
+    let memory_bytes = project.limits.memory_bytes / 4;
+    Ok(machine.stores.open(&path, memory_bytes)?)
 }
 
 #[cfg(test)]
@@ -598,15 +610,16 @@ mod tests {
 
     /// As far as opening comes before it logs what is missing; then the process dies.
     fn replay_and_die(project: &Project) -> u64 {
+        let machine = Machine::default();
         let (log, recovery) = Log::open(
-            Arc::new(DiskFileSystem),
+            Arc::clone(&machine.files),
             &log_directory(&project.store),
-            Arc::new(SystemClock),
-            LogOptions::default(),
+            Arc::clone(&machine.clock),
+            machine.log.clone(),
         )
         .unwrap();
         let log = LogHandle::Writer(Arc::new(log));
-        let engine = Engine::build(project, Arc::new(SystemClock), log, recovery).unwrap();
+        let engine = Engine::build(project, machine, log, recovery).unwrap();
         engine.hot.state().checkpoint
     }
 

@@ -19,6 +19,7 @@ mod group;
 mod hot_store;
 mod ingest;
 mod ledger;
+mod machine;
 mod offline;
 mod project;
 pub mod push;
@@ -45,6 +46,7 @@ pub use evenkeel_ddl::Diagnostic;
 pub use follow::{FollowReport, Follower, SetAside};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents};
 pub use ingest::stored_columns;
+pub use machine::{KvStores, Machine};
 pub use offline::{Offline, Online};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,

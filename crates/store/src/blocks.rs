@@ -40,7 +40,7 @@ use run::Tail;
 use stored::{KeySource, Stored};
 
 /// Entries of a sealed block, as a rule.
-const SEALED_ENTRIES: usize = 512;
+pub const SEALED_ENTRIES: usize = 512;
 /// About the bytes of a key in memory, whatever it has: nodes, places in maps, the pieces of
 /// its first block.
 const KEY_BYTES: usize = 600;

@@ -18,7 +18,7 @@ mod row;
 pub use blocks::examine::{Examined, Finding, IndexShape, examine};
 pub use blocks::{
     BlockCheckpoint, Blocks, BlocksOptions, ColdEvents, Collect, IndexSpec, NothingCold, Reheats,
-    Written, bucket_of,
+    SEALED_ENTRIES, Written, bucket_of,
 };
 pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};

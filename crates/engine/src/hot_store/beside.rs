@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions, Sequence};
-use evenkeel_store::{Batch, BlocksOptions, EmbeddedKv, IndexSpec, Kv, Space};
+use evenkeel_store::{Batch, IndexSpec, Kv, Space};
 use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
@@ -22,6 +22,7 @@ use super::state::{StoreState, identity_digest};
 use super::{ColdLog, HotStore, MemoryLimits, index_digest, index_prefix};
 use crate::error::EngineError;
 use crate::ingest::fetch;
+use crate::machine::KvStores;
 use crate::source_state::SourceState;
 
 /// Where it is built, in the store's directory.
@@ -57,27 +58,43 @@ struct Building {
     is_copied: bool,
     built: u64,
     /// Dropped last: the store in it is closed by then.
-    _folder: Folder,
+    _folder: InUse,
 }
 
-/// The folder, which is removed when this is dropped.
-struct Folder(PathBuf);
+/// Where indexes are built; what is there is removed when this is dropped.
+#[derive(Clone, Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    stores: Arc<dyn KvStores>,
+}
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // If it stays, the next start removes it.
-        let _ = std::fs::remove_dir_all(&self.0);
+impl Folder {
+    /// That of a store.
+    pub(crate) fn of(store: &Path, stores: &Arc<dyn KvStores>) -> Self {
+        Folder {
+            path: store.join(FOLDER),
+            stores: Arc::clone(stores),
+        }
+    }
+
+    /// Removes what a process that died was building.
+    pub(crate) fn clear(&self) -> Result<(), EngineError> {
+        self.stores
+            .remove(&self.path)
+            .map_err(|source| EngineError::Write {
+                path: self.path.clone(),
+                source,
+            })
     }
 }
 
-/// Removes what a process that died was building.
-pub(crate) fn remove_unfinished(store: &Path) -> Result<(), EngineError> {
-    let path = store.join(FOLDER);
-    match std::fs::remove_dir_all(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(EngineError::Write { path, source })
-        }
-        _ => Ok(()),
+/// A folder in use.
+struct InUse(Folder);
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        // If it stays, the next start removes it.
+        let _ = self.0.clear();
     }
 }
 
@@ -89,7 +106,7 @@ impl HotStore {
     /// what tells events apart, so that nothing of this fits.
     pub(crate) fn beside(
         &self,
-        store: &Path,
+        folder: Folder,
         catalog: Arc<Catalog>,
         log: &LogReader,
         limits: MemoryLimits,
@@ -123,7 +140,7 @@ impl HotStore {
         };
         let building = if new.iter().any(has_events) {
             Some(Building::begin(
-                store, &plan, &catalog, log, state, new, limits,
+                folder, &plan, &catalog, log, state, new, limits,
             )?)
         } else {
             None
@@ -182,7 +199,7 @@ impl HotStore {
 
 impl Building {
     fn begin(
-        store: &Path,
+        folder: Folder,
         plan: &Arc<Plan>,
         catalog: &Catalog,
         log: &LogReader,
@@ -190,9 +207,8 @@ impl Building {
         new: Vec<IndexId>,
         limits: MemoryLimits,
     ) -> Result<Self, EngineError> {
-        remove_unfinished(store)?;
-        let folder = Folder(store.join(FOLDER));
-        let (kv, _) = EmbeddedKv::open(&folder.0, limits.cache_bytes / 4)?;
+        folder.clear()?;
+        let kv = folder.stores.open(&folder.path, limits.cache_bytes / 4)?;
         let mut state = StoreState::default();
         state.take_indexes(&numbered);
         let wanted: Vec<SourceId> = new
@@ -205,14 +221,13 @@ impl Building {
             .filter(|def| wanted.contains(&def.id))
             .cloned()
             .collect();
-        let kv: Arc<dyn Kv> = Arc::new(kv);
         let mut hot = HotStore::over(
             kv,
             Arc::clone(plan),
             sources,
             Arc::new(log.clone()),
             state,
-            BlocksOptions::with_cache(limits.cache_bytes / 4),
+            limits.blocks(limits.cache_bytes / 4),
         )?;
         for ids in hot.of_source.values_mut() {
             ids.retain(|id| new.contains(id));
@@ -225,7 +240,7 @@ impl Building {
             mark: None,
             is_copied: false,
             built: 0,
-            _folder: folder,
+            _folder: InUse(folder),
         })
     }
 

@@ -25,14 +25,25 @@ pub(crate) struct MemoryLimits {
     pub(crate) dirty_bytes: usize,
     /// What the cache of read blocks may hold.
     pub(crate) cache_bytes: u64,
+    /// Entries of a sealed block, as a rule.
+    pub(crate) sealed_entries: usize,
 }
 
 impl MemoryLimits {
     /// The parts of a limit for everything.
-    pub(crate) fn of(bytes: u64) -> Self {
+    pub(crate) fn of(bytes: u64, sealed_entries: usize) -> Self {
         MemoryLimits {
             dirty_bytes: usize::try_from(bytes / 4).unwrap_or(usize::MAX),
             cache_bytes: bytes / 2,
+            sealed_entries,
+        }
+    }
+
+    /// Those of blocks, with a cache of so many bytes.
+    pub(super) fn blocks(&self, cache_bytes: u64) -> BlocksOptions {
+        BlocksOptions {
+            cache_bytes,
+            sealed_entries: self.sealed_entries,
         }
     }
 }
@@ -99,7 +110,7 @@ impl HotStore {
             sources,
             Arc::new(reader.clone()),
             state,
-            BlocksOptions::with_cache(limits.cache_bytes),
+            limits.blocks(limits.cache_bytes),
         )?;
         hot.build(&new, old, reader, catalog, limits)?;
         for number in std::mem::take(&mut hot.state.leaving) {

@@ -1,0 +1,75 @@
+//! What an engine stands on: the clock, the files, and the key-value stores of hot tiers.
+//!
+//! Owns the seams through which an open store touches its machine, and nothing of what is
+//! done with them. Whoever replaces all of them runs an engine under a seed; backup, doctor
+//! and the log of served answers work on a disk whatever is put here.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use evenkeel_log::{Clock, DiskFileSystem, FileSystem, LogOptions, SystemClock};
+use evenkeel_store::{EmbeddedKv, Kv, SEALED_ENTRIES, StoreError};
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// The files of log and registry.
+    pub files: Arc<dyn FileSystem>,
+    /// Where hot tiers are kept.
+    pub stores: Arc<dyn KvStores>,
+    /// Numbers of the log.
+    pub log: LogOptions,
+    /// Entries of a sealed block, as a rule.
+    pub sealed_entries: usize,
+}
+
+impl Default for Machine {
+    /// This machine's clock and disk, with the usual numbers.
+    fn default() -> Self {
+        Machine {
+            clock: Arc::new(SystemClock),
+            files: Arc::new(DiskFileSystem),
+            stores: Arc::new(EmbeddedStores),
+            log: LogOptions::default(),
+            sealed_entries: SEALED_ENTRIES,
+        }
+    }
+}
+
+/// Key-value stores by their directories.
+pub trait KvStores: Send + Sync + fmt::Debug {
+    /// Opens a store, creating it if there is none. It uses about `memory_bytes`.
+    ///
+    /// # Errors
+    /// If it cannot be opened; if it is damaged.
+    fn open(&self, directory: &Path, memory_bytes: u64) -> Result<Arc<dyn Kv>, StoreError>;
+
+    /// Removes a store; none may have it open. No error if there is none.
+    ///
+    /// # Errors
+    /// If something of it stays.
+    fn remove(&self, directory: &Path) -> io::Result<()>;
+}
+
+/// Embedded stores on the disk.
+#[derive(Debug)]
+struct EmbeddedStores;
+
+impl KvStores for EmbeddedStores {
+    fn open(&self, directory: &Path, memory_bytes: u64) -> Result<Arc<dyn Kv>, StoreError> {
+        // What it has lost is replayed from the log: its state says from where on.
+        let (kv, _) = EmbeddedKv::open(directory, memory_bytes)?;
+        Ok(Arc::new(kv))
+    }
+
+    fn remove(&self, directory: &Path) -> io::Result<()> {
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
