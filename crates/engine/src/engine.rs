@@ -19,7 +19,9 @@ use evenkeel_types::{
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
-use crate::hot_store::{Beside, Checkpoint, CheckpointWritten, Folder, HotStore, MemoryLimits};
+use crate::hot_store::{
+    Beside, Checkpoint, CheckpointWritten, Folder, HotStore, MemoryLimits, SpentCheckpoint,
+};
 use crate::ingest::fetch;
 use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
@@ -189,8 +191,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Begins a checkpoint of everything applied, if enough is new: to be written without a
-    /// hold on the engine, then ended. One at a time.
+    /// Begins a checkpoint of everything applied, if it is due: to be written without a hold on
+    /// the engine, then ended. One at a time.
     pub fn begin_checkpoint_if_due(&mut self) -> Option<Checkpoint> {
         if self.is_checkpoint_due() {
             self.begin_checkpoint_now()
@@ -199,8 +201,15 @@ impl Engine {
         }
     }
 
-    fn is_checkpoint_due(&self) -> bool {
-        self.can_begin_checkpoint() && self.hot.dirty_bytes() > self.limits.dirty_bytes
+    /// Whether half of what may be new is: time for a checkpoint. The other half is for what
+    /// comes while it is written; when that is full too, whoever writes must wait for its end.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.hot.dirty_bytes() > self.limits.dirty_bytes / 2
+    }
+
+    /// About the bytes in memory that no checkpoint has, and those that one writes now.
+    pub fn unwritten_bytes(&self) -> (usize, usize) {
+        (self.hot.dirty_bytes(), self.hot.frozen_bytes())
     }
 
     fn can_begin_checkpoint(&self) -> bool {
@@ -220,9 +229,11 @@ impl Engine {
 
     fn begin_checkpoint(&mut self) -> Checkpoint {
         let reader = self.reader();
-        // Where the log goes on, if everything before is applied.
+        // Where the log goes on, if everything before is applied. It is asked before the ends
+        // are: what somebody appends in between is behind it.
+        let next = reader.next_sequence().0;
         let next_sequence = if self.applied.covers(&reader.ends()) {
-            reader.next_sequence().0
+            next
         } else {
             self.hot.state().next_sequence
         };
@@ -232,9 +243,9 @@ impl Engine {
     }
 
     /// Ends a checkpoint that was written.
-    pub fn end_checkpoint(&mut self, written: CheckpointWritten) {
+    pub fn end_checkpoint(&mut self, written: CheckpointWritten) -> SpentCheckpoint {
         self.checkpointing = false;
-        self.hot.end_checkpoint(written);
+        self.hot.end_checkpoint(written)
     }
 
     /// Tells that a checkpoint could not be written: reads go on, and before anything more is
@@ -256,12 +267,13 @@ impl Engine {
         Ok(())
     }
 
-    /// [`Engine::checkpoint`], if enough is new.
+    /// [`Engine::checkpoint`], if as much is new as may be.
     pub(crate) fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
-        if self.is_checkpoint_due() {
-            self.tell()?;
+        if !self.can_begin_checkpoint() || self.hot.dirty_bytes() <= self.limits.dirty_bytes {
+            return Ok(());
         }
-        match self.begin_checkpoint_if_due() {
+        self.tell()?;
+        match self.begin_checkpoint_now() {
             Some(checkpoint) => self.finish_checkpoint(checkpoint),
             None => Ok(()),
         }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::{Entry, History};
 use evenkeel_store::{
-    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, StoreError,
-    Written,
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, Spent,
+    StoreError, Written,
 };
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
@@ -25,7 +25,7 @@ use evenkeel_types::{
 };
 use evenkeel_view::{IndexId, IndexPlan, Plan, ReadError, SourceProgram, Store};
 
-use crate::ledger::LedgerCheckpoint;
+use crate::ledger::{LedgerCheckpoint, SpentLayer};
 use crate::source_state::{Applied, SourceState};
 use cold::NoLog;
 use state::identity_digest;
@@ -69,15 +69,23 @@ pub struct Checkpoint {
 #[must_use]
 pub struct CheckpointWritten {
     blocks: Written,
+    ledgers: Vec<SpentLayer>,
     state: StoreState,
 }
 
+/// What a checkpoint has written, still in memory: to be dropped without a hold on the store, as
+/// that takes a while.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is only dropped")]
+pub struct SpentCheckpoint(Spent, Vec<SpentLayer>);
+
 impl Checkpoint {
-    /// Writes it, durably or not at all.
+    /// Writes it, durably or not at all. Afterwards it has no hold on the key-value store, which
+    /// may be opened again.
     ///
     /// # Errors
     /// Of the store, which then must be opened again.
-    pub fn write(&self) -> Result<CheckpointWritten, StoreError> {
+    pub fn write(self) -> Result<CheckpointWritten, StoreError> {
         let mut batch = Batch::default();
         let blocks = self.blocks.write(self.number, &mut batch)?;
         for ledger in &self.ledgers {
@@ -87,7 +95,12 @@ impl Checkpoint {
         self.kv.write(batch)?;
         Ok(CheckpointWritten {
             blocks,
-            state: self.state.clone(),
+            ledgers: self
+                .ledgers
+                .into_iter()
+                .map(LedgerCheckpoint::into_spent)
+                .collect(),
+            state: self.state,
         })
     }
 }
@@ -213,7 +226,13 @@ impl HotStore {
         &self.kv
     }
 
-    /// About the bytes in memory that no checkpoint has.
+    /// About the bytes in memory that a checkpoint writes now.
+    pub(crate) fn frozen_bytes(&self) -> usize {
+        let ledgers = self.sources.values().map(|s| s.ledger.frozen_bytes());
+        self.blocks.frozen_bytes() + ledgers.sum::<usize>()
+    }
+
+    /// About the bytes in memory that are newer than the last checkpoint that was begun.
     pub fn dirty_bytes(&self) -> usize {
         let ledgers = self.sources.values().map(|s| s.ledger.dirty_bytes());
         self.blocks.dirty_bytes() + ledgers.sum::<usize>()
@@ -385,14 +404,15 @@ impl HotStore {
     }
 
     /// Ends a checkpoint.
-    pub(crate) fn end_checkpoint(&mut self, written: CheckpointWritten) {
-        self.blocks.end(written.blocks);
+    pub(crate) fn end_checkpoint(&mut self, written: CheckpointWritten) -> SpentCheckpoint {
+        let spent = self.blocks.end(written.blocks);
         for source in self.sources.values_mut() {
             source.ledger.end(self.blocks.snapshot());
         }
         if self.unfinished.is_none() {
             self.state = written.state;
         }
+        SpentCheckpoint(spent, written.ledgers)
     }
 }
 

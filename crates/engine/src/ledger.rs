@@ -73,6 +73,7 @@ pub(crate) struct Ledger {
     stored_times: Option<RangeInclusive<i64>>,
     dirty_times: Option<RangeInclusive<i64>>,
     dirty_bytes: usize,
+    frozen_bytes: usize,
 }
 
 /// A checkpoint of one source's ledger.
@@ -143,6 +144,7 @@ impl Ledger {
             stored_times,
             dirty_times: None,
             dirty_bytes: 0,
+            frozen_bytes: 0,
         }
     }
 
@@ -153,6 +155,10 @@ impl Ledger {
 
     pub(crate) fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
+    }
+
+    pub(crate) fn frozen_bytes(&self) -> usize {
+        self.frozen_bytes
     }
 
     /// The row key of an identity. `time` is the event time if it is part of the identity, so
@@ -254,7 +260,7 @@ impl Ledger {
     }
 
     pub(crate) fn begin(&mut self) -> LedgerCheckpoint {
-        self.dirty_bytes = 0;
+        self.frozen_bytes = std::mem::take(&mut self.dirty_bytes);
         self.stored_times = self.times_known();
         self.dirty_times = None;
         self.frozen = Arc::new(std::mem::take(&mut self.dirty));
@@ -266,11 +272,22 @@ impl Ledger {
 
     pub(crate) fn end(&mut self, snapshot: &Arc<dyn Snapshot>) {
         self.frozen = Arc::default();
+        self.frozen_bytes = 0;
         self.snapshot = Arc::clone(snapshot);
     }
 }
 
+/// What was written, still in memory.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is only dropped, where nobody waits")]
+pub(crate) struct SpentLayer(Arc<Layer>);
+
 impl LedgerCheckpoint {
+    /// Once it is written.
+    pub(crate) fn into_spent(self) -> SpentLayer {
+        SpentLayer(self.layer)
+    }
+
     pub(crate) fn write(&self, batch: &mut Batch) {
         // In order: neighbours go to the same places of the store.
         let mut identities: Vec<_> = self.layer.identities.iter().collect();

@@ -44,7 +44,7 @@ pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;
 pub use follow::{FollowReport, Follower, SetAside};
-pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents};
+pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
 pub use ingest::stored_columns;
 pub use machine::{KvStores, Machine};
 pub use offline::{Offline, Online};

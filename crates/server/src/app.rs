@@ -7,23 +7,22 @@ use evenkeel_engine::{Engine, EngineError, ServerLimits};
 
 use crate::auth::Tokens;
 use crate::routes::router;
-use crate::shared::Shared;
-use crate::writer::Writer;
+use crate::shared::{Shared, Writers};
 
-/// See the module. It must be stopped, or its writer waits for ever.
+/// See the module. It must be stopped, or its threads wait for ever.
 pub struct App {
     pub(crate) shared: Arc<Shared>,
-    writer: Writer,
+    writers: Writers,
 }
 
 impl App {
-    /// Starts the writer of a store that is open for writing.
+    /// Starts what writes to a store that is open for writing.
     ///
     /// # Errors
     /// If it is open for reading only.
     pub fn start(engine: Engine, limits: ServerLimits, tokens: Tokens) -> Result<App, EngineError> {
-        let (shared, writer) = Shared::start(engine, limits, tokens)?;
-        Ok(App { shared, writer })
+        let (shared, writers) = Shared::start(engine, limits, tokens)?;
+        Ok(App { shared, writers })
     }
 
     /// The routes.
@@ -37,7 +36,7 @@ impl App {
     /// If the hot tier cannot be written; nothing that was acknowledged is lost.
     pub fn stop(self) -> Result<(), EngineError> {
         self.shared.queue.finish();
-        self.writer.join();
+        self.writers.join();
         self.shared.served.finish();
         self.shared.engine_mut().checkpoint()
     }

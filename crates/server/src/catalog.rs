@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 use crate::body::{self, Content};
 use crate::clock::Stopwatch;
 use crate::error::ApiError;
+use crate::metrics::Load;
 use crate::name::Name;
 use crate::reply::Reply;
 use crate::request::json_error;
@@ -232,7 +233,10 @@ pub(crate) async fn ready(State(shared): Shares) -> Result<&'static str, ApiErro
 }
 
 pub(crate) async fn metrics(State(shared): Shares) -> String {
-    let queue = shared.queue.length();
-    let left_out = shared.served.left_out();
-    shared.metrics.text(&shared.engine(), queue, left_out)
+    let load = Load {
+        queue: shared.queue.length(),
+        left_out: shared.served.left_out(),
+        pushes_wait: shared.checkpoints.pushes_wait(),
+    };
+    shared.metrics.text(&shared.engine(), &load)
 }

@@ -21,9 +21,6 @@ use crate::wire;
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &["files", "registered", "timeout_ms"];
 
-/// How long is waited for a checkpoint before it is looked again whether it has ended.
-const CHECKPOINT_LOOK: std::time::Duration = std::time::Duration::from_millis(2);
-
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Ask {
@@ -140,6 +137,7 @@ fn applied(
             reporter.reach(stage, done, total)
         })
         .map_err(failed)?;
+    let mut held = None;
     loop {
         let is_recorded = applying.is_recorded();
         let failed = |error: EngineError| match error {
@@ -156,7 +154,9 @@ fn applied(
         };
         match switched {
             Switched::Done(changes) => {
-                keep(shared);
+                drop(held);
+                // So that the next start need not build it. If it fails, the definitions hold.
+                shared.checkpoints.write_now(shared);
                 return Ok(changes);
             }
             Switched::Later(later) => {
@@ -170,8 +170,10 @@ fn applied(
                     });
                 }
                 applying = *later;
+                // The next checkpoint comes after the switch; pushes go on while there is room.
+                held.get_or_insert_with(|| shared.checkpoints.hold());
+                shared.checkpoints.wait_for_end();
                 applying.catch_up_again(shared).map_err(failed)?;
-                std::thread::park_timeout(CHECKPOINT_LOOK);
             }
         }
     }
@@ -183,17 +185,6 @@ fn recorded(reason: &str) -> ApiError {
         format!("the definitions are recorded, and read from the next start on: {reason}"),
     )
     .with_hint("start the server again")
-}
-
-/// A checkpoint of what was built, so that the next start need not build it.
-fn keep(shared: &Shared) {
-    let begun = shared.engine_mut().begin_checkpoint_now();
-    let Some(checkpoint) = begun else { return };
-    match checkpoint.write() {
-        Ok(written) => shared.engine_mut().end_checkpoint(written),
-        // The definitions hold; writing opens the hot tier again.
-        Err(error) => shared.engine_mut().checkpoint_failed(&error),
-    }
 }
 
 fn report(changes: &[evenkeel_engine::api::Change], plan: &ChangePlan) -> Json {

@@ -11,6 +11,7 @@ mod ask;
 mod auth;
 mod body;
 mod catalog;
+mod checkpoints;
 mod client;
 mod clock;
 mod definitions;

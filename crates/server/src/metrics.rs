@@ -55,7 +55,7 @@ impl Metrics {
     }
 
     /// The text.
-    pub(crate) fn text(&self, engine: &Engine, queue: usize, left_out: u64) -> String {
+    pub(crate) fn text(&self, engine: &Engine, load: &Load) -> String {
         let mut text = String::new();
         head(
             &mut text,
@@ -114,7 +114,7 @@ impl Metrics {
             "gauge",
             "Pushes that wait or are being written.",
         );
-        line(&mut text, name, queue);
+        line(&mut text, name, load.queue);
         let name = "evenkeel_connections";
         head(&mut text, name, "gauge", "Open connections.");
         line(&mut text, name, self.connections.load(Ordering::Relaxed));
@@ -125,7 +125,8 @@ impl Metrics {
             "counter",
             "Answers that the log of served answers had no room for.",
         );
-        line(&mut text, name, left_out);
+        line(&mut text, name, load.left_out);
+        hot_tier(&mut text, engine, load.pushes_wait);
         let name = "evenkeel_watermark_lag_seconds";
         head(
             &mut text,
@@ -143,6 +144,42 @@ impl Metrics {
         }
         text
     }
+}
+
+/// What others count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    /// Pushes that wait or are being written.
+    pub(crate) queue: usize,
+    /// Served answers that were not logged.
+    pub(crate) left_out: u64,
+    /// Whether pushes wait for a checkpoint.
+    pub(crate) pushes_wait: bool,
+}
+
+fn hot_tier(text: &mut String, engine: &Engine, pushes_wait: bool) {
+    let name = "evenkeel_unwritten_bytes";
+    head(
+        text,
+        name,
+        "gauge",
+        "About the memory of events that no checkpoint has, and of those that one writes now.",
+    );
+    let (new, written_now) = engine.unwritten_bytes();
+    line(text, &format!("{name}{{state=\"new\"}}"), new);
+    line(
+        text,
+        &format!("{name}{{state=\"being_written\"}}"),
+        written_now,
+    );
+    let name = "evenkeel_pushes_wait_for_checkpoint";
+    head(
+        text,
+        name,
+        "gauge",
+        "1 while pushes wait for a checkpoint, as both halves of the memory for new events are full.",
+    );
+    line(text, name, u8::from(pushes_wait));
 }
 
 /// What became of a row, in a word.

@@ -8,6 +8,7 @@ use evenkeel_log::{Log, LogReader};
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Tokens;
+use crate::checkpoints::{CheckpointWriter, Checkpoints};
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::pool::Pool;
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: Tokens,
     pub(crate) plans: Plans,
     pub(crate) queue: Queue,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) scans: Pool,
     /// Training and verification: they may take all their turns, and scans go on.
     pub(crate) long_work: Pool,
@@ -44,12 +46,12 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Starts the writer, too: it ends when its queue is closed.
+    /// Starts the threads that write, too. They end when they are joined.
     pub(crate) fn start(
         engine: Engine,
         limits: ServerLimits,
         tokens: Tokens,
-    ) -> Result<(Arc<Shared>, Writer), EngineError> {
+    ) -> Result<(Arc<Shared>, Writers), EngineError> {
         let writer_log = engine.writer()?;
         let (queue, receiver) = Queue::new(limits.queued_pushes.max(1));
         let shared = Arc::new(Shared {
@@ -60,6 +62,7 @@ impl Shared {
             tokens,
             plans: Plans::default(),
             queue,
+            checkpoints: Checkpoints::default(),
             scans: Pool::new(limits.scans),
             long_work: Pool::new(limits.long_work),
             spool: Spool::start(&engine.project().store)?,
@@ -73,8 +76,11 @@ impl Shared {
             limits,
             engine: RwLock::new(engine),
         });
-        let writer = Writer::start(Arc::clone(&shared), receiver);
-        Ok((shared, writer))
+        let writers = Writers {
+            pushes: Writer::start(Arc::clone(&shared), receiver),
+            checkpoints: CheckpointWriter::start(Arc::clone(&shared)),
+        };
+        Ok((shared, writers))
     }
 
     /// The engine, to read. Hold it for microseconds, and never over an `await`.
@@ -105,6 +111,20 @@ impl Shared {
     /// Why nothing can be written any more; none if it can.
     pub(crate) fn writes_closed(&self) -> Option<String> {
         self.queue.closed().or_else(|| self.writer_log.closed())
+    }
+}
+
+/// The threads that write.
+pub(crate) struct Writers {
+    pushes: Writer,
+    checkpoints: CheckpointWriter,
+}
+
+impl Writers {
+    /// Waits for the pushes that are queued, whose queue is finished, and for what they begin.
+    pub(crate) fn join(self) {
+        self.pushes.join();
+        self.checkpoints.join();
     }
 }
 

@@ -63,7 +63,7 @@ impl Queue {
         closed.clone()
     }
 
-    fn close_for(&self, reason: String) {
+    pub(crate) fn close_for(&self, reason: String) {
         let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         closed.get_or_insert(reason);
     }
@@ -137,7 +137,7 @@ impl Writer {
                     // A client that went away needs no answer.
                     let _ = answer.send(result);
                 }
-                checkpoint(&shared);
+                make_room(&shared);
             }
         };
         #[expect(
@@ -180,10 +180,12 @@ fn commit(
     if let Some(reason) = shared.queue.closed() {
         return refuse_all(closed(&reason));
     }
-    if shared.engine().needs_healing()
-        && let Err(error) = shared.engine_mut().heal()
-    {
-        return refuse_all(ApiError::from(&error));
+    if shared.engine().needs_healing() {
+        // One that is under way has the hot tier open.
+        shared.checkpoints.wait_for_end();
+        if let Err(error) = shared.engine_mut().heal() {
+            return refuse_all(ApiError::from(&error));
+        }
     }
     let judged = pusher.judge(&shared.engine(), writes);
     match write(shared, judged) {
@@ -199,19 +201,13 @@ fn commit(
     }
 }
 
-/// Writes what is applied to the hot tier, if enough is new. Reads go on; pushes wait in the
-/// queue. If it fails, the next commit opens the hot tier again first.
-fn checkpoint(shared: &Shared) {
+/// Room for the next commit: a checkpoint is begun if it is time.
+fn make_room(shared: &Shared) {
     // A letter that could not be logged keeps checkpoints back: it is tried again.
     if shared.engine().is_untold() && shared.engine_mut().tell().is_err() {
         return;
     }
-    let due = shared.engine_mut().begin_checkpoint_if_due();
-    let Some(checkpoint) = due else { return };
-    match checkpoint.write() {
-        Ok(written) => shared.engine_mut().end_checkpoint(written),
-        Err(error) => shared.engine_mut().checkpoint_failed(&error),
-    }
+    shared.checkpoints.make_room(shared);
 }
 
 /// Appends, applies, and logs the dead letters of conflicts.
@@ -267,7 +263,7 @@ mod tests {
             queued_pushes: 1,
             ..ServerLimits::default()
         };
-        let (shared, writer) = Shared::start(engine, limits, Tokens::default()).unwrap();
+        let (shared, writers) = Shared::start(engine, limits, Tokens::default()).unwrap();
         let push = |n: i64| {
             let row = PushedRow {
                 values: Ok(vec![Value::BigInt(n), Value::Timestamp(0)]),
@@ -300,7 +296,7 @@ mod tests {
         let end = shared.log.end(source.id, Partition(0));
         assert_eq!(end.0, count);
         shared.queue.finish();
-        writer.join();
+        writers.join();
         let late = push(9).await.unwrap_err();
         assert_eq!(late.code, "UNAVAILABLE");
         assert_eq!(shared.queue.length(), 0);

@@ -27,7 +27,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
-pub use checkpoint::{BlockCheckpoint, Written};
+pub use checkpoint::{BlockCheckpoint, Spent, Written};
 pub use key::bucket_of;
 pub use reheat::{ColdEvents, Collect, NothingCold, Reheats};
 
@@ -120,6 +120,8 @@ pub struct Blocks {
     swept: Vec<Option<Vec<u8>>>,
     sealed_entries: usize,
     dirty_bytes: usize,
+    /// What the checkpoint writes that is under way, or that failed.
+    frozen_bytes: usize,
     /// About how many runs a key has, by hash of the key.
     run_counts: Arc<checkpoint::RunCounts>,
     /// Sealed blocks that nothing names any more, removed by the next checkpoint: a read
@@ -169,6 +171,7 @@ impl Blocks {
             cache,
             sealed_entries: options.sealed_entries,
             dirty_bytes: 0,
+            frozen_bytes: 0,
             run_counts: Arc::default(),
             garbage,
         })
@@ -221,9 +224,14 @@ impl Blocks {
         self.snapshot = self.kv.snapshot();
     }
 
-    /// About the bytes in memory that no checkpoint has.
+    /// About the bytes in memory that are newer than the last checkpoint that was begun.
     pub fn dirty_bytes(&self) -> usize {
         self.dirty_bytes
+    }
+
+    /// About the bytes in memory that a checkpoint writes now.
+    pub fn frozen_bytes(&self) -> usize {
+        self.frozen_bytes
     }
 
     /// The rows as of the last checkpoint that ended.
@@ -333,7 +341,7 @@ impl Blocks {
     /// # Panics
     /// If one was begun and has not ended.
     pub fn begin(&mut self, horizons: &[Option<i64>]) -> BlockCheckpoint {
-        self.dirty_bytes = 0;
+        self.frozen_bytes = std::mem::take(&mut self.dirty_bytes);
         let indexes = self
             .indexes
             .iter_mut()
@@ -361,11 +369,13 @@ impl Blocks {
         }
     }
 
-    /// Ends a checkpoint whose batch was written: from now on reads find it in the store.
-    pub fn end(&mut self, written: Written) {
+    /// Ends a checkpoint whose batch was written: from now on reads find it in the store. What
+    /// it answers is for whoever has the time to drop it.
+    pub fn end(&mut self, written: Written) -> Spent {
         for index in &mut self.indexes {
             index.frozen = Arc::default();
         }
+        self.frozen_bytes = 0;
         for prefix in &written.moved {
             self.cache.remove(&prefix[..]);
             // It was remade without the marks that have gone into the cold part now.
@@ -375,6 +385,7 @@ impl Blocks {
         self.swept = written.swept;
         self.reheater.begin_small();
         self.snapshot = self.kv.snapshot();
+        written.spent
     }
 }
 

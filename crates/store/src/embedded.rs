@@ -6,8 +6,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
@@ -41,7 +40,8 @@ pub struct EmbeddedKv {
     database: Database,
     spaces: Arc<Spaces>,
     writes: Keyspace,
-    number: AtomicU64,
+    /// Of the last write. Held while one is written: they come one after another.
+    number: Mutex<u64>,
     mark: PathBuf,
 }
 
@@ -118,7 +118,7 @@ impl EmbeddedKv {
         }
         refuse_again(directory)?;
         let store = Self::open_at(directory, memory_bytes)?;
-        let number = store.number.load(Ordering::Relaxed);
+        let number = *store.number.lock().unwrap_or_else(PoisonError::into_inner);
         if let Err(odd) = refuse_odd_spaces(&store.writes, &store.spaces, number) {
             remember_refusal(directory, &odd)?;
             return Err(odd);
@@ -171,7 +171,7 @@ impl EmbeddedKv {
         Ok(EmbeddedKv {
             spaces: Arc::new(spaces),
             writes,
-            number: AtomicU64::new(number),
+            number: Mutex::new(number),
             mark: directory.join(MARK),
             database,
         })
@@ -235,7 +235,8 @@ fn refuse_odd_spaces(writes: &Keyspace, spaces: &Spaces, number: u64) -> Result<
 
 impl Kv for EmbeddedKv {
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
-        let number = self.number.load(Ordering::Relaxed) + 1;
+        let mut last = self.number.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = *last + 1;
         let mut changes = self.database.batch().durability(Some(PersistMode::SyncAll));
         for (space, key, value) in batch.changes {
             let keyspace = self.spaces.of(space);
@@ -260,7 +261,7 @@ impl Kv for EmbeddedKv {
             row::seal(Space::Meta, NUMBERED, names),
         );
         guarded("write", || changes.commit())?;
-        self.number.store(number, Ordering::Relaxed);
+        *last = number;
         mark::write(&self.mark, number)
     }
 

@@ -117,7 +117,7 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;
 }
 
-/// A store of rows: one writer, any number of readers.
+/// A store of rows: any number of readers; writes come one after another.
 pub trait Kv: Send + Sync + fmt::Debug {
     /// Makes all changes, durably, or none. After an error the store must be opened again.
     fn write(&self, batch: Batch) -> Result<(), StoreError>;

@@ -10,6 +10,7 @@ mod blocks;
 mod conformance;
 mod embedded;
 mod error;
+mod gate;
 mod kv;
 mod mark;
 mod memory;
@@ -18,10 +19,11 @@ mod row;
 pub use blocks::examine::{Examined, Finding, IndexShape, examine};
 pub use blocks::{
     BlockCheckpoint, Blocks, BlocksOptions, ColdEvents, Collect, IndexSpec, NothingCold, Reheats,
-    SEALED_ENTRIES, Written, bucket_of,
+    SEALED_ENTRIES, Spent, Written, bucket_of,
 };
 pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};
 pub use error::{RowPlace, StoreError};
+pub use gate::{Gate, GatedKv, Held};
 pub use kv::{Batch, Examine, Kv, Snapshot, Space, Visit};
 pub use memory::MemoryKv;

@@ -5,6 +5,7 @@
 mod applying;
 mod arrow;
 mod bits;
+mod checkpoints;
 mod definitions;
 mod events;
 mod features;

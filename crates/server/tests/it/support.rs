@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
-use evenkeel_engine::{Engine, Project, ServerLimits};
+use evenkeel_engine::{Engine, Machine, Project, ServerLimits};
 use evenkeel_server::{App, Tokens};
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
@@ -86,11 +86,22 @@ impl World {
         limits: ServerLimits,
         tokens: Tokens,
     ) -> Self {
+        Self::on(Machine::default(), project, definitions, limits, tokens)
+    }
+
+    /// The same on a machine.
+    pub(crate) fn on(
+        machine: Machine,
+        project: &str,
+        definitions: &str,
+        limits: ServerLimits,
+        tokens: Tokens,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("evenkeel.toml"), project).unwrap();
         fs::write(directory.path().join("definitions.sql"), definitions).unwrap();
         let project = Project::open(directory.path(), None).unwrap();
-        let mut engine = Engine::open(&project).unwrap();
+        let mut engine = Engine::open_on(&project, machine).unwrap();
         let plan = engine.plan(&project.definition_files().unwrap()).unwrap();
         engine.apply(plan).unwrap();
         let app = App::start(engine, limits, tokens).unwrap();
@@ -107,7 +118,8 @@ impl World {
         Engine::open(&Project::open(self.directory.path(), None).unwrap()).unwrap()
     }
 
-    fn stop(&mut self) {
+    /// Stops serving.
+    pub(crate) fn stop(&mut self) {
         self.router = None;
         if let Some(app) = self.app.take() {
             app.stop().unwrap();

@@ -106,7 +106,12 @@ pub struct Written {
     pub(super) moved: Vec<RowPrefix>,
     pub(super) garbage: Garbage,
     pub(super) swept: Vec<Option<Vec<u8>>>,
+    pub(super) spent: Spent,
 }
+
+/// What was written, still in memory. It is large, so it is dropped where nobody waits.
+#[derive(Debug, Default)]
+pub struct Spent(Vec<Arc<Tails>>);
 
 impl BlockCheckpoint {
     /// Adds the changes to a batch. `number` is larger than that of every checkpoint before.
@@ -118,6 +123,7 @@ impl BlockCheckpoint {
             moved: Vec::new(),
             garbage: Garbage::default(),
             swept: Vec::new(),
+            spent: Spent::default(),
         };
         for index in &self.indexes {
             // In the order of keys, so that equal stores write equal bytes.
@@ -133,6 +139,7 @@ impl BlockCheckpoint {
             }
             let swept = self.sweep(index, moved_before, batch, &mut written)?;
             written.swept.push(swept);
+            written.spent.0.push(Arc::clone(&index.tails));
         }
         batch.put(Space::Meta, GARBAGE.to_vec(), written.garbage.encode());
         Ok(written)
