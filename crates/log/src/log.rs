@@ -333,7 +333,10 @@ impl Writer {
         if !full {
             return self.close_for("write", path, source);
         }
-        match self.last.file.truncate(self.last.end) {
+        // Synced, else a power cut may bring the half back, in a segment that others follow.
+        let file = &self.last.file;
+        let undone = file.truncate(self.last.end).and_then(|()| file.sync_data());
+        match undone {
             Ok(()) => LogError::StorageFull { path, source },
             Err(source) => self.close_for("truncate", path, source),
         }

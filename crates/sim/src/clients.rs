@@ -65,7 +65,8 @@ impl Run {
         }
     }
 
-    fn tick(&self) -> Moment {
+    /// The next tick: when something happens now.
+    pub fn tick(&self) -> Moment {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
 
@@ -91,6 +92,63 @@ impl State {
         self.again.push_back((source, event));
         if self.again.len() > REMEMBERED {
             self.again.pop_front();
+        }
+    }
+}
+
+/// What a client asks.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    /// To push rows.
+    Push {
+        /// Where to.
+        source: SourceId,
+        /// The rows.
+        rows: Vec<Row>,
+        /// Who counts them, and the number of the first, if somebody does.
+        producer: Option<(String, u64)>,
+    },
+    /// To read.
+    Read {
+        /// What.
+        question: Question,
+        /// How long it waits, at most.
+        timeout_ms: u64,
+    },
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// For a push.
+    Push(PushReply),
+    /// For a read.
+    Read(ReadReply),
+}
+
+impl Asked {
+    /// As the API takes it.
+    pub fn request(&self) -> Request {
+        match self {
+            Asked::Push {
+                source,
+                rows,
+                producer,
+            } => {
+                let source = SOURCES[source.0 as usize];
+                let producer = producer.as_ref().map(|(id, first)| (id.as_str(), *first));
+                Request {
+                    path: format!("/v1/sources/{source}/events"),
+                    body: rows_json(rows, producer),
+                }
+            }
+            Asked::Read {
+                question,
+                timeout_ms,
+            } => Request {
+                path: "/v1/features".to_owned(),
+                body: question_json(question, *timeout_ms),
+            },
         }
     }
 }
@@ -138,8 +196,13 @@ impl Client {
         }
     }
 
-    /// What it asks next; first of all what it was not answered.
+    /// What it asks next, as the API takes it.
     pub fn next(&mut self, run: &Run) -> Request {
+        self.ask(run).request()
+    }
+
+    /// What it asks next; first of all what it was not answered.
+    pub fn ask(&mut self, run: &Run) -> Asked {
         if let Some((source, rows, sequence)) = self.lost.pop() {
             return self.send(run, source, rows, sequence);
         }
@@ -230,28 +293,23 @@ impl Client {
         source: SourceId,
         rows: Vec<Row>,
         sequence: Option<u64>,
-    ) -> Request {
-        let producer = self.producer();
-        let body = rows_json(
-            &rows,
-            sequence.map(|sequence| (producer.as_str(), sequence)),
-        );
+    ) -> Asked {
         let push = Push {
             client: self.number,
             source,
             start: run.tick(),
-            rows,
+            rows: rows.clone(),
             reply: PushReply::Unknown,
         };
         self.flying = Some(Flying::Push(push, sequence));
-        let source = SOURCES[source.0 as usize];
-        Request {
-            path: format!("/v1/sources/{source}/events"),
-            body,
+        Asked::Push {
+            source,
+            rows,
+            producer: sequence.map(|first| (self.producer(), first)),
         }
     }
 
-    fn read(&mut self, run: &Run) -> Request {
+    fn read(&mut self, run: &Run) -> Asked {
         let entity = self.random.below(ENTITIES.len() as u64) as usize;
         let one = self.random.below(SOURCES.len() as u64 + 2) as usize;
         let sources = (0..SOURCES.len()).filter(|s| one >= SOURCES.len() || *s == one);
@@ -298,31 +356,42 @@ impl Client {
             degraded: self.random.one_in(3),
         };
         drop(state);
-        let body = question_json(&question, timeout_ms);
         self.flying = Some(Flying::Read(Read {
             client: self.number,
             in_session,
             start: run.tick(),
             end: 0,
-            question,
+            question: question.clone(),
             reply: ReadReply::Refused,
         }));
-        Request {
-            path: "/v1/features".to_owned(),
-            body,
+        Asked::Read {
+            question,
+            timeout_ms,
         }
     }
 
-    /// It was answered.
+    /// It was answered by the API.
     ///
     /// # Errors
     /// If that is no answer that the API gives to what it asked.
     pub fn answered(&mut self, run: &Run, status: u16, body: &Json) -> Result<(), Malformed> {
         let end = run.tick();
-        match self.flying.take() {
-            None => Err("nothing was asked".to_owned()),
-            Some(Flying::Push(mut push, sequence)) => {
-                push.reply = push_reply(status, body, push.source, end)?;
+        let reply = match &self.flying {
+            None => return Err("nothing was asked".to_owned()),
+            Some(Flying::Push(push, _)) => Reply::Push(push_reply(status, body, push.source, end)?),
+            Some(Flying::Read(read)) => Reply::Read(read_reply(status, body, &read.question)?),
+        };
+        self.replied(run, end, reply)
+    }
+
+    /// It was answered at a moment.
+    ///
+    /// # Errors
+    /// If that is no answer to what it asked.
+    pub fn replied(&mut self, run: &Run, end: Moment, reply: Reply) -> Result<(), Malformed> {
+        match (self.flying.take(), reply) {
+            (Some(Flying::Push(mut push, sequence)), Reply::Push(reply)) => {
+                push.reply = reply;
                 match &push.reply {
                     PushReply::Answered { token, .. } => self.token.join(token),
                     // Nothing of it was done; it is sent again.
@@ -331,9 +400,9 @@ impl Client {
                 run.state().history.pushes.push(push);
                 Ok(())
             }
-            Some(Flying::Read(mut read)) => {
+            (Some(Flying::Read(mut read)), Reply::Read(reply)) => {
                 read.end = end;
-                read.reply = read_reply(status, body, &read.question)?;
+                read.reply = reply;
                 let mut state = run.state();
                 if let ReadReply::Answered(answer) = &read.reply {
                     if read.in_session && read.question.cut.is_none() {
@@ -347,6 +416,14 @@ impl Client {
                 state.history.reads.push(read);
                 Ok(())
             }
+            (asked, reply) => Err(format!("{reply:?} to {asked:?}")),
+        }
+    }
+
+    /// What it pushes reaches the server once more than it was sent.
+    pub fn repeated(&self, run: &Run) {
+        if let Some(Flying::Push(push, _)) = &self.flying {
+            run.state().history.pushes.push(push.clone());
         }
     }
 

@@ -16,7 +16,7 @@ mod read_check;
 mod workload;
 
 pub use check::{Broken, Report, Violation, check};
-pub use clients::{Client, Request, Run};
+pub use clients::{Asked, Client, Reply, Request, Run};
 pub use fold::Fold;
 pub use history::{
     Answer, Event, Feature, History, Level, Log, Moment, Outcome, Push, PushReply, Question, Read,

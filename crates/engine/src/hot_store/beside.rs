@@ -37,7 +37,7 @@ pub(crate) type Reach<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 
 /// Indexes under way.
 pub(crate) struct Beside {
-    /// None where nothing has to be built.
+    /// None where nothing has to be built, whatever events come.
     building: Option<Building>,
     /// The numbers of all indexes that are new, also of those without events.
     numbers: Vec<u32>,
@@ -134,11 +134,10 @@ impl HotStore {
             .iter()
             .filter_map(|id| state.index(&index_digest(&plan.indexes()[id.0])))
             .collect();
-        let has_events = |id: &IndexId| {
-            let source = self.sources.get(&plan.indexes()[id.0].source().id);
-            source.is_some_and(|s| !s.is_empty())
-        };
-        let building = if new.iter().any(has_events) {
+        // Of a source without events the first may come until this is adopted.
+        let may_have_events =
+            |id: &IndexId| self.sources.contains_key(&plan.indexes()[id.0].source().id);
+        let building = if new.iter().any(may_have_events) {
             Some(Building::begin(
                 folder, &plan, &catalog, log, state, new, limits,
             )?)

@@ -223,6 +223,32 @@ fn nothing_is_built_on_pages_that_a_failed_sync_dropped() {
 }
 
 #[test]
+fn what_a_full_disk_took_does_not_come_back_before_the_next_segment() {
+    let fs = MemoryFileSystem::new();
+    let (log, _) = open_with(&fs, clock(), options()).unwrap();
+    let mut all = append(&log, &[events(1, 0, 0..5)]).unwrap();
+    let bytes: usize = fs
+        .paths()
+        .iter()
+        .map(|p| fs.content(p).unwrap().len())
+        .sum();
+    fs.set_capacity(Some(bytes as u64 + 20));
+    let refused = append(&log, &[events(1, 0, 5..6)]).unwrap_err();
+    assert!(matches!(refused, LogError::StorageFull { .. }));
+    fs.heal();
+    // Goes on in another segment: the one before is not the last any more.
+    let segments = fs.paths().len();
+    all.extend(append(&log, &[events(1, 0, 5..40)]).unwrap());
+    assert!(fs.paths().len() > segments);
+    for crash in [Crash::LoseUnsynced, Crash::KeepUnsynced]
+        .into_iter()
+        .chain((0..50).map(|seed| Crash::Tear { seed }))
+    {
+        assert_eq!(found(&fs.crash(crash)), all, "{crash:?}");
+    }
+}
+
+#[test]
 fn a_full_disk_while_the_log_is_opened_again_stops_nothing() {
     let fs = MemoryFileSystem::new();
     let (log, _) = open(&fs).unwrap();
