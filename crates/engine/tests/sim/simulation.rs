@@ -358,7 +358,7 @@ impl Simulation {
 
     fn answer(&mut self, (number, request): Ticket, mut reply: Reply) {
         let asking = &mut self.clients[number];
-        if !asking.waits.is_some_and(|(waits, _)| waits == request) {
+        if asking.waits.is_none_or(|(waits, _)| waits != request) {
             return;
         }
         asking.waits = None;
