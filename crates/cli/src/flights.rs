@@ -15,7 +15,7 @@ use evenkeel_engine::api::{
     IngestReport, KnowledgeMode, SpineSource, TrainReport, TrainRequest, VerifyOptions,
     VerifyReport,
 };
-use evenkeel_engine::{Engine, Project};
+use evenkeel_engine::{Engine, Intake, Project};
 use evenkeel_server::wire;
 use serde_json::{Value as Json, json};
 
@@ -180,7 +180,9 @@ impl Demo<'_> {
             .iter()
             .map(|source| {
                 let output = self.session.output;
-                let report = command::ingest_source(engine, source, None, output)?;
+                let (def, root) = (engine.source(source)?, engine.project().root.clone());
+                let mut intake = Intake::new(engine);
+                let report = command::ingest_source(&mut intake, &def, &root, None, output)?;
                 self.say(&command::report_line(&report));
                 Ok(report)
             })

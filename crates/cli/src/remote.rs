@@ -24,6 +24,8 @@ use crate::output::Output;
 use crate::progress::Bar;
 use crate::render;
 
+mod rows;
+
 /// See the module.
 pub(crate) struct Remote {
     client: Client,
@@ -122,8 +124,7 @@ impl Remote {
                     .with_hint("start it again"),
             );
         }
-        self.answer(ask, &json)
-            .ok_or_else(|| Failure::data("the server's answer is not understood"))
+        self.answer(ask, &json).ok_or_else(not_understood)
     }
 
     fn answer(&self, ask: &Ask<'_>, json: &Json) -> Option<(GetAnswer, String)> {
@@ -183,8 +184,7 @@ impl Remote {
         let list = |name: &str| json[name].as_array().into_iter().flatten();
         let changes = list("changes").map(change).collect::<Option<Vec<_>>>();
         Ok(Definitions {
-            changes: changes
-                .ok_or_else(|| Failure::data("the server's answer is not understood"))?,
+            changes: changes.ok_or_else(not_understood)?,
             warnings: list("warnings").filter_map(diagnostic).collect(),
         })
     }
@@ -344,15 +344,26 @@ fn query_of(fields: &Json) -> String {
         query.push(if query.is_empty() { '?' } else { '&' });
         query.push_str(name);
         query.push('=');
-        for byte in text.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                query.push(char::from(byte));
-            } else {
-                query.push_str(&format!("%{byte:02X}"));
-            }
-        }
+        query.push_str(&escaped(&text));
     }
     query
+}
+
+/// A text as a part of a path or a query.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+fn not_understood() -> Failure {
+    Failure::data("the server's answer is not understood")
 }
 
 /// One answer of its JSON.

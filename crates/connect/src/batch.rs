@@ -40,6 +40,63 @@ pub struct RejectedRow {
     pub record: String,
 }
 
+/// A row that could not be decoded, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecoded {
+    /// Why.
+    pub reason: String,
+    /// The record as it came, as JSON where it can be.
+    pub record: Vec<u8>,
+}
+
+/// Some rows of a file.
+#[derive(Clone, Debug)]
+pub struct FileRows {
+    /// The file: its digest, or the id of one that grows.
+    pub file: [u8; 16],
+    /// The rows.
+    pub rows: RowBatch,
+}
+
+/// One row of a file: its values, one per declared column, or why there are none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FileRow {
+    /// The file: its digest, or the id of one that grows.
+    pub file: [u8; 16],
+    /// Its number in the file, from 0.
+    pub number: u64,
+    /// Its values.
+    pub values: Result<Vec<Value>, Undecoded>,
+}
+
+impl RejectedRow {
+    /// Why it is rejected, with its place in the file.
+    pub fn in_words(&self) -> String {
+        let reason = &self.reason;
+        match (self.line, &self.column) {
+            (Some(line), Some(column)) => format!("line {line}, column `{column}`: {reason}"),
+            (Some(line), None) => format!("line {line}: {reason}"),
+            (None, Some(column)) => format!("row {}, column `{column}`: {reason}", self.row),
+            (None, None) => format!("row {}: {reason}", self.row),
+        }
+    }
+}
+
+impl FileRows {
+    /// The rows in their order, what is wrong with them in words.
+    pub fn in_order(self) -> impl Iterator<Item = FileRow> + Send {
+        let file = self.file;
+        self.rows.in_order().map(move |(number, values)| FileRow {
+            file,
+            number,
+            values: values.map_err(|rejected| Undecoded {
+                reason: rejected.in_words(),
+                record: rejected.record.into_bytes(),
+            }),
+        })
+    }
+}
+
 /// Collects the rows of one batch from a file that is read row by row.
 #[derive(Debug)]
 pub(crate) struct BatchBuilder {
@@ -57,7 +114,7 @@ impl BatchBuilder {
 
     /// Rows so far, accepted and rejected.
     pub(crate) fn len(&self) -> usize {
-        self.batch.rows.len() + self.batch.rejected.len()
+        self.batch.len()
     }
 
     /// Adds a row whose values are one per declared column, or the index of the first column
@@ -101,6 +158,57 @@ impl BatchBuilder {
 }
 
 impl RowBatch {
+    /// Its rows, accepted and rejected, in the order of their numbers.
+    pub fn in_order(self) -> impl Iterator<Item = (u64, Result<Vec<Value>, RejectedRow>)> + Send {
+        let RowBatch {
+            rows,
+            columns,
+            rejected,
+        } = self;
+        let mut accepted = rows.into_iter().enumerate().peekable();
+        let mut rejected = rejected.into_iter().peekable();
+        std::iter::from_fn(move || {
+            let is_accepted = match (accepted.peek(), rejected.peek()) {
+                (Some((_, row)), Some(next)) => *row < next.row,
+                (found, _) => found.is_some(),
+            };
+            if is_accepted {
+                let (slot, row) = accepted.next()?;
+                let values = columns.iter().map(|c| c.get(slot)).collect();
+                return Some((row, Ok(values)));
+            }
+            rejected.next().map(|found| (found.row, Err(found)))
+        })
+    }
+
+    /// Those of its rows whose numbers are in a range.
+    pub fn within(mut self, numbers: std::ops::Range<u64>) -> RowBatch {
+        self.rejected
+            .retain(|rejected| numbers.contains(&rejected.row));
+        let from = self.rows.partition_point(|row| *row < numbers.start);
+        let to = self
+            .rows
+            .partition_point(|row| *row < numbers.end)
+            .max(from);
+        if from > 0 || to < self.rows.len() {
+            // A batch has at most `BATCH_ROWS_MAX` rows.
+            let kept: Vec<u32> = (0..u32::MAX).take(to).skip(from).collect();
+            self.columns = self.columns.iter().map(|c| c.gather(&kept)).collect();
+            self.rows = self.rows[from..to].to_vec();
+        }
+        self
+    }
+
+    /// Rows, accepted and rejected.
+    pub fn len(&self) -> usize {
+        self.rows.len() + self.rejected.len()
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     fn empty(specs: &[ColumnSpec]) -> Self {
         RowBatch {
             rows: Vec::new(),

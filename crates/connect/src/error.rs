@@ -139,6 +139,16 @@ pub enum ConnectError {
         /// The column that may be meant.
         hint: Suggestion,
     },
+    /// A row of a message that is none of a file.
+    #[error("{table}: row {row}: {reason}")]
+    MessageRow {
+        /// The message.
+        table: String,
+        /// The row in it, from 0.
+        row: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A declared column that the file does not have.
     #[error("`{}` has no column `{column}`{hint}; its columns are {columns}", path.display())]
     MissingColumn {

@@ -50,7 +50,7 @@ mod text_file;
 mod value;
 
 pub use atomic_file::AtomicFile;
-pub use batch::{RejectedRow, RowBatch};
+pub use batch::{FileRow, FileRows, RejectedRow, RowBatch, Undecoded};
 pub use columns::COLUMNS_MAX;
 pub use error::{Cause, ConnectError, FileAction};
 pub use file_set::{FILES_MAX, FileSet, SourceFile, Stamp};
@@ -62,7 +62,10 @@ pub use options::{BATCH_ROWS_MAX, ColumnSpec, FileOptions, MissingColumns, TimeU
 pub use reader::{Progress, RowReader};
 pub use row_decoder::{RowDecoder, RowError};
 pub use suggest::{Suggestion, nearest};
-pub use table::{CArray, CSchema, CStream, TABLE_ROWS_MAX, Table, TableOptions, TableType};
+pub use table::{
+    CArray, CSchema, CStream, ROW_FILE, ROW_NUMBER, ROW_REASON, ROW_RECORD, TABLE_ROWS_MAX, Table,
+    TableOptions, TableType, file_rows_message,
+};
 pub use value::{
     JSON_DEPTH_MAX, Json, VALUE_TEXT_MAX, ValueError, append_json, json_to_value, parse_json,
     text_to_value, value_to_json, value_to_text,

@@ -7,6 +7,7 @@ mod c_interface;
 mod column;
 mod csv;
 mod digest;
+mod file_rows;
 mod ipc;
 mod message;
 mod read;
@@ -22,6 +23,7 @@ use arrow_schema::{DataType as ArrowType, Field as ArrowField, Schema, TimeUnit 
 pub use c_interface::{CArray, CSchema, CStream};
 use column::{CHUNK_ROWS, NoValues, TableColumn};
 use evenkeel_types::{Column, DataType, Field, Zone};
+pub use file_rows::{ROW_FILE, ROW_NUMBER, ROW_REASON, ROW_RECORD, file_rows_message};
 
 use crate::arrow_values::{arrow_type, to_array};
 use crate::error::ConnectError;

@@ -9,6 +9,8 @@ use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, EventTime, Field, Status, Value, VisibleAt};
 pub use evenkeel_view::{Fact, Step};
 
+use crate::push::{PushAnswer, RowAnswer};
+
 /// One object that `apply` would create or change, or leaves as it is.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -78,9 +80,48 @@ pub struct IngestReport {
     pub rejected: BTreeMap<String, u64>,
     /// The first rejected row in words: place and reason.
     pub first_rejected: Option<String>,
+    /// The greatest event time of the rows that are events.
+    pub greatest_time: Option<EventTime>,
 }
 
 impl IngestReport {
+    /// Counts what became of rows that were pushed; `name` is what a rejected one is called.
+    pub fn count(&mut self, answer: &PushAnswer, name: impl Fn(usize) -> String) {
+        for (i, row) in answer.rows.iter().enumerate() {
+            self.rows += 1;
+            match row {
+                RowAnswer::Logged(_) => self.recorded += 1,
+                RowAnswer::Conflict(_) => {
+                    self.recorded += 1;
+                    self.conflicts += 1;
+                }
+                RowAnswer::Duplicate => self.duplicates += 1,
+                RowAnswer::LeftOut => self.left_out += 1,
+                RowAnswer::Rejected { code, reason } => {
+                    *self.rejected.entry((*code).to_owned()).or_default() += 1;
+                    self.first_rejected
+                        .get_or_insert_with(|| format!("{}: {reason}", name(i)));
+                }
+            }
+        }
+        self.greatest_time = self.greatest_time.max(answer.session.time);
+    }
+
+    /// Adds what became of further rows.
+    pub fn add(&mut self, more: IngestReport) {
+        self.files += more.files;
+        self.rows += more.rows;
+        self.recorded += more.recorded;
+        self.duplicates += more.duplicates;
+        self.left_out += more.left_out;
+        self.conflicts += more.conflicts;
+        for (code, rows) in more.rejected {
+            *self.rejected.entry(code).or_default() += rows;
+        }
+        self.first_rejected = self.first_rejected.take().or(more.first_rejected);
+        self.greatest_time = self.greatest_time.max(more.greatest_time);
+    }
+
     /// Rows rejected in all.
     pub fn rejected_total(&self) -> u64 {
         self.rejected.values().sum()

@@ -25,6 +25,7 @@ use crate::hot_store::{
 use crate::ingest::fetch;
 use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
+use crate::reads::source_of;
 use crate::registry::Registry;
 
 /// Where the hot tier is, in the store's directory.
@@ -542,11 +543,7 @@ impl Engine {
     }
 
     pub(crate) fn source_def(&self, name: &str) -> Result<Arc<SourceDef>, EngineError> {
-        self.catalog
-            .sources
-            .get(name)
-            .cloned()
-            .ok_or_else(|| definitions::unknown("source", name, self.catalog.sources.keys()))
+        source_of(&self.catalog, name)
     }
 
     /// What applying these files would change.

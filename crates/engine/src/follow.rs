@@ -13,23 +13,27 @@ mod watched;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use evenkeel_connect::{
-    ColumnSpec, ConnectError, FileOptions, FileSet, GrowingFile, GrowingRows, RowBatch, RowReader,
-    SourceFile, Stamp,
+    ColumnSpec, ConnectError, FileOptions, FileRows, FileSet, GrowingFile, GrowingRows, RowBatch,
+    RowReader, SourceFile, Stamp,
 };
+use evenkeel_types::EventTime;
+use evenkeel_types::definition::SourceDef;
 
+use crate::api::IngestReport;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::ingest::{Intake, file_options, stored_columns};
-use origins::Origins;
+use crate::ingest::{RowSink, file_options, stored_columns};
+pub use origins::{Origins, origins};
 pub use report::{FollowReport, SetAside};
 use watched::{Followed, Seen, What};
 
 /// Rows that are read at a time.
 const BATCH_ROWS: usize = 2_000;
 /// A commit has at most this many rows and those of the batch that reaches it.
-const COMMIT_ROWS: u64 = 8_000;
+const COMMIT_ROWS: usize = 8_000;
 /// A commit is made when its rows were read for so long.
 const COMMIT_MICROS: i64 = 200_000;
 /// A file that is read as a whole is complete if it did not change for so long.
@@ -41,7 +45,8 @@ const OPEN_FILES_MAX: usize = 256;
 
 /// See the module.
 pub struct Follower {
-    intake: Intake,
+    source: Arc<SourceDef>,
+    report: IngestReport,
     base: PathBuf,
     pattern: String,
     options: FileOptions,
@@ -80,21 +85,22 @@ enum Rows {
 }
 
 impl Follower {
-    /// A follower of a source's files: those of its definition, or a path or pattern given
-    /// instead. Reads the origins in the log, and no file yet.
+    /// A follower of a source's files: those of its definition, relative to the project's
+    /// folder, or a path or pattern given instead. `origins` is what the log has of them. Reads
+    /// no file yet.
     ///
     /// # Errors
-    /// If the source has no files, the pattern cannot be understood or names one file that
-    /// does not grow line by line, or the store is open for reading only.
+    /// If the source has no files, or the pattern cannot be understood or names one file that
+    /// does not grow line by line.
     pub fn new(
-        engine: &Engine,
-        source: &str,
+        source: Arc<SourceDef>,
+        root: &Path,
         path_override: Option<&Path>,
+        origins: Origins,
     ) -> Result<Follower, EngineError> {
-        let def = engine.source_def(source)?;
-        let (pattern, options) = file_options(&def)?;
+        let (pattern, options) = file_options(&source)?;
         let (base, pattern) = match path_override {
-            None => (engine.project().root.clone(), pattern),
+            None => (root.to_owned(), pattern),
             Some(path) => (PathBuf::new(), path.to_string_lossy().into_owned()),
         };
         FileSet::paths(&base, &pattern).map_err(EngineError::connect)?;
@@ -104,10 +110,13 @@ impl Follower {
         {
             return Err(EngineError::CannotGrow { path: only });
         }
-        let origins = origins::read(engine, &def)?;
         Ok(Follower {
-            columns: stored_columns(&def),
-            intake: Intake::new(engine, def)?,
+            columns: stored_columns(&source),
+            report: IngestReport {
+                source: source.name.clone(),
+                ..IngestReport::default()
+            },
+            source,
             base,
             pattern,
             options: FileOptions {
@@ -123,39 +132,41 @@ impl Follower {
         })
     }
 
-    /// Logs the rows that have come, at most a commit of them, and looks for more if all that
-    /// was found is read. `finished`: the files are complete as they are, their last lines
+    /// Hands over the rows that have come, at most a commit of them, and looks for more if all
+    /// that was found is read. `finished`: the files are complete as they are, their last lines
     /// too. Whether there was a row.
     ///
     /// # Errors
-    /// Of the log or the hot tier. What is wrong with a file is in the report.
-    pub fn step(&mut self, engine: &mut Engine, finished: bool) -> Result<bool, EngineError> {
+    /// Of whoever takes the rows. What is wrong with a file is in the report.
+    pub fn step<S: RowSink>(&mut self, sink: &mut S, finished: bool) -> Result<bool, S::Error> {
+        let began = sink.now();
         if self.unread.is_empty() && self.reading.is_none() {
-            self.look(engine, finished)?;
+            self.look(began, finished)?;
         }
-        let began = engine.now().0;
-        let mut any = false;
+        let mut parts = Vec::new();
+        let mut rows = 0;
         let mut touched = BTreeSet::new();
         while let Some(mut reading) = self.next_reading() {
             match reading.next_batch() {
                 Ok(Some(batch)) => {
-                    any = true;
-                    self.intake
-                        .batch(engine, &batch, reading.digest, reading.from)?;
+                    rows += batch.len();
+                    let file = reading.digest;
+                    let batch = batch.within(reading.from..u64::MAX);
+                    parts.push(FileRows { file, rows: batch });
                     touched.extend(self.advance(&reading));
                     self.reading = Some(reading);
                 }
                 Ok(None) => self.end_of(&reading),
                 Err(error) => self.set_aside(&reading.path, reason_of(&error)),
             }
-            if self.intake.rows_pending >= COMMIT_ROWS
-                || engine.now().0.saturating_sub(began) >= COMMIT_MICROS
-            {
+            let so_long = sink.now().0.saturating_sub(began.0);
+            if rows >= COMMIT_ROWS || so_long >= COMMIT_MICROS {
                 break;
             }
         }
+        let any = !parts.is_empty();
         if any {
-            self.intake.commit(engine)?;
+            self.report.add(sink.take(&self.source, parts)?);
         }
         for id in touched {
             let followed = self.files.get_mut(&id).expect("it was read");
@@ -165,15 +176,6 @@ impl Follower {
             }
         }
         Ok(any)
-    }
-
-    /// Ends the following: what is opened next has nothing to replay.
-    ///
-    /// # Errors
-    /// Of the hot tier.
-    pub fn close(self, engine: &mut Engine) -> Result<FollowReport, EngineError> {
-        engine.checkpoint()?;
-        Ok(self.report(engine))
     }
 
     /// The next part of what is to be read, opened.
@@ -253,8 +255,8 @@ impl Follower {
     }
 
     /// Looks what is there, and what of it is to be read.
-    fn look(&mut self, engine: &Engine, finished: bool) -> Result<(), EngineError> {
-        let now = engine.now().0;
+    fn look(&mut self, now: EventTime, finished: bool) -> Result<(), EngineError> {
+        let now = now.0;
         let paths = FileSet::paths(&self.base, &self.pattern).map_err(EngineError::connect)?;
         // The files that have a name, with one of their paths.
         let mut named = BTreeMap::new();
@@ -351,7 +353,7 @@ impl Follower {
             return Ok(*rows);
         }
         // With an event id its rows are known by that.
-        if self.origins.is_empty() || !self.intake.def.event_id.is_empty() {
+        if self.origins.is_empty() || !self.source.event_id.is_empty() {
             return Ok(0);
         }
         let known = |digest: &[u8; 16]| self.origins.contains_key(digest);
@@ -396,6 +398,24 @@ impl Follower {
         for followed in open.into_iter().take(surplus) {
             followed.file = None;
         }
+    }
+}
+
+impl Engine {
+    /// A follower of a source's files, as [`Follower::new`]; its rows go to an
+    /// [`Intake`](crate::Intake) of this engine.
+    ///
+    /// # Errors
+    /// As there; of the log; if the store is open for reading only.
+    pub fn follower(
+        &self,
+        source: &str,
+        path_override: Option<&Path>,
+    ) -> Result<Follower, EngineError> {
+        self.log()?;
+        let def = self.source_def(source)?;
+        let known = origins(self.reader(), &def)?;
+        Follower::new(def, &self.project().root, path_override, known)
     }
 }
 

@@ -1,27 +1,184 @@
-//! Files into the log: decode, judge, log, apply, batch by batch.
+//! Files into the log: decoded here, judged and logged by whoever takes their rows, batch by
+//! batch.
 //!
 //! A row is logged once, however often its file is ingested: its identity and payload are
 //! known. Rejected rows go to the dead letters in the commit of the events around them;
 //! the loser of a conflict follows in the next, and is found again when a store is opened
 //! whose process died in between.
+//!
+//! Who takes the rows is an engine, or a server that holds one's store
+//! (`docs/decisions/0018-files-beside-a-server.md`); a report is the same either way.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_connect::{
-    ColumnSpec, FileOptions, FileSet, RejectedRow, RowBatch, SourceFile, value_to_json,
+    ColumnSpec, FileOptions, FileRow, FileRows, FileSet, SourceFile, value_to_json,
 };
 use evenkeel_log::{Batch, DeadLetter};
 use evenkeel_types::definition::{OptionValue, SourceDef};
-use evenkeel_types::{DataType, EventTime, LoggedEvent, Origin, Position, Value, VisibleAt};
+use evenkeel_types::{DataType, EventTime, LoggedEvent, Origin, Position, Value};
 
 use crate::api::{IngestProgress, IngestReport};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::group::{Accepted, Group};
-use crate::push::{Pusher, Write, Written};
-use crate::recorder::{Recorder, Verdict};
+use crate::push::{Pusher, Write, Written, append};
+
+/// Takes the rows of files into a source: judges, logs and applies them.
+pub trait RowSink {
+    /// Why it cannot.
+    type Error: From<EngineError>;
+
+    /// Takes rows of files, in their order: what became of them. When it answers they are
+    /// durable and applied.
+    fn take(
+        &mut self,
+        source: &Arc<SourceDef>,
+        parts: Vec<FileRows>,
+    ) -> Result<IngestReport, Self::Error>;
+
+    /// Nothing more comes: what is opened next should have nothing to replay.
+    fn finish(&mut self) -> Result<(), Self::Error>;
+
+    /// Now.
+    fn now(&self) -> EventTime;
+}
+
+/// An engine that takes the rows of files.
+pub struct Intake<'e> {
+    engine: &'e mut Engine,
+    pusher: Pusher,
+}
+
+impl<'e> Intake<'e> {
+    /// Of an engine.
+    pub fn new(engine: &'e mut Engine) -> Self {
+        Intake {
+            engine,
+            pusher: Pusher::default(),
+        }
+    }
+}
+
+impl RowSink for Intake<'_> {
+    type Error = EngineError;
+
+    fn take(
+        &mut self,
+        source: &Arc<SourceDef>,
+        parts: Vec<FileRows>,
+    ) -> Result<IngestReport, EngineError> {
+        let rows: Vec<FileRow> = parts.into_iter().flat_map(FileRows::in_order).collect();
+        let origins = origins_of(&rows);
+        let source = Arc::clone(source);
+        let mut report = IngestReport {
+            source: source.name.clone(),
+            ..IngestReport::default()
+        };
+        match self
+            .engine
+            .write(&mut self.pusher, Write::Files { source, rows })?
+        {
+            Written::Pushed(answer) => {
+                report.count(&answer, |i| origins[i].to_string());
+                Ok(report)
+            }
+            Written::Redriven(_) => unreachable!("rows are answered one by one"),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), EngineError> {
+        self.engine.checkpoint()
+    }
+
+    fn now(&self) -> EventTime {
+        self.engine.now()
+    }
+}
+
+/// Where rows of files came from.
+pub fn origins_of(rows: &[FileRow]) -> Vec<Origin> {
+    let origin = |row: &FileRow| Origin::File {
+        digest: row.file,
+        row: row.number,
+    };
+    rows.iter().map(origin).collect()
+}
+
+/// Ingests the files of a source: those of its definition, relative to the project's folder, or
+/// one given instead.
+///
+/// # Errors
+/// If there is no such file, or it cannot be read as the source's; of whoever takes the rows.
+pub fn ingest_files<S: RowSink>(
+    sink: &mut S,
+    source: &Arc<SourceDef>,
+    root: &Path,
+    path_override: Option<&Path>,
+    progress: &mut dyn FnMut(&IngestProgress),
+) -> Result<IngestReport, S::Error> {
+    let (pattern, options) = file_options(source)?;
+    let files = match path_override {
+        None => FileSet::expand(root, &pattern, &options),
+        Some(path) => FileSet::expand(Path::new(""), &path.to_string_lossy(), &options),
+    }
+    .map_err(EngineError::connect)?;
+    let mut report = IngestReport {
+        source: source.name.clone(),
+        ..IngestReport::default()
+    };
+    let mut so_far = IngestProgress {
+        bytes_total: files.bytes(),
+        ..IngestProgress::default()
+    };
+    for file in files.files() {
+        so_far.file = file.path().display().to_string();
+        ingest_file(
+            sink,
+            source,
+            file,
+            &options,
+            &mut report,
+            &mut |bytes, rows| {
+                progress(&IngestProgress {
+                    bytes_done: so_far.bytes_done + bytes,
+                    rows: so_far.rows + rows,
+                    ..so_far.clone()
+                });
+            },
+        )?;
+        so_far.bytes_done += file.bytes();
+        so_far.rows = report.rows;
+        report.files += 1;
+        progress(&so_far);
+    }
+    sink.finish()?;
+    Ok(report)
+}
+
+fn ingest_file<S: RowSink>(
+    sink: &mut S,
+    source: &Arc<SourceDef>,
+    file: &SourceFile,
+    options: &FileOptions,
+    report: &mut IngestReport,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), S::Error> {
+    let digest = file.digest(&mut |_| ());
+    let digest = digest.map_err(EngineError::connect)?;
+    let columns = stored_columns(source);
+    let reader = file.read(&columns, options);
+    let mut reader = reader.map_err(EngineError::connect)?;
+    while let Some(batch) = reader.next() {
+        let rows = batch.map_err(EngineError::connect)?;
+        let part = FileRows { file: digest, rows };
+        report.add(sink.take(source, vec![part])?);
+        let done = reader.progress();
+        progress(done.bytes, done.rows);
+    }
+    Ok(())
+}
 
 impl Engine {
     /// Ingests the files of a source: those of its definition, or one given instead.
@@ -32,24 +189,10 @@ impl Engine {
         progress: &mut dyn FnMut(&IngestProgress),
     ) -> Result<IngestReport, EngineError> {
         let def = self.source_def(source)?;
-        let (pattern, options) = file_options(&def)?;
-        let files = match path_override {
-            None => FileSet::expand(&self.project().root, &pattern, &options),
-            Some(path) => FileSet::expand(Path::new(""), &path.to_string_lossy(), &options),
-        }
-        .map_err(EngineError::connect)?;
-        self.heal()?;
-        let mut intake = Intake::new(self, def)?;
-        let mut so_far = IngestProgress {
-            bytes_total: files.bytes(),
-            ..IngestProgress::default()
-        };
-        for file in files.files() {
-            so_far.file = file.path().display().to_string();
-            intake.file(self, file, &options, &mut so_far, progress)?;
-        }
-        self.checkpoint()?;
-        Ok(intake.report)
+        // Refused before anything is read where the store is open for reading only.
+        self.log()?;
+        let root = self.project().root.clone();
+        ingest_files(&mut Intake::new(self), &def, &root, path_override, progress)
     }
 
     /// Drives dead letters again: their original records are judged by today's definition.
@@ -67,200 +210,10 @@ impl Engine {
     }
 }
 
-/// What takes the rows of files into one source: judged row by row, logged in groups.
-pub(crate) struct Intake {
-    pub(crate) def: Arc<SourceDef>,
-    recorder: Recorder,
-    pub(crate) report: IngestReport,
-    /// Origins that are dead letters already.
-    dead: BTreeSet<Origin>,
-    /// What is judged and not yet logged.
-    pending: Group,
-    pub(crate) rows_pending: u64,
-    /// The greatest event time of all rows judged.
-    pub(crate) greatest_time: Option<EventTime>,
-}
-
-impl Intake {
-    pub(crate) fn new(engine: &Engine, def: Arc<SourceDef>) -> Result<Self, EngineError> {
-        // Refused before anything is read where the store is open for reading only.
-        engine.log()?;
-        let recorder = Recorder::new(Arc::clone(&def), engine.project().limits.row_bytes)?;
-        let dead = engine
-            .open_letters(&def)?
-            .into_iter()
-            .filter_map(|l| l.letter.origin)
-            .collect();
-        let report = IngestReport {
-            source: def.name.clone(),
-            ..IngestReport::default()
-        };
-        Ok(Intake {
-            def,
-            recorder,
-            report,
-            dead,
-            pending: Group::default(),
-            rows_pending: 0,
-            greatest_time: None,
-        })
-    }
-
-    fn file(
-        &mut self,
-        engine: &mut Engine,
-        file: &SourceFile,
-        options: &FileOptions,
-        so_far: &mut IngestProgress,
-        progress: &mut dyn FnMut(&IngestProgress),
-    ) -> Result<(), EngineError> {
-        let digest = file.digest(&mut |_| ()).map_err(EngineError::connect)?;
-        let columns = stored_columns(&self.def);
-        let mut reader = file.read(&columns, options).map_err(EngineError::connect)?;
-        let bytes_before = so_far.bytes_done;
-        let rows_before = so_far.rows;
-        while let Some(batch) = reader.next() {
-            let batch = batch.map_err(EngineError::connect)?;
-            self.batch(engine, &batch, digest, 0)?;
-            self.commit(engine)?;
-            let done = reader.progress();
-            so_far.bytes_done = bytes_before + done.bytes;
-            so_far.rows = rows_before + done.rows;
-            progress(so_far);
-        }
-        self.report.files += 1;
-        so_far.bytes_done = bytes_before + file.bytes();
-        progress(so_far);
-        Ok(())
-    }
-
-    /// Judges the rows of a file, those before row number `from` left out.
-    pub(crate) fn batch(
-        &mut self,
-        engine: &Engine,
-        batch: &RowBatch,
-        digest: [u8; 16],
-        from: u64,
-    ) -> Result<(), EngineError> {
-        let timeline = engine.timeline();
-        for (slot, &row) in batch.rows.iter().enumerate() {
-            if row >= from {
-                let stored: Vec<Value> = batch.columns.iter().map(|c| c.get(slot)).collect();
-                self.row(engine, stored, Origin::File { digest, row }, timeline)?;
-            }
-        }
-        for rejected in batch.rejected.iter().filter(|r| r.row >= from) {
-            let origin = Origin::File {
-                digest,
-                row: rejected.row,
-            };
-            let reason = reason_of(rejected);
-            self.report.rows += 1;
-            self.rows_pending += 1;
-            self.reject(origin, "DECODE", reason, rejected.record.clone());
-        }
-        Ok(())
-    }
-
-    fn row(
-        &mut self,
-        engine: &Engine,
-        stored: Vec<Value>,
-        origin: Origin,
-        timeline: VisibleAt,
-    ) -> Result<(), EngineError> {
-        self.report.rows += 1;
-        self.rows_pending += 1;
-        match self
-            .recorder
-            .judge(stored.clone(), origin.clone(), timeline)
-        {
-            Verdict::Event { event, partition } => {
-                self.greatest_time = self.greatest_time.max(Some(event.event_time));
-                let accepted = self.pending.accept(engine, &self.def, *event, partition)?;
-                if matches!(accepted, Accepted::Duplicate { .. }) {
-                    self.report.duplicates += 1;
-                }
-            }
-            Verdict::LeftOut => self.report.left_out += 1,
-            Verdict::Rejected { code, reason } => {
-                let record = record_of(&self.def, &stored);
-                self.reject(origin, code, reason, record);
-            }
-        }
-        Ok(())
-    }
-
-    fn reject(&mut self, origin: Origin, code: &str, reason: String, record: String) {
-        *self.report.rejected.entry(code.to_owned()).or_default() += 1;
-        if self.report.first_rejected.is_none() {
-            self.report.first_rejected = Some(format!("{origin}: {reason}"));
-        }
-        if self.dead.insert(origin.clone()) {
-            let letter = DeadLetter {
-                origin: Some(origin),
-                code: code.to_owned(),
-                reason,
-                record: record.into_bytes(),
-                position: None,
-            };
-            self.pending.reject(self.def.id, letter);
-        }
-    }
-
-    /// Logs what is pending, applies it, and logs the losers of its conflicts.
-    pub(crate) fn commit(&mut self, engine: &mut Engine) -> Result<(), EngineError> {
-        engine.heal()?;
-        self.rows_pending = 0;
-        let pending = std::mem::take(&mut self.pending);
-        let losers = engine.append(pending.into_batches())?;
-        self.report.recorded += losers.recorded;
-        self.report.conflicts += losers.positions.len() as u64;
-        engine.log_conflicts(&self.def, &losers.positions)?;
-        let told = losers.positions.into_iter().map(|p| (self.def.id, p));
-        engine.forget_told(&told.collect::<Vec<_>>());
-        engine.checkpoint_if_due()
-    }
-}
-
-/// What an append did.
-#[derive(Debug, Default)]
-pub(crate) struct AppendOutcome {
-    /// Events logged and applied.
-    pub(crate) recorded: u64,
-    /// Positions of payloads that lost a conflict.
-    pub(crate) positions: Vec<Position>,
-}
-
 impl Engine {
-    /// Logs batches in one commit and applies their events.
-    pub(crate) fn append(&mut self, batches: Vec<Batch>) -> Result<AppendOutcome, EngineError> {
-        let batches: Vec<Batch> = batches.into_iter().filter(|b| b.count() > 0).collect();
-        if batches.is_empty() {
-            return Ok(AppendOutcome::default());
-        }
-        let appended = self.log()?.append(&batches).map_err(EngineError::log)?;
-        let mut outcome = AppendOutcome::default();
-        for (batch, place) in batches.into_iter().zip(appended) {
-            let Batch::Events {
-                schema_version,
-                events,
-                ..
-            } = batch
-            else {
-                continue;
-            };
-            for logged in place.logged(schema_version, events) {
-                outcome.recorded += 1;
-                outcome.positions.extend(self.apply_logged(logged)?);
-            }
-        }
-        Ok(outcome)
-    }
-
-    /// Dead letters for payloads that lost a conflict.
+    /// Logs dead letters for payloads that lost a conflict.
     pub(crate) fn log_conflicts(
-        &mut self,
+        &self,
         def: &SourceDef,
         losers: &[Position],
     ) -> Result<(), EngineError> {
@@ -268,11 +221,14 @@ impl Engine {
             .iter()
             .map(|&position| self.conflict_letter(def, position))
             .collect::<Result<Vec<_>, EngineError>>()?;
-        self.append(vec![Batch::DeadLetters {
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch::DeadLetters {
             source: def.id,
             letters,
-        }])?;
-        Ok(())
+        };
+        append(self.log()?, &[batch]).map(drop)
     }
 
     /// The dead letter of a payload that lost a conflict.
@@ -358,16 +314,6 @@ pub fn stored_columns(def: &SourceDef) -> Vec<ColumnSpec> {
             if slot < added { spec } else { spec.optional() }
         })
         .collect()
-}
-
-fn reason_of(rejected: &RejectedRow) -> String {
-    let place = match (rejected.line, &rejected.column) {
-        (Some(line), Some(column)) => format!("line {line}, column `{column}`: "),
-        (Some(line), None) => format!("line {line}: "),
-        (None, Some(column)) => format!("row {}, column `{column}`: ", rejected.row),
-        (None, None) => format!("row {}: ", rejected.row),
-    };
-    format!("{place}{}", rejected.reason)
 }
 
 /// A row as a JSON object of its stored columns.

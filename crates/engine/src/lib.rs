@@ -43,15 +43,15 @@ pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;
-pub use follow::{FollowReport, Follower, SetAside};
+pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
-pub use ingest::stored_columns;
+pub use ingest::{Intake, RowSink, ingest_files, origins_of, stored_columns};
 pub use machine::{KvStores, Machine};
 pub use offline::{Offline, Online};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };
-pub use reads::service_of;
+pub use reads::{service_of, source_of};
 pub use recorder::{Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use served::{ServedAnswer, ServedLog, ServedReport};

@@ -14,6 +14,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use evenkeel_connect::{FileRow, Undecoded};
 use evenkeel_log::{Appended, Batch, DeadLetter, Log, LoggedDeadLetter, OWN_POSITION};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
@@ -37,15 +38,6 @@ pub struct PushedRow {
     pub producer: Option<(Arc<str>, u64)>,
 }
 
-/// A row that could not be decoded.
-#[derive(Clone, Debug)]
-pub struct Undecoded {
-    /// Why, in words.
-    pub reason: String,
-    /// The record as it came, as JSON where it can be.
-    pub record: Vec<u8>,
-}
-
 /// A request to write.
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -55,6 +47,13 @@ pub enum Write {
         source: Arc<SourceDef>,
         /// The rows.
         rows: Vec<PushedRow>,
+    },
+    /// Rows of files for a source.
+    Files {
+        /// The source.
+        source: Arc<SourceDef>,
+        /// The rows.
+        rows: Vec<FileRow>,
     },
     /// Dead letters to judge again; `None`: all open ones.
     Redrive {
@@ -98,7 +97,7 @@ pub struct PushAnswer {
 /// What became of a request to write.
 #[derive(Clone, Debug)]
 pub enum Written {
-    /// A push.
+    /// A push, or rows of files.
     Pushed(PushAnswer),
     /// Dead letters.
     Redriven(IngestReport),
@@ -153,7 +152,26 @@ impl Pusher {
         let requests = writes
             .into_iter()
             .map(|write| match write {
-                Write::Push { source, rows } => self.push(engine, &mut group, &source, rows),
+                Write::Push { source, rows } => {
+                    let rows = rows.into_iter().map(|row| {
+                        let counted = row.producer.map(|(id, sequence)| Origin::Producer {
+                            id: id.to_string(),
+                            sequence,
+                        });
+                        (counted.unwrap_or(OWN_POSITION), row.values)
+                    });
+                    self.push(engine, &mut group, &source, rows)
+                }
+                Write::Files { source, rows } => {
+                    let rows = rows.into_iter().map(|row| {
+                        let origin = Origin::File {
+                            digest: row.file,
+                            row: row.number,
+                        };
+                        (origin, row.values)
+                    });
+                    self.push(engine, &mut group, &source, rows)
+                }
                 Write::Redrive { source, ids } => {
                     self.redrive(engine, &mut group, &source, ids.as_deref())
                 }
@@ -187,22 +205,15 @@ impl Pusher {
         engine: &Engine,
         group: &mut Group,
         source: &Arc<SourceDef>,
-        rows: Vec<PushedRow>,
+        rows: impl Iterator<Item = (Origin, Result<Vec<Value>, Undecoded>)>,
     ) -> Result<Request, EngineError> {
         let recorder = self.recorder(engine, source)?;
         let timeline = engine.timeline();
         let mut known = Cut::empty();
         let mut time: Option<EventTime> = None;
-        let mut judged = Vec::with_capacity(rows.len());
-        for row in rows {
-            let origin = match &row.producer {
-                Some((id, sequence)) => Origin::Producer {
-                    id: id.to_string(),
-                    sequence: *sequence,
-                },
-                None => OWN_POSITION,
-            };
-            let values = match row.values {
+        let mut judged = Vec::with_capacity(rows.size_hint().0);
+        for (origin, values) in rows {
+            let values = match values {
                 Ok(values) => values,
                 Err(Undecoded { reason, record }) => {
                     self.reject(engine, group, source, origin, "DECODE", &reason, record)?;
@@ -240,7 +251,7 @@ impl Pusher {
         })
     }
 
-    /// Makes a dead letter, unless the same producer's row is one already.
+    /// Makes a dead letter, unless the same row of a producer or a file is one already.
     #[expect(clippy::too_many_arguments, reason = "the parts of a dead letter")]
     fn reject(
         &mut self,
@@ -322,6 +333,11 @@ impl Pusher {
                 }
             }
             group.redrive(source.id, logged.id);
+            if let (Some(dead), Some(origin)) =
+                (self.dead.get_mut(&source.id), &logged.letter.origin)
+            {
+                dead.remove(origin);
+            }
         }
         Ok(Request::Redrive(report))
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evenkeel_types::definition::{Catalog, ServiceDef, ViewBody};
+use evenkeel_types::definition::{Catalog, ServiceDef, SourceDef, ViewBody};
 use evenkeel_types::{Cut, EventTime, Knowledge, Status, Value, VisibleAt};
 use evenkeel_view::{CompiledView, Reader, Store, ViewRow};
 
@@ -155,6 +155,15 @@ impl Engine {
                 nearest: None,
             })
     }
+}
+
+/// A source by its name.
+///
+/// # Errors
+/// If there is none.
+pub fn source_of(catalog: &Catalog, name: &str) -> Result<Arc<SourceDef>, EngineError> {
+    let found = catalog.sources.get(name).cloned();
+    found.ok_or_else(|| unknown("source", name, catalog.sources.keys()))
 }
 
 /// A service by name, or by name and version (`delay_model@1`).

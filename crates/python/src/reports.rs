@@ -8,7 +8,6 @@ use evenkeel_engine::api::{
     Answer, Change, ChangeKind, Explanation, Fact, IngestReport, Step, StoreStatus, TrainingSet,
     VerifyReport,
 };
-use evenkeel_engine::push::RowAnswer;
 use evenkeel_engine::{DefinitionFile, Engine};
 use evenkeel_types::{DataType, Field, Value};
 use pyo3::prelude::*;
@@ -51,28 +50,6 @@ pub(crate) fn warnings(found: &[(String, Diagnostic)], files: &[DefinitionFile])
         warning.render(text, file, false).trim_end().to_owned()
     });
     underlined.collect()
-}
-
-/// Counts what became of pushed rows; `first` is the number of the first.
-pub(crate) fn count(report: &mut IngestReport, answers: &[RowAnswer], first: u64) {
-    for (row, answer) in (first..).zip(answers) {
-        report.rows += 1;
-        match answer {
-            RowAnswer::Logged(_) => report.recorded += 1,
-            RowAnswer::Conflict(_) => {
-                report.recorded += 1;
-                report.conflicts += 1;
-            }
-            RowAnswer::Duplicate => report.duplicates += 1,
-            RowAnswer::LeftOut => report.left_out += 1,
-            RowAnswer::Rejected { code, reason } => {
-                *report.rejected.entry((*code).to_owned()).or_default() += 1;
-                report
-                    .first_rejected
-                    .get_or_insert_with(|| format!("row {row}: {reason}"));
-            }
-        }
-    }
 }
 
 /// What an ingestion did.

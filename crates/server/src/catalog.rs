@@ -28,10 +28,10 @@ const PAGE_MAX: usize = 1_000;
 
 type Answer = Result<Reply, ApiError>;
 type Shares = State<Arc<Shared>>;
-type QueryOf<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
+pub(crate) type QueryOf<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
 /// A query whose parameters are all known.
-fn query<T>(given: QueryOf<T>) -> Result<T, ApiError> {
+pub(crate) fn query<T>(given: QueryOf<T>) -> Result<T, ApiError> {
     given
         .map(|Query(query)| query)
         .map_err(|e| ApiError::new("UNKNOWN_FIELD", e.body_text()))

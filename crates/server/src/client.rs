@@ -114,8 +114,13 @@ impl Client {
         let address = reachable(self.presence.address);
         let mut head = format!(
             "{} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-             Content-Type: {}\r\nAccept: {}\r\nContent-Length: {}\r\n",
-            sent.method, sent.path, sent.content_type, sent.accept, sent.length
+             Evenkeel-Instance: {}\r\nContent-Type: {}\r\nAccept: {}\r\nContent-Length: {}\r\n",
+            sent.method,
+            sent.path,
+            self.presence.instance,
+            sent.content_type,
+            sent.accept,
+            sent.length
         );
         if sent.progress.is_some() {
             head.push_str("Evenkeel-Progress: true\r\n");

@@ -122,7 +122,7 @@ fn decode(
     }
 }
 
-fn check_rows(shared: &Shared, rows: usize) -> Result<(), ApiError> {
+pub(crate) fn check_rows(shared: &Shared, rows: usize) -> Result<(), ApiError> {
     let max = shared.limits.rows_per_push;
     if rows <= max {
         return Ok(());
@@ -272,25 +272,16 @@ fn arrow(
     let batch = table
         .rows(columns, &def.zone)
         .map_err(|e| ApiError::invalid(crate::error::chain(&e)))?;
-    let mut rows: Vec<Option<Result<Vec<Value>, Undecoded>>> = vec![None; table.len()];
-    let mut place = |row: u64, values| {
-        // Rows of a table in memory have numbers that fit.
-        if let Some(slot) = usize::try_from(row).ok().and_then(|i| rows.get_mut(i)) {
-            *slot = Some(values);
-        }
-    };
-    for (i, row) in batch.rows.iter().enumerate() {
-        place(*row, Ok(batch.columns.iter().map(|c| c.get(i)).collect()));
-    }
-    for rejected in batch.rejected {
-        let column = rejected.column.unwrap_or_default();
-        let undecoded = Undecoded {
-            reason: format!("column `{column}`: {}", rejected.reason),
-            record: rejected.record.into_bytes(),
-        };
-        place(rejected.row, Err(undecoded));
-    }
-    number(rows.into_iter().flatten().collect(), &producer)
+    let rows = batch.in_order().map(|(_, values)| {
+        values.map_err(|rejected| {
+            let column = rejected.column.unwrap_or_default();
+            Undecoded {
+                reason: format!("column `{column}`: {}", rejected.reason),
+                record: rejected.record.into_bytes(),
+            }
+        })
+    });
+    number(rows.collect(), &producer)
 }
 
 fn to_json(shared: &Shared, source: &str, answer: &PushAnswer) -> Vec<u8> {

@@ -18,6 +18,7 @@ mod definitions;
 mod error;
 mod events;
 mod features;
+mod file_rows;
 mod levels;
 mod long_work;
 mod metrics;

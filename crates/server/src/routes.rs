@@ -16,7 +16,9 @@ use evenkeel_engine::Scope;
 
 use crate::error::ApiError;
 use crate::shared::Shared;
-use crate::{catalog, definitions, events, features, openapi, training, unread, verification};
+use crate::{
+    catalog, definitions, events, features, file_rows, openapi, training, unread, verification,
+};
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
@@ -28,6 +30,8 @@ const READS: [&str; 4] = ["/v1/features", "/v1/training", "/v1/verify", "/v1/exp
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/features", Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/events", Some(Scope::Write)),
+    ("POST", "/v1/sources/{source}/file-rows", Some(Scope::Write)),
+    ("GET", "/v1/sources/{source}/files", Some(Scope::Read)),
     ("GET", "/v1/sources/{source}/status", Some(Scope::Read)),
     (
         "GET",
@@ -60,6 +64,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/features", post(features::read))
         .route("/v1/sources/{source}/events", post(events::push))
+        .route("/v1/sources/{source}/file-rows", post(file_rows::take))
+        .route("/v1/sources/{source}/files", get(file_rows::known))
         .route("/v1/sources/{source}/status", get(catalog::source_status))
         .route("/v1/sources/{source}/dead-letters", get(catalog::letters))
         .route(
@@ -190,6 +196,12 @@ fn admit(shared: &Shared, request: &Request, route: &str) -> Result<(), ApiError
     }
     if shared.tokens.is_empty() {
         refuse_foreign_host(request)?;
+    }
+    // What is meant for another server that was here must not be written into this store.
+    let meant = headers.get(INSTANCE);
+    if meant.is_some_and(|meant| meant.as_bytes() != shared.instance.as_bytes()) {
+        let error = ApiError::new("UNAVAILABLE", "the server that was here before has ended");
+        return Err(error.with_hint("another one answers here now: look for it again"));
     }
     let method = match *request.method() {
         Method::HEAD => "GET",

@@ -3,28 +3,54 @@
 mod follow;
 
 use std::path::Path;
+use std::sync::Arc;
 
-use evenkeel_engine::Engine;
 use evenkeel_engine::api::IngestReport;
+use evenkeel_engine::{Intake, Project, RowSink, ingest_files, source_of};
 use evenkeel_server::wire;
-use evenkeel_types::definition::OptionValue;
+use evenkeel_types::definition::{Catalog, OptionValue, SourceDef};
 use serde_json::{Value as Json, json};
 
 use crate::arguments::IngestArguments;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::Bar;
-use crate::session::{Answer, Session};
+use crate::remote::Remote;
+use crate::session::{self, Answer, Session};
 use crate::table::{count, plural};
 
 pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answer, Failure> {
     if arguments.follow {
         return follow::run(arguments, session);
     }
-    let mut engine = session.engine()?;
+    let project = session.project_with_store()?;
+    match Remote::find(&project)? {
+        None => {
+            let mut engine = session::open(&project)?;
+            let catalog = engine.catalog().clone();
+            let mut intake = Intake::new(&mut engine);
+            ingest(arguments, session, &project, &catalog, &mut intake)
+        }
+        Some(remote) => {
+            let catalog = remote.catalog(&project)?;
+            ingest(arguments, session, &project, &catalog, &mut remote.rows())
+        }
+    }
+}
+
+fn ingest<S: RowSink>(
+    arguments: &IngestArguments,
+    session: &Session,
+    project: &Project,
+    catalog: &Catalog,
+    sink: &mut S,
+) -> Result<Answer, Failure>
+where
+    Failure: From<S::Error>,
+{
     let sources = match &arguments.source {
         Some(source) => vec![source.clone()],
-        None => file_sources(&engine),
+        None => file_sources(catalog),
     };
     if sources.is_empty() {
         return Err(Failure::request("no source reads a file")
@@ -33,7 +59,8 @@ pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answ
     let mut reports = Vec::new();
     for source in &sources {
         let file = arguments.file.as_deref();
-        let report = ingest_source(&mut engine, source, file, session.output)?;
+        let def = source_of(catalog, source)?;
+        let report = ingest_source(sink, &def, &project.root, file, session.output)?;
         if !session.output.is_json() {
             session.output.data(&report_line(&report))?;
         }
@@ -51,9 +78,9 @@ pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answ
 }
 
 /// The sources that read a file, in the order of their names.
-pub(crate) fn file_sources(engine: &Engine) -> Vec<String> {
+fn file_sources(catalog: &Catalog) -> Vec<String> {
     let file = OptionValue::Text("file".to_owned());
-    let sources = engine.catalog().sources.values();
+    let sources = catalog.sources.values();
     sources
         .filter(|source| source.options.get("connector") == Some(&file))
         .map(|source| source.name.clone())
@@ -61,20 +88,21 @@ pub(crate) fn file_sources(engine: &Engine) -> Vec<String> {
 }
 
 /// Logs a source's files with a bar.
-pub(crate) fn ingest_source(
-    engine: &mut Engine,
-    source: &str,
+pub(crate) fn ingest_source<S: RowSink>(
+    sink: &mut S,
+    source: &Arc<SourceDef>,
+    root: &Path,
     file: Option<&Path>,
     output: Output,
-) -> Result<IngestReport, Failure> {
+) -> Result<IngestReport, S::Error> {
     let bar = Bar::bytes(output);
-    Ok(engine.ingest(source, file, &mut |progress| {
+    ingest_files(sink, source, root, file, &mut |progress| {
         bar.show(
-            &format!("log {source}"),
+            &format!("log {}", source.name),
             progress.bytes_done,
             progress.bytes_total,
         );
-    })?)
+    })
 }
 
 /// One line for a person: what happened to the rows; a second with the first rejected one.

@@ -12,6 +12,7 @@ mod explain;
 mod follow;
 mod from_file;
 mod help;
+mod ingest;
 mod kill;
 mod serve;
 mod store;

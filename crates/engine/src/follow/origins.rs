@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_log::ReadOptions;
+use evenkeel_log::{LogReader, ReadOptions};
 use evenkeel_types::Origin;
 use evenkeel_types::definition::SourceDef;
 
-use crate::engine::Engine;
 use crate::error::EngineError;
 
 /// The number of the row after the last one in the log, by digest or id.
-pub(crate) type Origins = BTreeMap<[u8; 16], u64>;
+pub type Origins = BTreeMap<[u8; 16], u64>;
 
 /// Reads the origins of a source's events and dead letters.
-pub(crate) fn read(engine: &Engine, def: &SourceDef) -> Result<Origins, EngineError> {
+///
+/// # Errors
+/// Of the log.
+pub fn origins(log: &LogReader, def: &SourceDef) -> Result<Origins, EngineError> {
     let mut origins = Origins::new();
     let mut count = |origin: &Origin| {
         if let Origin::File { digest, row } = origin {
@@ -25,10 +27,10 @@ pub(crate) fn read(engine: &Engine, def: &SourceDef) -> Result<Origins, EngineEr
         sources: Some(vec![def.id]),
         ..ReadOptions::default()
     };
-    for logged in engine.reader().read(options) {
+    for logged in log.read(options) {
         count(&logged.map_err(EngineError::log)?.event.origin);
     }
-    let letters = engine.reader().dead_letters(def.id);
+    let letters = log.dead_letters(def.id);
     for letter in letters.map_err(EngineError::log)? {
         let letter = letter.map_err(EngineError::log)?.letter;
         letter.origin.iter().for_each(&mut count);

@@ -7,7 +7,6 @@ use evenkeel_types::EventTime;
 use super::watched::What;
 use super::{Follower, Unread};
 use crate::api::IngestReport;
-use crate::engine::Engine;
 
 /// How far a follower is, and what it did since it began.
 #[derive(Clone, Debug)]
@@ -16,9 +15,7 @@ pub struct FollowReport {
     pub ingest: IngestReport,
     /// Bytes that were seen and not read: more to read, or a last line without its end.
     pub bytes_behind: u64,
-    /// The greatest event time of the rows read.
-    pub greatest_time: Option<EventTime>,
-    /// Now less that time, in microseconds.
+    /// Now less the greatest event time of the rows read, in microseconds.
     pub lag_micros: Option<i64>,
     /// Files that are not read on.
     pub set_aside: Vec<SetAside>,
@@ -35,7 +32,7 @@ pub struct SetAside {
 
 impl Follower {
     /// How far it is, as of its last look.
-    pub fn report(&self, engine: &Engine) -> FollowReport {
+    pub fn report(&self, now: EventTime) -> FollowReport {
         let read = self.files.values().filter(|f| f.place.bytes > 0).count() as u64;
         let growing = self.files.values().filter(|f| f.file.is_some());
         let behind = growing.map(|f| f.bytes.saturating_sub(f.place.bytes));
@@ -56,15 +53,13 @@ impl Follower {
                 reason: reason.clone(),
             })
         });
-        let greatest_time = self.intake.greatest_time;
         FollowReport {
             ingest: IngestReport {
                 files: read + self.whole_files,
-                ..self.intake.report.clone()
+                ..self.report.clone()
             },
             bytes_behind: behind.chain(waiting).chain(whole).sum(),
-            greatest_time,
-            lag_micros: greatest_time.map(|time| engine.now().0.saturating_sub(time.0)),
+            lag_micros: (self.report.greatest_time).map(|time| now.0.saturating_sub(time.0)),
             set_aside: set_aside.collect(),
         }
     }

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use evenkeel_engine::api::DeadLetterRow;
-use evenkeel_engine::{Engine, FollowReport, Follower};
+use evenkeel_engine::{Engine, FollowReport, Follower, Intake, RowSink};
 use evenkeel_log::ReadOptions;
 use evenkeel_types::{EventTime, Value};
 use proptest::prelude::*;
@@ -72,19 +72,21 @@ fn append(path: &Path, bytes: &[u8]) {
 
 /// Steps until nothing more is read.
 fn drain(follower: &mut Follower, engine: &mut Engine, finished: bool) -> FollowReport {
-    while follower.step(engine, finished).unwrap() {}
-    follower.report(engine)
+    let mut intake = Intake::new(engine);
+    while follower.step(&mut intake, finished).unwrap() {}
+    follower.report(intake.now())
 }
 
 fn follower(engine: &Engine) -> Follower {
-    Follower::new(engine, "ticks", None).unwrap()
+    engine.follower("ticks", None).unwrap()
 }
 
 /// Follows what is there and stops.
 fn follow(engine: &mut Engine, finished: bool) -> FollowReport {
     let mut follower = follower(engine);
-    drain(&mut follower, engine, finished);
-    follower.close(engine).unwrap()
+    let report = drain(&mut follower, engine, finished);
+    Intake::new(engine).finish().unwrap();
+    report
 }
 
 /// The rows in the log, sorted.
@@ -219,7 +221,7 @@ fn a_cut_line_waits_for_its_end() {
     append(&path, b"\n");
     let report = drain(&mut following, &mut engine, false);
     assert_eq!((report.ingest.recorded, report.bytes_behind), (2, 0));
-    assert_eq!(report.greatest_time, Some(EventTime(t(&at(2)))));
+    assert_eq!(report.ingest.greatest_time, Some(EventTime(t(&at(2)))));
     let lag = t("2026-03-02T12:00:00Z") - t(&at(2));
     assert_eq!(report.lag_micros, Some(lag));
     assert_eq!(served(&engine)[2], Value::from(4.0));
@@ -412,7 +414,7 @@ fn packed_files_are_read_whole_when_they_are_complete() {
     );
     assert_eq!(look(&mut following, &mut engine), (3, 0));
     assert_eq!(follow(&mut engine, true).ingest.recorded, 0);
-    let error = Follower::new(&engine, "ticks", Some(&path)).err().unwrap();
+    let error = engine.follower("ticks", Some(&path)).err().unwrap();
     assert!(
         error.hint().unwrap().contains("without `--follow`"),
         "{error}"

@@ -103,16 +103,17 @@ impl Store {
                 .collect();
             let is_last = commit.len() < COMMIT_ROWS;
             let source = Arc::clone(source);
-            let (answers, words) = self.write(py, |engine, pusher| {
+            let (answer, words) = self.write(py, |engine, pusher| {
                 let rows = commit;
                 let Written::Pushed(answer) = engine.write(pusher, Write::Push { source, rows })?
                 else {
                     return Err(Failure::broken());
                 };
                 join(&mut session, &answer.session);
-                Ok((answer.rows, words(engine, &session)))
+                let words = words(engine, &session);
+                Ok((answer, words))
             })?;
-            reports::count(&mut report, &answers, first);
+            report.count(&answer, |i| format!("row {}", first + i as u64));
             if is_last {
                 break words;
             }
@@ -142,29 +143,13 @@ fn columns(def: &SourceDef) -> Vec<ColumnSpec> {
 
 /// Accepted and rejected rows in their order.
 fn in_order(batch: RowBatch) -> impl Iterator<Item = Decoded> + Send {
-    let RowBatch {
-        rows,
-        columns,
-        rejected,
-    } = batch;
-    let mut accepted = rows.into_iter().enumerate().peekable();
-    let mut rejected = rejected.into_iter().peekable();
-    std::iter::from_fn(move || {
-        let next = rejected.peek().map(|r| r.row);
-        let is_accepted = match (accepted.peek(), next) {
-            (None, None) => return None,
-            (Some((_, row)), Some(next)) => *row < next,
-            (found, _) => found.is_some(),
-        };
-        if is_accepted {
-            let (slot, _) = accepted.next()?;
-            return Some(Ok(columns.iter().map(|c| c.get(slot)).collect()));
-        }
-        let found = rejected.next()?;
-        let column = found.column.unwrap_or_default();
-        Some(Err(Undecoded {
-            reason: format!("column `{column}`: {}", found.reason),
-            record: found.record.into_bytes(),
-        }))
+    batch.in_order().map(|(_, values)| {
+        values.map_err(|rejected| {
+            let column = rejected.column.unwrap_or_default();
+            Undecoded {
+                reason: format!("column `{column}`: {}", rejected.reason),
+                record: rejected.record.into_bytes(),
+            }
+        })
     })
 }

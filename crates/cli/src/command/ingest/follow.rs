@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use evenkeel_engine::{Engine, FollowReport, Follower};
+use evenkeel_engine::{FollowReport, Follower, Intake, RowSink, source_of};
 use evenkeel_server::wire;
-use evenkeel_types::Interval;
+use evenkeel_types::definition::Catalog;
 use evenkeel_types::time::format_timestamp;
+use evenkeel_types::{EventTime, Interval};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
@@ -22,25 +23,51 @@ use crate::clock::Stopwatch;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Bar;
-use crate::session::{Answer, Session};
+use crate::remote::Remote;
+use crate::session::{self, Answer, Session};
 use crate::table::{count, plural};
 
 /// How often it is said how far it is.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answer, Failure> {
-    let mut engine = session.engine()?;
-    let source = only_source(arguments, &engine)?;
-    let mut follower = Follower::new(&engine, &source, arguments.file.as_deref())?;
+    let project = session.project_with_store()?;
+    let file = arguments.file.as_deref();
+    match Remote::find(&project)? {
+        None => {
+            let mut engine = session::open(&project)?;
+            let source = only_source(arguments, engine.catalog())?;
+            let follower = engine.follower(&source, file)?;
+            follow(arguments, session, follower, &mut Intake::new(&mut engine))
+        }
+        Some(remote) => {
+            let catalog = remote.catalog(&project)?;
+            let source = source_of(&catalog, &only_source(arguments, &catalog)?)?;
+            let origins = remote.origins(&source.name)?;
+            let follower = Follower::new(source, &project.root, file, origins)?;
+            follow(arguments, session, follower, &mut remote.rows())
+        }
+    }
+}
+
+fn follow<S: RowSink>(
+    arguments: &IngestArguments,
+    session: &Session,
+    mut follower: Follower,
+    sink: &mut S,
+) -> Result<Answer, Failure>
+where
+    Failure: From<S::Error>,
+{
     let waiting = Waiting::new().map_err(|e| Failure::data(format!("cannot wait: {e}")))?;
-    let mut voice = Voice::new(session.output, source);
+    let mut voice = Voice::new(session.output);
     let idle_exit = arguments.idle_exit.map(Duration::from_secs);
     let mut quiet = Stopwatch::start();
     // Looked at as complete, when there is nothing more.
     let mut finished = false;
     while !waiting.is_interrupted() {
-        let any = follower.step(&mut engine, finished)?;
-        voice.progress(&follower, &engine)?;
+        let any = follower.step(sink, finished)?;
+        voice.progress(&follower, sink.now())?;
         if any {
             quiet = Stopwatch::start();
         } else if arguments.until_idle && !finished {
@@ -51,14 +78,15 @@ pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answ
             waiting.wait(Duration::from_millis(arguments.poll));
         }
     }
-    voice.end(&follower.close(&mut engine)?)
+    sink.finish()?;
+    voice.end(&follower.report(sink.now()))
 }
 
-fn only_source(arguments: &IngestArguments, engine: &Engine) -> Result<String, Failure> {
+fn only_source(arguments: &IngestArguments, catalog: &Catalog) -> Result<String, Failure> {
     if let Some(source) = &arguments.source {
         return Ok(source.clone());
     }
-    match file_sources(engine).as_slice() {
+    match file_sources(catalog).as_slice() {
         [only] => Ok(only.clone()),
         [] => Err(Failure::request("no source reads a file")
             .with_hint("define one, and register it with `evenkeel apply`")),
@@ -148,7 +176,6 @@ fn signals() -> io::Result<impl Future<Output = ()>> {
 /// `--json`.
 struct Voice {
     output: Output,
-    source: String,
     bar: Bar,
     /// When it was said last, and the rows then.
     said: Stopwatch,
@@ -156,23 +183,22 @@ struct Voice {
 }
 
 impl Voice {
-    fn new(output: Output, source: String) -> Self {
+    fn new(output: Output) -> Self {
         Voice {
             output,
-            source,
             bar: Bar::words(output),
             said: Stopwatch::start(),
             rows: 0,
         }
     }
 
-    fn progress(&mut self, follower: &Follower, engine: &Engine) -> Result<(), Failure> {
+    fn progress(&mut self, follower: &Follower, now: EventTime) -> Result<(), Failure> {
         let elapsed = self.said.elapsed();
         if elapsed < REPORT_EVERY {
             return Ok(());
         }
         self.said = Stopwatch::start();
-        let report = follower.report(engine);
+        let report = follower.report(now);
         let new = u128::from(report.ingest.rows - self.rows);
         let rows_per_second =
             u64::try_from(new * 1_000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX);
@@ -192,7 +218,7 @@ impl Voice {
         };
         self.bar.say(format!(
             "{}: {}, {} rows/s, {} behind{lag}{aside}",
-            self.source,
+            report.ingest.source,
             plural(report.ingest.rows, "row"),
             count(rows_per_second),
             plural(report.bytes_behind, "byte"),
@@ -225,7 +251,7 @@ fn json_follow(report: &FollowReport, ended: bool) -> Json {
     let mut json = wire::ingest_report(&report.ingest);
     json["ended"] = json!(ended);
     json["bytes_behind"] = json!(report.bytes_behind);
-    json["newest_event_time"] = json!(report.greatest_time.map(|t| format_timestamp(t.0)));
+    json["newest_event_time"] = json!(report.ingest.greatest_time.map(|t| format_timestamp(t.0)));
     json["lag_ms"] = json!(report.lag_micros.map(|lag| lag.div_euclid(1_000)));
     json["set_aside"] = report
         .set_aside
