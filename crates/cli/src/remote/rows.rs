@@ -213,7 +213,7 @@ mod tests {
             assert!(
                 halves
                     .iter()
-                    .all(|half| half.iter().any(|part| part.rows.len() > 0))
+                    .all(|half| half.iter().any(|part| !part.rows.is_empty()))
             );
             pieces.extend(halves.into_iter().rev());
         }
