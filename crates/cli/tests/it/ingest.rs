@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use evenkeel_engine::{Engine, Project as Opened};
 use evenkeel_log::ReadOptions;
@@ -12,7 +12,7 @@ use evenkeel_server::Presence;
 use serde_json::{Value as Json, json};
 
 use crate::serve::{Server, client};
-use crate::support::{Project, binary};
+use crate::support::{Project, binary, stable};
 
 const DEFINITIONS: &str = "
 CREATE ENTITY customer (customer BIGINT);
@@ -109,7 +109,7 @@ fn logged(project: &Project) -> Vec<String> {
 
 #[test]
 fn ingest_says_and_logs_the_same_beside_a_server() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 22] = [
         &[
             "ingest",
             "ticks",
@@ -128,13 +128,22 @@ fn ingest_says_and_logs_the_same_beside_a_server() {
         &["ingest", "--follow"],
         &["ingest", "ticks", "--follow", "--until-idle"],
         &["ingest", "ticks", "--follow", "--until-idle", "--json"],
-        &["dead-letters", "orders"],
         &["ingest", "ticks", "--file", "ticks-1.csv"],
+        &["dead-letters", "orders"],
+        &["dead-letters", "orders", "--limit", "2"],
+        &["dead-letters", "orders", "--limit", "0", "--json"],
+        &["dead-letters", "ticks", "--json"],
+        &["dead-letters", "order"],
+        &["dead-letters", "orders", "--redrive", "1", "--json"],
+        &["dead-letters", "orders", "--redrive", "99"],
+        &["dead-letters", "customers", "--redrive", "all"],
+        &["dead-letters", "order", "--redrive", "all"],
+        &["ingest", "orders"],
     ];
     let said = |project: &Project| -> Vec<(i32, String, String)> {
         let run = |arguments: &&[&str]| {
             let run = project.run(arguments);
-            let mut stdout = run.stdout;
+            let mut stdout = stable(&run.stdout, project.path());
             // Of a follower only the end: how often it says how far it is differs.
             let whole = serde_json::from_str::<Json>(&stdout);
             let last = || serde_json::from_str(stdout.lines().last()?).ok();
@@ -142,7 +151,7 @@ fn ingest_says_and_logs_the_same_beside_a_server() {
                 json["lag_ms"] = Json::Null;
                 stdout = json.to_string();
             }
-            (run.code, stdout, run.stderr)
+            (run.code, stdout, stable(&run.stderr, project.path()))
         };
         commands.iter().map(run).collect()
     };
@@ -188,13 +197,16 @@ fn rows_of_another_definition_are_refused() {
     server.stop();
 }
 
+/// More requests than a test sends.
+const REQUESTS: usize = 64;
+
 /// Stands between the commands and the server: requests with rows of files wait until they
 /// are let through.
 struct Gate {
     /// Says that one has arrived.
     arrived: Receiver<()>,
     /// Lets one through, or cuts it off; closed: all go through.
-    go: Sender<bool>,
+    go: SyncSender<bool>,
 }
 
 impl Gate {
@@ -207,8 +219,8 @@ impl Gate {
         presence.address = listener.local_addr().unwrap();
         let file = store.join(evenkeel_server::SERVE_FILE);
         std::fs::write(file, serde_json::to_vec(&presence).unwrap()).unwrap();
-        let (arrive, arrived) = channel();
-        let (go, gone) = channel();
+        let (arrive, arrived) = sync_channel(REQUESTS);
+        let (go, gone) = sync_channel(REQUESTS);
         thread(move || {
             for stream in listener.incoming() {
                 // One request, one connection.
@@ -231,7 +243,7 @@ fn thread(work: impl FnOnce() + Send + 'static) {
 fn carry(
     mut from: TcpStream,
     server: SocketAddr,
-    arrive: &Sender<()>,
+    arrive: &SyncSender<()>,
     gone: &Receiver<bool>,
 ) -> std::io::Result<()> {
     let mut head = Vec::new();
