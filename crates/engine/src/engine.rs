@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 use evenkeel_log::{
     Clock, FileSystem, Log, LogReader, OpenMode, ReadOptions, RecoveryReport, Sequence,
 };
-use evenkeel_store::{Kv, MemoryKv, Reheats, StoreError};
+use evenkeel_store::{Kv, MemoryKv, Reheats, Scans, StoreError};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
@@ -59,6 +59,8 @@ pub struct Engine {
     recovery: RecoveryReport,
     /// Whether a checkpoint was begun and has not ended.
     checkpointing: bool,
+    /// Whether reads do not bring back themselves what left the hot tier.
+    defers_cold: bool,
 }
 
 impl Engine {
@@ -171,6 +173,7 @@ impl Engine {
             untold: Vec::new(),
             recovery,
             checkpointing: false,
+            defers_cold: false,
         };
         engine.replay()?;
         Ok(engine)
@@ -305,16 +308,19 @@ impl Engine {
     /// # Errors
     /// [`EngineError::HotTierClosed`] while its cause lasts: nothing is written, reads go on.
     pub fn heal(&mut self) -> Result<(), EngineError> {
-        if self.checkpointing && self.hot_failure.is_some() {
-            // It is of the hot tier that would be closed; its end is awaited.
-            return Err(EngineError::HotTierClosed {
-                source: Box::new(EngineError::HotTierChanged),
-            });
-        }
-        let Some(failure) = self.hot_failure.take() else {
+        let Some(failure) = self.hot_failure.clone() else {
             return Ok(());
         };
-        self.reopen_hot_tier().map_err(|error| {
+        let scans = self.hot.scans();
+        let paused = scans.pause();
+        let reopened = if self.checkpointing || paused.is_none() {
+            // They are of the hot tier that would be closed; their end is awaited.
+            Err(EngineError::HotTierChanged)
+        } else {
+            self.hot_failure = None;
+            self.reopen_hot_tier()
+        };
+        reopened.map_err(|error| {
             self.hot_failure = Some(failure);
             EngineError::HotTierClosed {
                 source: Box::new(error),
@@ -341,6 +347,9 @@ impl Engine {
     /// Everything that is logged, over a key-value store.
     fn bring_up(&mut self, kv: Arc<dyn Kv>) -> Result<(), EngineError> {
         self.hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
+        if self.defers_cold {
+            self.hot.defer_cold();
+        }
         self.applied = self.hot.state().applied.clone();
         self.applied_in_words = OnceLock::new();
         self.replay()
@@ -448,8 +457,22 @@ impl Engine {
         EventTime(self.machine.clock.now_micros())
     }
 
+    /// From now on reads that need what left the hot tier are refused with
+    /// [`EngineError::Cold`], which brings it back without a hold on the engine: for who
+    /// lets others wait while it reads.
+    pub fn defer_cold_reads(&mut self) {
+        self.defers_cold = true;
+        self.hot.defer_cold();
+    }
+
+    /// The scans that bring back what left the hot tier: none is under way when it is opened
+    /// again.
+    pub fn scans(&self) -> Scans {
+        self.hot.scans()
+    }
+
     /// What had left the hot tier and was brought back from the log, since the store was
-    /// opened or definitions were applied.
+    /// opened.
     pub fn reheats(&self) -> Reheats {
         self.hot.reheats()
     }

@@ -66,6 +66,8 @@ pub enum EngineError {
         #[source]
         source: Box<EngineError>,
     },
+    #[error("it needs events that left the hot tier and are not brought back yet")]
+    Cold(Box<evenkeel_store::ColdNeeds>),
     #[error("the hot tier cannot be read: {0}")]
     Unreadable(#[from] evenkeel_view::ReadError),
     #[error("there is no {what} `{name}`")]
@@ -224,6 +226,7 @@ impl EngineError {
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
             | EngineError::HotTierChanged
+            | EngineError::Cold(_)
             | EngineError::RebuildsHotTier { .. }
             | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
@@ -277,6 +280,7 @@ impl EngineError {
             }
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
+            | EngineError::Cold(_)
             | EngineError::HotTierChanged => {
                 "run the command again".to_owned()
             }

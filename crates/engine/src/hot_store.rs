@@ -8,6 +8,7 @@
 mod beside;
 mod bring_up;
 mod cold;
+mod read;
 mod state;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::{Entry, History};
 use evenkeel_store::{
-    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, Spent,
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, Scans, Spent,
     StoreError, Written,
 };
 use evenkeel_types::definition::SourceDef;
@@ -34,6 +35,7 @@ pub(crate) use beside::{Beside, Folder};
 pub(crate) use bring_up::MemoryLimits;
 pub(crate) use cold::ColdLog;
 pub use cold::LoggedEvents;
+pub(crate) use read::HotRead;
 pub(crate) use state::{SourceCounts, StoreState, index_digest};
 
 /// Everything that reads need. See the module.
@@ -379,6 +381,15 @@ impl HotStore {
                 }
             }
         }
+    }
+
+    /// From now on reads that need what left say so, and do not bring it back themselves.
+    pub(crate) fn defer_cold(&self) {
+        self.blocks.defer_cold();
+    }
+
+    pub(crate) fn scans(&self) -> Scans {
+        self.blocks.scans()
     }
 
     /// What was brought back from the log since the store was opened.

@@ -43,6 +43,7 @@ pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;
+pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
 pub use ingest::{Intake, RowSink, ingest_files, origins_of, stored_columns};

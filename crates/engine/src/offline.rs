@@ -32,6 +32,25 @@ pub struct Offline {
 pub trait Online {
     /// Works on the engine. It must be quick, as a read of one view is.
     fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T;
+
+    /// Reads of the engine. What has to be brought back first is, while others have their
+    /// turn.
+    ///
+    /// # Errors
+    /// Of the read; if what left the hot tier cannot be brought back.
+    fn read_with<T>(
+        &self,
+        read: impl Fn(&Engine) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        // Held until it is read.
+        let mut brought = Vec::new();
+        loop {
+            match self.with(&read) {
+                Err(EngineError::Cold(needs)) => brought.push(needs.bring_back()?),
+                done => return done,
+            }
+        }
+    }
 }
 
 impl Online for Engine {

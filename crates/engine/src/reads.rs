@@ -11,6 +11,7 @@ use crate::api::{Answer, Explanation, GetAnswer, GetRequest};
 use crate::definitions::unknown;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::hot_store::HotRead;
 
 impl Engine {
     /// A service by name, or by name and version (`delay_model@1`).
@@ -39,7 +40,8 @@ impl Engine {
             cut,
             known_at: request.known_at,
         };
-        let reader = Reader::new(self.hot(), &knowledge);
+        let hot = HotRead::of(self.hot());
+        let reader = Reader::new(&hot, &knowledge);
         let mut rows = Vec::with_capacity(request.rows.len());
         for (number, inputs) in request.rows.iter().enumerate() {
             if inputs.len() != service.inputs.len() {
@@ -50,7 +52,7 @@ impl Engine {
                     wanted: service.inputs.len(),
                 });
             }
-            rows.push(self.row(service, inputs, request.as_of, &reader)?);
+            rows.push(self.row(service, inputs, request.as_of, &hot, &reader)?);
         }
         Ok(GetAnswer {
             features: service.features(),
@@ -67,6 +69,7 @@ impl Engine {
         service: &ServiceDef,
         inputs: &[Value],
         as_of: EventTime,
+        hot: &HotRead<'_>,
         reader: &Reader<'_>,
     ) -> Result<Vec<Answer>, EngineError> {
         let by_name: BTreeMap<&str, &Value> = service
@@ -84,7 +87,7 @@ impl Engine {
                 ViewBody::Composed(body) => body.request.iter().map(|f| input(&f.name)).collect(),
                 _ => Vec::new(),
             };
-            let row = reader.read(view, &key, as_of.0, &request)?;
+            let row = hot.checked(reader.read(view, &key, as_of.0, &request))?;
             answers.extend(item.features.iter().map(|(index, _)| answer(&row, *index)));
         }
         Ok(answers)
@@ -117,7 +120,8 @@ impl Engine {
             }
         };
         let knowledge = Knowledge { cut, known_at };
-        let reader = Reader::new(self.hot(), &knowledge);
+        let hot = HotRead::of(self.hot());
+        let reader = Reader::new(&hot, &knowledge);
         let view = self.compiled(&item.view.digest, &item.view.name)?;
         let request: Vec<Value> = match &item.view.body {
             ViewBody::Composed(body) => body
@@ -130,8 +134,8 @@ impl Engine {
                 .collect(),
             _ => Vec::new(),
         };
-        let row = reader.read(view, key, as_of.0, &request)?;
-        let evidence = reader.explain(view, *feature, key, as_of.0)?;
+        let row = hot.checked(reader.read(view, key, as_of.0, &request))?;
+        let evidence = hot.checked(reader.explain(view, *feature, key, as_of.0))?;
         Ok(Explanation {
             feature: format!("{}:{}", item.view.name, item.view.features[*feature].name),
             answer: answer(&row, *feature),

@@ -355,7 +355,8 @@ impl Offline {
         let step = (PIECE_VALUES / plan.features().len().max(1)).max(1);
         let mut answers = Vec::with_capacity(rows.len());
         for piece in rows.chunks(step) {
-            answers.extend(online.with(|engine| engine.read(&plan, piece, as_of, &knowledge))?);
+            let read = online.read_with(|engine| engine.read(&plan, piece, as_of, &knowledge));
+            answers.extend(read?);
         }
         report.answers += 1;
         report.values += (answers.len() * plan.features().len()) as u64;

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evenkeel_store::ColdNeeds;
 use evenkeel_types::definition::{Digest, ServiceDef, SourceDef, ViewBody};
 use evenkeel_types::{Cut, EventTime, Field, Knowledge, SourceId, Value};
 use evenkeel_view::{Reader, Uses, ViewRow};
@@ -14,6 +15,7 @@ use evenkeel_view::{Reader, Uses, ViewRow};
 use crate::api::Answer;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::hot_store::HotRead;
 use crate::reads::answer;
 
 /// A service as a reader needs it: which input goes where, which feature comes from where.
@@ -98,6 +100,9 @@ impl ReadPlan {
     }
 }
 
+/// Parts that one read asks for at once to be brought back.
+const NEEDS_MAX: usize = 64;
+
 /// A view's last key and request columns, with the row that was read.
 type LastRead = (Vec<Value>, Vec<Value>, ViewRow);
 
@@ -119,7 +124,8 @@ impl Engine {
     /// on how a request is cut into such reads, as long as the knowledge is the same.
     ///
     /// # Errors
-    /// If a view of the plan is not applied in this store, or what it needs cannot be read.
+    /// If a view of the plan is not applied in this store, or what it needs cannot be read;
+    /// [`EngineError::Cold`] after [`Engine::defer_cold_reads`].
     pub fn read(
         &self,
         plan: &ReadPlan,
@@ -132,7 +138,9 @@ impl Engine {
             .iter()
             .map(|item| self.compiled(&item.view, &item.name))
             .collect::<Result<Vec<_>, _>>()?;
-        let reader = Reader::new(self.hot(), knowledge);
+        let hot = HotRead::of(self.hot());
+        let reader = Reader::new(&hot, knowledge);
+        let mut needs: Option<Box<ColdNeeds>> = None;
         // The last key of each view with its row: a request often has one user and many items.
         let mut last: Vec<Option<LastRead>> = vec![None; views.len()];
         let take = |row: &[Value], from: &[Option<usize>]| -> Vec<Value> {
@@ -142,7 +150,7 @@ impl Engine {
                 .collect()
         };
         let mut answers = Vec::with_capacity(rows.len());
-        for row in rows {
+        'rows: for row in rows {
             let mut features = Vec::with_capacity(plan.features.len());
             for ((item, view), last) in plan.items.iter().zip(&views).zip(&mut last) {
                 let key = take(row, &item.key);
@@ -151,8 +159,28 @@ impl Engine {
                     .as_ref()
                     .is_some_and(|(k, r, _)| *k == key && *r == request);
                 if !known {
-                    let read = reader.read(view, &key, as_of.0, &request)?;
-                    *last = Some((key, request, read));
+                    let read = || hot.checked(reader.read(view, &key, as_of.0, &request));
+                    // What another read of the key lacked is lacking in what this one was
+                    // given, too. Given it anew, only what it needs itself is.
+                    let read = match read() {
+                        Err(EngineError::Cold(_)) => read(),
+                        done => done,
+                    };
+                    match read {
+                        Ok(read) => *last = Some((key, request, read)),
+                        // What other rows need comes back along with it.
+                        Err(EngineError::Cold(more)) => {
+                            match &mut needs {
+                                Some(needs) => needs.join(*more),
+                                none => *none = Some(more),
+                            }
+                            if needs.as_ref().is_some_and(|n| n.parts() >= NEEDS_MAX) {
+                                break 'rows;
+                            }
+                            continue;
+                        }
+                        Err(error) => return Err(error),
+                    }
                 }
                 if let Some((.., read)) = last {
                     features.extend(item.features.iter().map(|i| answer(read, *i)));
@@ -160,7 +188,10 @@ impl Engine {
             }
             answers.push(features);
         }
-        Ok(answers)
+        match needs {
+            Some(needs) => Err(EngineError::Cold(needs)),
+            None => Ok(answers),
+        }
     }
 
     /// What of a cut is not applied yet; none if all of it is.

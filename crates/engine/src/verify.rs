@@ -17,6 +17,7 @@ use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow, encode_key};
 use crate::api::{Mismatch, VerifyOptions, VerifyReport};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::hot_store::HotRead;
 use crate::offline::{Offline, Online};
 use crate::reads::answer;
 use crate::sample::{Point, Random, Sampler, Seen, anchors, earlier_cut};
@@ -279,11 +280,11 @@ impl<O: Online> Check<'_, O> {
             }
             let point = &points[at];
             let knowledge = knowledge_of(cut, point);
-            let row = self.online.with(|engine| {
+            let row = self.online.read_with(|engine| {
                 let compiled = engine.compiled(&view.digest, &view.name)?;
-                let reader = Reader::new(engine.hot(), &knowledge);
-                let row = reader.read(compiled, &point.key, point.time, &point.request)?;
-                Ok::<ViewRow, EngineError>(row)
+                let hot = HotRead::of(engine.hot());
+                let reader = Reader::new(&hot, &knowledge);
+                hot.checked(reader.read(compiled, &point.key, point.time, &point.request))
             })?;
             reads.push((at, row));
         }

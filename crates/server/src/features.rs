@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{Response, header};
-use evenkeel_engine::ServedAnswer;
 use evenkeel_engine::api::Answer;
-use evenkeel_types::{EventTime, Knowledge};
+use evenkeel_engine::{Brought, EngineError, ReadPlan, ServedAnswer};
+use evenkeel_types::{EventTime, Knowledge, Value};
 
 use crate::answer::ReadAnswer;
 use crate::body::{self, Content, aside};
@@ -124,7 +124,10 @@ async fn evaluate<'r>(
             }
             tokio::task::yield_now().await;
         }
-        rows.extend(shared.engine().read(plan, piece, as_of, &knowledge)?);
+        match read_piece(shared, plan, piece, as_of, &knowledge, deadline).await? {
+            Some(read) => rows.extend(read),
+            None => return Err(too_late(&rows, request, deadline)),
+        }
     }
     if shared.served.wants() {
         let now = shared.engine().now();
@@ -148,6 +151,32 @@ async fn evaluate<'r>(
         degraded,
         defaults: request.defaults,
     })
+}
+
+/// Reads a piece. What it needs that left the hot tier is brought back by the pool of scans,
+/// without a hold on the engine, and the piece is read again; none if time is up before.
+async fn read_piece(
+    shared: &Shared,
+    plan: &ReadPlan,
+    piece: &[Vec<Value>],
+    as_of: EventTime,
+    knowledge: &Knowledge,
+    deadline: Deadline,
+) -> Result<Option<Vec<Vec<Answer>>>, ApiError> {
+    // Held until the piece is read.
+    let mut brought: Vec<Brought> = Vec::new();
+    loop {
+        let read = shared.engine().read(plan, piece, as_of, knowledge);
+        let needs = match read {
+            Err(EngineError::Cold(needs)) => needs,
+            read => return Ok(Some(read?)),
+        };
+        let scan = shared.scans.run(move || needs.bring_back());
+        match tokio::time::timeout(deadline.left(), scan).await {
+            Ok(scanned) => brought.push(scanned?.map_err(EngineError::from)?),
+            Err(_) => return Ok(None),
+        }
+    }
 }
 
 fn too_late(rows: &[Vec<Answer>], request: &ReadRequest, deadline: Deadline) -> ApiError {

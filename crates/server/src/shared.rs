@@ -48,11 +48,13 @@ pub(crate) struct Shared {
 impl Shared {
     /// Starts the threads that write, too. They end when they are joined.
     pub(crate) fn start(
-        engine: Engine,
+        mut engine: Engine,
         limits: ServerLimits,
         tokens: Tokens,
     ) -> Result<(Arc<Shared>, Writers), EngineError> {
         let writer_log = engine.writer()?;
+        // Nobody scans the log while others wait for the engine.
+        engine.defer_cold_reads();
         let (queue, receiver) = Queue::new(limits.queued_pushes.max(1));
         let shared = Arc::new(Shared {
             log: engine.reader().clone(),

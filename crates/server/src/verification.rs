@@ -167,7 +167,8 @@ pub(crate) async fn explain(
     Ok(Reply(explained))
 }
 
-/// Explains under one hold of the engine, as a read of the feature has.
+/// Explains under one hold of the engine, as a read of the feature has; what left the hot tier
+/// comes back in between.
 fn explained(shared: &Shared, ask: &Explain) -> Result<Json, ApiError> {
     let offline = shared.engine().offline();
     let service = offline.feature_list(std::slice::from_ref(&ask.feature))?;
@@ -219,7 +220,7 @@ fn explained(shared: &Shared, ask: &Explain) -> Result<Json, ApiError> {
     );
     let cut = ask.cut.as_deref().map(|text| offline.parse_cut(text));
     let cut = cut.transpose()?;
-    let explanation = shared.with(|engine| {
+    let explanation = shared.read_with(|engine| {
         let as_of = as_of.unwrap_or_else(|| engine.now());
         engine.explain(&ask.feature, &key, &request, as_of, cut.as_ref(), known_at)
     })?;

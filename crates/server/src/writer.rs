@@ -181,8 +181,10 @@ fn commit(
         return refuse_all(closed(&reason));
     }
     if shared.engine().needs_healing() {
-        // One that is under way has the hot tier open.
+        // What is under way has the hot tier open.
         shared.checkpoints.wait_for_end();
+        let scans = shared.engine().scans();
+        scans.wait_for_end();
         if let Err(error) = shared.engine_mut().heal() {
             return refuse_all(ApiError::from(&error));
         }

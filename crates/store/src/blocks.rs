@@ -10,6 +10,7 @@
 //! Single writer; reads borrow. A checkpoint is begun ([`Blocks::begin`]) and ended
 //! ([`Blocks::end`]) by the writer; the work between needs no access to this.
 
+mod brought;
 mod checkpoint;
 mod directory;
 pub(crate) mod examine;
@@ -27,12 +28,14 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 
+pub use brought::Brought;
 pub use checkpoint::{BlockCheckpoint, Spent, Written};
 pub use key::bucket_of;
-pub use reheat::{ColdEvents, Collect, NothingCold, Reheats};
+pub use reheat::{ColdEvents, ColdNeeds, Collect, NothingCold, Reheats};
 
 use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot};
+use brought::Reheated;
 use checkpoint::{Garbage, IndexCheckpoint};
 use key::RowPrefix;
 use reheat::Reheater;
@@ -107,6 +110,33 @@ impl Weighter<RowPrefix, Cached> for ByWeight {
 
 type BlockCache = Cache<RowPrefix, Cached, ByWeight, FxBuildHasher>;
 
+/// Where the history of a key that was read gets its blocks from.
+#[derive(Clone, Debug)]
+pub struct KeyReads(Arc<KeySource>);
+
+impl KeyReads {
+    /// What has to be brought back before what was read of it is of use; none if nothing has.
+    pub fn needs(&self) -> Option<ColdNeeds> {
+        self.0.needs()
+    }
+}
+
+/// The scans that bring events back.
+#[derive(Clone, Debug)]
+pub struct Scans(Arc<Reheated>);
+
+impl Scans {
+    /// Waits for the end of the scan that is under way, if any is.
+    pub fn wait_for_end(&self) {
+        drop(self.0.turn());
+    }
+
+    /// Keeps scans from beginning as long as the answer is held; none if one is under way.
+    pub fn pause(&self) -> Option<std::sync::MutexGuard<'_, ()>> {
+        self.0.try_turn()
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Blocks {
@@ -115,6 +145,7 @@ pub struct Blocks {
     snapshot: Arc<dyn Snapshot>,
     indexes: Vec<Index>,
     cache: Arc<BlockCache>,
+    reheated: Arc<Reheated>,
     reheater: Arc<Reheater>,
     /// Where the search for what may leave goes on, by index: behind these block rows.
     swept: Vec<Option<Vec<u8>>>,
@@ -148,17 +179,19 @@ impl Blocks {
             FxBuildHasher,
             quick_cache::sync::DefaultLifecycle::default(),
         ));
+        let reheated = Arc::new(Reheated::new(Arc::downgrade(&cache)));
         let reheater = Reheater::new(
             Arc::clone(&kv),
             cold,
             specs.clone(),
-            Arc::downgrade(&cache),
+            Arc::clone(&reheated),
             options.cache_bytes / 4,
         );
         Ok(Blocks {
             snapshot,
             kv,
             swept: vec![None; specs.len()],
+            reheated,
             reheater: Arc::new(reheater),
             indexes: specs
                 .into_iter()
@@ -195,7 +228,7 @@ impl Blocks {
             Arc::clone(&self.kv),
             cold,
             specs.clone(),
-            Arc::downgrade(&self.cache),
+            Arc::clone(&self.reheated),
             self.cache.capacity() / 4,
         ));
         let mut known: FxHashMap<u32, Index> = FxHashMap::default();
@@ -241,7 +274,18 @@ impl Blocks {
 
     /// What was brought back since the store was opened.
     pub fn reheats(&self) -> Reheats {
-        self.reheater.counts()
+        self.reheated.counts()
+    }
+
+    /// From now on reads that need what left the store fail, and say what they need
+    /// ([`KeyReads::needs`]): it is brought back without a hold on this.
+    pub fn defer_cold(&self) {
+        self.reheated.defer();
+    }
+
+    /// Scans, to be kept from.
+    pub fn scans(&self) -> Scans {
+        Scans(Arc::clone(&self.reheated))
     }
 
     /// Adds an event of a key to an index.
@@ -278,13 +322,26 @@ impl Blocks {
             cached.history.contest(time, order);
             self.cache.insert(prefix, cached);
         }
-        // It says which of its entries are contested.
-        self.cache.remove(&key::cold(&prefix)[..]);
     }
 
     /// The events of a key; none if there are none. Blocks are read as the history is used:
     /// see [`evenkeel_aggregate::history::BlockSource`].
     pub fn history(&self, index: usize, key: &[u8]) -> Result<Option<History>, StoreError> {
+        let found = self.events(index, key)?;
+        Ok(found.map(|(history, _)| history))
+    }
+
+    /// [`Blocks::history`], and where it reads from.
+    pub fn events(
+        &self,
+        index: usize,
+        key: &[u8],
+    ) -> Result<Option<(History, Option<KeyReads>)>, StoreError> {
+        let found = self.cached(index, key)?;
+        Ok(found.map(|cached| (cached.history, cached.source.map(KeyReads))))
+    }
+
+    fn cached(&self, index: usize, key: &[u8]) -> Result<Option<Cached>, StoreError> {
         let Index {
             spec,
             tails,
@@ -319,11 +376,11 @@ impl Blocks {
             source,
         };
         self.cache.insert(prefix, cached.clone());
-        Ok(Some(cached.history))
+        Ok(Some(cached))
     }
 
     /// A cached history; its weight is brought up to date if much of it was read meanwhile.
-    fn reweighed(&self, prefix: RowPrefix, mut cached: Cached) -> History {
+    fn reweighed(&self, prefix: RowPrefix, mut cached: Cached) -> Cached {
         let read = cached.source.as_ref().map_or(0, |s| s.entries_read()) as u64;
         if read * entry_bytes(cached.history.types().len(), 0) as u64 > cached.weight {
             let weight = weight_of(&cached.history);
@@ -332,7 +389,7 @@ impl Blocks {
                 self.cache.insert(prefix, cached.clone());
             }
         }
-        cached.history
+        cached
     }
 
     /// Begins a checkpoint of everything that was inserted up to now. `horizons` has for each
@@ -378,12 +435,12 @@ impl Blocks {
         self.frozen_bytes = 0;
         for prefix in &written.moved {
             self.cache.remove(&prefix[..]);
-            // It was remade without the marks that have gone into the cold part now.
-            self.cache.remove(&key::cold(prefix)[..]);
+            // Marks, or more events, have gone into its cold part.
+            self.reheated.forget(prefix);
         }
         self.garbage = written.garbage;
         self.swept = written.swept;
-        self.reheater.begin_small();
+        self.reheated.begin_small();
         self.snapshot = self.kv.snapshot();
         written.spent
     }

@@ -58,6 +58,9 @@ pub enum StoreError {
         /// Why not.
         reason: String,
     },
+    /// A read needs events that left the hot tier, and does not bring them back itself.
+    #[error("it needs events that left the hot tier and are not brought back yet")]
+    NotBroughtBack,
     /// A format that this version does not read.
     #[error(
         "the hot tier has format version {found}, this version reads up to {known}: use a newer version, or remove the directory `hot` to have it rebuilt from the log"

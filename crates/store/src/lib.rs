@@ -18,8 +18,8 @@ mod row;
 
 pub use blocks::examine::{Examined, Finding, IndexShape, examine};
 pub use blocks::{
-    BlockCheckpoint, Blocks, BlocksOptions, ColdEvents, Collect, IndexSpec, NothingCold, Reheats,
-    SEALED_ENTRIES, Spent, Written, bucket_of,
+    BlockCheckpoint, Blocks, BlocksOptions, Brought, ColdEvents, ColdNeeds, Collect, IndexSpec,
+    KeyReads, NothingCold, Reheats, SEALED_ENTRIES, Scans, Spent, Written, bucket_of,
 };
 pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};

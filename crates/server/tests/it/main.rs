@@ -6,6 +6,7 @@ mod applying;
 mod arrow;
 mod bits;
 mod checkpoints;
+mod cold;
 mod definitions;
 mod events;
 mod features;

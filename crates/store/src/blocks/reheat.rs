@@ -1,25 +1,28 @@
 //! Bringing back what left the hot tier, for reads that need it.
 //!
 //! Owns which keys one scan brings back, and that what comes back is what left. Does not
-//! know where events come from: [`ColdEvents`] does. What came back is cached like other
-//! blocks.
+//! know where events come from: [`ColdEvents`] does; what is kept of them is [`Reheated`]'s.
+//!
+//! A read brings back what it needs itself, or it says so ([`ColdNeeds`]) where others wait
+//! for it: then whoever has the time does it without a hold on the blocks, and the read is
+//! made again.
 //!
 //! A scan costs the same for one key as for many, so each scan since the last checkpoint
 //! takes four times as many buckets of keys along as the one before, from that of the key
 //! that is asked for upwards: a single old read brings one key back, and who reads many old
 //! values in the order of [`super::bucket_of`] scans a few times.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use evenkeel_aggregate::history::ColdPart;
 use evenkeel_aggregate::{Bounds, Entry, History};
 use evenkeel_types::Position;
 use rustc_hash::FxHashMap;
 
+use super::brought::{Brought, Reheated};
 use super::directory::Directory;
 use super::key::{self, RowPrefix};
-use super::{BlockCache, Cached, IndexSpec, entry_bytes};
+use super::{IndexSpec, entry_bytes};
 use crate::error::StoreError;
 use crate::kv::{Kv, Space};
 
@@ -69,26 +72,78 @@ pub struct Reheats {
     pub events: u64,
 }
 
+/// Brings back what left the indexes of one set of definitions.
 #[derive(Debug)]
 pub(super) struct Reheater {
     kv: Arc<dyn Kv>,
     events: Arc<dyn ColdEvents>,
     specs: Vec<IndexSpec>,
-    /// It holds who holds this.
-    cache: Weak<BlockCache>,
+    reheated: Arc<Reheated>,
     /// About the bytes that one scan may bring back besides the key that is asked for.
     along_bytes: u64,
-    /// Scans since the last checkpoint; held while one is under way.
-    turn: Mutex<u32>,
-    scans: AtomicU64,
-    keys: AtomicU64,
-    entries: AtomicU64,
+}
+
+/// A part that a read needs and that is not at hand.
+#[derive(Clone, Debug)]
+pub(super) struct ColdNeed {
+    pub(super) index: usize,
+    pub(super) prefix: RowPrefix,
+    pub(super) part: ColdPart,
+}
+
+/// What reads need that left the hot tier: to be brought back without a hold on the blocks.
+/// While it waits, the key-value store can be closed.
+#[derive(Debug)]
+pub struct ColdNeeds {
+    reheated: Arc<Reheated>,
+    reheater: Weak<Reheater>,
+    /// Of the same reheater; at least one.
+    needs: Vec<ColdNeed>,
+}
+
+impl ColdNeeds {
+    pub(super) fn one(reheater: &Arc<Reheater>, need: ColdNeed) -> Self {
+        ColdNeeds {
+            reheated: Arc::clone(&reheater.reheated),
+            reheater: Arc::downgrade(reheater),
+            needs: vec![need],
+        }
+    }
+
+    /// How many parts.
+    pub fn parts(&self) -> usize {
+        self.needs.len()
+    }
+
+    /// Takes more needs; those for which other scans are due are found again by their reads.
+    pub fn join(&mut self, more: ColdNeeds) {
+        if Weak::ptr_eq(&self.reheater, &more.reheater) {
+            self.needs.extend(more.needs);
+        }
+    }
+
+    /// Scans for what is needed, one scan of all at a time; then the reads are to be made
+    /// again, as long as what it answers is held. They may need more, or the same again if
+    /// it has changed meanwhile.
+    ///
+    /// # Errors
+    /// If events cannot be read, or are not those that left.
+    pub fn bring_back(&self) -> Result<Brought, StoreError> {
+        let _turn = self.reheated.turn();
+        let mut brought = Brought::default();
+        // If the store was closed meanwhile, the read finds another one.
+        if let Some(reheater) = self.reheater.upgrade() {
+            reheater.bring_back(&self.needs, &mut brought)?;
+        }
+        Ok(brought)
+    }
 }
 
 /// What a scan is to bring back of a key.
 struct Wanted {
     part: ColdPart,
     entries: History,
+    is_asked: bool,
 }
 
 struct Wants<'a> {
@@ -103,91 +158,84 @@ impl Reheater {
         kv: Arc<dyn Kv>,
         events: Arc<dyn ColdEvents>,
         specs: Vec<IndexSpec>,
-        cache: Weak<BlockCache>,
+        reheated: Arc<Reheated>,
         along_bytes: u64,
     ) -> Self {
         Reheater {
             kv,
             events,
             specs,
-            cache,
+            reheated,
             along_bytes,
-            turn: Mutex::new(0),
-            scans: AtomicU64::new(0),
-            keys: AtomicU64::new(0),
-            entries: AtomicU64::new(0),
         }
     }
 
-    pub(super) fn counts(&self) -> Reheats {
-        Reheats {
-            scans: self.scans.load(Ordering::Relaxed),
-            keys: self.keys.load(Ordering::Relaxed),
-            events: self.entries.load(Ordering::Relaxed),
+    /// The part of a key of an index; none if others would wait for it to be brought back.
+    pub(super) fn part(&self, need: &ColdNeed) -> Result<Option<History>, StoreError> {
+        let known = || self.reheated.get(&need.prefix, &need.part);
+        if let Some(known) = known() {
+            return Ok(Some(known));
         }
+        if self.reheated.is_deferred() {
+            return Ok(None);
+        }
+        let _turn = self.reheated.turn();
+        let mut brought = Brought::default();
+        self.bring_back(std::slice::from_ref(need), &mut brought)?;
+        let missing = || StoreError::damaged(Space::Runs, &need.prefix, "it did not come back");
+        known().map(Some).ok_or_else(missing)
     }
 
-    /// From now on a scan brings few keys back again.
-    pub(super) fn begin_small(&self) {
-        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = 0;
-    }
-
-    /// The part of a key of an index.
-    pub(super) fn part(
-        &self,
-        index: usize,
-        prefix: &RowPrefix,
-        part: &ColdPart,
-    ) -> Result<History, StoreError> {
-        if let Some(known) = self.cached(prefix, part) {
-            return Ok(known);
-        }
-        let mut scans = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another scan may have brought it meanwhile.
-        if let Some(known) = self.cached(prefix, part) {
-            return Ok(known);
-        }
+    /// Brings back the parts that are needed of one index. Of whoever has the turn.
+    fn bring_back(&self, needs: &[ColdNeed], brought: &mut Brought) -> Result<(), StoreError> {
+        // Another scan may have brought them meanwhile.
+        let mut missing = needs
+            .iter()
+            .filter(|need| self.reheated.get(&need.prefix, &need.part).is_none());
+        let Some(first) = missing.next() else {
+            return Ok(());
+        };
+        let index = first.index;
         let spec = &self.specs[index];
         let mut keys = FxHashMap::default();
-        if *scans > 0 {
-            let buckets = 4u64.saturating_pow(*scans).min(key::BUCKETS);
-            self.along(spec, prefix, buckets, &mut keys)?;
+        let scans = self.reheated.begin_scan();
+        if scans > 0 {
+            let buckets = 4u64.saturating_pow(scans).min(key::BUCKETS);
+            self.along(spec, &first.prefix, buckets, &mut keys)?;
         }
-        keys.insert(prefix.clone(), wanted(spec, part.clone()));
-        *scans += 1;
+        keys.insert(first.prefix.clone(), wanted(spec, first.part.clone(), true));
+        let mut bytes = 0;
+        for need in missing.filter(|need| need.index == index) {
+            bytes += weight(spec, need.part.length);
+            // The rest is found again by its reads.
+            if bytes > self.along_bytes {
+                break;
+            }
+            keys.insert(need.prefix.clone(), wanted(spec, need.part.clone(), true));
+        }
+        self.reheated.register(keys.keys().cloned());
         self.scan(index, &mut keys)?;
-        drop(scans);
-        let mut asked = None;
-        for (brought, Wanted { part, entries }) in keys {
-            let is_asked = brought == *prefix;
+        for (prefix, wanted) in keys {
+            let Wanted {
+                part,
+                entries,
+                is_asked,
+            } = wanted;
             if part.is_of(&entries) {
-                let cached = Cached {
-                    weight: weight(spec, entries.len()),
-                    history: entries,
-                    source: None,
-                };
-                if is_asked {
-                    asked = Some(cached.history.clone());
-                }
-                if let Some(cache) = self.cache.upgrade() {
-                    cache.insert(key::cold(&brought), cached);
-                }
+                let weight = weight(spec, entries.len());
+                let held = is_asked.then_some(&mut *brought);
+                self.reheated.keep(&prefix, entries, weight, held);
             } else if is_asked {
                 let reason = format!(
                     "{} events of it left the hot tier, and the log has {} or others",
                     part.length,
                     entries.len()
                 );
-                let row = key::directory(prefix);
+                let row = key::directory(&prefix);
                 return Err(StoreError::damaged(Space::Runs, &row, reason));
             }
         }
-        asked.ok_or_else(|| StoreError::damaged(Space::Runs, prefix, "it did not come back"))
-    }
-
-    fn cached(&self, prefix: &[u8], part: &ColdPart) -> Option<History> {
-        let cached = self.cache.upgrade()?.get(&key::cold(prefix)[..])?;
-        part.is_of(&cached.history).then_some(cached.history)
+        Ok(())
     }
 
     fn scan(
@@ -210,10 +258,8 @@ impl Reheater {
             };
             self.events.read(index, &bounds, &mut wants)?;
         }
-        self.scans.fetch_add(1, Ordering::Relaxed);
-        self.keys.fetch_add(keys.len() as u64, Ordering::Relaxed);
         let entries: usize = keys.values().map(|w| w.entries.len()).sum();
-        self.entries.fetch_add(entries as u64, Ordering::Relaxed);
+        self.reheated.count(keys.len(), entries);
         Ok(())
     }
 
@@ -235,23 +281,24 @@ impl Reheater {
             let directory =
                 Directory::decode(value).map_err(|e| StoreError::malformed(Space::Runs, row, e))?;
             if let (Some(other), Some(part)) = (key::of_directory(row), directory.cold)
-                && self.cached(other, &part).is_none()
+                && self.reheated.get(other, &part).is_none()
             {
                 bytes += weight(spec, part.length);
                 if bytes > self.along_bytes {
                     return Ok(std::ops::ControlFlow::Break(()));
                 }
-                keys.insert(other.into(), wanted(spec, part));
+                keys.insert(other.into(), wanted(spec, part, false));
             }
             Ok(std::ops::ControlFlow::Continue(()))
         })
     }
 }
 
-fn wanted(spec: &IndexSpec, part: ColdPart) -> Wanted {
+fn wanted(spec: &IndexSpec, part: ColdPart, is_asked: bool) -> Wanted {
     Wanted {
         part,
         entries: History::new(Arc::clone(&spec.types)),
+        is_asked,
     }
 }
 

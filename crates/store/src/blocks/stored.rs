@@ -10,7 +10,7 @@ use evenkeel_types::DataType;
 
 use super::directory::Directory;
 use super::key::{self, RowKind, RowPrefix};
-use super::reheat::Reheater;
+use super::reheat::{ColdNeed, ColdNeeds, Reheater};
 use super::run::{Mark, Tail};
 use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot, Space};
@@ -89,6 +89,7 @@ impl Stored {
                     .map(|b| (b.block, b.length))
                     .collect(),
                 entries_read: AtomicUsize::new(0),
+                need: OnceLock::new(),
                 failure: OnceLock::new(),
             })
         })
@@ -126,6 +127,8 @@ pub(super) struct KeySource {
     /// Entries by block, for the count of what was read.
     lengths: rustc_hash::FxHashMap<u64, usize>,
     entries_read: AtomicUsize,
+    /// What has to be brought back before this is of use.
+    need: OnceLock<ColdNeed>,
     failure: OnceLock<(StoreError, String)>,
 }
 
@@ -137,6 +140,14 @@ impl KeySource {
     fn fail(&self, error: &StoreError) {
         self.failure
             .get_or_init(|| (error.clone(), error.to_string()));
+    }
+
+    /// What has to be brought back before reads of this can be answered; none if nothing has,
+    /// or that would not help.
+    pub(super) fn needs(&self) -> Option<ColdNeeds> {
+        let is_all = matches!(self.failed(), Some(StoreError::NotBroughtBack));
+        let need = self.need.get().filter(|_| is_all)?;
+        Some(ColdNeeds::one(&self.reheater, need.clone()))
     }
 
     /// Why a block could not be read.
@@ -160,10 +171,20 @@ impl BlockSource for KeySource {
 
     fn reheat(&self, part: &ColdPart) -> Option<History> {
         self.entries_read.fetch_add(part.length, Ordering::Relaxed);
-        self.reheater
-            .part(self.index, &self.prefix, part)
-            .map_err(|error| self.fail(&error))
-            .ok()
+        let need = ColdNeed {
+            index: self.index,
+            prefix: self.prefix.clone(),
+            part: part.clone(),
+        };
+        match self.reheater.part(&need) {
+            Ok(Some(entries)) => return Some(entries),
+            Ok(None) => {
+                self.need.get_or_init(|| need);
+                self.fail(&StoreError::NotBroughtBack);
+            }
+            Err(error) => self.fail(&error),
+        }
+        None
     }
 
     fn damaged(&self, block: Option<u64>, why: &str) {

@@ -14,13 +14,13 @@ use evenkeel_store::{
 use evenkeel_types::{DataType, ErrorReason, Position, Value};
 use proptest::prelude::*;
 
-fn types() -> Arc<[DataType]> {
+pub(crate) fn types() -> Arc<[DataType]> {
     Arc::from([DataType::BigInt, DataType::String, DataType::Double])
 }
 
 #[derive(Debug)]
-struct Row {
-    time: i64,
+pub(crate) struct Row {
+    pub(crate) time: i64,
     order: Vec<u8>,
     position: Position,
     visible_at: i64,
@@ -31,7 +31,7 @@ struct Row {
 
 impl Row {
     /// Entry number `id` of a stream: mostly in order, now and then late.
-    fn new(id: u64, random: u64) -> Self {
+    pub(crate) fn new(id: u64, random: u64) -> Self {
         let late = if random.is_multiple_of(7) {
             (random >> 8) % 5_000
         } else {
@@ -74,9 +74,21 @@ impl Row {
     }
 }
 
-/// Everything that was inserted, in its order.
-#[derive(Debug, Default)]
-struct Log(Mutex<Vec<(Vec<u8>, Row)>>);
+/// Everything that was inserted, in its order; and what is done when it was read.
+#[derive(Default)]
+pub(crate) struct Log(
+    Mutex<Vec<(Vec<u8>, Row)>>,
+    pub(crate) Mutex<Option<AfterRead>>,
+);
+
+/// Done once, by the next read of the log, before it answers.
+pub(crate) type AfterRead = Box<dyn FnOnce() + Send>;
+
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Log").finish_non_exhaustive()
+    }
+}
 
 impl ColdEvents for Log {
     fn read(&self, _: usize, bounds: &Bounds, collect: &mut dyn Collect) -> Result<(), StoreError> {
@@ -87,18 +99,24 @@ impl ColdEvents for Log {
                 collect.take(key, &row.entry());
             }
         }
+        let after = self.1.lock().unwrap().take();
+        if let Some(after) = after {
+            after();
+        }
         Ok(())
     }
 }
 
 /// A store with its model.
-struct World {
+pub(crate) struct World {
     kv: Arc<dyn Kv>,
-    log: Arc<Log>,
+    pub(crate) log: Arc<Log>,
     /// What is before may leave.
-    horizon: Option<i64>,
+    pub(crate) horizon: Option<i64>,
     sealed_entries: usize,
-    blocks: Blocks,
+    pub(crate) blocks: Blocks,
+    /// Whether reads say what must be brought back, and it is brought back for them.
+    is_deferred: bool,
     model: BTreeMap<Vec<u8>, History>,
     number: u64,
     cache_bytes: u64,
@@ -109,7 +127,7 @@ struct World {
 }
 
 impl World {
-    fn new(kv: Arc<dyn Kv>, cache_bytes: u64) -> Self {
+    pub(crate) fn new(kv: Arc<dyn Kv>, cache_bytes: u64) -> Self {
         World::with(kv, cache_bytes, BlocksOptions::with_cache(0).sealed_entries)
     }
 
@@ -119,6 +137,7 @@ impl World {
             blocks: open(&kv, &log, cache_bytes, sealed_entries),
             kv,
             log,
+            is_deferred: false,
             horizon: None,
             sealed_entries,
             model: BTreeMap::new(),
@@ -129,8 +148,15 @@ impl World {
         }
     }
 
+    /// From now on reads say what must be brought back.
+    pub(crate) fn deferred(mut self) -> Self {
+        self.is_deferred = true;
+        self.blocks.defer_cold();
+        self
+    }
+
     /// Inserts a row; it gets the next place of its partition.
-    fn insert(&mut self, key: &[u8], row: &Row) {
+    pub(crate) fn insert(&mut self, key: &[u8], row: &Row) {
         let mut log = self.log.0.lock().unwrap();
         let position = Position::new(row.position.partition.0, log.len() as u64);
         let row = Row {
@@ -147,7 +173,7 @@ impl World {
         log.push((key.to_vec(), row));
     }
 
-    fn contest(&mut self, key: &[u8], row: &Row) {
+    pub(crate) fn contest(&mut self, key: &[u8], row: &Row) {
         self.blocks.contest(0, key, row.time, &row.order);
         self.marked.push(row.id);
         assert!(
@@ -158,7 +184,7 @@ impl World {
         );
     }
 
-    fn checkpoint(&mut self) {
+    pub(crate) fn checkpoint(&mut self) {
         let begun = self.begin();
         self.finish(begun);
     }
@@ -181,15 +207,33 @@ impl World {
     }
 
     /// What was not checkpointed is lost; the model is set back by the caller.
-    fn reopen(&mut self) {
+    pub(crate) fn reopen(&mut self) {
         self.marked.clear();
         self.marking.clear();
         self.blocks = open(&self.kv, &self.log, self.cache_bytes, self.sealed_entries);
+        if self.is_deferred {
+            self.blocks.defer_cold();
+        }
     }
 
-    fn check(&self) {
+    /// Reads a key, as often as something must be brought back first.
+    pub(crate) fn read(&self, key: &[u8], read: impl Fn(&History)) -> History {
+        let mut brought = Vec::new();
+        loop {
+            let (history, reads) = self.blocks.events(0, key).unwrap().unwrap();
+            read(&history);
+            match reads.and_then(|reads| reads.needs()) {
+                Some(needs) => brought.push(needs.bring_back().unwrap()),
+                None => return history,
+            }
+        }
+    }
+
+    pub(crate) fn check(&self) {
         for (key, model) in &self.model {
-            let history = self.blocks.history(0, key).unwrap().unwrap();
+            let history = self.read(key, |history| {
+                assert_eq!(history.iter().count(), model.len())
+            });
             assert_same(&history, model);
             assert!(history.source().is_none_or(|s| s.failure().is_none()));
         }
@@ -320,8 +364,10 @@ proptest! {
         cache in prop_oneof![Just(0u64), Just(200_000), Just(1 << 30)],
         sealed_entries in prop_oneof![Just(4usize), Just(50), Just(512)],
         keep in prop_oneof![Just(1u64), Just(300), Just(5_000)],
+        deferred in any::<bool>(),
     ) {
         let world = World::with(Arc::new(MemoryKv::new()), cache, sealed_entries);
+        let world = if deferred { world.deferred() } else { world };
         run_with(world, seed, events, checkpoint_every, Some(keep));
     }
 }
@@ -432,7 +478,7 @@ fn size_of(kv: &dyn Kv, space: Space) -> (usize, usize) {
 }
 
 /// In order of time, one every 3 microseconds, nothing contested.
-fn plain(id: u64) -> Row {
+pub(crate) fn plain(id: u64) -> Row {
     Row {
         time: id as i64 * 3,
         contested: false,

@@ -1,0 +1,71 @@
+//! One read of a hot tier: knows what the read used, so that it can say what must be brought
+//! back before it can be answered.
+
+use std::cell::RefCell;
+
+use evenkeel_aggregate::History;
+use evenkeel_store::{ColdNeeds, KeyReads};
+use evenkeel_types::{SourceCut, SourceId, VisibleAt};
+use evenkeel_view::{IndexId, Plan, ReadError, Store};
+
+use super::{HotStore, read_error};
+use crate::error::EngineError;
+
+/// See the module.
+pub(crate) struct HotRead<'a> {
+    hot: &'a HotStore,
+    /// Since the last [`HotRead::checked`].
+    used: RefCell<Vec<KeyReads>>,
+}
+
+impl<'a> HotRead<'a> {
+    pub(crate) fn of(hot: &'a HotStore) -> Self {
+        HotRead {
+            hot,
+            used: RefCell::default(),
+        }
+    }
+
+    /// What came of a read, which is all that was read since the last call.
+    pub(crate) fn checked<T>(&self, read: Result<T, ReadError>) -> Result<T, EngineError> {
+        let mut used = self.used.borrow_mut();
+        let checked = read.map_err(|error| {
+            let needs = used.iter().filter_map(KeyReads::needs);
+            let joined = needs.reduce(|mut all: ColdNeeds, more| {
+                all.join(more);
+                all
+            });
+            match joined {
+                Some(needs) => EngineError::Cold(Box::new(needs)),
+                None => error.into(),
+            }
+        });
+        used.clear();
+        checked
+    }
+}
+
+impl Store for HotRead<'_> {
+    fn plan(&self) -> &Plan {
+        self.hot.plan()
+    }
+
+    fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError> {
+        let found = self.hot.blocks.events(index.0, key).map_err(read_error)?;
+        let Some((history, reads)) = found else {
+            return Ok(None);
+        };
+        self.used.borrow_mut().extend(reads);
+        Ok(Some(history))
+    }
+
+    fn holds(
+        &self,
+        source: SourceId,
+        entry: u64,
+        cut: &SourceCut,
+        known_at: Option<VisibleAt>,
+    ) -> Result<bool, ReadError> {
+        self.hot.holds(source, entry, cut, known_at)
+    }
+}
