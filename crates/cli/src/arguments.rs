@@ -479,7 +479,9 @@ impl std::str::FromStr for Redrive {
         Reads the registry, the whole log and every row of the hot tier, checks their checksums \
         and that they fit each other, and names every damage: source, key, file, offset. Registry \
         and log are the truth; if they are damaged, restore a backup. The hot tier is computed \
-        from them, and --repair builds it again. Nobody else may use the store meanwhile.\n\n\
+        from them, and --repair builds it again. Beside a server the hot tier is looked at as of its \
+        last checkpoint, and rows that the server has cached are not read from the disk again; \
+        --repair is refused. Nobody else may use the store meanwhile.\n\n\
         Exits with 3 if there is damage that is left.",
     after_help = "Examples:\n  \
         evenkeel doctor\n  \

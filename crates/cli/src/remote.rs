@@ -206,6 +206,28 @@ impl Remote {
         self.understood(self.client.post("/v1/explain", body.as_bytes()))
     }
 
+    /// Looks at the store for damage: the report, its places as from here.
+    pub(crate) fn doctor(&self, project: &Project, output: Output) -> Result<Json, Failure> {
+        let bar = Bar::counts(output);
+        let mut progress = |what: &str, done, all| bar.show(what, done, all);
+        let mut sent = Sent::new("POST", "/v1/doctor", Scope::Admin, b"{}");
+        sent.progress = Some(&mut progress);
+        let mut report = self.understood(self.client.send(&mut sent))?;
+        // Its name for the directory may be relative to another one.
+        let theirs = report["store"].take();
+        let (theirs, ours) = (theirs.as_str().unwrap_or_default(), project.store.display());
+        for damage in report["damages"].as_array_mut().into_iter().flatten() {
+            let place = damage["place"].as_str().unwrap_or_default();
+            if let Some(inside) = place.strip_prefix(theirs) {
+                damage["place"] = json!(format!("{ours}{inside}"));
+            }
+        }
+        if let Json::Object(report) = &mut report {
+            report.remove("store");
+        }
+        Ok(report)
+    }
+
     /// Builds a training set: its report. The spine's file is read here, and the training
     /// set's is written here.
     pub(crate) fn train(

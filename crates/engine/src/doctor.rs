@@ -3,15 +3,20 @@
 //! Registry and log are the truth: damage there is named, with file and byte, and a backup is
 //! the cure. The hot tier is computed from them: damage there is named with source, key and
 //! row, and building it again is the cure.
+//!
+//! A store that a server holds is looked at, too (`in_use`), and not repaired.
+
+mod in_use;
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel_log::{
     DiskFileSystem, Log, LogError, LogOptions, LogReader, ReadOptions, SystemClock,
 };
-use evenkeel_store::{EmbeddedKv, Finding, IndexShape, Kv, Space, StoreError, examine};
+use evenkeel_store::{EmbeddedKv, Finding, IndexShape, Kv, Snapshot, Space, StoreError, examine};
 use evenkeel_types::codec::decode_values;
 use evenkeel_types::definition::{Catalog, ViewDef};
 use evenkeel_types::{DataType, SourceId};
@@ -24,6 +29,7 @@ use crate::hot_store::{ColdLog, StoreState, index_digest};
 use crate::ledger;
 use crate::project::Project;
 use crate::registry::Registry;
+pub use in_use::InUse;
 
 /// The part of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,15 +80,22 @@ pub struct Examination {
     pub rebuilt: bool,
 }
 
+/// Is told how far the doctor is: `events` of the log and then `rows` of the hot tier; a break
+/// ends it.
+pub type Watch<'a> = dyn Fn(&'static str, u64) -> ControlFlow<()> + Sync + 'a;
+
+/// Events of the log, or rows of the hot tier, between two calls of it.
+const WATCH_EVERY: u64 = 10_000;
+
 /// Looks at a whole store, which nobody may hold. With `repair` the hot tier is built again
 /// if anything in it is damaged.
 ///
 /// # Errors
-/// If the store is in use, or what was found cannot be repaired.
+/// If the store is in use, or what was found cannot be repaired; [`EngineError::Stopped`].
 pub fn doctor(
     project: &Project,
     repair: bool,
-    progress: &mut dyn FnMut(u64),
+    watch: &Watch<'_>,
 ) -> Result<Examination, EngineError> {
     let mut examination = Examination::default();
     let catalog = registry(project, &mut examination)?;
@@ -104,8 +117,8 @@ pub fn doctor(
         }
     };
     if let Some(log) = &lock {
-        read_log(log, &catalog, &mut examination, progress)?;
-        hot_tier(project, log, &catalog, &mut examination)?;
+        read_log(log, &catalog, &mut examination, watch)?;
+        hot_tier(project, log, &catalog, &mut examination, watch)?;
     }
     drop(lock);
     let is_truth = |d: &Damage| d.part != Part::HotTier;
@@ -170,7 +183,7 @@ fn read_log(
     log: &LogReader,
     catalog: &Catalog,
     examination: &mut Examination,
-    progress: &mut dyn FnMut(u64),
+    watch: &Watch<'_>,
 ) -> Result<(), EngineError> {
     let mut failed = |error: LogError| -> Result<(), EngineError> {
         let error = EngineError::log(error);
@@ -189,9 +202,7 @@ fn read_log(
             break;
         }
         events += 1;
-        if events % 10_000 == 0 {
-            progress(events);
-        }
+        stop_or_go(watch, "events", events)?;
     }
     let mut letters = 0;
     for def in catalog.sources.values() {
@@ -213,6 +224,14 @@ fn read_log(
     Ok(())
 }
 
+/// An error if it is to end.
+fn stop_or_go(watch: &Watch<'_>, what: &'static str, done: u64) -> Result<(), EngineError> {
+    if done.is_multiple_of(WATCH_EVERY) && watch(what, done).is_break() {
+        return Err(EngineError::Stopped);
+    }
+    Ok(())
+}
+
 fn hot_damage(place: String, reason: String) -> Damage {
     Damage {
         part: Part::HotTier,
@@ -224,12 +243,21 @@ fn hot_damage(place: String, reason: String) -> Damage {
     }
 }
 
-/// Looks at every row of the hot tier, and whether it has as many events as the log.
+/// A hot tier as it is at one moment.
+struct HotTier {
+    place: String,
+    kv: Arc<dyn Kv>,
+    snapshot: Arc<dyn Snapshot>,
+    state: StoreState,
+}
+
+/// Opens the hot tier, and looks at it.
 fn hot_tier(
     project: &Project,
     log: &LogReader,
     catalog: &Catalog,
     examination: &mut Examination,
+    watch: &Watch<'_>,
 ) -> Result<(), EngineError> {
     let path = hot_directory(&project.store);
     if !path.exists() {
@@ -254,6 +282,30 @@ fn hot_tier(
         );
         examination.damages.push(hot_damage(place.clone(), reason));
     }
+    let hot = HotTier {
+        place,
+        snapshot: kv.snapshot(),
+        kv: Arc::new(kv),
+        state,
+    };
+    hot_rows(hot, log, catalog, examination, watch)
+}
+
+/// Looks at every row of the hot tier, and whether it has as many events as the log.
+fn hot_rows(
+    hot: HotTier,
+    log: &LogReader,
+    catalog: &Catalog,
+    examination: &mut Examination,
+    watch: &Watch<'_>,
+) -> Result<(), EngineError> {
+    let HotTier {
+        place,
+        kv,
+        snapshot,
+        state,
+    } = hot;
+    let snapshot = in_use::Watched::new(snapshot, watch);
     let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
     let plan = Plan::new(views).map_err(EngineError::signature)?;
     let mut shapes: BTreeMap<u32, (String, IndexShape)> = BTreeMap::new();
@@ -271,10 +323,11 @@ fn hot_tier(
         numbers.push((number, position));
         shapes.insert(number, (index.source().name.clone(), shape));
     }
-    let snapshot = kv.snapshot();
     let shape = |number| shapes.get(&number).map(|(_, shape)| shape.clone());
-    let kv: Arc<dyn Kv> = Arc::new(kv);
-    let examined = examine(snapshot.as_ref(), &shape).and_then(|mut examined| {
+    let examined = examine(&snapshot, &shape).and_then(|mut examined| {
+        if snapshot.is_stopped() {
+            return Ok(examined);
+        }
         let sources = catalog.sources.values();
         let cold = ColdLog::new(kv, Arc::new(plan), sources, Arc::new(log.clone()));
         for (number, position) in numbers {
@@ -282,6 +335,7 @@ fn hot_tier(
         }
         Ok(examined)
     });
+    snapshot.refuse_if_stopped()?;
     match examined {
         Ok(examined) => {
             examination.cold_entries += examined.cold_entries;
@@ -316,6 +370,7 @@ fn hot_tier(
                 examination.damages.push(damage);
             }
         });
+        snapshot.refuse_if_stopped()?;
         if let Err(error) = examined {
             let damage = hot_damage(format!("{place} ({space})"), error.to_string());
             examination.damages.push(damage);
@@ -334,6 +389,7 @@ fn hot_tier(
                 return Ok(());
             }
             logged += 1;
+            stop_or_go(watch, "events", logged)?;
         }
         let applied = state.source(def.id).entries;
         if applied != logged {

@@ -15,6 +15,7 @@ mod checkpoints;
 mod client;
 mod clock;
 mod definitions;
+mod doctor;
 mod error;
 mod events;
 mod features;

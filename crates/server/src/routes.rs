@@ -17,14 +17,21 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    catalog, definitions, events, features, file_rows, openapi, training, unread, verification,
+    catalog, definitions, doctor, events, features, file_rows, openapi, training, unread,
+    verification,
 };
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// What only reads.
-const READS: [&str; 4] = ["/v1/features", "/v1/training", "/v1/verify", "/v1/explain"];
+const READS: [&str; 5] = [
+    "/v1/features",
+    "/v1/training",
+    "/v1/verify",
+    "/v1/explain",
+    "/v1/doctor",
+];
 
 /// Every path with its method and the scope that a token needs; none: anyone.
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
@@ -53,6 +60,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/training", Some(Scope::Read)),
     ("POST", "/v1/verify", Some(Scope::Read)),
     ("POST", "/v1/explain", Some(Scope::Read)),
+    ("POST", "/v1/doctor", Some(Scope::Admin)),
     ("GET", "/metrics", Some(Scope::Read)),
     ("GET", "/healthz", None),
     ("GET", "/readyz", None),
@@ -82,6 +90,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/training", post(training::build))
         .route("/v1/verify", post(verification::verify))
         .route("/v1/explain", post(verification::explain))
+        .route("/v1/doctor", post(doctor::examine))
         .route("/metrics", get(catalog::metrics))
         .route("/healthz", get(catalog::live))
         .route("/readyz", get(catalog::ready))

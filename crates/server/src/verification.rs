@@ -85,7 +85,7 @@ impl Online for Shared {
 }
 
 /// Reads a request that is JSON.
-async fn fields(
+pub(crate) async fn fields(
     shared: &Shared,
     request: Request,
     started: Stopwatch,

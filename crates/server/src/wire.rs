@@ -12,7 +12,8 @@ use evenkeel_types::definition::{ServiceDef, ViewDef};
 use serde_json::{Value as Json, json};
 
 pub use reports::{
-    explanation, mismatch_types, served_report, training_report, training_set, verify_report,
+    examination, explanation, mismatch_types, served_report, training_report, training_set,
+    verify_report,
 };
 
 /// The state of a source.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use crate::error::StoreError;
-use crate::kv::{Batch, Examine, Kv, Snapshot, Space, Visit};
+use crate::kv::{Batch, ExamineUntil, Kv, Snapshot, Space, Visit};
 use crate::mark::{self, io_error, sync_directory};
 use crate::row;
 
@@ -338,10 +338,12 @@ impl Snapshot for EmbeddedSnapshot {
         visit_all(space, rows, visit)
     }
 
-    fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError> {
+    fn examine_until(&self, space: Space, visit: &mut ExamineUntil<'_>) -> Result<(), StoreError> {
         let mut rows = guarded("read", || Ok(self.snapshot.iter(self.spaces.of(space))))?;
         while let Some((key, sealed)) = next(&mut rows)? {
-            visit(&key, row::open(space, &key, &sealed));
+            if visit(&key, row::open(space, &key, &sealed)).is_break() {
+                break;
+            }
         }
         Ok(())
     }

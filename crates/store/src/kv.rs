@@ -96,6 +96,9 @@ pub type Visit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, StoreErr
 /// What [`Snapshot::examine`] calls with every row: key, and value or what is wrong with it.
 pub type Examine<'a> = dyn FnMut(&[u8], Result<&[u8], StoreError>) + 'a;
 
+/// What [`Snapshot::examine_until`] calls with every row, until it breaks off.
+pub type ExamineUntil<'a> = dyn FnMut(&[u8], Result<&[u8], StoreError>) -> ControlFlow<()> + 'a;
+
 /// Rows as they were at one moment. Every row is checked when it is read.
 pub trait Snapshot: Send + Sync + fmt::Debug {
     /// The value of a row.
@@ -111,7 +114,15 @@ pub trait Snapshot: Send + Sync + fmt::Debug {
     ) -> Result<(), StoreError>;
 
     /// Every row of a space, ascending, also those that are damaged: for who looks for damage.
-    fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError>;
+    fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError> {
+        self.examine_until(space, &mut |key, value| {
+            visit(key, value);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same, until `visit` breaks off.
+    fn examine_until(&self, space: Space, visit: &mut ExamineUntil<'_>) -> Result<(), StoreError>;
 
     /// Rows whose key begins with a prefix, ascending.
     fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError>;

@@ -25,5 +25,5 @@ pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};
 pub use error::{RowPlace, StoreError};
 pub use gate::{Gate, GatedKv, Held};
-pub use kv::{Batch, Examine, Kv, Snapshot, Space, Visit};
+pub use kv::{Batch, Examine, ExamineUntil, Kv, Snapshot, Space, Visit};
 pub use memory::MemoryKv;

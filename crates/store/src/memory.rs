@@ -6,7 +6,7 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::error::StoreError;
-use crate::kv::{Batch, Examine, Kv, Snapshot, Space, Visit};
+use crate::kv::{Batch, ExamineUntil, Kv, Snapshot, Space, Visit};
 use crate::row;
 
 type Rows = BTreeMap<(Space, Vec<u8>), Vec<u8>>;
@@ -100,10 +100,9 @@ impl Snapshot for MemorySnapshot {
         })
     }
 
-    fn examine(&self, space: Space, visit: &mut Examine<'_>) -> Result<(), StoreError> {
+    fn examine_until(&self, space: Space, visit: &mut ExamineUntil<'_>) -> Result<(), StoreError> {
         self.visit(space, &[], &mut |key, sealed| {
-            visit(key, row::open(space, key, sealed));
-            Ok(ControlFlow::Continue(()))
+            Ok(visit(key, row::open(space, key, sealed)))
         })
     }
 

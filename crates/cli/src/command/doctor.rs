@@ -1,102 +1,89 @@
 //! `evenkeel doctor`.
 
-use evenkeel_engine::doctor::{Damage, Examination, Part, doctor};
-use serde_json::{Value as Json, json};
+use std::ops::ControlFlow;
+
+use evenkeel_engine::doctor::doctor;
+use evenkeel_server::wire;
+use serde_json::Value as Json;
 
 use crate::arguments::DoctorArguments;
 use crate::failure::{Exit, Failure};
 use crate::progress::Bar;
+use crate::remote::Remote;
 use crate::session::{Answer, Session};
 use crate::table::{count, mixed_table, plural};
 
 pub(super) fn run(arguments: &DoctorArguments, session: &Session) -> Result<Answer, Failure> {
     let project = session.project_with_store()?;
-    let bar = Bar::counts(session.output);
-    let found = doctor(&project, arguments.repair, &mut |events| {
-        bar.show("events", events, 0);
-    })?;
-    drop(bar);
-    let is_whole = found.damages.is_empty() || found.rebuilt;
+    let json = match Remote::find(&project)? {
+        Some(remote) if arguments.repair => {
+            let refused = remote.holds_the_store();
+            return Err(refused.with_hint("stop it first; without --repair it is looked at beside"));
+        }
+        Some(remote) => remote.doctor(&project, session.output)?,
+        None => {
+            let bar = Bar::counts(session.output);
+            let found = doctor(&project, arguments.repair, &|what, done| {
+                bar.show(what, done, 0);
+                ControlFlow::Continue(())
+            })?;
+            wire::examination(&found)
+        }
+    };
+    let is_whole = damages(&json).next().is_none() || json["rebuilt"] == true;
     Ok(Answer {
-        json: json_report(&found),
-        text: text(&found),
+        text: text(&json),
+        json,
         exit: if is_whole { Exit::Done } else { Exit::Storage },
     })
 }
 
-fn part_name(part: Part) -> &'static str {
-    match part {
-        Part::Registry => "registry",
-        Part::Log => "log",
-        Part::HotTier => "hot tier",
-    }
+fn damages(found: &Json) -> impl Iterator<Item = &Json> {
+    found["damages"].as_array().into_iter().flatten()
 }
 
-fn json_report(found: &Examination) -> Json {
-    let damage = |d: &Damage| {
-        json!({
-            "part": part_name(d.part),
-            "source": d.source,
-            "key": d.key,
-            "place": d.place,
-            "offset": d.offset,
-            "reason": d.reason,
-        })
-    };
-    json!({
-        "registry_records": found.registry_records,
-        "events": found.events,
-        "dead_letters": found.dead_letters,
-        "hot_rows": found.rows,
-        "hot_entries": found.entries,
-        "cold_entries": found.cold_entries,
-        "damages": found.damages.iter().map(damage).collect::<Vec<Json>>(),
-        "rebuilt": found.rebuilt,
-    })
-}
-
-fn text(found: &Examination) -> String {
+fn text(found: &Json) -> String {
+    let number = |name: &str| found[name].as_u64().unwrap_or_default();
     let mut text = format!(
         "registry: {}\nlog: {}, {}\nhot tier: {}, {}\n",
-        plural(found.registry_records, "record"),
-        plural(found.events, "event"),
-        plural(found.dead_letters, "dead letter"),
-        plural(found.rows, "row"),
-        if found.entries == 1 {
-            "1 entry".to_owned()
-        } else {
-            format!("{} entries", count(found.entries))
+        plural(number("registry_records"), "record"),
+        plural(number("events"), "event"),
+        plural(number("dead_letters"), "dead letter"),
+        plural(number("hot_rows"), "row"),
+        match number("hot_entries") {
+            1 => "1 entry".to_owned(),
+            entries => format!("{} entries", count(entries)),
         },
     );
-    if found.cold_entries > 0 {
-        let left = plural(found.cold_entries, "old event");
+    if number("cold_entries") > 0 {
+        let left = plural(number("cold_entries"), "old event");
         text.push_str(&format!("left the hot tier, in the log: {left}\n"));
     }
-    if found.damages.is_empty() {
+    if damages(found).next().is_none() {
         text.push_str("no damage");
         return text;
     }
-    let rows = found.damages.iter().map(|d| {
-        let place = match d.offset {
-            Some(at) => format!("{} at byte {at}", d.place),
-            None => d.place.clone(),
+    let rows = damages(found).map(|damage| {
+        let word = |name: &str| damage[name].as_str().unwrap_or_default().to_owned();
+        let place = match damage["offset"].as_u64() {
+            Some(at) => format!("{} at byte {at}", word("place")),
+            None => word("place"),
         };
         [
-            part_name(d.part).to_owned(),
-            d.source.clone().unwrap_or_default(),
-            d.key.clone().unwrap_or_default(),
+            word("part"),
+            word("source"),
+            word("key"),
             place,
-            d.reason.clone(),
+            word("reason"),
         ]
     });
     text.push_str(&mixed_table(
         ["part", "source", "key", "place", "damage"],
         rows,
     ));
-    let is_truth = |d: &Damage| d.part != Part::HotTier;
-    text.push_str(if found.rebuilt {
+    text.push_str(if found["rebuilt"] == true {
         "\nthe hot tier was built again from the log"
-    } else if found.damages.iter().any(is_truth) {
+    } else if damages(found).any(|damage| damage["part"] != "hot tier") {
         "\nregistry and log are the only copy of what they hold: `evenkeel restore` brings a backup back"
     } else {
         "\nnothing is lost: `evenkeel doctor --repair` builds the hot tier again from the log"

@@ -222,7 +222,7 @@ fn commands_say_the_same_beside_a_server_and_writers_are_refused() {
             "--statuses",
         ]
     };
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 22] = [
         &explain,
         &[&explain[..], &["--json"]].concat(),
         &[
@@ -253,6 +253,8 @@ fn commands_say_the_same_beside_a_server_and_writers_are_refused() {
             &["--time-column", "note"],
         ]
         .concat(),
+        &["doctor"],
+        &["doctor", "--json"],
         &["status"],
         &["status", "--json"],
         &[
@@ -312,16 +314,54 @@ fn commands_say_the_same_beside_a_server_and_writers_are_refused() {
         assert_eq!(with, without, "{command:?}");
     }
     assert_eq!(files(), written);
-    let run = project.run(&["serve", "--json"]);
-    assert_eq!(run.code, 4, "{}", run.stdout);
-    let error = &run.json()["error"];
-    assert_eq!(error["code"], "BUSY");
-    let message = format!("the server at {} holds the store", server.url);
-    assert_eq!(error["message"], message);
+    for arguments in [&["serve", "--json"][..], &["doctor", "--repair", "--json"]] {
+        let run = project.run(arguments);
+        assert_eq!(run.code, 4, "{}", run.stdout);
+        let error = &run.json()["error"];
+        assert_eq!(error["code"], "BUSY");
+        let message = format!("the server at {} holds the store", server.url);
+        assert_eq!(error["message"], message);
+        assert!(error["hint"].as_str().unwrap().starts_with("stop it first"));
+    }
     // Readers of the log go beside it.
     project.run(&["verify", "--values", "200"]).ok();
     project.run(&["dead-letters", "orders"]).ok();
     server.stop();
+}
+
+#[test]
+fn the_doctor_names_the_same_damage_beside_a_server() {
+    let project = Project::sample();
+    let log = project.path().join(".evenkeel/log");
+    let files = std::fs::read_dir(&log).unwrap();
+    let files = files.map(|entry| entry.unwrap().path());
+    let mut segments = files.filter(|path| path.extension().is_some_and(|e| e == "segment"));
+    let segment = segments.next().unwrap();
+    let flip = || {
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+    };
+    let server = Server::start(&project, &[]);
+    flip();
+    let say = |arguments: &[&str]| {
+        let run = project.run(arguments);
+        (run.code, run.stdout, run.stderr)
+    };
+    let beside = say(&["doctor", "--json"]);
+    // From another folder, the places are as from there.
+    let dir = project.path().display().to_string();
+    let from_afar = say(&["doctor", "--dir", &dir, "--json"]);
+    flip();
+    assert_eq!(say(&["doctor"]).0, 0);
+    server.stop();
+    flip();
+    assert_eq!(say(&["doctor", "--json"]), beside);
+    assert_eq!(say(&["doctor", "--dir", &dir, "--json"]), from_afar);
+    assert_eq!(beside.0, 3);
+    assert!(beside.1.contains("\"part\": \"log\""), "{}", beside.1);
+    assert_ne!(beside, from_afar);
 }
 
 #[test]

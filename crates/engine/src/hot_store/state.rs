@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use evenkeel_store::{Batch, Kv, Space, StoreError};
+use evenkeel_store::{Batch, Kv, Snapshot, Space, StoreError};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Cut, EventTime, SourceId};
 use evenkeel_view::{IndexPlan, Plan};
@@ -59,7 +59,12 @@ impl SourceCounts {
 impl StoreState {
     /// The state of a store; the default for an empty one.
     pub(crate) fn read(kv: &dyn Kv) -> Result<Self, StoreError> {
-        let Some(bytes) = kv.get(Space::Meta, ROW)? else {
+        Self::read_from(kv.snapshot().as_ref())
+    }
+
+    /// The state of a store at one moment.
+    pub(crate) fn read_from(snapshot: &dyn Snapshot) -> Result<Self, StoreError> {
+        let Some(bytes) = snapshot.get(Space::Meta, ROW)? else {
             return Ok(StoreState::default());
         };
         let state: StoreState =

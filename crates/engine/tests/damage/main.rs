@@ -16,6 +16,7 @@ mod ticks;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -156,7 +157,7 @@ impl Base {
     /// What the doctor makes of a store that refuses.
     fn cure(&self, project: &Path, part: &str, context: &str, error: &EngineError) {
         let project_file = Project::open(project, None).unwrap();
-        match doctor(&project_file, true, &mut |_| ()) {
+        match doctor(&project_file, true, &|_, _| ControlFlow::Continue(())) {
             Ok(examination) if part == "hot" => {
                 assert!(examination.rebuilt, "{context}: {error}: {examination:?}");
                 // Unless something was pushed before it refused.

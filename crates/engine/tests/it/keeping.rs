@@ -1,6 +1,7 @@
 //! What a store keeps: over restarts, in little memory, in backups, after damage.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use evenkeel_engine::api::VerifyOptions;
@@ -175,14 +176,14 @@ fn a_damaged_backup_is_refused_whatever_byte_it_is() {
 }
 
 fn examine(project: &Project, repair: bool) -> evenkeel_engine::doctor::Examination {
-    doctor(project, repair, &mut |_| ()).unwrap()
+    doctor(project, repair, &|_, _| ControlFlow::Continue(())).unwrap()
 }
 
 #[test]
 fn the_doctor_finds_nothing_in_a_healthy_store_and_says_what_it_saw() {
     let world = world(900);
     let engine = world.loaded(&["sales"]);
-    let refused = doctor(&world.project(), false, &mut |_| ()).unwrap_err();
+    let refused = doctor(&world.project(), false, &|_, _| ControlFlow::Continue(())).unwrap_err();
     assert_eq!(refused.code(), "BUSY");
     drop(engine);
     let found = examine(&world.project(), true);

@@ -2,6 +2,7 @@
 //! restarts, when the retention or the views change, and when the log is damaged.
 
 use std::fs;
+use std::ops::ControlFlow;
 
 use evenkeel_engine::api::VerifyOptions;
 use evenkeel_engine::doctor::{Examination, Part, doctor};
@@ -65,7 +66,7 @@ fn digest(engine: &Engine) -> String {
 
 /// What is in the hot tier of a store that is closed.
 fn examined(world: &World) -> Examination {
-    let examination = doctor(&world.project(), false, &mut |_| ()).unwrap();
+    let examination = doctor(&world.project(), false, &|_, _| ControlFlow::Continue(())).unwrap();
     assert_eq!(examination.damages, []);
     examination
 }
@@ -195,7 +196,7 @@ fn a_log_without_what_left_is_named_by_the_doctor_and_by_reads() {
     let error = request("2026-02-20T00:00:00Z").unwrap_err().to_string();
     assert!(error.contains("left the hot tier"), "{error}");
     drop(engine);
-    let damages = doctor(&world.project(), false, &mut |_| ())
+    let damages = doctor(&world.project(), false, &|_, _| ControlFlow::Continue(()))
         .unwrap()
         .damages;
     assert!(damages.iter().any(|d| d.part == Part::Log), "{damages:?}");

@@ -4,6 +4,7 @@ use evenkeel_engine::ServedReport;
 use evenkeel_engine::api::{
     Explanation, Fact, Mismatch, Step, TrainReport, TrainingSet, VerifyReport,
 };
+use evenkeel_engine::doctor::{Damage, Examination, Part};
 use evenkeel_types::definition::Catalog;
 use evenkeel_types::time::format_timestamp;
 use evenkeel_types::{DataType, Field, Value, VisibleAt};
@@ -215,4 +216,36 @@ fn named(values: &[(Field, Value)]) -> Json {
         (field.name.clone(), values::value(&field.data_type, value))
     };
     Json::Object(values.iter().map(named).collect())
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::Registry => "registry",
+        Part::Log => "log",
+        Part::HotTier => "hot tier",
+    }
+}
+
+/// What the doctor saw.
+pub fn examination(found: &Examination) -> Json {
+    let damage = |d: &Damage| {
+        json!({
+            "part": part_name(d.part),
+            "source": d.source,
+            "key": d.key,
+            "place": d.place,
+            "offset": d.offset,
+            "reason": d.reason,
+        })
+    };
+    json!({
+        "registry_records": found.registry_records,
+        "events": found.events,
+        "dead_letters": found.dead_letters,
+        "hot_rows": found.rows,
+        "hot_entries": found.entries,
+        "cold_entries": found.cold_entries,
+        "damages": found.damages.iter().map(damage).collect::<Vec<Json>>(),
+        "rebuilt": found.rebuilt,
+    })
 }

@@ -65,6 +65,7 @@ async fn each_route_asks_for_its_scope() {
         ("POST", "/v1/training", [true, false, true]),
         ("POST", "/v1/verify", [true, false, true]),
         ("POST", "/v1/explain", [true, false, true]),
+        ("POST", "/v1/doctor", [false, false, true]),
         ("GET", "/metrics", [true, false, true]),
         ("HEAD", "/v1/views", [true, false, true]),
     ] {
