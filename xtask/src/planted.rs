@@ -2,8 +2,13 @@
 //! code, in a copy of the tree, and names the test that must fail there.
 
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a test may take to build, or to run: with the bug it may never end.
+const TEST_TIME_MAX: Duration = Duration::from_secs(900);
 
 /// A bug and the test that must notice it.
 #[derive(Debug)]
@@ -144,10 +149,7 @@ fn plant(bug: &Bug, root: &Path, tree: &Path) -> Result<bool, String> {
             .env("CARGO_TARGET_DIR", root.join("target"))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let status = command
-            .status()
-            .map_err(|e| format!("cannot run cargo: {e}"))?;
-        Ok(status.success())
+        passes(&mut command)
     };
     if !test(&["--no-run"])? {
         return Err(format!(
@@ -156,6 +158,29 @@ fn plant(bug: &Bug, root: &Path, tree: &Path) -> Result<bool, String> {
         ));
     }
     Ok(!test(&[])?)
+}
+
+/// Whether a command ends well. One that does not end has not passed.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a test is waited for, not simulated"
+)]
+fn passes(command: &mut Command) -> Result<bool, String> {
+    let failed = |e: std::io::Error| format!("cannot run cargo: {e}");
+    // Of its own group, so that the test ends with it.
+    let mut child = command.process_group(0).spawn().map_err(failed)?;
+    let end = Instant::now() + TEST_TIME_MAX;
+    while Instant::now() < end {
+        if let Some(status) = child.try_wait().map_err(failed)? {
+            return Ok(status.success());
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let group = format!("-{}", child.id());
+    let killed = Command::new("kill").args(["-KILL", "--", &group]).status();
+    killed.map_err(failed)?;
+    child.wait().map_err(failed)?;
+    Ok(false)
 }
 
 #[cfg(test)]
