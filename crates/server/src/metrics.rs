@@ -107,6 +107,14 @@ impl Metrics {
                 *count,
             );
         }
+        let name = "evenkeel_requests_in_flight";
+        head(
+            &mut text,
+            name,
+            "gauge",
+            "Requests that are not answered yet.",
+        );
+        line(&mut text, name, load.requests);
         let name = "evenkeel_queue_length";
         head(
             &mut text,
@@ -149,6 +157,8 @@ impl Metrics {
 /// What others count.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
+    /// Requests that are not answered yet, but for probes.
+    pub(crate) requests: usize,
     /// Pushes that wait or are being written.
     pub(crate) queue: usize,
     /// Served answers that were not logged.

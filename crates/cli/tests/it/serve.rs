@@ -1,6 +1,7 @@
 //! The server as a process: pushed to, read from, stopped, killed, started again.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -50,9 +51,30 @@ impl Server {
     }
 
     /// Stops it as a supervisor does; it must end well.
-    pub(crate) fn stop(mut self) {
+    pub(crate) fn stop(self) {
         self.signal("-TERM");
+        self.ends_well();
+    }
+
+    fn ends_well(mut self) {
         assert!(self.child.wait().unwrap().success());
+    }
+
+    fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// A connection on which all of a request is sent but the end of its body.
+    fn begin(&self, path: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        let length = body.len();
+        let (sent, _) = body.split_at(length - 1);
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{sent}"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
     }
 
     pub(crate) fn kill(mut self) {
@@ -194,6 +216,52 @@ fn what_was_pushed_is_read_through_stops_kills_and_starts() {
     assert_eq!(repeated["counts"]["duplicate"], 1, "{repeated}");
     assert_eq!(project.run(GET).ok().json(), served);
     server.stop();
+}
+
+/// The rest of a request's body; everything that comes back until the connection ends.
+fn finish(mut stream: TcpStream, body: &str) -> String {
+    stream
+        .write_all(&body.as_bytes()[body.len() - 1..])
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_answers_what_was_asked_before() {
+    let project = Project::sample();
+    let server = Server::start(&project, &[]);
+    let read_body = json!({"service": "customer_model", "entities": [{"customer_id": "ada"}],
+        "session": "orders/0@100000", "degraded": true, "timeout_ms": 1})
+    .to_string();
+    let push = json!([order(90, 0.1)]).to_string();
+    let pushes = "/v1/sources/orders/events";
+    // Both are requests of which the server waits for more.
+    let read = server.begin("/v1/features", &read_body);
+    let pushed = server.begin(pushes, &push);
+    // Both are known to it.
+    let metrics = || client(&project).get("/metrics").unwrap().body;
+    let begun = "\nevenkeel_requests_in_flight 2\n";
+    while !String::from_utf8(metrics()).unwrap().contains(begun) {
+        std::thread::yield_now();
+    }
+    server.signal("-TERM");
+    // It takes no more connections, and the two that it has are served.
+    while TcpStream::connect(server.address()).is_ok() {
+        std::thread::yield_now();
+    }
+    let answer = finish(pushed, &push);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("\"logged\":1"), "{answer}");
+    let answer = finish(read, &read_body);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(answer.contains("\"degraded\":{"), "{answer}");
+    server.ends_well();
+    let again = Server::start(&project, &[]);
+    let repeated = post(&client(&project), pushes, &json!([order(90, 0.1)]));
+    assert_eq!(repeated["counts"]["duplicate"], 1, "{repeated}");
+    again.stop();
 }
 
 #[test]

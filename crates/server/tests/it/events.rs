@@ -49,6 +49,7 @@ async fn each_row_has_its_answer() {
         "evenkeel_rows_total{source=\"rides\",outcome=\"rejected\"} 3",
         "evenkeel_rows_total{source=\"rides\",outcome=\"logged\"} 1",
         "evenkeel_requests_total{route=\"/v1/sources/{source}/events\",code=\"200\"} 1",
+        "evenkeel_requests_in_flight 0",
         "evenkeel_queue_length 0",
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
