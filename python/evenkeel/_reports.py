@@ -212,6 +212,8 @@ class Status:
     services: List[ServiceStatus]
     log_bytes: int
     recovery: Optional[str]
+    #: What had left the hot tier and was brought back: ``scans``, ``keys``, ``events``.
+    brought_back: Mapping[str, int]
 
     def source(self, name: str) -> SourceStatus:
         """A source by its name."""
@@ -227,4 +229,5 @@ def status_of(parts: Mapping[str, Any]) -> Status:
         services=[of_dict(ServiceStatus, s) for s in parts["services"]],
         log_bytes=parts["log_bytes"],
         recovery=parts["recovery"],
+        brought_back=dict(parts["brought_back"]),
     )

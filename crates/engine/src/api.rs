@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use evenkeel_store::Reheats;
 pub use evenkeel_train::{KnowledgeMode, LabelReport, SpineSource, TrainReport, TrainingSet};
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, EventTime, Field, Status, Value, VisibleAt};
@@ -221,6 +222,8 @@ pub struct StoreStatus {
     pub services: Vec<(String, u32, usize)>,
     /// Bytes of the log on disk.
     pub log_bytes: u64,
+    /// What had left the hot tier and was brought back, since the store was opened.
+    pub brought_back: Reheats,
     /// What recovery found when the store was opened, in words.
     pub recovery: Option<String>,
 }

@@ -77,6 +77,7 @@ impl Engine {
             views,
             services,
             log_bytes: bytes_of(self.reader().directory()),
+            brought_back: self.reheats(),
             recovery: self.recovery().torn_tail.as_ref().map(|tail| {
                 format!(
                     "an append that was never acknowledged was cut off: {} bytes at {} of `{}`",

@@ -314,5 +314,10 @@ pub(crate) fn status<'py>(py: Python<'py>, status: &StoreStatus) -> PyResult<Bou
     dict.set_item("services", services)?;
     dict.set_item("log_bytes", status.log_bytes)?;
     dict.set_item("recovery", &status.recovery)?;
+    let brought_back = PyDict::new(py);
+    brought_back.set_item("scans", status.brought_back.scans)?;
+    brought_back.set_item("keys", status.brought_back.keys)?;
+    brought_back.set_item("events", status.brought_back.events)?;
+    dict.set_item("brought_back", brought_back)?;
     Ok(dict)
 }

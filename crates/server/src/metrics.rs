@@ -182,6 +182,17 @@ fn hot_tier(text: &mut String, engine: &Engine, pushes_wait: bool) {
         &format!("{name}{{state=\"being_written\"}}"),
         written_now,
     );
+    let reheats = engine.reheats();
+    for (what, number) in [
+        ("scans", reheats.scans),
+        ("keys", reheats.keys),
+        ("events", reheats.events),
+    ] {
+        let name = format!("evenkeel_brought_back_{what}_total");
+        let help = "What had left the hot tier and was brought back from the log.";
+        head(text, &name, "counter", help);
+        line(text, &name, number);
+    }
     let name = "evenkeel_pushes_wait_for_checkpoint";
     head(
         text,

@@ -56,6 +56,11 @@ pub fn store_status(status: &StoreStatus) -> Json {
         "store": status.store,
         "log_bytes": status.log_bytes,
         "recovery": status.recovery,
+        "brought_back": {
+            "scans": status.brought_back.scans,
+            "keys": status.brought_back.keys,
+            "events": status.brought_back.events,
+        },
         "sources": sources,
         "views": views,
         "services": services,

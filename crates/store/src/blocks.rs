@@ -36,7 +36,7 @@ pub use reheat::{ColdEvents, ColdNeeds, Collect, NothingCold, Reheats};
 use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot};
 use brought::Reheated;
-use checkpoint::{Garbage, IndexCheckpoint};
+use checkpoint::{Garbage, IndexCheckpoint, RunCounts};
 use key::RowPrefix;
 use reheat::Reheater;
 use run::Tail;
@@ -154,7 +154,7 @@ pub struct Blocks {
     /// What the checkpoint writes that is under way, or that failed.
     frozen_bytes: usize,
     /// About how many runs a key has, by hash of the key.
-    run_counts: Arc<checkpoint::RunCounts>,
+    run_counts: Arc<RunCounts>,
     /// Sealed blocks that nothing names any more, removed by the next checkpoint: a read
     /// under way may still open one.
     garbage: Garbage,
@@ -188,7 +188,6 @@ impl Blocks {
             options.cache_bytes / 4,
         );
         Ok(Blocks {
-            snapshot,
             kv,
             swept: vec![None; specs.len()],
             reheated,
@@ -205,8 +204,9 @@ impl Blocks {
             sealed_entries: options.sealed_entries,
             dirty_bytes: 0,
             frozen_bytes: 0,
-            run_counts: Arc::default(),
+            run_counts: Arc::new(RunCounts::at_start(snapshot.as_ref())?),
             garbage,
+            snapshot,
         })
     }
 
@@ -254,6 +254,8 @@ impl Blocks {
                 },
             })
             .collect();
+        // Who built them counted for itself.
+        self.run_counts = Arc::new(RunCounts::unknown());
         self.snapshot = self.kv.snapshot();
     }
 

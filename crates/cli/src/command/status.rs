@@ -33,6 +33,15 @@ fn text(status: &Json) -> String {
     if let Some(recovery) = status["recovery"].as_str() {
         text.push_str(&format!("recovery: {recovery}\n"));
     }
+    let brought_back = &status["brought_back"];
+    if number(&brought_back["scans"]) > 0 {
+        text.push_str(&format!(
+            "brought back from the log since it was opened: {} events of {} keys, in {} scans\n",
+            count(number(&brought_back["events"])),
+            count(number(&brought_back["keys"])),
+            count(number(&brought_back["scans"]))
+        ));
+    }
     text.push('\n');
     text.push_str(&table(
         [

@@ -75,15 +75,19 @@ fn main() {
         let calls = calls_of(kind);
         let step = calls.div_ceil(places).max(1);
         let mut outcomes: BTreeMap<&str, u64> = BTreeMap::new();
+        let mut brought_back = 0;
         for start in (0..calls).step_by(step as usize) {
             // Not always the same one of neighbours: they may take turns.
             let at = start + (start / step + seed) % step;
-            *outcomes.entry(fault(kind, at)).or_default() += 1;
+            let (outcome, ticks) = fault(kind, at);
+            *outcomes.entry(outcome).or_default() += 1;
+            brought_back += ticks;
         }
         assert!(
             outcomes.keys().any(|outcome| *outcome != "unnoticed"),
             "{outcomes:?}"
         );
+        assert!(brought_back > 0, "nothing left, or was read");
         println!(
             "{} (every {step} of {calls} places, seed {seed}): {outcomes:?}",
             kind.name
@@ -133,8 +137,9 @@ fn words(error: &EngineError) -> String {
     words
 }
 
-/// Fails a call; what came of it.
-fn fault(kind: Kind, at: u64) -> &'static str {
+/// Fails a call; what came of it, and how many ticks were brought back that had left the hot
+/// tier.
+fn fault(kind: Kind, at: u64) -> (&'static str, u64) {
     let context = format!("{} at call {at}", kind.name);
     let directory = world();
     let mut ticker = Ticker::open(directory.path());
@@ -142,9 +147,13 @@ fn fault(kind: Kind, at: u64) -> &'static str {
     calls::set(Some(plan(directory.path(), kind, at)));
     let mut refused = Vec::new();
     let mut acknowledged = ticker.next;
+    let mut brought_back = 0;
     for _ in 0..PUSHES {
         match ticker.try_push() {
-            Ok(()) => acknowledged = ticker.next,
+            Ok(()) => {
+                acknowledged = ticker.next;
+                brought_back = ticks::read_old(&ticker.engine, acknowledged, at);
+            }
             Err(error) => {
                 refused.push(words(&error));
                 let seen = ticks::try_ticks(&ticker.engine)
@@ -189,5 +198,5 @@ fn fault(kind: Kind, at: u64) -> &'static str {
         there <= acknowledged + BATCH_MAX,
         "{context}: {there} of {acknowledged}"
     );
-    outcome
+    (outcome, brought_back)
 }

@@ -152,14 +152,15 @@ impl Recording {
         earlier.last().map_or(Acknowledged::default(), |(_, a)| *a)
     }
 
-    /// Cuts the power so many times after `first`; what was found wanting.
-    fn cut(&self, first: usize, count: u64, seed: u64) -> Vec<String> {
+    /// Cuts the power so many times after `first`; what was found wanting, and how many ticks
+    /// were brought back that had left the hot tier.
+    fn cut(&self, first: usize, count: u64, seed: u64) -> (Vec<String>, u64) {
         let bench = Bench::new();
         bench.define("definitions.sql", DEFINITIONS);
         bench.define("more.sql", MORE);
         let image = bench.path("image");
         let mut images = Images::default();
-        let mut wanting = Vec::new();
+        let (mut wanting, mut brought_back) = (Vec::new(), 0);
         for cut in cuts(&self.records, first, count, seed) {
             let pages = images.after(&self.records, cut);
             pages.save(&image, DISK_BYTES).unwrap();
@@ -167,11 +168,14 @@ impl Recording {
             let place = bench.mounted();
             let found = Mount::of(&image.to_string_lossy(), "loop", &place)
                 .and_then(|_mount| session::checked(&bench.project(), acknowledged));
-            if let Err(reason) = found {
-                wanting.push(format!("{cut:?} after {acknowledged:?}: {reason}"));
+            match found {
+                Ok(ticks) => brought_back += ticks,
+                Err(reason) => {
+                    wanting.push(format!("{cut:?} after {acknowledged:?}: {reason}"));
+                }
             }
         }
-        wanting
+        (wanting, brought_back)
     }
 }
 
@@ -186,7 +190,8 @@ fn power_cuts() {
         }
     };
     let (_, last) = *recording.acknowledged.last().unwrap();
-    let wanting = recording.cut(recording.first, count, seed);
+    let (wanting, brought_back) = recording.cut(recording.first, count, seed);
+    assert!(brought_back > 0, "nothing left, or was read");
     assert!(
         wanting.is_empty(),
         "seed {seed}: {} of {count} power cuts lost something, the first: {}",
@@ -210,7 +215,7 @@ fn power_cuts() {
 fn control(which: &str, share_min: u64, seed: u64) {
     let recording = record(Some(which)).unwrap();
     let first = recording.acknowledged[2].0;
-    let wanting = recording.cut(first, CONTROL_CUTS, seed);
+    let (wanting, _) = recording.cut(first, CONTROL_CUTS, seed);
     let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
     for reason in &wanting {
         let words = reason.lines().rev().find(|line| !line.starts_with("note"));

@@ -56,6 +56,7 @@ pub(crate) fn write(directory: &Path) {
             other => panic!("`{other}` is no step"),
         }
         say(&ticker);
+        ticks::read_old(&ticker.engine, ticker.next, ticker.next);
         serve(&ticker, &mut served);
     }
 }
@@ -72,6 +73,8 @@ pub(crate) fn check(directory: &Path, acknowledged: Acknowledged) {
     let engine = ticks::open(directory);
     let served = engine.verify_served(&mut |_| ()).unwrap();
     assert_eq!(served.mismatches, 0, "{:?}", served.examples);
+    let brought_back = ticks::read_old(&engine, ticks::ticks(&engine), found + acknowledged.ticks);
+    println!("{brought_back}");
 }
 
 /// A process that writes.
@@ -132,8 +135,9 @@ impl Session {
     }
 }
 
-/// Checks an image that is mounted; the words of the failure.
-pub(crate) fn checked(project: &Path, acknowledged: Acknowledged) -> Result<(), String> {
+/// Checks an image that is mounted; how many ticks a read brought back that had left the hot
+/// tier, or the words of the failure.
+pub(crate) fn checked(project: &Path, acknowledged: Acknowledged) -> Result<u64, String> {
     let output = Command::new(std::env::current_exe().unwrap())
         .arg(CHECK)
         .arg(project)
@@ -142,7 +146,10 @@ pub(crate) fn checked(project: &Path, acknowledged: Acknowledged) -> Result<(), 
         .output()
         .unwrap();
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout)
+            .trim()
+            .parse()
+            .unwrap());
     }
     Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
 }

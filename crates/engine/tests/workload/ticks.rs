@@ -5,15 +5,17 @@ use std::path::Path;
 
 use evenkeel_engine::api::{GetRequest, VerifyOptions};
 use evenkeel_engine::push::{PushedRow, Pusher, RowAnswer, Write, Written};
-use evenkeel_engine::{Engine, EngineError, Project};
+use evenkeel_engine::{Engine, EngineError, Machine, Project};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Value, Zone};
 
 pub(crate) const DEFINITIONS: &str = "
 CREATE ENTITY world (world BIGINT);
 CREATE ENTITY part (part BIGINT);
-CREATE STREAM ticks (n BIGINT, world BIGINT, part BIGINT, x DOUBLE, at TIMESTAMP,
-  EVENT ID (n), EVENT TIME at, KNOWN AT at);
+CREATE ENTITY lane (lane BIGINT);
+CREATE STREAM ticks (n BIGINT, world BIGINT, part BIGINT, lane BIGINT, x DOUBLE, at TIMESTAMP,
+  EVENT ID (n), EVENT TIME at, KNOWN AT at, MAX FUTURE INTERVAL '1' SECOND,
+  HOT RETENTION INTERVAL '1' MINUTE);
 CREATE FEATURE VIEW of_world ENTITY world AS
 SELECT world, count(*) OVER w AS ticks, sum(n) OVER w AS total, sum(x) OVER w AS xs,
        count(*) OVER s AS session, last_value(n) OVER r AS last
@@ -22,10 +24,15 @@ FROM ticks WINDOW w AS (PARTITION BY world ORDER BY at RANGE BETWEEN UNBOUNDED P
   r AS (PARTITION BY world ORDER BY at ROWS BETWEEN 9 PRECEDING AND CURRENT ROW);
 CREATE FEATURE VIEW of_part ENTITY part AS
 SELECT part, count(*) OVER h AS ticks, avg(x) OVER h AS x FROM ticks WINDOW h AS (LAST 1 HOURS);
+CREATE FEATURE VIEW of_lane ENTITY lane AS
+SELECT lane, count(*) OVER m AS ticks, sum(n) OVER m AS total FROM ticks WINDOW m AS (LAST 1 MINUTES);
 CREATE FEATURE SERVICE model VERSION 1 AS of_world (*);
+CREATE FEATURE SERVICE lanes VERSION 1 AS of_lane (*);
 ";
 /// A quarter of it is what makes a checkpoint due.
 pub(crate) const LIMITS: &str = "[limits]\nmemory_bytes = 200000\n";
+/// Of each lane every third tick.
+const LANES: u64 = 3;
 /// The most ticks in one push.
 pub(crate) const BATCH_MAX: u64 = 20;
 
@@ -47,15 +54,21 @@ fn start() -> i64 {
     parse_timestamp("2026-01-01T00:00:00Z", &Zone::utc()).unwrap()
 }
 
-/// Tick number `n`, now and then late; `other` gives it a payload that loses.
-fn tick(n: u64, other: bool) -> PushedRow {
+/// When tick number `n` is: now and then it comes late.
+fn time(n: u64) -> i64 {
     let late = if mix(n).is_multiple_of(11) { 900 } else { 0 };
+    start() + (n as i64 - late) * 1_000_000
+}
+
+/// Tick number `n`; `other` gives it a payload that loses.
+fn tick(n: u64, other: bool) -> PushedRow {
     let values = vec![
         Value::BigInt(n as i64),
         Value::BigInt(0),
         Value::BigInt((mix(n) % 37) as i64),
+        Value::BigInt((n % LANES) as i64),
         Value::from(if other { 1e300 } else { mix(n) as f64 / 1e6 }),
-        Value::Timestamp(start() + (n as i64 - late) * 1_000_000),
+        Value::Timestamp(time(n)),
     ];
     PushedRow {
         values: Ok(values),
@@ -95,9 +108,46 @@ pub(crate) fn try_ticks(engine: &Engine) -> Result<u64, EngineError> {
     Ok(count as u64)
 }
 
-/// The project in a folder, open.
+/// Reads a minute of the first `there` ticks, most of which have left the hot tier, and
+/// compares it with what the ticks are. Answers how many were brought back from the log since
+/// the store was opened.
+pub(crate) fn read_old(engine: &Engine, there: u64, seed: u64) -> u64 {
+    let until = time(mix(seed) % there.max(1));
+    let request = GetRequest {
+        service: engine.service("lanes").unwrap(),
+        rows: (0..LANES).map(|l| vec![Value::BigInt(l as i64)]).collect(),
+        as_of: EventTime(until),
+        cut: None,
+        known_at: None,
+    };
+    let answer = engine.get(&request).unwrap();
+    for (lane, row) in (0..LANES).zip(answer.rows) {
+        let within = |n: &u64| (until - 60_000_000..=until).contains(&time(*n));
+        let ticks: Vec<u64> = (lane..there)
+            .step_by(LANES as usize)
+            .filter(within)
+            .collect();
+        let total = match ticks.is_empty() {
+            true => Value::Null,
+            false => Value::BigInt(ticks.iter().sum::<u64>() as i64),
+        };
+        assert_eq!(
+            row[0].value,
+            Value::BigInt(ticks.len() as i64),
+            "lane {lane}"
+        );
+        assert_eq!(row[1].value, total, "lane {lane} of {there} at {until}");
+    }
+    engine.reheats().events
+}
+
+/// The project in a folder, open. Its blocks are small, so that they are sealed, and leave.
 pub(crate) fn open(directory: &Path) -> Engine {
-    Engine::open(&Project::open(directory, None).unwrap()).unwrap()
+    let machine = Machine {
+        sealed_entries: 4,
+        ..Machine::default()
+    };
+    Engine::open_on(&Project::open(directory, None).unwrap(), machine).unwrap()
 }
 
 /// Applies what the folder defines now.
@@ -181,6 +231,7 @@ pub(crate) fn check(directory: &Path, acknowledged: u64, values: u64) -> u64 {
         there >= acknowledged,
         "{acknowledged} ticks were acknowledged, {there} are there"
     );
+    read_old(&ticker.engine, there, acknowledged);
     ticker.push();
     let kept = digest(&ticker.engine, values).unwrap();
     let hot = ticker.engine.project().store.join("hot");

@@ -223,6 +223,18 @@ async fn while_a_read_waits_for_the_log_others_read_and_push() {
     let answer = old.await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(values(&answer.json()), want(3));
+    // What came back is counted.
+    let counted = world.get("/v1/status").await.json()["brought_back"].clone();
+    let metrics = world.get("/metrics").await.text();
+    for (what, least) in [("scans", 1), ("keys", 2), ("events", RIDES as u64 / 2)] {
+        let name = format!("evenkeel_brought_back_{what}_total ");
+        let mut lines = metrics.lines();
+        let metric = lines.find_map(|l| l.strip_prefix(&name)).unwrap();
+        let metric: u64 = metric.parse().unwrap();
+        // Whoever waited no longer may scan as well.
+        let status = counted[what].as_u64().unwrap();
+        assert!(least <= status && status <= metric, "{counted}\n{metrics}");
+    }
     // Explanations and verifications bring back what they need, too.
     let explained = world
         .post_json(

@@ -10,7 +10,7 @@ use evenkeel_types::bytes::{ByteReader, put_bytes, put_varint};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::directory::Directory;
-use super::key::{self, RowPrefix};
+use super::key::{self, RowKind, RowPrefix};
 use super::reheat::Reheater;
 use super::run::Tail;
 use super::stored::Stored;
@@ -27,17 +27,38 @@ const SMALL_RUN: usize = 64;
 /// Keys of an index that a checkpoint searches for what may leave.
 const SWEPT_KEYS: usize = 256;
 
+/// How many runs a key has, when nobody has counted them.
+const UNKNOWN: u8 = u8::MAX;
+
 /// About how many runs each key has: a byte by hash. Keys that share one merge sooner.
 #[derive(Debug)]
 pub(super) struct RunCounts(Box<[AtomicU8]>);
 
-impl Default for RunCounts {
-    fn default() -> Self {
-        RunCounts((0..1 << 18).map(|_| AtomicU8::new(0)).collect())
-    }
-}
-
 impl RunCounts {
+    /// Of an empty store.
+    fn none() -> Self {
+        Self::all(0)
+    }
+
+    /// Of a store of which nothing is known: runs are counted when a key is first written.
+    pub(super) fn unknown() -> Self {
+        Self::all(UNKNOWN)
+    }
+
+    /// Of a store.
+    pub(super) fn at_start(snapshot: &dyn Snapshot) -> Result<Self, StoreError> {
+        let mut counts = Self::none();
+        snapshot.prefix(Space::Runs, &[], &mut |_, _| {
+            counts = Self::unknown();
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(counts)
+    }
+
+    fn all(count: u8) -> Self {
+        RunCounts((0..1 << 18).map(|_| AtomicU8::new(count)).collect())
+    }
+
     fn of(&self, prefix: &[u8]) -> &AtomicU8 {
         &self.0[xxh3_64(prefix) as usize % self.0.len()]
     }
@@ -206,7 +227,11 @@ impl BlockCheckpoint {
     ) -> Result<(), StoreError> {
         let spec = &index.spec;
         let count = self.run_counts.of(&prefix);
-        let runs = count.load(Ordering::Relaxed).saturating_add(1);
+        let known = match count.load(Ordering::Relaxed) {
+            UNKNOWN => self.runs_of(&prefix)?,
+            known => known,
+        };
+        let runs = known.saturating_add(1);
         if runs < RUNS_MAX && tail.events.len() < self.sealed_entries {
             count.store(runs, Ordering::Relaxed);
             batch.put(Space::Runs, key::run(&prefix, number), tail.encode());
@@ -223,6 +248,19 @@ impl BlockCheckpoint {
         };
         count.store(left, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// How many runs a key has in the store.
+    fn runs_of(&self, prefix: &[u8]) -> Result<u8, StoreError> {
+        let mut runs = 0;
+        self.snapshot.prefix(Space::Runs, prefix, &mut |row, _| {
+            runs += u8::from(matches!(key::kind(prefix, row), Some(RowKind::Run(_))));
+            Ok(match runs < RUNS_MAX {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
+        })?;
+        Ok(runs)
     }
 
     /// Makes sealed blocks of all runs; what does not fill one at the end stays a run.

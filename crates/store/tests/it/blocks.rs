@@ -618,3 +618,18 @@ fn a_log_that_has_other_events_than_left_fails_the_reads_that_need_them() {
         "{failure}"
     );
 }
+
+#[test]
+fn runs_are_merged_however_often_the_store_is_opened_again() {
+    let kv: Arc<dyn Kv> = Arc::new(MemoryKv::new());
+    let mut world = World::new(Arc::clone(&kv), 1 << 30);
+    for id in 0..700 {
+        world.insert(b"\x02k", &plain(id));
+        world.checkpoint();
+        let (rows, _) = size_of(kv.as_ref(), Space::Runs);
+        assert!(rows <= 10, "{rows} runs after {id} starts");
+        world.reopen();
+    }
+    world.check();
+    assert!(size_of(kv.as_ref(), Space::Blocks).0 > 0);
+}
