@@ -23,6 +23,7 @@ from ._errors import (
 from ._evenkeel import __version__
 from ._reports import (
     Change,
+    DeadLetter,
     Explanation,
     FeatureReport,
     IngestReport,
@@ -44,6 +45,7 @@ __all__ = [
     "BusyError",
     "Change",
     "Client",
+    "DeadLetter",
     "DeadlineError",
     "DefinitionError",
     "Error",

@@ -12,10 +12,11 @@ from urllib.parse import quote, urlencode
 
 from ._connection import ARROW, JSON, Body, Connections
 from ._errors import InvalidError
-from ._evenkeel import Table, content_type, warnings
+from ._evenkeel import Table, content_type, send_file_rows, warnings
 from ._frames import Time, is_rows, rows_of, table_of, time_text
 from ._reports import (
     Change,
+    DeadLetter,
     Explanation,
     IngestReport,
     Plan,
@@ -41,6 +42,9 @@ from ._wire import (
     json_fields,
     json_of,
     parts_of,
+    rows_report_of,
+    summed,
+    time_of,
     time_or_none,
     training_of,
     verification_of,
@@ -165,13 +169,18 @@ class Client:
         producer_id: Optional[str] = None,
         sequence: Optional[int] = None,
     ) -> IngestReport:
-        """Logs events, as `Store.ingest`: a data frame's rows, or dictionaries. Many rows go in
-        several requests."""
+        """Logs events, as `Store.ingest`: a data frame's rows, dictionaries, or a file (its path),
+        which is read here. Many rows go in several requests."""
         producer = producer_of(producer_id, sequence)
-        if data is None or isinstance(data, (str, os.PathLike)):
+        if data is None:
             raise InvalidError(
-                "files are ingested where the store is", hint="send their rows as a data frame"
+                "the files of a source's definition are where its store is",
+                hint="name a file that is here, or run `evenkeel ingest` there",
             )
+        if isinstance(data, (str, os.PathLike)):
+            if producer is not None:
+                raise InvalidError("a file's rows have the file's identity, and no producer")
+            return self._ingest_file(source, os.fspath(data))
         path = f"/v1/sources/{quote(source, safe='')}/events"
         total = IngestReport(source, 0, 0, 0, 0, 0, {}, None)
         for body, content in bodies(data):
@@ -184,6 +193,45 @@ class Client:
             self.session = pushed["session"] or self.session
             total = added(total, pushed, self.session)
         return total
+
+    def _ingest_file(self, source: str, file: str) -> IngestReport:
+        """A file's rows with the identity that they have wherever it is ingested."""
+        about = f"/v1/sources/{quote(source, safe='')}"
+        described = json.loads(self._connections.request("GET", about, again=True))
+        path = f"{about}/file-rows?definition={described['definition']}"
+        reports: List[IngestReport] = []
+
+        def send(rows: bytes) -> None:
+            # Rows that are known change nothing: they may be sent again.
+            answer = json.loads(
+                self._connections.request("POST", path, rows, ARROW, again=True)
+            )
+            self.session = answer["session"] or self.session
+            reports.append(rows_report_of(answer))
+
+        send_file_rows(described, file, send)
+        return summed(source, reports)
+
+    def dead_letters(self, source: str) -> List[DeadLetter]:
+        """The rows of a source that were rejected, as `Store.dead_letters`."""
+        path = f"/v1/sources/{quote(source, safe='')}/dead-letters?limit=1000"
+        letters: List[DeadLetter] = []
+        after = ""
+        while True:
+            page = json.loads(self._connections.request("GET", path + after, again=True))
+            for letter in page["dead_letters"]:
+                letters.append(
+                    of_dict(DeadLetter, {**letter, "logged_at": time_of(letter["logged_at"])})
+                )
+            if page["next"] is None:
+                return letters
+            after = f"&after={page['next']}"
+
+    def redrive(self, source: str, ids: Optional[Sequence[int]] = None) -> IngestReport:
+        """Judges dead letters again, as `Store.redrive`."""
+        path = f"/v1/sources/{quote(source, safe='')}/dead-letters/redrive"
+        body = json.dumps({"ids": "all" if ids is None else list(ids)}).encode()
+        return rows_report_of(json.loads(self._connections.request("POST", path, body, JSON)))
 
     def train(
         self,

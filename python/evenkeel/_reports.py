@@ -86,6 +86,23 @@ class IngestReport:
 
 
 @dataclass(frozen=True)
+class DeadLetter:
+    """A row that was rejected."""
+
+    id: int
+    """Its number, to drive it again."""
+    reason: str
+    """In a word: `DECODE`, `CHECK`, `CONFLICT`, ..."""
+    text: str
+    """In words."""
+    origin: str
+    """Where it came from."""
+    record: str
+    """The original record, as JSON."""
+    logged_at: datetime
+
+
+@dataclass(frozen=True)
 class FeatureReport:
     """A feature of a training set."""
 

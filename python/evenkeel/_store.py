@@ -12,6 +12,7 @@ from ._errors import InvalidError
 from ._frames import Time, is_rows, rows_of, table_of, time_text
 from ._reports import (
     Change,
+    DeadLetter,
     Explanation,
     IngestReport,
     Mismatch,
@@ -147,6 +148,16 @@ class Store:
         else:
             report = self._store.ingest_table(source, table_of(data), producer)
         return of_dict(IngestReport, report)
+
+    def dead_letters(self, source: str) -> List[DeadLetter]:
+        """The rows of a source that were rejected and not driven again."""
+        return [of_dict(DeadLetter, letter) for letter in self._store.dead_letters(source)]
+
+    def redrive(self, source: str, ids: Optional[Sequence[int]] = None) -> IngestReport:
+        """Judges dead letters again by today's definition: those of these numbers, or all.
+        Those that become events are done; the others stay."""
+        given = None if ids is None else list(ids)
+        return of_dict(IngestReport, self._store.redrive(source, given))
 
     def get(
         self,

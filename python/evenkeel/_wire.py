@@ -8,7 +8,7 @@ import math
 import re
 from datetime import date, datetime, timezone
 from decimal import Decimal
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ._connection import ARROW, JSON
 from ._errors import InvalidError
@@ -92,6 +92,38 @@ def added(total: IngestReport, pushed: Mapping[str, Any], session: Optional[str]
         rejected=rejected,
         first_rejected=first,
         session=session,
+    )
+
+
+def rows_report_of(report: Mapping[str, Any]) -> IngestReport:
+    """What became of rows of a file, or of dead letters, of a server's report."""
+    return IngestReport(
+        source=report["source"],
+        rows=report["rows"],
+        recorded=report["recorded"],
+        duplicates=report["known_already"],
+        left_out=report["left_out"],
+        conflicts=report["conflicts"],
+        rejected=report["rejected_by_reason"],
+        first_rejected=report["first_rejected"],
+    )
+
+
+def summed(source: str, reports: Sequence[IngestReport]) -> IngestReport:
+    """What became of rows that were sent in several requests."""
+    rejected: Dict[str, int] = {}
+    for report in reports:
+        for code, rows in report.rejected.items():
+            rejected[code] = rejected.get(code, 0) + rows
+    return IngestReport(
+        source=source,
+        rows=sum(report.rows for report in reports),
+        recorded=sum(report.recorded for report in reports),
+        duplicates=sum(report.duplicates for report in reports),
+        left_out=sum(report.left_out for report in reports),
+        conflicts=sum(report.conflicts for report in reports),
+        rejected=rejected,
+        first_rejected=next((r.first_rejected for r in reports if r.first_rejected), None),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -287,3 +288,69 @@ def test_what_is_applied_through_a_server_is_in_the_store(server, both):  # noqa
         assert {change.change for change in opened.plan([CHANGED, MORE]).changes} == {"unchanged"}
         wanted = opened.get("tips@1", FRAME[["rider_id"]], as_of=START + 4 * DAY)
         assert wanted.values.to_pylist() == answers.values.to_pylist()
+
+
+FILED = """
+CREATE ENTITY rider (rider_id STRING);
+CREATE STREAM rides (ride_id STRING NOT NULL, rider_id STRING, fare DECIMAL(8, 2), tags ARRAY<STRING>,
+  ride_at TIMESTAMP, EVENT ID (ride_id), EVENT TIME ride_at, KNOWN AT ride_at, CHECK (fare >= 0))
+  WITH (connector = 'file', path = 'rides.csv', zone = 'Europe/Berlin');
+CREATE STREAM taps (rider_id STRING, at TIMESTAMP, EVENT TIME at);
+"""
+
+FILES = {
+    "rides.csv": "ride_id,rider_id,fare,tags,ride_at\n"
+    'r-1,ada,1.50,"[""x""]",2026-01-05 09:00:00\nr-2,bob,x,,2026-01-05 09:00:00\n'
+    "r-3,bob,-1,,2026-01-05 09:00:00\nr-1,ada,2,,2026-01-05 09:00:00\nr-4,zoe\n"
+    "r-5,zoe,,,2026-03-29 02:30:00\n",
+    "more.csv": "fare,ride_id,rider_id,tags,ride_at\n"
+    + "".join(f"{n}.25,m-{n},ada,,2026-01-06T09:00:00Z\n" for n in range(20_000)),
+}
+
+
+def test_a_file_is_the_same_wherever_it_is_ingested(tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    alone, served = tmp_path / "alone", tmp_path / "served"
+    for folder in (alone, served):
+        folder.mkdir()
+        (folder / "evenkeel.toml").write_text("")
+        with evenkeel.open(folder) as store:
+            store.apply(FILED)
+
+    def letters(each):
+        found = each.dead_letters("rides")
+        assert all(isinstance(letter.logged_at, datetime) for letter in found)
+        return [dataclasses.replace(letter, logged_at=START) for letter in found]
+
+    with evenkeel.open(alone) as store, Server(served) as server:
+        with evenkeel.connect(server.url) as client:
+            for path in (tmp_path / "rides.csv", str(tmp_path / "*.csv"), tmp_path / "more.csv"):
+                wanted, found = (each.ingest("rides", path) for each in (store, client))
+                assert found == wanted and found.rows > 0
+            assert letters(client) == letters(store) and len(letters(store)) == 5
+            assert client.session.startswith("rides/0@20002;")
+            for ids in ([1], None):
+                wanted, found = (each.redrive("rides", ids) for each in (store, client))
+                assert found == wanted and found.rows > 0
+            for ask in (
+                lambda each: each.ingest("rides", tmp_path / "none.csv"),
+                lambda each: each.ingest("rides", tmp_path),
+                lambda each: each.ingest("ride", tmp_path / "rides.csv"),
+                lambda each: each.ingest("taps", tmp_path / "rides.csv"),
+                lambda each: each.ingest("rides", "x.csv", producer_id="p", sequence=1),
+                lambda each: each.dead_letters("ride"),
+                lambda each: each.redrive("rides", [99]),
+            ):
+                caught = []
+                for each in (store, client):
+                    with pytest.raises(evenkeel.Error) as error:
+                        ask(each)
+                    caught.append((type(error.value), str(error.value)))
+                assert caught[1] == caught[0]
+            with pytest.raises(evenkeel.InvalidError, match="where its store is"):
+                client.ingest("rides", None)
+    # Every row is known by where it came from, also to the other way of reading it.
+    with evenkeel.open(served) as store:
+        report = store.ingest("rides", tmp_path / "more.csv")
+        assert (report.rows, report.recorded, report.duplicates) == (20_000, 0, 20_000)

@@ -120,8 +120,8 @@ def test_errors_have_the_classes_of_this_process(server, client):
     assert caught.value.place["row"] == 1
     with pytest.raises(evenkeel.InvalidError, match="data frame"):
         client.ingest("rides", [ride(1, fare=float("nan"))])
-    with pytest.raises(evenkeel.InvalidError, match="where the store is"):
-        client.ingest("rides", "rides.parquet")
+    with pytest.raises(evenkeel.InvalidError, match="where its store is"):
+        client.ingest("rides", None)
     with pytest.raises(evenkeel.DeadlineError) as caught:
         client.get("rider_model", [], consistency="complete:2030-01-01T00:00:00Z", timeout_ms=1)
     assert caught.value.code == "DEADLINE" and caught.value.place["source"] == "rides"

@@ -50,7 +50,7 @@ mod text_file;
 mod value;
 
 pub use atomic_file::AtomicFile;
-pub use batch::{FileRow, FileRows, RejectedRow, RowBatch, Undecoded};
+pub use batch::{FileRow, FileRows, RejectedRow, RowBatch, Undecoded, file_rows_halves};
 pub use columns::COLUMNS_MAX;
 pub use error::{Cause, ConnectError, FileAction};
 pub use file_set::{FILES_MAX, FileSet, SourceFile, Stamp};

@@ -21,5 +21,5 @@ pub use bind::{
 pub use error::{DIAGNOSTICS_MAX, Diagnostic, Related, Severity, line_and_column};
 pub use parser::{
     DEPTH_MAX, QUERY_DEPTH_MAX, TEXT_BYTES_MAX, parse_expression, parse_interval,
-    parse_spine_query, parse_statements,
+    parse_spine_query, parse_statements, parse_type,
 };

@@ -29,6 +29,8 @@ use evenkeel_types::Interval;
 use self::complaint::too_deep;
 pub(crate) use self::expr::power;
 
+use evenkeel_types::DataType;
+
 use crate::ast::{Expr, Span, SpineQuery, Statement};
 use crate::error::{DIAGNOSTICS_MAX, Diagnostic};
 use crate::lexer::{Symbol, Token, TokenKind, lex};
@@ -68,6 +70,13 @@ pub fn parse_expression(text: &str) -> Result<Expr, Vec<Diagnostic>> {
 /// FROM source [WHERE expr]`, with or without a semicolon.
 pub fn parse_spine_query(text: &str) -> Result<SpineQuery, Vec<Diagnostic>> {
     parse_whole(text, "the query", Parser::spine_query)
+}
+
+/// Reads a text that is one type: `BIGINT`, `DECIMAL(10, 2)`, `ARRAY<STRING>`.
+pub fn parse_type(text: &str) -> Result<DataType, Vec<Diagnostic>> {
+    parse_whole(text, "the type", |parser| {
+        parser.type_name("a column").map(|name| name.data_type)
+    })
 }
 
 /// Reads a text that is one length of time, as it is given on a command line: `3 hours`,

@@ -18,7 +18,7 @@ use evenkeel_connect::{
 };
 use evenkeel_log::{Batch, DeadLetter};
 use evenkeel_types::definition::{OptionValue, SourceDef};
-use evenkeel_types::{DataType, EventTime, LoggedEvent, Origin, Position, Value};
+use evenkeel_types::{DataType, EventTime, LoggedEvent, Origin, Position, Value, Zone};
 
 use crate::api::{IngestProgress, IngestReport};
 use crate::engine::Engine;
@@ -279,18 +279,29 @@ pub(crate) fn fetch(
 
 /// The files and the options of a source's definition.
 pub(crate) fn file_options(def: &SourceDef) -> Result<(String, FileOptions), EngineError> {
-    let connector = match def.options.get("connector") {
+    file_options_of(&def.name, &def.options, &def.zone)
+}
+
+/// The files and the options of a source with these options and this zone.
+///
+/// # Errors
+/// If it reads no files, or an option is none of files.
+pub fn file_options_of(
+    source: &str,
+    options: &BTreeMap<String, OptionValue>,
+    zone: &Zone,
+) -> Result<(String, FileOptions), EngineError> {
+    let connector = match options.get("connector") {
         Some(OptionValue::Text(text)) => text.clone(),
         _ => "none".to_owned(),
     };
     if connector != "file" {
         return Err(EngineError::NotAFileSource {
-            source_name: def.name.clone(),
+            source_name: source.to_owned(),
             connector,
         });
     }
-    FileOptions::from_source(&options_of_file(&def.options), &def.zone)
-        .map_err(EngineError::connect)
+    FileOptions::from_source(&options_of_file(options), zone).map_err(EngineError::connect)
 }
 
 /// A source's options without those that are no matter of the file: what its rows mean, and

@@ -46,7 +46,7 @@ pub use evenkeel_ddl::Diagnostic;
 pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
-pub use ingest::{Intake, RowSink, ingest_files, origins_of, stored_columns};
+pub use ingest::{Intake, RowSink, file_options_of, ingest_files, origins_of, stored_columns};
 pub use machine::{KvStores, Machine};
 pub use offline::{Offline, Online};
 pub use project::{

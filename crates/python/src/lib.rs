@@ -6,6 +6,7 @@
 
 mod capsule;
 mod error;
+mod file_rows;
 mod native;
 mod reports;
 mod rows;
@@ -17,6 +18,8 @@ mod values;
 /// See the crate.
 #[pyo3::pymodule]
 mod _evenkeel {
+    #[pymodule_export]
+    use crate::file_rows::send_file_rows;
     #[pymodule_export]
     use crate::served::content_type;
     #[pymodule_export]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use evenkeel_connect::value_to_text;
 use evenkeel_ddl::Diagnostic;
 use evenkeel_engine::api::{
-    Answer, Change, ChangeKind, Explanation, Fact, IngestReport, Step, StoreStatus, TrainingSet,
-    VerifyReport,
+    Answer, Change, ChangeKind, DeadLetterRow, Explanation, Fact, IngestReport, Step, StoreStatus,
+    TrainingSet, VerifyReport,
 };
 use evenkeel_engine::{DefinitionFile, Engine};
 use evenkeel_types::{DataType, Field, Value};
@@ -320,4 +320,24 @@ pub(crate) fn status<'py>(py: Python<'py>, status: &StoreStatus) -> PyResult<Bou
     brought_back.set_item("events", status.brought_back.events)?;
     dict.set_item("brought_back", brought_back)?;
     Ok(dict)
+}
+
+/// Dead letters.
+pub(crate) fn dead_letters<'py>(
+    py: Python<'py>,
+    rows: &[DeadLetterRow],
+) -> PyResult<Bound<'py, PyList>> {
+    let builders = Builders::new(py)?;
+    let letters = PyList::empty(py);
+    for row in rows {
+        let letter = PyDict::new(py);
+        letter.set_item("id", row.id)?;
+        letter.set_item("reason", &row.reason)?;
+        letter.set_item("text", &row.text)?;
+        letter.set_item("origin", &row.origin)?;
+        letter.set_item("record", &row.record)?;
+        letter.set_item("logged_at", builders.time(row.logged_at.0)?)?;
+        letters.append(letter)?;
+    }
+    Ok(letters)
 }

@@ -186,6 +186,12 @@ impl Store {
         reports::verify(py, &report, &mismatches)
     }
 
+    /// The dead letters of a source.
+    fn dead_letters<'py>(&self, py: Python<'py>, source: &str) -> PyResult<Bound<'py, PyList>> {
+        let rows = self.read(py, |engine| Ok(engine.dead_letters(source)?))?;
+        reports::dead_letters(py, &rows)
+    }
+
     /// What the store holds.
     fn status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let status = self.read(py, |engine| Ok(engine.status()?))?;

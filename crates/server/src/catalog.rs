@@ -140,6 +140,11 @@ pub(crate) async fn store_status(State(shared): Shares) -> Answer {
     Ok(Reply(wire::store_status(&state(&shared).await?)))
 }
 
+pub(crate) async fn source(State(shared): Shares, Name(source): Name) -> Answer {
+    let def = shared.engine().source(&source)?;
+    Ok(Reply(wire::source(&def)))
+}
+
 pub(crate) async fn source_status(State(shared): Shares, Name(source): Name) -> Answer {
     shared.engine().source(&source)?;
     let status = state(&shared).await?;

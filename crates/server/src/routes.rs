@@ -37,6 +37,7 @@ const READS: [&str; 5] = [
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/features", Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/events", Some(Scope::Write)),
+    ("GET", "/v1/sources/{source}", Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/file-rows", Some(Scope::Write)),
     ("GET", "/v1/sources/{source}/files", Some(Scope::Read)),
     ("GET", "/v1/sources/{source}/status", Some(Scope::Read)),
@@ -72,6 +73,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/features", post(features::read))
         .route("/v1/sources/{source}/events", post(events::push))
+        .route("/v1/sources/{source}", get(catalog::source))
         .route("/v1/sources/{source}/file-rows", post(file_rows::take))
         .route("/v1/sources/{source}/files", get(file_rows::known))
         .route("/v1/sources/{source}/status", get(catalog::source_status))

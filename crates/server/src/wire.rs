@@ -3,12 +3,14 @@
 mod reports;
 pub mod values;
 
+use std::collections::BTreeMap;
+
 use evenkeel_engine::api::{
     Change, ChangeKind, DeadLetterRow, IngestReport, SourceStatus, StoreStatus,
 };
-use evenkeel_engine::{Diagnostic, kind_of};
+use evenkeel_engine::{Diagnostic, kind_of, stored_columns};
 use evenkeel_types::Field;
-use evenkeel_types::definition::{ServiceDef, ViewDef};
+use evenkeel_types::definition::{OptionValue, ServiceDef, SourceDef, SourceKind, ViewDef};
 use serde_json::{Value as Json, json};
 
 pub use reports::{
@@ -156,6 +158,40 @@ pub fn mistake(text: &str, found: &Diagnostic) -> Json {
 /// Bytes as hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A source: its columns as files and pushes have them, and how its files are read.
+pub(crate) fn source(source: &SourceDef) -> Json {
+    let columns: Vec<Json> = stored_columns(source)
+        .iter()
+        .map(|column| {
+            json!({
+                "name": column.name,
+                "type": column.data_type.to_string(),
+                "optional": column.optional,
+            })
+        })
+        .collect();
+    let options: BTreeMap<&String, &String> = source
+        .options
+        .iter()
+        .filter_map(|(name, value)| match value {
+            OptionValue::Text(text) => Some((name, text)),
+            OptionValue::Secret(_) => None,
+        })
+        .collect();
+    json!({
+        "name": source.name,
+        "kind": match source.kind {
+            SourceKind::Stream => "stream",
+            SourceKind::Table => "table",
+        },
+        "columns": columns,
+        "zone": source.zone.to_string(),
+        "options": options,
+        "definition": hex(&source.digest),
+        "sql": source.sql,
+    })
 }
 
 /// A version of a view.

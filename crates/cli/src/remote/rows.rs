@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use evenkeel_connect::{FileRows, file_rows_message};
+use evenkeel_connect::{FileRows, file_rows_halves, file_rows_message};
 use evenkeel_engine::api::IngestReport;
 use evenkeel_engine::{Origins, RowSink, Scope, stored_columns};
 use evenkeel_server::Sent;
@@ -74,7 +74,7 @@ impl RowSink for RemoteRows<'_> {
         while let Some(parts) = pieces.pop() {
             match self.send(source, &parts)? {
                 Some(sent) => report.add(sent),
-                None => pieces.extend(halves(parts).into_iter().flatten().rev()),
+                None => pieces.extend(file_rows_halves(parts).into_iter().flatten().rev()),
             }
         }
         Ok(report)
@@ -136,23 +136,6 @@ impl RemoteRows<'_> {
     }
 }
 
-/// Rows in two parts, in their order; neither is empty if there are two rows.
-fn halves(mut parts: Vec<FileRows>) -> Option<[Vec<FileRows>; 2]> {
-    parts.retain(|part| !part.rows.is_empty());
-    if parts.len() > 1 {
-        let second = parts.split_off(parts.len() / 2);
-        return Some([parts, second]);
-    }
-    let FileRows { file, rows } = parts.pop()?;
-    let rejected = rows.rejected.iter().map(|rejected| rejected.row);
-    let mut numbers: Vec<u64> = rows.rows.iter().copied().chain(rejected).collect();
-    numbers.sort_unstable();
-    let middle = numbers[numbers.len() / 2];
-    let part = |rows| vec![FileRows { file, rows }];
-    let first = rows.clone().within(0..middle);
-    Some([part(first), part(rows.within(middle..u64::MAX))])
-}
-
 /// What became of rows, of its JSON.
 pub(super) fn report_of(json: &Json) -> Option<IngestReport> {
     let number = |name: &str| json[name].as_u64();
@@ -176,48 +159,4 @@ pub(super) fn report_of(json: &Json) -> Option<IngestReport> {
         first_rejected: json["first_rejected"].as_str().map(str::to_owned),
         greatest_time: newest,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use evenkeel_connect::RowBatch;
-
-    use super::*;
-
-    #[test]
-    fn rows_are_halved_until_each_stands_alone() {
-        let part = |file: u8, numbers: std::ops::Range<u64>| FileRows {
-            file: [file; 16],
-            rows: RowBatch {
-                rows: numbers.collect(),
-                columns: Vec::new(),
-                rejected: Vec::new(),
-            },
-        };
-        let mut pieces = vec![vec![part(1, 5..12), part(2, 0..0), part(3, 0..1)]];
-        let mut seen = Vec::new();
-        while let Some(parts) = pieces.pop() {
-            let rows = |part: &FileRows| -> Vec<(u8, u64)> {
-                part.rows
-                    .rows
-                    .iter()
-                    .map(|row| (part.file[0], *row))
-                    .collect()
-            };
-            let rows: Vec<_> = parts.iter().flat_map(rows).collect();
-            if rows.len() == 1 {
-                seen.extend(rows);
-                continue;
-            }
-            let halves = halves(parts).unwrap();
-            assert!(
-                halves
-                    .iter()
-                    .all(|half| half.iter().any(|part| !part.rows.is_empty()))
-            );
-            pieces.extend(halves.into_iter().rev());
-        }
-        let wanted: Vec<(u8, u64)> = (5..12).map(|row| (1, row)).chain([(3, 0)]).collect();
-        assert_eq!(seen, wanted);
-    }
 }

@@ -73,6 +73,23 @@ impl Store {
         })?;
         reports::ingest(py, &report, None)
     }
+
+    /// Judges dead letters again; none named: all.
+    fn redrive<'py>(
+        &self,
+        py: Python<'py>,
+        source: &str,
+        ids: Option<Vec<u64>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let report = self.write(py, |engine, pusher| {
+            let source = engine.source(source)?;
+            match engine.write(pusher, Write::Redrive { source, ids })? {
+                Written::Redriven(report) => Ok(report),
+                Written::Pushed(_) => Err(Failure::broken()),
+            }
+        })?;
+        reports::ingest(py, &report, None)
+    }
 }
 
 impl Store {
