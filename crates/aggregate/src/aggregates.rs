@@ -4,10 +4,13 @@
 //! cached states. Equal conditions and calls of different views share one number, so they
 //! share states. Numbers are never given up: a list only grows.
 
+use std::sync::{Arc, OnceLock};
+
 use evenkeel_types::{AggregateCall, Column, Expr};
 
 use crate::error::SignatureError;
 use crate::formula::{Evaluated, Formula, Slots, Values};
+use crate::history::SummaryId;
 use crate::order::EventOrder;
 use crate::state::{Aggregator, State};
 use crate::sweep::Inputs;
@@ -36,15 +39,17 @@ impl SpecId {
 }
 
 /// Compiled aggregate calls with their FILTER and WHERE conditions.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Aggregates {
     /// Conditions from number 1 on; number 0 is [`WhereId::ALL`].
     conditions: Vec<(Expr, Formula)>,
     specs: Vec<Spec>,
+    /// The runs of all conditions, then the states of all calls.
+    summary_ids: OnceLock<Arc<[SummaryId]>>,
 }
 
 /// One compiled call.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Spec {
     call: AggregateCall,
     pub(crate) condition: WhereId,
@@ -69,6 +74,7 @@ impl Aggregates {
         let index = known.unwrap_or_else(|| {
             let formula = Formula::compile(condition);
             self.conditions.push((condition.clone(), formula));
+            self.summary_ids.take();
             self.conditions.len() - 1
         });
         // A definition holds far fewer conditions than 2^32.
@@ -91,6 +97,7 @@ impl Aggregates {
         if let Some(index) = known {
             return Ok(SpecId(index as u32));
         }
+        self.summary_ids.take();
         self.specs.push(Spec {
             aggregator: Aggregator::of(call)?,
             condition,
@@ -114,6 +121,43 @@ impl Aggregates {
     /// The aggregator of a call's states.
     pub fn aggregator(&self, id: SpecId) -> &Aggregator {
         &self.spec(id).aggregator
+    }
+
+    /// Every call, by number.
+    pub fn specs(&self) -> impl Iterator<Item = SpecId> + use<> {
+        (0..self.specs.len() as u32).map(SpecId)
+    }
+
+    /// Every WHERE condition, by number.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = WhereId> + use<> {
+        (0..=self.conditions.len() as u32).map(WhereId)
+    }
+
+    /// What is worth storing of a node with many entries: the run in time of every WHERE
+    /// condition, then the state of every call. Nothing where there are no calls.
+    pub fn summary_ids(&self) -> &Arc<[SummaryId]> {
+        self.summary_ids.get_or_init(|| {
+            if self.specs.is_empty() {
+                return Arc::default();
+            }
+            let condition = |id: WhereId| id.index().checked_sub(1).map(|i| &self.conditions[i].0);
+            let runs = self
+                .conditions()
+                .map(|id| SummaryId::of(&("run", condition(id))));
+            let states = self
+                .specs
+                .iter()
+                .map(|spec| SummaryId::of(&("state", &spec.call, condition(spec.condition))));
+            runs.chain(states).collect()
+        })
+    }
+
+    pub(crate) fn run_id(&self, condition: WhereId) -> Option<&SummaryId> {
+        self.summary_ids().get(condition.index())
+    }
+
+    pub(crate) fn state_id(&self, id: SpecId) -> &SummaryId {
+        &self.summary_ids()[self.conditions.len() + 1 + id.index()]
     }
 
     /// How many calls there are.

@@ -56,7 +56,7 @@ pub(crate) enum Values<'a> {
 }
 
 /// An expression, quick where it is a column.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Formula {
     Column(usize),
     Computed(Program),

@@ -13,6 +13,7 @@
 
 mod block;
 mod bounds;
+mod branch;
 mod cache;
 mod codec;
 mod cold;
@@ -21,7 +22,9 @@ mod leaf;
 mod members;
 mod node;
 mod scan;
+mod source;
 mod stored;
+mod summary;
 mod window;
 
 use std::sync::Arc;
@@ -31,11 +34,12 @@ use evenkeel_types::{DataType, Frame, Position, SourceCut, Value};
 pub use block::EntryView;
 pub use bounds::{Bounds, OffsetSpan};
 pub use cold::ColdPart;
-pub use leaf::{BlockSource, StoredBlock};
 pub use members::Members;
 pub use node::{BLOCK_ENTRIES_MAX, NODE_FAN_OUT, Shape};
 pub use scan::Descending;
-pub use stored::Piece;
+pub use source::{BlockSource, Stated, StoredNode};
+pub use stored::{Footprint, Piece};
+pub use summary::{Summary, SummaryId};
 
 use crate::aggregates::{Aggregates, SpecId};
 use crate::order::EventOrder;
@@ -347,6 +351,14 @@ impl History {
         let root = self.root.as_deref();
         let end = root.map_or(0, |root| root.rank_of_time(t, !strict));
         Descending::new(root, end, visibility)
+    }
+
+    /// Forgets the states that reads have kept, because their calls have other numbers from
+    /// now on ([`Aggregates`]).
+    pub fn forget_states(&mut self) {
+        if let Some(root) = &mut self.root {
+            Arc::make_mut(root).forget_states();
+        }
     }
 
     /// All entries, seen or not, in order.

@@ -319,6 +319,7 @@ fn hot_rows(
         let shape = IndexShape {
             key: key.collect(),
             columns: index.types().into(),
+            aggregates: Arc::clone(index.aggregates()),
         };
         numbers.push((number, position));
         shapes.insert(number, (index.source().name.clone(), shape));

@@ -149,6 +149,7 @@ impl HotStore {
             specs.push(IndexSpec {
                 number: state.index(&index_digest(index)).unwrap_or(u32::MAX),
                 types: index.types().into(),
+                aggregates: Arc::clone(index.aggregates()),
             });
         }
         let cold = ColdLog::new(

@@ -2,7 +2,7 @@
 //! the rest in a store, and what was read of it in a cache.
 //!
 //! Per key the store has one *directory* of sealed blocks (in the order of events, without
-//! overlap) and a few *delta runs*, one per checkpoint that found new events of the key.
+//! overlap), those of long keys below summary nodes, and a few *delta runs*, one per checkpoint that found new events of the key.
 //! Runs merge geometrically (about 8, 64, 512 entries; the log-structured merge of O'Neil et
 //! al., "The Log-Structured Merge-Tree", 1996, per key), and from [`SEALED_ENTRIES`] on they
 //! become sealed blocks. A read opens only the sealed blocks that it needs.
@@ -15,14 +15,18 @@ mod checkpoint;
 mod directory;
 pub(crate) mod examine;
 mod examine_cold;
+mod examine_tree;
 mod key;
 mod reheat;
 mod run;
+mod seal;
+mod states;
 mod stored;
 
 use std::sync::Arc;
 
-use evenkeel_aggregate::{Entry, History};
+use evenkeel_aggregate::history::Footprint;
+use evenkeel_aggregate::{Aggregates, Entry, History};
 use evenkeel_types::DataType;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -49,6 +53,8 @@ pub const SEALED_ENTRIES: usize = 512;
 const KEY_BYTES: usize = 600;
 /// About the bytes of an entry in memory besides its order bytes and values.
 const ENTRY_BYTES: usize = 64;
+/// About the bytes in memory of a stored block or node that is named.
+const NODE_BYTES: usize = 256;
 /// About the bytes of a value in memory.
 const VALUE_BYTES: usize = 12;
 
@@ -59,6 +65,8 @@ pub struct IndexSpec {
     pub number: u32,
     /// The types of its columns.
     pub types: Arc<[DataType]>,
+    /// The calls that are read over it: of them summaries are stored.
+    pub aggregates: Arc<Aggregates>,
 }
 
 /// Numbers.
@@ -68,6 +76,8 @@ pub struct BlocksOptions {
     pub cache_bytes: u64,
     /// Entries of a sealed block.
     pub sealed_entries: usize,
+    /// Blocks or nodes below a summary node; at least 2.
+    pub fan_out: usize,
 }
 
 impl BlocksOptions {
@@ -76,6 +86,7 @@ impl BlocksOptions {
         BlocksOptions {
             cache_bytes,
             sealed_entries: SEALED_ENTRIES,
+            fan_out: directory::FAN_OUT,
         }
     }
 }
@@ -89,6 +100,18 @@ struct Index {
     tails: Tails,
     /// What the checkpoint writes that is under way; else empty.
     frozen: Arc<Tails>,
+}
+
+impl Index {
+    /// Goes over to other calls over the same columns.
+    fn adopt(&mut self, spec: IndexSpec) {
+        if spec.aggregates.summary_ids() != self.spec.aggregates.summary_ids() {
+            for tail in self.tails.values_mut() {
+                tail.events.forget_states();
+            }
+        }
+        self.spec = spec;
+    }
 }
 
 /// What was read of a key, with everything newer.
@@ -150,6 +173,7 @@ pub struct Blocks {
     /// Where the search for what may leave goes on, by index: behind these block rows.
     swept: Vec<Option<Vec<u8>>>,
     sealed_entries: usize,
+    fan_out: usize,
     dirty_bytes: usize,
     /// What the checkpoint writes that is under way, or that failed.
     frozen_bytes: usize,
@@ -202,6 +226,7 @@ impl Blocks {
                 .collect(),
             cache,
             sealed_entries: options.sealed_entries,
+            fan_out: options.fan_out,
             dirty_bytes: 0,
             frozen_bytes: 0,
             run_counts: Arc::new(RunCounts::at_start(snapshot.as_ref())?),
@@ -243,10 +268,15 @@ impl Blocks {
             self.dirty_bytes += built.dirty_bytes;
             add(built.indexes);
         }
+        // States are kept by the numbers of calls, which are those of a plan.
+        self.cache.clear();
         self.indexes = specs
             .into_iter()
             .map(|spec| match known.remove(&spec.number) {
-                Some(index) => Index { spec, ..index },
+                Some(mut index) => {
+                    index.adopt(spec);
+                    index
+                }
                 None => Index {
                     spec,
                     tails: Tails::default(),
@@ -424,6 +454,7 @@ impl Blocks {
             run_counts: Arc::clone(&self.run_counts),
             reheater: Arc::clone(&self.reheater),
             sealed_entries: self.sealed_entries,
+            fan_out: self.fan_out,
             garbage: std::mem::take(&mut self.garbage),
         }
     }
@@ -454,7 +485,11 @@ fn entry_bytes(width: usize, order_bytes: usize) -> usize {
 }
 
 fn weight_of(history: &History) -> u64 {
-    let leaves = history.len() / SEALED_ENTRIES * ENTRY_BYTES;
-    let entries = history.entries_in_memory() * entry_bytes(history.types().len(), 0);
-    (KEY_BYTES + leaves + entries) as u64
+    let Footprint {
+        entries,
+        nodes,
+        summary_bytes,
+    } = history.footprint();
+    let entries = entries * entry_bytes(history.types().len(), 0);
+    (KEY_BYTES + nodes * NODE_BYTES + summary_bytes + entries) as u64
 }

@@ -31,7 +31,7 @@ pub struct IndexPlan {
     /// The source row slots that are kept, ascending: column `i` of the index is slot
     /// `slots[i]`. Of a table one more column follows: whether the version is an upsert.
     slots: Vec<usize>,
-    aggregates: Aggregates,
+    aggregates: Arc<Aggregates>,
     look_back: Option<i64>,
 }
 
@@ -52,7 +52,7 @@ impl IndexPlan {
     }
 
     /// The aggregates over the index's columns.
-    pub fn aggregates(&self) -> &Aggregates {
+    pub fn aggregates(&self) -> &Arc<Aggregates> {
         &self.aggregates
     }
 
@@ -209,7 +209,7 @@ impl Plan {
                 source: Arc::clone(&key_use.source),
                 key_columns: key_use.key_columns.clone(),
                 slots: key_use.slots.iter().copied().collect(),
-                aggregates: Aggregates::new(),
+                aggregates: Arc::default(),
                 look_back: look_backs.get(key_use.source.id, &key_use.key_columns),
             };
             // What `RETAIN` keeps alive may be of any age.
@@ -343,7 +343,8 @@ impl Plan {
         let index = self.index_of(&windows.source, &windows.key_columns);
         let plan = &mut self.indexes[index.0];
         let condition = plan.window_condition(windows.filter.as_ref());
-        let condition: WhereId = plan.aggregates.register_where(condition.as_ref());
+        let aggregates = Arc::make_mut(&mut plan.aggregates);
+        let condition: WhereId = aggregates.register_where(condition.as_ref());
         let mut frames: Vec<(Frame, Vec<SpecId>, Vec<usize>)> = Vec::new();
         for (slot, aggregate) in windows.aggregates.iter().enumerate() {
             let call = AggregateCall {
@@ -356,7 +357,8 @@ impl Plan {
                 filter: aggregate.call.filter.as_ref().map(|e| plan.localize(e)),
                 ..aggregate.call.clone()
             };
-            let spec = plan.aggregates.register(&call, condition)?;
+            let aggregates = Arc::make_mut(&mut plan.aggregates);
+            let spec = aggregates.register(&call, condition)?;
             match frames
                 .iter_mut()
                 .find(|(frame, ..)| *frame == aggregate.frame)

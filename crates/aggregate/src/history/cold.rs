@@ -13,8 +13,8 @@ use evenkeel_types::DataType;
 
 use super::block::Block;
 use super::bounds::Bounds;
-use super::leaf::BlockSource;
 use super::node::{Node, Shape};
+use super::source::BlockSource;
 use super::{Entry, History};
 use crate::order::EventOrder;
 
@@ -122,6 +122,13 @@ impl Cold {
         }
         if let Some(loaded) = self.loaded.get_mut() {
             Node::contest(loaded, place);
+        }
+    }
+
+    pub(super) fn forget_states(&mut self) {
+        self.late.forget_states();
+        if let Some(node) = self.loaded.get_mut() {
+            Arc::make_mut(node).forget_states();
         }
     }
 

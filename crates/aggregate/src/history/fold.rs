@@ -3,9 +3,10 @@
 
 use std::ops::Range;
 
-use super::Visibility;
 use super::cache::Kept;
 use super::node::{Body, Node, Run};
+use super::source::Known;
+use super::{Visibility, summary};
 use crate::aggregates::{Aggregates, SpecId, WhereId};
 use crate::formula::Slots;
 use crate::state::State;
@@ -70,12 +71,13 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                         .add(state, block.values(), &slots, |slot| block.order(slot));
                 }
             }
-            Body::Cold(_) | Body::Nodes(_) if whole && all_visible => {
+            Body::Cold(_) | Body::Branch(_) | Body::Nodes(_) if whole && all_visible => {
                 for (spec, state) in wanted {
                     self.merge_whole(node, *spec, state);
                 }
             }
             Body::Cold(cold) => self.fold_in(cold.node(), range, all_visible, wanted),
+            Body::Branch(branch) => self.fold_in(branch.node(), range, all_visible, wanted),
             Body::Nodes(children) => {
                 for (child, part, _) in children.overlapping(range) {
                     self.fold_in(child, part, all_visible, wanted);
@@ -87,8 +89,9 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
     /// Whether a node is large enough to keep anything.
     fn keeps(&self, node: &Node) -> bool {
         match &node.body {
-            Body::Block(_) => node.length >= self.keeping_entries,
-            Body::Cold(_) | Body::Nodes(_) => true,
+            Body::Block(_) if node.length >= self.keeping_entries => true,
+            Body::Block(leaf) => leaf.stored_block().is_some_and(Known::may_have_states),
+            Body::Cold(_) | Body::Branch(_) | Body::Nodes(_) => true,
         }
     }
 
@@ -110,6 +113,15 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             Some(Kept { state: None, .. }) => return self.add_rest(node, spec, 0, state),
             None => {}
         }
+        if let Some(stored) = self.stored_state(node, spec) {
+            aggregator.merge(state, &stored);
+            let kept = Kept {
+                covered: node.length,
+                state: Some(stored),
+            };
+            node.states.keep(spec.index(), kept);
+            return;
+        }
         let mut whole = aggregator.empty();
         self.add_rest(node, spec, 0, &mut whole);
         whole.compact();
@@ -123,6 +135,19 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 state: pays.then_some(whole),
             },
         );
+    }
+
+    /// The state of all entries of a node that is stored with it.
+    fn stored_state(&self, node: &Node, spec: SpecId) -> Option<State> {
+        let known = node.stored_node()?;
+        let bytes = known.summary().get(self.aggregates.state_id(spec))?;
+        match self.aggregates.aggregator(spec).decode(bytes) {
+            Ok(state) => Some(state),
+            Err(error) => {
+                known.damaged(&error.to_string());
+                None
+            }
+        }
     }
 
     /// Adds all entries of a node but the first `covered`.
@@ -140,6 +165,8 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
             }
             Body::Cold(cold) if covered == 0 => self.merge_whole(cold.node(), spec, state),
             Body::Cold(cold) => self.add_rest(cold.node(), spec, covered, state),
+            Body::Branch(branch) if covered == 0 => self.merge_whole(branch.node(), spec, state),
+            Body::Branch(branch) => self.add_rest(branch.node(), spec, covered, state),
             Body::Nodes(children) => {
                 for (child, part, _) in children.overlapping(covered..node.length) {
                     if part.start == 0 {
@@ -156,9 +183,13 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
     pub(super) fn run(&self, node: &Node) -> Run {
         let index = self.condition.index();
         if let Some(kept) = node.runs.get(index) {
-            return kept.state.then(self.rest_of_run(node, kept.covered));
+            let rest = self.run_of(node, kept.covered..node.length);
+            return kept.state.then(rest);
         }
-        let run = self.rest_of_run(node, 0);
+        let run = match self.stored_run(node) {
+            Some(run) => run,
+            None => self.run_within(node, 0..node.length),
+        };
         if self.keeps(node) {
             node.runs.keep(
                 index,
@@ -171,32 +202,47 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
         run
     }
 
-    /// The run of all entries but the first `covered`.
-    fn rest_of_run(&self, node: &Node, covered: usize) -> Run {
-        if covered >= node.length {
-            return Run::EMPTY;
+    /// The run of all entries of a node that is stored with it.
+    fn stored_run(&self, node: &Node) -> Option<Run> {
+        let known = node.stored_node()?;
+        let id = self.aggregates.run_id(self.condition)?;
+        let bytes = known.summary().get(id)?;
+        match summary::decode_run(bytes) {
+            Ok(run) => Some(run),
+            Err(error) => {
+                known.damaged(&error.to_string());
+                None
+            }
         }
+    }
+
+    /// The run of the entries of a range of ranks.
+    pub(super) fn run_of(&self, node: &Node, range: Range<usize>) -> Run {
+        if range.is_empty() {
+            Run::EMPTY
+        } else if range.len() == node.length {
+            self.run(node)
+        } else {
+            self.run_within(node, range)
+        }
+    }
+
+    fn run_within(&self, node: &Node, range: Range<usize>) -> Run {
         match &node.body {
             Body::Block(leaf) => {
                 let block = leaf.block();
-                let slots: Slots = self.passing(block, covered..block.len(), true);
+                let slots: Slots = self.passing(block, range, true);
                 slots
                     .iter()
                     .fold(Run::EMPTY, |run, slot| run.then_at(block.time(slot)))
             }
-            Body::Cold(cold) if covered == 0 => self.run(cold.node()),
-            Body::Cold(cold) => self.rest_of_run(cold.node(), covered),
-            Body::Nodes(children) => {
-                let mut run = Run::EMPTY;
-                for (child, part, _) in children.overlapping(covered..node.length) {
-                    run = run.then(if part.start == 0 {
-                        self.run(child)
-                    } else {
-                        self.rest_of_run(child, part.start)
-                    });
-                }
-                run
-            }
+            Body::Cold(cold) => self.run_of(cold.node(), range),
+            Body::Branch(branch) => self.run_of(branch.node(), range),
+            Body::Nodes(children) => children
+                .overlapping(range)
+                .fold(Run::EMPTY, |run, (child, part, _)| {
+                    run.then(self.run_of(child, part))
+                }),
         }
     }
 }

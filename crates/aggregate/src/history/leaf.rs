@@ -4,42 +4,8 @@ use std::sync::{Arc, OnceLock};
 
 use evenkeel_types::DataType;
 
-use super::History;
 use super::block::Block;
-use super::bounds::Bounds;
-use super::cold::ColdPart;
-
-/// Where stored blocks come from. One source serves one key.
-///
-/// A block that cannot be read is the source's to report: the history answers as if its
-/// entries had no values, and whoever asked must ask the source whether it failed before
-/// the answer is used.
-pub trait BlockSource: Send + Sync + std::fmt::Debug {
-    /// The bytes of a block ([`super::History::encode`]); `None` if they cannot be had, and
-    /// then the source remembers why.
-    fn load(&self, block: u64) -> Option<Vec<u8>>;
-
-    /// The entries of a part that the store does not keep, exactly; `None` if they cannot be
-    /// had, and then the source remembers why.
-    fn reheat(&self, part: &ColdPart) -> Option<History>;
-
-    /// A loaded block, or what came back of a part, was not what the key's directory says.
-    fn damaged(&self, block: Option<u64>, why: &str);
-
-    /// Why blocks could not be read; `None` if all could.
-    fn failure(&self) -> Option<&str>;
-}
-
-/// A stored block, as a directory names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredBlock {
-    /// The block's number, for [`BlockSource::load`].
-    pub block: u64,
-    /// The number of its entries; at least 1.
-    pub length: usize,
-    /// What it holds.
-    pub bounds: Bounds,
-}
+use super::source::{BlockSource, Known, LazySummary, StoredNode};
 
 #[derive(Clone, Debug)]
 pub(super) enum Leaf {
@@ -49,15 +15,16 @@ pub(super) enum Leaf {
 
 #[derive(Clone, Debug)]
 pub(super) struct Lazy {
-    stored: StoredBlock,
+    stored: StoredNode,
     types: Arc<[DataType]>,
     source: Arc<dyn BlockSource>,
+    summary: LazySummary,
     loaded: OnceLock<Arc<Block>>,
 }
 
 impl Leaf {
     pub(super) fn stored(
-        stored: StoredBlock,
+        stored: StoredNode,
         types: Arc<[DataType]>,
         source: Arc<dyn BlockSource>,
     ) -> Self {
@@ -65,6 +32,7 @@ impl Leaf {
             stored,
             types,
             source,
+            summary: LazySummary::default(),
             loaded: OnceLock::new(),
         })
     }
@@ -92,11 +60,15 @@ impl Leaf {
         }
     }
 
-    /// The number of the stored block that this leaf still is.
-    pub(super) fn stored_block(&self) -> Option<&StoredBlock> {
+    /// The stored block that this leaf still is.
+    pub(super) fn stored_block(&self) -> Option<Known<'_>> {
         match self {
             Leaf::Loaded(_) => None,
-            Leaf::Stored(lazy) => Some(&lazy.stored),
+            Leaf::Stored(lazy) => Some(Known {
+                stored: &lazy.stored,
+                source: &lazy.source,
+                summary: &lazy.summary,
+            }),
         }
     }
 
@@ -111,20 +83,21 @@ impl Leaf {
 
 impl Lazy {
     fn load(&self) -> Block {
-        let StoredBlock {
-            block,
+        let StoredNode {
+            number,
             length,
             bounds,
+            ..
         } = &self.stored;
-        if let Some(bytes) = self.source.load(*block) {
+        if let Some(bytes) = self.source.load(&self.stored) {
             match Block::decode(&bytes, &self.types) {
                 Ok(found) if found.len() == *length && found.bounds().as_ref() == Some(bounds) => {
                     return found;
                 }
                 Ok(_) => self
                     .source
-                    .damaged(Some(*block), "it is not the block of the directory"),
-                Err(error) => self.source.damaged(Some(*block), &error.to_string()),
+                    .damaged(Some(*number), "it is not the block of the directory"),
+                Err(error) => self.source.damaged(Some(*number), &error.to_string()),
             }
         }
         Block::blank(&self.types, *length, bounds)

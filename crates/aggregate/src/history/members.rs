@@ -46,6 +46,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 found.newest.extend(newest.map(|slot| block.view(slot)));
             }
             Body::Cold(cold) => self.members(cold.node(), range, spec, limit, found),
+            Body::Branch(branch) => self.members(branch.node(), range, spec, limit, found),
             Body::Nodes(children) => {
                 for (child, part, _) in children.overlapping(range).rev() {
                     self.members(child, part, spec, limit, found);

@@ -9,9 +9,11 @@ use evenkeel_types::DataType;
 use super::Entry;
 use super::block::{Block, EntryView};
 use super::bounds::Bounds;
+use super::branch::Branch;
 use super::cache::Cache;
 use super::cold::{Cold, ColdPart};
-use super::leaf::{BlockSource, Leaf, StoredBlock};
+use super::leaf::Leaf;
+use super::source::{BlockSource, Known, StoredNode};
 use crate::order::EventOrder;
 use crate::state::State;
 
@@ -106,6 +108,8 @@ pub(super) enum Body {
     Block(Leaf),
     /// Always the first leaf.
     Cold(Cold),
+    /// A stored node: what is below it is read when it is needed.
+    Branch(Branch),
     Nodes(Children),
 }
 
@@ -195,18 +199,32 @@ impl Node {
         })
     }
 
-    /// A leaf over a stored block.
+    /// A leaf over a stored block, or over a stored node.
     pub(super) fn stored(
-        stored: StoredBlock,
+        stored: StoredNode,
         types: &Arc<[DataType]>,
         source: &Arc<dyn BlockSource>,
     ) -> Node {
+        let (types, source) = (Arc::clone(types), Arc::clone(source));
         Node {
             length: stored.length,
             bounds: stored.bounds.clone(),
             states: Cache::default(),
             runs: Cache::default(),
-            body: Body::Block(Leaf::stored(stored, Arc::clone(types), Arc::clone(source))),
+            body: if stored.level == 0 {
+                Body::Block(Leaf::stored(stored, types, source))
+            } else {
+                Body::Branch(Branch::new(stored, types, source))
+            },
+        }
+    }
+
+    /// The stored node that this still is.
+    pub(super) fn stored_node(&self) -> Option<Known<'_>> {
+        match &self.body {
+            Body::Block(leaf) => leaf.stored_block(),
+            Body::Branch(branch) => Some(branch.stored()),
+            Body::Cold(_) | Body::Nodes(_) => None,
         }
     }
 
@@ -238,13 +256,13 @@ impl Node {
         level.pop()
     }
 
-    /// Calls `visit` with every leaf, in order.
-    pub(super) fn each_leaf<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
+    /// Calls `visit` with every leaf and every stored node, in order.
+    pub(super) fn each_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
         match &self.body {
-            Body::Block(_) | Body::Cold(_) => visit(self),
+            Body::Block(_) | Body::Cold(_) | Body::Branch(_) => visit(self),
             Body::Nodes(children) => {
                 for node in children.nodes() {
-                    node.each_leaf(visit);
+                    node.each_part(visit);
                 }
             }
         }
@@ -267,6 +285,7 @@ impl Node {
         match &self.body {
             Body::Block(leaf) => leaf.block().order(0),
             Body::Cold(cold) => cold.node().first_order(),
+            Body::Branch(branch) => branch.node().first_order(),
             Body::Nodes(children) => children.nodes[0].first_order(),
         }
     }
@@ -279,6 +298,7 @@ impl Node {
                 Body::Block(leaf) => leaf.block().order(0) <= order,
                 // The first leaf holds whatever is of its times.
                 Body::Cold(_) => true,
+                Body::Branch(branch) => branch.node().starts_by(order),
                 Body::Nodes(children) => children.nodes[0].starts_by(order),
             },
             other => other.is_lt(),
@@ -289,14 +309,19 @@ impl Node {
     pub(super) fn rank_of(&self, order: EventOrder<'_>, or_equal: bool) -> usize {
         match &self.body {
             Body::Block(leaf) => leaf.block().slots_before(order, or_equal),
-            Body::Cold(_) if self.bounds.last_time < order.time => self.length,
-            Body::Cold(_) if self.bounds.first_time > order.time => 0,
+            Body::Cold(_) | Body::Branch(_) if self.bounds.last_time < order.time => self.length,
+            Body::Cold(_) | Body::Branch(_) if self.bounds.first_time > order.time => 0,
             Body::Cold(cold) => cold.node().rank_of(order, or_equal),
+            Body::Branch(branch) => branch.node().rank_of(order, or_equal),
             Body::Nodes(children) => {
                 let nodes = &children.nodes;
                 let mut child = nodes.partition_point(|c| c.starts_by(order)).max(1) - 1;
                 // Equal entries may begin in a child before.
-                while !or_equal && child > 0 && nodes[child].first_order() >= order {
+                while !or_equal
+                    && child > 0
+                    && nodes[child].bounds.first_time >= order.time
+                    && nodes[child].first_order() >= order
+                {
                     child -= 1;
                 }
                 children.start(child) + nodes[child].rank_of(order, or_equal)
@@ -309,10 +334,15 @@ impl Node {
         let before = |time: i64| time < t || (or_equal && time == t);
         match &self.body {
             // The ends are known without the block.
-            Body::Block(_) | Body::Cold(_) if before(self.bounds.last_time) => self.length,
-            Body::Block(_) | Body::Cold(_) if !before(self.bounds.first_time) => 0,
+            Body::Block(_) | Body::Cold(_) | Body::Branch(_) if before(self.bounds.last_time) => {
+                self.length
+            }
+            Body::Block(_) | Body::Cold(_) | Body::Branch(_) if !before(self.bounds.first_time) => {
+                0
+            }
             Body::Block(leaf) => leaf.block().slots_until(before),
             Body::Cold(cold) => cold.node().rank_of_time(t, or_equal),
+            Body::Branch(branch) => branch.node().rank_of_time(t, or_equal),
             Body::Nodes(children) => {
                 let nodes = &children.nodes;
                 let child = nodes.partition_point(|c| before(c.bounds.last_time));
@@ -330,6 +360,7 @@ impl Node {
             match &node.body {
                 Body::Block(leaf) => return leaf.block().view(rank),
                 Body::Cold(cold) => node = cold.node(),
+                Body::Branch(branch) => node = branch.node(),
                 Body::Nodes(children) => {
                     let child = children.holding(rank);
                     rank -= children.start(child);
@@ -364,6 +395,9 @@ impl Node {
         shape: Shape,
     ) -> Inserted {
         let order = entry.event_order();
+        if entry.time <= self.bounds.last_time {
+            self.open();
+        }
         let inserted = match &mut self.body {
             // In order of time, blocks stay full, and stored ones stay unread.
             Body::Block(leaf)
@@ -371,6 +405,12 @@ impl Node {
                     && self.length >= shape.block_entries
                     && entry.time > self.bounds.last_time =>
             {
+                return Inserted {
+                    rank: self.length,
+                    right: Some(Node::leaf(types, entry)),
+                };
+            }
+            Body::Branch(_) => {
                 return Inserted {
                     rank: self.length,
                     right: Some(Node::leaf(types, entry)),
@@ -448,6 +488,30 @@ impl Node {
         inserted
     }
 
+    /// Makes a stored node one in memory above what is stored below it, to be changed.
+    fn open(&mut self) {
+        // A node above a single one is nothing but that in memory.
+        while let Body::Branch(branch) = &mut self.body {
+            self.body = branch.open().body;
+        }
+    }
+
+    /// Forgets the states that were kept here and below.
+    pub(super) fn forget_states(&mut self) {
+        self.states = Cache::default();
+        self.runs = Cache::default();
+        match &mut self.body {
+            Body::Block(_) => {}
+            Body::Cold(cold) => cold.forget_states(),
+            Body::Branch(branch) => branch.forget_states(),
+            Body::Nodes(children) => {
+                for node in &mut children.nodes {
+                    Arc::make_mut(node).forget_states();
+                }
+            }
+        }
+    }
+
     /// Brings what is known about all entries up to date.
     fn entry_inserted(&mut self, entry: &Entry<'_>, inserted: &Inserted) {
         if inserted.right.is_some() {
@@ -456,7 +520,7 @@ impl Node {
                     let block = leaf.block();
                     block.bounds().map(|bounds| (block.len(), bounds))
                 }
-                Body::Cold(_) => None,
+                Body::Cold(_) | Body::Branch(_) => None,
                 Body::Nodes(children) => sums_of(children),
             };
             if let Some((length, bounds)) = sums {
@@ -496,7 +560,7 @@ impl Node {
     /// Whether a time is one of those of a cold leaf.
     fn first_is_cold_at(&self, time: i64) -> bool {
         match &self.body {
-            Body::Block(_) => false,
+            Body::Block(_) | Body::Branch(_) => false,
             Body::Cold(_) => (self.bounds.first_time..=self.bounds.last_time).contains(&time),
             Body::Nodes(children) => children.nodes[0].first_is_cold_at(time),
         }
@@ -506,7 +570,7 @@ impl Node {
     fn contest_cold(&mut self, place: EventOrder<'_>) {
         self.bounds.contested = true;
         match &mut self.body {
-            Body::Block(_) => {}
+            Body::Block(_) | Body::Branch(_) => {}
             Body::Cold(cold) => cold.contest(place),
             Body::Nodes(children) => Arc::make_mut(&mut children.nodes[0]).contest_cold(place),
         }
@@ -515,7 +579,9 @@ impl Node {
     /// Marks the entry of a rank as contested.
     pub(super) fn set_contested(&mut self, mut rank: usize) {
         self.bounds.contested = true;
+        self.open();
         match &mut self.body {
+            Body::Branch(_) => {}
             Body::Block(leaf) => leaf.block_mut().set_contested(rank),
             Body::Cold(cold) => {
                 let place = cold.node().entry(rank).order();

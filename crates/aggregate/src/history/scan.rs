@@ -56,6 +56,7 @@ impl<'a, 'v, V: Visibility + ?Sized> Descending<'a, 'v, V> {
                     return;
                 }
                 Body::Cold(cold) => node = cold.node(),
+                Body::Branch(branch) => node = branch.node(),
                 Body::Nodes(children) => {
                     let child = children.holding(end - 1);
                     end -= children.start(child);

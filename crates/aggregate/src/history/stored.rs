@@ -10,15 +10,15 @@ use evenkeel_types::bytes::MalformedBytes;
 use super::block::Block;
 use super::bounds::Bounds;
 use super::cold::ColdPart;
-use super::leaf::{BlockSource, StoredBlock};
 use super::node::{Body, Node, Shape};
+use super::source::{BlockSource, StoredNode};
 use super::{Entry, History};
 
 /// A part of a history, as a store sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// A block that is stored as it is.
-    Stored(StoredBlock),
+    /// A block, or a node with all below it, that is stored as it is.
+    Stored(StoredNode),
     /// Entries that the store does not keep, with what came late for their times.
     Cold(ColdPart),
     /// Ranks that are in memory only, between stored blocks or the ends.
@@ -26,17 +26,17 @@ pub enum Piece {
 }
 
 impl History {
-    /// A history over what its store does not keep any more, and behind it stored blocks, in
-    /// order and without overlap in the order of events.
+    /// A history over what its store does not keep any more, and behind it stored blocks and
+    /// nodes, in order and without overlap in the order of events.
     pub fn over_stored(
         types: Arc<[DataType]>,
         cold: Option<ColdPart>,
-        blocks: impl IntoIterator<Item = StoredBlock>,
+        nodes: impl IntoIterator<Item = StoredNode>,
         source: &Arc<dyn BlockSource>,
     ) -> Self {
         let shape = Shape::default();
         let cold = cold.map(|part| Node::cold(part, &types, source));
-        let stored = blocks
+        let stored = nodes
             .into_iter()
             .map(|stored| Node::stored(stored, &types, source));
         let leaves = cold.into_iter().chain(stored).collect();
@@ -115,19 +115,16 @@ impl History {
         let mut pieces: Vec<Piece> = Vec::new();
         let mut start = 0;
         if let Some(root) = &self.root {
-            root.each_leaf(&mut |node| {
+            root.each_part(&mut |node| {
                 let end = start + node.length;
-                match (&node.body, pieces.last_mut()) {
-                    (Body::Cold(_), _) => pieces.push(Piece::Cold(ColdPart {
+                match (node.stored_node(), &node.body, pieces.last_mut()) {
+                    (Some(known), ..) => pieces.push(Piece::Stored(known.stored.clone())),
+                    (None, Body::Cold(_), _) => pieces.push(Piece::Cold(ColdPart {
                         length: node.length,
                         bounds: node.bounds.clone(),
                     })),
-                    (Body::Block(leaf), last) => match (leaf.stored_block(), last) {
-                        (Some(stored), _) => pieces.push(Piece::Stored(stored.clone())),
-                        (None, Some(Piece::Loaded(range))) => range.end = end,
-                        (None, _) => pieces.push(Piece::Loaded(start..end)),
-                    },
-                    (Body::Nodes(_), _) => {}
+                    (None, _, Some(Piece::Loaded(range))) => range.end = end,
+                    (None, ..) => pieces.push(Piece::Loaded(start..end)),
                 }
                 start = end;
             });
@@ -137,16 +134,47 @@ impl History {
 
     /// The number of entries whose blocks are in memory.
     pub fn entries_in_memory(&self) -> usize {
-        let mut entries = 0;
+        self.footprint().entries
+    }
+
+    /// What of it is in memory.
+    pub fn footprint(&self) -> Footprint {
+        let mut footprint = Footprint::default();
         if let Some(root) = &self.root {
-            root.each_leaf(&mut |node| {
-                entries += match &node.body {
-                    Body::Block(leaf) => leaf.entries_in_memory(),
-                    Body::Cold(cold) => cold.entries_in_memory(),
-                    Body::Nodes(_) => 0,
-                };
-            });
+            footprint.add(root);
         }
-        entries
+        footprint
+    }
+}
+
+/// What of a history is in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Footprint {
+    /// Entries.
+    pub entries: usize,
+    /// Stored nodes that are known, whether what is below them is in memory or not.
+    pub nodes: usize,
+    /// Bytes of their summaries.
+    pub summary_bytes: usize,
+}
+
+impl Footprint {
+    fn add(&mut self, root: &Node) {
+        root.each_part(&mut |node| {
+            if let Some(known) = node.stored_node() {
+                self.nodes += 1;
+                self.summary_bytes += known.summary_bytes();
+            }
+            match &node.body {
+                Body::Block(leaf) => self.entries += leaf.entries_in_memory(),
+                Body::Cold(cold) => self.entries += cold.entries_in_memory(),
+                Body::Branch(branch) => {
+                    if let Some(below) = branch.loaded() {
+                        self.add(below);
+                    }
+                }
+                Body::Nodes(_) => {}
+            }
+        });
     }
 }

@@ -92,6 +92,7 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 Some(slots.get(slots.len() - 1 - *back))
             }
             Body::Cold(cold) => self.entry_back_in(cold.node(), end, all_visible, back),
+            Body::Branch(branch) => self.entry_back_in(branch.node(), end, all_visible, back),
             Body::Nodes(children) => {
                 for (child, part, start) in children.overlapping(0..end).rev() {
                     let found = self.entry_back_in(child, part.end, all_visible, back);
@@ -155,6 +156,9 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
                 }
             }
             Body::Cold(cold) => self.chain_back(cold.node(), before, end, all_visible, chain),
+            Body::Branch(branch) => {
+                self.chain_back(branch.node(), before, end, all_visible, chain);
+            }
             Body::Nodes(children) => {
                 for (child, part, start) in children.overlapping(0..end).rev() {
                     self.chain_back(child, before + start, part.end, all_visible, chain);

@@ -179,6 +179,7 @@ impl HotStore {
             specs.push(IndexSpec {
                 number: self.state.index(&index_digest(index)).unwrap_or(u32::MAX),
                 types: index.types().into(),
+                aggregates: Arc::clone(index.aggregates()),
             });
         }
         let defs: Vec<Arc<SourceDef>> = catalog.sources.values().cloned().collect();

@@ -42,8 +42,8 @@ impl MemoryLimits {
     /// Those of blocks, with a cache of so many bytes.
     pub(super) fn blocks(&self, cache_bytes: u64) -> BlocksOptions {
         BlocksOptions {
-            cache_bytes,
             sealed_entries: self.sealed_entries,
+            ..BlocksOptions::with_cache(cache_bytes)
         }
     }
 }

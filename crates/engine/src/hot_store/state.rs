@@ -10,7 +10,7 @@ use evenkeel_view::{IndexPlan, Plan};
 use serde::{Deserialize, Serialize};
 
 /// The version of the hot tier's format that is written.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 const ROW: &[u8] = b"state";
 
 /// What a hot tier says of itself.

@@ -378,3 +378,36 @@ FROM {source} WINDOW d AS (LAST 9 DAYS);\n"
         assert_eq!(read(engine), Value::BigInt(0));
     });
 }
+
+#[test]
+fn states_in_memory_are_never_those_of_calls_of_before() {
+    let world = World::new(0);
+    let settings = world.directory.path().join("evenkeel.toml");
+    fs::write(settings, "[limits]\nmemory_bytes = 100000000\n").unwrap();
+    world.open();
+    world.push(2_000);
+    world.verified();
+    // Over the same columns, and calls of the later one come before those that there are.
+    let mut text = String::new();
+    for (name, first, second) in [
+        ("z", "count(*)", "min(fare)"),
+        ("a", "avg(fare)", "max(fare)"),
+    ] {
+        text.push_str(&format!(
+            "CREATE FEATURE VIEW {name}_ride ENTITY driver AS
+SELECT driver, {first} OVER d AS x, {second} OVER d AS y FROM rides WINDOW d AS (LAST 9 DAYS);\n"
+        ));
+        let mut files = world.added();
+        files[1].text.clone_from(&text);
+        let plan = world.edit(|engine| engine.plan(&files).unwrap());
+        let mut applying = world.edit(|engine| engine.begin_apply(plan).unwrap());
+        assert_eq!(applying.indexes(), 0);
+        applying.build(&world, &mut go_on).unwrap();
+        let done = world.edit(|engine| applying.switch(engine).unwrap());
+        assert!(matches!(done, Switched::Done(_)));
+        world.verified();
+    }
+    let digest = world.verified();
+    world.open();
+    assert_eq!(world.verified(), digest);
+}

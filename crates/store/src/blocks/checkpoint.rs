@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use evenkeel_aggregate::history::{Piece, StoredBlock};
 use evenkeel_types::DataType;
 use evenkeel_types::bytes::{ByteReader, put_bytes, put_varint};
 use xxhash_rust::xxh3::xxh3_64;
@@ -13,7 +12,7 @@ use super::directory::Directory;
 use super::key::{self, RowKind, RowPrefix};
 use super::reheat::Reheater;
 use super::run::Tail;
-use super::stored::Stored;
+use super::stored::{Stored, read_below};
 use super::{IndexSpec, Tails};
 use crate::error::StoreError;
 use crate::kv::{Batch, Kv, Snapshot, Space};
@@ -69,6 +68,10 @@ impl RunCounts {
 pub(super) struct Garbage(Vec<Vec<u8>>);
 
 impl Garbage {
+    pub(super) fn extend(&mut self, rows: impl IntoIterator<Item = Vec<u8>>) {
+        self.0.extend(rows);
+    }
+
     pub(super) fn read(snapshot: &dyn Snapshot) -> Result<Self, StoreError> {
         let Some(bytes) = snapshot.get(Space::Meta, GARBAGE)? else {
             return Ok(Garbage::default());
@@ -103,6 +106,7 @@ pub struct BlockCheckpoint {
     pub(super) indexes: Vec<IndexCheckpoint>,
     pub(super) reheater: Arc<Reheater>,
     pub(super) sealed_entries: usize,
+    pub(super) fan_out: usize,
     pub(super) run_counts: Arc<RunCounts>,
     pub(super) garbage: Garbage,
 }
@@ -205,11 +209,14 @@ impl BlockCheckpoint {
             };
             let mut directory = Directory::decode(&bytes)
                 .map_err(|e| StoreError::malformed(Space::Runs, &row, e))?;
-            let gone = directory.let_go(horizon);
+            let gone =
+                directory.let_go(horizon, &|node| read_below(self.kv.as_ref(), &prefix, node))?;
             if !gone.is_empty() {
-                let rows = gone.into_iter().map(|block| key::block(&prefix, block));
-                written.garbage.0.extend(rows);
-                batch.put(Space::Runs, row, directory.encode());
+                let rows = gone.into_iter().map(|number| key::block(&prefix, number));
+                written.garbage.extend(rows);
+                directory.settle(&prefix, batch);
+                let ids = Arc::clone(&directory.ids);
+                batch.put(Space::Runs, row, directory.encode(&ids));
                 written.moved.push(prefix);
             }
         }
@@ -261,111 +268,6 @@ impl BlockCheckpoint {
             })
         })?;
         Ok(runs)
-    }
-
-    /// Makes sealed blocks of all runs; what does not fill one at the end stays a run.
-    #[expect(clippy::too_many_arguments, reason = "one key's part of a checkpoint")]
-    fn seal(
-        &self,
-        index: &IndexCheckpoint,
-        prefix: &RowPrefix,
-        stored: &Stored,
-        tail: &Tail,
-        number: u64,
-        batch: &mut Batch,
-        written: &mut Written,
-    ) -> Result<(), StoreError> {
-        let spec = &index.spec;
-        let source = stored.source(&self.kv, index.position, prefix, &self.reheater);
-        let mut history = stored.history(&spec.types, source.as_ref());
-        history.absorb(&tail.events);
-        for mark in stored.marks.iter().chain(&tail.marks) {
-            history.contest(mark.time, &mark.order);
-        }
-        let mut directory = Directory {
-            next_block: stored.directory.next_block,
-            ..Directory::default()
-        };
-        let mut fresh: Vec<(u64, Vec<u8>)> = Vec::new();
-        let mut rest = Tail::new(&spec.types);
-        let pieces = history.pieces();
-        let last = pieces.len().wrapping_sub(1);
-        for (i, piece) in pieces.into_iter().enumerate() {
-            let ranks = match piece {
-                Piece::Stored(block) => {
-                    directory.blocks.push(block);
-                    continue;
-                }
-                Piece::Cold(part) => {
-                    directory.cold = Some(part);
-                    continue;
-                }
-                Piece::Loaded(ranks) => ranks,
-            };
-            let blocks = if i == last {
-                ranks.len() / self.sealed_entries
-            } else {
-                ranks.len().div_ceil(self.sealed_entries)
-            };
-            let sealed = if i == last {
-                blocks * self.sealed_entries
-            } else {
-                ranks.len()
-            };
-            for n in 0..blocks {
-                let part =
-                    ranks.start + sealed * n / blocks..ranks.start + sealed * (n + 1) / blocks;
-                let length = part.len();
-                let Some((bytes, bounds)) = history.encode(part) else {
-                    continue;
-                };
-                let block = directory.next_block;
-                directory.next_block += 1;
-                fresh.push((block, bytes));
-                directory.blocks.push(StoredBlock {
-                    block,
-                    length,
-                    bounds,
-                });
-            }
-            let left = ranks.start + sealed..ranks.end;
-            if let Some((bytes, _)) = history.encode(left) {
-                rest.events = evenkeel_aggregate::History::decode(Arc::clone(&spec.types), &bytes)
-                    .map_err(|e| StoreError::malformed(Space::Runs, prefix, e))?;
-            }
-        }
-        // Nothing may be written that was not read right.
-        if let Some(failure) = source.as_ref().and_then(|s| s.failed()) {
-            return Err(failure);
-        }
-        for run in &stored.runs {
-            batch.remove(Space::Runs, key::run(prefix, run.number));
-        }
-        if let Some(horizon) = index.horizon {
-            directory.let_go(horizon);
-        }
-        let kept: std::collections::BTreeSet<u64> =
-            directory.blocks.iter().map(|b| b.block).collect();
-        for (block, bytes) in fresh {
-            // What leaves at once is not written.
-            if kept.contains(&block) {
-                batch.put(Space::Blocks, key::block(prefix, block), bytes);
-            }
-        }
-        let gone = stored
-            .directory
-            .blocks
-            .iter()
-            .filter(|b| !kept.contains(&b.block));
-        written
-            .garbage
-            .0
-            .extend(gone.map(|b| key::block(prefix, b.block)));
-        batch.put(Space::Runs, key::directory(prefix), directory.encode());
-        if !rest.events.is_empty() {
-            batch.put(Space::Runs, key::run(prefix, number), rest.encode());
-        }
-        Ok(())
     }
 }
 

@@ -1,15 +1,15 @@
 //! Looking at every row of the blocks for damage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_aggregate::History;
-use evenkeel_aggregate::history::StoredBlock;
+use evenkeel_aggregate::Aggregates;
 use evenkeel_types::DataType;
 
 use super::checkpoint::Garbage;
 use super::directory::Directory;
 use super::examine_cold::{self, SeenPart, SeenParts};
+use super::examine_tree::Trees;
 use super::key::{self, RowKind};
 use super::reheat::ColdEvents;
 use super::run::Tail;
@@ -23,6 +23,8 @@ pub struct IndexShape {
     pub key: Vec<DataType>,
     /// The types of the columns.
     pub columns: Arc<[DataType]>,
+    /// The calls that are read over it.
+    pub aggregates: Arc<Aggregates>,
 }
 
 /// Something that is not as it should be.
@@ -54,6 +56,22 @@ pub struct Examined {
 }
 
 impl Examined {
+    /// Notes what left of a key.
+    fn take_cold(&mut self, parts: key::Parts<'_>, directory: Directory) -> Result<(), String> {
+        let Some(part) = directory.cold else {
+            return Ok(());
+        };
+        let next = directory.nodes.first();
+        if next.is_some_and(|node| node.bounds.first_time <= part.bounds.last_time) {
+            return Err("what left reaches into what is there".to_owned());
+        }
+        self.cold_entries += part.length as u64;
+        let key = parts.key.map(<[u8]>::to_vec);
+        let cold = self.cold.entry(parts.index).or_default();
+        cold.insert(parts.prefix.into(), SeenPart { part, key });
+        Ok(())
+    }
+
     /// Looks whether the log has what left of index `number`, which is at `position` for who
     /// has the events.
     ///
@@ -83,31 +101,23 @@ pub fn examine(
     shape: &dyn Fn(u32) -> Option<IndexShape>,
 ) -> Result<Examined, StoreError> {
     let mut examined = Examined::default();
-    let mut expected: BTreeMap<Vec<u8>, StoredBlock> = BTreeMap::new();
+    let mut trees = Trees {
+        snapshot,
+        named: BTreeSet::new(),
+        broken: BTreeSet::new(),
+    };
     let known = |row: &[u8]| key::index_of(row).and_then(shape);
     snapshot.examine(Space::Runs, &mut |row, value| {
         let Some(shape) = known(row) else { return };
         examined.rows += 1;
         let parts = key::parts(row, &shape.key);
         let result = value.map_err(|e| reason_of(&e)).and_then(|value| {
-            let key::Parts { index, prefix, key } =
-                *parts.as_ref().ok_or("its key does not read")?;
-            match key::kind(prefix, row) {
+            let parts = *parts.as_ref().ok_or("its key does not read")?;
+            match key::kind(parts.prefix, row) {
                 Some(RowKind::Directory) => {
                     let directory = Directory::decode(value).map_err(|e| e.to_string())?;
-                    if let Some(part) = directory.cold {
-                        let next = directory.blocks.first();
-                        if next.is_some_and(|b| b.bounds.first_time <= part.bounds.last_time) {
-                            return Err("what left reaches into what is there".to_owned());
-                        }
-                        examined.cold_entries += part.length as u64;
-                        let key = key.map(<[u8]>::to_vec);
-                        let cold = examined.cold.entry(index).or_default();
-                        cold.insert(prefix.into(), SeenPart { part, key });
-                    }
-                    for stored in directory.blocks {
-                        expected.insert(key::block(prefix, stored.block), stored);
-                    }
+                    trees.examine(row, parts, &directory, &shape, &mut examined);
+                    examined.take_cold(parts, directory)?;
                 }
                 Some(RowKind::Run(_)) => {
                     let tail = Tail::decode(&shape.columns, value).map_err(|e| e.to_string())?;
@@ -118,6 +128,9 @@ pub fn examine(
             Ok(())
         });
         if let Err(reason) = result {
+            if let Some(parts) = &parts {
+                trees.broken.insert(parts.prefix.to_vec());
+            }
             examined
                 .findings
                 .push(finding(Space::Runs, row, parts, reason));
@@ -127,48 +140,26 @@ pub fn examine(
     snapshot.examine(Space::Blocks, &mut |row, value| {
         let Some(shape) = known(row) else { return };
         examined.rows += 1;
-        let parts = key::parts(row, &shape.key);
-        let Some(stored) = expected.remove(row) else {
-            if !garbage.contains(row) {
-                let reason = "no directory names it".to_owned();
-                examined
-                    .findings
-                    .push(finding(Space::Blocks, row, parts, reason));
-            }
+        if trees.named.remove(row) || garbage.contains(row) {
             return;
-        };
-        let result = value.map_err(|e| reason_of(&e)).and_then(|value| {
-            let history =
-                History::decode(Arc::clone(&shape.columns), value).map_err(|e| e.to_string())?;
-            let numbered = parts
-                .as_ref()
-                .is_some_and(|p| key::block_number(p.prefix, row) == Some(stored.block));
-            if history.len() != stored.length
-                || history.bounds() != Some(&stored.bounds)
-                || !numbered
-            {
-                return Err("it is not the block of the directory".to_owned());
-            }
-            examined.entries += history.len() as u64;
-            Ok(())
-        });
-        if let Err(reason) = result {
-            examined
-                .findings
-                .push(finding(Space::Blocks, row, parts, reason));
         }
-    })?;
-    for row in expected.keys() {
-        let parts = known(row).and_then(|shape| key::parts(row, &shape.key));
-        let reason = "it is missing".to_owned();
+        let parts = key::parts(row, &shape.key);
+        let is_broken = parts
+            .as_ref()
+            .is_some_and(|parts| trees.broken.contains(parts.prefix));
+        let reason = match value {
+            Err(error) => reason_of(&error),
+            Ok(_) if is_broken => return,
+            Ok(_) => "no directory names it".to_owned(),
+        };
         examined
             .findings
             .push(finding(Space::Blocks, row, parts, reason));
-    }
+    })?;
     Ok(examined)
 }
 
-fn reason_of(error: &StoreError) -> String {
+pub(super) fn reason_of(error: &StoreError) -> String {
     match error {
         StoreError::Damaged { reason, .. } => reason.clone(),
         other => other.to_string(),

@@ -54,6 +54,7 @@ pub(super) fn buckets_from(prefix: &[u8], buckets: u64) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// What a row key begins with: the index and the entity key, and what follows them.
+#[derive(Clone, Copy)]
 pub(super) struct Parts<'a> {
     pub(super) index: u32,
     pub(super) prefix: &'a [u8],
@@ -125,12 +126,6 @@ pub(super) fn run(prefix: &[u8], number: u64) -> Vec<u8> {
 
 pub(super) fn block(prefix: &[u8], number: u64) -> Vec<u8> {
     [prefix, &number.to_be_bytes()].concat()
-}
-
-/// The number of a sealed block's row.
-pub(super) fn block_number(prefix: &[u8], row: &[u8]) -> Option<u64> {
-    let number = row.strip_prefix(prefix)?;
-    Some(u64::from_be_bytes(number.try_into().ok()?))
 }
 
 /// What a row of a key is, by what follows the prefix.

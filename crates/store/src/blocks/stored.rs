@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use evenkeel_aggregate::History;
-use evenkeel_aggregate::history::{BlockSource, ColdPart};
+use evenkeel_aggregate::history::{BlockSource, ColdPart, StoredNode, Summary};
 use evenkeel_types::DataType;
 
-use super::directory::Directory;
+use super::ENTRY_BYTES;
+use super::directory::{Directory, decode_node};
 use super::key::{self, RowKind, RowPrefix};
 use super::reheat::{ColdNeed, ColdNeeds, Reheater};
 use super::run::{Mark, Tail};
+use super::states::states_of;
 use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot, Space};
 
@@ -63,7 +65,7 @@ impl Stored {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.directory.blocks.is_empty() && self.directory.cold.is_none() && self.runs.is_empty()
+        self.directory.nodes.is_empty() && self.directory.cold.is_none() && self.runs.is_empty()
     }
 
     /// Where the sealed blocks are read from, and what left the store; none if there is
@@ -75,19 +77,13 @@ impl Stored {
         prefix: &RowPrefix,
         reheater: &Arc<Reheater>,
     ) -> Option<Arc<KeySource>> {
-        let Directory { cold, blocks, .. } = &self.directory;
-        (!blocks.is_empty() || cold.is_some()).then(|| {
+        let Directory { cold, nodes, .. } = &self.directory;
+        (!nodes.is_empty() || cold.is_some()).then(|| {
             Arc::new(KeySource {
                 kv: Arc::clone(kv),
                 index,
                 reheater: Arc::clone(reheater),
                 prefix: prefix.clone(),
-                lengths: self
-                    .directory
-                    .blocks
-                    .iter()
-                    .map(|b| (b.block, b.length))
-                    .collect(),
                 entries_read: AtomicUsize::new(0),
                 need: OnceLock::new(),
                 failure: OnceLock::new(),
@@ -105,9 +101,9 @@ impl Stored {
             None => History::new(Arc::clone(types)),
             Some(source) => {
                 let source: Arc<dyn BlockSource> = Arc::clone(source) as Arc<dyn BlockSource>;
-                let Directory { cold, blocks, .. } = &self.directory;
-                let blocks = blocks.iter().cloned();
-                History::over_stored(Arc::clone(types), cold.clone(), blocks, &source)
+                let Directory { cold, nodes, .. } = &self.directory;
+                let nodes = nodes.iter().cloned();
+                History::over_stored(Arc::clone(types), cold.clone(), nodes, &source)
             }
         };
         for run in &self.runs {
@@ -117,6 +113,19 @@ impl Stored {
     }
 }
 
+/// Reads what is right below a summary node of a key.
+pub(super) fn read_below(
+    kv: &dyn Kv,
+    prefix: &[u8],
+    node: &StoredNode,
+) -> Result<Vec<StoredNode>, StoreError> {
+    let row = key::block(prefix, node.number);
+    let bytes = kv
+        .get(Space::Blocks, &row)?
+        .ok_or_else(|| StoreError::damaged(Space::Blocks, &row, "it is missing"))?;
+    decode_node(&bytes, node.level).map_err(|e| StoreError::malformed(Space::Blocks, &row, e))
+}
+
 /// Reads the sealed blocks of one key, and what left the store.
 #[derive(Debug)]
 pub(super) struct KeySource {
@@ -124,8 +133,6 @@ pub(super) struct KeySource {
     index: usize,
     reheater: Arc<Reheater>,
     prefix: RowPrefix,
-    /// Entries by block, for the count of what was read.
-    lengths: rustc_hash::FxHashMap<u64, usize>,
     entries_read: AtomicUsize,
     /// What has to be brought back before this is of use.
     need: OnceLock<ColdNeed>,
@@ -157,16 +164,33 @@ impl KeySource {
 }
 
 impl BlockSource for KeySource {
-    fn load(&self, block: u64) -> Option<Vec<u8>> {
-        let key = key::block(&self.prefix, block);
-        let length = self.lengths.get(&block).copied().unwrap_or(0);
-        self.entries_read.fetch_add(length, Ordering::Relaxed);
+    fn load(&self, block: &StoredNode) -> Option<Vec<u8>> {
+        let key = key::block(&self.prefix, block.number);
+        self.entries_read.fetch_add(block.length, Ordering::Relaxed);
         match self.kv.get(Space::Blocks, &key) {
             Ok(Some(bytes)) => return Some(bytes),
             Ok(None) => self.fail(&StoreError::damaged(Space::Blocks, &key, "it is missing")),
             Err(error) => self.fail(&error),
         }
         None
+    }
+
+    fn summary(&self, node: &StoredNode) -> Option<Summary> {
+        let summary = states_of(self.kv.as_ref(), &self.prefix, node)
+            .map_err(|error| self.fail(&error))
+            .ok()?;
+        let entries = summary.weight() / ENTRY_BYTES;
+        self.entries_read.fetch_add(entries, Ordering::Relaxed);
+        Some(summary)
+    }
+
+    fn below(&self, node: &StoredNode) -> Option<Vec<StoredNode>> {
+        let below = read_below(self.kv.as_ref(), &self.prefix, node)
+            .map_err(|error| self.fail(&error))
+            .ok()?;
+        // In memory one takes about as much as an entry or a few.
+        self.entries_read.fetch_add(below.len(), Ordering::Relaxed);
+        Some(below)
     }
 
     fn reheat(&self, part: &ColdPart) -> Option<History> {
@@ -187,10 +211,10 @@ impl BlockSource for KeySource {
         None
     }
 
-    fn damaged(&self, block: Option<u64>, why: &str) {
-        let error = match block {
-            Some(block) => {
-                let key = key::block(&self.prefix, block);
+    fn damaged(&self, number: Option<u64>, why: &str) {
+        let error = match number {
+            Some(number) => {
+                let key = key::block(&self.prefix, number);
                 StoreError::damaged(Space::Blocks, &key, why)
             }
             None => StoreError::damaged(Space::Runs, &key::directory(&self.prefix), why),

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
 use evenkeel_aggregate::Everything;
-use evenkeel_store::{ColdNeeds, IndexSpec, MemoryKv};
+use evenkeel_store::{ColdNeeds, MemoryKv};
 
-use crate::blocks::{Row, World, plain, types};
+use crate::blocks::plain;
+use crate::world::{Row, World};
 
 const KEY: &[u8] = b"\x02k";
 
@@ -95,12 +96,7 @@ fn what_was_read_before_a_mark_was_sealed_is_not_kept() {
 fn the_same_when_definitions_change_as_well() {
     let mut world = world(1 << 30);
     assert!(!brought_back_while(&mut world, |world| {
-        let spec = IndexSpec {
-            number: 3,
-            types: types(),
-        };
-        let log = Arc::clone(&world.log);
-        world.blocks.switch([spec], log, None);
+        world.switch(Arc::default());
         world.contest(KEY, &plain(14));
         for id in 6_000..7_000 {
             world.insert(KEY, &plain(id));

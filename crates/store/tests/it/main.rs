@@ -5,6 +5,8 @@ mod blocks;
 mod deferred;
 mod format;
 mod stores;
+mod summaries;
+mod world;
 
 /// What an embedded store may use.
 const MEMORY: u64 = 4 << 20;
