@@ -197,6 +197,43 @@ fn rows_of_another_definition_are_refused() {
     server.stop();
 }
 
+#[test]
+fn what_a_server_does_not_take_at_once_goes_in_pieces() {
+    let rows = ticks(0..1_000) + "1000,x,2026-01-02T00:00:00Z\n1001,1,2026-01-02T00:00:00Z\n";
+    let limits = ["rows_per_push = 37", "body_bytes = 6000"];
+    let projects = [None, Some(limits[0]), Some(limits[1])].map(|limit| {
+        let project = project();
+        project.write("ticks-1.csv", &rows);
+        let Some(limit) = limit else {
+            return (
+                project.run(&["ingest", "ticks", "--json"]).ok().stdout,
+                logged(&project),
+            );
+        };
+        project.write("evenkeel.toml", &format!("[server.limits]\n{limit}\n"));
+        let server = Server::start(&project, &[]);
+        let said = project.run(&["ingest", "ticks", "--json"]).ok().stdout;
+        server.stop();
+        (said, logged(&project))
+    });
+    assert!(
+        projects[0].0.contains("\"recorded\": 1001"),
+        "{}",
+        projects[0].0
+    );
+    assert_eq!(projects[1], projects[0]);
+    assert_eq!(projects[2], projects[0]);
+    // A row that no request can hold is refused, and said so.
+    let project = project();
+    project.write("evenkeel.toml", "[server.limits]\nbody_bytes = 100\n");
+    let server = Server::start(&project, &[]);
+    let run = project.run(&["ingest", "ticks", "--json"]);
+    assert_eq!(run.code, 1, "{}", run.stdout);
+    let message = run.json()["error"]["message"].to_string();
+    assert!(message.contains("more than 100 bytes"), "{message}");
+    server.stop();
+}
+
 /// More requests than a test sends.
 const REQUESTS: usize = 64;
 

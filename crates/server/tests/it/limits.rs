@@ -43,6 +43,19 @@ async fn packed(world: &World, encoding: &str, body: Vec<u8>) -> crate::support:
 }
 
 #[tokio::test]
+async fn what_is_meant_for_another_server_is_refused() {
+    let world = World::new();
+    let instance = world.get("/healthz").await.headers["evenkeel-instance"].clone();
+    let ask = |instance| {
+        let request = Request::get("/v1/views").header("evenkeel-instance", instance);
+        world.send(request.body(Body::empty()).unwrap())
+    };
+    assert_eq!(ask(instance).await.status, 200);
+    let refused = ask("0123456789abcdef".parse().unwrap()).await;
+    assert_eq!(refused.code(), "UNAVAILABLE");
+}
+
+#[tokio::test]
 async fn bodies_are_bounded_packed_and_unpacked() {
     let world = small();
     let answer = world
