@@ -12,6 +12,7 @@ use std::sync::{Arc, Weak};
 use evenkeel_log::LogReader;
 use evenkeel_store::Kv;
 use evenkeel_types::SourceId;
+use evenkeel_types::definition::Catalog;
 
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
@@ -83,18 +84,51 @@ impl Engine {
             .map(SourceId)
             .filter(|id| self.catalog().source_by_id(*id).is_some() && !has_events(*id))
             .collect();
-        let folder = Folder::of(&self.project().store, &self.machine().stores);
         Ok(Applying {
-            beside: self
-                .hot()
-                .beside(folder, catalog, self.reader(), self.memory_limits())?,
             changes,
             objects,
+            applied_at: now,
+            without_events,
+            ..self.going_over(registry, catalog)?
+        })
+    }
+
+    /// Begins to go over to definitions that are recorded and that this engine does not have: a
+    /// switch failed after they were. None if there are none. Afterwards others can be applied.
+    ///
+    /// # Errors
+    /// As [`Engine::begin_apply`]; if the registry cannot be read.
+    pub fn begin_recorded(&self) -> Result<Option<Applying>, EngineError> {
+        self.log()?;
+        let files = Arc::clone(&self.machine().files);
+        let registry = Registry::open_in(files, &self.project().store)?;
+        let known = self.registry().records();
+        if registry.records().len() <= known.len() || !registry.records().starts_with(known) {
+            return Ok(None);
+        }
+        let catalog = Arc::new(definitions::catalog_of(&registry)?);
+        Ok(Some(Applying {
+            is_recorded: true,
+            ..self.going_over(registry, catalog)?
+        }))
+    }
+
+    fn going_over(
+        &self,
+        registry: Registry,
+        catalog: Arc<Catalog>,
+    ) -> Result<Applying, EngineError> {
+        let folder = Folder::of(&self.project().store, &self.machine().stores);
+        let limits = self.memory_limits();
+        Ok(Applying {
+            changes: Vec::new(),
+            objects: Vec::new(),
+            beside: self.hot().beside(folder, catalog, self.reader(), limits)?,
             registry,
             log: self.reader().clone(),
             kv: Arc::downgrade(self.hot().kv()),
-            applied_at: now,
-            without_events,
+            applied_at: self.now().0,
+            without_events: Vec::new(),
             is_recorded: false,
         })
     }

@@ -30,8 +30,19 @@ use crate::registry::Registry;
 
 /// Where the hot tier is, in the store's directory.
 const HOT_DIRECTORY: &str = "hot";
+/// At most two to the power of this many writes are refused between two trials.
+const RESTS_MAX_LOG2: u32 = 6;
 /// How much room is enough to try again.
 const ROOM_BYTES_MAX: usize = 4 << 20;
+
+/// A hot tier that must be opened again.
+struct HotFailure {
+    reason: String,
+    /// So many writes are refused before it is tried again.
+    rests: u32,
+    /// Whether reads are of a hot tier in memory, as it could not be opened.
+    is_in_memory: bool,
+}
 
 enum LogHandle {
     Writer(Arc<Log>),
@@ -52,7 +63,9 @@ pub struct Engine {
     /// The same in words, once somebody asked.
     applied_in_words: OnceLock<Arc<str>>,
     /// Why the hot tier must be opened again before anything is written.
-    hot_failure: Option<String>,
+    hot_failure: Option<HotFailure>,
+    /// Failures of the hot tier since a checkpoint was written.
+    failures: u32,
     /// Payloads that lost a conflict and have no dead letter yet, or are not known to have one.
     /// No checkpoint stands for them: what it stands for is not replayed.
     untold: Vec<(SourceId, Position)>,
@@ -170,6 +183,7 @@ impl Engine {
             hot,
             limits,
             hot_failure: None,
+            failures: 0,
             untold: Vec::new(),
             recovery,
             checkpointing: false,
@@ -249,6 +263,7 @@ impl Engine {
     /// Ends a checkpoint that was written.
     pub fn end_checkpoint(&mut self, written: CheckpointWritten) -> SpentCheckpoint {
         self.checkpointing = false;
+        self.failures = 0;
         self.hot.end_checkpoint(written)
     }
 
@@ -256,7 +271,7 @@ impl Engine {
     /// written the hot tier is opened again ([`Engine::heal`]).
     pub fn checkpoint_failed(&mut self, error: &StoreError) {
         self.checkpointing = false;
-        self.hot_failure = Some(error.to_string());
+        self.fail(error.to_string(), false);
     }
 
     /// A checkpoint of everything applied, all at once: what is opened next has nothing to
@@ -308,51 +323,99 @@ impl Engine {
     /// # Errors
     /// [`EngineError::HotTierClosed`] while its cause lasts: nothing is written, reads go on.
     pub fn heal(&mut self) -> Result<(), EngineError> {
-        let Some(failure) = self.hot_failure.clone() else {
+        if self.hot_failure.is_none() {
             return Ok(());
-        };
-        let scans = self.hot.scans();
-        let paused = scans.pause();
-        let reopened = if self.checkpointing || paused.is_none() {
-            // They are of the hot tier that would be closed; their end is awaited.
-            Err(EngineError::HotTierChanged)
-        } else {
-            self.hot_failure = None;
-            self.reopen_hot_tier()
-        };
-        reopened.map_err(|error| {
-            self.hot_failure = Some(failure);
-            EngineError::HotTierClosed {
+        }
+        self.try_to_heal()
+            .map_err(|error| EngineError::HotTierClosed {
                 source: Box::new(error),
-            }
-        })?;
+            })?;
         self.tell()
     }
 
-    fn reopen_hot_tier(&mut self) -> Result<(), EngineError> {
+    fn try_to_heal(&mut self) -> Result<(), EngineError> {
+        let Some(failure) = &mut self.hot_failure else {
+            return Ok(());
+        };
+        if failure.rests > 0 {
+            failure.rests -= 1;
+            return Err(EngineError::HotTierRests {
+                failures: self.failures,
+                writes: failure.rests,
+                reason: failure.reason.clone(),
+            });
+        }
+        let scans = self.hot.scans();
+        let paused = scans.pause();
+        if self.checkpointing || paused.is_none() {
+            // They are of the hot tier that would be closed; their end is awaited.
+            return Err(EngineError::HotTierInUse);
+        }
         // As long as there is no room, what is open is better than what could be had.
         let files = self.machine.files.as_ref();
         probe_room(files, &self.project.store, self.limits.dirty_bytes)?;
-        self.hot.close();
-        match open_hot(&self.project, &self.machine).and_then(|kv| self.bring_up(kv)) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                // Reads go on from what the log says.
-                self.bring_up(Arc::new(MemoryKv::new()))?;
-                Err(error)
-            }
+        let was_in_memory = failure.is_in_memory;
+        self.hot_failure = None;
+        if let Err(error) = self.reopen_hot_tier(was_in_memory) {
+            self.fail(error.to_string(), true);
+            return Err(error);
+        }
+        match &self.hot_failure {
+            None => Ok(()),
+            // What was replayed could not be written.
+            Some(failure) => Err(EngineError::HotTierRests {
+                failures: self.failures,
+                writes: failure.rests,
+                reason: failure.reason.clone(),
+            }),
         }
     }
 
-    /// Everything that is logged, over a key-value store.
-    fn bring_up(&mut self, kv: Arc<dyn Kv>) -> Result<(), EngineError> {
-        self.hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
-        if self.defers_cold {
-            self.hot.defer_cold();
+    /// Takes note of a failure. The first one is made up for at once, each more lets twice as
+    /// many writes pass before: what is tried keeps reads waiting, so it is tried seldom.
+    fn fail(&mut self, reason: String, is_in_memory: bool) {
+        let rests = 1u32 << self.failures.min(RESTS_MAX_LOG2);
+        self.failures += 1;
+        self.hot_failure = Some(HotFailure {
+            reason,
+            rests: rests - 1,
+            is_in_memory,
+        });
+    }
+
+    /// Opens the hot tier again, and brings it up. If that fails, reads go on from what the log
+    /// says: in memory, for which it is replayed once.
+    fn reopen_hot_tier(&mut self, is_in_memory: bool) -> Result<(), EngineError> {
+        if !is_in_memory {
+            self.hot.close();
         }
-        self.applied = self.hot.state().applied.clone();
+        let opened = open_hot(&self.project, &self.machine);
+        let brought_up = opened.and_then(|kv| self.bring_up(kv, is_in_memory));
+        if brought_up.is_err() && !is_in_memory {
+            self.bring_up(Arc::new(MemoryKv::new()), false)?;
+        }
+        brought_up
+    }
+
+    /// Everything that is logged, over a key-value store. If that fails, reads are of as much as
+    /// was replayed, or, if they can go on with it, of what was before.
+    fn bring_up(&mut self, kv: Arc<dyn Kv>, can_go_on: bool) -> Result<(), EngineError> {
+        let hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
+        if self.defers_cold {
+            hot.defer_cold();
+        }
+        let applied = hot.state().applied.clone();
+        let before = (
+            std::mem::replace(&mut self.hot, hot),
+            std::mem::replace(&mut self.applied, applied),
+        );
         self.applied_in_words = OnceLock::new();
-        self.replay()
+        let replayed = self.replay();
+        if replayed.is_err() && can_go_on {
+            (self.hot, self.applied) = before;
+            self.applied_in_words = OnceLock::new();
+        }
+        replayed
     }
 
     /// Whether the hot tier is on disk. Beside a writer it is in memory.
@@ -379,7 +442,7 @@ impl Engine {
             .hot
             .apply(&logged, |position| fetch(&reader, &def, position))
             // What comes later must not be applied behind a gap.
-            .inspect_err(|error: &EngineError| self.hot_failure = Some(error.to_string()))?;
+            .inspect_err(|error: &EngineError| self.fail(error.to_string(), false))?;
         self.set_applied(logged.source, partition, end);
         let loser = applied.and_then(|a| a.loser);
         if self.is_durable() {
@@ -588,7 +651,7 @@ impl Engine {
         }
         self.catalog = Arc::new(definitions::catalog_of(&self.registry)?);
         self.checkpoint()?;
-        self.bring_up(Arc::clone(self.hot.kv()))?;
+        self.bring_up(Arc::clone(self.hot.kv()), false)?;
         self.checkpoint()?;
         Ok(changes)
     }

@@ -142,6 +142,14 @@ pub enum EngineError {
     EventsCame { source_name: String },
     #[error("the hot tier was opened again while definitions were built for it")]
     HotTierChanged,
+    #[error("what reads or writes the hot tier has not ended")]
+    HotTierInUse,
+    #[error("it failed {failures} times and is tried again after {writes} more writes: {reason}")]
+    HotTierRests {
+        failures: u32,
+        writes: u32,
+        reason: String,
+    },
     #[error("it was stopped")]
     Stopped,
     #[error("nothing to verify: no view has an event")]
@@ -226,6 +234,8 @@ impl EngineError {
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
             | EngineError::HotTierChanged
+            | EngineError::HotTierInUse
+            | EngineError::HotTierRests { .. }
             | EngineError::Cold(_)
             | EngineError::RebuildsHotTier { .. }
             | EngineError::Stopped => ErrorKind::Busy,
@@ -281,6 +291,8 @@ impl EngineError {
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
             | EngineError::Cold(_)
+            | EngineError::HotTierInUse
+            | EngineError::HotTierRests { .. }
             | EngineError::HotTierChanged => {
                 "run the command again".to_owned()
             }

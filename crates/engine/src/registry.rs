@@ -76,16 +76,36 @@ impl Registry {
         };
         // First, so that whoever appends meanwhile has written at least what it says.
         let newest = registry.newest()?;
-        loop {
-            let sequence = registry.records.len() as u64 + 1;
-            let path = record_path(&registry.directory, sequence);
-            match registry.read(&path)? {
-                Some(bytes) => registry.records.push(parse(&path, &bytes, sequence)?),
-                None => break,
+        while registry.read_next()? {}
+        let found = registry.records.len() as u64;
+        if newest > found {
+            return Err(EngineError::Registry {
+                path: record_path(&registry.directory, found + 1),
+                reason: "it is missing".to_owned(),
+            });
+        }
+        while let Some(later) = registry.later()? {
+            // It was appended since, and what is before it was before it; or that was lost.
+            if !registry.read_next()? {
+                let missing = registry.records.len() + 1;
+                return Err(EngineError::Registry {
+                    path: registry.directory.join(later),
+                    reason: format!("record {missing} before it is missing"),
+                });
             }
         }
-        registry.refuse_gaps(newest)?;
         Ok(registry)
+    }
+
+    /// Reads the next record, if it is there.
+    fn read_next(&mut self) -> Result<bool, EngineError> {
+        let sequence = self.records.len() as u64 + 1;
+        let path = record_path(&self.directory, sequence);
+        let Some(bytes) = self.read(&path)? else {
+            return Ok(false);
+        };
+        self.records.push(parse(&path, &bytes, sequence)?);
+        Ok(true)
     }
 
     /// The bytes of a file, if it exists.
@@ -114,18 +134,12 @@ impl Registry {
         Ok(number.unwrap_or(0))
     }
 
-    /// A record that is missing means that a file was lost.
-    fn refuse_gaps(&self, newest: u64) -> Result<(), EngineError> {
+    /// The name of a record that is later than those that were read, if there is one.
+    fn later(&self) -> Result<Option<String>, EngineError> {
         let found = self.records.len() as u64;
-        if newest > found {
-            return Err(EngineError::Registry {
-                path: record_path(&self.directory, found + 1),
-                reason: "it is missing".to_owned(),
-            });
-        }
         let names = match self.file_system.list(&self.directory) {
             Ok(names) => names,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
                 return Err(EngineError::Read {
                     path: self.directory.clone(),
@@ -133,18 +147,12 @@ impl Registry {
                 });
             }
         };
-        for name in names {
-            let number = name
-                .strip_suffix(".json")
-                .and_then(|n| n.parse::<u64>().ok());
-            if number.is_some_and(|n| n > found) {
-                return Err(EngineError::Registry {
-                    path: self.directory.join(name),
-                    reason: format!("record {} before it is missing", found + 1),
-                });
-            }
-        }
-        Ok(())
+        let is_later = |name: &String| {
+            let number = name.strip_suffix(".json");
+            let number = number.and_then(|n| n.parse::<u64>().ok());
+            number.is_some_and(|n| n > found)
+        };
+        Ok(names.into_iter().find(is_later))
     }
 
     /// The records, oldest first.
@@ -336,6 +344,59 @@ mod tests {
             error.contains("00000002.json") && error.contains("missing"),
             "{error}"
         );
+    }
+
+    /// Appends records to the registry in it before it lists a directory.
+    #[derive(Debug)]
+    struct AppendsFirst(MemoryFileSystem, std::sync::Mutex<i64>);
+
+    impl FileSystem for AppendsFirst {
+        fn list(&self, directory: &Path) -> io::Result<Vec<String>> {
+            let mut more = self.1.lock().unwrap();
+            for n in 0..*more {
+                let files = Arc::new(self.0.clone());
+                let mut registry = Registry::open_in(files, Path::new("/s")).unwrap();
+                registry.append(n, vec![object("x")]).unwrap();
+            }
+            *more = 0;
+            self.0.list(directory)
+        }
+
+        fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn evenkeel_log::File>> {
+            self.0.open(path, mode)
+        }
+
+        fn create_directory(&self, path: &Path) -> io::Result<()> {
+            self.0.create_directory(path)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.0.rename(from, to)
+        }
+
+        fn remove(&self, path: &Path) -> io::Result<()> {
+            self.0.remove(path)
+        }
+
+        fn sync_directory(&self, path: &Path) -> io::Result<()> {
+            self.0.sync_directory(path)
+        }
+
+        fn lock(&self, path: &Path) -> io::Result<evenkeel_log::Lock> {
+            self.0.lock(path)
+        }
+    }
+
+    #[test]
+    fn what_is_appended_while_it_is_opened_is_read_and_no_damage() {
+        for more in 0..4 {
+            let files = MemoryFileSystem::new();
+            let mut registry = Registry::open_in(Arc::new(files.clone()), Path::new("/s")).unwrap();
+            registry.append(1, vec![object("a")]).unwrap();
+            let files = AppendsFirst(files, more.into());
+            let opened = Registry::open_in(Arc::new(files), Path::new("/s")).unwrap();
+            assert_eq!(opened.records().len() as i64, 1 + more);
+        }
     }
 
     const APPLIES: u64 = 3;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
-use evenkeel_engine::{ChangePlan, DefinitionFile, EngineError, Switched};
+use evenkeel_engine::{Applying, ChangePlan, DefinitionFile, EngineError, Switched};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -60,9 +60,18 @@ pub(crate) async fn apply(
                     .with_hint("nothing was changed: send it again when they are"),
             );
         };
+        if let Some(reason) = shared.writes_closed() {
+            return Err(closed(&reason));
+        }
+        // Some that were recorded and not gone over to come first: they hold already.
+        let left = shared.engine().begin_recorded();
+        if let Some(left) = left? {
+            go_over(shared, left, reporter)?;
+        }
         let plan = planned(shared, files)?;
         let warned = plan.clone();
-        let changes = applied(shared, plan, reporter)?;
+        let applying = shared.engine().begin_apply(plan);
+        let changes = go_over(shared, applying?, reporter)?;
         Ok(report(&changes, &warned))
     })
     .await
@@ -116,22 +125,15 @@ fn planned(shared: &Shared, files: &[DefinitionFile]) -> Result<ChangePlan, ApiE
 }
 
 /// Builds beside the engine, then goes over.
-fn applied(
+fn go_over(
     shared: &Shared,
-    plan: ChangePlan,
+    mut applying: Applying,
     reporter: &Reporter,
 ) -> Result<Vec<evenkeel_engine::api::Change>, ApiError> {
-    if let Some(reason) = shared.writes_closed() {
-        return Err(ApiError::new(
-            "UNAVAILABLE",
-            format!("nothing is written any more: {reason}"),
-        ));
-    }
     let failed = |error: EngineError| match error {
         EngineError::Stopped => reporter.stopped(),
         error => ApiError::from(error),
     };
-    let mut applying = shared.engine().begin_apply(plan).map_err(failed)?;
     applying
         .build(shared, &mut |stage, done, total| {
             reporter.reach(stage, done, total)
@@ -163,10 +165,7 @@ fn applied(
                 if let Some(reason) = shared.writes_closed() {
                     return Err(match is_recorded {
                         true => recorded(&reason),
-                        false => ApiError::new(
-                            "UNAVAILABLE",
-                            format!("nothing is written any more: {reason}"),
-                        ),
+                        false => closed(&reason),
                     });
                 }
                 applying = *later;
@@ -179,12 +178,19 @@ fn applied(
     }
 }
 
+fn closed(reason: &str) -> ApiError {
+    ApiError::new(
+        "UNAVAILABLE",
+        format!("nothing is written any more: {reason}"),
+    )
+}
+
 fn recorded(reason: &str) -> ApiError {
     ApiError::new(
         "UNAVAILABLE",
-        format!("the definitions are recorded, and read from the next start on: {reason}"),
+        format!("the definitions are recorded, and not read yet: {reason}"),
     )
-    .with_hint("start the server again")
+    .with_hint("apply them again, or start the server again")
 }
 
 fn report(changes: &[evenkeel_engine::api::Change], plan: &ChangePlan) -> Json {

@@ -407,6 +407,68 @@ SELECT driver, {first} OVER d AS x, {second} OVER d AS y FROM rides WINDOW d AS 
         assert!(matches!(done, Switched::Done(_)));
         world.verified();
     }
+}
+
+#[test]
+fn what_is_recorded_and_not_read_comes_first() {
+    let world = World::new(5);
+    let files = world.added();
+    let plan = world.edit(|engine| engine.plan(&files).unwrap());
+    let mut applying = world.edit(|engine| engine.begin_apply(plan).unwrap());
+    applying.build(&world, &mut go_on).unwrap();
+    assert!(applying.is_recorded());
+    // The switch fails, say.
+    drop(applying);
+    assert_eq!(world.views(), 2);
+    let mut more = files.clone();
+    more[1]
+        .text
+        .push_str("CREATE FEATURE SERVICE all VERSION 1 AS last_ride (*);");
+    let begin = |files: &[DefinitionFile]| {
+        world.edit(|engine| engine.begin_apply(engine.plan(files).unwrap()))
+    };
+    assert!(matches!(
+        begin(&more),
+        Err(EngineError::RegistryRace { .. })
+    ));
+    let mut left = world.edit(|engine| engine.begin_recorded().unwrap().unwrap());
+    assert!(left.indexes() >= 2);
+    left.build(&world, &mut go_on).unwrap();
+    let done = world.edit(|engine| left.switch(engine).unwrap());
+    assert!(matches!(done, Switched::Done(_)));
+    assert_eq!(world.views(), 5);
+    assert!(world.edit(|engine| engine.begin_recorded().unwrap().is_none()));
+    let mut applying = begin(&more).unwrap();
+    applying.build(&world, &mut go_on).unwrap();
+    let done = world.edit(|engine| applying.switch(engine).unwrap());
+    assert!(matches!(done, Switched::Done(changes) if !changes.is_empty()));
+    let digest = world.verified();
+    world.open();
+    assert_eq!(world.verified(), digest);
+}
+
+#[test]
+fn what_came_in_great_numbers_before_the_switch_is_caught_up_with() {
+    let world = World::new(0);
+    let files = world.added();
+    let plan = world.edit(|engine| engine.plan(&files).unwrap());
+    let mut applying = world.edit(|engine| engine.begin_apply(plan).unwrap());
+    applying.build(&world, &mut go_on).unwrap();
+    for _ in 0..2 {
+        // More than are applied under the lock.
+        world.push(1_500);
+        let later = world.edit(|engine| applying.switch(engine).unwrap());
+        let Switched::Later(more) = later else {
+            panic!("much came");
+        };
+        applying = *more;
+        assert_eq!(world.views(), 2);
+        applying.catch_up_again(&world).unwrap();
+    }
+    world.push(100);
+    let done = world.edit(|engine| applying.switch(engine).unwrap());
+    assert!(matches!(done, Switched::Done(_)));
+    assert_eq!(world.views(), 5);
     let digest = world.verified();
     world.open();
     assert_eq!(world.verified(), digest);

@@ -6,6 +6,7 @@ mod applying;
 mod cut_purity;
 mod evolution;
 mod follow;
+mod healing;
 mod incidents;
 mod keeping;
 mod long_history;
