@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) applies: usize,
     /// Whether old events leave the hot tier.
     pub(crate) retention: bool,
+    /// Whether what has left comes back without a hold on the engine, as for a server.
+    pub(crate) defers: bool,
     pub(crate) faults: Faults,
 }
 
@@ -75,6 +77,7 @@ impl Settings {
             patience: 200 + random.below(2_000),
             applies: random.below(3) as usize,
             retention: random.one_in(2),
+            defers: random.one_in(2),
             faults: Faults::of(random),
         }
     }

@@ -405,7 +405,7 @@ impl Simulation {
             self.die(Crash::KeepUnsynced, "started again");
             return;
         }
-        if self.random.one_in(1_500) && !self.excused {
+        if self.random.one_in(800) && !self.excused {
             self.verify_now();
             return;
         }
@@ -456,7 +456,10 @@ impl Simulation {
 
     fn start(&mut self) {
         match Server::open(&self.project, self.machine(), &self.definitions) {
-            Ok(server) => {
+            Ok(mut server) => {
+                if self.settings.defers {
+                    server.engine.defer_cold_reads();
+                }
                 self.trace.tell(format_args!("{} started", self.step));
                 self.server = Some(server);
                 self.summary.starts += 1;
