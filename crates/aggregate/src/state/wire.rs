@@ -47,6 +47,9 @@ use crate::order::{OrderKey, OrderedValue};
 /// The version that [`Aggregator::encode`] writes.
 pub const STATE_VERSION: u8 = 1;
 
+/// The most events that a state may say it has: more than any log, so few that sums of such
+/// numbers do not overflow.
+const COUNT_MAX: u64 = 1 << 56;
 /// Bits of a register in the bytes.
 const REGISTER_BITS: usize = 6;
 /// A list that ends here was cut off at its limit: nothing follows.
@@ -369,6 +372,9 @@ impl Reader<'_> {
                 return Err(self.invalid("shortest number of 64 bits"));
             }
             x |= part << shift;
+            if byte < 0x80 && x > COUNT_MAX {
+                return Err(self.invalid("number of events"));
+            }
             if byte < 0x80 {
                 return Ok(x);
             }
