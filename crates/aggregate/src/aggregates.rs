@@ -165,12 +165,6 @@ impl Aggregates {
         self.specs.len()
     }
 
-    /// The calls.
-    pub fn specs(&self) -> impl Iterator<Item = SpecId> + use<> {
-        // A definition holds far fewer calls than 2^32.
-        (0..self.specs.len() as u32).map(SpecId)
-    }
-
     /// Whether there are no calls.
     pub fn is_empty(&self) -> bool {
         self.specs.is_empty()

@@ -99,7 +99,8 @@ impl Block {
                 order: &[],
                 position,
                 visible_at: bounds.first_visible_at,
-                contested: bounds.contested,
+                // Nobody has to be asked for each of them.
+                contested: false,
                 id: 0,
                 values: &values,
             };

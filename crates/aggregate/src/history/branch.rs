@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use evenkeel_types::DataType;
 
-use super::block::Block;
 use super::node::{Node, Shape};
 use super::source::{BlockSource, Known, LazySummary, StoredNode};
 
@@ -87,7 +86,6 @@ impl Branch {
                 }
             }
         }
-        let block = Block::blank(&self.types, *length, bounds);
-        Node::over(block).expect("a stored node has an entry")
+        Node::blank(&self.types, *length, bounds)
     }
 }

@@ -11,7 +11,6 @@ use std::sync::{Arc, OnceLock};
 
 use evenkeel_types::DataType;
 
-use super::block::Block;
 use super::bounds::Bounds;
 use super::node::{Node, Shape};
 use super::source::BlockSource;
@@ -100,9 +99,9 @@ impl Cold {
     /// What stands in for entries that cannot be had; the source remembers why.
     fn blank(&self) -> History {
         let types = self.late.types();
-        let block = Block::blank(types, self.part.length, &self.part.bounds);
+        let ColdPart { length, bounds } = &self.part;
         History {
-            root: Node::over(block).map(Arc::new),
+            root: Some(Arc::new(Node::blank(types, *length, bounds))),
             ..History::new(Arc::clone(types))
         }
     }

@@ -256,6 +256,43 @@ impl Node {
         level.pop()
     }
 
+    /// What stands in for entries that could not be read: as many without values, at the
+    /// first of their times. Its parts are the same ones again and again, so that many
+    /// entries take no more room than few.
+    pub(super) fn blank(types: &[DataType], length: usize, bounds: &Bounds) -> Node {
+        let Shape {
+            block_entries,
+            fan_out,
+        } = Shape::default();
+        let leaf = |length| {
+            let block = Block::blank(types, length, bounds);
+            Node::over(block).expect("what stands in has an entry")
+        };
+        if length <= block_entries {
+            return leaf(length);
+        }
+        let mut whole = Arc::new(leaf(block_entries));
+        let rest = length % block_entries;
+        // What does not fill a node of the level below.
+        let mut behind = (rest > 0).then(|| Arc::new(leaf(rest)));
+        let mut count = length / block_entries;
+        loop {
+            let wholes = if count < fan_out {
+                count
+            } else {
+                count % fan_out
+            };
+            let nodes = std::iter::repeat_n(&whole, wholes).cloned();
+            let level: Vec<Arc<Node>> = nodes.chain(behind.take()).collect();
+            if count < fan_out {
+                return Node::above(level).expect("there is a whole one");
+            }
+            behind = Node::above(level).map(Arc::new);
+            whole = Arc::new(Node::above(vec![whole; fan_out]).expect("they are some"));
+            count /= fan_out;
+        }
+    }
+
     /// Calls `visit` with every leaf and every stored node, in order.
     pub(super) fn each_part<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
         match &self.body {
@@ -610,4 +647,38 @@ fn sums_of(children: &Children) -> Option<(usize, Bounds)> {
         bounds.merge(&child.bounds);
     }
     Some((*children.ends.last()?, bounds))
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_types::{Offset, Partition, Position};
+
+    use super::*;
+
+    #[test]
+    fn what_stands_in_for_many_entries_is_as_long_as_they_are() {
+        let position = Position {
+            partition: Partition(0),
+            offset: Offset(7),
+        };
+        let bounds = Bounds::of(5, 6, position, true);
+        let types = [DataType::BigInt];
+        let lengths = (1..=BLOCK_ENTRIES_MAX * 3).chain([
+            BLOCK_ENTRIES_MAX * NODE_FAN_OUT - 1,
+            BLOCK_ENTRIES_MAX * NODE_FAN_OUT,
+            BLOCK_ENTRIES_MAX * NODE_FAN_OUT * 3 + 1,
+            1_000_003,
+            (1 << 48) - 1,
+        ]);
+        for length in lengths {
+            let node = Node::blank(&types, length, &bounds);
+            assert_eq!(node.length, length);
+            for rank in [0, length / 2, length - 1] {
+                let entry = node.entry(rank);
+                assert_eq!((entry.time(), entry.position()), (5, position));
+            }
+            assert_eq!(node.rank_of_time(5, true), length);
+            assert_eq!(node.rank_of_time(5, false), 0);
+        }
+    }
 }

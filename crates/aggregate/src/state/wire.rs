@@ -231,10 +231,7 @@ fn body(aggregator: &Aggregator, reader: &mut Reader<'_>) -> Result<Body, StateE
             yes: reader.natural()?,
             no: reader.natural()?,
         },
-        Body::Integer(_) => Body::Integer(IntegerSum {
-            count: reader.natural()?,
-            total: i128::from_le_bytes(reader.array()?),
-        }),
+        Body::Integer(_) => Body::Integer(reader.integer_sum()?),
         Body::Sum(_) => Body::Sum(reader.sum()?),
         Body::Variance(_) => Body::Variance(Box::new(Variance {
             sum: reader.sum()?,
@@ -380,6 +377,16 @@ impl Reader<'_> {
             }
         }
         Err(self.invalid("number of 64 bits"))
+    }
+
+    /// A sum of as many integers of 64 bits as it says.
+    fn integer_sum(&mut self) -> Result<IntegerSum, StateError> {
+        let count = self.natural()?;
+        let total = i128::from_le_bytes(self.array()?);
+        if total.unsigned_abs() > u128::from(count) << 63 {
+            return Err(self.invalid("sum of so many integers"));
+        }
+        Ok(IntegerSum { count, total })
     }
 
     fn positive(&mut self, what: &'static str) -> Result<u64, StateError> {

@@ -34,6 +34,8 @@ const HERE: u8 = 0;
 const ROW: u8 = 1;
 /// More entries than a block ever has, as a power of two.
 const BLOCK_LENGTH_BITS: u32 = 16;
+/// More entries than ever leave of a key, as a power of two.
+const COLD_LENGTH_BITS: u32 = 48;
 /// More nodes than there ever are right below a node, as a power of two.
 const FAN_OUT_BITS: u32 = 8;
 
@@ -211,7 +213,7 @@ impl Directory {
             Some(ColdPart {
                 length: usize::try_from(length)
                     .ok()
-                    .filter(|&length| length > 0)
+                    .filter(|&length| length > 0 && length >> COLD_LENGTH_BITS == 0)
                     .ok_or_else(|| reader.malformed("the length of what left"))?,
                 bounds: Bounds::decode(&mut reader)?,
             })
