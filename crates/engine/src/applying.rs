@@ -208,7 +208,10 @@ impl Applying {
         if engine.is_checkpointing() {
             return Ok(Switched::Later(Box::new(self)));
         }
-        if !Weak::ptr_eq(&self.kv, &Arc::downgrade(engine.hot().kv())) {
+        // What a checkpoint that failed had begun is still there: the next commit opens the hot
+        // tier again.
+        let is_other = !Weak::ptr_eq(&self.kv, &Arc::downgrade(engine.hot().kv()));
+        if is_other || engine.needs_healing() {
             return Err(EngineError::HotTierChanged);
         }
         let cut = engine.cut();
