@@ -27,7 +27,7 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::history::Footprint;
 use evenkeel_aggregate::{Aggregates, Entry, History};
-use evenkeel_types::DataType;
+use evenkeel_types::{DataType, Value};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rustc_hash::{FxBuildHasher, FxHashMap};
@@ -120,6 +120,8 @@ struct Cached {
     history: History,
     source: Option<Arc<KeySource>>,
     weight: u64,
+    /// Of its runs, as they are stored.
+    run_bytes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -323,7 +325,7 @@ impl Blocks {
     /// Adds an event of a key to an index.
     pub fn insert(&mut self, index: usize, key: &[u8], entry: &Entry<'_>) {
         let Index { spec, tails, .. } = &mut self.indexes[index];
-        let entry_bytes = entry_bytes(entry.values.len(), entry.order.len());
+        let entry_bytes = bytes_of(entry);
         self.dirty_bytes += entry_bytes;
         if !tails.contains_key(key) {
             self.dirty_bytes += KEY_BYTES + key.len();
@@ -403,7 +405,8 @@ impl Blocks {
             history.contest(mark.time, &mark.order);
         }
         let cached = Cached {
-            weight: weight_of(&history),
+            weight: weight_of(&history) + stored.run_bytes as u64,
+            run_bytes: stored.run_bytes as u64,
             history,
             source,
         };
@@ -413,9 +416,11 @@ impl Blocks {
 
     /// A cached history; its weight is brought up to date if much of it was read meanwhile.
     fn reweighed(&self, prefix: RowPrefix, mut cached: Cached) -> Cached {
-        let read = cached.source.as_ref().map_or(0, |s| s.entries_read()) as u64;
-        if read * entry_bytes(cached.history.types().len(), 0) as u64 > cached.weight {
-            let weight = weight_of(&cached.history);
+        let source = cached.source.as_ref();
+        let entries = source.map_or(0, |s| s.entries_read()) as u64;
+        let bytes = source.map_or(0, |s| s.bytes_read()) as u64;
+        if entries * entry_bytes(cached.history.types().len(), 0) as u64 + bytes > cached.weight {
+            let weight = weight_of(&cached.history) + cached.run_bytes + bytes;
             if weight > cached.weight {
                 cached.weight = weight;
                 self.cache.insert(prefix, cached.clone());
@@ -484,6 +489,17 @@ fn entry_bytes(width: usize, order_bytes: usize) -> usize {
     ENTRY_BYTES + order_bytes + width * VALUE_BYTES
 }
 
+/// The same of one that is at hand, with its texts.
+fn bytes_of(entry: &Entry<'_>) -> usize {
+    let texts = entry.values.iter().map(|value| match value {
+        Value::String(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        _ => 0,
+    });
+    entry_bytes(entry.values.len(), entry.order.len()) + texts.sum::<usize>()
+}
+
+/// About the bytes of a history, but for texts and order bytes.
 fn weight_of(history: &History) -> u64 {
     let Footprint {
         entries,

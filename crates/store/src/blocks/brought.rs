@@ -162,6 +162,7 @@ impl Reheated {
         }
         let cached = Cached {
             weight,
+            run_bytes: 0,
             history,
             source: None,
         };

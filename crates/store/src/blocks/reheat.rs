@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 use super::brought::{Brought, Reheated};
 use super::directory::Directory;
 use super::key::{self, RowPrefix};
-use super::{IndexSpec, entry_bytes};
+use super::{IndexSpec, bytes_of, entry_bytes};
 use crate::error::StoreError;
 use crate::kv::{Kv, Space};
 
@@ -143,6 +143,8 @@ impl ColdNeeds {
 struct Wanted {
     part: ColdPart,
     entries: History,
+    /// About the bytes of the entries.
+    bytes: usize,
     is_asked: bool,
 }
 
@@ -219,12 +221,12 @@ impl Reheater {
             let Wanted {
                 part,
                 entries,
+                bytes,
                 is_asked,
             } = wanted;
             if part.is_of(&entries) {
-                let weight = weight(spec, entries.len());
                 let held = is_asked.then_some(&mut *brought);
-                self.reheated.keep(&prefix, entries, weight, held);
+                self.reheated.keep(&prefix, entries, bytes as u64, held);
             } else if is_asked {
                 let reason = format!(
                     "{} events of it left the hot tier, and the log has {} or others",
@@ -298,11 +300,12 @@ fn wanted(spec: &IndexSpec, part: ColdPart, is_asked: bool) -> Wanted {
     Wanted {
         part,
         entries: History::new(Arc::clone(&spec.types)),
+        bytes: 0,
         is_asked,
     }
 }
 
-/// About the bytes of so many entries.
+/// About the bytes of so many entries, before they are there.
 fn weight(spec: &IndexSpec, entries: usize) -> u64 {
     (entries * entry_bytes(spec.types.len(), 0)) as u64
 }
@@ -325,6 +328,7 @@ impl Collect for Wants<'_> {
 
     fn take(&mut self, _: &[u8], entry: &Entry<'_>) {
         if let Some(wanted) = self.keys.get_mut(&self.prefix) {
+            wanted.bytes += bytes_of(entry);
             wanted.entries.insert(entry);
         }
     }

@@ -31,6 +31,8 @@ pub(super) struct Stored {
     pub(super) runs: Vec<Run>,
     /// The marks of all runs.
     pub(super) marks: Vec<Mark>,
+    /// The bytes of all runs.
+    pub(super) run_bytes: usize,
 }
 
 impl Stored {
@@ -48,6 +50,7 @@ impl Stored {
                 }
                 Some(RowKind::Run(number)) => {
                     let tail = Tail::decode(types, value).map_err(malformed)?;
+                    stored.run_bytes += value.len();
                     stored.marks.extend(tail.marks.iter().cloned());
                     stored.runs.push(Run { number, tail });
                 }
@@ -85,6 +88,7 @@ impl Stored {
                 reheater: Arc::clone(reheater),
                 prefix: prefix.clone(),
                 entries_read: AtomicUsize::new(0),
+                bytes_read: AtomicUsize::new(0),
                 need: OnceLock::new(),
                 failure: OnceLock::new(),
             })
@@ -134,6 +138,9 @@ pub(super) struct KeySource {
     reheater: Arc<Reheater>,
     prefix: RowPrefix,
     entries_read: AtomicUsize,
+    /// Of blocks, as they are stored: texts and order bytes are most of what is not counted
+    /// by entries.
+    bytes_read: AtomicUsize,
     /// What has to be brought back before this is of use.
     need: OnceLock<ColdNeed>,
     failure: OnceLock<(StoreError, String)>,
@@ -142,6 +149,10 @@ pub(super) struct KeySource {
 impl KeySource {
     pub(super) fn entries_read(&self) -> usize {
         self.entries_read.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes_read(&self) -> usize {
+        self.bytes_read.load(Ordering::Relaxed)
     }
 
     fn fail(&self, error: &StoreError) {
@@ -168,7 +179,10 @@ impl BlockSource for KeySource {
         let key = key::block(&self.prefix, block.number);
         self.entries_read.fetch_add(block.length, Ordering::Relaxed);
         match self.kv.get(Space::Blocks, &key) {
-            Ok(Some(bytes)) => return Some(bytes),
+            Ok(Some(bytes)) => {
+                self.bytes_read.fetch_add(bytes.len(), Ordering::Relaxed);
+                return Some(bytes);
+            }
             Ok(None) => self.fail(&StoreError::damaged(Space::Blocks, &key, "it is missing")),
             Err(error) => self.fail(&error),
         }

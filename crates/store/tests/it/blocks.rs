@@ -363,3 +363,29 @@ fn runs_are_merged_however_often_the_store_is_opened_again() {
     world.check();
     assert!(size_of(kv.as_ref(), Space::Blocks).0 > 0);
 }
+
+#[test]
+fn a_block_that_could_not_be_read_is_read_when_it_can_be() {
+    let kv = Arc::new(MemoryKv::new());
+    let mut world = World::new(Arc::clone(&kv) as Arc<dyn Kv>, 1 << 30);
+    for id in 0..5_000 {
+        world.insert(b"\x02k", &plain(id));
+    }
+    world.checkpoint();
+    world.reopen();
+    let mut rows = Vec::new();
+    kv.snapshot()
+        .prefix(Space::Blocks, b"", &mut |key, _| {
+            rows.push(key.to_vec());
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    let flip = || assert!(kv.damage(Space::Blocks, &rows[0], |bytes| bytes[20] ^= 1));
+    flip();
+    let history = world.blocks.history(0, b"\x02k").unwrap().unwrap();
+    assert_eq!(history.iter().count(), 5_000);
+    assert!(history.source().unwrap().failure().is_some());
+    flip();
+    // What failed is not in the cache any more.
+    world.check();
+}
