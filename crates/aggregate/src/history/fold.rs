@@ -208,7 +208,11 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
         let id = self.aggregates.run_id(self.condition)?;
         let bytes = known.summary().get(id)?;
         match summary::decode_run(bytes) {
-            Ok(run) => Some(run),
+            Ok(run) if run.count <= node.length => Some(run),
+            Ok(_) => {
+                known.damaged("a run in time has more events than there are");
+                None
+            }
             Err(error) => {
                 known.damaged(&error.to_string());
                 None

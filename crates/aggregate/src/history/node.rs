@@ -72,10 +72,13 @@ impl Run {
             (_, 0) => self,
             (0, _) => later,
             (count, more) => Run {
-                count: count + more,
+                count: count.saturating_add(more),
                 first: self.first,
                 last: later.last,
-                gap_max: self.gap_max.max(later.gap_max).max(later.first - self.last),
+                gap_max: self
+                    .gap_max
+                    .max(later.gap_max)
+                    .max(later.first.saturating_sub(self.last)),
             },
         }
     }

@@ -334,7 +334,10 @@ fn nodes(reader: &mut ByteReader<'_>) -> Result<Names, MalformedBytes> {
                 number,
                 level,
                 length,
-                bytes: usize::try_from(bytes).map_err(|_| reader.malformed("a node's bytes"))?,
+                bytes: usize::try_from(bytes)
+                    .ok()
+                    .filter(|&bytes| bytes >> COLD_LENGTH_BITS == 0)
+                    .ok_or_else(|| reader.malformed("a node's bytes"))?,
                 bounds: Bounds::decode(reader)?,
                 summary: match reader.byte("where states are")? {
                     HERE => Stated::Here(Summary::decode(&ids, reader)?),
@@ -370,7 +373,7 @@ fn blocks_without_summaries(
 
 fn length(reader: &mut ByteReader<'_>, level: u8) -> Result<usize, MalformedBytes> {
     let length = reader.varint("a node's length")?;
-    let bits = (BLOCK_LENGTH_BITS + FAN_OUT_BITS * u32::from(level)).min(usize::BITS - 2);
+    let bits = (BLOCK_LENGTH_BITS + FAN_OUT_BITS * u32::from(level)).min(COLD_LENGTH_BITS);
     usize::try_from(length)
         .ok()
         .filter(|&length| length > 0 && length < 1 << bits)
