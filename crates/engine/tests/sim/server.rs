@@ -229,8 +229,7 @@ impl Server {
                     return ("closed", refused(tickets));
                 }
                 if let Err(error) = self.engine.heal() {
-                    // The end of a checkpoint that is under way is awaited first.
-                    if matches!(self.checkpointing, Checkpointing::Nothing) {
+                    if !waits(&error) {
                         self.failed("heal", &error);
                     }
                     return ("not healed", refused(tickets));
@@ -518,6 +517,12 @@ impl Server {
             values: std::mem::take(&mut pinned.values),
         }))
     }
+}
+
+/// Whether healing waits: for the end of what uses the hot tier, or for its turn after it failed.
+fn waits(error: &EngineError) -> bool {
+    matches!(error, EngineError::HotTierClosed { source }
+        if matches!(**source, EngineError::HotTierInUse | EngineError::HotTierRests { .. }))
 }
 
 fn refused(tickets: Vec<Ticket>) -> Answers {
