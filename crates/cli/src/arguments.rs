@@ -58,48 +58,33 @@ pub(crate) struct Common {
     pub(crate) json: bool,
 }
 
-/// The commands.
+/// The commands. What they say of themselves stands with their arguments: a text here would
+/// take the place of all of it.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show everything on a year of real flights
     Demo(DemoArguments),
-    /// Start a project, from nothing or from a file of events
     Init(InitArguments),
-    /// Check the definitions, without a store
     Check(CheckArguments),
-    /// Show what `apply` would change
     Plan(PlanArguments),
-    /// Register the definitions in the store
     Apply(ApplyArguments),
-    /// Log the events of file sources
     Ingest(IngestArguments),
-    /// Read features of entities at a time
     Get(GetArguments),
-    /// Show how one value came about
     Explain(ExplainArguments),
-    /// Build a training set
     Train(TrainArguments),
-    /// Prove that all paths give the same bits
     Verify(VerifyArguments),
-    /// Answer over HTTP
     Serve(ServeArguments),
-    /// Show what the store holds
     Status(StatusArguments),
-    /// Show rejected rows, and log them again
     DeadLetters(DeadLettersArguments),
-    /// Look at every byte of the store for damage
     Doctor(DoctorArguments),
-    /// Copy the store, also while it is in use
     Backup(BackupArguments),
-    /// Bring a backup back
     Restore(RestoreArguments),
-    /// List the functions of the definition language
     Functions(FunctionsArguments),
 }
 
 /// `evenkeel demo`
 #[derive(Debug, Args)]
 #[command(
+    about = "Show everything on a year of real flights",
     long_about = "Show everything on a year of real flights.\n\n\
         Unpacks a project (all departures from Seattle and Portland in 2014, hourly weather, \
         aircraft) into a folder, applies its definitions, logs the events, reads features at \
@@ -124,6 +109,7 @@ pub(crate) struct DemoArguments {
 /// `evenkeel init`
 #[derive(Debug, Args)]
 #[command(
+    about = "Start a project, from nothing or from a file of events",
     long_about = "Start a project, from nothing or from a file of events.\n\n\
         Without --from: a small project that works at once, to be changed. With --from: looks \
         at the file (Parquet, CSV, JSON lines; also compressed), and writes the stream with its \
@@ -149,6 +135,7 @@ pub(crate) struct InitArguments {
 /// `evenkeel check`
 #[derive(Debug, Args)]
 #[command(
+    about = "Check the definitions, without a store",
     long_about = "Check the definitions, without a store.\n\n\
         Reads every definition file of the project, and says for each mistake where it is and \
         what to write instead. Needs no store and changes nothing, so it fits Git hooks and CI: \
@@ -162,6 +149,7 @@ pub(crate) struct CheckArguments {}
 /// `evenkeel plan`
 #[derive(Debug, Args)]
 #[command(
+    about = "Show what `apply` would change",
     long_about = "Show what `apply` would change.\n\n\
         Compares the definition files with the registry. For each view: its kind, the edges of \
         its windows in words, and what it costs per event and key.",
@@ -178,6 +166,7 @@ pub(crate) struct PlanArguments {
 /// `evenkeel apply`
 #[derive(Debug, Args)]
 #[command(
+    about = "Register the definitions in the store",
     long_about = "Register the definitions in the store.\n\n\
         Creates the store if there is none. The registry keeps every version of every \
         definition; nothing is ever removed by leaving it out of the files.",
@@ -190,6 +179,7 @@ pub(crate) struct ApplyArguments {}
 /// `evenkeel ingest`
 #[derive(Debug, Args)]
 #[command(
+    about = "Log the events of file sources",
     long_about = "Log the events of file sources.\n\n\
         Reads the files of a source (of all file sources, if none is named), checks every row, \
         and logs what is new: a row that is in the log already is counted, not logged again. A \
@@ -243,6 +233,7 @@ pub(crate) struct Moment {
 /// `evenkeel get`
 #[derive(Debug, Args)]
 #[command(
+    about = "Read features of entities at a time",
     long_about = "Read features of entities at a time.\n\n\
         Answers come in the order of the request, each with its status (PRESENT, NULL_VALUE, \
         NOT_FOUND, OUTSIDE_MAX_AGE, ERROR) and event time, and with the cut they were read at: \
@@ -288,6 +279,7 @@ pub(crate) struct GetArguments {
 /// `evenkeel explain`
 #[derive(Debug, Args)]
 #[command(
+    about = "Show how one value came about",
     long_about = "Show how one value came about.\n\n\
         Prints what the feature reads: each aggregate with its window's edges, how many events are \
         inside the window and the newest of them, the rows and look-ups that were used, and the \
@@ -321,6 +313,7 @@ pub(crate) enum Knowledge {
 /// `evenkeel train`
 #[derive(Debug, Args)]
 #[command(
+    about = "Build a training set",
     long_about = "Build a training set.\n\n\
         Reads every feature of a service at the time of every row of the spine. The result has \
         exactly the spine's rows, in its order, its other columns untouched, and the features \
@@ -365,6 +358,7 @@ pub(crate) struct TrainArguments {
 /// `evenkeel verify`
 #[derive(Debug, Args)]
 #[command(
+    about = "Prove that all paths give the same bits",
     long_about = "Prove that all paths give the same bits.\n\n\
         Draws entities and times under a seed: at events, between them, exactly at window edges \
         and one microsecond beside them, at ties, at several cuts. Each value is read once by \
@@ -398,10 +392,11 @@ pub(crate) struct VerifyArguments {
 /// `evenkeel serve`
 #[derive(Debug, Args)]
 #[command(
+    about = "Answer over HTTP",
     long_about = "Answer over HTTP.\n\n\
         Holds the store, reads features and logs pushed events until the process is told to stop \
         (SIGTERM, Ctrl-C); then it finishes what is in flight. Prints its address, and writes it \
-        to `serve.json` in the store's directory: `get` and `status` ask the server as long as it \
+        to `serve.json` in the store's directory: the other commands ask the server as long as it \
         runs, with the same words. Addresses beyond this machine need tokens and TLS files under \
         [server] in `evenkeel.toml`.",
     after_help = "Examples:\n  \
@@ -418,6 +413,7 @@ pub(crate) struct ServeArguments {
 /// `evenkeel status`
 #[derive(Debug, Args)]
 #[command(
+    about = "Show what the store holds",
     long_about = "Show what the store holds.\n\n\
         Per source the events, the latest event time, the watermark and the dead letters; the \
         views and services with their versions; what recovery found when the store was opened.",
@@ -430,6 +426,7 @@ pub(crate) struct StatusArguments {}
 /// `evenkeel dead-letters`
 #[derive(Debug, Args)]
 #[command(
+    about = "Show rejected rows, and log them again",
     long_about = "Show rejected rows, and log them again.\n\n\
         Each row with its number, the reason, where it came from and the original record. \
         --redrive checks rows anew, with the definitions as they are now.",
@@ -475,13 +472,14 @@ impl std::str::FromStr for Redrive {
 /// `evenkeel doctor`
 #[derive(Debug, Args)]
 #[command(
+    about = "Look at every byte of the store for damage",
     long_about = "Look at every byte of the store for damage.\n\n\
         Reads the registry, the whole log and every row of the hot tier, checks their checksums \
         and that they fit each other, and names every damage: source, key, file, offset. Registry \
         and log are the truth; if they are damaged, restore a backup. The hot tier is computed \
         from them, and --repair builds it again. Beside a server the hot tier is looked at as of its \
         last checkpoint, and rows that the server has cached are not read from the disk again; \
-        --repair is refused. Nobody else may use the store meanwhile.\n\n\
+        --repair is refused. Without a server nobody else may use the store meanwhile.\n\n\
         Exits with 3 if there is damage that is left.",
     after_help = "Examples:\n  \
         evenkeel doctor\n  \
@@ -496,6 +494,7 @@ pub(crate) struct DoctorArguments {
 /// `evenkeel backup`
 #[derive(Debug, Args)]
 #[command(
+    about = "Copy the store, also while it is in use",
     long_about = "Copy the store, also while it is in use.\n\n\
         Copies the log up to this moment and the registry into a new folder, with a digest of \
         every file; everything else is computed from them. The copy is durable when the command \
@@ -512,6 +511,7 @@ pub(crate) struct BackupArguments {
 /// `evenkeel restore`
 #[derive(Debug, Args)]
 #[command(
+    about = "Bring a backup back",
     long_about = "Bring a backup back as the project's store.\n\n\
         Every file is checked against its digest before anything has the store's name. A store \
         that exists is never overwritten.",
@@ -527,6 +527,7 @@ pub(crate) struct RestoreArguments {
 /// `evenkeel functions`
 #[derive(Debug, Args)]
 #[command(
+    about = "List the functions of the definition language",
     long_about = "List the functions of the definition language.\n\n\
         Expressions and aggregates with their signatures and rules. Only these exist in feature \
         views: each gives the same bits on every machine.",
