@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use evenkeel_engine::api::{GetRequest, VerifyOptions};
 use evenkeel_engine::push::{PushedRow, Pusher, Write};
 use evenkeel_engine::{DefinitionFile, Engine, EngineError, Online, Project, Switched};
+use evenkeel_store::{EmbeddedKv, Kv, Space};
 use evenkeel_types::{EventTime, Value};
 
 const BEFORE: &str = "
@@ -470,6 +471,42 @@ fn what_came_in_great_numbers_before_the_switch_is_caught_up_with() {
     assert!(matches!(done, Switched::Done(_)));
     assert_eq!(world.views(), 5);
     let digest = world.verified();
+    world.open();
+    assert_eq!(world.verified(), digest);
+}
+
+/// The numbers of the indexes that have rows in a store that is closed.
+fn numbers(world: &World) -> std::collections::BTreeSet<[u8; 4]> {
+    let hot = world.directory.path().join(".evenkeel/hot");
+    let (kv, _) = EmbeddedKv::open(&hot, 4 << 20).unwrap();
+    let mut numbers = std::collections::BTreeSet::new();
+    kv.snapshot()
+        .prefix(Space::Runs, b"", &mut |row, _| {
+            numbers.insert(row[2..6].try_into().unwrap());
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    numbers
+}
+
+#[test]
+fn rows_of_indexes_that_are_gone_are_removed_by_the_next_start() {
+    let world = World::new(0);
+    let files = world.added();
+    let plan = world.edit(|engine| engine.plan(&files).unwrap());
+    let mut applying = world.edit(|engine| engine.begin_apply(plan).unwrap());
+    applying.build(&world, &mut go_on).unwrap();
+    let done = world.edit(|engine| applying.switch(engine).unwrap());
+    assert!(matches!(done, Switched::Done(_)));
+    let digest = world.verified();
+    world.edit(|engine| engine.checkpoint().unwrap());
+    *world.engine.borrow_mut() = None;
+    let before = numbers(&world);
+    world.open();
+    assert_eq!(world.verified(), digest);
+    *world.engine.borrow_mut() = None;
+    let after = numbers(&world);
+    assert!(after.len() < before.len() && after.is_subset(&before));
     world.open();
     assert_eq!(world.verified(), digest);
 }
