@@ -182,9 +182,12 @@ def payment():
 def freshness():
     """From a push's answer to a read that shows it, while 20,000 events/s are pushed."""
     with World() as world:
-        question = READ["before"] + READ["row"] + READ["after"]
+        # Of keys that nobody else pushes to, so that the last payment is the probe's.
+        own = {name: part["row"].replace("$K", "9000000$K", 2) for name, part in (("read", READ), ("push", PUSH))}
+        question = READ["before"] + own["read"] + READ["after"]
         probe = {
-            **{"name": "probe", "rate": 200, "rows": 1, "connections": 4, **PUSH},
+            **{"name": "probe", "rate": 200, "connections": 4, **PUSH},
+            **{"row": own["push"], "rows": 1, "keys": 1_000_000_000},
             **{"first": 1 << 40, "then": [READ["path"], question]},
         }
         found = world.load(world.pushes(20_000), probe)

@@ -37,6 +37,7 @@ from ._store import (
 )
 from ._wire import (
     added,
+    joined,
     bodies,
     explanation_of,
     json_fields,
@@ -190,7 +191,7 @@ class Client:
                 headers["Evenkeel-Sequence"] = str(producer[1] + total.rows)
             answer = self._connections.request("POST", path, body, content, headers=headers)
             pushed = json.loads(answer)
-            self.session = pushed["session"] or self.session
+            self.session = joined(self.session, pushed["session"])
             total = added(total, pushed, self.session)
         return total
 
@@ -206,7 +207,7 @@ class Client:
             answer = json.loads(
                 self._connections.request("POST", path, rows, ARROW, again=True)
             )
-            self.session = answer["session"] or self.session
+            self.session = joined(self.session, answer["session"])
             reports.append(rows_report_of(answer))
 
         send_file_rows(described, file, send)

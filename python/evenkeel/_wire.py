@@ -73,6 +73,22 @@ def bodies(data: Any) -> Iterator[Tuple[bytes, str]]:
         yield (table.slice(start, start + step).to_ipc(), ARROW)
 
 
+def joined(session: Optional[str], more: Optional[str]) -> Optional[str]:
+    """The session of who knows what both sessions know."""
+    ends: Dict[str, int] = {}
+    times: List[str] = []
+    for text in filter(None, (session, more)):
+        cut, _, time = text.partition(";")
+        for part in filter(None, cut.split(",")):
+            place, _, end = part.rpartition("@")
+            ends[place] = max(int(end), ends.get(place, 0))
+        times += filter(None, [time])
+    if not ends and not times:
+        return session or more
+    cut = ",".join(f"{place}@{end}" for place, end in sorted(ends.items()))
+    return f"{cut};{max(times, key=time_of)}" if times else cut
+
+
 def added(total: IngestReport, pushed: Mapping[str, Any], session: Optional[str]) -> IngestReport:
     """A report with what became of some more rows."""
     counts = pushed["counts"]

@@ -12,6 +12,7 @@ from conftest import RIDES, ride
 from serving import Server
 
 import evenkeel
+from evenkeel._wire import joined
 
 TOKEN = "a-token-of-this-test"
 CONFIGURATION = """
@@ -142,3 +143,11 @@ def test_a_server_that_comes_back_and_one_that_does_not(server, client):
     server.stop()
     with pytest.raises(evenkeel.UnavailableError, match="evenkeel serve"):
         client.status()
+
+
+def test_sessions_of_several_requests_know_what_each_knows():
+    both = joined("a/0@3,b/1@9;2026-03-01T10:00:00.5Z", "a/0@2,c/0@1;2026-03-01T10:00:00Z")
+    assert both == "a/0@3,b/1@9,c/0@1;2026-03-01T10:00:00.5Z"
+    assert joined(None, "a/0@3") == "a/0@3"
+    assert joined("a/0@3", None) == joined("a/0@3", "") == "a/0@3"
+    assert joined(None, None) is None

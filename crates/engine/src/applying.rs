@@ -38,6 +38,8 @@ pub struct Applying {
     log: LogReader,
     /// The hot tier's, as long as nobody opens it again.
     kv: Weak<dyn Kv>,
+    /// See [`Engine::kv_users`].
+    users: Weak<()>,
     applied_at: i64,
     /// Sources that change as only a source without events may.
     without_events: Vec<SourceId>,
@@ -127,6 +129,7 @@ impl Engine {
             registry,
             log: self.reader().clone(),
             kv: Arc::downgrade(self.hot().kv()),
+            users: Arc::downgrade(self.kv_users()),
             applied_at: self.now().0,
             without_events: Vec::new(),
             is_recorded: false,
@@ -153,10 +156,15 @@ impl Applying {
         let mut reach = |done: u64| progress("building", done.min(total), total);
         self.beside.build(&self.log, &cut, &mut reach)?;
         self.catch_up(online, &mut reach)?;
+        let users = self.users.upgrade();
         let kv = self.kv.upgrade().ok_or(EngineError::HotTierChanged)?;
         self.beside.copy_to(kv.as_ref(), &mut reach)?;
-        drop(kv);
+        drop((kv, users));
         self.catch_up(online, &mut reach)?;
+        if online.with(Engine::needs_healing) {
+            // Nobody could go over to them.
+            return Err(EngineError::HotTierChanged);
+        }
         if !self.objects.is_empty() && self.without_events.is_empty() {
             let objects = std::mem::take(&mut self.objects);
             self.registry.append(self.applied_at, objects)?;

@@ -74,6 +74,9 @@ pub struct Engine {
     checkpointing: bool,
     /// Whether reads do not bring back themselves what left the hot tier.
     defers_cold: bool,
+    /// Who uses the key-value store without a hold on this has one: it is not opened again
+    /// meanwhile.
+    kv_users: Arc<()>,
 }
 
 impl Engine {
@@ -188,6 +191,7 @@ impl Engine {
             recovery,
             checkpointing: false,
             defers_cold: false,
+            kv_users: Arc::default(),
         };
         engine.replay()?;
         Ok(engine)
@@ -347,7 +351,8 @@ impl Engine {
         }
         let scans = self.hot.scans();
         let paused = scans.pause();
-        if self.checkpointing || paused.is_none() {
+        let is_used = Arc::strong_count(&self.kv_users) > 1;
+        if self.checkpointing || is_used || paused.is_none() {
             // They are of the hot tier that would be closed; their end is awaited.
             return Err(EngineError::HotTierInUse);
         }
@@ -573,6 +578,11 @@ impl Engine {
 
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// To be held by who uses the key-value store of the hot tier without a hold on this.
+    pub(crate) fn kv_users(&self) -> &Arc<()> {
+        &self.kv_users
     }
 
     pub(crate) fn machine(&self) -> &Machine {

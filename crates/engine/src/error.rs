@@ -140,7 +140,11 @@ pub enum EngineError {
         "events of `{source_name}` came while its definition was changed as only that of a source without events can be"
     )]
     EventsCame { source_name: String },
-    #[error("the hot tier was opened again while definitions were built for it")]
+    #[error("`{source_name}` is defined otherwise than when these rows were decoded")]
+    SourceChanged { source_name: String },
+    #[error(
+        "the hot tier was opened again, or could not be written, while definitions were built for it"
+    )]
     HotTierChanged,
     #[error("what reads or writes the hot tier has not ended")]
     HotTierInUse,
@@ -178,6 +182,12 @@ pub enum ErrorKind {
 }
 
 impl EngineError {
+    /// Whether the hot tier is not opened again because something still uses it.
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, EngineError::HotTierClosed { source }
+            if matches!(**source, EngineError::HotTierInUse))
+    }
+
     pub(crate) fn log(error: LogError) -> Self {
         EngineError::Log(Box::new(error))
     }
@@ -233,6 +243,7 @@ impl EngineError {
             EngineError::Exists { .. } => ErrorKind::Invalid,
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
+            | EngineError::SourceChanged { .. }
             | EngineError::HotTierChanged
             | EngineError::HotTierInUse
             | EngineError::HotTierRests { .. }
@@ -290,6 +301,7 @@ impl EngineError {
             }
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
+            | EngineError::SourceChanged { .. }
             | EngineError::Cold(_)
             | EngineError::HotTierInUse
             | EngineError::HotTierRests { .. }

@@ -207,6 +207,7 @@ impl Pusher {
         source: &Arc<SourceDef>,
         rows: impl Iterator<Item = (Origin, Result<Vec<Value>, Undecoded>)>,
     ) -> Result<Request, EngineError> {
+        refuse_changed(engine, source)?;
         let recorder = self.recorder(engine, source)?;
         let timeline = engine.timeline();
         let mut known = Cut::empty();
@@ -297,6 +298,7 @@ impl Pusher {
         source: &Arc<SourceDef>,
         ids: Option<&[u64]>,
     ) -> Result<Request, EngineError> {
+        refuse_changed(engine, source)?;
         let letters = wanted(engine, source, ids)?;
         let recorder = self.recorder(engine, source)?;
         let timeline = engine.timeline();
@@ -341,6 +343,23 @@ impl Pusher {
         }
         Ok(Request::Redrive(report))
     }
+}
+
+/// Rows are of the definition that they were decoded with. One that only has more or wider
+/// columns now takes them; a source without events may have been defined as anything else.
+fn refuse_changed(engine: &Engine, source: &SourceDef) -> Result<(), EngineError> {
+    let version = source.schema.version();
+    let goes_on = engine.catalog().source_by_id(source.id).is_some_and(|now| {
+        now.digest == source.digest
+            || (now.schema.version() > version
+                && now.schema.columns(version) == Some(source.schema.newest()))
+    });
+    if goes_on {
+        return Ok(());
+    }
+    Err(EngineError::SourceChanged {
+        source_name: source.name.clone(),
+    })
 }
 
 fn wanted(

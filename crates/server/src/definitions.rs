@@ -63,6 +63,12 @@ pub(crate) async fn apply(
         if let Some(reason) = shared.writes_closed() {
             return Err(closed(&reason));
         }
+        // If the checkpoint under way fails, nobody could go over.
+        shared.checkpoints.wait_for_end();
+        {
+            let _appending = shared.appending();
+            shared.heal()?;
+        }
         // Some that were recorded and not gone over to come first: they hold already.
         let left = shared.engine().begin_recorded();
         if let Some(left) = left? {

@@ -16,6 +16,9 @@ use crate::served::Served;
 use crate::spool::Spool;
 use crate::writer::{Queue, Writer};
 
+/// So often it is waited for what uses the hot tier, before a write is refused.
+const HEALING_TRIES: usize = 16;
+
 /// See the module.
 pub(crate) struct Shared {
     engine: RwLock<Engine>,
@@ -93,6 +96,25 @@ impl Shared {
     /// The engine, to apply. Of the writer only.
     pub(crate) fn engine_mut(&self) -> RwLockWriteGuard<'_, Engine> {
         self.engine.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the hot tier again if that is needed. Nobody appends meanwhile: the writer, or who
+    /// holds [`Shared::appending`].
+    pub(crate) fn heal(&self) -> Result<(), EngineError> {
+        let mut tries = 0;
+        while self.engine().needs_healing() {
+            // What is under way has the hot tier open.
+            self.checkpoints.wait_for_end();
+            let scans = self.engine().scans();
+            scans.wait_for_end();
+            tries += 1;
+            match self.engine_mut().heal() {
+                // Another scan was quicker.
+                Err(error) if error.is_in_use() && tries < HEALING_TRIES => {}
+                healed => return healed,
+            }
+        }
+        Ok(())
     }
 
     /// While it is held, everything that is logged is applied. Taken before the engine.

@@ -180,14 +180,8 @@ fn commit(
     if let Some(reason) = shared.queue.closed() {
         return refuse_all(closed(&reason));
     }
-    if shared.engine().needs_healing() {
-        // What is under way has the hot tier open.
-        shared.checkpoints.wait_for_end();
-        let scans = shared.engine().scans();
-        scans.wait_for_end();
-        if let Err(error) = shared.engine_mut().heal() {
-            return refuse_all(ApiError::from(&error));
-        }
+    if let Err(error) = shared.heal() {
+        return refuse_all(ApiError::from(&error));
     }
     let judged = pusher.judge(&shared.engine(), writes);
     match write(shared, judged) {

@@ -272,6 +272,7 @@ impl Blocks {
         }
         // States are kept by the numbers of calls, which are those of a plan.
         self.cache.clear();
+        self.reheated.forget_all();
         self.indexes = specs
             .into_iter()
             .map(|spec| match known.remove(&spec.number) {

@@ -26,6 +26,8 @@ pub struct InUse {
     project: Project,
     kv: Arc<dyn Kv>,
     snapshot: Arc<dyn Snapshot>,
+    /// As long as it is there, the hot tier is not opened again.
+    _users: Arc<()>,
 }
 
 impl Engine {
@@ -36,6 +38,7 @@ impl Engine {
             project: self.project().clone(),
             snapshot: kv.snapshot(),
             kv,
+            _users: Arc::clone(self.kv_users()),
         }
     }
 }

@@ -361,3 +361,32 @@ fn each_payload_that_loses_is_a_dead_letter_once() {
         }
     }
 }
+
+#[test]
+fn rows_that_were_decoded_by_another_definition_are_refused() {
+    let world = World::new();
+    let mut engine = world.engine();
+    let source = engine.source("taps").unwrap();
+    let tap = || PushedRow {
+        values: Ok(vec![Value::BigInt(1), Value::Timestamp(1)]),
+        producer: None,
+    };
+    let push = |source: &Arc<_>| Write::Push {
+        source: Arc::clone(source),
+        rows: vec![tap()],
+    };
+    let redefined = DEFINITIONS.replace(
+        "taps (driver BIGINT, at TIMESTAMP,",
+        "taps (at TIMESTAMP, driver BIGINT,",
+    );
+    fs::write(world.directory.path().join("definitions.sql"), redefined).unwrap();
+    let plan = engine.plan(&world.project().definition_files().unwrap());
+    engine.apply(plan.unwrap()).unwrap();
+    let refused = engine.write(&mut Pusher::default(), push(&source));
+    assert!(matches!(refused, Err(EngineError::SourceChanged { .. })));
+    let end = engine.reader().end(source.id, Partition(0));
+    assert_eq!(end, Offset(0));
+    let redriven = Write::Redrive { source, ids: None };
+    let refused = engine.write(&mut Pusher::default(), redriven);
+    assert!(matches!(refused, Err(EngineError::SourceChanged { .. })));
+}

@@ -284,3 +284,29 @@ async fn a_server_that_stops_waits_for_its_checkpoint() {
     assert!(end >= acknowledged.cast_unsigned());
     assert_eq!(engine.unwritten_bytes(), (0, 0), "nothing is replayed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_are_applied_after_a_checkpoint_that_failed_and_no_push_since() {
+    let stores = Arc::new(Gated::default());
+    let world = shared(world(&stores));
+    let held = stores.gate.hold();
+    let mut rows = 0;
+    // As long as none is begun, nobody waits for one.
+    while metric(&world, "evenkeel_unwritten_bytes{state=\"being_written\"}").await == 0 {
+        world.push("rides", &rides(rows)).await;
+        rows += ROWS;
+    }
+    stores.gate.fail(1);
+    drop(held);
+    while stores.gate.failed() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let more = "CREATE FEATURE VIEW fares ENTITY driver AS
+        SELECT driver, max(fare) OVER h AS most FROM rides WINDOW h AS (LAST 2 HOURS);";
+    let files = json!({"files": [{"name": "definitions.sql", "text": DEFINITIONS},
+        {"name": "more.sql", "text": more}]});
+    let applied = world.post_json("/v1/definitions/apply", &files).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    read(&world, rows).await;
+    verified(&world).await;
+}

@@ -141,6 +141,13 @@ impl Reheated {
         }
     }
 
+    /// What is kept is of before: reads have left states in it.
+    pub(super) fn forget_all(&self) {
+        let mut state = self.state();
+        state.held.clear();
+        state.scanned.clear();
+    }
+
     /// Keeps what a scan brought of a key, unless it was struck out; with `held`, also if
     /// the cache has no room.
     pub(super) fn keep(

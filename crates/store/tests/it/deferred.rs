@@ -166,3 +166,15 @@ fn who_waits_for_its_turn_does_not_hold_the_store() {
     // The blocks are gone: there is nothing to bring, and nothing wrong.
     drop(waiting.bring_back().unwrap());
 }
+
+#[test]
+fn what_waits_is_of_before_when_definitions_change() {
+    let mut world = world(0);
+    let brought = needs(&world).bring_back().unwrap();
+    assert!(is_at_hand(&world));
+    // Reads leave states in it, by the numbers that calls have.
+    world.switch(Arc::default());
+    assert!(!is_at_hand(&world));
+    drop(brought);
+    world.check();
+}
