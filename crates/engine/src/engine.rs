@@ -20,7 +20,8 @@ use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
 use crate::hot_store::{
-    Beside, Checkpoint, CheckpointWritten, Folder, HotStore, MemoryLimits, SpentCheckpoint,
+    Beside, Checkpoint, CheckpointWritten, Folder, HotStore, MemoryLimits, SpentBuild,
+    SpentCheckpoint,
 };
 use crate::ingest::fetch;
 use crate::machine::Machine;
@@ -77,6 +78,7 @@ pub struct Engine {
     /// Who uses the key-value store without a hold on this has one: it is not opened again
     /// meanwhile.
     kv_users: Arc<()>,
+    spent_build: Option<SpentBuild>,
 }
 
 impl Engine {
@@ -192,6 +194,7 @@ impl Engine {
             checkpointing: false,
             defers_cold: false,
             kv_users: Arc::default(),
+            spent_build: None,
         };
         engine.replay()?;
         Ok(engine)
@@ -597,7 +600,13 @@ impl Engine {
     pub(crate) fn go_over(&mut self, registry: Registry, beside: Beside) {
         self.registry = registry;
         self.catalog = Arc::clone(beside.catalog());
-        self.hot.adopt(beside);
+        self.spent_build = self.hot.adopt(beside);
+    }
+
+    /// What is left of indexes that were built beside this and are in use: to be dropped without
+    /// a hold on it.
+    pub fn take_spent(&mut self) -> impl Sized + use<> {
+        self.spent_build.take()
     }
 
     pub(crate) fn hot(&self) -> &HotStore {

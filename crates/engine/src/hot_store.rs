@@ -31,7 +31,7 @@ use crate::source_state::{Applied, SourceState};
 use cold::NoLog;
 use state::identity_digest;
 
-pub(crate) use beside::{Beside, Folder};
+pub(crate) use beside::{Beside, Folder, SpentBuild};
 pub(crate) use bring_up::MemoryLimits;
 pub(crate) use cold::ColdLog;
 pub use cold::LoggedEvents;

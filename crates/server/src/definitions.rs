@@ -163,6 +163,8 @@ fn go_over(
         match switched {
             Switched::Done(changes) => {
                 drop(held);
+                let spent = shared.engine_mut().take_spent();
+                drop(spent);
                 // So that the next start need not build it. If it fails, the definitions hold.
                 shared.checkpoints.write_now(shared);
                 return Ok(changes);

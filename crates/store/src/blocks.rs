@@ -239,7 +239,8 @@ impl Blocks {
 
     /// Goes over to other indexes, in this order: those of before stay, those that were built
     /// elsewhere are taken with what they have in memory; their rows are in this store already.
-    /// What nobody wants is forgotten, not removed.
+    /// What nobody wants is forgotten, not removed. Answers what is left of what was built
+    /// elsewhere, to be given back when nobody waits for it.
     ///
     /// # Panics
     /// If a checkpoint is under way here or there.
@@ -247,8 +248,8 @@ impl Blocks {
         &mut self,
         specs: impl IntoIterator<Item = IndexSpec>,
         cold: Arc<dyn ColdEvents>,
-        built: Option<Blocks>,
-    ) {
+        mut built: Option<Blocks>,
+    ) -> Option<Blocks> {
         let specs: Vec<IndexSpec> = specs.into_iter().collect();
         self.swept = vec![None; specs.len()];
         self.reheater = Arc::new(Reheater::new(
@@ -266,9 +267,9 @@ impl Blocks {
             }
         };
         add(std::mem::take(&mut self.indexes));
-        if let Some(built) = built {
+        if let Some(built) = &mut built {
             self.dirty_bytes += built.dirty_bytes;
-            add(built.indexes);
+            add(std::mem::take(&mut built.indexes));
         }
         // States are kept by the numbers of calls, which are those of a plan.
         self.cache.clear();
@@ -290,6 +291,7 @@ impl Blocks {
         // Who built them counted for itself.
         self.run_counts = Arc::new(RunCounts::unknown());
         self.snapshot = self.kv.snapshot();
+        built
     }
 
     /// About the bytes in memory that are newer than the last checkpoint that was begun.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions, Sequence};
-use evenkeel_store::{Batch, IndexSpec, Kv, Space};
+use evenkeel_store::{Batch, Blocks, IndexSpec, Kv, Space};
 use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
@@ -88,6 +88,14 @@ impl Folder {
     }
 }
 
+/// What is left of indexes that were built and are in use. To give it back takes time: a store
+/// is closed and its folder removed.
+pub(crate) struct SpentBuild {
+    _blocks: Option<Blocks>,
+    /// Dropped last: the store in it is closed by then.
+    _folder: InUse,
+}
+
 /// A folder in use.
 struct InUse(Folder);
 
@@ -154,8 +162,8 @@ impl HotStore {
     }
 
     /// Goes over to a catalog: from now on reads find what was built, too. No checkpoint may
-    /// be under way, and what was built has everything that this has.
-    pub(crate) fn adopt(&mut self, beside: Beside) {
+    /// be under way, and what was built has everything that this has. Answers what is left of it.
+    pub(crate) fn adopt(&mut self, beside: Beside) -> Option<SpentBuild> {
         let Beside {
             building,
             plan,
@@ -185,8 +193,8 @@ impl HotStore {
         let defs: Vec<Arc<SourceDef>> = catalog.sources.values().cloned().collect();
         let (kv, log) = (Arc::clone(&self.kv), Arc::clone(&self.log));
         let cold = ColdLog::new(kv, Arc::clone(&plan), &defs, log);
-        let built = building.map(|building| building.hot.blocks);
-        self.blocks.switch(specs, Arc::new(cold), built);
+        let (built, folder) = building.map(|b| (b.hot.blocks, b._folder)).unzip();
+        let blocks = self.blocks.switch(specs, Arc::new(cold), built);
         let snapshot = self.blocks.snapshot();
         for def in catalog.sources.values() {
             let new = || SourceState::new(Arc::clone(def), 0, None, None, Arc::clone(snapshot));
@@ -194,6 +202,10 @@ impl HotStore {
             known.redefine(Arc::clone(def));
         }
         (self.plan, self.of_source) = (plan, of_source);
+        folder.map(|folder| SpentBuild {
+            _blocks: blocks,
+            _folder: folder,
+        })
     }
 }
 
