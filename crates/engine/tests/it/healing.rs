@@ -186,3 +186,22 @@ fn a_write_that_fails_once_refuses_nothing() {
     assert_eq!(shop.stores.gate.failed(), 1);
     shop.goes_on();
 }
+
+#[test]
+fn it_is_not_opened_again_while_somebody_looks_at_it() {
+    let mut shop = Shop::new();
+    shop.sell().unwrap();
+    let opened = shop.stores.opened.load(Ordering::SeqCst);
+    let looking = shop.engine.in_use();
+    shop.stores.gate.fail(1);
+    assert!(shop.engine.checkpoint().is_err());
+    let refused = shop.sell().unwrap_err();
+    assert!(refused.is_in_use(), "{refused:?}");
+    // Nothing was replayed into memory instead, and reads go on.
+    assert_eq!(shop.stores.opened.load(Ordering::SeqCst), opened);
+    Shop::check(&shop.engine, 10);
+    drop(looking);
+    shop.sell().unwrap();
+    assert_eq!(shop.stores.opened.load(Ordering::SeqCst), opened + 1);
+    Shop::check(&shop.engine, 20);
+}
