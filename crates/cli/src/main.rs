@@ -24,6 +24,11 @@ use failure::{Exit, Failure};
 use output::Output;
 use session::{Answer, Session};
 
+/// Columns and rows are let go of and taken again all the time, on several threads: the
+/// system's allocator gives pages back in between (`docs/performance.md`).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,

@@ -1,13 +1,19 @@
 //! The bytes inside a frame: events, dead letters and redriven marks.
 //!
 //! Self-describing at value level, so that a log can be read without its schemas. Row by
-//! row, with differences to the record before. A decoder takes any bytes whatever: it
+//! row, with differences to the record before, or many events column by column. A decoder takes any bytes whatever: it
 //! answers with records or a [`Flaw`], never panics, and never reserves more than a small
 //! multiple of the bytes it was given.
 
+mod column;
+mod columnar;
 mod dead_letter;
 mod event;
+mod numbers;
 mod value;
+
+pub use column::FrameColumn;
+pub(crate) use columnar::{Columnar, encode_columnar};
 
 pub(crate) use dead_letter::{
     decode_dead_letters, decode_redriven, encode_dead_letters, encode_redriven,

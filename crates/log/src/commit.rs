@@ -3,12 +3,12 @@
 use std::fmt;
 
 use crate::batch::{Appended, Batch};
-use crate::body::{encode_dead_letters, encode_events, encode_redriven};
+use crate::body::{encode_columnar, encode_dead_letters, encode_events, encode_redriven};
 use crate::error::LogError;
 use crate::index::Chain;
 use crate::layout::{
-    COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader, FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
-    FRAMES_MAX, FrameHeader, FrameKind, body_checksum,
+    COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader, FORMAT_VERSION, FRAME_BYTES_MAX,
+    FRAME_HEADER_BYTES, FRAMES_MAX, FrameHeader, FrameKind, body_checksum,
 };
 use crate::log::Compression;
 use crate::segment::Commit;
@@ -93,6 +93,7 @@ impl CommitEncoder {
             }
         }
         let mut header = CommitHeader {
+            version: FORMAT_VERSION,
             frames: count,
             bodies_bytes: (bytes.len() - head_bytes) as u64,
             commit: chain.next_commit,
@@ -118,9 +119,17 @@ impl CommitEncoder {
     ) -> Result<FrameHeader, LogError> {
         let start = out.len();
         let mut times = (0, 0);
+        let mut columnar = false;
         let kind = match batch {
             Batch::Events { events, .. } => {
-                times = encode_events(events, place.partition, place.first, out)?;
+                let (partition, first) = (place.partition, place.first);
+                times = match encode_columnar(events, partition, first, out)? {
+                    Some(times) => {
+                        columnar = true;
+                        times
+                    }
+                    None => encode_events(events, partition, first, out)?,
+                };
                 FrameKind::Events
             }
             Batch::DeadLetters { letters, .. } => {
@@ -146,6 +155,7 @@ impl CommitEncoder {
         Ok(FrameHeader {
             kind,
             compressed,
+            columnar,
             tenant: 0,
             source: batch.source().0,
             partition: place.partition.0,

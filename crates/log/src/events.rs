@@ -1,12 +1,15 @@
 //! Events in apply order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-use evenkeel_types::{LoggedEvent, Partition, Position, SourceId, VisibleAt};
+use evenkeel_types::{
+    EventTime, LoggedEvent, Operation, Origin, Partition, Position, SourceId, VisibleAt,
+};
 
 use crate::batch::Sequence;
-use crate::body::EventDecoder;
-use crate::error::LogError;
+use crate::body::{Columnar, EventDecoder, FrameColumn};
+use crate::error::{Flaw, LogError};
 use crate::index::Block;
 use crate::layout::{FrameHeader, FrameKind};
 use crate::reader::{BlockCursor, LogReader, ReadOptions};
@@ -47,7 +50,97 @@ struct OpenFrame {
     placed: PlacedFrame,
     /// The offsets that are wanted: from the first up to the second, exclusive.
     offsets: (u64, u64),
-    decoder: EventDecoder,
+    decoder: Decoder,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Rows(EventDecoder),
+    Columns {
+        events: Columnar,
+        /// The event that is read next.
+        next: usize,
+    },
+}
+
+/// What comes next in a log.
+#[derive(Debug)]
+pub enum Next {
+    /// Nothing.
+    End,
+    /// One event.
+    Event,
+    /// Several.
+    Columns(EventColumns),
+}
+
+/// Events that follow each other in one partition and were logged at once, by column.
+#[derive(Debug)]
+pub struct EventColumns {
+    /// Their source.
+    pub source: SourceId,
+    /// The version of the source's schema that they are of.
+    pub schema_version: u32,
+    /// The apply timeline.
+    pub logged_at: VisibleAt,
+    partition: Partition,
+    events: Columnar,
+}
+
+impl EventColumns {
+    /// Number of events; not 0.
+    pub fn len(&self) -> usize {
+        self.events.times().len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Event times.
+    pub fn times(&self) -> &[i64] {
+        self.events.times()
+    }
+
+    /// What they do.
+    pub fn operations(&self) -> &[Operation] {
+        self.events.operations()
+    }
+
+    /// The position of the first: the others follow.
+    pub fn first(&self) -> Position {
+        Position::new(self.partition.0, self.events.first())
+    }
+
+    /// Where they came from: runs of origins that count on, each by its first.
+    pub fn origin_runs(&self) -> impl Iterator<Item = (Range<usize>, Origin)> + '_ {
+        self.events.origin_runs()
+    }
+
+    /// When reads could see an event: [`LoggedEvent::visible_at`].
+    pub fn visible_at(&self, event: usize) -> VisibleAt {
+        match self.events.known_at(event) {
+            Some(declared) if !self.operations()[event].is_correction() => {
+                VisibleAt(declared.0.max(self.times()[event]))
+            }
+            _ => self.logged_at,
+        }
+    }
+
+    /// Takes a stored column; none if it is not wanted, was taken, or is behind the last.
+    pub fn take_column(&mut self, slot: usize) -> Option<FrameColumn> {
+        self.events.take_column(slot)
+    }
+
+    /// One event, in place of another; columns that were taken are NULL.
+    pub fn event_into(&self, number: usize, logged: &mut LoggedEvent) {
+        self.events.event_into(number, None, &mut logged.event);
+        logged.source = self.source;
+        logged.position = Position::new(self.partition.0, self.events.first() + number as u64);
+        logged.logged_at = self.logged_at;
+        logged.schema_version = self.schema_version;
+    }
 }
 
 #[derive(Debug)]
@@ -157,25 +250,79 @@ impl Events {
     /// # Errors
     /// [`LogError::Io`], [`LogError::Damaged`]; then there is no more.
     pub fn next_into(&mut self, logged: &mut LoggedEvent) -> Result<bool, LogError> {
-        if self.finished {
-            return Ok(false);
+        while !self.finished {
+            let next = self.advance(logged);
+            if matches!(next, Ok(true)) {
+                return next;
+            }
+            let entered = next.and_then(|_| self.enter_next_frame());
+            self.finished = !matches!(entered, Ok(true));
+            if entered.is_err() {
+                return entered;
+            }
         }
-        let next = self.advance(logged);
-        self.finished = !matches!(next, Ok(true));
-        next
+        Ok(false)
     }
 
-    fn advance(&mut self, logged: &mut LoggedEvent) -> Result<bool, LogError> {
-        loop {
-            if let Some(frame) = &mut self.frame {
-                if frame.next_into(&self.wanted, &self.cursor, logged)? {
-                    let offset = logged.position.offset.0;
-                    self.sequence = frame.sequence_of(offset);
-                    self.number = frame.placed.first_number + (offset - frame.placed.header.first);
-                    return Ok(true);
-                }
-                self.frame = None;
+    /// Reads on: several events by column where they stand so and all are wanted, else one,
+    /// into another. Several are not counted ([`Events::number`], [`Events::sequence`]).
+    ///
+    /// # Errors
+    /// As [`Events::next_into`].
+    pub fn next_columns(&mut self, logged: &mut LoggedEvent) -> Result<Next, LogError> {
+        while !self.finished {
+            if let Some(frame) = self.frame.take_if(|frame| frame.is_whole(&self.wanted))
+                && let Decoder::Columns { events, .. } = frame.decoder
+            {
+                let header = frame.placed.header;
+                return Ok(Next::Columns(EventColumns {
+                    source: SourceId(header.source),
+                    schema_version: header.schema_version,
+                    logged_at: VisibleAt(frame.placed.logged_at),
+                    partition: Partition(header.partition),
+                    events,
+                }));
             }
+            let there_is = match &mut self.frame {
+                Some(_) => self
+                    .advance(logged)
+                    .map(|found| found.then_some(Next::Event)),
+                None => self.enter_next_frame().map(|found| match found {
+                    true => None,
+                    false => Some(Next::End),
+                }),
+            };
+            match there_is {
+                Ok(Some(Next::End)) => self.finished = true,
+                Ok(Some(next)) => return Ok(next),
+                Ok(None) => {}
+                Err(error) => {
+                    self.finished = true;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(Next::End)
+    }
+
+    /// The next event of the frame that is open; false behind its last.
+    fn advance(&mut self, logged: &mut LoggedEvent) -> Result<bool, LogError> {
+        let Some(frame) = &mut self.frame else {
+            return Ok(false);
+        };
+        if !frame.next_into(&self.wanted, &self.cursor, logged)? {
+            self.frame = None;
+            return Ok(false);
+        }
+        let offset = logged.position.offset.0;
+        self.sequence = frame.sequence_of(offset);
+        self.number = frame.placed.first_number + (offset - frame.placed.header.first);
+        Ok(true)
+    }
+
+    /// Opens the next frame of which anything is wanted; false if there is none.
+    fn enter_next_frame(&mut self) -> Result<bool, LogError> {
+        while self.frame.is_none() {
             if let Some(placed) = self.frames.pop() {
                 self.frame = self.open(placed)?;
             } else if let Some(commit) = self.cursor.next_commit()? {
@@ -187,6 +334,7 @@ impl Events {
                 return Ok(false);
             }
         }
+        Ok(true)
     }
 
     fn open(&mut self, placed: PlacedFrame) -> Result<Option<OpenFrame>, LogError> {
@@ -195,10 +343,23 @@ impl Events {
             return Ok(None);
         };
         let body = self.cursor.body(&header, placed.at)?;
+        let decoder = if header.columnar {
+            let parts = self.wanted.options.parts.get(&SourceId(header.source));
+            let (partition, first) = (header.partition, header.first);
+            let events = Columnar::decode(&body, partition, first, header.count, parts);
+            Decoder::Columns {
+                events: events.map_err(|flaw| damaged(placed.at, flaw, &self.cursor))?,
+                // A frame has fewer than 2^32 events.
+                next: (offsets.0 - first) as usize,
+            }
+        } else {
+            let (first, end) = (header.first, header.end());
+            Decoder::Rows(EventDecoder::new(body, header.partition, first, end))
+        };
         Ok(Some(OpenFrame {
             placed,
             offsets,
-            decoder: EventDecoder::new(body, header.partition, header.first, header.end()),
+            decoder,
         }))
     }
 
@@ -257,7 +418,19 @@ fn placed(commit: &Commit, mut counts: Option<&mut BTreeMap<u32, u64>>) -> Vec<P
     frames
 }
 
+fn damaged(at: u64, flaw: Flaw, cursor: &BlockCursor) -> LogError {
+    Trouble::Flaw { at, flaw }.into_error(&cursor.path())
+}
+
 impl OpenFrame {
+    /// Whether all its events are wanted, none was read yet, and they stand by column.
+    fn is_whole(&self, wanted: &Wanted) -> bool {
+        let header = &self.placed.header;
+        matches!(self.decoder, Decoder::Columns { next: 0, .. })
+            && self.offsets == (header.first, header.end())
+            && wanted.options.event_times.is_none()
+    }
+
     fn sequence_of(&self, offset: u64) -> Sequence {
         Sequence(self.placed.first_sequence + (offset - self.placed.header.first))
     }
@@ -273,14 +446,23 @@ impl OpenFrame {
         let parts = wanted.options.parts.get(&SourceId(header.source));
         let times = wanted.options.event_times.as_ref();
         loop {
-            let next = self.decoder.next_into(parts, &mut logged.event);
-            let next = next.map_err(|flaw| {
-                Trouble::Flaw {
-                    at: self.placed.at,
-                    flaw,
+            let next = match &mut self.decoder {
+                Decoder::Rows(rows) => rows
+                    .next_into(parts, &mut logged.event)
+                    .map_err(|flaw| damaged(self.placed.at, flaw, cursor))?,
+                Decoder::Columns { events, next } => {
+                    let number = *next;
+                    *next += 1;
+                    let time = events.times().get(number).copied();
+                    if time.is_some_and(|t| times.is_some_and(|w| !w.contains(&EventTime(t)))) {
+                        continue;
+                    }
+                    time.map(|_| {
+                        events.event_into(number, parts, &mut logged.event);
+                        events.first() + number as u64
+                    })
                 }
-                .into_error(&cursor.path())
-            })?;
+            };
             let Some(offset) = next.filter(|offset| *offset < self.offsets.1) else {
                 return Ok(false);
             };

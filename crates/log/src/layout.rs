@@ -10,8 +10,10 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::error::Flaw;
 use crate::index::StreamKey;
 
-/// The version that is written.
-pub(crate) const FORMAT_VERSION: u16 = 1;
+/// The version that is written; older ones are read.
+pub(crate) const FORMAT_VERSION: u16 = 2;
+/// The first version in which events may stand column by column.
+const COLUMNS_VERSION: u16 = 2;
 
 /// The size of a segment's header. Commits follow.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 56;
@@ -101,6 +103,10 @@ pub(crate) fn version(bytes: &[u8]) -> Option<u16> {
     Some(u16::from_le_bytes([*bytes.get(8)?, *bytes.get(9)?]))
 }
 
+fn is_known(version: u16) -> bool {
+    (1..=FORMAT_VERSION).contains(&version)
+}
+
 /// Magic, version and reserved bytes: how both kinds of file begin.
 fn begin(magic: [u8; 8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
@@ -120,7 +126,7 @@ fn open<'a>(bytes: &'a [u8], magic: [u8; 8], what: &'static str) -> Result<Field
         return Err(Flaw::Checksum(what));
     }
     let found = u16::from_le_bytes([bytes[8], bytes[9]]);
-    if found != FORMAT_VERSION || bytes[10..16] != [0; 6] {
+    if !is_known(found) || bytes[10..16] != [0; 6] {
         return Err(Flaw::Field {
             field: "a file's format version",
             value: u64::from(found),
@@ -193,6 +199,8 @@ impl Mark {
 /// their body checksums everything in it; the next commit repeats it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CommitHeader {
+    /// The format version of its frames.
+    pub(crate) version: u16,
     pub(crate) frames: usize,
     /// The length of all bodies.
     pub(crate) bodies_bytes: u64,
@@ -212,7 +220,7 @@ impl CommitHeader {
     pub(crate) fn encode(&self, frames: &[FrameHeader], out: &mut [u8]) -> u64 {
         let mut head = Vec::with_capacity(COMMIT_HEADER_BYTES - 8);
         head.extend(COMMIT_MAGIC);
-        head.extend(FORMAT_VERSION.to_le_bytes());
+        head.extend(self.version.to_le_bytes());
         // The number of frames is checked against `FRAMES_MAX` before anything is encoded.
         head.extend((frames.len() as u16).to_le_bytes());
         head.extend(self.bodies_bytes.to_le_bytes());
@@ -240,13 +248,14 @@ impl CommitHeader {
             return Err(Flaw::Magic("a commit"));
         }
         let version = fields.u16();
-        if version != FORMAT_VERSION {
+        if !is_known(version) {
             return Err(Flaw::Field {
                 field: "a commit's format version",
                 value: u64::from(version),
             });
         }
         let header = CommitHeader {
+            version,
             frames: usize::from(fields.u16()),
             bodies_bytes: fields.u64(),
             commit: fields.u64(),
@@ -288,7 +297,7 @@ impl CommitHeader {
         let mut frames = Vec::with_capacity(self.frames);
         let mut bodies_bytes = 0;
         for bytes in head[COMMIT_HEADER_BYTES..].chunks_exact(FRAME_HEADER_BYTES) {
-            let frame = FrameHeader::decode(bytes)?;
+            let frame = FrameHeader::decode(bytes, self.version)?;
             bodies_bytes += u64::from(frame.stored_bytes);
             frames.push(frame);
         }
@@ -324,6 +333,8 @@ pub(crate) struct FrameHeader {
     pub(crate) kind: FrameKind,
     /// Whether the body is compressed with zstd.
     pub(crate) compressed: bool,
+    /// Whether its events stand column by column.
+    pub(crate) columnar: bool,
     pub(crate) tenant: u32,
     pub(crate) source: u32,
     pub(crate) partition: u32,
@@ -342,13 +353,14 @@ pub(crate) struct FrameHeader {
 }
 
 const FLAG_ZSTD: u8 = 1;
+const FLAG_COLUMNS: u8 = 1 << 1;
 
 impl FrameHeader {
     fn encode(&self) -> [u8; FRAME_HEADER_BYTES] {
         let mut bytes = Vec::with_capacity(FRAME_HEADER_BYTES);
         bytes.extend([
             self.kind as u8,
-            if self.compressed { FLAG_ZSTD } else { 0 },
+            u8::from(self.compressed) * FLAG_ZSTD | u8::from(self.columnar) * FLAG_COLUMNS,
             0,
             0,
         ]);
@@ -368,7 +380,8 @@ impl FrameHeader {
             .expect("the fields above are as long as the constant says")
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, Flaw> {
+    /// Of a commit of this format version.
+    fn decode(bytes: &[u8], version: u16) -> Result<Self, Flaw> {
         let flawed = |field, value| Err(Flaw::Field { field, value });
         let mut fields = Fields { bytes };
         let kind = match fields.u8() {
@@ -378,7 +391,11 @@ impl FrameHeader {
             kind => return flawed("a frame's kind", u64::from(kind)),
         };
         let flags = fields.u8();
-        if flags & !FLAG_ZSTD != 0 {
+        let known = match (kind, version) {
+            (FrameKind::Events, COLUMNS_VERSION..) => FLAG_ZSTD | FLAG_COLUMNS,
+            _ => FLAG_ZSTD,
+        };
+        if flags & !known != 0 {
             return flawed("a frame's flags", u64::from(flags));
         }
         let reserved = fields.u16();
@@ -388,6 +405,7 @@ impl FrameHeader {
         let frame = FrameHeader {
             kind,
             compressed: flags & FLAG_ZSTD != 0,
+            columnar: flags & FLAG_COLUMNS != 0,
             tenant: fields.u32(),
             source: fields.u32(),
             partition: fields.u32(),

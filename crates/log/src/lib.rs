@@ -27,11 +27,12 @@ mod segment;
 pub use batch::{
     Appended, Batch, DeadLetter, DeadLetterId, LoggedDeadLetter, OWN_POSITION, Sequence,
 };
+pub use body::FrameColumn;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use copy::Copied;
 pub use dead_letters::{DeadLetterCount, DeadLetters};
 pub use error::{Flaw, LogError};
-pub use events::Events;
+pub use events::{EventColumns, Events, Next};
 pub use file_system::{
     Crash, DiskFileSystem, File, FileSystem, Lock, LockGuard, MemoryFileSystem, OpenMode,
 };

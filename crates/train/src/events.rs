@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_log::EventParts;
+use evenkeel_log::{EventColumns, EventParts, FrameColumn};
 use evenkeel_types::definition::{SourceDef, SourceKind};
 use evenkeel_types::{
     Column, ColumnData, LoggedEvent, Operation, Origin, Partition, Position, Value,
@@ -93,11 +93,7 @@ impl SourceEvents {
 
     /// Adds an event of the cut.
     pub(crate) fn push(&mut self, logged: &LoggedEvent) {
-        // A source of more than four billion events is swept in parts long before.
-        assert!(
-            self.times.len() < u32::MAX as usize,
-            "fewer than 2^32 events"
-        );
+        self.refuse_too_many(1);
         for &slot in &self.stored {
             let value = logged.event.row.get(slot).unwrap_or(&Value::Null);
             self.columns[slot].push(value);
@@ -110,6 +106,60 @@ impl SourceEvents {
         }
         self.operations.push(logged.event.operation);
         self.has_deletes |= logged.event.operation == Operation::Delete;
+    }
+
+    /// So many events will be added, at most: makes room for them.
+    pub(crate) fn expect_more(&mut self, count: u64) {
+        let count = usize::try_from(count).unwrap_or(0);
+        for &slot in &self.stored {
+            self.columns[slot].reserve(count);
+        }
+        self.times.reserve(count);
+        self.visible.reserve(count);
+        self.operations.reserve(count);
+    }
+
+    /// Whether events have the columns and types that the source has now.
+    pub(crate) fn is_of_newest(&self, several: &EventColumns) -> bool {
+        several.schema_version == self.def().schema.version()
+    }
+
+    /// Adds events of the cut that [are of the newest](SourceEvents::is_of_newest) schema.
+    pub(crate) fn extend(&mut self, mut several: EventColumns) {
+        let count = several.len();
+        self.refuse_too_many(count);
+        for &slot in &self.stored {
+            let column = &mut self.columns[slot];
+            match several.take_column(slot) {
+                Some(FrameColumn::Typed(values)) if values.has_type_of(column) => {
+                    column.append(values);
+                }
+                Some(FrameColumn::Typed(values)) => values.iter().for_each(|v| column.push(&v)),
+                Some(FrameColumn::Mixed(values)) => values.iter().for_each(|v| column.push(v)),
+                // It was added to the source later.
+                None => (0..count).for_each(|_| column.push(&Value::Null)),
+            }
+        }
+        self.times.extend_from_slice(several.times());
+        let visible = (0..count).map(|event| several.visible_at(event).0);
+        self.visible.extend(visible);
+        self.positions.push_run(&several.first(), count);
+        if let Some(origins) = &mut self.origins {
+            for (events, first) in several.origin_runs() {
+                origins.push_run(&first, events.len());
+            }
+        }
+        let operations = several.operations();
+        self.operations.extend_from_slice(operations);
+        self.has_deletes |= operations.contains(&Operation::Delete);
+    }
+
+    fn refuse_too_many(&self, more: usize) {
+        // A source of more than four billion events is swept in parts long before.
+        assert!(
+            self.times.len() + more < u32::MAX as usize,
+            "fewer than 2^32 events"
+        );
     }
 
     /// Completes the columns, and finds the events that are one identity's. To be called once,

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use evenkeel_log::{LogReader, ReadOptions};
+use evenkeel_log::{LogReader, Next, ReadOptions};
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::Uses;
 
 use crate::error::TrainError;
 use crate::evaluate::Evaluator;
 use crate::events::SourceEvents;
+
+/// After so many events progress is told.
+const PROGRESS_EVENTS: u64 = 8192;
 
 impl Evaluator {
     /// Reads the events of a cut that `uses` needs, in one pass over the log. `progress` is
@@ -21,6 +24,11 @@ impl Evaluator {
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
         let mut sources = empty_sources(uses);
+        for (source, _, end) in cut.iter() {
+            if let Some(events) = sources.get_mut(&source) {
+                events.expect_more(end.0);
+            }
+        }
         let wanted: Vec<SourceId> = sources.keys().copied().collect();
         let options = ReadOptions {
             sources: Some(wanted),
@@ -31,14 +39,37 @@ impl Evaluator {
         let mut read: u64 = 0;
         let mut events = log.read(options);
         let mut logged = LoggedEvent::blank();
-        while events.next_into(&mut logged).map_err(TrainError::log)? {
-            if let Some(events) = sources.get_mut(&logged.source) {
-                upgrade(events, &mut logged)?;
-                events.push(&logged);
+        let mut told: u64 = 0;
+        loop {
+            match events.next_columns(&mut logged).map_err(TrainError::log)? {
+                Next::End => break,
+                Next::Event => {
+                    if let Some(events) = sources.get_mut(&logged.source) {
+                        upgrade(events, &mut logged)?;
+                        events.push(&logged);
+                    }
+                    read += 1;
+                }
+                Next::Columns(several) => {
+                    read += several.len() as u64;
+                    match sources.get_mut(&several.source) {
+                        Some(events) if events.is_of_newest(&several) => events.extend(several),
+                        Some(events) => {
+                            for number in 0..several.len() {
+                                several.event_into(number, &mut logged);
+                                upgrade(events, &mut logged)?;
+                                events.push(&logged);
+                            }
+                        }
+                        None => {}
+                    }
+                }
             }
-            read += 1;
-            if read.is_multiple_of(8192) && progress(read).is_break() {
-                return Err(TrainError::Stopped);
+            if read >= told + PROGRESS_EVENTS {
+                told = read;
+                if progress(read).is_break() {
+                    return Err(TrainError::Stopped);
+                }
             }
         }
         for (&source, events) in &mut sources {

@@ -62,6 +62,21 @@ impl<T: Counting> Runs<T> {
         self.length += 1;
     }
 
+    /// Appends the values of the next events, which count on from the first.
+    ///
+    /// # Panics
+    /// If a number beyond the last would be reached.
+    pub(crate) fn push_run(&mut self, first: &T, events: usize) {
+        let events = u32::try_from(events).expect("fewer than 2^32 events");
+        let Some(rest) = events.checked_sub(1) else {
+            return;
+        };
+        self.push(first);
+        let last = first.later(rest).expect("every event has its number");
+        self.due = last.later(1);
+        self.length += rest;
+    }
+
     /// The value of an event.
     ///
     /// # Panics
@@ -142,10 +157,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_are_their_values(origins in origins()) {
+        fn runs_are_their_values(origins in origins(), at_once in any::<bool>()) {
             let mut runs = Runs::default();
-            for origin in &origins {
-                runs.push(origin);
+            if at_once {
+                for run in origins.chunk_by(|a, b| a.later(1).as_ref() == Some(b)) {
+                    runs.push_run(&run[0], run.len());
+                }
+            } else {
+                for origin in &origins {
+                    runs.push(origin);
+                }
             }
             for (number, origin) in (0..).zip(&origins) {
                 prop_assert_eq!(&runs.get(number), origin);

@@ -141,6 +141,16 @@ impl Column {
         (self.data, self.states)
     }
 
+    /// Makes room for so many more slots.
+    pub fn reserve(&mut self, more: usize) {
+        each!(&mut self.data, v => v.reserve(more));
+    }
+
+    /// Whether its values are kept like those of another column: it may be appended to it.
+    pub fn has_type_of(&self, other: &Column) -> bool {
+        std::mem::discriminant(&self.data) == std::mem::discriminant(&other.data)
+    }
+
     /// Number of slots.
     pub fn len(&self) -> usize {
         each!(&self.data, v => v.len())

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
-use arrow_schema::{DataType as ArrowType, Field, Schema, SchemaRef};
+use arrow_schema::{DataType as ArrowType, Schema, SchemaRef};
 use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::Table;
@@ -24,8 +24,6 @@ use crate::guard::guarded;
 /// What Parquet files say that they were created by: never a version, so that the same table
 /// is the same bytes as long as its encoding is.
 const CREATED_BY: &str = "evenkeel";
-/// Half the time of zstd's own default; training sets of payments grow by two in a hundred.
-const ZSTD_LEVEL: i32 = 1;
 
 pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(), ConnectError> {
     let schema = schema(table, format)?;
@@ -36,15 +34,7 @@ pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(
     };
     let file = match format {
         TableFormat::Parquet => {
-            let level = ZstdLevel::try_new(ZSTD_LEVEL).map_err(|e| encode(e.into()))?;
-            let mut properties = WriterProperties::builder()
-                .set_created_by(CREATED_BY.to_owned())
-                .set_compression(Compression::ZSTD(level));
-            for field in schema.fields().iter().filter(|f| seldom_repeats(f)) {
-                let column = ColumnPath::from(field.name().clone());
-                properties = properties.set_column_dictionary_enabled(column, false);
-            }
-            let properties = properties.build();
+            let properties = parquet_properties(&schema);
             let mut writer =
                 guarded(|| ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)))
                     .map_err(encode)?;
@@ -71,12 +61,35 @@ pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(
     file.commit()
 }
 
-/// Whether a dictionary of the column's values would be given up after it was made.
-fn seldom_repeats(field: &Field) -> bool {
-    matches!(
-        field.data_type(),
-        ArrowType::Float64 | ArrowType::Timestamp(_, _)
-    )
+/// How columns are encoded: what takes little time, in files that are not larger than those
+/// that others write (`docs/performance.md`).
+fn parquet_properties(schema: &Schema) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for field in schema.fields() {
+        let Some(encoding) = encoding_without_dictionary(field.data_type()) else {
+            continue;
+        };
+        let column = ColumnPath::from(field.name().clone());
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, encoding);
+    }
+    properties.build()
+}
+
+/// Of types whose values seldom repeat so often that a dictionary pays: whole numbers stand as
+/// what they differ by, in as few bits as a few of them need.
+fn encoding_without_dictionary(data_type: &ArrowType) -> Option<Encoding> {
+    match data_type {
+        ArrowType::Float32 | ArrowType::Float64 => Some(Encoding::PLAIN),
+        ArrowType::Int32 | ArrowType::Int64 | ArrowType::Date32 | ArrowType::Timestamp(_, _) => {
+            Some(Encoding::DELTA_BINARY_PACKED)
+        }
+        _ => None,
+    }
 }
 
 /// The table as an IPC stream in memory.

@@ -23,14 +23,14 @@ const RESERVED: u8 = 1 << 7;
 
 /// What origins have in common; the number that remains counts on from one event to the next.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum HeadRef<'a> {
+pub(super) enum HeadRef<'a> {
     File(&'a [u8; 16]),
     Kafka(&'a str, u32),
     Producer(&'a str),
     Log(u32),
 }
 
-fn split(origin: &Origin) -> (HeadRef<'_>, u64) {
+pub(super) fn split(origin: &Origin) -> (HeadRef<'_>, u64) {
     match origin {
         Origin::File { digest, row } => (HeadRef::File(digest), *row),
         Origin::Kafka {
@@ -40,6 +40,27 @@ fn split(origin: &Origin) -> (HeadRef<'_>, u64) {
         } => (HeadRef::Kafka(topic, *partition), *offset),
         Origin::Producer { id, sequence } => (HeadRef::Producer(id), *sequence),
         Origin::Log(position) => (HeadRef::Log(position.partition.0), position.offset.0),
+    }
+}
+
+impl HeadRef<'_> {
+    pub(super) fn with(self, number: u64) -> Origin {
+        match self {
+            HeadRef::File(digest) => Origin::File {
+                digest: *digest,
+                row: number,
+            },
+            HeadRef::Kafka(topic, partition) => Origin::Kafka {
+                topic: topic.to_owned(),
+                partition,
+                offset: number,
+            },
+            HeadRef::Producer(id) => Origin::Producer {
+                id: id.to_owned(),
+                sequence: number,
+            },
+            HeadRef::Log(partition) => Origin::Log(Position::new(partition, number)),
+        }
     }
 }
 
@@ -119,7 +140,7 @@ impl<'a> HeadsWritten<'a> {
     }
 }
 
-fn encode_head(head: HeadRef<'_>, out: &mut Vec<u8>) {
+pub(super) fn encode_head(head: HeadRef<'_>, out: &mut Vec<u8>) {
     match head {
         HeadRef::File(digest) => {
             out.push(0);
@@ -155,7 +176,7 @@ pub(super) fn decode_origin(cursor: &mut Cursor<'_>) -> Result<Origin, Flaw> {
 }
 
 #[derive(Clone, Debug)]
-enum Head {
+pub(super) enum Head {
     File([u8; 16]),
     Kafka(String, u32),
     Producer(String),
@@ -163,7 +184,7 @@ enum Head {
 }
 
 impl Head {
-    fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Flaw> {
+    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Result<Self, Flaw> {
         Ok(match cursor.byte()? {
             0 => Head::File(cursor.array()?),
             1 => Head::Kafka(
@@ -181,23 +202,14 @@ impl Head {
         })
     }
 
-    fn with(&self, number: u64) -> Origin {
-        match self {
-            Head::File(digest) => Origin::File {
-                digest: *digest,
-                row: number,
-            },
-            Head::Kafka(topic, partition) => Origin::Kafka {
-                topic: topic.clone(),
-                partition: *partition,
-                offset: number,
-            },
-            Head::Producer(id) => Origin::Producer {
-                id: id.clone(),
-                sequence: number,
-            },
-            Head::Log(partition) => Origin::Log(Position::new(*partition, number)),
-        }
+    pub(super) fn with(&self, number: u64) -> Origin {
+        let head = match self {
+            Head::File(digest) => HeadRef::File(digest),
+            Head::Kafka(topic, partition) => HeadRef::Kafka(topic, *partition),
+            Head::Producer(id) => HeadRef::Producer(id),
+            Head::Log(partition) => HeadRef::Log(*partition),
+        };
+        head.with(number)
     }
 }
 

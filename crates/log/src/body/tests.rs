@@ -11,7 +11,7 @@ use crate::batch::{DeadLetter, DeadLetterId, OWN_POSITION};
 use crate::error::LogError;
 use crate::reader::EventParts;
 
-fn values() -> BoxedStrategy<Value> {
+pub(super) fn values() -> BoxedStrategy<Value> {
     let double = prop_oneof![
         any::<f64>(),
         (-1_000_000i64..1_000_000).prop_map(|n| n as f64),
@@ -55,7 +55,7 @@ fn values() -> BoxedStrategy<Value> {
         .boxed()
 }
 
-fn origins() -> impl Strategy<Value = Origin> {
+pub(super) fn origins() -> impl Strategy<Value = Origin> {
     prop_oneof![
         Just(OWN_POSITION),
         (any::<[u8; 1]>(), any::<u64>()).prop_map(|(d, row)| Origin::File {

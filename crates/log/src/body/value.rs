@@ -13,23 +13,23 @@ use rustc_hash::FxHashMap;
 use super::{Cursor, NESTING_MAX, put_bytes, put_signed, put_signed_wide, put_varint};
 use crate::error::{Flaw, LogError};
 
-const NULL: u8 = 0;
+pub(super) const NULL: u8 = 0;
 const ERROR: u8 = 1;
 const FALSE: u8 = 2;
-const TRUE: u8 = 3;
-const INT: u8 = 4;
-const BIG_INT: u8 = 5;
-const FLOAT: u8 = 6;
-const DOUBLE: u8 = 7;
-const DOUBLE_INTEGER: u8 = 8;
-const DOUBLE_HUNDREDTHS: u8 = 9;
+pub(super) const TRUE: u8 = 3;
+pub(super) const INT: u8 = 4;
+pub(super) const BIG_INT: u8 = 5;
+pub(super) const FLOAT: u8 = 6;
+pub(super) const DOUBLE: u8 = 7;
+pub(super) const DOUBLE_INTEGER: u8 = 8;
+pub(super) const DOUBLE_HUNDREDTHS: u8 = 9;
 const DECIMAL: u8 = 10;
-const STRING: u8 = 11;
+pub(super) const STRING: u8 = 11;
 const STRING_NEW: u8 = 12;
-const STRING_AGAIN: u8 = 13;
+pub(super) const STRING_AGAIN: u8 = 13;
 const BYTES: u8 = 14;
-const DATE: u8 = 15;
-const TIMESTAMP: u8 = 16;
+pub(super) const DATE: u8 = 15;
+pub(super) const TIMESTAMP: u8 = 16;
 const INTERVAL: u8 = 17;
 const ARRAY: u8 = 18;
 const STRUCT: u8 = 19;
@@ -127,7 +127,7 @@ fn skip_value(cursor: &mut Cursor<'_>, event_time: i64, texts: &mut TextsRead) -
     Ok(())
 }
 
-fn encode_value<'a>(
+pub(super) fn encode_value<'a>(
     value: &'a Value,
     event_time: i64,
     texts: &mut TextsWritten<'a>,
@@ -201,19 +201,22 @@ fn encode_list<'a>(
         .try_for_each(|value| encode_value(value, event_time, texts, depth, out))
 }
 
+/// A double as a whole number of parts of this size, if dividing gives the same bits back.
+pub(super) fn whole(x: f64, parts: f64) -> Option<i64> {
+    let scaled = if parts == 1.0 { x } else { (x * parts).round() };
+    // The comparison also refuses NaN and infinities, whose cast would saturate.
+    if scaled.abs() < EXACT_INTEGERS {
+        let n = scaled as i64;
+        return (n as f64 / parts).to_bits().eq(&x.to_bits()).then_some(n);
+    }
+    None
+}
+
 fn encode_double(x: f64, out: &mut Vec<u8>) {
-    let whole = |scaled: f64, divisor: f64| {
-        // The comparison also refuses NaN and infinities, whose cast would saturate.
-        if scaled.abs() < EXACT_INTEGERS {
-            let n = scaled as i64;
-            return (n as f64 / divisor).to_bits().eq(&x.to_bits()).then_some(n);
-        }
-        None
-    };
     if let Some(n) = whole(x, 1.0) {
         out.push(DOUBLE_INTEGER);
         put_signed(n, out);
-    } else if let Some(n) = whole((x * 100.0).round(), 100.0) {
+    } else if let Some(n) = whole(x, 100.0) {
         out.push(DOUBLE_HUNDREDTHS);
         put_signed(n, out);
     } else {
@@ -260,7 +263,7 @@ fn encode_packed(values: &[Value], out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn decode_value(
+pub(super) fn decode_value(
     cursor: &mut Cursor<'_>,
     event_time: i64,
     texts: &mut TextsRead,

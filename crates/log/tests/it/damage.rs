@@ -343,14 +343,14 @@ fn a_newer_format_is_refused_by_name() {
     let (fs, _) = small(u64::MAX);
     for path in [segments(&fs).remove(0), mark()] {
         let mut bytes = fs.content(&path).unwrap();
-        bytes[8] = 2;
+        bytes[8] = 3;
         if path == mark() {
-            bytes[512 + 8] = 2;
+            bytes[512 + 8] = 3;
         }
         let error = open_and_show(&replaced(&fs, &path, bytes)).expect_err("a newer format");
         let named = matches!(
             &error,
-            LogError::UnsupportedVersion { found: 2, supported: 1, path: p } if *p == path
+            LogError::UnsupportedVersion { found: 3, supported: 2, path: p } if *p == path
         );
         assert!(named, "{error:?}");
     }
@@ -411,7 +411,7 @@ fn damage_is_told_with_file_and_byte() {
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(
         source.to_string(),
-        "a commit's format version is 0, which it cannot be"
+        "a commit's format version is 3, which it cannot be"
     );
     let reader = LogReader::open(
         Arc::new(replaced(&fs, path, flipped(&bytes, 60 * 8))),

@@ -1,6 +1,6 @@
-//! Format version 1 as it was released: logs written then open now, and what is written now
-//! is the same bytes. With `WRITE_FIXTURES=1` in the environment a fixture that is missing
-//! is written, for the next version; existing ones never change.
+//! Each format version as it was released: logs written then open now, and what is written now
+//! is the bytes of the newest. With `WRITE_FIXTURES=1` in the environment a fixture that is
+//! missing is written, for the next version; existing ones never change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -147,15 +147,68 @@ fn batches() -> Vec<Vec<Batch>> {
     ]
 }
 
+/// So many events that they stand by column: with values of every kind, some missing.
+fn many() -> Batch {
+    let row = |n: i64| {
+        let kinds = every_kind();
+        let some = |value: Value| if n % 7 == 3 { Value::Null } else { value };
+        vec![
+            Value::BigInt(n),
+            some(Value::Int(5 - n as i32)),
+            Value::double(n as f64 / 100.0),
+            some(Value::double(n as f64)),
+            some(Value::double(0.1 * n as f64)),
+            Value::float(n as f32 / 3.0),
+            Value::from(n % 3 == 0),
+            some(Value::string(["äß", "b"][n as usize % 2])),
+            Value::string(format!("text {n}")),
+            Value::Date(n as i32 - 40),
+            Value::Timestamp(1_700_000_000_000_000 + n * n),
+            Value::Null,
+            kinds[n as usize % kinds.len()].clone(),
+        ]
+    };
+    let events = (0..80).map(|n| Event {
+        known_at: (n % 5 == 0).then_some(VisibleAt(1_700_000_000_000_000 + 2 * n)),
+        revision: u32::from(n == 70),
+        ..one(
+            if n == 70 {
+                Operation::Replace
+            } else {
+                Operation::Insert
+            },
+            n,
+            match n {
+                0..40 => Origin::File {
+                    digest: *b"0123456789abcdef",
+                    row: 3 + n.unsigned_abs(),
+                },
+                40..50 => Origin::Producer {
+                    id: "till-7".into(),
+                    sequence: 90 - n.unsigned_abs(),
+                },
+                _ => OWN_POSITION,
+            },
+            row(n),
+        )
+    });
+    Batch::Events {
+        source: SourceId(3),
+        partition: Partition(0),
+        schema_version: 1,
+        events: events.collect(),
+    }
+}
+
 /// Writes the log of the fixtures; answers what it holds.
-fn write(compression: Compression) -> (MemoryFileSystem, Vec<LoggedEvent>) {
+fn write(compression: Compression, batches: &[Vec<Batch>]) -> (MemoryFileSystem, Vec<LoggedEvent>) {
     let fs = MemoryFileSystem::new();
     let options = LogOptions {
         segment_bytes: 1_200,
         compression,
     };
     let (log, _) = open_with(&fs, clock(), options).unwrap();
-    let all = batches()
+    let all = batches
         .iter()
         .flat_map(|batches| append(&log, batches).unwrap())
         .collect();
@@ -179,8 +232,8 @@ fn check(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent]) {
         }
     }
     let (reader, report) = LogReader::open(Arc::new(DiskFileSystem), &directory).unwrap();
-    assert_eq!((report.segments, report.commits), (2, 3));
-    assert_eq!((report.records, report.torn_tail), (53, None));
+    assert_eq!(report.records, all.len() as u64 + 4);
+    assert_eq!(report.torn_tail, None);
     assert_eq!(read_all(&reader).unwrap(), all);
     let letters: Vec<_> = reader
         .dead_letters(SourceId(2))
@@ -197,22 +250,44 @@ fn check(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent]) {
 
 #[test]
 fn version_1_opens() {
-    let (written, all) = write(Compression::None);
+    let (written, all) = write(Compression::None, &batches());
     check("version-1", &written, &all);
-    let names: Vec<_> = written.paths();
-    for path in names {
-        let released = std::fs::read(fixture("version-1").join(path.file_name().unwrap()));
-        assert!(
-            released.unwrap() == written.content(&path).unwrap(),
-            "{} is written otherwise than version 1 was",
-            path.display()
-        );
-    }
+    let (written, all) = write(Compression::Zstd { level: 1 }, &batches());
+    check("version-1-zstd", &written, &all);
 }
 
 #[test]
-fn compressed_version_1_opens() {
+fn version_2_opens() {
+    let mut batches = batches();
+    batches.push(vec![many()]);
+    let (written, all) = write(Compression::None, &batches);
+    check("version-2", &written, &all);
+    for path in written.paths() {
+        let released = std::fs::read(fixture("version-2").join(path.file_name().unwrap()));
+        assert!(
+            released.unwrap() == written.content(&path).unwrap(),
+            "{} is written otherwise than version 2 was",
+            path.display()
+        );
+    }
     // The bytes are not compared: they are zstd's, and may differ between its versions.
-    let (written, all) = write(Compression::Zstd { level: 1 });
-    check("version-1-zstd", &written, &all);
+    let (written, all) = write(Compression::Zstd { level: 1 }, &batches);
+    check("version-2-zstd", &written, &all);
+}
+
+#[test]
+fn a_log_of_version_1_goes_on_in_version_2() {
+    let fs = MemoryFileSystem::new();
+    for file in std::fs::read_dir(fixture("version-1")).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap();
+        fs.set_content(&directory().join(name), std::fs::read(&path).unwrap());
+    }
+    let (log, report) = open_with(&fs, clock(), LogOptions::default()).unwrap();
+    let before = read_all(&log).unwrap();
+    assert_eq!(before.len() as u64 + 4, report.records);
+    let after = append(&log, &[many()]).unwrap();
+    drop(log);
+    let (log, _) = open_with(&fs, clock(), LogOptions::default()).unwrap();
+    assert_eq!(read_all(&log).unwrap(), [before, after].concat());
 }
