@@ -239,14 +239,18 @@ impl Table {
             format: "Arrow",
         };
         let arrow = arrow_type(&field.data_type).ok_or_else(not_writable)?;
-        let chunks = if column.len() <= CHUNK_ROWS {
-            vec![to_array(&field.data_type, column).ok_or_else(not_writable)?]
-        } else {
-            let rows: Vec<u32> = (0..u32::MAX).take(column.len()).collect();
-            rows.chunks(CHUNK_ROWS)
-                .map(|rows| to_array(&field.data_type, &column.gather(rows)))
-                .collect::<Option<_>>()
-                .ok_or_else(not_writable)?
+        let starts = (0..column.len()).step_by(CHUNK_ROWS);
+        let length = |start: usize| CHUNK_ROWS.min(column.len() - start);
+        let chunks = match to_array(&field.data_type, column) {
+            Some(array) => starts.map(|i| array.slice(i, length(i))).collect(),
+            // What is too long for one array may fit into several.
+            None => {
+                let rows: Vec<u32> = (0..u32::MAX).take(column.len()).collect();
+                rows.chunks(CHUNK_ROWS)
+                    .map(|rows| to_array(&field.data_type, &column.gather(rows)))
+                    .collect::<Option<_>>()
+                    .ok_or_else(not_writable)?
+            }
         };
         self.columns.push(TableColumn::Arrow {
             field: Arc::new(ArrowField::new(&field.name, arrow, true)),

@@ -363,11 +363,7 @@ fn train(view: &ViewDef, points: &[Point], evaluator: &Evaluator) -> Answers {
         .map(|(i, field)| Column::from_values(&field.data_type, points.iter().map(|p| &p.key[i])))
         .collect();
     let known: Option<Vec<i64>> = points.iter().map(|p| p.known_at.map(|k| k.0)).collect();
-    let requests = Requests {
-        keys,
-        times: points.iter().map(|p| p.time).collect(),
-        known,
-    };
+    let requests = Requests::new(keys, points.iter().map(|p| p.time).collect(), known);
     let request: Vec<Column> = match &view.body {
         ViewBody::Composed(body) => body
             .request

@@ -257,9 +257,7 @@ impl Events {
             }
             let entered = next.and_then(|_| self.enter_next_frame());
             self.finished = !matches!(entered, Ok(true));
-            if entered.is_err() {
-                return entered;
-            }
+            entered?;
         }
         Ok(false)
     }

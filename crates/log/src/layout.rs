@@ -360,7 +360,7 @@ impl FrameHeader {
         let mut bytes = Vec::with_capacity(FRAME_HEADER_BYTES);
         bytes.extend([
             self.kind as u8,
-            u8::from(self.compressed) * FLAG_ZSTD | u8::from(self.columnar) * FLAG_COLUMNS,
+            (u8::from(self.compressed) * FLAG_ZSTD) | (u8::from(self.columnar) * FLAG_COLUMNS),
             0,
             0,
         ]);

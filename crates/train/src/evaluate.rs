@@ -5,7 +5,7 @@
 //! (states, frames, expressions, identities) is shared with the read path; how it is reached
 //! is not (`docs/decisions/0003-three-evaluators.md`).
 
-use std::cell::RefCell;
+use std::cell::{LazyCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -17,7 +17,7 @@ use evenkeel_types::{Column, Expr, NO_SLOT, SLOT_PRESENT, SourceId, Value};
 use evenkeel_view::Found;
 
 use crate::events::SourceEvents;
-use crate::keyed::{KeyEvents, KeyedEvents};
+use crate::keyed::{KeyEvents, KeyedEvents, Placed};
 
 /// What is asked: one row per request.
 #[derive(Clone, Debug)]
@@ -28,9 +28,22 @@ pub struct Requests {
     pub times: Vec<i64>,
     /// What was visible at this time, of each; `None`: everything in the cut.
     pub known: Option<Vec<i64>>,
+    /// The requests by keys of a source, for all who need them so.
+    placed: RefCell<BTreeMap<KeyOfSource, Rc<Placed>>>,
 }
 
 impl Requests {
+    /// Requests of these keys at these times, that know what was visible at these times, or
+    /// everything in the cut.
+    pub fn new(keys: Vec<Column>, times: Vec<i64>, known: Option<Vec<i64>>) -> Self {
+        Requests {
+            keys,
+            times,
+            known,
+            placed: RefCell::default(),
+        }
+    }
+
     /// Number of requests.
     pub fn len(&self) -> usize {
         self.times.len()
@@ -52,14 +65,12 @@ impl Requests {
     }
 
     fn take(&self, indices: &[u32]) -> Requests {
-        Requests {
-            keys: self.keys.iter().map(|c| c.gather(indices)).collect(),
-            times: indices.iter().map(|&i| self.times[i as usize]).collect(),
-            known: self
-                .known
-                .as_ref()
-                .map(|k| indices.iter().map(|&i| k[i as usize]).collect()),
-        }
+        let known = self.known.as_ref();
+        Requests::new(
+            self.keys.iter().map(|c| c.gather(indices)).collect(),
+            indices.iter().map(|&i| self.times[i as usize]).collect(),
+            known.map(|k| indices.iter().map(|&i| k[i as usize]).collect()),
+        )
     }
 }
 
@@ -121,6 +132,22 @@ impl Evaluator {
         )
     }
 
+    /// Requests by the keys of a source.
+    pub(crate) fn placed(
+        &self,
+        source: SourceId,
+        key_columns: &[usize],
+        requests: &Requests,
+    ) -> Rc<Placed> {
+        let mut known = requests.placed.borrow_mut();
+        let place = || {
+            let keyed = self.keyed(source, key_columns);
+            Rc::new(Placed::new(&keyed, &requests.keys, &requests.times))
+        };
+        let of_source = (source, key_columns.to_vec());
+        Rc::clone(known.entry(of_source).or_insert_with(place))
+    }
+
     /// Reads a view for all requests. `request` are a composed view's request columns.
     pub fn read(&self, view: &ViewDef, requests: &Requests, request: &[Column]) -> Answers {
         let length = requests.len();
@@ -166,20 +193,22 @@ impl Evaluator {
         let mut open: Vec<(u32, Option<Candidate>)> = (0..length)
             .map(|i| (u32::try_from(i).expect("fewer than 2^32 requests"), None))
             .collect();
-        let finder = CandidateFinder::new(self, &body.trigger, requests);
-        while !open.is_empty() {
-            let mut tried: Vec<(u32, Candidate)> = Vec::with_capacity(open.len());
-            for (request, before) in &open {
+        let finder = LazyCell::new(|| CandidateFinder::new(self, &body.trigger, requests));
+        let search = |open: &[(u32, Option<Candidate>)]| -> Vec<(u32, Candidate)> {
+            let next = |(request, before): &(u32, Option<Candidate>)| {
                 let i = *request as usize;
                 let limits = Limits {
                     until: until[i],
                     at: requests.times[i],
                     known_at: requests.known_at(i),
                 };
-                if let Some(candidate) = finder.next(i, limits, before.as_ref()) {
-                    tried.push((*request, candidate));
-                }
-            }
+                Some((*request, finder.next(i, limits, before.as_ref())?))
+            };
+            open.iter().filter_map(next).collect()
+        };
+        let mut at_once = self.newest_of_all(&body.trigger, requests, until);
+        while !open.is_empty() {
+            let tried = at_once.take().unwrap_or_else(|| search(&open));
             open.clear();
             if tried.is_empty() {
                 break;
@@ -224,6 +253,48 @@ impl Evaluator {
         }
     }
 
+    /// The newest event up to each request's time, if nothing but keys and times decides and
+    /// each request knows everything: then all are found in the order of keys.
+    fn newest_of_all(
+        &self,
+        trigger: &Trigger,
+        requests: &Requests,
+        until: &[i64],
+    ) -> Option<Vec<(u32, Candidate)>> {
+        let Trigger::Source(side) = trigger else {
+            return None;
+        };
+        let events = self.events(side.source.id);
+        let decided = side.filter.is_none()
+            && requests.known.is_none()
+            && events.all_hold()
+            && !events.has_deletes()
+            && events.def().retain_gap(&side.key_columns).is_none();
+        if !decided {
+            return None;
+        }
+        let keyed = self.keyed(side.source.id, &side.key_columns);
+        let placed = self.placed(side.source.id, &side.key_columns, requests);
+        let mut found: Vec<Option<Candidate>> = vec![None; requests.len()];
+        for (key, of_key) in placed.keys() {
+            let KeyEvents { numbers, times } = keyed.of(key);
+            let mut end = 0;
+            for &(_, request) in of_key {
+                // Later requests reach as far, or further.
+                let until = until[request as usize];
+                end += times[end..].partition_point(|&time| time <= until);
+                found[request as usize] = end.checked_sub(1).map(|place| Candidate {
+                    time: times[place],
+                    left: Some(numbers[place]),
+                    right: None,
+                    place,
+                });
+            }
+        }
+        let found = (0..).zip(found);
+        Some(found.filter_map(|(i, c)| Some((i, c?))).collect())
+    }
+
     /// Whether each candidate's row passes the view's filter and `filter`, and its features.
     fn evaluate_candidates(
         &self,
@@ -233,11 +304,8 @@ impl Evaluator {
         filter: Option<&Expr>,
     ) -> (Vec<bool>, Vec<Column>) {
         let length = candidates.len();
-        let at = Requests {
-            keys: Vec::new(),
-            times: candidates.iter().map(|c| c.time).collect(),
-            known: requests.known.clone(),
-        };
+        let times: Vec<i64> = candidates.iter().map(|c| c.time).collect();
+        let at = |keys| Requests::new(keys, times.clone(), requests.known.clone());
         let mut scope = self.trigger_scope(&body.trigger, candidates);
         for windows in &body.windows {
             let keys = windows
@@ -245,12 +313,12 @@ impl Evaluator {
                 .iter()
                 .map(|&slot| scope[slot].clone())
                 .collect();
-            let columns = self.windows(windows, &Requests { keys, ..at.clone() });
+            let columns = self.windows(windows, &at(keys));
             scope.extend(columns);
         }
         for lookup in &body.lookups {
-            let keys = evaluate(&lookup.keys, &scope, &at.times);
-            let columns = self.look_up(lookup, &Requests { keys, ..at.clone() });
+            let keys = evaluate(&lookup.keys, &scope, &times);
+            let columns = self.look_up(lookup, &at(keys));
             scope.extend(columns);
         }
         let mut passes = vec![true; length];

@@ -91,6 +91,70 @@ impl KeyedEvents {
     }
 }
 
+/// Requests by the keys that they are of, those of a key sorted by time; last those that have
+/// none.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// Each key and where its requests begin.
+    keys: Vec<(u32, u32)>,
+    /// Times and numbers.
+    requests: Vec<(i64, u32)>,
+}
+
+impl Placed {
+    /// Requests at these times, with a column per part of the key.
+    pub(crate) fn new(keyed: &KeyedEvents, columns: &[Column], times: &[i64]) -> Self {
+        let mut key_of = keyed.find(columns, times.len());
+        if key_of.len() < keyed.len() / 8 {
+            // Few requests of many keys: not worth a place per key.
+            let mut order: Vec<(u32, i64, u32)> = (0..)
+                .zip(key_of.iter().zip(times))
+                .map(|(read, (&key, &time))| (key, time, read))
+                .collect();
+            order.sort_unstable();
+            let mut keys = Vec::new();
+            for (at, (key, _, _)) in (0..).zip(&order) {
+                if keys.last().is_none_or(|(last, _)| last != key) {
+                    keys.push((*key, at));
+                }
+            }
+            let requests = order.into_iter().map(|(_, time, read)| (time, read));
+            return Placed {
+                keys,
+                requests: requests.collect(),
+            };
+        }
+        // Fewer keys than 2^32 - 1, so that one more is no key.
+        let none = keyed.len() as u32;
+        for key in &mut key_of {
+            *key = (*key).min(none);
+        }
+        let (starts, mut requests) = place(&key_of, times, keyed.len() + 1);
+        let mut keys = Vec::new();
+        for (key, range) in (0..).zip(starts.windows(2)) {
+            let of_key = &mut requests[range[0] as usize..range[1] as usize];
+            if of_key.is_empty() {
+                continue;
+            }
+            if !of_key.is_sorted() {
+                of_key.sort_unstable();
+            }
+            keys.push((if key == none { NO_KEY } else { key }, range[0]));
+        }
+        Placed { keys, requests }
+    }
+
+    /// The keys that are asked for, with their requests.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (u32, &[(i64, u32)])> + '_ {
+        let ends = self.keys.iter().skip(1).map(|(_, start)| *start as usize);
+        let ends = ends.chain([self.requests.len()]);
+        self.keys
+            .iter()
+            .zip(ends)
+            .map(|((key, start), end)| (*key, &self.requests[*start as usize..end]))
+    }
+}
+
 /// Places what has a key by keys, in the order in which it comes: the start of each key's, and
 /// times with numbers.
 pub(crate) fn place(key_of: &[u32], times: &[i64], keys: usize) -> (Vec<u32>, Vec<(i64, u32)>) {

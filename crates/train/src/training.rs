@@ -185,11 +185,8 @@ impl Job<'_> {
         let total = self.service.items.len() as u64;
         for (done, item) in (0..).zip(&self.service.items) {
             reach(&item.view.name, done, total)?;
-            let requests = Requests {
-                keys: key_columns(&table, item)?,
-                times: times.clone(),
-                known: known.clone(),
-            };
+            let keys = key_columns(&table, item)?;
+            let requests = Requests::new(keys, times.clone(), known.clone());
             let request = request_columns(&table, &item.view)?;
             let answers = evaluator.read(&item.view, &requests, &request);
             for (source, count) in coincidences(evaluator, &item.view, &requests) {
@@ -251,11 +248,7 @@ impl Job<'_> {
         times: &[i64],
     ) -> (LabelReport, Vec<(Field, Column)>) {
         let ends: Vec<i64> = times.iter().map(|&t| label.within.after(t)).collect();
-        let requests = Requests {
-            keys,
-            times: ends.clone(),
-            known: None,
-        };
+        let requests = Requests::new(keys, ends.clone(), None);
         let answers = evaluator.read(&label.view, &requests, &[]);
         let data_type = &label.view.features[label.feature].data_type;
         let is_row_view = matches!(label.view.body, ViewBody::Row(_));
@@ -453,15 +446,24 @@ fn contains_its_end(frame: &Frame) -> bool {
 fn count_coincident(evaluator: &Evaluator, windows: &SourceWindows, requests: &Requests) -> u64 {
     let events = evaluator.events(windows.source.id);
     let keyed = evaluator.keyed(windows.source.id, &windows.key_columns);
-    let key_of = keyed.find(&requests.keys, requests.len());
-    let coincides = |i: usize| {
-        let KeyEvents { numbers, times } = keyed.of(key_of[i]);
-        let time = requests.times[i];
-        let first = times.partition_point(|&t| t < time);
-        let at_once = times[first..].iter().take_while(|&&t| t == time).count();
-        numbers[first..first + at_once]
-            .iter()
-            .any(|&n| events.holds(n, requests.known_at(i)))
-    };
-    (0..requests.len()).filter(|&i| coincides(i)).count() as u64
+    let placed = evaluator.placed(windows.source.id, &windows.key_columns, requests);
+    let mut count = 0;
+    for (key, of_key) in placed.keys() {
+        let KeyEvents { numbers, times } = keyed.of(key);
+        let mut first = 0;
+        for &(time, request) in of_key {
+            while first < times.len() && times[first] < time {
+                first += 1;
+            }
+            let known_at = requests.known_at(request as usize);
+            let mut at_once = numbers[first..].iter().zip(&times[first..]);
+            count += u64::from(
+                at_once
+                    .by_ref()
+                    .take_while(|(_, t)| **t == time)
+                    .any(|(number, _)| events.holds(*number, known_at)),
+            );
+        }
+    }
+    count
 }

@@ -8,8 +8,6 @@
 //!   (`as_served` with late data of one delay): what is known is a prefix, one pass;
 //! - anything else: each request gets its own list of known events.
 
-use std::rc::Rc;
-
 use evenkeel_aggregate::sweep::{index_ranges, retain_floors};
 use evenkeel_aggregate::{Aggregates, SpecId};
 use evenkeel_types::definition::SourceWindows;
@@ -17,7 +15,7 @@ use evenkeel_types::{Column, Extent, Frame};
 
 use crate::evaluate::{Evaluator, Requests};
 use crate::events::SourceEvents;
-use crate::keyed::{KeyEvents, KeyedEvents, NO_KEY, place};
+use crate::keyed::KeyEvents;
 
 /// Rows of events after which a sweep is run and what it holds is let go.
 const SWEEP_ROWS_MAX: usize = 4 << 20;
@@ -29,51 +27,13 @@ impl Evaluator {
         let keyed = self.keyed(windows.source.id, &windows.key_columns);
         let mut sweep = Sweep::new(windows, events, requests);
         let mut reads = Vec::new();
-        for_each_key(&keyed, requests, |key, placed| {
+        let placed = self.placed(windows.source.id, &windows.key_columns, requests);
+        for (key, of_key) in placed.keys() {
             reads.clear();
-            reads.extend(placed.iter().map(|(_, read)| *read));
+            reads.extend(of_key.iter().map(|(_, read)| *read));
             sweep.key(keyed.of(key), &reads);
-        });
+        }
         sweep.finish()
-    }
-}
-
-/// Calls `visit` with each key that is asked for and its requests, sorted by time: first those
-/// of the keys, then those that have none.
-fn for_each_key(
-    keyed: &Rc<KeyedEvents>,
-    requests: &Requests,
-    mut visit: impl FnMut(u32, &[(i64, u32)]),
-) {
-    let mut key_of = keyed.find(&requests.keys, requests.len());
-    if key_of.len() < keyed.len() / 8 {
-        // Few requests of many keys: not worth a place per key.
-        let mut requests: Vec<(u32, (i64, u32))> = (0..)
-            .zip(key_of.iter().zip(&requests.times))
-            .map(|(read, (&key, &time))| (key, (time, read)))
-            .collect();
-        requests.sort_unstable();
-        for of_one in requests.chunk_by(|a, b| a.0 == b.0) {
-            let reads: Vec<(i64, u32)> = of_one.iter().map(|(_, read)| *read).collect();
-            visit(of_one[0].0, &reads);
-        }
-        return;
-    }
-    // Fewer keys than 2^32 - 1, so that one more is no key.
-    let none = keyed.len() as u32;
-    for key in &mut key_of {
-        *key = (*key).min(none);
-    }
-    let (starts, mut placed) = place(&key_of, &requests.times, keyed.len() + 1);
-    for (key, range) in (0..).zip(starts.windows(2)) {
-        let reads = &mut placed[range[0] as usize..range[1] as usize];
-        if reads.is_empty() {
-            continue;
-        }
-        if !reads.is_sorted() {
-            reads.sort_unstable();
-        }
-        visit(if key == none { NO_KEY } else { key }, reads);
     }
 }
 

@@ -369,6 +369,10 @@ impl Column {
     /// # Panics
     /// If the types differ: a broken invariant of the caller.
     pub fn append(&mut self, other: Column) {
+        if each!(&self.data, v => v.capacity()) == 0 && self.has_type_of(&other) {
+            *self = other;
+            return;
+        }
         let (before, after) = (self.len(), other.len());
         if !self.states.is_empty() || !other.states.is_empty() {
             self.states.resize(before, SLOT_PRESENT);

@@ -100,6 +100,7 @@ impl Interval {
     /// The time this long before `t`. Months first, then microseconds. Monotone: a later `t`
     /// never gives an earlier answer. Saturates just outside the ends of time (a microsecond
     /// before [`TIME_MIN`], one after [`TIME_MAX`]), where no event can be.
+    #[inline]
     pub fn before(self, t: i64) -> i64 {
         let shifted = if self.months == 0 {
             t

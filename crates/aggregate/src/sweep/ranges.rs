@@ -1,6 +1,6 @@
 //! Frames as ranges of indices.
 
-use evenkeel_types::{Extent, Frame};
+use evenkeel_types::{Extent, Frame, Interval};
 
 use crate::frame::{self, Instants};
 
@@ -55,9 +55,14 @@ pub fn index_ranges(
         u32::try_from(times.len()).is_ok_and(|length| base.checked_add(length).is_some()),
         "fewer than 2^32 events at once"
     );
+    out.reserve(read_times.len());
+    if floors.is_none()
+        && let Some(distances) = Distances::of(frame)
+    {
+        return distances.ranges(times, read_times, base, out);
+    }
     let mut cursor = Cursor::default();
     let mut floor_index = 0;
-    out.reserve(read_times.len());
     for (read, &t) in read_times.iter().enumerate() {
         let (mut start, end) = cursor.range(frame, times, t);
         if let Some(floors) = floors {
@@ -66,6 +71,58 @@ pub fn index_ranges(
         }
         // Both are at most the number of events.
         out.push((base + start.min(end) as u32, base + end as u32));
+    }
+}
+
+/// A frame whose ends are as long before each read as before every other: most are.
+struct Distances {
+    /// `None`: no start.
+    start: Option<Interval>,
+    end: Interval,
+    exclude_group: bool,
+}
+
+impl Distances {
+    fn of(frame: &Frame) -> Option<Self> {
+        match frame.extent {
+            Extent::Range { start, end }
+                if end.months == 0 && start.is_none_or(|start| start.months == 0) =>
+            {
+                Some(Distances {
+                    start,
+                    end,
+                    exclude_group: frame.exclude_group,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// What [`index_ranges`] does for other frames.
+    fn ranges(self, times: &[i64], read_times: &[i64], base: u32, out: &mut Vec<(u32, u32)>) {
+        let Distances {
+            start,
+            end,
+            exclude_group,
+        } = self;
+        let (mut from, mut to) = (0usize, 0usize);
+        for &t in read_times {
+            let first = start.map_or(i64::MIN, |start| start.before(t));
+            let last = if end.is_zero() { t } else { end.before(t) };
+            let last = if exclude_group {
+                last.min(t.saturating_sub(1))
+            } else {
+                last
+            };
+            while from < times.len() && times[from] < first {
+                from += 1;
+            }
+            while to < times.len() && times[to] <= last {
+                to += 1;
+            }
+            // Both are at most the number of events.
+            out.push((base + from.min(to) as u32, base + to as u32));
+        }
     }
 }
 

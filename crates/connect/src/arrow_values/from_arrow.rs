@@ -160,6 +160,12 @@ pub(crate) fn convert(
         ArrowType::Dictionary(_, _) => return dictionary(array, target, context, strings),
         _ => {}
     }
+    if let Some(data) = numbers::as_they_are(array, target) {
+        return Ok(Converted {
+            column: Column::from_parts(data, states_of(array)),
+            errors: Vec::new(),
+        });
+    }
     let mut slots = Slots::new(array.len());
     let data = match target {
         DataType::Boolean => scalars::booleans(array, &mut slots).map(ColumnData::Boolean),
@@ -192,6 +198,17 @@ pub(crate) fn convert(
         column: Column::from_parts(data, slots.states),
         errors: slots.errors,
     })
+}
+
+/// Empty if no slot is NULL.
+fn states_of(array: &dyn Array) -> Vec<u8> {
+    match array.logical_nulls().filter(|n| n.null_count() > 0) {
+        None => Vec::new(),
+        Some(nulls) => nulls
+            .iter()
+            .map(|present| if present { SLOT_PRESENT } else { SLOT_NULL })
+            .collect(),
+    }
 }
 
 /// Converts the values of a dictionary once, and looks them up.

@@ -180,11 +180,9 @@ fn trained(view: &ViewDef, cases: &[&Case], evaluator: &Evaluator) -> Vec<ViewRo
     let keys = (0..view.key.len())
         .map(|i| Column::from_values(&view.key[i].data_type, cases.iter().map(|c| &c.key[i])))
         .collect();
-    let requests = Requests {
-        keys,
-        times: cases.iter().map(|c| c.time).collect(),
-        known: cases.iter().map(|c| c.known_at.map(|k| k.0)).collect(),
-    };
+    let times = cases.iter().map(|c| c.time).collect();
+    let known = cases.iter().map(|c| c.known_at.map(|k| k.0)).collect();
+    let requests = Requests::new(keys, times, known);
     let request: Vec<Column> = match &view.body {
         ViewBody::Composed(body) => (0..body.request.len())
             .map(|i| {

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use evenkeel_types::{Column, ColumnData, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value};
+use evenkeel_types::{
+    Column, ColumnData, ErrorReason, SLOT_NULL, SLOT_PRESENT, Value, canonical_f32, canonical_f64,
+};
 use rustc_hash::FxHashMap;
 
 use super::numbers::{put_numbers, take_numbers};
@@ -21,8 +23,8 @@ use crate::error::{Flaw, LogError};
 const AS_IN_ROWS: u8 = 0xff;
 
 /// Appends the values of a column, one per event at these times.
-pub(super) fn put_column<'a>(
-    values: &[&'a Value],
+pub(super) fn put_column(
+    values: &[&Value],
     times: &[i64],
     out: &mut Vec<u8>,
 ) -> Result<(), LogError> {
@@ -256,15 +258,12 @@ pub(super) fn take_column(cursor: &mut Cursor<'_>, times: &[i64]) -> Result<Fram
         }
         DOUBLE => {
             let bytes = cursor.take(count.saturating_mul(8))?;
-            let double = |bytes: &[u8; 8]| canonical(f64::from_le_bytes(*bytes));
+            let double = |bytes: &[u8; 8]| canonical_f64(f64::from_le_bytes(*bytes));
             ColumnData::Double(bytes.as_chunks().0.iter().map(double).collect())
         }
         FLOAT => {
             let bytes = cursor.take(count.saturating_mul(4))?;
-            let float = |bytes: &[u8; 4]| match Value::float(f32::from_le_bytes(*bytes)) {
-                Value::Float(x) => x,
-                _ => unreachable!("a float is a float"),
-            };
+            let float = |bytes: &[u8; 4]| canonical_f32(f32::from_le_bytes(*bytes));
             ColumnData::Float(bytes.as_chunks().0.iter().map(float).collect())
         }
         STRING => ColumnData::String(take_text_bytes(cursor, count)?),
@@ -293,14 +292,6 @@ fn field(field: &'static str, value: u64) -> Flaw {
 
 fn out_of_range(what: &'static str, value: i64) -> Flaw {
     field(what, value.unsigned_abs())
-}
-
-/// NaN is one, and zero has no sign.
-fn canonical(x: f64) -> f64 {
-    match Value::double(x) {
-        Value::Double(x) => x,
-        _ => unreachable!("a double is a double"),
-    }
 }
 
 /// Empty if all are present.

@@ -7,7 +7,7 @@ use arrow_array::types::{
 };
 use arrow_array::{Array, PrimitiveArray};
 use arrow_schema::DataType as ArrowType;
-use evenkeel_types::{DataType, canonical_f32, canonical_f64};
+use evenkeel_types::{ColumnData, DataType, canonical_f32, canonical_f64};
 
 use super::Slots;
 use crate::value::{ValueError, fits_precision, format_decimal, rescale};
@@ -38,6 +38,23 @@ macro_rules! with_integers {
             ArrowType::UInt64 => UInt64Type,
         }, $typed => $body, else $otherwise)
     };
+}
+
+/// Integers and doubles of the type itself: nothing can be wrong with them.
+pub(super) fn as_they_are(array: &dyn Array, target: &DataType) -> Option<ColumnData> {
+    Some(match (array.data_type(), target) {
+        (ArrowType::Int32, DataType::Int) => {
+            ColumnData::Int(array.as_primitive::<Int32Type>().values().to_vec())
+        }
+        (ArrowType::Int64, DataType::BigInt) => {
+            ColumnData::BigInt(array.as_primitive::<Int64Type>().values().to_vec())
+        }
+        (ArrowType::Float64, DataType::Double) => {
+            let values = array.as_primitive::<Float64Type>().values();
+            ColumnData::Double(values.iter().map(|x| canonical_f64(*x)).collect())
+        }
+        _ => return None,
+    })
 }
 
 /// Integers of any width; floats whose value is whole; decimals without a scale.
