@@ -154,6 +154,27 @@ pub enum EngineError {
         writes: u32,
         reason: String,
     },
+    #[error(
+        "{rejected} rows of the truth can be no events of `{source_name}`, so it is not whole:\n{}",
+        examples.join("\n")
+    )]
+    Truth {
+        source_name: String,
+        rejected: u64,
+        examples: Vec<String>,
+    },
+    #[error("`{}` changed while it was read", path.display())]
+    TruthChanged { path: PathBuf },
+    #[error("nothing is between {from} and {to}: the end of a period is not in it")]
+    EmptyPeriod { from: String, to: String },
+    #[error("`{text}` are no positions")]
+    PositionWords { text: String },
+    #[error("`{source_name}` has no positions {range}: it ends at {applied}")]
+    Positions {
+        source_name: String,
+        range: String,
+        applied: u64,
+    },
     #[error("it was stopped")]
     Stopped,
     #[error("nothing to verify: no view has an event")]
@@ -240,7 +261,11 @@ impl EngineError {
             | EngineError::Signature(_)
             | EngineError::ReadOnly { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
-            EngineError::Exists { .. } => ErrorKind::Invalid,
+            EngineError::Exists { .. }
+            | EngineError::Truth { .. }
+            | EngineError::EmptyPeriod { .. }
+            | EngineError::PositionWords { .. }
+            | EngineError::Positions { .. } => ErrorKind::Invalid,
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
             | EngineError::SourceChanged { .. }
@@ -249,6 +274,7 @@ impl EngineError {
             | EngineError::HotTierRests { .. }
             | EngineError::Cold(_)
             | EngineError::RebuildsHotTier { .. }
+            | EngineError::TruthChanged { .. }
             | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy
@@ -305,6 +331,7 @@ impl EngineError {
             | EngineError::Cold(_)
             | EngineError::HotTierInUse
             | EngineError::HotTierRests { .. }
+            | EngineError::TruthChanged { .. }
             | EngineError::HotTierChanged => {
                 "run the command again".to_owned()
             }
@@ -330,6 +357,14 @@ impl EngineError {
             EngineError::CannotGrow { .. } => {
                 "ingest it without `--follow`, or follow a pattern such as `data/*.parquet`: \
                  files that come are read when they are complete"
+                    .to_owned()
+            }
+            EngineError::Truth { .. } => {
+                "nothing was logged; correct the rows, or leave their events out of the period"
+                    .to_owned()
+            }
+            EngineError::PositionWords { .. } => {
+                "write PARTITION@FROM..TO, separated by commas, as in 0@100..200: TO is not among them"
                     .to_owned()
             }
             EngineError::NothingToVerify => "run `evenkeel ingest` first".to_owned(),

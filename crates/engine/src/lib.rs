@@ -8,6 +8,7 @@
 pub mod api;
 mod applying;
 mod backup;
+pub mod correction;
 mod definitions;
 pub mod doctor;
 mod engine;

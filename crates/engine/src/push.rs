@@ -22,6 +22,7 @@ use evenkeel_types::{
 };
 
 use crate::api::IngestReport;
+use crate::correction::Correction;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::group::{Accepted, Group};
@@ -54,6 +55,13 @@ pub enum Write {
         source: Arc<SourceDef>,
         /// The rows.
         rows: Vec<FileRow>,
+    },
+    /// Versions of events that put a source right.
+    Corrections {
+        /// The source.
+        source: Arc<SourceDef>,
+        /// The versions.
+        corrections: Vec<Correction>,
     },
     /// Dead letters to judge again; `None`: all open ones.
     Redrive {
@@ -172,6 +180,10 @@ impl Pusher {
                     });
                     self.push(engine, &mut group, &source, rows)
                 }
+                Write::Corrections {
+                    source,
+                    corrections,
+                } => correct(engine, &mut group, &source, corrections),
                 Write::Redrive { source, ids } => {
                     self.redrive(engine, &mut group, &source, ids.as_deref())
                 }
@@ -343,6 +355,29 @@ impl Pusher {
         }
         Ok(Request::Redrive(report))
     }
+}
+
+fn correct(
+    engine: &Engine,
+    group: &mut Group,
+    source: &Arc<SourceDef>,
+    corrections: Vec<Correction>,
+) -> Result<Request, EngineError> {
+    refuse_changed(engine, source)?;
+    let mut time: Option<EventTime> = None;
+    let rows = corrections.into_iter().map(|correction| {
+        let Correction { event, partition } = correction;
+        time = time.max(Some(event.event_time));
+        let accepted = group.accept(engine, source, event, partition)?;
+        Ok(Row::Event(partition, accepted))
+    });
+    let rows = rows.collect::<Result<_, EngineError>>()?;
+    Ok(Request::Push {
+        source: source.id,
+        rows,
+        known: Cut::empty(),
+        time,
+    })
 }
 
 /// Rows are of the definition that they were decoded with. One that only has more or wider

@@ -1,0 +1,498 @@
+//! Corrections: afterwards every feature is what a store made of the truth alone answers, at
+//! older cuts and for those who knew no better it is what it was, and the same truth again
+//! changes nothing.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::ControlFlow;
+
+use evenkeel_engine::api::VerifyOptions;
+use evenkeel_engine::correction::{CorrectionReport, Counts, Period, Truth, parse_positions};
+use evenkeel_engine::{Engine, EngineError};
+use evenkeel_types::time::format_timestamp;
+use evenkeel_types::{Cut, EventTime, Status, Value, VisibleAt};
+
+use crate::random_history::Random;
+use crate::support::{World, ingest, request, t};
+
+const DEFINITIONS: &str = "
+CREATE ENTITY shop (shop STRING);
+CREATE STREAM sales (id STRING, shop STRING, pieces INT, at TIMESTAMP, EVENT ID (id), EVENT TIME at, KNOWN AT at)
+WITH (connector = 'file', path = 'sales.jsonl');
+CREATE STREAM visits (shop STRING, seconds DOUBLE, at TIMESTAMP, EVENT TIME at, KNOWN AT at)
+WITH (connector = 'file', path = 'visits.jsonl', partitions = '2');
+CREATE TABLE owners (shop STRING, owner STRING, op STRING, at TIMESTAMP, PRIMARY KEY (shop), EVENT TIME at, KNOWN AT at)
+WITH (connector = 'file', path = 'owners.jsonl', operation = 'op');
+CREATE FEATURE VIEW sold ENTITY shop AS
+SELECT shop, sum(pieces) OVER d AS pieces, min(pieces) OVER d AS least, count(*) OVER (ALL HISTORY) AS sales,
+  last_value(pieces) OVER (LAST 2 ROWS) AS last
+FROM sales WINDOW d AS (LAST 30 MINUTES);
+CREATE FEATURE VIEW last_sale ENTITY shop AS
+SELECT s.shop, s.pieces, v.seconds, o.owner FROM sales s ASOF JOIN visits v ON s.shop = v.shop
+ASOF JOIN owners o ON s.shop = o.shop;
+CREATE FEATURE VIEW stay ENTITY shop AS
+SELECT shop, sum(seconds) OVER (ALL HISTORY) AS seconds, count(*) OVER (LAST 1 HOUR) AS visits,
+  last_n(seconds, 3) OVER (ALL HISTORY) AS three FROM visits;
+CREATE FEATURE VIEW owner ENTITY shop AS SELECT shop, owner FROM owners;
+CREATE FEATURE SERVICE model AS sold (*), last_sale (pieces AS last_pieces, seconds AS last_seconds, owner AS sale_owner),
+  stay (*), owner (owner AS now_owner);
+";
+
+const SOURCES: [&str; 3] = ["sales", "visits", "owners"];
+const SHOPS: [&str; 3] = ["x", "y", "z"];
+/// Events are at full minutes of two hours from here.
+const BEGIN: &str = "2026-03-01T10:00:00Z";
+const MINUTE: i64 = 60_000_000;
+
+/// A row: what of it may be the same in two rows, its minute, and the JSON.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Row {
+    minute: i64,
+    /// What identifies it besides the time; none in `visits`.
+    id: Option<String>,
+    rest: String,
+}
+
+fn time(minute: i64) -> EventTime {
+    EventTime(t(BEGIN) + minute * MINUTE)
+}
+
+fn json(row: &Row) -> String {
+    format!(
+        "{{{},\"at\":\"{}\"}}\n",
+        row.rest,
+        format_timestamp(time(row.minute).0)
+    )
+}
+
+fn text(rows: &[Row]) -> String {
+    rows.iter().map(json).collect()
+}
+
+fn random_row(random: &mut Random, source: &str) -> Row {
+    let minute = random.below(120).cast_signed();
+    let shop = SHOPS[random.below(2) as usize];
+    let number = random.below(5);
+    let mut rest = format!("\"shop\":\"{shop}\"");
+    let id = match source {
+        "sales" => {
+            let id = format!("s{}", random.below(6));
+            write!(rest, ",\"id\":\"{id}\",\"pieces\":{number}").unwrap();
+            Some(id)
+        }
+        "visits" => {
+            write!(rest, ",\"seconds\":{number}.1").unwrap();
+            None
+        }
+        _ => {
+            let op = if random.one_in(4) { "delete" } else { "upsert" };
+            write!(rest, ",\"owner\":\"o{number}\",\"op\":\"{op}\"").unwrap();
+            Some(shop.to_owned())
+        }
+    };
+    Row { minute, id, rest }
+}
+
+/// Adds a row, unless another has its identity.
+fn add(rows: &mut Vec<Row>, row: Row) {
+    let is_taken = row.id.is_some()
+        && rows
+            .iter()
+            .any(|r| r.minute == row.minute && r.id == row.id);
+    if !is_taken {
+        rows.push(row);
+    }
+}
+
+fn correct(
+    engine: &mut Engine,
+    source: &str,
+    world: &World,
+    truth: &str,
+    period: (i64, i64),
+) -> Result<CorrectionReport, EngineError> {
+    let path = world.write("truth.jsonl", truth);
+    let offline = engine.offline();
+    let source = offline.source(source)?;
+    let truth = Truth::open(&source, world.path(), &path.to_string_lossy())?;
+    let period = Period::new(time(period.0), time(period.1))?;
+    let difference =
+        offline.difference(&source, truth, &period, engine.means(), &mut |_, _, _| {
+            go_on()
+        })?;
+    let foreseen = difference.foresee(&offline, &mut |_, _, _| go_on())?;
+    let report = engine.correct(&difference, period.last(), &mut |_, _, _| go_on())?;
+    assert_eq!(foreseen.counts, report.counts);
+    let keys = |report: &CorrectionReport| -> Vec<(String, u64)> {
+        let views = report.effects.views.iter();
+        views.map(|v| (v.view.clone(), v.keys)).collect()
+    };
+    assert_eq!(keys(&foreseen), keys(&report));
+    Ok(report)
+}
+
+fn go_on() -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+type Answers = Vec<Vec<(Value, Status)>>;
+
+/// The answers of the read path at times all over the history; `verify` compares the paths.
+fn answers(engine: &Engine, cut: Option<&Cut>, known_at: Option<VisibleAt>) -> Answers {
+    let mut all = Vec::new();
+    for minute in [-1, 0, 13, 30, 31, 59, 60, 61, 90, 119, 150] {
+        let keys = SHOPS.map(|s| vec![Value::string(s)]).to_vec();
+        let mut request = request(engine, "model", keys, time(minute).0);
+        request.cut = cut.cloned();
+        request.known_at = known_at;
+        let rows = engine.get(&request).unwrap().rows.into_iter();
+        all.extend(rows.map(|row| {
+            let answers = row.into_iter().map(|a| (a.value, a.status));
+            answers.collect::<Vec<_>>()
+        }));
+    }
+    all
+}
+
+fn verify(engine: &Engine, seed: u64) {
+    let options = VerifyOptions {
+        seed,
+        values: 500,
+        oracle_values: 300,
+        ..VerifyOptions::default()
+    };
+    let report = engine.verify(&options, &mut |_, _, _| ()).unwrap();
+    assert_eq!(report.mismatches, 0, "{report:?}");
+}
+
+/// A random truth about a period: the rows with some gone, some changed and some more.
+fn truth_of(random: &mut Random, source: &str, rows: &[Row], period: (i64, i64)) -> Vec<Row> {
+    let mut truth: Vec<Row> = Vec::new();
+    for row in rows {
+        if !(period.0..period.1).contains(&row.minute) {
+            continue;
+        }
+        if random.one_in(4) {
+            continue;
+        }
+        if random.one_in(4) {
+            let other = random_row(random, source);
+            let same = Row {
+                minute: row.minute,
+                ..other
+            };
+            add(&mut truth, same);
+        } else {
+            add(&mut truth, row.clone());
+        }
+    }
+    for _ in 0..random.below(4) {
+        let row = random_row(random, source);
+        if (period.0..period.1).contains(&row.minute) {
+            add(&mut truth, row);
+        }
+    }
+    truth
+}
+
+fn shuffle(random: &mut Random, rows: &mut [Row]) {
+    for i in (1..rows.len()).rev() {
+        rows.swap(i, random.below(i as u64 + 1) as usize);
+    }
+}
+
+#[test]
+fn a_corrected_store_is_one_made_of_the_truth() {
+    let seeds: u64 = match std::env::var("EVENKEEL_SEEDS") {
+        Ok(text) => text.parse().expect("EVENKEEL_SEEDS is a number"),
+        Err(_) => 12,
+    };
+    for seed in 1..=seeds {
+        let mut random = Random(seed);
+        let world = World::new(DEFINITIONS);
+        let mut engine = world.engine();
+        let mut model: Vec<Vec<Row>> = Vec::new();
+        for source in SOURCES {
+            let mut rows = Vec::new();
+            for _ in 0..random.below(25) {
+                add(&mut rows, random_row(&mut random, source));
+            }
+            let (first, second) = rows.split_at(rows.len() / 2);
+            world.ingest_text(
+                &mut engine,
+                source,
+                &format!("{source}1.jsonl"),
+                &text(first),
+            );
+            world.ingest_text(
+                &mut engine,
+                source,
+                &format!("{source}2.jsonl"),
+                &text(second),
+            );
+            model.push(rows);
+        }
+        let mut told: Vec<(Cut, Answers)> = vec![(engine.cut(), answers(&engine, None, None))];
+        let at_first = VisibleAt(t("2026-03-02T12:00:00Z"));
+        for round in 0..4 {
+            world
+                .clock
+                .set(t("2026-03-02T13:00:00Z") + i64::from(round) * MINUTE);
+            let number = random.below(3) as usize;
+            let (source, rows) = (SOURCES[number], &mut model[number]);
+            let from = random.below(100).cast_signed();
+            let period = (from, from + 1 + random.below(60).cast_signed());
+            let mut truth = truth_of(&mut random, source, rows, period);
+            shuffle(&mut random, &mut truth);
+            rows.retain(|row| !(period.0..period.1).contains(&row.minute));
+            rows.extend(truth.clone());
+            // Rows outside the period are no matter of the truth.
+            let mut file = truth.clone();
+            file.push(Row {
+                minute: period.1,
+                ..random_row(&mut random, source)
+            });
+            let report = correct(&mut engine, source, &world, &text(&file), period).unwrap();
+            assert_eq!(report.counts.outside, 1);
+            assert_eq!(
+                report.counts.unchanged + report.counts.replaced + report.counts.added,
+                truth.len() as u64,
+                "seed {seed}"
+            );
+            if random.one_in(3) {
+                drop(engine);
+                engine = world.engine();
+            }
+            let fresh = World::new(DEFINITIONS);
+            let mut other = fresh.engine();
+            for (source, rows) in SOURCES.iter().zip(&model) {
+                fresh.ingest_text(&mut other, source, "all.jsonl", &text(rows));
+            }
+            let now = answers(&engine, None, None);
+            assert_eq!(
+                now,
+                answers(&other, None, None),
+                "seed {seed}, round {round}"
+            );
+            for (cut, before) in &told {
+                assert_eq!(&answers(&engine, Some(cut), None), before, "seed {seed}");
+            }
+            // Who knew what was known at first knows no more now.
+            assert_eq!(
+                answers(&engine, None, Some(at_first)),
+                told[0].1,
+                "seed {seed}"
+            );
+            told.push((engine.cut(), now));
+            // The same truth again changes nothing, in whichever order it is told.
+            shuffle(&mut random, &mut truth);
+            let end = engine.cut();
+            let again = correct(&mut engine, source, &world, &text(&truth), period).unwrap();
+            assert_eq!(again.counts.changes(), 0, "seed {seed}, round {round}");
+            assert_eq!(engine.cut(), end);
+        }
+        verify(&engine, seed);
+    }
+}
+
+const SALES: &str = r#"{"id":"a","shop":"x","pieces":1,"at":"2026-03-01T10:00:00Z"}
+{"id":"b","shop":"x","pieces":2,"at":"2026-03-01T10:10:00Z"}
+{"id":"c","shop":"y","pieces":3,"at":"2026-03-01T10:20:00Z"}
+"#;
+
+fn sales() -> (World, Engine) {
+    let world = World::new(DEFINITIONS);
+    world.write("sales.jsonl", SALES);
+    let mut engine = world.engine();
+    ingest(&mut engine, "sales");
+    (world, engine)
+}
+
+#[test]
+fn it_says_how_many_events_and_values_change() {
+    let (world, mut engine) = sales();
+    let truth = r#"{"id":"a","shop":"x","pieces":1,"at":"2026-03-01T10:00:00Z"}
+{"id":"b","shop":"x","pieces":5,"at":"2026-03-01T10:10:00Z"}
+{"id":"d","shop":"z","pieces":4,"at":"2026-03-01T10:15:00Z"}
+"#;
+    let before = engine.cut();
+    let report = correct(&mut engine, "sales", &world, truth, (0, 60)).unwrap();
+    let counts = Counts {
+        rows: 3,
+        unchanged: 1,
+        replaced: 1,
+        removed: 1,
+        added: 1,
+        ..Counts::default()
+    };
+    assert_eq!(report.counts, counts);
+    assert_eq!((&report.before, &report.after), (&before, &engine.cut()));
+    let names: BTreeSet<&str> = report
+        .effects
+        .views
+        .iter()
+        .map(|v| v.view.as_str())
+        .collect();
+    assert_eq!(names, BTreeSet::from(["sold", "last_sale"]));
+    assert_eq!(report.effects.through_look_ups, Vec::<String>::new());
+    let sold = report
+        .effects
+        .views
+        .iter()
+        .find(|v| v.view == "sold")
+        .unwrap();
+    assert_eq!((sold.keys, sold.compared), (3, 3));
+    // At 10:59:59.999999 the windows of half an hour are empty; all others follow.
+    let changed = |name: &str| {
+        let features = &sold.features;
+        features
+            .iter()
+            .find(|f| f.feature == name)
+            .map(|f| f.changed)
+    };
+    assert_eq!(changed("pieces"), Some(0));
+    assert_eq!(changed("sales"), Some(2));
+    assert_eq!(changed("last"), Some(3));
+    // Through a look-up the sales follow the visits.
+    let visits = correct(&mut engine, "visits", &world, "", (0, 60)).unwrap();
+    assert_eq!(visits.effects.through_look_ups, ["last_sale"]);
+    assert_eq!(visits.counts, Counts::default());
+}
+
+#[test]
+fn a_truth_that_is_not_whole_changes_nothing() {
+    let (world, mut engine) = sales();
+    let before = engine.cut();
+    for (truth, why) in [
+        (
+            "{\"id\":\"a\",\"shop\":\"x\",\"pieces\":1.5,\"at\":\"2026-03-01T10:00:00Z\"}\n",
+            "DECODE",
+        ),
+        (
+            "{\"id\":null,\"shop\":\"x\",\"pieces\":1,\"at\":\"2026-03-01T10:00:00Z\"}\n",
+            "EVENT_ID",
+        ),
+        (
+            "{\"id\":\"a\",\"shop\":\"x\",\"pieces\":1,\"at\":\"2031-03-01T10:00:00Z\"}\n",
+            "FUTURE",
+        ),
+        (
+            "{\"id\":\"a\",\"shop\":\"x\",\"pieces\":1,\"at\":\"2026-03-01T10:00:00Z\"}\n\
+             {\"id\":\"a\",\"shop\":\"x\",\"pieces\":2,\"at\":\"2026-03-01T10:00:00Z\"}\n",
+            "CONFLICT",
+        ),
+    ] {
+        let error = correct(&mut engine, "sales", &world, truth, (0, 60)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(why) && error.hint().is_some(), "{text}");
+        assert_eq!(engine.cut(), before);
+    }
+    // Said twice is said once.
+    let twice = format!("{SALES}{SALES}");
+    let report = correct(&mut engine, "sales", &world, &twice, (0, 60)).unwrap();
+    assert_eq!(report.counts.unchanged, 3);
+    assert_eq!(engine.cut(), before);
+    // Nothing is between a time and itself.
+    assert!(correct(&mut engine, "sales", &world, SALES, (5, 5)).is_err());
+    // An empty truth removes what is in its period, and nothing else.
+    let report = correct(&mut engine, "sales", &world, "", (5, 15)).unwrap();
+    assert_eq!((report.counts.removed, report.counts.unchanged), (1, 0));
+}
+
+#[test]
+fn a_truth_that_changes_while_it_is_read_is_refused() {
+    let (world, mut engine) = sales();
+    let truth = SALES.replace("\"pieces\":2", "\"pieces\":7");
+    let path = world.write("truth.jsonl", &truth);
+    let offline = engine.offline();
+    let source = offline.source("sales").unwrap();
+    let truth = Truth::open(&source, world.path(), &path.to_string_lossy()).unwrap();
+    let period = Period::new(time(0), time(60)).unwrap();
+    let means = engine.means();
+    let difference = offline
+        .difference(&source, truth, &period, means, &mut |_, _, _| go_on())
+        .unwrap();
+    world.write("truth.jsonl", SALES);
+    let refused = engine.correct(&difference, period.last(), &mut |_, _, _| go_on());
+    assert!(matches!(refused, Err(EngineError::TruthChanged { .. })));
+    let stopped = offline.exclusion(
+        &source,
+        &parse_positions("0..1").unwrap(),
+        means,
+        &mut |_, _, _| ControlFlow::Break(()),
+    );
+    assert!(matches!(stopped, Err(EngineError::Stopped)));
+}
+
+fn exclude(engine: &mut Engine, source: &str, places: &str) -> Result<Counts, EngineError> {
+    let offline = engine.offline();
+    let source = offline.source(source)?;
+    let places = parse_positions(places)?;
+    let difference = offline.exclusion(&source, &places, engine.means(), &mut |_, _, _| go_on())?;
+    let report = engine.correct(&difference, time(150), &mut |_, _, _| go_on())?;
+    Ok(report.counts)
+}
+
+/// What is excluded is as if it had not been logged; what it replaced holds again.
+#[test]
+fn what_was_logged_between_positions_is_left_out() {
+    for seed in 1..=8 {
+        let mut random = Random(seed);
+        let world = World::new(DEFINITIONS);
+        let mut engine = world.engine();
+        let mut rows = Vec::new();
+        for _ in 0..20 {
+            add(&mut rows, random_row(&mut random, "sales"));
+        }
+        world.ingest_text(&mut engine, "sales", "sales.jsonl", &text(&rows));
+        let logged = rows.len() as u64;
+        let before = engine.cut();
+        let old = answers(&engine, None, None);
+        if seed % 2 == 0 {
+            // A correction that turns out to be wrong.
+            let truth = truth_of(&mut random, "sales", &rows, (20, 90));
+            let report = correct(&mut engine, "sales", &world, &text(&truth), (20, 90)).unwrap();
+            let (wrong, cut) = (answers(&engine, None, None), engine.cut());
+            let end = logged + report.counts.changes();
+            assert!(end > logged, "seed {seed}");
+            let places = format!("{logged}..{end}");
+            exclude(&mut engine, "sales", &places).unwrap();
+            assert_eq!(answers(&engine, None, None), old, "seed {seed}");
+            assert_eq!(answers(&engine, Some(&cut), None), wrong);
+            assert_eq!(exclude(&mut engine, "sales", &places).unwrap().changes(), 0);
+        } else {
+            // Some of the first events.
+            let (from, to) = (random.below(logged / 2), logged / 2 + 1);
+            let places = format!("0@{from}..0@{to}");
+            let counts = exclude(&mut engine, "sales", &places).unwrap();
+            assert_eq!(
+                (counts.removed, counts.replaced),
+                (to - from, 0),
+                "seed {seed}"
+            );
+            let kept: Vec<Row> = (0..)
+                .zip(&rows)
+                .filter(|(n, _)| !(from..to).contains(n))
+                .map(|(_, row)| row.clone())
+                .collect();
+            let fresh = World::new(DEFINITIONS);
+            let mut other = fresh.engine();
+            fresh.ingest_text(&mut other, "sales", "all.jsonl", &text(&kept));
+            assert_eq!(
+                answers(&engine, None, None),
+                answers(&other, None, None),
+                "seed {seed}"
+            );
+            assert_eq!(exclude(&mut engine, "sales", &places).unwrap().changes(), 0);
+        }
+        assert_eq!(answers(&engine, Some(&before), None), old);
+        verify(&engine, seed);
+        for wrong in ["0..9999", "5..5", "1@0..1@3"] {
+            let refused = exclude(&mut engine, "sales", wrong);
+            assert!(
+                matches!(refused, Err(EngineError::Positions { .. })),
+                "{wrong}"
+            );
+        }
+    }
+}
