@@ -23,6 +23,7 @@ from ._errors import (
 from ._evenkeel import __version__
 from ._reports import (
     Change,
+    CorrectionReport,
     DeadLetter,
     Explanation,
     FeatureReport,
@@ -35,6 +36,7 @@ from ._reports import (
     Status,
     Step,
     VerifyReport,
+    ViewEffect,
     ViewStatus,
 )
 from ._results import Answers, Frame, TrainingSet
@@ -45,6 +47,7 @@ __all__ = [
     "BusyError",
     "Change",
     "Client",
+    "CorrectionReport",
     "DeadLetter",
     "DeadlineError",
     "DefinitionError",
@@ -70,6 +73,7 @@ __all__ = [
     "UnavailableError",
     "VerificationError",
     "VerifyReport",
+    "ViewEffect",
     "ViewStatus",
     "__version__",
     "connect",

@@ -16,12 +16,14 @@ from ._evenkeel import Table, content_type, send_file_rows, warnings
 from ._frames import Time, is_rows, rows_of, table_of, time_text
 from ._reports import (
     Change,
+    CorrectionReport,
     DeadLetter,
     Explanation,
     IngestReport,
     Plan,
     Status,
     VerifyReport,
+    correction_of,
     of_dict,
     status_of,
 )
@@ -52,6 +54,9 @@ from ._wire import (
 )
 
 __all__ = ["Client", "connect"]
+
+BYTES = "application/octet-stream"
+"""A file whose name says what it holds."""
 
 
 def connect(
@@ -233,6 +238,47 @@ class Client:
         path = f"/v1/sources/{quote(source, safe='')}/dead-letters/redrive"
         body = json.dumps({"ids": "all" if ids is None else list(ids)}).encode()
         return rows_report_of(json.loads(self._connections.request("POST", path, body, JSON)))
+
+    def correct(
+        self,
+        source: str,
+        truth: Any,
+        start: Time,
+        end: Time,
+        *,
+        dry_run: bool = False,
+        timeout_ms: Optional[int] = None,
+    ) -> CorrectionReport:
+        """Puts a period right, as `Store.correct`. The file is read here, and sent."""
+        name = os.fspath(truth)
+        fields = {"from": time_text(start), "to": time_text(end), "name": name}
+        if dry_run:
+            fields["dry_run"] = "true"
+        if timeout_ms is not None:
+            fields["timeout_ms"] = str(timeout_ms)
+        path = f"/v1/sources/{quote(source, safe='')}/corrections?{urlencode(fields)}"
+        try:
+            opened = open(name, "rb")
+        except OSError as error:
+            raise InvalidError(f"the truth `{name}` cannot be read: {error.strerror}") from error
+        with opened:
+            headers = {"Content-Length": str(os.fstat(opened.fileno()).st_size)}
+            report, _ = self._connections.long_work(path, opened, BYTES, headers=headers)
+        return correction_of(report)
+
+    def exclude(
+        self,
+        source: str,
+        positions: str,
+        *,
+        dry_run: bool = False,
+        timeout_ms: Optional[int] = None,
+    ) -> CorrectionReport:
+        """Leaves out what was logged at positions, as `Store.exclude`."""
+        path = f"/v1/sources/{quote(source, safe='')}/exclusions"
+        asked = {"positions": positions, "dry_run": dry_run, "timeout_ms": timeout_ms}
+        report, _ = self._connections.long_work(path, json.dumps(asked).encode(), JSON)
+        return correction_of(report)
 
     def train(
         self,

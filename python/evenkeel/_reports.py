@@ -86,6 +86,51 @@ class IngestReport:
 
 
 @dataclass(frozen=True)
+class ViewEffect:
+    """What follows of a correction for a view that reads the source by its own key."""
+
+    view: str
+    keys: int
+    """The keys of events that were changed."""
+    compared: int
+    """Those whose values were compared at the end of the period; 0 of a dry run."""
+    features: Dict[str, int]
+    """By feature: the compared keys whose value differs between the cuts."""
+
+
+@dataclass(frozen=True)
+class CorrectionReport:
+    """What a correction or an exclusion did, or would do."""
+
+    source: str
+    dry_run: bool
+    rows: int
+    """Rows of the truth's files."""
+    left_out: int
+    """Of these, rows that the source's WHERE leaves out."""
+    outside: int
+    """Of these, rows outside the period."""
+    unchanged: int
+    replaced: int
+    removed: int
+    added: int
+    cut_before: str
+    cut_after: str
+    views: List[ViewEffect]
+    through_look_ups: List[str]
+    """Views that read the source by a key of another."""
+
+
+def correction_of(report: Mapping[str, Any]) -> CorrectionReport:
+    """A correction of its report."""
+    views = [
+        ViewEffect(**{**view, "features": {f["name"]: f["changed"] for f in view["features"]}})
+        for view in report["views"]
+    ]
+    return of_dict(CorrectionReport, {**report, "views": views})
+
+
+@dataclass(frozen=True)
 class DeadLetter:
     """A row that was rejected."""
 

@@ -12,6 +12,7 @@ from ._errors import InvalidError
 from ._frames import Time, is_rows, rows_of, table_of, time_text
 from ._reports import (
     Change,
+    CorrectionReport,
     DeadLetter,
     Explanation,
     IngestReport,
@@ -20,6 +21,7 @@ from ._reports import (
     Status,
     Step,
     VerifyReport,
+    correction_of,
     of_dict,
     status_of,
 )
@@ -158,6 +160,20 @@ class Store:
         Those that become events are done; the others stay."""
         given = None if ids is None else list(ids)
         return of_dict(IngestReport, self._store.redrive(source, given))
+
+    def correct(
+        self, source: str, truth: Any, start: Time, end: Time, *, dry_run: bool = False
+    ) -> CorrectionReport:
+        """Logs the difference between the events of a source from `start` up to, but without
+        `end`, and a file (its path) that says what they are. The same truth again changes
+        nothing; with `dry_run` nothing is logged. Times without a zone are UTC."""
+        times = (time_text(start), time_text(end))
+        return correction_of(self._store.correct(source, os.fspath(truth), times, dry_run))
+
+    def exclude(self, source: str, positions: str, *, dry_run: bool = False) -> CorrectionReport:
+        """Leaves out what was logged at positions, `PARTITION@FROM..TO` with commas in between;
+        `TO` is the first position that stays."""
+        return correction_of(self._store.exclude(source, positions, dry_run))
 
     def get(
         self,

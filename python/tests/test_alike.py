@@ -354,3 +354,50 @@ def test_a_file_is_the_same_wherever_it_is_ingested(tmp_path):
     with evenkeel.open(served) as store:
         report = store.ingest("rides", tmp_path / "more.csv")
         assert (report.rows, report.recorded, report.duplicates) == (20_000, 0, 20_000)
+
+
+TRUTH = (
+    "ride_id,rider_id,fare,tags,ride_at\n"
+    'r-1,ada,2.50,"[""x""]",2026-01-05 09:00:00\nr-9,bob,3,,2026-01-05 10:00:00\n'
+)
+
+
+def test_a_source_is_put_right_wherever_it_is(tmp_path):
+    for name, text in {**FILES, "truth.csv": TRUTH, "broken.csv": FILES["rides.csv"]}.items():
+        (tmp_path / name).write_text(text)
+    alone, served = tmp_path / "alone", tmp_path / "served"
+    for folder in (alone, served):
+        folder.mkdir()
+        (folder / "evenkeel.toml").write_text("")
+        with evenkeel.open(folder) as store:
+            store.apply(FILED)
+            store.ingest("rides", tmp_path / "rides.csv")
+    truth, day = tmp_path / "truth.csv", ("2026-01-05", datetime(2026, 1, 6))
+    with evenkeel.open(alone) as store, Server(served) as server:
+        with evenkeel.connect(server.url) as client:
+            for ask in (
+                lambda each: each.correct("rides", truth, *day, dry_run=True),
+                lambda each: each.correct("rides", truth, *day),
+                lambda each: each.correct("rides", truth, *day),
+                lambda each: each.exclude("rides", "0@2..0@4", dry_run=True),
+                lambda each: each.exclude("rides", "0@2..0@4"),
+            ):
+                wanted, found = (ask(each) for each in (store, client))
+                assert found == wanted
+            assert (wanted.replaced, wanted.removed) == (1, 1)
+            for ask in (
+                lambda each: each.correct("rides", tmp_path / "broken.csv", *day),
+                lambda each: each.correct("rides", truth, "2026-01-05", "2026-01-05"),
+                lambda each: each.correct("rides", truth, "never", "2026-01-05"),
+                lambda each: each.correct("ride", truth, *day),
+                lambda each: each.exclude("rides", "two"),
+                lambda each: each.exclude("rides", "0..99"),
+            ):
+                caught = []
+                for each in (store, client):
+                    with pytest.raises(evenkeel.Error) as error:
+                        ask(each)
+                    caught.append((type(error.value), str(error.value)))
+                assert caught[1] == caught[0]
+            with pytest.raises(evenkeel.InvalidError, match="cannot be read"):
+                client.correct("rides", tmp_path / "none.csv", *day)

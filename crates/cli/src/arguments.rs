@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Serve(ServeArguments),
     Status(StatusArguments),
     DeadLetters(DeadLettersArguments),
+    Correct(CorrectArguments),
+    Exclude(ExcludeArguments),
     Doctor(DoctorArguments),
     Backup(BackupArguments),
     Restore(RestoreArguments),
@@ -467,6 +469,64 @@ impl std::str::FromStr for Redrive {
             .map(Redrive::One)
             .map_err(|_| "write the number of a row, or `all`".to_owned())
     }
+}
+
+/// `evenkeel correct`
+#[derive(Debug, Args)]
+#[command(
+    about = "Put the events of a period right, by difference with the truth",
+    long_about = "Put the events of a period right, by difference with the truth.\n\n\
+        Compares the events of a source in a period with the rows of files that say what they \
+        are, and logs the difference: rows that are otherwise are replaced, events that are not \
+        in the truth are removed, missing ones are added. Events outside the period are never \
+        touched, the same truth again changes nothing, and what was answered before stays \
+        readable at its cut. A row of the truth that can be no event of the source refuses the \
+        whole correction. If it is interrupted, run it again: the rest follows.",
+    after_help = "Examples:\n  \
+        evenkeel correct payments --with truth.parquet --from 2026-03-01 --to 2026-03-02 --dry-run\n  \
+        evenkeel correct payments --with 'truth/2026-03-*.csv' --from 2026-03-01 --to 2026-04-01"
+)]
+pub(crate) struct CorrectArguments {
+    /// The source
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// The file (or pattern) with the truth, read as the source's own files are; relative to the
+    /// current folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) with: PathBuf,
+    /// The first time of the period
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: String,
+    /// The first time behind the period
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: String,
+    /// Only say what would be logged
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// `evenkeel exclude`
+#[derive(Debug, Args)]
+#[command(
+    about = "Leave out what was logged between positions",
+    long_about = "Leave out what was logged between positions.\n\n\
+        Logs what makes events hold as if the records at these positions were not there: an \
+        event that came with them is removed, one that they corrected is again what it was. \
+        Nothing leaves the log, and what was answered before stays readable at its cut.",
+    after_help = "Examples:\n  \
+        evenkeel exclude payments --positions 0@120000..0@125000 --dry-run\n  \
+        evenkeel exclude payments --positions 0@120000..125000,1@88000..91000"
+)]
+pub(crate) struct ExcludeArguments {
+    /// The source
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// PARTITION@FROM..TO, separated by commas; TO is the first position that stays
+    #[arg(long, value_name = "POSITIONS")]
+    pub(crate) positions: String,
+    /// Only say what would be logged
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// `evenkeel doctor`

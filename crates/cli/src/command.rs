@@ -3,6 +3,7 @@
 mod apply;
 mod backup;
 mod check;
+mod correct;
 mod dead_letters;
 mod doctor;
 mod explain;
@@ -43,6 +44,8 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Serve(arguments) => serve::run(arguments, session),
         Command::Status(_) => status::run(session),
         Command::DeadLetters(arguments) => dead_letters::run(arguments, session),
+        Command::Correct(arguments) => correct::correct(arguments, session),
+        Command::Exclude(arguments) => correct::exclude(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
         Command::Backup(arguments) => backup::backup(arguments, session),
         Command::Restore(arguments) => backup::restore(arguments, session),

@@ -24,6 +24,7 @@ use crate::output::Output;
 use crate::progress::Bar;
 use crate::render;
 
+mod corrections;
 mod letters;
 mod rows;
 

@@ -8,6 +8,7 @@ use evenkeel_engine::api::{
     Answer, Change, ChangeKind, DeadLetterRow, Explanation, Fact, IngestReport, Step, StoreStatus,
     TrainingSet, VerifyReport,
 };
+use evenkeel_engine::correction::CorrectionReport;
 use evenkeel_engine::{DefinitionFile, Engine};
 use evenkeel_types::{DataType, Field, Value};
 use pyo3::prelude::*;
@@ -68,6 +69,51 @@ pub(crate) fn ingest<'py>(
     dict.set_item("rejected", &report.rejected)?;
     dict.set_item("first_rejected", &report.first_rejected)?;
     dict.set_item("session", session)?;
+    Ok(dict)
+}
+
+/// What a correction did, or would do, with the cuts before and after in words.
+pub(crate) fn correction<'py>(
+    py: Python<'py>,
+    report: &CorrectionReport,
+    dry_run: bool,
+    cuts: &[String; 2],
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    let counts = report.counts;
+    dict.set_item("source", &report.source)?;
+    dict.set_item("dry_run", dry_run)?;
+    for (name, count) in [
+        ("rows", counts.rows),
+        ("left_out", counts.left_out),
+        ("outside", counts.outside),
+        ("unchanged", counts.unchanged),
+        ("replaced", counts.replaced),
+        ("removed", counts.removed),
+        ("added", counts.added),
+    ] {
+        dict.set_item(name, count)?;
+    }
+    dict.set_item("cut_before", &cuts[0])?;
+    dict.set_item("cut_after", &cuts[1])?;
+    let views = PyList::empty(py);
+    for effect in &report.effects.views {
+        let view = PyDict::new(py);
+        view.set_item("view", &effect.view)?;
+        view.set_item("keys", effect.keys)?;
+        view.set_item("compared", effect.compared)?;
+        let features = PyList::empty(py);
+        for found in &effect.features {
+            let feature = PyDict::new(py);
+            feature.set_item("name", &found.feature)?;
+            feature.set_item("changed", found.changed)?;
+            features.append(feature)?;
+        }
+        view.set_item("features", features)?;
+        views.append(view)?;
+    }
+    dict.set_item("views", views)?;
+    dict.set_item("through_look_ups", &report.effects.through_look_ups)?;
     Ok(dict)
 }
 

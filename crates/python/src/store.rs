@@ -1,5 +1,6 @@
 //! A project's store in this process.
 
+mod correct;
 mod read;
 mod write;
 

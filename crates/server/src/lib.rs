@@ -14,6 +14,7 @@ mod catalog;
 mod checkpoints;
 mod client;
 mod clock;
+mod corrections;
 mod definitions;
 mod doctor;
 mod error;

@@ -17,8 +17,8 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    catalog, definitions, doctor, events, features, file_rows, openapi, training, unread,
-    verification,
+    catalog, corrections, definitions, doctor, events, features, file_rows, openapi, training,
+    unread, verification,
 };
 
 /// The header that tells this server from others at its address.
@@ -51,6 +51,16 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
         "/v1/sources/{source}/dead-letters/redrive",
         Some(Scope::Admin),
     ),
+    (
+        "POST",
+        "/v1/sources/{source}/corrections",
+        Some(Scope::Admin),
+    ),
+    (
+        "POST",
+        "/v1/sources/{source}/exclusions",
+        Some(Scope::Admin),
+    ),
     ("GET", "/v1/views", Some(Scope::Read)),
     ("GET", "/v1/views/{view}", Some(Scope::Read)),
     ("GET", "/v1/services", Some(Scope::Read)),
@@ -81,6 +91,14 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route(
             "/v1/sources/{source}/dead-letters/redrive",
             post(catalog::redrive),
+        )
+        .route(
+            "/v1/sources/{source}/corrections",
+            post(corrections::correct),
+        )
+        .route(
+            "/v1/sources/{source}/exclusions",
+            post(corrections::exclude),
         )
         .route("/v1/views", get(catalog::views))
         .route("/v1/views/{view}", get(catalog::view))

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) spool: Spool,
     /// Held while definitions are applied: one at a time.
     pub(crate) applying: Mutex<()>,
+    /// Held while a source is put right: one at a time.
+    pub(crate) correcting: Mutex<()>,
     pub(crate) served: Served,
     pub(crate) in_flight: Semaphore,
     pub(crate) metrics: Metrics,
@@ -72,6 +74,7 @@ impl Shared {
             long_work: Pool::new(limits.long_work),
             spool: Spool::start(&engine.project().store)?,
             applying: Mutex::new(()),
+            correcting: Mutex::new(()),
             served: Served::start(engine.project())?,
             in_flight: Semaphore::new(limits.requests.max(1)),
             metrics: Metrics::default(),

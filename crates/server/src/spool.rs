@@ -76,9 +76,9 @@ impl Spool {
                 Ok(Some(Err(error))) if error.is::<LengthLimitError>() => {
                     return Err(ApiError::new(
                         "BODY_TOO_LARGE",
-                        format!("the spine has more than {bytes_max} bytes"),
+                        format!("the file has more than {bytes_max} bytes"),
                     )
-                    .with_hint("build the training set in several parts"));
+                    .with_hint("send it in several parts: fewer rows, or a shorter period"));
                 }
                 Ok(Some(frame)) => frame.map_err(|error| {
                     ApiError::invalid(format!("the body cannot be read: {error}"))

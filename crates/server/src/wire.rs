@@ -14,8 +14,8 @@ use evenkeel_types::definition::{OptionValue, ServiceDef, SourceDef, SourceKind,
 use serde_json::{Value as Json, json};
 
 pub use reports::{
-    examination, explanation, mismatch_types, served_report, training_report, training_set,
-    verify_report,
+    correction_report, examination, explanation, mismatch_types, served_report, training_report,
+    training_set, verify_report,
 };
 
 /// The state of a source.

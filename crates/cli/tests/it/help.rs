@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 19] = [
     "demo",
     "init",
     "check",
@@ -18,6 +18,11 @@ const COMMANDS: [&str; 14] = [
     "serve",
     "status",
     "dead-letters",
+    "correct",
+    "exclude",
+    "doctor",
+    "backup",
+    "restore",
     "functions",
 ];
 

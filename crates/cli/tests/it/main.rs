@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod commands;
+mod correct;
 mod deletes;
 mod demo;
 mod docs;

@@ -4,6 +4,7 @@ use evenkeel_engine::ServedReport;
 use evenkeel_engine::api::{
     Explanation, Fact, Mismatch, Step, TrainReport, TrainingSet, VerifyReport,
 };
+use evenkeel_engine::correction::CorrectionReport;
 use evenkeel_engine::doctor::{Damage, Examination, Part};
 use evenkeel_types::definition::Catalog;
 use evenkeel_types::time::format_timestamp;
@@ -247,5 +248,35 @@ pub fn examination(found: &Examination) -> Json {
         "cold_entries": found.cold_entries,
         "damages": found.damages.iter().map(damage).collect::<Vec<Json>>(),
         "rebuilt": found.rebuilt,
+    })
+}
+
+/// What a correction did, or would do, with the cuts before and after in words.
+pub fn correction_report(report: &CorrectionReport, dry_run: bool, cuts: &[String; 2]) -> Json {
+    let counts = report.counts;
+    let views = report.effects.views.iter().map(|view| {
+        let features = view.features.iter();
+        let changed = features.map(|f| json!({"name": f.feature, "changed": f.changed}));
+        json!({
+            "view": view.view,
+            "keys": view.keys,
+            "compared": view.compared,
+            "features": changed.collect::<Vec<Json>>(),
+        })
+    });
+    json!({
+        "source": report.source,
+        "dry_run": dry_run,
+        "rows": counts.rows,
+        "left_out": counts.left_out,
+        "outside": counts.outside,
+        "unchanged": counts.unchanged,
+        "replaced": counts.replaced,
+        "removed": counts.removed,
+        "added": counts.added,
+        "cut_before": cuts[0],
+        "cut_after": cuts[1],
+        "views": views.collect::<Vec<Json>>(),
+        "through_look_ups": report.effects.through_look_ups,
     })
 }

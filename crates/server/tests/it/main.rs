@@ -7,6 +7,7 @@ mod arrow;
 mod bits;
 mod checkpoints;
 mod cold;
+mod corrections;
 mod definitions;
 mod events;
 mod features;

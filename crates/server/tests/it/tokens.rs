@@ -56,6 +56,12 @@ async fn each_route_asks_for_its_scope() {
             "/v1/sources/rides/dead-letters/redrive",
             [false, false, true],
         ),
+        (
+            "POST",
+            "/v1/sources/rides/corrections",
+            [false, false, true],
+        ),
+        ("POST", "/v1/sources/rides/exclusions", [false, false, true]),
         ("GET", "/v1/views", [true, false, true]),
         ("GET", "/v1/views/ride_stats", [true, false, true]),
         ("GET", "/v1/services", [true, false, true]),
