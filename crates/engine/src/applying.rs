@@ -58,7 +58,7 @@ impl Engine {
     /// Begins to apply a plan; nothing is built yet.
     ///
     /// # Errors
-    /// If the store is open for reading only; [`EngineError::RebuildsHotTier`].
+    /// If the store is open for reading only, or what is needed cannot be built here.
     pub fn begin_apply(&self, plan: ChangePlan) -> Result<Applying, EngineError> {
         self.log()?;
         let ChangePlan {

@@ -17,9 +17,9 @@ use evenkeel_log::{
     DiskFileSystem, Log, LogError, LogOptions, LogReader, ReadOptions, SystemClock,
 };
 use evenkeel_store::{EmbeddedKv, Finding, IndexShape, Kv, Snapshot, Space, StoreError, examine};
+use evenkeel_types::DataType;
 use evenkeel_types::codec::decode_values;
 use evenkeel_types::definition::{Catalog, ViewDef};
-use evenkeel_types::{DataType, SourceId};
 use evenkeel_view::Plan;
 
 use crate::definitions::catalog_of;
@@ -330,7 +330,7 @@ fn hot_rows(
             return Ok(examined);
         }
         let sources = catalog.sources.values();
-        let cold = ColdLog::new(kv, Arc::new(plan), sources, Arc::new(log.clone()));
+        let cold = ColdLog::new(kv, Arc::new(plan), sources, &state, Arc::new(log.clone()));
         for (number, position) in numbers {
             examined.check_cold(number, position, &cold)?;
         }
@@ -367,7 +367,7 @@ fn hot_rows(
                     key: key.to_vec(),
                 };
                 let mut damage = hot_damage(place.to_string(), reason);
-                damage.source = source_of(key, catalog);
+                damage.source = source_of(key, &state, catalog);
                 examination.damages.push(damage);
             }
         });
@@ -405,10 +405,11 @@ fn hot_rows(
     Ok(())
 }
 
-/// The source in the row key of an identity.
-fn source_of(row: &[u8], catalog: &Catalog) -> Option<String> {
-    let id = SourceId(u32::from_be_bytes(*row.first_chunk()?));
-    catalog.source_by_id(id).map(|def| def.name.clone())
+/// The source of a ledger's row.
+fn source_of(row: &[u8], state: &StoreState, catalog: &Catalog) -> Option<String> {
+    let mut sources = catalog.sources.values();
+    let def = sources.find(|def| row.starts_with(&state.ledger(def.id).prefix()))?;
+    Some(def.name.clone())
 }
 
 fn in_words(finding: Finding, shapes: &BTreeMap<u32, (String, IndexShape)>) -> Damage {

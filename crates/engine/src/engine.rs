@@ -600,11 +600,11 @@ impl Engine {
     pub(crate) fn go_over(&mut self, registry: Registry, beside: Beside) {
         self.registry = registry;
         self.catalog = Arc::clone(beside.catalog());
-        self.spent_build = self.hot.adopt(beside);
+        self.spent_build = Some(self.hot.adopt(beside));
     }
 
-    /// What is left of indexes that were built beside this and are in use: to be dropped without
-    /// a hold on it.
+    /// What is left of what was built beside this and of what it took the place of: to be
+    /// dropped without a hold on it.
     pub fn take_spent(&mut self) -> impl Sized + use<> {
         self.spent_build.take()
     }

@@ -133,10 +133,6 @@ pub enum EngineError {
     #[error("a view's aggregate")]
     Signature(#[source] Box<SignatureError>),
     #[error(
-        "applying this builds the hot tier again: it changes what tells the events of `{source_name}` apart"
-    )]
-    RebuildsHotTier { source_name: String },
-    #[error(
         "events of `{source_name}` came while its definition was changed as only that of a source without events can be"
     )]
     EventsCame { source_name: String },
@@ -273,7 +269,6 @@ impl EngineError {
             | EngineError::HotTierInUse
             | EngineError::HotTierRests { .. }
             | EngineError::Cold(_)
-            | EngineError::RebuildsHotTier { .. }
             | EngineError::TruthChanged { .. }
             | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
@@ -334,9 +329,6 @@ impl EngineError {
             | EngineError::TruthChanged { .. }
             | EngineError::HotTierChanged => {
                 "run the command again".to_owned()
-            }
-            EngineError::RebuildsHotTier { .. } => {
-                "stop the server, apply, and start it again".to_owned()
             }
             EngineError::CutBeyond { .. } => {
                 "leave the cut out to read everything that is applied".to_owned()

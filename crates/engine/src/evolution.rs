@@ -63,7 +63,11 @@ impl Logged<'_> {
             ));
         }
         if old.schema.widened() != new.schema.widened() {
-            notes.push("widening builds the hot tier again from the log".to_owned());
+            notes.push(
+                "widening builds identities and indexes of the source again from the log; a server \
+                 answers meanwhile"
+                    .to_owned(),
+            );
         }
         if is_text(new)
             && old

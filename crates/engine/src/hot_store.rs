@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::{Entry, History};
 use evenkeel_store::{
-    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, Scans, Spent,
-    StoreError, Written,
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, Scans, Space,
+    Spent, StoreError, Written,
 };
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
@@ -26,7 +26,7 @@ use evenkeel_types::{
 };
 use evenkeel_view::{IndexId, IndexPlan, Plan, ReadError, SourceProgram, Store};
 
-use crate::ledger::{LedgerCheckpoint, SpentLayer};
+use crate::ledger::{Ledger, LedgerCheckpoint, LedgerId, SpentLayer};
 use crate::source_state::{Applied, SourceState};
 use cold::NoLog;
 use state::identity_digest;
@@ -156,6 +156,7 @@ impl HotStore {
             Arc::clone(&kv),
             Arc::clone(&plan),
             &sources,
+            &state,
             Arc::clone(&log),
         );
         let blocks = Blocks::open(Arc::clone(&kv), specs, Arc::new(cold), numbers)?;
@@ -164,13 +165,8 @@ impl HotStore {
             .map(|def| {
                 let counts = state.source(def.id);
                 let snapshot = Arc::clone(blocks.snapshot());
-                let state = SourceState::new(
-                    def,
-                    counts.entries,
-                    counts.greatest_time,
-                    counts.times(),
-                    snapshot,
-                );
+                let ledger = Ledger::new(state.ledger(def.id), snapshot, counts.times());
+                let state = SourceState::new(def, counts.entries, counts.greatest_time, ledger);
                 (state.program().def().id, state)
             })
             .collect();
@@ -405,6 +401,7 @@ impl HotStore {
                 entries: source.len(),
                 greatest_time: source.greatest_time(),
                 times: source.ledger.times_known().map(RangeInclusive::into_inner),
+                ledger: Some(source.ledger.id()).filter(|l| *l != LedgerId::first_of(*id)),
             };
             (*id, counts)
         });
@@ -490,11 +487,11 @@ pub(crate) fn span(source: &SourceDef, index: &IndexPlan) -> Option<i64> {
     Some(source.hot_retention?.max(index.look_back()?))
 }
 
-/// What the rows of an index begin with.
-fn index_prefix(number: u32) -> Vec<u8> {
+/// Where the rows of an index are: spaces, and how their keys begin.
+fn index_rows(number: u32) -> [(Space, Vec<u8>); 2] {
     let mut prefix = 0u16.to_be_bytes().to_vec();
     prefix.extend(number.to_be_bytes());
-    prefix
+    [Space::Runs, Space::Blocks].map(|space| (space, prefix.clone()))
 }
 
 fn read_error(error: StoreError) -> ReadError {

@@ -14,6 +14,7 @@ use evenkeel_types::bytes::{ByteReader, MalformedBytes, put_bytes, put_signed, p
 use evenkeel_types::{Offset, Partition, Position, SourceId, VisibleAt};
 use evenkeel_view::Version;
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
 /// Longer ids are replaced by their digest.
 const ID_BYTES_MAX: usize = 64;
@@ -22,7 +23,36 @@ const DIGEST: u8 = 1;
 /// About the bytes in memory of an identity, besides its key.
 const IDENTITY_BYTES: usize = 128;
 
-/// The row key of an identity: the source, the event time, the identity's bytes.
+/// What the rows of a ledger begin with. It is given once, never again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LedgerId(u32);
+
+impl LedgerId {
+    /// Those of ledgers that were built beside another. Ids of sources are less.
+    const BUILT_BESIDE: u32 = 1 << 31;
+
+    /// That of a source's first ledger.
+    pub(crate) fn first_of(source: SourceId) -> Self {
+        LedgerId(source.0)
+    }
+
+    /// That of the `n`-th ledger of a store that was built beside another.
+    pub(crate) fn built_beside(n: u32) -> Self {
+        LedgerId(Self::BUILT_BESIDE | n)
+    }
+
+    /// Where its rows are: spaces, and how their keys begin.
+    pub(crate) fn rows(self) -> [(Space, Vec<u8>); 3] {
+        [Space::Identities, Space::Contested, Space::EventIds]
+            .map(|space| (space, self.prefix().to_vec()))
+    }
+
+    pub(crate) fn prefix(self) -> [u8; 4] {
+        self.0.to_be_bytes()
+    }
+}
+
+/// The row key of an identity: the ledger, the event time, the identity's bytes.
 pub(crate) type IdentityKey = Box<[u8]>;
 
 /// The first version of an identity that has no other.
@@ -64,7 +94,7 @@ struct Layer {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    source: SourceId,
+    id: LedgerId,
     dirty: Layer,
     /// What the checkpoint writes that is under way; else empty.
     frozen: Arc<Layer>,
@@ -79,7 +109,7 @@ pub(crate) struct Ledger {
 /// A checkpoint of one source's ledger.
 #[derive(Debug)]
 pub(crate) struct LedgerCheckpoint {
-    source: SourceId,
+    id: LedgerId,
     layer: Arc<Layer>,
 }
 
@@ -118,26 +148,26 @@ pub(crate) fn contested_entry(row: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(*row.last_chunk()?))
 }
 
-fn contested_key(source: SourceId, entry: u64) -> Vec<u8> {
-    [&source.0.to_be_bytes()[..], &entry.to_be_bytes()].concat()
+fn contested_key(ledger: LedgerId, entry: u64) -> Vec<u8> {
+    [&ledger.prefix()[..], &entry.to_be_bytes()].concat()
 }
 
-fn time_key(source: SourceId, id: &[u8], time: i64) -> Vec<u8> {
-    let mut key = source.0.to_be_bytes().to_vec();
+fn time_key(ledger: LedgerId, id: &[u8], time: i64) -> Vec<u8> {
+    let mut key = ledger.prefix().to_vec();
     put_id(id, &mut key);
     put_time(time, &mut key);
     key
 }
 
 impl Ledger {
-    /// The ledger of a source over a snapshot, whose identities are of these event times.
+    /// A ledger over a snapshot, whose identities are of these event times.
     pub(crate) fn new(
-        source: SourceId,
+        id: LedgerId,
         snapshot: Arc<dyn Snapshot>,
         stored_times: Option<RangeInclusive<i64>>,
     ) -> Self {
         Ledger {
-            source,
+            id,
             dirty: Layer::default(),
             frozen: Arc::default(),
             snapshot,
@@ -146,6 +176,15 @@ impl Ledger {
             dirty_bytes: 0,
             frozen_bytes: 0,
         }
+    }
+
+    pub(crate) fn id(&self) -> LedgerId {
+        self.id
+    }
+
+    /// Goes on over the snapshot of another store, which has the rows of all checkpoints.
+    pub(crate) fn move_to(&mut self, snapshot: &Arc<dyn Snapshot>) {
+        self.snapshot = Arc::clone(snapshot);
     }
 
     /// The times in the keys of all identities.
@@ -165,7 +204,7 @@ impl Ledger {
     /// that neighbours in time are neighbours; else 0.
     pub(crate) fn key(&self, time: i64, identity: &[u8]) -> IdentityKey {
         let mut key = Vec::with_capacity(13 + identity.len());
-        key.extend(self.source.0.to_be_bytes());
+        key.extend(self.id.prefix());
         put_time(time, &mut key);
         put_id(identity, &mut key);
         key.into()
@@ -201,7 +240,7 @@ impl Ledger {
         if let Some(known) = newer.or_else(|| self.frozen.contested.get(&entry)) {
             return Ok(Some(known.clone()));
         }
-        let key = contested_key(self.source, entry);
+        let key = contested_key(self.id, entry);
         let Some(bytes) = self.snapshot.get(Space::Contested, &key)? else {
             return Ok(None);
         };
@@ -233,8 +272,8 @@ impl Ledger {
         if range.is_empty() {
             return Ok(found);
         }
-        let from = time_key(self.source, id, *range.start());
-        let mut to = time_key(self.source, id, *range.end());
+        let from = time_key(self.id, id, *range.start());
+        let mut to = time_key(self.id, id, *range.end());
         to.push(0);
         self.snapshot
             .range(Space::EventIds, &from, &to, &mut |key, value| {
@@ -265,7 +304,7 @@ impl Ledger {
         self.dirty_times = None;
         self.frozen = Arc::new(std::mem::take(&mut self.dirty));
         LedgerCheckpoint {
-            source: self.source,
+            id: self.id,
             layer: Arc::clone(&self.frozen),
         }
     }
@@ -296,14 +335,14 @@ impl LedgerCheckpoint {
             batch.put(Space::Identities, key.to_vec(), identity.encode());
         }
         for (&entry, contested) in &self.layer.contested {
-            let key = contested_key(self.source, entry);
+            let key = contested_key(self.id, entry);
             batch.put(Space::Contested, key, contested.encode());
         }
         for (id, times) in &self.layer.times {
             for (&time, identity) in times {
                 batch.put(
                     Space::EventIds,
-                    time_key(self.source, id, time),
+                    time_key(self.id, id, time),
                     identity.to_vec(),
                 );
             }

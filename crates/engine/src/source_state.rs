@@ -5,10 +5,9 @@
 //! it asks the caller for the payload of an earlier event only when an identity becomes
 //! contested. The same state results whatever the batches were.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use evenkeel_store::{Snapshot, StoreError};
+use evenkeel_store::StoreError;
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
     Event, EventTime, LoggedEvent, Operation, Position, SourceCut, Value, VisibleAt,
@@ -61,17 +60,16 @@ pub struct Applied {
 
 impl SourceState {
     /// The state of a source, as of a checkpoint: so many events, the greatest of their times,
-    /// and the identities of a store, with the times that are part of them.
-    pub fn new(
+    /// and their identities.
+    pub(crate) fn new(
         def: Arc<SourceDef>,
         entries: u64,
         greatest_time: Option<EventTime>,
-        times: Option<RangeInclusive<i64>>,
-        snapshot: Arc<dyn Snapshot>,
+        ledger: Ledger,
     ) -> Self {
         SourceState {
             greatest_time,
-            ledger: Ledger::new(def.id, snapshot, times),
+            ledger,
             program: SourceProgram::new(def),
             entries,
         }

@@ -46,7 +46,7 @@ pub(crate) struct Shared {
     /// Changes whenever something was applied.
     pub(crate) applied: watch::Sender<()>,
     draining: AtomicBool,
-    /// Held from an append until its events are applied.
+    /// Held from the judging of a commit until its events are applied.
     appending: Mutex<()>,
 }
 
@@ -120,7 +120,8 @@ impl Shared {
         Ok(())
     }
 
-    /// While it is held, everything that is logged is applied. Taken before the engine.
+    /// While it is held, everything that is logged is applied, and nothing is judged that is
+    /// not. Taken before the engine.
     pub(crate) fn appending(&self) -> MutexGuard<'_, ()> {
         self.appending
             .lock()

@@ -183,6 +183,8 @@ fn commit(
     if let Err(error) = shared.heal() {
         return refuse_all(ApiError::from(&error));
     }
+    // By what it is judged, it is logged.
+    let _appending = shared.appending();
     let judged = pusher.judge(&shared.engine(), writes);
     match write(shared, judged) {
         Ok(written) => written
@@ -206,13 +208,12 @@ fn make_room(shared: &Shared) {
     shared.checkpoints.make_room(shared);
 }
 
-/// Appends, applies, and logs the dead letters of conflicts.
+/// Appends, applies, and logs the dead letters of conflicts. Of who holds [`Shared::appending`].
 fn write(
     shared: &Shared,
     judged: Judged,
 ) -> Result<Vec<Result<Written, EngineError>>, EngineError> {
     let log = &shared.writer_log;
-    let _appending = shared.appending();
     let mut commit = judged.append(log)?;
     let applied = loop {
         let more = shared.engine_mut().apply_some(&mut commit, APPLY_EVENTS);

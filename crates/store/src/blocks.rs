@@ -162,6 +162,11 @@ impl Scans {
     }
 }
 
+/// What is left over when blocks go over to others.
+#[derive(Debug)]
+#[expect(dead_code, reason = "it is only dropped")]
+pub struct Replaced(Option<Blocks>, Vec<Index>);
+
 /// See the module.
 #[derive(Debug)]
 pub struct Blocks {
@@ -239,8 +244,8 @@ impl Blocks {
 
     /// Goes over to other indexes, in this order: those of before stay, those that were built
     /// elsewhere are taken with what they have in memory; their rows are in this store already.
-    /// What nobody wants is forgotten, not removed. Answers what is left of what was built
-    /// elsewhere, to be given back when nobody waits for it.
+    /// What nobody wants is forgotten, not removed. Answers what is left over, to be given back
+    /// when nobody waits for it.
     ///
     /// # Panics
     /// If a checkpoint is under way here or there.
@@ -249,7 +254,7 @@ impl Blocks {
         specs: impl IntoIterator<Item = IndexSpec>,
         cold: Arc<dyn ColdEvents>,
         mut built: Option<Blocks>,
-    ) -> Option<Blocks> {
+    ) -> Replaced {
         let specs: Vec<IndexSpec> = specs.into_iter().collect();
         self.swept = vec![None; specs.len()];
         self.reheater = Arc::new(Reheater::new(
@@ -291,7 +296,7 @@ impl Blocks {
         // Who built them counted for itself.
         self.run_counts = Arc::new(RunCounts::unknown());
         self.snapshot = self.kv.snapshot();
-        built
+        Replaced(built, known.into_values().collect())
     }
 
     /// About the bytes in memory that are newer than the last checkpoint that was begun.

@@ -1,10 +1,11 @@
-//! Indexes that are built beside a hot tier that goes on: in a key-value store of their own,
-//! from the log, until they have caught up; then their rows are copied, and what is newer is
-//! handed over in memory.
+//! Indexes that are built beside a hot tier that goes on, and sources whose events are told
+//! apart otherwise (a column is widened), with their ledgers: in a key-value store of their
+//! own, from the log, until they have caught up; then their rows are copied, and what is newer
+//! is handed over in memory.
 //!
 //! Invariant: the hot tier that is in use is touched by [`HotStore::adopt`] alone. Rows that
-//! were copied before are of indexes that no state names; whoever gives their numbers again
-//! removes them first.
+//! were copied before are of indexes and ledgers that no state names; whoever gives their
+//! numbers again removes them first.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -12,16 +13,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions, Sequence};
-use evenkeel_store::{Batch, Blocks, IndexSpec, Kv, Space};
+use evenkeel_store::{Batch, IndexSpec, Kv, Replaced, Space};
 use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
-use super::bring_up::remove_all;
+use super::bring_up::remove_rows;
 use super::state::{StoreState, identity_digest};
-use super::{ColdLog, HotStore, MemoryLimits, index_digest, index_prefix};
+use super::{ColdLog, HotStore, MemoryLimits, index_digest, index_rows};
 use crate::error::EngineError;
 use crate::ingest::fetch;
+use crate::ledger::Ledger;
 use crate::machine::KvStores;
 use crate::source_state::SourceState;
 
@@ -39,8 +41,10 @@ pub(crate) type Reach<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 pub(crate) struct Beside {
     /// None where nothing has to be built, whatever events come.
     building: Option<Building>,
-    /// The numbers of all indexes that are new, also of those without events.
-    numbers: Vec<u32>,
+    /// Where the rows of all new indexes and ledgers are, also of those without events.
+    rows: Vec<(Space, Vec<u8>)>,
+    /// The sources that are built whole: their events are told apart otherwise.
+    changed: Vec<SourceId>,
     plan: Arc<Plan>,
     catalog: Arc<Catalog>,
     limits: MemoryLimits,
@@ -88,12 +92,13 @@ impl Folder {
     }
 }
 
-/// What is left of indexes that were built and are in use. To give it back takes time: a store
-/// is closed and its folder removed.
+/// What is left of what was built and of what it took the place of. To give it back takes
+/// time: memory is freed, a store closed, its folder removed.
 pub(crate) struct SpentBuild {
-    _blocks: Option<Blocks>,
+    _blocks: Replaced,
+    _sources: Vec<SourceState>,
     /// Dropped last: the store in it is closed by then.
-    _folder: InUse,
+    _folder: Option<InUse>,
 }
 
 /// A folder in use.
@@ -110,8 +115,7 @@ impl HotStore {
     /// Begins to build what a catalog needs and this does not have.
     ///
     /// # Errors
-    /// If the folder cannot be used; [`EngineError::RebuildsHotTier`] if the catalog changes
-    /// what tells events apart, so that nothing of this fits.
+    /// If the folder cannot be used.
     pub(crate) fn beside(
         &self,
         folder: Folder,
@@ -121,56 +125,55 @@ impl HotStore {
     ) -> Result<Beside, EngineError> {
         let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
         let plan = Arc::new(Plan::new(views).map_err(EngineError::signature)?);
-        for (id, state) in &self.sources {
-            let known = state.program().def();
-            let changes = catalog
-                .source_by_id(*id)
-                .is_some_and(|def| identity_digest(def) != identity_digest(known));
-            if changes && !state.is_empty() {
-                return Err(EngineError::RebuildsHotTier {
-                    source_name: known.name.clone(),
-                });
-            }
-        }
-        let mut state = self.state.clone();
-        let new: Vec<IndexId> = state
-            .number_indexes(&plan)
-            .into_iter()
-            .map(IndexId)
+        let changed: Vec<SourceId> = self
+            .sources
+            .iter()
+            .filter(|(id, state)| {
+                let known = identity_digest(state.program().def());
+                let def = catalog.source_by_id(**id);
+                def.is_some_and(|def| identity_digest(def) != known)
+            })
+            .map(|(id, _)| *id)
             .collect();
-        let numbers: Vec<u32> = new
+        let mut state = self.state.clone();
+        let new = state.number_anew(&plan, &changed);
+        let new: Vec<IndexId> = new.into_iter().map(IndexId).collect();
+        let mut rows: Vec<(Space, Vec<u8>)> = new
             .iter()
             .filter_map(|id| state.index(&index_digest(&plan.indexes()[id.0])))
+            .flat_map(index_rows)
             .collect();
+        rows.extend(changed.iter().flat_map(|id| state.ledger(*id).rows()));
         // Of a source without events the first may come until this is adopted.
         let may_have_events =
             |id: &IndexId| self.sources.contains_key(&plan.indexes()[id.0].source().id);
-        let building = if new.iter().any(may_have_events) {
-            Some(Building::begin(
-                folder, &plan, &catalog, log, state, new, limits,
-            )?)
-        } else {
-            None
-        };
+        let is_needed = !changed.is_empty() || new.iter().any(may_have_events);
+        let wanted = (new, changed.as_slice());
+        let building = is_needed
+            .then(|| Building::begin(folder, &plan, &catalog, log, &state, wanted, limits))
+            .transpose()?;
         Ok(Beside {
             building,
-            numbers,
+            rows,
+            changed,
             plan,
             catalog,
             limits,
         })
     }
 
-    /// Goes over to a catalog: from now on reads find what was built, too. No checkpoint may
-    /// be under way, and what was built has everything that this has. Answers what is left of it.
-    pub(crate) fn adopt(&mut self, beside: Beside) -> Option<SpentBuild> {
+    /// Goes over to a catalog: from now on reads find what was built, and rows are told apart
+    /// by it. No checkpoint may be under way, and what was built has everything that this has.
+    /// Answers what is left over.
+    pub(crate) fn adopt(&mut self, beside: Beside) -> SpentBuild {
         let Beside {
-            building,
+            mut building,
+            changed,
             plan,
             catalog,
             ..
         } = beside;
-        self.state.number_indexes(&plan);
+        self.state.number_anew(&plan, &changed);
         // Their rows are needed until a checkpoint says that they are gone.
         let gone = self.state.forget_indexes(&plan);
         self.state.leaving.extend(gone);
@@ -192,20 +195,47 @@ impl HotStore {
         }
         let defs: Vec<Arc<SourceDef>> = catalog.sources.values().cloned().collect();
         let (kv, log) = (Arc::clone(&self.kv), Arc::clone(&self.log));
-        let cold = ColdLog::new(kv, Arc::clone(&plan), &defs, log);
-        let (built, folder) = building.map(|b| (b.hot.blocks, b._folder)).unzip();
-        let blocks = self.blocks.switch(specs, Arc::new(cold), built);
-        let snapshot = self.blocks.snapshot();
-        for def in catalog.sources.values() {
-            let new = || SourceState::new(Arc::clone(def), 0, None, None, Arc::clone(snapshot));
-            let known = self.sources.entry(def.id).or_insert_with(new);
-            known.redefine(Arc::clone(def));
-        }
+        let cold = ColdLog::new(kv, Arc::clone(&plan), &defs, &self.state, log);
+        let mut built = building
+            .as_mut()
+            .map_or_else(BTreeMap::new, |b| std::mem::take(&mut b.hot.sources));
+        built.retain(|id, _| changed.contains(id));
+        let (blocks, folder) = building.map(|b| (b.hot.blocks, b._folder)).unzip();
+        let blocks = self.blocks.switch(specs, Arc::new(cold), blocks);
+        let replaced = self.redefine(&catalog, built);
         (self.plan, self.of_source) = (plan, of_source);
-        folder.map(|folder| SpentBuild {
+        SpentBuild {
             _blocks: blocks,
+            _sources: replaced,
             _folder: folder,
-        })
+        }
+    }
+
+    /// Takes the definitions of sources, and of those that were built whole what was built.
+    /// Answers what was in their place.
+    fn redefine(
+        &mut self,
+        catalog: &Catalog,
+        mut built: BTreeMap<SourceId, SourceState>,
+    ) -> Vec<SourceState> {
+        let snapshot = self.blocks.snapshot();
+        let mut replaced = Vec::new();
+        for def in catalog.sources.values() {
+            let whole = built.remove(&def.id).map(|mut state| {
+                state.ledger.move_to(snapshot);
+                state
+            });
+            let new = || {
+                let ledger = Ledger::new(self.state.ledger(def.id), Arc::clone(snapshot), None);
+                SourceState::new(Arc::clone(def), 0, None, ledger)
+            };
+            let known = self.sources.entry(def.id).or_insert_with(new);
+            match whole {
+                Some(whole) => replaced.push(std::mem::replace(known, whole)),
+                None => known.redefine(Arc::clone(def)),
+            }
+        }
+        replaced
     }
 }
 
@@ -215,18 +245,14 @@ impl Building {
         plan: &Arc<Plan>,
         catalog: &Catalog,
         log: &LogReader,
-        numbered: StoreState,
-        new: Vec<IndexId>,
+        numbered: &StoreState,
+        (new, changed): (Vec<IndexId>, &[SourceId]),
         limits: MemoryLimits,
     ) -> Result<Self, EngineError> {
         folder.clear()?;
         let kv = folder.stores.open(&folder.path, limits.cache_bytes / 4)?;
-        let mut state = StoreState::default();
-        state.take_indexes(&numbered);
-        let wanted: Vec<SourceId> = new
-            .iter()
-            .map(|id| plan.indexes()[id.0].source().id)
-            .collect();
+        let of_new = new.iter().map(|id| plan.indexes()[id.0].source().id);
+        let wanted: Vec<SourceId> = of_new.chain(changed.iter().copied()).collect();
         let sources: Vec<Arc<SourceDef>> = catalog
             .sources
             .values()
@@ -238,7 +264,7 @@ impl Building {
             Arc::clone(plan),
             sources,
             Arc::new(log.clone()),
-            state,
+            numbered.emptied(),
             limits.blocks(limits.cache_bytes / 4),
         )?;
         for ids in hot.of_source.values_mut() {
@@ -319,7 +345,7 @@ impl Building {
     fn copy_to(
         &mut self,
         kv: &dyn Kv,
-        numbers: &[u32],
+        rows: &[(Space, Vec<u8>)],
         reach: Reach<'_>,
     ) -> Result<(), EngineError> {
         // The second one removes the blocks that the first has replaced.
@@ -328,26 +354,25 @@ impl Building {
         }
         self.is_copied = true;
         let from = self.hot.kv.snapshot();
-        for number in numbers {
-            let prefix = index_prefix(*number);
-            for space in [Space::Runs, Space::Blocks] {
-                let mut batch = Batch::default();
-                let mut failed = None;
-                from.prefix(space, &prefix, &mut |key, value| {
-                    batch.put(space, key.to_vec(), value.to_vec());
-                    if batch.len() < COPIED_ROWS {
-                        return Ok(ControlFlow::Continue(()));
-                    }
-                    kv.write(std::mem::take(&mut batch))?;
-                    if reach(self.built).is_break() {
-                        failed = Some(EngineError::Stopped);
-                        return Ok(ControlFlow::Break(()));
-                    }
-                    Ok(ControlFlow::Continue(()))
-                })?;
-                if let Some(error) = failed {
-                    return Err(error);
+        for (space, prefix) in rows {
+            let mut batch = Batch::default();
+            let mut failed = None;
+            from.prefix(*space, prefix, &mut |key, value| {
+                batch.put(*space, key.to_vec(), value.to_vec());
+                if batch.len() < COPIED_ROWS {
+                    return Ok(ControlFlow::Continue(()));
                 }
+                kv.write(std::mem::take(&mut batch))?;
+                if reach(self.built).is_break() {
+                    failed = Some(EngineError::Stopped);
+                    return Ok(ControlFlow::Break(()));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
+            if !batch.is_empty() {
                 kv.write(batch)?;
             }
         }
@@ -392,13 +417,9 @@ impl Beside {
     /// Copies what was built to the store of the hot tier that will adopt it.
     pub(crate) fn copy_to(&mut self, kv: &dyn Kv, reach: Reach<'_>) -> Result<(), EngineError> {
         // Who gave up after copying left rows, and no state has taken their numbers.
-        for number in &self.numbers {
-            for space in [Space::Runs, Space::Blocks] {
-                remove_all(kv, space, &index_prefix(*number))?;
-            }
-        }
+        remove_rows(kv, self.rows.iter().cloned())?;
         match &mut self.building {
-            Some(building) => building.copy_to(kv, &self.numbers, reach),
+            Some(building) => building.copy_to(kv, &self.rows, reach),
             None => Ok(()),
         }
     }

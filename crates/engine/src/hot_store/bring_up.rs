@@ -12,7 +12,7 @@ use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
 use super::state::{StoreState, identity_digest, index_digest};
-use super::{HotStore, index_prefix, span};
+use super::{HotStore, index_rows, span};
 use crate::error::EngineError;
 
 /// Rows that are removed in one batch.
@@ -95,13 +95,11 @@ impl HotStore {
         // Rows of before are of an index that was half built, beside or here, and is forgotten.
         for id in &new {
             let number = state.index(&index_digest(&plan.indexes()[id.0]));
-            for space in [Space::Runs, Space::Blocks] {
-                remove_all(
-                    kv.as_ref(),
-                    space,
-                    &index_prefix(number.unwrap_or(u32::MAX)),
-                )?;
-            }
+            remove_rows(kv.as_ref(), index_rows(number.unwrap_or(u32::MAX)))?;
+        }
+        let half_built = state.next_ledgers(catalog.sources.len());
+        for ledger in half_built.chain(std::mem::take(&mut state.leaving_ledgers)) {
+            remove_rows(kv.as_ref(), ledger.rows())?;
         }
         let sources = catalog.sources.values().cloned();
         let mut hot = HotStore::over(
@@ -114,10 +112,7 @@ impl HotStore {
         )?;
         hot.build(&new, old, reader, catalog, limits)?;
         for number in std::mem::take(&mut hot.state.leaving) {
-            let prefix = index_prefix(number);
-            for space in [Space::Runs, Space::Blocks] {
-                remove_all(kv.as_ref(), space, &prefix)?;
-            }
+            remove_rows(kv.as_ref(), index_rows(number))?;
         }
         Ok(hot)
     }
@@ -202,7 +197,16 @@ fn wipe(kv: &dyn Kv) -> Result<(), StoreError> {
     Ok(())
 }
 
-pub(super) fn remove_all(kv: &dyn Kv, space: Space, prefix: &[u8]) -> Result<(), StoreError> {
+/// Removes the rows of an index or a ledger.
+pub(super) fn remove_rows(
+    kv: &dyn Kv,
+    rows: impl IntoIterator<Item = (Space, Vec<u8>)>,
+) -> Result<(), StoreError> {
+    rows.into_iter()
+        .try_for_each(|(space, prefix)| remove_all(kv, space, &prefix))
+}
+
+fn remove_all(kv: &dyn Kv, space: Space, prefix: &[u8]) -> Result<(), StoreError> {
     loop {
         let mut batch = Batch::default();
         kv.snapshot().prefix(space, prefix, &mut |key, _| {

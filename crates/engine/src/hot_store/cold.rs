@@ -12,8 +12,8 @@ use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, SourceId};
 use evenkeel_view::{Plan, SourceProgram};
 use rustc_hash::FxHashSet;
 
-use super::Recorded;
-use crate::ledger;
+use super::{Recorded, StoreState};
+use crate::ledger::{self, LedgerId};
 
 /// The events of sources as they were logged.
 pub trait LoggedEvents: Send + Sync + std::fmt::Debug {
@@ -78,7 +78,7 @@ impl LoggedEvents for NoLog {
 pub(crate) struct ColdLog {
     kv: Arc<dyn Kv>,
     plan: Arc<Plan>,
-    programs: BTreeMap<SourceId, SourceProgram>,
+    sources: BTreeMap<SourceId, (SourceProgram, LedgerId)>,
     log: Arc<dyn LoggedEvents>,
 }
 
@@ -87,27 +87,28 @@ impl ColdLog {
         kv: Arc<dyn Kv>,
         plan: Arc<Plan>,
         sources: impl IntoIterator<Item = &'a Arc<SourceDef>>,
+        state: &StoreState,
         log: Arc<dyn LoggedEvents>,
     ) -> Self {
+        let sources = sources.into_iter().map(|def| {
+            let program = SourceProgram::new(Arc::clone(def));
+            (def.id, (program, state.ledger(def.id)))
+        });
         ColdLog {
             kv,
             plan,
-            programs: sources
-                .into_iter()
-                .map(|def| (def.id, SourceProgram::new(Arc::clone(def))))
-                .collect(),
+            sources: sources.collect(),
             log,
         }
     }
 
     /// The numbers of a source's events that are contested, as far as it is checkpointed.
     /// What became contested since is marked in what is newer than what left.
-    fn contested(&self, source: SourceId) -> Result<FxHashSet<u64>, StoreError> {
+    fn contested(&self, ledger: LedgerId) -> Result<FxHashSet<u64>, StoreError> {
         let mut numbers = FxHashSet::default();
-        let prefix = source.0.to_be_bytes();
         self.kv
             .snapshot()
-            .prefix(Space::Contested, &prefix, &mut |row, _| {
+            .prefix(Space::Contested, &ledger.prefix(), &mut |row, _| {
                 numbers.extend(ledger::contested_entry(row));
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -125,12 +126,12 @@ impl ColdEvents for ColdLog {
         let index = &self.plan.indexes()[index];
         let source = index.source().id;
         let cold = |reason| StoreError::Cold { reason };
-        let program = self
-            .programs
+        let (program, ledger) = self
+            .sources
             .get(&source)
             .ok_or_else(|| cold("its source is not defined any more".to_owned()))?;
         let contested = if bounds.contested {
-            self.contested(source)?
+            self.contested(*ledger)?
         } else {
             FxHashSet::default()
         };

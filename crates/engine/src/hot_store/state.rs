@@ -9,8 +9,10 @@ use evenkeel_types::{Cut, EventTime, SourceId};
 use evenkeel_view::{IndexPlan, Plan};
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::LedgerId;
+
 /// The version of the hot tier's format that is written.
-const FORMAT: u64 = 3;
+const FORMAT: u64 = 4;
 const ROW: &[u8] = b"state";
 
 /// What a hot tier says of itself.
@@ -34,7 +36,18 @@ pub(crate) struct StoreState {
     /// Numbers of indexes that are gone and may still have rows: the next start removes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) leaving: Vec<u32>,
+    /// How many ledgers were built beside others: so many of their numbers are given.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    built_ledgers: u32,
+    /// Ledgers that are gone and may still have rows: the next start removes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) leaving_ledgers: Vec<LedgerId>,
     pub(crate) sources: BTreeMap<SourceId, SourceCounts>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What a checkpoint knows of a source.
@@ -48,6 +61,9 @@ pub(crate) struct SourceCounts {
     pub(crate) greatest_time: Option<EventTime>,
     /// The least and the greatest time in the keys of identities.
     pub(crate) times: Option<(i64, i64)>,
+    /// Its ledger, if that was built beside another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ledger: Option<LedgerId>,
 }
 
 impl SourceCounts {
@@ -98,6 +114,19 @@ impl StoreState {
         self.sources.get(&id).cloned().unwrap_or_default()
     }
 
+    /// Where a source's identities are.
+    pub(crate) fn ledger(&self, id: SourceId) -> LedgerId {
+        let known = self.sources.get(&id).and_then(|source| source.ledger);
+        known.unwrap_or(LedgerId::first_of(id))
+    }
+
+    /// The first of the numbers of ledgers that are not given, as many as there are sources.
+    pub(crate) fn next_ledgers(&self, sources: usize) -> impl Iterator<Item = LedgerId> + use<> {
+        (self.built_ledgers..)
+            .take(sources)
+            .map(LedgerId::built_beside)
+    }
+
     /// The number of an index.
     pub(crate) fn index(&self, digest: &str) -> Option<u32> {
         self.indexes.get(digest).copied()
@@ -116,6 +145,43 @@ impl StoreState {
             new.push(at);
         }
         new
+    }
+
+    /// Gives numbers for another plan: to every index that has none, and anew to the ledgers
+    /// and all indexes of sources whose events are told apart otherwise. Which indexes got one.
+    pub(crate) fn number_anew(&mut self, plan: &Plan, changed: &[SourceId]) -> Vec<usize> {
+        let indexes = plan.indexes().iter();
+        for index in indexes.filter(|index| changed.contains(&index.source().id)) {
+            let digest = index_digest(index);
+            self.spans.remove(&digest);
+            self.leaving.extend(self.indexes.remove(&digest));
+        }
+        for id in changed {
+            self.leaving_ledgers.push(self.ledger(*id));
+            let ledger = LedgerId::built_beside(self.built_ledgers);
+            self.built_ledgers += 1;
+            self.sources.entry(*id).or_default().ledger = Some(ledger);
+        }
+        self.number_indexes(plan)
+    }
+
+    /// An empty state with the numbers of this one: for what is built to be in it.
+    pub(crate) fn emptied(&self) -> StoreState {
+        let sources = self.sources.iter().map(|(id, source)| {
+            let ledger = source.ledger;
+            let counts = SourceCounts {
+                ledger,
+                ..SourceCounts::default()
+            };
+            (*id, counts)
+        });
+        StoreState {
+            indexes: self.indexes.clone(),
+            next_index: self.next_index,
+            built_ledgers: self.built_ledgers,
+            sources: sources.collect(),
+            ..StoreState::default()
+        }
     }
 
     /// Takes down that of an index so little stays at hand.
@@ -143,12 +209,6 @@ impl StoreState {
 
     /// Takes the numbers that another state has given, so that they are not given again.
     pub(crate) fn take_numbers(&mut self, other: &StoreState) {
-        self.next_index = other.next_index;
-    }
-
-    /// Takes the numbers of another state's indexes.
-    pub(crate) fn take_indexes(&mut self, other: &StoreState) {
-        self.indexes.clone_from(&other.indexes);
         self.next_index = other.next_index;
     }
 
@@ -219,4 +279,61 @@ pub(crate) fn index_digest(index: &IndexPlan) -> String {
         index.live_column().is_some(),
     );
     short_digest(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_store::MemoryKv;
+
+    use super::*;
+
+    /// As version 3 wrote it: the identities of each source are under its id.
+    const VERSION_3: &str = r#"{"format":3,"checkpoint":7,"applied":{"ends":{"0":{"0":12}}},"next_sequence":9,
+        "indexes":{"00000000000000000000000000000000":0},"next_index":1,
+        "sources":{"0":{"identity":"x","entries":12,"greatest_time":5,"times":[1,5]}}}"#;
+
+    fn read(text: &str) -> Result<StoreState, StoreError> {
+        let kv = MemoryKv::new();
+        let mut batch = Batch::default();
+        batch.put(Space::Meta, ROW.to_vec(), text.as_bytes().to_vec());
+        kv.write(batch)?;
+        StoreState::read(&kv)
+    }
+
+    #[test]
+    fn versions_of_before_are_read_and_later_ones_refused() {
+        let state = read(VERSION_3).unwrap();
+        let source = SourceId(0);
+        assert_eq!(state.source(source).entries, 12);
+        assert_eq!(state.ledger(source), LedgerId::first_of(source));
+        assert_eq!(
+            state.next_ledgers(1).next(),
+            Some(LedgerId::built_beside(0))
+        );
+        let later = VERSION_3.replace("\"format\":3", "\"format\":5");
+        assert!(matches!(
+            read(&later),
+            Err(StoreError::Version { found: 5, known: 4 })
+        ));
+    }
+
+    #[test]
+    fn a_source_that_is_told_apart_otherwise_gets_numbers_that_nothing_has() {
+        let mut state = read(VERSION_3).unwrap();
+        let source = SourceId(0);
+        for n in 0..2 {
+            state.number_anew(&Plan::default(), &[source]);
+            assert_eq!(state.ledger(source), LedgerId::built_beside(n));
+        }
+        let gone = [LedgerId::first_of(source), LedgerId::built_beside(0)];
+        assert_eq!(state.leaving_ledgers, gone);
+        let kv = MemoryKv::new();
+        let mut batch = Batch::default();
+        state.put(&mut batch);
+        kv.write(batch).unwrap();
+        let read = StoreState::read(&kv).unwrap();
+        assert_eq!(read.ledger(source), state.ledger(source));
+        assert_eq!(read.leaving_ledgers, gone);
+        assert_eq!(read.emptied().ledger(source), state.ledger(source));
+    }
 }

@@ -222,7 +222,7 @@ fn an_old_file_is_known_and_a_new_one_may_lack_what_was_added() {
         [
             "schema version 2: adds `note` STRING, adds `tip` INT, widens `pieces` from INT to BIGINT",
             "2 events up to sales/0@2 stay of version 1",
-            "widening builds the hot tier again from the log",
+            "widening builds identities and indexes of the source again from the log; a server answers meanwhile",
         ]
     );
     engine.apply(plan).unwrap();

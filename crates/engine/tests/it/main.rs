@@ -18,3 +18,4 @@ mod random_history;
 mod retention;
 mod store;
 mod support;
+mod widening;

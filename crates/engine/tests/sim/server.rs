@@ -161,12 +161,12 @@ impl Server {
                     return Some(Reply::Push(PushReply::Refused));
                 }
                 let source = self.engine.source(SOURCES[source.0 as usize]);
+                let source = source.expect("it is defined");
                 let rows = (0..).zip(&rows);
-                let rows = rows.map(|(n, row)| words::pushed_row(row, n, producer.as_ref()));
-                let write = Write::Push {
-                    source: source.expect("it is defined"),
-                    rows: rows.collect(),
-                };
+                let rows = rows
+                    .map(|(n, row)| words::pushed_row(&source, row, n, producer.as_ref()))
+                    .collect();
+                let write = Write::Push { source, rows };
                 self.queue.push_back(Waiting { ticket, write });
                 None
             }
@@ -371,8 +371,8 @@ impl Server {
     }
 
     fn apply(&mut self, random: &mut Random) -> &'static str {
-        // From an append until its events are applied nobody goes over.
-        if matches!(self.writing, Writing::Applying(..) | Writing::Letters(..)) {
+        // From the judging of a commit until its events are applied nobody goes over.
+        if !matches!(self.writing, Writing::Nothing) {
             return "not yet";
         }
         let Some(mut applying) = self.applying.take() else {

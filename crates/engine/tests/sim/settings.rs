@@ -31,6 +31,8 @@ pub(crate) struct Settings {
     pub(crate) patience: u64,
     /// Views that are applied while the store is in use.
     pub(crate) applies: usize,
+    /// Whether a column of every source is widened while the store is in use.
+    pub(crate) widens: bool,
     /// Whether old events leave the hot tier.
     pub(crate) retention: bool,
     /// Whether what has left comes back without a hold on the engine, as for a server.
@@ -76,6 +78,7 @@ impl Settings {
             delay: 1 + random.below(40),
             patience: 200 + random.below(2_000),
             applies: random.below(3) as usize,
+            widens: random.one_in(2),
             retention: random.one_in(2),
             defers: random.one_in(2),
             faults: Faults::of(random),

@@ -24,14 +24,19 @@ use crate::trace::Trace;
 const STEPS: u64 = 12_000;
 /// Steps without, in which everything must be answered.
 const HEALTHY_STEPS: u64 = 120_000;
+/// A column that all sources have besides, and as it may be defined later.
+const EXTRA: [&str; 2] = [", extra INT", ", extra BIGINT"];
 /// What is defined besides: an index from which events leave, where sources let them.
 const LEAVING: &str = "
 CREATE ENTITY pair (driver BIGINT, place BIGINT);
 CREATE ENTITY bit (driver_bit BIGINT);
 CREATE FEATURE VIEW calls_of_bit ENTITY bit AS
-SELECT driver_bit, count(*) OVER h AS n, sum(place_bit) OVER h AS bits, last_value(id) OVER h AS id
+SELECT driver_bit, count(*) OVER h AS n, sum(place_bit) OVER h AS bits, last_value(id) OVER h AS id,
+  max(extra) OVER h AS extra
 FROM calls WINDOW h AS (LAST 20 MINUTES);
 ";
+/// The file with all but the views that come later.
+const DEFINITION_FILE: &str = "definitions.sql";
 /// How sources let events leave.
 const RETENTION: &str = ", MAX FUTURE INTERVAL '1' MINUTE, HOT RETENTION INTERVAL '5' MINUTE";
 /// Views that are applied while the store is in use.
@@ -84,7 +89,7 @@ pub(crate) struct Simulation {
     disk: Disk,
     project: Project,
     definitions: Vec<DefinitionFile>,
-    /// Files that are still to be applied.
+    /// Files that are still to be applied, each new or in place of one of its name.
     more: Vec<DefinitionFile>,
     server: Option<Server>,
     run: Run,
@@ -113,12 +118,18 @@ impl Simulation {
             name: name.to_owned(),
             text: text.to_owned(),
         };
-        let mut text = format!("{DEFINITIONS}{LEAVING}");
+        let columns = DEFINITIONS.replace("at TIMESTAMP", &format!("at TIMESTAMP{}", EXTRA[0]));
+        let mut text = format!("{columns}{LEAVING}");
         if settings.retention {
             text = text.replace("EVENT TIME at)", &format!("EVENT TIME at{RETENTION})"));
         }
         let more = MORE_VIEWS[..settings.applies].iter().enumerate();
         let more = more.map(|(n, text)| file(&format!("{n}.sql"), text));
+        let mut more: Vec<DefinitionFile> = more.collect();
+        if settings.widens {
+            let at = random.below(more.len() as u64 + 1) as usize;
+            more.insert(at, file(DEFINITION_FILE, &text.replace(EXTRA[0], EXTRA[1])));
+        }
         let clients = (0..settings.clients).map(|number| Asking {
             client: Client::new(number, seed),
             requests: 0,
@@ -133,8 +144,8 @@ impl Simulation {
             faults: settings.faults.clone(),
             clock: Arc::new(ManualClock::new(START + 30 * 24 * HOUR)),
             project,
-            definitions: vec![file("definitions.sql", &text)],
-            more: more.collect(),
+            definitions: vec![file(DEFINITION_FILE, &text)],
+            more,
             server: None,
             run: Run::new(seed, settings.clients as u64 * settings.requests * 2),
             clients: clients.collect(),
@@ -413,14 +424,15 @@ impl Simulation {
             return;
         };
         if !self.more.is_empty() && self.random.one_in(400) {
-            let mut files = self.definitions.clone();
-            files.push(self.more[0].clone());
-            server.begin_apply(&files);
-            let name = &self.more[0].name;
+            let file = self.more.remove(0);
+            let name = file.name.clone();
             self.trace
                 .tell(format_args!("{} applies {name}", self.step));
-            self.definitions = files;
-            self.more.remove(0);
+            match self.definitions.iter_mut().find(|f| f.name == name) {
+                Some(known) => *known = file,
+                None => self.definitions.push(file),
+            }
+            server.begin_apply(&self.definitions);
             return;
         }
         let (what, answers) = server.step(&mut self.random, &self.settings, self.step);

@@ -7,8 +7,9 @@ use evenkeel_engine::push::{PushAnswer, PushedRow, RowAnswer, Undecoded};
 use evenkeel_engine::{Engine, Unmet};
 use evenkeel_log::LogReader;
 use evenkeel_sim::{ENTITIES, Event, Outcome, Question, Row, SOURCES, Tally, Token, source_id};
+use evenkeel_types::definition::SourceDef;
 use evenkeel_types::time::parse_timestamp;
-use evenkeel_types::{Cut, EventTime, Offset, Partition, SourceId, Value, Zone};
+use evenkeel_types::{Cut, DataType, EventTime, Offset, Partition, SourceId, Value, Zone};
 
 /// The store's number of a source of the clients.
 fn to_store(engine: &Engine, source: SourceId) -> SourceId {
@@ -40,7 +41,12 @@ pub(crate) fn cut_from_store(engine: &Engine, cut: &Cut) -> Cut {
 }
 
 /// A row as the engine takes it; the `n`-th of a push.
-pub(crate) fn pushed_row(row: &Row, n: u64, producer: Option<&(String, u64)>) -> PushedRow {
+pub(crate) fn pushed_row(
+    source: &SourceDef,
+    row: &Row,
+    n: u64,
+    producer: Option<&(String, u64)>,
+) -> PushedRow {
     let producer = producer.map(|(id, first)| (Arc::from(id.as_str()), first + n));
     let values = match row {
         Row::Wrong => Err(Undecoded {
@@ -48,17 +54,17 @@ pub(crate) fn pushed_row(row: &Row, n: u64, producer: Option<&(String, u64)>) ->
             record: br#"{"id":"wrong","driver":"nobody"}"#.to_vec(),
         }),
         Row::Filtered => {
-            let mut values = vec![Value::Null; 7];
+            let mut values = vec![Value::Null; 8];
             values[0] = Value::from("ignored");
             values[6] = Value::Timestamp(evenkeel_sim::START);
             Ok(values)
         }
-        Row::Event(event) => Ok(values_of(event)),
+        Row::Event(event) => Ok(values_of(source, event)),
     };
     PushedRow { values, producer }
 }
 
-fn values_of(event: &Event) -> Vec<Value> {
+fn values_of(source: &SourceDef, event: &Event) -> Vec<Value> {
     let number = |n: u64| Value::BigInt(n.cast_signed());
     vec![
         Value::from(event.id.as_str()),
@@ -68,7 +74,17 @@ fn values_of(event: &Event) -> Vec<Value> {
         number(1 << event.bits[0]),
         number(1 << event.bits[1]),
         Value::Timestamp(event.at.0),
+        extra(&source.stored_types()[7], event),
     ]
+}
+
+/// A number that may be of either sign, and is of the type that its column has.
+fn extra(column: &DataType, event: &Event) -> Value {
+    let number = (event.keys[0] % 7 + u64::from(event.bits[0]) % 5).cast_signed() - 5;
+    match column {
+        DataType::Int => Value::from(i32::try_from(number).expect("it is small")),
+        _ => Value::from(number),
+    }
 }
 
 pub(crate) fn outcomes(engine: &Engine, answer: PushAnswer) -> (Vec<Outcome>, Token) {
