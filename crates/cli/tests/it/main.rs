@@ -15,6 +15,7 @@ mod from_file;
 mod help;
 mod ingest;
 mod kill;
+mod kill_files;
 mod serve;
 mod store;
 mod support;

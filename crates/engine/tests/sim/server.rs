@@ -390,6 +390,8 @@ impl Server {
                 self.applying = Some(later);
                 "later"
             }
+            // A source that had none when this was planned: it is to be asked for again.
+            Err(EngineError::EventsCame { .. }) => "events came",
             Err(error) => {
                 self.failed("switch", &error);
                 "not gone over"
