@@ -207,13 +207,19 @@ class Client:
         path = f"{about}/file-rows?definition={described['definition']}"
         reports: List[IngestReport] = []
 
-        def send(rows: bytes) -> None:
+        def send(rows: bytes, has_halves: bool) -> bool:
             # Rows that are known change nothing: they may be sent again.
-            answer = json.loads(
-                self._connections.request("POST", path, rows, ARROW, again=True)
-            )
+            said: Optional[bytes]
+            if has_halves:
+                said = self._connections.request_if_it_fits(path, rows, ARROW)
+            else:
+                said = self._connections.request("POST", path, rows, ARROW, again=True)
+            if said is None:
+                return False
+            answer = json.loads(said)
             self.session = joined(self.session, answer["session"])
             reports.append(rows_report_of(answer))
+            return True
 
         send_file_rows(described, file, send)
         return summed(source, reports)

@@ -65,6 +65,16 @@ class Connections:
             return answer
         raise _error(response.status, answer, ())
 
+    def request_if_it_fits(self, path: str, body: bytes, content: str) -> Optional[bytes]:
+        """Posts what may be sent again; none if it is more than the server takes at once."""
+        response = self._response("POST", path, body, content, JSON, {}, True)
+        answer = self._whole(response.read)
+        if response.status == 413:
+            return None
+        if response.status < 300:
+            return answer
+        raise _error(response.status, answer, ())
+
     def long_work(
         self,
         path: str,

@@ -108,6 +108,10 @@ pub struct ServerLimits {
     pub unpacked_bytes: usize,
     /// Bytes of a request's line and headers.
     pub header_bytes: usize,
+    /// How long a request's line and headers may take, and what TLS has to say before.
+    pub head_timeout_ms: u64,
+    /// How long a body may take to arrive, besides what it is given for its bytes.
+    pub body_timeout_ms: u64,
     /// Rows of one push.
     pub rows_per_push: usize,
     /// Features of one read.
@@ -144,6 +148,8 @@ impl Default for ServerLimits {
             body_bytes: 16 << 20,
             unpacked_bytes: 64 << 20,
             header_bytes: 16 << 10,
+            head_timeout_ms: 10_000,
+            body_timeout_ms: 10_000,
             rows_per_push: 100_000,
             features_per_request: 2_000,
             values_per_request: 2_000_000,

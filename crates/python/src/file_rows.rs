@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use evenkeel_connect::{
-    ColumnSpec, FileRows, FileSet, RowReader, file_rows_halves, file_rows_message,
-};
+use evenkeel_connect::{ColumnSpec, FileRows, FileSet, file_rows_halves, file_rows_message};
 use evenkeel_ddl::parse_type;
 use evenkeel_engine::{EngineError, file_options_of};
 use evenkeel_types::Zone;
@@ -45,7 +43,8 @@ impl Column {
     }
 }
 
-/// Reads files of a source, and gives their rows in messages to `send`, in their order.
+/// Reads files of a source, and gives their rows in messages to `send`, in their order: a message,
+/// and whether it may come in two halves. Where it may and `send` says no, it does.
 #[pyfunction]
 pub(crate) fn send_file_rows(
     py: Python<'_>,
@@ -70,38 +69,36 @@ pub(crate) fn send_file_rows(
             Ok((digest, file.read(&columns, &options)?))
         });
         let (digest, mut reader) = opened.map_err(unusable)?;
-        while let Some(messages) = py.detach(|| next_messages(&mut reader, digest, &columns)) {
-            for message in messages? {
-                send.call1((PyBytes::new(py, &message),))?;
-            }
+        while let Some(rows) = py.detach(|| reader.next()) {
+            let file = digest;
+            let rows = rows.map_err(unusable)?;
+            send_rows(py, vec![FileRows { file, rows }], &columns, send)?;
         }
     }
     Ok(())
 }
 
-/// The next rows of a file in messages.
-fn next_messages(
-    reader: &mut RowReader,
-    file: [u8; 16],
+/// Sends rows, in halves where they are more than fits into a message here or there.
+fn send_rows(
+    py: Python<'_>,
+    rows: Vec<FileRows>,
     columns: &[ColumnSpec],
-) -> Option<Result<Vec<Vec<u8>>, Failure>> {
-    let unusable = |error| Failure::from(EngineError::Connect(Box::new(error)));
-    let rows = match reader.next()? {
-        Ok(rows) => rows,
-        Err(error) => return Some(Err(unusable(error))),
-    };
-    let mut messages = Vec::new();
+    send: &Bound<'_, PyAny>,
+) -> PyResult<()> {
     // What is to be sent, the first of it last.
-    let mut pieces = vec![vec![FileRows { file, rows }]];
+    let mut pieces = vec![rows];
     while let Some(parts) = pieces.pop() {
         let rows: usize = parts.iter().map(|part| part.rows.len()).sum();
-        match file_rows_message(&parts, columns) {
-            Err(error) => return Some(Err(unusable(error))),
-            Ok(message) if message.len() > MESSAGE_BYTES && rows > 1 => {
-                pieces.extend(file_rows_halves(parts).into_iter().flatten().rev());
-            }
-            Ok(message) => messages.push(message),
+        let has_halves = rows > 1;
+        let message = py
+            .detach(|| file_rows_message(&parts, columns))
+            .map_err(|error| Failure::from(EngineError::Connect(Box::new(error))))?;
+        let fits = message.len() <= MESSAGE_BYTES || !has_halves;
+        let message = PyBytes::new(py, &message);
+        if fits && send.call1((message, has_halves))?.is_truthy()? {
+            continue;
         }
+        pieces.extend(file_rows_halves(parts).into_iter().flatten().rev());
     }
-    Some(Ok(messages))
+    Ok(())
 }

@@ -4,11 +4,11 @@ use std::io::Read;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use evenkeel_engine::ServerLimits;
 use flate2::read::MultiGzDecoder;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use crate::arrival::Arrival;
 use crate::clock::Deadline;
 use crate::error::ApiError;
 
@@ -78,16 +78,19 @@ pub(crate) async fn read(
     if announced.is_some_and(|bytes| bytes > limits.body_bytes as u64) {
         return Err(too_large());
     }
-    let collected = Limited::new(body, limits.body_bytes).collect();
-    let packed = match tokio::time::timeout(deadline.left(), collected).await {
-        Err(_) => return Err(ApiError::new("DEADLINE", "the body did not arrive in time")),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Ok(Err(error)) => {
-            return Err(ApiError::invalid(format!(
-                "the body cannot be read: {error}"
-            )));
+    let mut arrival = Arrival::of(body, limits.body_bytes, limits, deadline);
+    let first = arrival.next(too_large).await?.unwrap_or_default();
+    let packed = match arrival.next(too_large).await? {
+        // As a rule it comes at once, and is not copied.
+        None => first,
+        Some(second) => {
+            let mut whole = BytesMut::from(first);
+            whole.extend_from_slice(&second);
+            while let Some(more) = arrival.next(too_large).await? {
+                whole.extend_from_slice(&more);
+            }
+            whole.freeze()
         }
-        Ok(Ok(collected)) => collected.to_bytes(),
     };
     let encoding = match headers.get(header::CONTENT_ENCODING) {
         None => return Ok(packed),

@@ -85,8 +85,8 @@ pub(crate) async fn correct(
     let period = Period::new(time(&ask.from, "from")?, time(&ask.to, "to")?)?;
     shared.engine().source(&source)?;
     let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
-    let bytes_max = shared.limits.spine_bytes;
-    let spooled = shared.spool.body(body, &extension, bytes_max, deadline);
+    let limits = &shared.limits;
+    let spooled = shared.spool.body(body, &extension, limits, deadline);
     let spooled = spooled.await?;
     let (working, handle) = (Arc::clone(&shared), Handle::current());
     long_work::run(&shared, &parts.headers, deadline, move |reporter| {

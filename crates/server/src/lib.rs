@@ -7,6 +7,7 @@
 
 mod answer;
 mod app;
+mod arrival;
 mod ask;
 mod auth;
 mod body;

@@ -25,8 +25,6 @@ use crate::auth::Tokens;
 use crate::presence::{Presence, ServeFile};
 use crate::shared::Shared;
 
-/// How long a connection may take for its TLS handshake, or for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 /// The smallest buffer that HTTP/1.1 may have.
@@ -246,7 +244,8 @@ impl Connection {
         match tls {
             None => self.requests(stream, watcher).await,
             Some(tls) => {
-                let handshake = tokio::time::timeout(HEAD_TIMEOUT, tls.accept(stream));
+                let timeout = Duration::from_millis(self.shared.limits.head_timeout_ms);
+                let handshake = tokio::time::timeout(timeout, tls.accept(stream));
                 if let Ok(Ok(stream)) = handshake.await {
                     self.requests(stream, watcher).await;
                 }
@@ -261,11 +260,12 @@ impl Connection {
         watcher: hyper_util::server::graceful::Watcher,
     ) {
         let header_bytes = self.shared.limits.header_bytes;
+        let head_timeout = Duration::from_millis(self.shared.limits.head_timeout_ms);
         let mut builder = auto::Builder::new(TokioExecutor::new());
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(head_timeout)
             // Room for a head that is too large, to be told so.
             .max_buf_size(header_bytes.saturating_mul(4).max(BUFFER_BYTES_MIN));
         builder

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::body::Body;
 use evenkeel_engine::EngineError;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use evenkeel_engine::ServerLimits;
 
+use crate::arrival::Arrival;
 use crate::clock::Deadline;
 use crate::error::ApiError;
 
@@ -62,33 +63,26 @@ impl Spool {
         &self,
         body: Body,
         extension: &str,
-        bytes_max: u64,
+        limits: &ServerLimits,
         deadline: Deadline,
     ) -> Result<Spooled, ApiError> {
         let spooled = self.file(extension)?;
         let mut file = File::create(&spooled.path).map_err(|e| storage(&e))?;
+        let bytes_max = limits.spine_bytes;
         let limit = usize::try_from(bytes_max).unwrap_or(usize::MAX);
-        let mut body = Limited::new(body, limit);
-        loop {
-            let frame = match tokio::time::timeout(deadline.left(), body.frame()).await {
-                Err(_) => return Err(ApiError::new("DEADLINE", "the body did not arrive in time")),
-                Ok(None) => return Ok(spooled),
-                Ok(Some(Err(error))) if error.is::<LengthLimitError>() => {
-                    return Err(ApiError::new(
-                        "BODY_TOO_LARGE",
-                        format!("the file has more than {bytes_max} bytes"),
-                    )
-                    .with_hint("send it in several parts: fewer rows, or a shorter period"));
-                }
-                Ok(Some(frame)) => frame.map_err(|error| {
-                    ApiError::invalid(format!("the body cannot be read: {error}"))
-                })?,
-            };
-            if let Ok(data) = frame.into_data() {
-                // A frame is small, and goes to the system's memory.
-                file.write_all(&data).map_err(|e| storage(&e))?;
-            }
+        let too_large = || {
+            ApiError::new(
+                "BODY_TOO_LARGE",
+                format!("the file has more than {bytes_max} bytes"),
+            )
+            .with_hint("send it in several parts: fewer rows, or a shorter period")
+        };
+        let mut arrival = Arrival::of(body, limit, limits, deadline);
+        while let Some(data) = arrival.next(too_large).await? {
+            // It is little at a time, and goes to the system's memory.
+            file.write_all(&data).map_err(|e| storage(&e))?;
         }
+        Ok(spooled)
     }
 }
 

@@ -119,11 +119,10 @@ pub(crate) async fn build(
                 .with_hint("Parquet and Arrow pack inside"));
             }
             let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
-            let bytes_max = shared.limits.spine_bytes;
-            let spool = &shared.spool;
+            let (spool, limits) = (&shared.spool, &shared.limits);
             (
                 ask,
-                Some(spool.body(body, extension, bytes_max, deadline).await?),
+                Some(spool.body(body, extension, limits, deadline).await?),
             )
         }
     };

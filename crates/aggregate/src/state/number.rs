@@ -327,7 +327,10 @@ impl Variance {
         if self.sum.specials.is_some() {
             return Value::double(CANONICAL_NAN);
         }
-        let (digits, base) = self.numerator();
+        let Some((digits, base)) = self.numerator() else {
+            debug_assert!(false, "no numbers have such squares");
+            return Value::double(CANONICAL_NAN);
+        };
         let mut divisors = vec![n, if sample { n - 1 } else { n }];
         if let Numbers::Decimal { scale, .. } = numbers {
             let mut places = 2 * u32::from(scale);
@@ -341,9 +344,15 @@ impl Variance {
         Value::double(if root { variance.sqrt() } else { variance })
     }
 
-    /// `n * sum(x^2) - sum(x)^2` as digits of weight `2^(32 * base)` and up. Not negative,
-    /// by Cauchy and Schwarz.
-    fn numerator(&self) -> (Vec<u32>, i32) {
+    /// Whether there can be numbers with this count, sum and squares, by Cauchy and Schwarz.
+    pub(super) fn is_possible(&self) -> bool {
+        let is_negative = self.squares.with_magnitude(|negative, _, _| negative);
+        !is_negative && self.numerator().is_some()
+    }
+
+    /// `n * sum(x^2) - sum(x)^2` as digits of weight `2^(32 * base)` and up; none if it is
+    /// negative, which it is of no numbers.
+    fn numerator(&self) -> Option<(Vec<u32>, i32)> {
         let (square, square_base) = self
             .sum
             .total
@@ -353,7 +362,7 @@ impl Variance {
             .with_magnitude(|_, base, digits| (digits.to_vec(), base));
         if digits::significant(&square) == 0 {
             digits::multiply(&mut numerator, self.sum.count);
-            return (numerator, base);
+            return Some((numerator, base));
         }
         let lowest = base.min(square_base);
         digits::multiply(&mut numerator, self.sum.count);
@@ -364,7 +373,7 @@ impl Variance {
             raised
         };
         let mut numerator = raise(numerator, base - lowest);
-        digits::subtract(&mut numerator, &raise(square, square_base - lowest));
-        (numerator, lowest)
+        let is_positive = digits::subtract(&mut numerator, &raise(square, square_base - lowest));
+        is_positive.then_some((numerator, lowest))
     }
 }

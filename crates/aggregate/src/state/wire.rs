@@ -233,10 +233,16 @@ fn body(aggregator: &Aggregator, reader: &mut Reader<'_>) -> Result<Body, StateE
         },
         Body::Integer(_) => Body::Integer(reader.integer_sum()?),
         Body::Sum(_) => Body::Sum(reader.sum()?),
-        Body::Variance(_) => Body::Variance(Box::new(Variance {
-            sum: reader.sum()?,
-            squares: reader.accumulator()?,
-        })),
+        Body::Variance(_) => {
+            let variance = Variance {
+                sum: reader.sum()?,
+                squares: reader.accumulator()?,
+            };
+            if !variance.is_possible() {
+                return Err(reader.invalid("sum of squares of its numbers"));
+            }
+            Body::Variance(Box::new(variance))
+        }
         Body::Extreme(_) => Body::Extreme(if reader.flag()? {
             Some(reader.value(input()?)?)
         } else {

@@ -274,3 +274,36 @@ fn bytes_stay_as_they_are() {
     }
     assert_eq!(lines, include_str!("fixtures/states-1.txt"));
 }
+
+#[test]
+fn squares_that_no_numbers_have_are_no_state() {
+    for function in ["var_pop", "stddev_samp"] {
+        let aggregator = Aggregator::of(&call(function, &["x"])).unwrap();
+        let of = |numbers: &[f64]| {
+            let mut state = aggregator.empty();
+            for x in numbers {
+                let order = evenkeel_aggregate::EventOrder::new(0, b"");
+                aggregator.add(&mut state, &[Value::double(*x)], order);
+            }
+            bytes(&aggregator, &state)
+        };
+        // A sum of squares of one digit: its head, its base, the digit.
+        let with_squares = |of_sum: &[f64], of_squares: &[f64]| {
+            let mut bytes = of(of_sum);
+            bytes.truncate(bytes.len() - 9);
+            let squares = of(of_squares);
+            bytes.extend(&squares[squares.len() - 9..]);
+            aggregator.decode(&bytes)
+        };
+        assert!(with_squares(&[3.0], &[3.0]).is_ok());
+        // One and three have the sum of two twos, and more squares.
+        assert!(with_squares(&[2.0, 2.0], &[1.0, 3.0]).is_ok());
+        let refused = with_squares(&[3.0], &[2.0]);
+        assert!(matches!(refused, Err(StateError::Invalid { .. })));
+        let mut negative = of(&[3.0]);
+        let head = negative.len() - 9;
+        negative[head] |= 1;
+        let refused = aggregator.decode(&negative);
+        assert!(matches!(refused, Err(StateError::Invalid { .. })));
+    }
+}

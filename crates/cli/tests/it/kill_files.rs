@@ -235,10 +235,8 @@ fn server_and_clients_of_files_are_killed_and_nothing_is_lost_or_doubled() {
             let victim = random.below(clients.len() as u64) as usize;
             clients[victim].kill().unwrap();
         }
-        // Without a server all end; beside one that lives on the follower would not.
-        if server.is_some() {
-            clients[0].kill().unwrap();
-        }
+        // A follower would wait for more.
+        clients[0].kill().unwrap();
         let mut said = clients.into_iter().map(said);
         for (source, said) in said.by_ref().take(2).enumerate() {
             // What is told is durable, whatever came afterwards.

@@ -686,3 +686,51 @@ fn a_server_that_is_killed_while_it_applies_starts_clean() {
     server.stop();
     assert!(!project.path().join(".evenkeel/hot.beside").exists());
 }
+
+/// Heads that never end, in one piece or byte by byte, and bodies that do not come hold no place
+/// for long; others are answered meanwhile.
+#[test]
+fn who_sends_slowly_is_let_go() {
+    let project = Project::sample();
+    project.write(
+        "evenkeel.toml",
+        "[server.limits]\nhead_timeout_ms = 300\nbody_timeout_ms = 300\nconnections = 4\n",
+    );
+    let server = Server::start(&project, &[]);
+    let connect = |sent: &str| {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.write_all(sent.as_bytes()).unwrap();
+        stream
+    };
+    // All places but one.
+    let mut slow = [
+        connect("GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: "),
+        connect("GET /hea"),
+        server.begin("/v1/features", "{\"features\": []}"),
+    ];
+    let ask = || {
+        let mut stream =
+            connect("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    };
+    ask();
+    // A byte more of the head again and again, until nobody takes it.
+    while slow[0].write_all(b"x").is_ok() {
+        ask();
+    }
+    for stream in &mut slow[1..] {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let is_told = answer.contains("did not arrive in time");
+        assert!(
+            is_told || answer.is_empty() || answer.contains(" 408 "),
+            "{answer}"
+        );
+    }
+    for _ in 0..8 {
+        ask();
+    }
+    server.stop();
+}

@@ -219,6 +219,69 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
     assert_eq!(answer.code(), "DEADLINE");
 }
 
+/// However long a request may take, a body that comes byte by byte is given up: of a push, a
+/// read, and of a spine, which goes to a file.
+#[tokio::test]
+async fn a_body_that_comes_byte_by_byte_is_not_waited_for() {
+    let world = World::limited(ServerLimits {
+        body_timeout_ms: 100,
+        ..ServerLimits::default()
+    });
+    for (path, content) in [
+        (RIDES, "application/json"),
+        ("/v1/features", "application/json"),
+        ("/v1/training?features=ride_stats:*", "text/csv"),
+    ] {
+        let drops = tokio::time::interval(Duration::from_millis(1));
+        let answer = world.post(path, content, Body::new(Drops(drops)));
+        let answer = tokio::time::timeout(Duration::from_secs(60), answer)
+            .await
+            .unwrap();
+        assert_eq!(answer.code(), "DEADLINE", "{path}");
+        let message = answer.json()["error"]["message"].to_string();
+        assert!(message.contains("did not arrive in time"), "{message}");
+    }
+    // What comes in pieces and in time is read.
+    let rows = json!([{"id": "a", "driver": 1, "fare": 1.0, "at": "2026-03-01T00:00:00Z"}]);
+    let pieces = Body::new(Pieces(rows.to_string().into()));
+    let answer = world.post(RIDES, "application/json", pieces).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+/// A body that comes in pieces of three bytes.
+struct Pieces(bytes::Bytes);
+
+impl HttpBody for Pieces {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let next = self.0.len().min(3);
+        let piece = self.0.split_to(next);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+}
+
+/// A body of which a byte comes now and then, and no end.
+struct Drops(tokio::time::Interval);
+
+impl HttpBody for Drops {
+    type Data = bytes::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        self.0
+            .poll_tick(context)
+            .map(|_| Some(Ok(Frame::data(bytes::Bytes::from_static(b"[")))))
+    }
+}
+
 /// A body that neither goes on nor ends.
 struct Never;
 
