@@ -3,7 +3,7 @@
 //! acknowledged is there, nothing is doubled, and in the end the store is that of commands
 //! that nobody killed.
 //!
-//! `EVENKEEL_KILLS` is the number of kills (12), `EVENKEEL_SEED` where they fall (1).
+//! `EVENKEEL_KILLS` is the number of kills (8), `EVENKEEL_SEED` where they fall (1).
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -172,7 +172,7 @@ fn said(child: Child) -> Option<Json> {
 
 #[test]
 fn server_and_clients_of_files_are_killed_and_nothing_is_lost_or_doubled() {
-    let kills = number("EVENKEEL_KILLS", 12);
+    let kills = number("EVENKEEL_KILLS", 8);
     let seed = number("EVENKEEL_SEED", 1);
     let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut definitions = DEFINITIONS.to_owned();
