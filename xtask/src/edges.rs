@@ -21,6 +21,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("log", &["types"]),
     ("store", &["types", "aggregate"]),
     ("connect", &["types"]),
+    ("lake", &["types", "log", "connect"]),
     (
         "train",
         &["types", "expr", "aggregate", "view", "log", "connect"],
@@ -36,6 +37,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "log",
             "store",
             "connect",
+            "lake",
             "train",
         ],
     ),

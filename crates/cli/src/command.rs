@@ -7,11 +7,13 @@ mod correct;
 mod dead_letters;
 mod doctor;
 mod explain;
+mod flush;
 mod functions;
 mod get;
 mod ingest;
 mod init;
 mod inputs;
+mod lake;
 mod plan;
 mod serve;
 mod status;
@@ -47,6 +49,8 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Correct(arguments) => correct::correct(arguments, session),
         Command::Exclude(arguments) => correct::exclude(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
+        Command::Flush(arguments) => flush::run(arguments, session),
+        Command::Lake(arguments) => lake::run(arguments, session),
         Command::Backup(arguments) => backup::backup(arguments, session),
         Command::Restore(arguments) => backup::restore(arguments, session),
         Command::Functions(arguments) => functions::run(arguments),

@@ -2,7 +2,7 @@
 //! whole tables (Parquet, CSV, Arrow IPC) in and out.
 //!
 //! Knows nothing of features, SQL, views or the log. The only crate that names arrow and
-//! parquet.
+//! parquet, but for the files of the lake.
 //!
 //! Nothing is silently coerced: a value that is not exactly what its column declares rejects
 //! its row, with the original record; a column whose type cannot be read exactly refuses its
@@ -28,6 +28,7 @@
 //! announces is held against the bytes that it has before the decoders see it, and a panic
 //! of theirs is an error.
 
+mod arrow_exchange;
 mod arrow_values;
 mod atomic_file;
 mod batch;
@@ -49,6 +50,7 @@ mod table;
 mod text_file;
 mod value;
 
+pub use arrow_exchange::{arrow_to_column, arrow_type_of, column_to_arrow};
 pub use atomic_file::AtomicFile;
 pub use batch::{FileRow, FileRows, RejectedRow, RowBatch, Undecoded, file_rows_halves};
 pub use columns::COLUMNS_MAX;

@@ -17,6 +17,7 @@ use evenkeel_types::{
 };
 
 use crate::api::Change;
+use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
 use crate::hot_store::{
@@ -586,6 +587,10 @@ impl Engine {
     /// To be held by who uses the key-value store of the hot tier without a hold on this.
     pub(crate) fn kv_users(&self) -> &Arc<()> {
         &self.kv_users
+    }
+
+    pub(crate) fn cold_tier(&self) -> ColdTier {
+        ColdTier::of(&self.project, &self.machine, self.registry.identity())
     }
 
     pub(crate) fn machine(&self) -> &Machine {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use evenkeel_aggregate::SignatureError;
 use evenkeel_connect::ConnectError;
 use evenkeel_ddl::Diagnostic;
+use evenkeel_lake::LakeError;
 use evenkeel_log::LogError;
 use evenkeel_train::TrainError;
 use evenkeel_types::SchemaError;
@@ -114,6 +115,10 @@ pub enum EngineError {
     StoreFormat { path: PathBuf, format: u32 },
     #[error("the log: {0}")]
     Log(#[source] Box<LogError>),
+    #[error("{name} is no name of a pin: letters, digits, `-`, `_` and `.`")]
+    PinName { name: String },
+    #[error("{0}")]
+    Lake(#[source] Box<LakeError>),
     #[error("the file: {0}")]
     Connect(#[source] Box<ConnectError>),
     #[error("the training set: {0}")]
@@ -216,6 +221,10 @@ impl EngineError {
         }
     }
 
+    pub(crate) fn lake(error: LakeError) -> Self {
+        EngineError::Lake(Box::new(error))
+    }
+
     pub(crate) fn connect(error: ConnectError) -> Self {
         EngineError::Connect(Box::new(error))
     }
@@ -234,6 +243,10 @@ impl EngineError {
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            // The events, not the request.
+            EngineError::Train(error) if matches!(**error, TrainError::Log(_)) => {
+                ErrorKind::Storage
+            }
             EngineError::NoFolder { .. }
             | EngineError::NoStore { .. }
             | EngineError::UnknownEnvironment { .. }
@@ -249,6 +262,7 @@ impl EngineError {
             | EngineError::Partitions { .. }
             | EngineError::NotAFileSource { .. }
             | EngineError::CannotGrow { .. }
+            | EngineError::PinName { .. }
             | EngineError::Cut { .. }
             | EngineError::CutBeyond { .. }
             | EngineError::TooManyEntities { .. }
@@ -262,6 +276,14 @@ impl EngineError {
             | EngineError::EmptyPeriod { .. }
             | EngineError::PositionWords { .. }
             | EngineError::Positions { .. } => ErrorKind::Invalid,
+            EngineError::Lake(error) if matches!(**error, LakeError::Address { .. }) => {
+                ErrorKind::Invalid
+            }
+            EngineError::Lake(error)
+                if error.is_conflict() || matches!(**error, LakeError::InUse { .. }) =>
+            {
+                ErrorKind::Busy
+            }
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
             | EngineError::SourceChanged { .. }
@@ -275,6 +297,7 @@ impl EngineError {
                 ErrorKind::Busy
             }
             EngineError::Read { .. }
+            | EngineError::Lake(_)
             | EngineError::Write { .. }
             | EngineError::Registry { .. }
             | EngineError::StoreFormat { .. }
@@ -336,6 +359,7 @@ impl EngineError {
             EngineError::Cut { .. } => {
                 "write SOURCE/PARTITION@END, separated by commas: departures/0@1234".to_owned()
             }
+            EngineError::Lake(error) => error.hint()?.to_owned(),
             EngineError::Store(_) | EngineError::Unreadable(_) => {
                 "nothing is lost: everything in it is in the log; `evenkeel doctor --repair` builds it again"
                     .to_owned()

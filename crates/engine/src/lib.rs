@@ -8,6 +8,7 @@
 pub mod api;
 mod applying;
 mod backup;
+mod cold_tier;
 pub mod correction;
 mod definitions;
 pub mod doctor;
@@ -40,6 +41,9 @@ mod verify;
 
 pub use applying::{Applying, Switched};
 pub use backup::{Manifest, backup, restore};
+pub use cold_tier::{
+    FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable, Pins, Upkeep,
+};
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};

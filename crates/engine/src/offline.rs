@@ -1,4 +1,4 @@
-//! What training and verification need of a store, apart from the engine: the log, what is
+//! What training and verification need of a store, apart from the engine: the log and the lake, what is
 //! defined, and how far it was applied when they began.
 //!
 //! Invariant: it holds nothing of the hot tier, so it is used without a hold on the engine,
@@ -7,14 +7,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use evenkeel_lake::ColdAndLog;
 use evenkeel_log::{DiskFileSystem, LogReader};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::{Cut, Offset, Partition, SourceId};
 
+use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan, catalog_of, feature_list_of, unknown};
 use crate::engine::{Engine, log_directory};
 use crate::error::EngineError;
 use crate::evolution::Logged;
+use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
 use crate::reads::service_of;
 use crate::registry::Registry;
@@ -26,6 +29,7 @@ pub struct Offline {
     log: LogReader,
     applied: Cut,
     root: PathBuf,
+    cold: ColdTier,
 }
 
 /// Gives an engine to read, for moments: in between others have their turn.
@@ -67,6 +71,7 @@ impl Engine {
             log: self.reader().clone(),
             applied: self.cut(),
             root: self.project().root.clone(),
+            cold: self.cold_tier(),
         }
     }
 
@@ -107,12 +112,23 @@ impl Offline {
             applied: log.ends(),
             log,
             root: project.root.clone(),
+            cold: ColdTier::of(project, &Machine::default(), registry.identity()),
         })
     }
 
     /// What was defined.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Where older events are, too.
+    pub(crate) fn cold(&self) -> &ColdTier {
+        &self.cold
+    }
+
+    /// The events of some sources, from the lake what it covers, the rest from the log.
+    pub(crate) fn events(&self, sources: &[SourceId]) -> Result<ColdAndLog, EngineError> {
+        self.cold.with_log(&self.log, &self.catalog, sources)
     }
 
     /// The log.

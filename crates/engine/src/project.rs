@@ -9,6 +9,9 @@
 //! [store]
 //! path = ".evenkeel"                       # relative to this file
 //!
+//! [lake]                                   # see `LakeSettings`
+//! url = "s3://bucket/features"
+//!
 //! [limits]
 //! entities_per_request = 10000
 //!
@@ -22,8 +25,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use evenkeel_lake::LakeAddress;
 use serde::Deserialize;
 
+use crate::cold_tier::LakeSettings;
 use crate::error::EngineError;
 use crate::server_settings::ServerSettings;
 
@@ -31,6 +36,8 @@ use crate::server_settings::ServerSettings;
 pub const PROJECT_FILE: &str = "evenkeel.toml";
 /// Where the store is if the project file does not say.
 pub const STORE_DEFAULT: &str = ".evenkeel";
+/// Where the lake is in the store's directory if the project file does not say.
+const LAKE_DIRECTORY: &str = "lake";
 /// The most bytes a definition file may have.
 pub const DEFINITION_FILE_BYTES_MAX: u64 = 4 << 20;
 
@@ -72,6 +79,7 @@ struct ProjectFile {
     definitions: Option<Vec<String>>,
     store: StoreSettings,
     limits: Limits,
+    lake: LakeSettings,
     server: ServerSettings,
 }
 
@@ -86,6 +94,10 @@ pub struct Project {
     pub store: PathBuf,
     /// Its limits.
     pub limits: Limits,
+    /// Its lake.
+    pub lake: LakeSettings,
+    /// Where that is.
+    pub lake_address: LakeAddress,
     /// How it is served, paths from here.
     pub server: ServerSettings,
     definitions: Option<Vec<String>>,
@@ -135,9 +147,17 @@ impl Project {
         {
             *path = root.join(&*path);
         }
+        let lake_address = match &file.lake.url {
+            None => LakeAddress::Directory(store.join(LAKE_DIRECTORY)),
+            Some(url) => {
+                LakeAddress::parse(url, root, &file.lake.options).map_err(EngineError::lake)?
+            }
+        };
         Ok(Project {
             root: root.to_owned(),
             name,
+            lake: file.lake,
+            lake_address,
             store,
             limits: file.limits,
             server,

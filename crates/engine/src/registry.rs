@@ -97,6 +97,13 @@ impl Registry {
         Ok(registry)
     }
 
+    /// What tells this store from others: a digest of its first record, which says when it was
+    /// made and of what. `None` as long as nothing was applied.
+    pub fn identity(&self) -> Option<String> {
+        let first = serde_json::to_vec(self.records.first()?).ok()?;
+        Some(blake3::hash(&first).to_hex()[..32].to_owned())
+    }
+
     /// Reads the next record, if it is there.
     fn read_next(&mut self) -> Result<bool, EngineError> {
         let sequence = self.records.len() as u64 + 1;
@@ -372,6 +379,10 @@ mod tests {
 
         fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
             self.0.rename(from, to)
+        }
+
+        fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+            self.0.rename_new(from, to)
         }
 
         fn remove(&self, path: &Path) -> io::Result<()> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use evenkeel_train::{
     Evaluator, Job, KnowledgeMode, Spine, SpineSource, TrainError, TrainReport, TrainingSet,
 };
-use evenkeel_types::Cut;
 use evenkeel_types::definition::ServiceDef;
+use evenkeel_types::{Cut, SourceId};
 
 use crate::api::TrainRequest;
 use crate::definitions;
@@ -101,11 +101,13 @@ impl Offline {
             SpineSource::File { .. } | SpineSource::Table { .. } => None,
         };
         let total: u64 = cut.iter().map(|(_, _, end)| end.0).sum();
-        let evaluator =
-            Evaluator::load_for(self.log(), service, query.as_ref(), &cut, &mut |done| {
-                progress("reading the log", done, total)
-            })
-            .map_err(EngineError::train)?;
+        let uses = Evaluator::uses_of(service, query.as_ref());
+        let sources: Vec<SourceId> = uses.sources().into_keys().collect();
+        let events = self.events(&sources)?;
+        let evaluator = Evaluator::load(&events, &uses, &cut, &mut |done| {
+            progress("reading the log", done, total)
+        })
+        .map_err(EngineError::train)?;
         let spine = match (&plan.spine, &query) {
             (_, Some(query)) => Spine::query(&evaluator, query),
             (

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use evenkeel_log::ReadOptions;
+use evenkeel_log::{EventSource, ReadOptions};
 use evenkeel_store::bucket_of;
 use evenkeel_train::{Answers, Evaluator, Requests};
 use evenkeel_types::codec::encode_values;
@@ -146,16 +146,25 @@ impl Offline {
         reach()?;
         let sources: Vec<SourceId> = uses.sources().into_keys().collect();
         let options = ReadOptions {
-            sources: Some(sources),
+            sources: Some(sources.clone()),
             until: Some(self.cut().clone()),
             ..ReadOptions::default()
         };
         let mut events: BTreeMap<SourceId, Vec<LoggedEvent>> = BTreeMap::new();
-        for (read, logged) in self.log().read(options).enumerate() {
-            if read.is_multiple_of(STEP) {
+        let mut stream = self
+            .events(&sources)?
+            .events(options)
+            .map_err(EngineError::log)?;
+        let mut read = 0;
+        loop {
+            let mut logged = LoggedEvent::blank();
+            if !stream.next_into(&mut logged).map_err(EngineError::log)? {
+                break;
+            }
+            if usize::is_multiple_of(read, STEP) {
                 reach()?;
             }
-            let mut logged = logged.map_err(EngineError::log)?;
+            read += 1;
             if let Some(def) = self.catalog().source_by_id(logged.source) {
                 def.schema
                     .upgrade(&mut logged)

@@ -10,6 +10,7 @@ mod columnar;
 mod dead_letter;
 mod event;
 mod numbers;
+mod single;
 mod value;
 
 pub use column::FrameColumn;
@@ -19,6 +20,7 @@ pub(crate) use dead_letter::{
     decode_dead_letters, decode_redriven, encode_dead_letters, encode_redriven,
 };
 pub(crate) use event::{EventDecoder, encode_events};
+pub use single::{event_from_bytes, event_to_bytes};
 
 use crate::error::Flaw;
 

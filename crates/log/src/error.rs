@@ -65,6 +65,13 @@ pub enum LogError {
         /// The process that holds it, if it is known.
         pid: Option<u32>,
     },
+    /// What keeps the older part of the log cannot be read.
+    #[error("the events that the lake keeps")]
+    Lake {
+        /// Its answer.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Bytes that were acknowledged are not what was written.
     #[error("`{}` is damaged at byte {at}; restore the file from a copy", path.display())]
     Damaged {

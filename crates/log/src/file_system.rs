@@ -43,6 +43,11 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     /// Renames a file within its directory; replaces what has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Renames a file within its directory to a name that no file has, in one step: of several
+    /// who try, one succeeds, and the others change nothing and get `AlreadyExists`. A crash
+    /// may leave the file under both names.
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 

@@ -23,11 +23,12 @@ mod mark;
 mod reader;
 mod recovery;
 mod segment;
+mod source;
 
 pub use batch::{
     Appended, Batch, DeadLetter, DeadLetterId, LoggedDeadLetter, OWN_POSITION, Sequence,
 };
-pub use body::FrameColumn;
+pub use body::{FrameColumn, event_from_bytes, event_to_bytes};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use copy::Copied;
 pub use dead_letters::{DeadLetterCount, DeadLetters};
@@ -39,3 +40,4 @@ pub use file_system::{
 pub use log::{Compression, Log, LogOptions};
 pub use reader::{EventParts, LogReader, ReadOptions};
 pub use recovery::{RecoveryReport, TornTail};
+pub use source::{EventSource, EventStream};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use evenkeel_log::{LogReader, Next, ReadOptions};
+use evenkeel_log::{EventSource, Next, ReadOptions};
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::Uses;
 
@@ -15,10 +15,10 @@ use crate::events::SourceEvents;
 const PROGRESS_EVENTS: u64 = 8192;
 
 impl Evaluator {
-    /// Reads the events of a cut that `uses` needs, in one pass over the log. `progress` is
+    /// Reads the events of a cut that `uses` needs, in one pass over them. `progress` is
     /// told how many events were read, and may stop it.
     pub fn load(
-        log: &LogReader,
+        log: &dyn EventSource,
         uses: &Uses,
         cut: &Cut,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
@@ -37,7 +37,7 @@ impl Evaluator {
             ..ReadOptions::default()
         };
         let mut read: u64 = 0;
-        let mut events = log.read(options);
+        let mut events = log.events(options).map_err(TrainError::log)?;
         let mut logged = LoggedEvent::blank();
         let mut told: u64 = 0;
         loop {
@@ -76,7 +76,7 @@ impl Evaluator {
             events.complete();
             let mut contested = Vec::new();
             for position in events.contested() {
-                if let Some(mut logged) = log.event(source, position).map_err(TrainError::log)? {
+                if let Some(mut logged) = log.event_at(source, position).map_err(TrainError::log)? {
                     upgrade(events, &mut logged)?;
                     contested.push(logged);
                 }

@@ -10,7 +10,6 @@ use std::path::Path;
 
 use evenkeel_connect::{Table, TableType};
 use evenkeel_expr::{Program, ReadTime};
-use evenkeel_log::LogReader;
 use evenkeel_types::definition::{
     Label, ServiceDef, ServiceItem, SourceWindows, SpineQuery, ViewBody, ViewDef,
 };
@@ -287,14 +286,8 @@ impl Job<'_> {
 }
 
 impl Evaluator {
-    /// Loads what a service, and a spine query with its labels, read.
-    pub fn load_for(
-        log: &LogReader,
-        service: &ServiceDef,
-        query: Option<&SpineQuery>,
-        cut: &Cut,
-        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<Self, TrainError> {
+    /// What a service, and a spine query with its labels, read.
+    pub fn uses_of(service: &ServiceDef, query: Option<&SpineQuery>) -> Uses {
         let mut uses = Uses::of(service.items.iter().map(|item| item.view.as_ref()));
         if let Some(query) = query {
             for label in &query.labels {
@@ -302,7 +295,7 @@ impl Evaluator {
             }
             uses.add_spine(query);
         }
-        Evaluator::load(log, &uses, cut, progress)
+        uses
     }
 
     /// The least watermark of the sources that a view reads: per partition the greatest event

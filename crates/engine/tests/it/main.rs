@@ -10,6 +10,7 @@ mod follow;
 mod healing;
 mod incidents;
 mod keeping;
+mod lake;
 mod long_history;
 mod partitions;
 mod push;

@@ -27,11 +27,11 @@ SELECT r.driver, r.id, p.place, d.name FROM rides r
 CREATE FEATURE SERVICE model AS stats (*), context (*);
 ";
 
-const SOURCES: [&str; 3] = ["rides", "pings", "drivers"];
+pub(crate) const SOURCES: [&str; 3] = ["rides", "pings", "drivers"];
 
 /// A world whose sources have so many partitions; its files hold ties, equal rows, repetitions
 /// and conflicts.
-fn world(partitions: u32) -> World {
+pub(crate) fn world(partitions: u32) -> World {
     let world = World::new(&with_partitions(partitions));
     let mut random = Random(3);
     let start = t("2026-03-01T00:00:00Z");
@@ -62,7 +62,7 @@ fn with_partitions(partitions: u32) -> String {
 }
 
 /// Everything that is answered at some times, with and without a bound on what was visible.
-fn answers(engine: &Engine) -> Vec<String> {
+pub(crate) fn answers(engine: &Engine) -> Vec<String> {
     let keys: Vec<Vec<Value>> = (0..4).map(|d| vec![Value::BigInt(d)]).collect();
     let start = t("2026-03-01T00:00:00Z");
     let mut all = Vec::new();
@@ -95,7 +95,7 @@ fn partitions_used(engine: &Engine) -> Vec<usize> {
         .collect()
 }
 
-fn verified(engine: &Engine) -> String {
+pub(crate) fn verified(engine: &Engine) -> String {
     let options = VerifyOptions {
         values: 2_000,
         oracle_values: 200,
@@ -108,7 +108,7 @@ fn verified(engine: &Engine) -> String {
 }
 
 /// The digest of a training set whose spine is a query.
-fn training_digest(engine: &Engine, world: &World) -> String {
+pub(crate) fn training_digest(engine: &Engine, world: &World) -> String {
     let request = TrainRequest {
         service: engine.service("model").unwrap(),
         spine: SpineSource::Query("SELECT driver, id AS ride FROM rides".to_owned()),

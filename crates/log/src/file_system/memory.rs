@@ -252,6 +252,19 @@ impl FileSystem for MemoryFileSystem {
         Ok(())
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.begin()?;
+        if !state.names.contains_key(from) {
+            return Err(not_found(from));
+        }
+        if state.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.change(NameOperation::Rename(from.to_owned(), to.to_owned()));
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.begin()?;

@@ -105,6 +105,10 @@ impl FileSystem for Disk {
         DiskFileSystem.rename(from, to)
     }
 
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        DiskFileSystem.rename_new(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         DiskFileSystem.remove(path)
     }

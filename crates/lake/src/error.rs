@@ -1,0 +1,84 @@
+//! What can go wrong with the lake, and what to do about it.
+
+use std::error::Error;
+
+/// A failure of the lake.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum LakeError {
+    #[error("`{address}` is no address of a lake: {reason}")]
+    Address { address: String, reason: String },
+    #[error("the lake's table of `{table}` cannot be read")]
+    Read {
+        table: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("the lake's table of `{table}` is not that of this source: {reason}")]
+    NotOurs { table: String, reason: String },
+    #[error("the lake's table of `{table}` has no version {version} any more")]
+    NoVersion {
+        table: String,
+        version: u64,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("the lake's table of `{table}` could not be written; the events are in the log")]
+    Write {
+        table: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error("the lake `{address}` is being written{}", holder(*pid))]
+    InUse { address: String, pid: Option<u32> },
+    #[error("somebody else writes the lake's table of `{table}`")]
+    Conflict {
+        table: String,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    #[error(
+        "the lake's table of `{table}` covers partition {partition} up to {covered}, the log ends at {logged}: it is another store's, or the log was restored from a backup"
+    )]
+    Ahead {
+        table: String,
+        partition: u32,
+        covered: u64,
+        logged: u64,
+    },
+    #[error("column `{column}` of `{table}` cannot be kept in the lake: {reason}")]
+    Column {
+        table: String,
+        column: String,
+        reason: String,
+    },
+    #[error("`{path}` of the lake is missing")]
+    MissingFile { path: String },
+    #[error("`{path}` of the lake is damaged: {reason}")]
+    Damaged { path: String, reason: String },
+}
+
+impl LakeError {
+    /// What to do next.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            LakeError::InUse { .. } | LakeError::Conflict { .. } => "run the command again",
+            LakeError::MissingFile { .. } | LakeError::Damaged { .. } => {
+                "the log has its events: remove the table's directory and flush again"
+            }
+            LakeError::NotOurs { .. } | LakeError::Ahead { .. } => {
+                "name another place with `url` of `[lake]`, or remove the table"
+            }
+            _ => return None,
+        })
+    }
+
+    /// Whether doing it again may succeed.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, LakeError::Conflict { .. })
+    }
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" by process {pid}"))
+}

@@ -1,0 +1,337 @@
+//! The events of a data file, as they were logged.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
+use arrow_array::types::TimestampMicrosecondType;
+use bytes::Bytes;
+use evenkeel_connect::arrow_to_column;
+use evenkeel_log::{EventParts, Sequence, event_from_bytes};
+use evenkeel_types::{
+    Column, ColumnData, Cut, DataType, EventTime, LoggedEvent, Operation, Origin, Partition,
+    Position, SLOT_NULL, SLOT_PRESENT, SourceId, Value, VisibleAt,
+};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
+
+use crate::data_file::ROW_GROUP_ROWS;
+use crate::error::LakeError;
+use crate::layout::{Layout, own, place_of};
+
+/// Which events of a file are wanted, and what of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) source: SourceId,
+    pub(crate) after: Cut,
+    /// `None`: all that there is.
+    pub(crate) until: Option<Cut>,
+    pub(crate) event_times: Option<RangeInclusive<EventTime>>,
+    pub(crate) parts: Option<EventParts>,
+}
+
+impl Wanted {
+    fn takes(&self, position: Position, time: i64) -> bool {
+        let in_times = self.event_times.as_ref();
+        position.offset >= self.after.end(self.source, position.partition)
+            && self
+                .until
+                .as_ref()
+                .is_none_or(|until| until.contains(self.source, position))
+            && in_times.is_none_or(|times| times.contains(&EventTime(time)))
+    }
+
+    fn column(&self, slot: usize) -> bool {
+        let parts = self.parts.as_ref();
+        parts.is_none_or(|parts| parts.columns.get(slot).copied().unwrap_or(false))
+    }
+
+    fn origin(&self) -> bool {
+        self.parts.as_ref().is_none_or(|parts| parts.origin)
+    }
+}
+
+/// A data file that was read, whose events are answered in the order in which they were logged.
+#[derive(Debug)]
+pub(crate) struct FileEvents {
+    layout: Arc<Layout>,
+    path: String,
+    wanted: Wanted,
+    /// By place in the layout; those that nobody wants are empty.
+    columns: Vec<Column>,
+    /// The rows that are wanted, in order.
+    rows: VecDeque<u32>,
+}
+
+impl FileEvents {
+    /// Reads a file's bytes, which are those that were written.
+    ///
+    /// # Errors
+    /// If they are no data file of this layout.
+    pub(crate) fn read(
+        layout: &Arc<Layout>,
+        path: &str,
+        bytes: Bytes,
+        wanted: &Wanted,
+    ) -> Result<Self, LakeError> {
+        let damaged = |reason: String| LakeError::Damaged {
+            path: path.to_owned(),
+            reason,
+        };
+        let builder =
+            ParquetRecordBatchReaderBuilder::try_new(bytes).map_err(|e| damaged(e.to_string()))?;
+        let is_wanted = |place: usize| match place {
+            own::ORIGIN_KIND..=own::ORIGIN_NUMBER => wanted.origin(),
+            place if place < place_of(0) => !matches!(place, own::VISIBLE_AT | own::BUCKET),
+            place => wanted.column(place - place_of(0)),
+        };
+        let places: Vec<usize> = (0..layout.fields.len()).filter(|&p| is_wanted(p)).collect();
+        let schema = builder.parquet_schema();
+        let roots: Vec<&str> = schema
+            .root_schema()
+            .get_fields()
+            .iter()
+            .map(|f| f.name())
+            .collect();
+        let mut indices = Vec::with_capacity(places.len());
+        for &place in &places {
+            let name = layout.fields[place].name.as_str();
+            let found = roots.iter().position(|root| *root == name);
+            indices.push(found);
+        }
+        let mask = ProjectionMask::roots(schema, indices.iter().flatten().copied());
+        let groups: Vec<usize> = builder
+            .metadata()
+            .row_groups()
+            .iter()
+            .enumerate()
+            .filter(|(_, group)| may_hold(group, wanted.event_times.as_ref()))
+            .map(|(number, _)| number)
+            .collect();
+        let reader = builder
+            .with_projection(mask)
+            .with_row_groups(groups)
+            .with_batch_size(ROW_GROUP_ROWS)
+            .build()
+            .map_err(|e| damaged(e.to_string()))?;
+        let mut columns: Vec<Column> = layout
+            .fields
+            .iter()
+            .map(|field| Column::new(&field.data_type))
+            .collect();
+        for batch in reader {
+            let batch = batch.map_err(|e| damaged(e.to_string()))?;
+            for (&place, found) in places.iter().zip(&indices) {
+                let field = &layout.fields[place];
+                let column = match found.and_then(|_| batch.column_by_name(&field.name)) {
+                    Some(array) => column_of(array.as_ref(), place, &field.data_type)
+                        .map_err(|reason| damaged(format!("column `{}`: {reason}", field.name)))?,
+                    // The file is older than the column.
+                    None => Column::repeat(&field.data_type, &Value::Null, batch.num_rows()),
+                };
+                columns[place].append(column);
+            }
+        }
+        let mut events = FileEvents {
+            layout: Arc::clone(layout),
+            path: path.to_owned(),
+            wanted: wanted.clone(),
+            columns,
+            rows: VecDeque::new(),
+        };
+        events.rows = events.in_order();
+        Ok(events)
+    }
+
+    /// The rows that are wanted, in the order in which they were logged.
+    fn in_order(&self) -> VecDeque<u32> {
+        let mut rows: Vec<(i64, u32)> = (0..)
+            .take(self.columns[own::OFFSET].len())
+            .filter(|&row| {
+                let time = number(&self.columns[own::EVENT_TIME], row as usize);
+                self.wanted.takes(self.position(row as usize), time)
+            })
+            .map(|row| (number(&self.columns[own::SEQUENCE], row as usize), row))
+            .collect();
+        rows.sort_unstable();
+        rows.into_iter().map(|(_, row)| row).collect()
+    }
+
+    fn position(&self, row: usize) -> Position {
+        let partition = number(&self.columns[own::PARTITION], row);
+        let offset = number(&self.columns[own::OFFSET], row);
+        Position::new(
+            u32::try_from(partition).unwrap_or(u32::MAX),
+            offset.cast_unsigned(),
+        )
+    }
+
+    /// Reads the next event, and answers its number in the apply order; none once there is no more.
+    ///
+    /// # Errors
+    /// If the file does not hold what it should.
+    pub(crate) fn next_into(
+        &mut self,
+        logged: &mut LoggedEvent,
+    ) -> Result<Option<Sequence>, LakeError> {
+        let Some(row) = self.rows.pop_front() else {
+            return Ok(None);
+        };
+        let row = row as usize;
+        let sequence = Sequence(number(&self.columns[own::SEQUENCE], row).cast_unsigned());
+        let position = self.position(row);
+        logged.source = self.wanted.source;
+        logged.position = position;
+        logged.logged_at = VisibleAt(number(&self.columns[own::LOGGED_AT], row));
+        logged.schema_version = self.layout.schema_version;
+        if let Value::Bytes(bytes) = self.columns[own::EXACT].get(row) {
+            logged.event = event_from_bytes(bytes.to_vec(), position)
+                .map_err(|flaw| self.damaged(format!("the event at {position}: {flaw}")))?;
+            return Ok(Some(sequence));
+        }
+        let event = &mut logged.event;
+        event.operation = self.operation(row)?;
+        event.revision = u32::try_from(number(&self.columns[own::REVISION], row))
+            .map_err(|_| self.damaged("a revision".to_owned()))?;
+        event.event_time = EventTime(number(&self.columns[own::EVENT_TIME], row));
+        event.known_at = match self.columns[own::KNOWN_AT].get(row) {
+            Value::Timestamp(time) => Some(VisibleAt(time)),
+            _ => None,
+        };
+        event.origin = match self.wanted.origin() {
+            true => self.origin(row)?,
+            false => Origin::Log(position),
+        };
+        event.before = None;
+        let Value::Int(width) = self.columns[own::COLUMNS].get(row) else {
+            return Err(self.damaged("a row has no width".to_owned()));
+        };
+        let width = usize::try_from(width)
+            .ok()
+            .filter(|width| *width <= self.layout.stored.len())
+            .ok_or_else(|| self.damaged("a row has more values than columns".to_owned()))?;
+        event.row.clear();
+        for slot in 0..width {
+            let column = &self.columns[place_of(slot)];
+            let value = match self.wanted.column(slot) {
+                true => column.get(row),
+                false => Value::Null,
+            };
+            event.row.push(value);
+        }
+        Ok(Some(sequence))
+    }
+
+    fn damaged(&self, reason: String) -> LakeError {
+        LakeError::Damaged {
+            path: self.path.clone(),
+            reason,
+        }
+    }
+
+    fn text(&self, place: usize, row: usize) -> Result<Arc<str>, LakeError> {
+        match self.columns[place].get(row) {
+            Value::String(text) => Ok(text),
+            _ => Err(self.damaged(format!("`{}` is missing", self.layout.fields[place].name))),
+        }
+    }
+
+    fn operation(&self, row: usize) -> Result<Operation, LakeError> {
+        let text = self.text(own::OPERATION, row)?;
+        Ok(match text.as_ref() {
+            "insert" => Operation::Insert,
+            "upsert" => Operation::Upsert,
+            "delete" => Operation::Delete,
+            "replace" => Operation::Replace,
+            "remove" => Operation::Remove,
+            other => return Err(self.damaged(format!("operation `{other}`"))),
+        })
+    }
+
+    fn origin(&self, row: usize) -> Result<Origin, LakeError> {
+        let kind = self.text(own::ORIGIN_KIND, row)?;
+        let last = number(&self.columns[own::ORIGIN_NUMBER], row).cast_unsigned();
+        let partition = || match self.columns[own::ORIGIN_PARTITION].get(row) {
+            Value::BigInt(x) => {
+                u32::try_from(x).map_err(|_| self.damaged("a partition".to_owned()))
+            }
+            _ => Err(self.damaged("an origin has no partition".to_owned())),
+        };
+        Ok(match kind.as_ref() {
+            "file" => Origin::File {
+                digest: digest_of(&self.text(own::ORIGIN, row)?)
+                    .ok_or_else(|| self.damaged("the digest of an origin".to_owned()))?,
+                row: last,
+            },
+            "topic" => Origin::Kafka {
+                topic: self.text(own::ORIGIN, row)?.as_ref().to_owned(),
+                partition: partition()?,
+                offset: last,
+            },
+            "producer" => Origin::Producer {
+                id: self.text(own::ORIGIN, row)?.as_ref().to_owned(),
+                sequence: last,
+            },
+            "log" => Origin::Log(Position {
+                partition: Partition(partition()?),
+                offset: evenkeel_types::Offset(last),
+            }),
+            other => return Err(self.damaged(format!("origin `{other}`"))),
+        })
+    }
+}
+
+/// Times of events are whatever the log has, numbers within the limits of a column or not.
+fn column_of(array: &dyn Array, place: usize, data_type: &DataType) -> Result<Column, String> {
+    match array.as_primitive_opt::<TimestampMicrosecondType>() {
+        Some(times) if place < place_of(0) && *data_type == DataType::Timestamp => {
+            let states = match times.null_count() {
+                0 => Vec::new(),
+                _ => (0..times.len())
+                    .map(|row| match times.is_null(row) {
+                        true => SLOT_NULL,
+                        false => SLOT_PRESENT,
+                    })
+                    .collect(),
+            };
+            let times = ColumnData::Timestamp(times.values().to_vec());
+            Ok(Column::from_parts(times, states))
+        }
+        _ => arrow_to_column(array, data_type),
+    }
+}
+
+fn digest_of(text: &str) -> Option<[u8; 16]> {
+    Some(u128::from_str_radix(text, 16).ok()?.to_be_bytes())
+}
+
+/// A time or a number that is never NULL.
+fn number(column: &Column, row: usize) -> i64 {
+    match column.data() {
+        ColumnData::Timestamp(values) | ColumnData::BigInt(values) => values[row],
+        _ => unreachable!("its type is that of the layout"),
+    }
+}
+
+/// Whether a row group may hold events of these times.
+fn may_hold(group: &RowGroupMetaData, times: Option<&RangeInclusive<EventTime>>) -> bool {
+    let Some(times) = times else {
+        return true;
+    };
+    let chunk = group
+        .columns()
+        .iter()
+        .find(|c| c.column_path().string() == "_event_time");
+    match chunk.and_then(|chunk| chunk.statistics()) {
+        Some(Statistics::Int64(bounds)) => {
+            let (least, greatest) = (bounds.min_opt(), bounds.max_opt());
+            least.is_none_or(|x| *x <= times.end().0)
+                && greatest.is_none_or(|x| *x >= times.start().0)
+        }
+        _ => true,
+    }
+}

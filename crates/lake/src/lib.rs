@@ -1,0 +1,33 @@
+//! The cold tier: one Delta table of logged events per source, on a local disk or an object
+//! store.
+//!
+//! Owns what a row of a table holds, data files, commits, compaction and vacuum, and reading
+//! events back, alone ([`Table`]) or with what is only in the log ([`ColdAndLog`]). Does not know
+//! views, features or SQL, nor which events hold: it has what the log has. The only crate that
+//! names Delta and object stores; none of their types leaves it. `docs/format/lake.md` says what a
+//! table looks like.
+//!
+//! Invariant: a version of a table holds exactly the events of its source up to the positions
+//! that the version says, each once, and gives each back as it was logged, in the columns of
+//! the table's schema version; or it says which file is missing or damaged.
+
+mod cold;
+mod columns;
+mod data_file;
+mod error;
+mod file_events;
+mod file_store;
+mod lake;
+mod layout;
+mod maintenance;
+mod names;
+mod statistics;
+mod table;
+
+pub use cold::ColdAndLog;
+pub use columns::TableColumns;
+pub use data_file::ROW_GROUP_ROWS;
+pub use error::LakeError;
+pub use lake::{Hold, Lake, LakeAddress};
+pub use maintenance::{Compacted, Vacuumed};
+pub use table::{Appended, Clustering, DataFile, Table};

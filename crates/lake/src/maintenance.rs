@@ -1,0 +1,249 @@
+//! What keeps a table in shape: following its source's schema, making few large files of many
+//! small ones, and removing files that no version needs.
+//!
+//! Invariant: none of it changes which events a version has, and no file of the newest version,
+//! or of one that is pinned, is removed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use deltalake_core::kernel::Action;
+use deltalake_core::kernel::transaction::CommitProperties;
+use deltalake_core::protocol::DeltaOperation;
+use evenkeel_types::LoggedEvent;
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+
+use crate::columns::TableColumns;
+use crate::data_file::{self, Encoded};
+use crate::error::LakeError;
+use crate::lake::Hold;
+use crate::layout::Layout;
+use crate::table::{DataFile, Table};
+
+/// Nobody takes longer from writing a file to committing it.
+const SETTLED_MILLIS: i64 = 7 * 24 * 3_600_000;
+
+/// What compaction did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Compacted {
+    /// Files that were replaced.
+    pub before: usize,
+    /// Files that replaced them.
+    pub after: usize,
+}
+
+/// What vacuum did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vacuumed {
+    /// Files that were removed.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Table {
+    /// Gives the table the columns of the newest version of its source's schema. Files are written
+    /// again if a column's type was widened. Answers whether anything was to be done.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`]; if the table cannot be read or written.
+    pub fn follow_schema(&mut self) -> Result<bool, LakeError> {
+        let newest = self.source.schema.version();
+        if self.layout.schema_version >= newest {
+            return Ok(false);
+        }
+        let layout = Layout::of(&self.source, newest)?;
+        let kept = self.layout.fields.iter().zip(&layout.fields);
+        let same = kept.clone().all(|(old, new)| old == new);
+        let mut actions = vec![self.metadata_of(&layout)?];
+        if !same {
+            let files: Vec<String> = self.files()?.into_iter().map(|f| f.path).collect();
+            for path in &files {
+                let mut columns = self.columns_of(&layout);
+                self.copy(vec![path.clone()], &mut columns)?;
+                let encoded = data_file::encode(&self.source.name, &columns)?;
+                self.write(&encoded)?;
+                actions.push(self.added(&encoded, false));
+            }
+            actions.extend(self.removed(&files.into_iter().collect())?);
+        }
+        let operation = DeltaOperation::AddColumn { fields: Vec::new() };
+        self.commit(actions, CommitProperties::default(), operation)?;
+        self.layout = layout;
+        Ok(true)
+    }
+
+    /// Makes files of about `events_max` events of runs of smaller ones. At most so many events
+    /// are in memory at a time; each run is a commit of its own.
+    ///
+    /// # Errors
+    /// [`LakeError::Conflict`]; if the table cannot be read or written.
+    pub fn compact(&mut self, events_max: u64) -> Result<Compacted, LakeError> {
+        let mut done = Compacted::default();
+        for run in runs(&self.files()?, events_max) {
+            let mut columns = self.columns();
+            self.copy(run.clone(), &mut columns)?;
+            let encoded = data_file::encode(&self.source.name, &columns)?;
+            done.before += run.len();
+            done.after += 1;
+            self.replace(&run.into_iter().collect(), &encoded, events_max)?;
+        }
+        Ok(done)
+    }
+
+    fn replace(
+        &mut self,
+        files: &BTreeSet<String>,
+        encoded: &Encoded,
+        events_max: u64,
+    ) -> Result<(), LakeError> {
+        self.write(encoded)?;
+        let mut actions = self.removed(files)?;
+        actions.push(self.added(encoded, false));
+        let operation = DeltaOperation::Optimize {
+            predicate: None,
+            target_size: i64::try_from(events_max).unwrap_or(i64::MAX),
+        };
+        self.commit(actions, CommitProperties::default(), operation)
+    }
+
+    fn columns_of(&self, layout: &Arc<Layout>) -> TableColumns {
+        let clustering = self.clustering.clone();
+        TableColumns::new(&self.source.name, Arc::clone(layout), clustering)
+    }
+
+    /// Copies the events of some files to columns, as events of the columns' schema version.
+    fn copy(&self, files: Vec<String>, columns: &mut TableColumns) -> Result<(), LakeError> {
+        let mut events = self.read_files(files);
+        let mut logged = LoggedEvent::blank();
+        while let Some(sequence) = events.next_into(&mut logged)? {
+            if logged.schema_version != columns.layout.schema_version {
+                let upgraded = self.source.schema.upgrade(&mut logged);
+                upgraded.map_err(|error| LakeError::NotOurs {
+                    table: self.source.name.clone(),
+                    reason: format!("an event does not fit its schema: {error}"),
+                })?;
+            }
+            columns.push(&logged, sequence)?;
+        }
+        Ok(())
+    }
+
+    /// The actions that take files out of the table.
+    fn removed(&self, files: &BTreeSet<String>) -> Result<Vec<Action>, LakeError> {
+        let state = self.delta.snapshot().map_err(|source| LakeError::Read {
+            table: self.source.name.clone(),
+            source: Box::new(source),
+        })?;
+        Ok(state
+            .log_data()
+            .iter()
+            .filter(|view| files.contains(view.path().as_ref()))
+            .map(|view| Action::Remove(view.remove_action(false)))
+            .collect())
+    }
+
+    /// Removes the data files that neither this version, nor one of those that are pinned, has.
+    /// Who reads another version finds them gone. Where somebody else may be about to commit a
+    /// file, only those are removed that are there for a week.
+    ///
+    /// # Errors
+    /// If a pinned version cannot be read; if a file cannot be removed. Nothing that is needed is
+    /// removed then either.
+    pub fn vacuum(&self, hold: &Hold, pinned: &BTreeSet<u64>) -> Result<Vacuumed, LakeError> {
+        let mut needed: BTreeSet<String> = BTreeSet::new();
+        needed.extend(self.files()?.into_iter().map(|file| file.path));
+        for &version in pinned.iter().filter(|version| **version != self.version()) {
+            needed.extend(self.at(version)?.files()?.into_iter().map(|file| file.path));
+        }
+        let failed = |source: object_store::Error| LakeError::Write {
+            table: self.source.name.clone(),
+            source: Box::new(source),
+        };
+        let store = self.delta.log_store().object_store(None);
+        let listed: Vec<_> = self
+            .lake
+            .wait(store.list(None).try_collect())
+            .map_err(failed)?;
+        let mut done = Vacuumed::default();
+        for meta in listed {
+            let name = meta.location.as_ref();
+            let is_data = name.ends_with(".parquet") && !name.contains('/');
+            let age_millis = self.lake.now_millis() - meta.last_modified.timestamp_millis();
+            let is_settled = hold.is_alone() || age_millis > SETTLED_MILLIS;
+            if is_data && is_settled && !needed.contains(name) {
+                self.lake
+                    .wait(store.delete(&meta.location))
+                    .map_err(failed)?;
+                done.files += 1;
+                done.bytes += meta.size;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Another version of this table.
+    ///
+    /// # Errors
+    /// [`LakeError::NoVersion`].
+    pub fn at(&self, version: u64) -> Result<Table, LakeError> {
+        let (store, bucket_of) = (self.store.as_str(), self.clustering.bucket_of);
+        let opened = Table::open(&self.lake, &self.source, store, bucket_of, Some(version))?;
+        opened.ok_or_else(|| LakeError::NoVersion {
+            table: self.source.name.clone(),
+            version,
+            source: "the table is gone".into(),
+        })
+    }
+}
+
+/// Neighbours that together have at most so many events: at least two each, and each less than
+/// half of that.
+fn runs(files: &[DataFile], events_max: u64) -> Vec<Vec<String>> {
+    let mut runs: Vec<Vec<String>> = Vec::new();
+    let mut run: Vec<&DataFile> = Vec::new();
+    let mut events = 0;
+    let mut end = |run: &mut Vec<&DataFile>| {
+        if run.len() > 1 {
+            runs.push(run.iter().map(|file| file.path.clone()).collect());
+        }
+        run.clear();
+    };
+    for file in files {
+        let small = file.events * 2 < events_max;
+        if !small || events + file.events > events_max {
+            end(&mut run);
+            events = 0;
+        }
+        if small {
+            run.push(file);
+            events += file.events;
+        }
+    }
+    end(&mut run);
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_neighbours_are_put_together() {
+        let files: Vec<DataFile> = [1, 2, 60, 3, 40, 30, 40, 4]
+            .iter()
+            .enumerate()
+            .map(|(at, events)| DataFile {
+                path: at.to_string(),
+                bytes: 0,
+                events: *events,
+            })
+            .collect();
+        assert_eq!(
+            runs(&files, 100),
+            [vec!["0", "1"], vec!["3", "4", "5"], vec!["6", "7"]]
+        );
+        assert!(runs(&files[..1], 100).is_empty());
+    }
+}
