@@ -114,6 +114,8 @@ class CorrectionReport:
     replaced: int
     removed: int
     added: int
+    meanwhile: int
+    """Events of the period that others logged meanwhile: they were not compared."""
     cut_before: str
     cut_after: str
     views: List[ViewEffect]

@@ -496,7 +496,7 @@ pub(crate) struct CorrectArguments {
     /// current folder
     #[arg(long, value_name = "FILE")]
     pub(crate) with: PathBuf,
-    /// The first time of the period
+    /// The first time of the period; without a zone, in the source's
     #[arg(long, value_name = "TIME")]
     pub(crate) from: String,
     /// The first time behind the period
@@ -514,7 +514,8 @@ pub(crate) struct CorrectArguments {
     long_about = "Leave out what was logged between positions.\n\n\
         Logs what makes events hold as if the records at these positions were not there: an \
         event that came with them is removed, one that they corrected is again what it was. \
-        Nothing leaves the log, and what was answered before stays readable at its cut.",
+        Nothing leaves the log, and what was answered before stays readable at its cut. An \
+        event that is removed stays so if it is ingested again: `correct` brings it back.",
     after_help = "Examples:\n  \
         evenkeel exclude payments --positions 0@120000..0@125000 --dry-run\n  \
         evenkeel exclude payments --positions 0@120000..125000,1@88000..91000"

@@ -3,7 +3,7 @@
 //!
 //! See `docs/decisions/0026-corrections.md`. A difference is found without a hold on the
 //! engine ([`Offline`]); what it says is logged by whoever writes, in commits of
-//! [`COMMIT_EVENTS`]. Invariant: what is logged is versions of identities, so older cuts
+//! [`Means::commit_events`]. Invariant: what is logged is versions of identities, so older cuts
 //! answer as before.
 
 mod effect;
@@ -15,26 +15,28 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::time::format_timestamp;
+use evenkeel_types::time::{format_timestamp, parse_timestamp};
 use evenkeel_types::{
-    Cut, Event, EventTime, LoggedEvent, Operation, Partition, Position, VisibleAt,
+    Cut, Event, EventTime, LoggedEvent, Operation, Partition, Position, VisibleAt, Zone,
 };
+use evenkeel_view::SourceProgram;
 
 pub use effect::{Effects, FeatureEffect, Touched, ViewEffect};
 pub use truth::Truth;
 
-use self::held::{Holdings, Places};
+use self::held::{Held, Holdings, Places};
 use self::matching::{Change, Changes, Row, by_content, by_identity};
 use self::truth::{Judge, rules};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::ingest::fetch;
-use crate::offline::Offline;
+use crate::offline::{Offline, Online};
 use crate::push::{Pusher, Write};
 use crate::reads::source_of;
 
 /// Events of one commit.
-pub const COMMIT_EVENTS: usize = 1_000;
+const COMMIT_EVENTS: usize = 1_000;
+/// Events that are replaced or removed and are in memory at a time.
+const EVENTS_AT_ONCE: usize = 20_000;
 
 /// From a time on, up to another that is not in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,22 @@ impl Period {
             from: format_timestamp(from.0),
             to: format_timestamp(to.0),
         })
+    }
+
+    /// The same of times in words; those without a zone are in the source's.
+    ///
+    /// # Errors
+    /// If one is no time; as [`Period::new`].
+    pub fn parse(from: &str, to: &str, zone: &Zone) -> Result<Self, EngineError> {
+        let time = |name: &'static str, text: &str| {
+            parse_timestamp(text, zone)
+                .map(EventTime)
+                .map_err(|error| EngineError::PeriodTime {
+                    name,
+                    reason: error.to_string(),
+                })
+        };
+        Self::new(time("from", from)?, time("to", to)?)
     }
 
     /// Its first time, and the first behind it.
@@ -80,6 +98,8 @@ pub struct Means {
     pub now: VisibleAt,
     /// The bytes that a row may have.
     pub row_bytes: usize,
+    /// Events of one commit, at most.
+    pub commit_events: usize,
 }
 
 /// How many events there are of each kind.
@@ -115,6 +135,8 @@ pub struct Correction {
     pub event: Event,
     /// Where it goes.
     pub partition: Partition,
+    /// The version that held, if there is one.
+    pub corrects: Option<Box<LoggedEvent>>,
 }
 
 /// What must be logged. Found by [`Offline::difference`] or [`Offline::exclusion`].
@@ -128,6 +150,7 @@ pub struct Difference {
     truth: Option<Truth>,
     counts: Counts,
     means: Means,
+    period: Option<Period>,
 }
 
 /// What a correction did, or would do.
@@ -137,6 +160,8 @@ pub struct CorrectionReport {
     pub source: String,
     /// Events.
     pub counts: Counts,
+    /// Events of the period that others logged meanwhile: they were not compared.
+    pub meanwhile: u64,
     /// The cut before.
     pub before: Cut,
     /// The cut after; the same if nothing was logged.
@@ -171,7 +196,7 @@ impl Offline {
     pub fn difference(
         &self,
         source: &Arc<SourceDef>,
-        truth: Truth,
+        mut truth: Truth,
         period: &Period,
         means: Means,
         progress: &mut Progress<'_>,
@@ -215,6 +240,7 @@ impl Offline {
             truth: Some(truth),
             counts,
             means,
+            period: Some(*period),
         })
     }
 
@@ -281,6 +307,7 @@ impl Offline {
             truth: None,
             counts,
             means,
+            period: None,
         })
     }
 }
@@ -332,6 +359,9 @@ impl Difference {
         take: &mut dyn FnMut(Vec<Correction>) -> Result<(), EngineError>,
         progress: &mut Progress<'_>,
     ) -> Result<Touched, EngineError> {
+        if let Some(truth) = &self.truth {
+            truth.refuse_changed()?;
+        }
         let mut touched = Touched::of(offline.catalog(), &self.source);
         let total = self.counts.changes();
         let (mut commit, mut done) = (Vec::new(), 0);
@@ -342,29 +372,35 @@ impl Difference {
             }
             commit.push(correction);
             done += 1;
-            if commit.len() == COMMIT_EVENTS || done == total {
+            if commit.len() >= self.means.commit_events || done == total {
                 take(std::mem::take(&mut commit))?;
                 go_on(progress("logging the difference", done, total))?;
             }
             Ok(())
         };
-        for change in &self.changes.removals {
-            if let Change::Remove { position, revision } = *change {
-                let old = self.event(offline, position)?;
-                put(Correction {
-                    partition: position.partition,
-                    event: version(&old.event, &old.event, Operation::Remove, revision),
-                })?;
+        for changes in self.changes.removals.chunks(EVENTS_AT_ONCE) {
+            let places = changes.iter().filter_map(Change::position);
+            let held = Held::read(offline, &self.source, places)?;
+            for change in changes {
+                if let Change::Remove { position, revision } = *change {
+                    let old = held.event(&self.source, position)?;
+                    put(correction(old, &old.event, Operation::Remove, revision))?;
+                }
             }
         }
-        for &(revision, position, earlier) in &self.restored {
-            let old = self.event(offline, position)?;
-            let earlier = self.event(offline, earlier)?;
-            let operation = replacing(&earlier.event);
-            put(Correction {
-                partition: position.partition,
-                event: version(&old.event, &earlier.event, operation, revision),
-            })?;
+        for restored in self.restored.chunks(EVENTS_AT_ONCE) {
+            let places = restored
+                .iter()
+                .flat_map(|(_, now, earlier)| [*now, *earlier]);
+            let held = Held::read(offline, &self.source, places)?;
+            for &(revision, position, earlier) in restored {
+                let (old, earlier) = (
+                    held.event(&self.source, position)?,
+                    held.event(&self.source, earlier)?,
+                );
+                let earlier = &earlier.event;
+                put(correction(old, earlier, replacing(earlier), revision))?;
+            }
         }
         if let Some(truth) = &self.truth {
             let (program, recorder) = rules(&self.source, self.means.row_bytes)?;
@@ -375,57 +411,69 @@ impl Difference {
             };
             let changes = &self.changes.rows;
             let rows: Vec<Row> = changes.iter().filter_map(Change::row).collect();
+            let mut held = Held::default();
             truth.events(&judge, &rows, &mut |index, new, partition| {
-                put(self.of_row(offline, &changes[index], new, partition)?)
+                if index % EVENTS_AT_ONCE == 0 {
+                    let next = changes[index..].iter().take(EVENTS_AT_ONCE);
+                    let places = next.filter_map(Change::position);
+                    held = Held::read(offline, &self.source, places)?;
+                }
+                put(of_row(
+                    &self.source,
+                    &held,
+                    &changes[index],
+                    new,
+                    partition,
+                )?)
             })?;
         }
         Ok(touched)
     }
+}
 
-    /// A row of the truth as what is logged.
-    fn of_row(
-        &self,
-        offline: &Offline,
-        change: &Change,
-        new: Event,
-        partition: Partition,
-    ) -> Result<Correction, EngineError> {
-        // It was not known at the time that it declares.
-        let new = Event {
-            known_at: None,
-            ..new
-        };
-        Ok(match *change {
-            Change::Replace {
-                position, revision, ..
-            } => {
-                let old = self.event(offline, position)?;
-                Correction {
-                    partition: position.partition,
-                    event: version(&old.event, &new, replacing(&new), revision),
-                }
-            }
-            Change::Add {
-                revision: Some(revision),
-                ..
-            } => Correction {
-                partition,
-                event: Event {
-                    operation: replacing(&new),
-                    revision,
-                    ..new
-                },
+/// A row of the truth as what is logged.
+fn of_row(
+    source: &SourceDef,
+    held: &Held,
+    change: &Change,
+    new: Event,
+    partition: Partition,
+) -> Result<Correction, EngineError> {
+    // It was not known at the time that it declares.
+    let new = Event {
+        known_at: None,
+        ..new
+    };
+    Ok(match *change {
+        Change::Replace {
+            position, revision, ..
+        } => Correction {
+            partition: position.partition,
+            event: version(
+                held.event(source, position)?,
+                &new,
+                replacing(&new),
+                revision,
+            ),
+        },
+        Change::Add {
+            revision: Some(revision),
+            ..
+        } => Correction {
+            partition,
+            event: Event {
+                operation: replacing(&new),
+                revision,
+                ..new
             },
-            Change::Add { revision: None, .. } | Change::Remove { .. } => Correction {
-                partition,
-                event: new,
-            },
-        })
-    }
-
-    fn event(&self, offline: &Offline, position: Position) -> Result<LoggedEvent, EngineError> {
-        fetch(offline.log(), &self.source, position)
-    }
+            corrects: None,
+        },
+        Change::Add { revision: None, .. } | Change::Remove { .. } => Correction {
+            partition,
+            event: new,
+            corrects: None,
+        },
+    })
 }
 
 /// How an event is said to hold in place of another: a delete is no row that could replace one.
@@ -437,15 +485,20 @@ fn replacing(new: &Event) -> Operation {
 }
 
 /// The next version of an identity: what another event says in place of the one that holds.
-fn version(old: &Event, new: &Event, operation: Operation, revision: u32) -> Event {
-    Event {
-        operation,
-        revision,
-        event_time: new.event_time,
-        known_at: None,
-        origin: old.origin.clone(),
-        row: new.row.clone(),
-        before: (operation != Operation::Remove).then(|| old.row.clone()),
+fn correction(old: &LoggedEvent, new: &Event, operation: Operation, revision: u32) -> Correction {
+    let before = (operation != Operation::Remove).then(|| old.event.row.clone());
+    Correction {
+        event: Event {
+            operation,
+            revision,
+            event_time: new.event_time,
+            known_at: None,
+            origin: old.event.origin.clone(),
+            row: new.row.clone(),
+            before,
+        },
+        partition: old.position.partition,
+        corrects: Some(Box::new(old.clone())),
     }
 }
 
@@ -455,17 +508,17 @@ impl Engine {
         Means {
             now: self.timeline(),
             row_bytes: self.project().limits.row_bytes,
+            commit_events: COMMIT_EVENTS,
         }
     }
 
-    /// Logs a difference, and says what follows of it for reads at a time.
+    /// Logs a difference, and says what follows of it.
     ///
     /// # Errors
     /// As [`Difference::commits`]; of writing.
     pub fn correct(
         &mut self,
         difference: &Difference,
-        at: EventTime,
         progress: &mut Progress<'_>,
     ) -> Result<CorrectionReport, EngineError> {
         let offline = self.offline();
@@ -483,22 +536,58 @@ impl Engine {
             },
             progress,
         )?;
-        if difference.counts.changes() > 0 {
-            self.checkpoint()?;
-        }
+        // What is logged is durable and seen, whatever becomes of a checkpoint: if it fails, the
+        // next write finds the hot tier closed.
+        let _ = self.checkpoint();
+        let offline = self.offline();
         let after = self.cut();
-        let effects = touched.effects(self, &difference.cut, &after, at, progress)?;
-        Ok(CorrectionReport {
-            source: source.name.clone(),
-            counts: difference.counts,
-            before: difference.cut.clone(),
-            after,
-            effects,
-        })
+        let logged = difference.counts.changes();
+        difference.report(self, &offline, &touched, (after, logged), progress)
     }
 }
 
 impl Difference {
+    /// What follows of it, once so many events were logged up to a cut. If it is stopped while
+    /// values are compared, it says whose keys were touched.
+    ///
+    /// # Errors
+    /// If log or hot tier cannot be read.
+    pub fn report(
+        &self,
+        online: &impl Online,
+        offline: &Offline,
+        touched: &Touched,
+        (after, logged): (Cut, u64),
+        progress: &mut Progress<'_>,
+    ) -> Result<CorrectionReport, EngineError> {
+        let program = SourceProgram::new(Arc::clone(&self.source));
+        let holdings = Holdings {
+            log: offline.log(),
+            program: &program,
+            cut: &after,
+        };
+        let since = match &self.period {
+            Some(period) => holdings.since(&self.cut, period.from..=period.last())?,
+            None => logged,
+        };
+        let at = match &self.period {
+            Some(period) => period.last(),
+            None => EventTime(self.means.now.0),
+        };
+        let effects = match touched.effects(online, &self.cut, &after, at, progress) {
+            Err(EngineError::Stopped) => touched.foreseen(),
+            compared => compared?,
+        };
+        Ok(CorrectionReport {
+            source: self.source.name.clone(),
+            counts: self.counts,
+            meanwhile: since.saturating_sub(logged),
+            before: self.cut.clone(),
+            after,
+            effects,
+        })
+    }
+
     /// What logging it would do: whose keys it would touch.
     ///
     /// # Errors
@@ -513,6 +602,7 @@ impl Difference {
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
+            meanwhile: 0,
             before: self.cut.clone(),
             after: self.cut.clone(),
             effects: touched.foreseen(),

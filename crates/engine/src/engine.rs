@@ -3,6 +3,7 @@
 //! One writer at a time (the log's lock); opening read-only beside it is possible. Opening
 //! replays the log; nothing in memory is the only copy of anything.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,7 @@ use crate::hot_store::{
 use crate::ingest::fetch;
 use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
+use crate::push::Earlier;
 use crate::reads::source_of;
 use crate::registry::Registry;
 
@@ -210,7 +212,7 @@ impl Engine {
         };
         for logged in self.reader().clone().read(options) {
             let logged = logged.map_err(EngineError::log)?;
-            self.apply_logged(logged)?;
+            self.apply_logged(logged, &Earlier::default())?;
             // If it fails, what is applied is in memory all the same.
             let _ = self.checkpoint_if_due();
         }
@@ -433,9 +435,11 @@ impl Engine {
     }
 
     /// Applies one logged event; the position of the payload that lost, if it conflicts.
+    /// Earlier events that are known need not be read again.
     pub(crate) fn apply_logged(
         &mut self,
         mut logged: LoggedEvent,
+        known: &Earlier,
     ) -> Result<Option<Position>, EngineError> {
         let reader = self.reader().clone();
         let Position { partition, offset } = logged.position;
@@ -447,9 +451,24 @@ impl Engine {
         def.schema
             .upgrade(&mut logged)
             .map_err(|reason| EngineError::schema(&def, reason))?;
+        // What an identity held before is asked for twice: for its payload, and for its places.
+        let last: RefCell<Option<LoggedEvent>> = RefCell::new(None);
+        let earlier = |position| {
+            let before = last
+                .borrow()
+                .as_ref()
+                .filter(|l| l.position == position)
+                .cloned();
+            if let Some(known) = known.get(&(def.id, position)).cloned().or(before) {
+                return Ok(known);
+            }
+            let found = fetch(&reader, &def, position)?;
+            *last.borrow_mut() = Some(found.clone());
+            Ok(found)
+        };
         let applied = self
             .hot
-            .apply(&logged, |position| fetch(&reader, &def, position))
+            .apply(&logged, earlier)
             // What comes later must not be applied behind a gap.
             .inspect_err(|error: &EngineError| self.fail(error.to_string(), false))?;
         self.set_applied(logged.source, partition, end);

@@ -168,6 +168,8 @@ pub enum EngineError {
     TruthChanged { path: PathBuf },
     #[error("nothing is between {from} and {to}: the end of a period is not in it")]
     EmptyPeriod { from: String, to: String },
+    #[error("`{name}`: {reason}")]
+    PeriodTime { name: &'static str, reason: String },
     #[error("`{text}` are no positions")]
     PositionWords { text: String },
     #[error("`{source_name}` has no positions {range}: it ends at {applied}")]
@@ -274,6 +276,7 @@ impl EngineError {
             EngineError::Exists { .. }
             | EngineError::Truth { .. }
             | EngineError::EmptyPeriod { .. }
+            | EngineError::PeriodTime { .. }
             | EngineError::PositionWords { .. }
             | EngineError::Positions { .. } => ErrorKind::Invalid,
             EngineError::Lake(error) if matches!(**error, LakeError::Address { .. }) => {

@@ -28,6 +28,7 @@ pub(crate) struct Group {
 
 struct Seen {
     partition: Partition,
+    revision: u32,
     payload: Vec<u8>,
     index: usize,
 }
@@ -87,7 +88,13 @@ impl Group {
                 let identity = program.identity(&event, &row);
                 let payload = program.payload(&event);
                 let standing = state.standing(&identity, &payload, &event, partition.0)?;
-                self.stand((def.id, identity), payload, partition, standing, index)
+                let seen = Seen {
+                    partition,
+                    revision: event.revision,
+                    payload,
+                    index,
+                };
+                self.stand((def.id, identity), seen, standing)
             }
         };
         if !matches!(accepted, Accepted::Duplicate { .. }) {
@@ -99,30 +106,22 @@ impl Group {
         Ok(accepted)
     }
 
-    fn stand(
-        &mut self,
-        identity: (SourceId, Vec<u8>),
-        payload: Vec<u8>,
-        partition: Partition,
-        standing: Standing,
-        index: usize,
-    ) -> Accepted {
+    fn stand(&mut self, identity: (SourceId, Vec<u8>), new: Seen, standing: Standing) -> Accepted {
         if standing == Standing::Repetition {
             return Accepted::Duplicate { within: None };
         }
         let seen = self.seen.entry(identity).or_default();
-        let mut same = seen.iter().filter(|s| s.payload == payload);
-        if let Some(known) = same.find(|s| s.partition == partition) {
+        // Versions of other revisions are other versions, whatever they say.
+        let mut rivals = seen.iter().filter(|s| s.revision == new.revision);
+        let same = |s: &&Seen| s.payload == new.payload && s.partition == new.partition;
+        if let Some(known) = rivals.clone().find(same) {
             return Accepted::Duplicate {
                 within: Some(known.index),
             };
         }
-        let conflict = standing == Standing::Conflict || seen.iter().any(|s| s.payload != payload);
-        seen.push(Seen {
-            partition,
-            payload,
-            index,
-        });
+        let index = new.index;
+        let conflict = standing == Standing::Conflict || rivals.any(|s| s.payload != new.payload);
+        seen.push(new);
         if conflict {
             Accepted::Conflict { index }
         } else {

@@ -241,7 +241,9 @@ impl Engine {
         Ok(DeadLetter {
             origin: Some(logged.event.origin.clone()),
             code: "CONFLICT".to_owned(),
-            reason: "another event has this identity and a smaller payload".to_owned(),
+            reason:
+                "another event of this identity holds: one with a smaller payload, or a correction"
+                    .to_owned(),
             record: record_of(def, &logged.event.row).into_bytes(),
             position: Some(position),
         })
@@ -267,14 +269,19 @@ pub(crate) fn fetch(
     let mut logged = reader
         .event(def.id, position)
         .map_err(EngineError::log)?
-        .ok_or_else(|| EngineError::EventDoesNotFit {
-            source_name: def.name.clone(),
-            reason: format!("nothing is logged at {position}"),
-        })?;
+        .ok_or_else(|| nothing_at(def, position))?;
     def.schema
         .upgrade(&mut logged)
         .map_err(|reason| EngineError::schema(def, reason))?;
     Ok(logged)
+}
+
+/// Nothing is where an event must be.
+pub(crate) fn nothing_at(def: &SourceDef, position: Position) -> EngineError {
+    EngineError::EventDoesNotFit {
+        source_name: def.name.clone(),
+        reason: format!("nothing is logged at {position}"),
+    }
 }
 
 /// The files and the options of a source's definition.

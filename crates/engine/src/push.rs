@@ -21,6 +21,8 @@ use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value,
 };
 
+use rustc_hash::FxHashMap;
+
 use crate::api::IngestReport;
 use crate::correction::Correction;
 use crate::engine::Engine;
@@ -123,6 +125,7 @@ pub struct Pusher {
 /// A commit that was judged: to be appended.
 pub struct Judged {
     batches: Vec<Batch>,
+    corrected: Earlier,
     requests: Vec<Result<Request, EngineError>>,
 }
 
@@ -130,9 +133,14 @@ pub struct Judged {
 pub struct Durable {
     events: std::vec::IntoIter<LoggedEvent>,
     first: BTreeMap<(SourceId, Partition), u64>,
+    /// Events that are corrected, as they are: whoever waits need not wait for the log.
+    corrected: Earlier,
     requests: Vec<Result<Request, EngineError>>,
     losers: Vec<(SourceId, Position)>,
 }
+
+/// Events that are known to be in the log, by their places.
+pub(crate) type Earlier = FxHashMap<(SourceId, Position), LoggedEvent>;
 
 /// A request on its way.
 enum Request {
@@ -157,6 +165,7 @@ impl Pusher {
     /// answer, and no matter of the others.
     pub fn judge(&mut self, engine: &Engine, writes: Vec<Write>) -> Judged {
         let mut group = Group::default();
+        let mut corrected = Earlier::default();
         let requests = writes
             .into_iter()
             .map(|write| match write {
@@ -183,7 +192,7 @@ impl Pusher {
                 Write::Corrections {
                     source,
                     corrections,
-                } => correct(engine, &mut group, &source, corrections),
+                } => correct(engine, &mut group, &mut corrected, &source, corrections),
                 Write::Redrive { source, ids } => {
                     self.redrive(engine, &mut group, &source, ids.as_deref())
                 }
@@ -191,6 +200,7 @@ impl Pusher {
             .collect();
         Judged {
             batches: group.into_batches(),
+            corrected,
             requests,
         }
     }
@@ -360,13 +370,24 @@ impl Pusher {
 fn correct(
     engine: &Engine,
     group: &mut Group,
+    corrected: &mut Earlier,
     source: &Arc<SourceDef>,
     corrections: Vec<Correction>,
 ) -> Result<Request, EngineError> {
     refuse_changed(engine, source)?;
+    // They have the columns of the definition that they were read by.
+    let newest = engine.hot().source(source.id);
+    let is_same = newest.is_some_and(|s| s.program().def().digest == source.digest);
     let mut time: Option<EventTime> = None;
     let rows = corrections.into_iter().map(|correction| {
-        let Correction { event, partition } = correction;
+        let Correction {
+            event,
+            partition,
+            corrects,
+        } = correction;
+        if let Some(earlier) = corrects.filter(|_| is_same) {
+            corrected.insert((source.id, earlier.position), *earlier);
+        }
         time = time.max(Some(event.event_time));
         let accepted = group.accept(engine, source, event, partition)?;
         Ok(Row::Event(partition, accepted))
@@ -446,6 +467,7 @@ impl Judged {
         Ok(Durable {
             events: events.into_iter(),
             first,
+            corrected: self.corrected,
             requests: self.requests,
             losers: Vec::new(),
         })
@@ -532,7 +554,7 @@ impl Engine {
     pub fn apply_some(&mut self, commit: &mut Durable, events: usize) -> Result<bool, EngineError> {
         for logged in commit.events.by_ref().take(events) {
             let source = logged.source;
-            if let Some(loser) = self.apply_logged(logged)? {
+            if let Some(loser) = self.apply_logged(logged, &commit.corrected)? {
                 commit.losers.push((source, loser));
             }
         }

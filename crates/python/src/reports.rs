@@ -91,6 +91,7 @@ pub(crate) fn correction<'py>(
         ("replaced", counts.replaced),
         ("removed", counts.removed),
         ("added", counts.added),
+        ("meanwhile", report.meanwhile),
     ] {
         dict.set_item(name, count)?;
     }

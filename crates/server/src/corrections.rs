@@ -16,11 +16,8 @@ use axum::http::{HeaderMap, Response, header};
 use evenkeel_engine::correction::{
     Correction, CorrectionReport, Difference, Means, Period, Truth, parse_positions,
 };
-use evenkeel_engine::push::{Write, Written};
+use evenkeel_engine::push::{RowAnswer, Write, Written};
 use evenkeel_engine::{EngineError, Offline};
-use evenkeel_types::EventTime;
-use evenkeel_types::Zone;
-use evenkeel_types::time::parse_timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -82,8 +79,8 @@ pub(crate) async fn correct(
     let query = parts.uri.query().unwrap_or_default();
     let ask: Ask = asked(query_fields(query, &["timeout_ms"], &[])?, FIELDS)?;
     let extension = extension(&parts.headers, ask.name.as_deref())?;
-    let period = Period::new(time(&ask.from, "from")?, time(&ask.to, "to")?)?;
-    shared.engine().source(&source)?;
+    let zone = shared.engine().source(&source)?.zone.clone();
+    let period = Period::parse(&ask.from, &ask.to, &zone)?;
     let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
     let limits = &shared.limits;
     let spooled = shared.spool.body(body, &extension, limits, deadline);
@@ -97,7 +94,7 @@ pub(crate) async fn correct(
             dry_run: ask.dry_run,
         };
         let name = ask.name.as_deref().unwrap_or("the truth");
-        work.run(period.last(), |offline, means| {
+        work.run(|offline, means| {
             let def = offline.source(&source)?;
             let truth = Truth::open(&def, Path::new(""), &spooled.path().to_string_lossy())?;
             offline.difference(&def, truth, &period, means, &mut |stage, done, total| {
@@ -128,8 +125,7 @@ pub(crate) async fn exclude(
             reporter,
             dry_run: ask.dry_run,
         };
-        let now = working.engine().now();
-        work.run(now, |offline, means| {
+        work.run(|offline, means| {
             let def = offline.source(&source)?;
             offline.exclusion(&def, &positions, means, &mut |stage, done, total| {
                 reporter.reach(stage, done, total)
@@ -175,13 +171,6 @@ fn extension(headers: &HeaderMap, name: Option<&str>) -> Result<String, ApiError
     }
 }
 
-fn time(text: &str, field: &str) -> Result<EventTime, ApiError> {
-    let time = parse_timestamp(text, &Zone::utc());
-    time.map(EventTime).map_err(|error| {
-        ApiError::invalid(format!("`{field}`: {error}")).at(json!({"field": field}))
-    })
-}
-
 fn named(mut error: ApiError, spooled: &Spooled, name: &str) -> ApiError {
     error.message = spooled.named(&error.message, name);
     error
@@ -196,10 +185,9 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Finds a difference, and logs it unless it is a dry run; values are compared as of a time.
+    /// Finds a difference, and logs it unless it is a dry run.
     fn run(
         &self,
-        at: EventTime,
         find: impl FnOnce(&Offline, Means) -> Result<Difference, EngineError>,
     ) -> Result<Made, ApiError> {
         let _one = match self.shared.correcting.try_lock() {
@@ -218,13 +206,16 @@ impl Work<'_> {
         };
         let failed = |error| self.failed(error);
         let difference = find(&offline, means).map_err(failed)?;
+        let metrics = &self.shared.metrics;
+        let source = &difference.source().name;
+        metrics.compared(source, difference.counts(), self.dry_run);
         let mut reach = |stage: &str, done, total| -> ControlFlow<()> {
             self.reporter.reach(stage, done, total)
         };
         let report = if self.dry_run {
             difference.foresee(&offline, &mut reach).map_err(failed)?
         } else {
-            self.log(&difference, &offline, at, &mut reach)?
+            self.log(&difference, &offline, &mut reach)?
         };
         let cuts = [&report.before, &report.after].map(|cut| offline.format_cut(cut));
         Ok(Made::Report(wire::correction_report(
@@ -238,17 +229,21 @@ impl Work<'_> {
         &self,
         difference: &Difference,
         offline: &Offline,
-        at: EventTime,
         reach: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
     ) -> Result<CorrectionReport, ApiError> {
         let mut refused = None;
+        let mut logged = 0;
         let touched = difference.commits(
             offline,
-            &mut |corrections| {
-                self.commit(difference, corrections).map_err(|error| {
+            &mut |corrections| match self.commit(difference, corrections) {
+                Ok(events) => {
+                    logged += events;
+                    Ok(())
+                }
+                Err(error) => {
                     refused = Some(error);
-                    EngineError::Stopped
-                })
+                    Err(EngineError::Stopped)
+                }
             },
             reach,
         );
@@ -257,22 +252,23 @@ impl Work<'_> {
             None => self.failed(error),
         })?;
         let after = self.shared.engine().cut();
-        let effects = touched.effects(self.shared.as_ref(), difference.cut(), &after, at, reach);
-        Ok(CorrectionReport {
-            source: difference.source().name.clone(),
-            counts: difference.counts(),
-            before: difference.cut().clone(),
-            after,
-            effects: effects.map_err(|error| self.failed(error))?,
-        })
+        let report = difference.report(
+            self.shared.as_ref(),
+            offline,
+            &touched,
+            (after, logged),
+            reach,
+        );
+        report.map_err(|error| self.failed(error))
     }
 
-    /// Logs some of it; when the queue is full, as soon as there is room.
+    /// Logs some of it; when the queue is full, as soon as there is room. Answers how many events
+    /// were logged.
     fn commit(
         &self,
         difference: &Difference,
         corrections: Vec<Correction>,
-    ) -> Result<(), ApiError> {
+    ) -> Result<u64, ApiError> {
         let count = corrections.len();
         loop {
             let write = Write::Corrections {
@@ -283,7 +279,8 @@ impl Work<'_> {
                 Ok(Written::Pushed(answer)) => {
                     let source = &difference.source().name;
                     self.shared.metrics.pushed(source, &answer.rows);
-                    return Ok(());
+                    let logged = |row: &&RowAnswer| **row != RowAnswer::Duplicate;
+                    return Ok(answer.rows.iter().filter(logged).count() as u64);
                 }
                 Ok(_) => return Err(ApiError::new("INTERNAL", "an answer of another kind")),
                 Err(error) if error.code == "OVERLOADED" => {

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use evenkeel_engine::Engine;
+use evenkeel_engine::correction::Counts;
 use evenkeel_engine::push::RowAnswer;
 
 /// Upper ends of the latency buckets, seconds.
@@ -21,6 +22,8 @@ pub(crate) struct Metrics {
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     /// By source and what became of the row.
     rows: Mutex<BTreeMap<(String, &'static str), u64>>,
+    /// By source, kind of difference to a truth, and whether it was a dry run.
+    differences: Mutex<BTreeMap<(String, &'static str, bool), u64>>,
     latency: [AtomicU64; BUCKETS.len()],
     latency_count: AtomicU64,
     latency_micros: AtomicU64,
@@ -51,6 +54,20 @@ impl Metrics {
         for answer in answers {
             let outcome = outcome(answer);
             *rows.entry((source.to_owned(), outcome)).or_default() += 1;
+        }
+    }
+
+    /// A source was compared with a truth, or records of it were left out.
+    pub(crate) fn compared(&self, source: &str, counts: Counts, dry_run: bool) {
+        let differences = self.differences.lock();
+        let mut differences = differences.unwrap_or_else(PoisonError::into_inner);
+        for (kind, count) in [
+            ("replaced", counts.replaced),
+            ("removed", counts.removed),
+            ("added", counts.added),
+        ] {
+            let key = (source.to_owned(), kind, dry_run);
+            *differences.entry(key).or_default() += count;
         }
     }
 
@@ -91,6 +108,21 @@ impl Metrics {
         let seconds = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
         line(&mut text, &format!("{name}_sum"), seconds);
         line(&mut text, &format!("{name}_count"), count);
+        let name = "evenkeel_differences_total";
+        head(
+            &mut text,
+            name,
+            "counter",
+            "Events that differed from the truth of a correction, or were left out.",
+        );
+        let differences = self.differences.lock();
+        for ((source, kind, dry_run), count) in
+            &*differences.unwrap_or_else(PoisonError::into_inner)
+        {
+            let source = label(source);
+            let labels = format!("source=\"{source}\",change=\"{kind}\",dry_run=\"{dry_run}\"");
+            line(&mut text, &format!("{name}{{{labels}}}"), *count);
+        }
         let name = "evenkeel_rows_total";
         head(
             &mut text,

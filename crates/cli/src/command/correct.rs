@@ -6,8 +6,6 @@ use std::path::Path;
 use evenkeel_engine::correction::{Difference, Means, Period, Truth, parse_positions};
 use evenkeel_engine::{EngineError, Offline, Project};
 use evenkeel_server::wire;
-use evenkeel_types::time::parse_timestamp;
-use evenkeel_types::{EventTime, Zone};
 use serde_json::{Value as Json, json};
 
 use crate::arguments::{CorrectArguments, ExcludeArguments};
@@ -19,8 +17,6 @@ use crate::session::{self, Answer, Session};
 use crate::table::{count, plural, table};
 
 pub(super) fn correct(arguments: &CorrectArguments, session: &Session) -> Result<Answer, Failure> {
-    let from = time(&arguments.from, "--from")?;
-    let period = Period::new(from, time(&arguments.to, "--to")?)?;
     let project = session.project_with_store()?;
     let report = match Remote::find(&project)? {
         Some(remote) => remote.correct(arguments, session.output)?,
@@ -29,10 +25,10 @@ pub(super) fn correct(arguments: &CorrectArguments, session: &Session) -> Result
             here(
                 &project,
                 arguments.dry_run,
-                Some(period.last()),
                 session.output,
                 |store, means, bar| {
                     let source = store.source(&arguments.source)?;
+                    let period = Period::parse(&arguments.from, &arguments.to, &source.zone)?;
                     let truth = Truth::open(&source, Path::new(""), &pattern)?;
                     store.difference(&source, truth, &period, means, &mut steadily(bar))
                 },
@@ -53,7 +49,6 @@ pub(super) fn exclude(arguments: &ExcludeArguments, session: &Session) -> Result
         None => here(
             &project,
             arguments.dry_run,
-            None,
             session.output,
             |store, means, bar| {
                 let source = store.source(&arguments.source)?;
@@ -74,18 +69,10 @@ fn steadily(bar: &Bar) -> impl FnMut(&str, u64, u64) -> ControlFlow<()> + '_ {
     }
 }
 
-fn time(text: &str, option: &str) -> Result<EventTime, Failure> {
-    let time = parse_timestamp(text, &Zone::utc());
-    time.map(EventTime)
-        .map_err(|error| Failure::request(format!("{option}: {error}")))
-}
-
 /// Finds a difference in the store that nobody holds, and logs it unless it is a dry run.
-/// Values are compared as of a time; none: now.
 fn here(
     project: &Project,
     dry_run: bool,
-    at: Option<EventTime>,
     output: Output,
     find: impl FnOnce(&Offline, Means, &Bar) -> Result<Difference, EngineError>,
 ) -> Result<Json, Failure> {
@@ -96,8 +83,7 @@ fn here(
     let report = if dry_run {
         difference.foresee(&store, &mut steadily(&bar))?
     } else {
-        let at = at.unwrap_or_else(|| engine.now());
-        engine.correct(&difference, at, &mut steadily(&bar))?
+        engine.correct(&difference, &mut steadily(&bar))?
     };
     let cuts = [&report.before, &report.after].map(|cut| engine.format_cut(cut));
     Ok(wire::correction_report(&report, dry_run, &cuts))
@@ -148,6 +134,13 @@ fn summary(report: &Json) -> String {
         }
         rows
     });
+    if number(&report["meanwhile"]) > 0 {
+        text.push_str(&format!(
+            "{} of the period came meanwhile and were not compared: run it again, with a truth that \
+             has them\n",
+            plural(number(&report["meanwhile"]), "event")
+        ));
+    }
     let rows: Vec<[String; 3]> = rows.collect();
     if !rows.is_empty() {
         text.push_str(&table(

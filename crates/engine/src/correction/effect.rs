@@ -141,7 +141,7 @@ impl Touched {
     }
 
     /// The keys alone: of what is not logged.
-    pub(super) fn foreseen(self) -> Effects {
+    pub(super) fn foreseen(&self) -> Effects {
         let views = self.views.iter().map(|view| ViewEffect {
             view: view.def.name.clone(),
             keys: view.keys.len() as u64,
@@ -150,7 +150,7 @@ impl Touched {
         });
         Effects {
             views: views.collect(),
-            through_look_ups: self.through_look_ups,
+            through_look_ups: self.through_look_ups.clone(),
         }
     }
 
@@ -158,8 +158,8 @@ impl Touched {
     ///
     /// # Errors
     /// [`EngineError::Stopped`]; if the reads fail.
-    pub fn effects(
-        self,
+    pub(super) fn effects(
+        &self,
         online: &impl Online,
         before: &Cut,
         after: &Cut,
@@ -203,7 +203,7 @@ impl Touched {
         }
         Ok(Effects {
             views,
-            through_look_ups: self.through_look_ups,
+            through_look_ups: self.through_look_ups.clone(),
         })
     }
 }

@@ -6,24 +6,29 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
+use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions};
 use evenkeel_types::codec::canonical_row;
-use evenkeel_types::{Cut, Event, EventTime, LoggedEvent, Operation, Partition, Position, Value};
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{
+    Cut, Event, EventTime, LoggedEvent, Offset, Operation, Partition, Position, Value,
+};
 use evenkeel_view::SourceProgram;
 use rustc_hash::{FxHashMap, FxHashSet};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::matching::Held;
+use super::matching::Known;
 use crate::error::EngineError;
-use crate::ingest::fetch;
+use crate::ingest::{fetch, nothing_at};
+use crate::offline::Offline;
 
 /// Positions by partition, in intervals that do not overlap.
 pub(super) type Places = BTreeMap<Partition, Vec<Range<u64>>>;
 
 /// The best version of an identity so far.
 struct Best {
-    held: Held,
+    held: Known,
     /// Event time of the version.
     time: i64,
     payload: u128,
@@ -75,7 +80,7 @@ impl Holdings<'_> {
         &self,
         period: &Range<i64>,
         progress: &mut dyn FnMut(u64) -> Result<(), EngineError>,
-    ) -> Result<FxHashMap<u128, Held>, EngineError> {
+    ) -> Result<FxHashMap<u128, Known>, EngineError> {
         let Some(last) = period
             .end
             .checked_sub(1)
@@ -116,7 +121,7 @@ impl Holdings<'_> {
         &self,
         places: &Places,
         progress: &mut dyn FnMut(u64) -> Result<(), EngineError>,
-    ) -> Result<Vec<(Held, Option<Held>)>, EngineError> {
+    ) -> Result<Vec<(Known, Option<Known>)>, EngineError> {
         let mut identities = FxHashSet::default();
         self.scan(None, progress, |logged, identity, _| {
             if is_in(places, logged.position) {
@@ -139,6 +144,28 @@ impl Holdings<'_> {
             .into_iter()
             .map(|(identity, held)| (held, without.remove(&identity)));
         Ok(pairs.collect())
+    }
+
+    /// How many events of a period are logged that are not in another cut.
+    ///
+    /// # Errors
+    /// As [`Holdings::of_period`].
+    pub(super) fn since(
+        &self,
+        cut: &Cut,
+        times: RangeInclusive<EventTime>,
+    ) -> Result<u64, EngineError> {
+        let options = ReadOptions {
+            sources: Some(vec![self.program.def().id]),
+            after: cut.clone(),
+            until: Some(self.cut.clone()),
+            event_times: Some(times),
+            ..ReadOptions::default()
+        };
+        self.log.read(options).try_fold(0, |count, logged| {
+            logged.map_err(EngineError::log)?;
+            Ok(count + 1)
+        })
     }
 
     /// Reads the source's events; each comes with its identity's digest and its source row.
@@ -182,7 +209,7 @@ impl Holdings<'_> {
         let digest = xxh3_128(&payload);
         let is_live = event.operation != Operation::Remove;
         let new = Best {
-            held: Held {
+            held: Known {
                 position: logged.position,
                 content: is_live.then(|| content_of(event)),
                 version: version_of(self.program, event, row).filter(|_| is_live),
@@ -211,10 +238,74 @@ impl Holdings<'_> {
     }
 }
 
+/// Events that hold until they are corrected, by position.
+#[derive(Default)]
+pub(super) struct Held(FxHashMap<Position, LoggedEvent>);
+
+impl Held {
+    /// Reads them: a few one by one, many in one pass.
+    pub(super) fn read(
+        offline: &Offline,
+        source: &Arc<SourceDef>,
+        places: impl Iterator<Item = Position>,
+    ) -> Result<Self, EngineError> {
+        let mut wanted: Vec<Position> = places.collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let mut events = FxHashMap::default();
+        if wanted.len() < ONE_BY_ONE {
+            for position in wanted {
+                let logged = fetch(offline.log(), source, position)?;
+                events.insert(position, logged);
+            }
+            return Ok(Held(events));
+        }
+        let (mut after, mut until) = (Cut::empty(), Cut::empty());
+        for position in wanted.iter().rev() {
+            after.set_end(source.id, position.partition, position.offset);
+        }
+        for position in &wanted {
+            let end = Offset(position.offset.0 + 1);
+            until.set_end(source.id, position.partition, end);
+        }
+        let options = ReadOptions {
+            sources: Some(vec![source.id]),
+            after,
+            until: Some(until),
+            ..ReadOptions::default()
+        };
+        let wanted: FxHashSet<Position> = wanted.into_iter().collect();
+        for logged in offline.log().read(options) {
+            let mut logged = logged.map_err(EngineError::log)?;
+            if wanted.contains(&logged.position) {
+                let upgraded = source.schema.upgrade(&mut logged);
+                upgraded.map_err(|reason| EngineError::schema(source, reason))?;
+                events.insert(logged.position, logged);
+            }
+        }
+        Ok(Held(events))
+    }
+
+    /// The event at a position that was read.
+    ///
+    /// # Errors
+    /// If nothing was there.
+    pub(super) fn event(
+        &self,
+        source: &SourceDef,
+        position: Position,
+    ) -> Result<&LoggedEvent, EngineError> {
+        let event = self.0.get(&position);
+        event.ok_or_else(|| nothing_at(source, position))
+    }
+}
+
+/// Events that are read one by one.
+const ONE_BY_ONE: usize = 64;
 /// Events between two calls of a progress.
 const PROGRESS_EVENTS: u64 = 8_192;
 
-fn held(best: FxHashMap<u128, Best>) -> FxHashMap<u128, Held> {
+fn held(best: FxHashMap<u128, Best>) -> FxHashMap<u128, Known> {
     let held = best
         .into_iter()
         .map(|(identity, best)| (identity, best.held));

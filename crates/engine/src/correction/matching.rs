@@ -10,7 +10,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What the log has of one identity of the period.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct Known {
     /// Where its row is that holds, or the removal.
     pub(super) position: Position,
     /// [`Row::content`] of the row that holds; none of a removed one.
@@ -58,7 +58,7 @@ pub(super) struct Changes {
 }
 
 /// Compares by identity: of sources with an event id. The rows' identities are distinct.
-pub(super) fn by_identity(mut held: FxHashMap<u128, Held>, rows: &[Row]) -> Changes {
+pub(super) fn by_identity(mut held: FxHashMap<u128, Known>, rows: &[Row]) -> Changes {
     let mut changes = Changes::default();
     for &row in rows {
         let known = held.remove(&row.identity);
@@ -69,7 +69,7 @@ pub(super) fn by_identity(mut held: FxHashMap<u128, Held>, rows: &[Row]) -> Chan
 }
 
 /// Compares by what rows say: of sources where an identity is where a row came from.
-pub(super) fn by_content(mut held: FxHashMap<u128, Held>, rows: &[Row]) -> Changes {
+pub(super) fn by_content(mut held: FxHashMap<u128, Known>, rows: &[Row]) -> Changes {
     let mut changes = Changes::default();
     // Rows of a file that was logged before, and holds, are that.
     let own: FxHashSet<u128> = rows
@@ -88,8 +88,8 @@ pub(super) fn by_content(mut held: FxHashMap<u128, Held>, rows: &[Row]) -> Chang
     for row in &rows {
         *wanted.entry(row.content).or_default() += 1;
     }
-    let mut in_order: Vec<(u128, Held)> = Vec::new();
-    let mut removed: FxHashMap<u128, Held> = FxHashMap::default();
+    let mut in_order: Vec<(u128, Known)> = Vec::new();
+    let mut removed: FxHashMap<u128, Known> = FxHashMap::default();
     for (identity, known) in held {
         match known.content {
             Some(_) => in_order.push((identity, known)),
@@ -132,13 +132,13 @@ pub(super) fn by_content(mut held: FxHashMap<u128, Held>, rows: &[Row]) -> Chang
 
 impl Changes {
     /// What a row of the truth means for what is known of its identity.
-    fn settle(&mut self, row: Row, known: Option<Held>) {
+    fn settle(&mut self, row: Row, known: Option<Known>) {
         match known {
             None => self.rows.push(Change::Add {
                 row,
                 revision: None,
             }),
-            Some(Held {
+            Some(Known {
                 content: None,
                 revision,
                 ..
@@ -156,7 +156,7 @@ impl Changes {
     }
 
     /// Pairs what is left over on both sides by table row and time.
-    fn replace_versions(&mut self, held: &mut Vec<Held>, rows: &mut Vec<Row>) {
+    fn replace_versions(&mut self, held: &mut Vec<Known>, rows: &mut Vec<Row>) {
         let mut by_version: FxHashMap<u128, Vec<usize>> = FxHashMap::default();
         for (index, known) in held.iter().enumerate().rev() {
             if let Some(version) = known.version {
@@ -182,7 +182,7 @@ impl Changes {
     }
 
     /// What is left is not in the truth.
-    fn remove_all(&mut self, held: impl Iterator<Item = Held>) {
+    fn remove_all(&mut self, held: impl Iterator<Item = Known>) {
         let live = held.filter(|known| known.content.is_some());
         self.removals.extend(live.map(|known| Change::Remove {
             position: known.position,
@@ -232,9 +232,9 @@ mod tests {
 
     /// What holds after the changes, by identity, in a store that has only numbers.
     fn applied(
-        mut held: FxHashMap<u128, Held>,
+        mut held: FxHashMap<u128, Known>,
         changes: &Changes,
-    ) -> Result<FxHashMap<u128, Held>, String> {
+    ) -> Result<FxHashMap<u128, Known>, String> {
         let mut next = 1_000;
         for change in changes.removals.iter().chain(&changes.rows) {
             next += 1;
@@ -254,7 +254,7 @@ mod tests {
             if held.get(&identity).is_some_and(|h| h.revision >= revision) {
                 return Err(format!("{change:?} does not hold"));
             }
-            let new = Held {
+            let new = Known {
                 position: Position::new(0, next),
                 content,
                 version: None,
@@ -265,19 +265,19 @@ mod tests {
         Ok(held)
     }
 
-    fn contents(held: &FxHashMap<u128, Held>) -> Vec<u128> {
+    fn contents(held: &FxHashMap<u128, Known>) -> Vec<u128> {
         let mut contents: Vec<u128> = held.values().filter_map(|h| h.content).collect();
         contents.sort_unstable();
         contents
     }
 
-    fn holdings() -> impl Strategy<Value = FxHashMap<u128, Held>> {
+    fn holdings() -> impl Strategy<Value = FxHashMap<u128, Known>> {
         let one = (prop::option::weighted(0.7, 0u128..4), 0u32..3);
         prop::collection::hash_map(0u128..12, one, 0..10).prop_map(|held| {
             (0u64..)
                 .zip(held)
                 .map(|(place, (identity, (content, revision)))| {
-                    let held = Held {
+                    let held = Known {
                         position: Position::new(0, place),
                         content,
                         version: None,

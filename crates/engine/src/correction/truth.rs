@@ -26,6 +26,8 @@ const REJECTED_SHOWN: usize = 5;
 pub struct Truth {
     files: FileSet,
     options: FileOptions,
+    /// Of each file, once its rows were read.
+    digests: Vec<[u8; 16]>,
 }
 
 /// The truth's rows of a period.
@@ -64,7 +66,11 @@ impl Truth {
             }
         };
         let files = FileSet::expand(base, pattern, &options).map_err(EngineError::connect)?;
-        Ok(Truth { files, options })
+        Ok(Truth {
+            files,
+            options,
+            digests: Vec::new(),
+        })
     }
 
     /// The files.
@@ -82,11 +88,12 @@ impl Truth {
     /// # Errors
     /// If a file cannot be read; [`EngineError::Truth`].
     pub(super) fn rows(
-        &self,
+        &mut self,
         judge: &Judge<'_>,
         period: &Period,
         progress: &mut dyn FnMut(u64) -> Result<(), EngineError>,
     ) -> Result<TruthRows, EngineError> {
+        self.digests = self.digests_now()?;
         let mut found = TruthRows::default();
         let mut rejected = 0;
         let mut examples = Vec::new();
@@ -174,13 +181,29 @@ impl Truth {
         Ok(())
     }
 
+    /// Refuses files that are not what they were when their rows were read.
+    pub(super) fn refuse_changed(&self) -> Result<(), EngineError> {
+        if self.digests_now()? == self.digests {
+            Ok(())
+        } else {
+            Err(self.changed())
+        }
+    }
+
+    fn digests_now(&self) -> Result<Vec<[u8; 16]>, EngineError> {
+        let files = self.files.files().iter();
+        files
+            .map(|file| file.digest(&mut |_| ()).map_err(EngineError::connect))
+            .collect()
+    }
+
     fn changed(&self) -> EngineError {
         let path = self.paths().next().unwrap_or_default();
         EngineError::TruthChanged { path }
     }
 
     /// Every row of every file with its number among all, where it came from, and what becomes
-    /// of it.
+    /// of it. A file with the bytes of another says nothing more.
     fn visit(
         &self,
         judge: &Judge<'_>,
@@ -189,8 +212,10 @@ impl Truth {
     ) -> Result<(), EngineError> {
         let columns = stored_columns(judge.program.def());
         let (mut number, mut bytes) = (0, 0);
-        for file in self.files.files() {
-            let digest = file.digest(&mut |_| ()).map_err(EngineError::connect)?;
+        for (index, (file, &digest)) in self.files.files().iter().zip(&self.digests).enumerate() {
+            if self.digests[..index].contains(&digest) {
+                continue;
+            }
             let reader = file.read(&columns, &self.options);
             let mut reader = reader.map_err(EngineError::connect)?;
             while let Some(batch) = reader.next() {

@@ -8,9 +8,10 @@ use std::ops::ControlFlow;
 
 use evenkeel_engine::api::VerifyOptions;
 use evenkeel_engine::correction::{CorrectionReport, Counts, Period, Truth, parse_positions};
+use evenkeel_engine::push::{PushedRow, Pusher, Write};
 use evenkeel_engine::{Engine, EngineError};
 use evenkeel_types::time::format_timestamp;
-use evenkeel_types::{Cut, EventTime, Status, Value, VisibleAt};
+use evenkeel_types::{Cut, EventTime, Status, Value, VisibleAt, Zone};
 
 use crate::random_history::Random;
 use crate::support::{World, ingest, request, t};
@@ -121,7 +122,7 @@ fn correct(
             go_on()
         })?;
     let foreseen = difference.foresee(&offline, &mut |_, _, _| go_on())?;
-    let report = engine.correct(&difference, period.last(), &mut |_, _, _| go_on())?;
+    let report = engine.correct(&difference, &mut |_, _, _| go_on())?;
     assert_eq!(foreseen.counts, report.counts);
     let keys = |report: &CorrectionReport| -> Vec<(String, u64)> {
         let views = report.effects.views.iter();
@@ -129,6 +130,26 @@ fn correct(
     };
     assert_eq!(keys(&foreseen), keys(&report));
     Ok(report)
+}
+
+/// Begins a correction, and stops after its first commit.
+fn interrupted(engine: &mut Engine, source: &str, world: &World, truth: &str, period: (i64, i64)) {
+    let path = world.write("truth.jsonl", truth);
+    let offline = engine.offline();
+    let source = offline.source(source).unwrap();
+    let truth = Truth::open(&source, world.path(), &path.to_string_lossy()).unwrap();
+    let period = Period::new(time(period.0), time(period.1)).unwrap();
+    let means = Means {
+        commit_events: 1,
+        ..engine.means()
+    };
+    let difference = offline.difference(&source, truth, &period, means, &mut |_, _, _| go_on());
+    let difference = difference.unwrap();
+    let stopped = engine.correct(&difference, &mut |_, _, _| ControlFlow::Break(()));
+    match difference.counts().changes() {
+        0 => assert!(stopped.is_ok()),
+        _ => assert!(matches!(stopped, Err(EngineError::Stopped))),
+    }
 }
 
 fn go_on() -> ControlFlow<()> {
@@ -252,6 +273,9 @@ fn a_corrected_store_is_one_made_of_the_truth() {
                 minute: period.1,
                 ..random_row(&mut random, source)
             });
+            if random.one_in(3) {
+                interrupted(&mut engine, source, &world, &text(&file), period);
+            }
             let report = correct(&mut engine, source, &world, &text(&file), period).unwrap();
             assert_eq!(report.counts.outside, 1);
             assert_eq!(
@@ -402,7 +426,7 @@ fn a_truth_that_is_not_whole_changes_nothing() {
 #[test]
 fn a_truth_that_changes_while_it_is_read_is_refused() {
     let (world, mut engine) = sales();
-    let truth = SALES.replace("\"pieces\":2", "\"pieces\":7");
+    let truth = SALES.lines().next().unwrap().replace(":1,", ":7,");
     let path = world.write("truth.jsonl", &truth);
     let offline = engine.offline();
     let source = offline.source("sales").unwrap();
@@ -412,9 +436,12 @@ fn a_truth_that_changes_while_it_is_read_is_refused() {
     let difference = offline
         .difference(&source, truth, &period, means, &mut |_, _, _| go_on())
         .unwrap();
+    // What it had no row of is not removed either.
+    let before = engine.cut();
     world.write("truth.jsonl", SALES);
-    let refused = engine.correct(&difference, period.last(), &mut |_, _, _| go_on());
+    let refused = engine.correct(&difference, &mut |_, _, _| go_on());
     assert!(matches!(refused, Err(EngineError::TruthChanged { .. })));
+    assert_eq!(engine.cut(), before);
     let stopped = offline.exclusion(
         &source,
         &parse_positions("0..1").unwrap(),
@@ -429,7 +456,7 @@ fn exclude(engine: &mut Engine, source: &str, places: &str) -> Result<Counts, En
     let source = offline.source(source)?;
     let places = parse_positions(places)?;
     let difference = offline.exclusion(&source, &places, engine.means(), &mut |_, _, _| go_on())?;
-    let report = engine.correct(&difference, time(150), &mut |_, _, _| go_on())?;
+    let report = engine.correct(&difference, &mut |_, _, _| go_on())?;
     Ok(report.counts)
 }
 
@@ -494,5 +521,122 @@ fn what_was_logged_between_positions_is_left_out() {
                 "{wrong}"
             );
         }
+    }
+}
+
+#[test]
+fn a_correction_and_a_push_of_the_same_payload_are_two_versions() {
+    for push_first in [true, false] {
+        let (world, mut engine) = sales();
+        let truth = SALES.replace("\"pieces\":2", "\"pieces\":9");
+        let path = world.write("truth.jsonl", &truth);
+        let offline = engine.offline();
+        let source = offline.source("sales").unwrap();
+        let truth = Truth::open(&source, world.path(), &path.to_string_lossy()).unwrap();
+        let period = Period::new(time(0), time(60)).unwrap();
+        let means = engine.means();
+        let difference = offline
+            .difference(&source, truth, &period, means, &mut |_, _, _| go_on())
+            .unwrap();
+        let mut commit: Vec<Correction> = Vec::new();
+        let take = &mut |corrections| {
+            commit.extend(corrections);
+            Ok(())
+        };
+        difference
+            .commits(&offline, take, &mut |_, _, _| go_on())
+            .unwrap();
+        let row = commit[0].event.row.clone();
+        let push = Write::Push {
+            source: source.clone(),
+            rows: vec![PushedRow {
+                values: Ok(row),
+                producer: None,
+            }],
+        };
+        let correction = Write::Corrections {
+            source: source.clone(),
+            corrections: commit,
+        };
+        let writes = if push_first {
+            vec![push, correction]
+        } else {
+            vec![correction, push]
+        };
+        let mut pusher = Pusher::default();
+        let judged = pusher.judge(&engine, writes);
+        let mut durable = judged.append(&engine.writer().unwrap()).unwrap();
+        while engine.apply_some(&mut durable, 1).unwrap() {}
+        let mut request = request(&engine, "model", vec![vec![Value::string("x")]], time(20).0);
+        request.cut = None;
+        let answer = engine.get(&request).unwrap();
+        assert_eq!(
+            answer.rows[0][0].value,
+            Value::BigInt(10),
+            "push first: {push_first}"
+        );
+        verify(&engine, 1);
+    }
+}
+
+#[test]
+fn what_comes_meanwhile_is_told() {
+    let (world, mut engine) = sales();
+    let path = world.write("truth.jsonl", SALES);
+    let offline = engine.offline();
+    let source = offline.source("sales").unwrap();
+    let truth = Truth::open(&source, world.path(), &path.to_string_lossy()).unwrap();
+    let period = Period::new(time(0), time(60)).unwrap();
+    let means = engine.means();
+    let difference = offline
+        .difference(&source, truth, &period, means, &mut |_, _, _| go_on())
+        .unwrap();
+    let late = "{\"id\":\"l\",\"shop\":\"x\",\"pieces\":1,\"at\":\"2026-03-01T10:30:00Z\"}\n\
+                {\"id\":\"m\",\"shop\":\"x\",\"pieces\":1,\"at\":\"2026-03-01T11:30:00Z\"}\n";
+    world.ingest_text(&mut engine, "sales", "late.jsonl", late);
+    let report = engine.correct(&difference, &mut |_, _, _| go_on()).unwrap();
+    assert_eq!(report.meanwhile, 1);
+}
+
+#[test]
+fn a_file_that_is_given_twice_says_nothing_more() {
+    let world = World::new(DEFINITIONS);
+    let mut engine = world.engine();
+    let visit = "{\"shop\":\"x\",\"seconds\":1,\"at\":\"2026-03-01T10:00:00Z\"}\n";
+    world.write("truth1.jsonl", visit);
+    world.write("truth2.jsonl", visit);
+    let offline = engine.offline();
+    let source = offline.source("visits").unwrap();
+    let period = Period::new(time(0), time(60)).unwrap();
+    for added in [1, 0] {
+        let offline = engine.offline();
+        let truth = Truth::open(&source, world.path(), "truth?.jsonl").unwrap();
+        let means = engine.means();
+        let difference = offline
+            .difference(&source, truth, &period, means, &mut |_, _, _| go_on())
+            .unwrap();
+        let counts = engine
+            .correct(&difference, &mut |_, _, _| go_on())
+            .unwrap()
+            .counts;
+        assert_eq!((counts.added, counts.unchanged), (added, 1 - added));
+    }
+}
+
+#[test]
+fn times_without_a_zone_are_in_the_zone_of_the_source() {
+    let zone = Zone::named("Europe/Berlin").unwrap();
+    let day = Period::parse("2026-03-01", "2026-03-02T00:00:00Z", &zone).unwrap();
+    let (from, to) = day.bounds();
+    assert_eq!(
+        (from.0, to.0),
+        (t("2026-02-28T23:00:00Z"), t("2026-03-02T00:00:00Z"))
+    );
+    for (from, to, name) in [
+        ("soon", "2026-03-02", "`from`"),
+        ("2026-03-01", "late", "`to`"),
+    ] {
+        let error = Period::parse(from, to, &zone).unwrap_err().to_string();
+        assert!(error.starts_with(name), "{error}");
     }
 }

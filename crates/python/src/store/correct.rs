@@ -7,8 +7,6 @@ use evenkeel_engine::correction::{
     CorrectionReport, Difference, Means, Period, Truth, parse_positions,
 };
 use evenkeel_engine::{EngineError, Offline};
-use evenkeel_types::time::parse_timestamp;
-use evenkeel_types::{EventTime, Zone};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -31,10 +29,12 @@ impl Store {
         times: (Option<String>, Option<String>),
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let period = Period::new(time(times.0, "from")?, time(times.1, "to")?);
-        let period = period.map_err(Failure::from)?;
-        self.put_right(py, dry_run, Some(period.last()), |store, means| {
+        let (Some(from), Some(to)) = times else {
+            return Err(Failure::invalid("a period has a start and an end").into());
+        };
+        self.put_right(py, dry_run, |store, means| {
             let source = store.source(source)?;
+            let period = Period::parse(&from, &to, &source.zone)?;
             let truth = Truth::open(&source, Path::new(""), &path.to_string_lossy())?;
             store.difference(&source, truth, &period, means, &mut go_on)
         })
@@ -48,7 +48,7 @@ impl Store {
         positions: &str,
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
-        self.put_right(py, dry_run, None, |store, means| {
+        self.put_right(py, dry_run, |store, means| {
             let source = store.source(source)?;
             store.exclusion(&source, &parse_positions(positions)?, means, &mut go_on)
         })
@@ -56,13 +56,11 @@ impl Store {
 }
 
 impl Store {
-    /// Finds a difference and logs it, unless it is a dry run; values are compared as of a time,
-    /// or of now.
+    /// Finds a difference and logs it, unless it is a dry run.
     fn put_right<'py>(
         &self,
         py: Python<'py>,
         dry_run: bool,
-        at: Option<EventTime>,
         find: impl FnOnce(&Offline, Means) -> Result<Difference, EngineError> + Send,
     ) -> PyResult<Bound<'py, PyDict>> {
         let (report, cuts) = self.write(py, |engine, _| {
@@ -71,19 +69,11 @@ impl Store {
             let report: CorrectionReport = if dry_run {
                 difference.foresee(&store, &mut go_on)?
             } else {
-                let at = at.unwrap_or_else(|| engine.now());
-                engine.correct(&difference, at, &mut go_on)?
+                engine.correct(&difference, &mut go_on)?
             };
             let cuts = [&report.before, &report.after].map(|cut| engine.format_cut(cut));
             Ok((report, cuts))
         })?;
         reports::correction(py, &report, dry_run, &cuts)
     }
-}
-
-fn time(text: Option<String>, field: &str) -> Result<EventTime, Failure> {
-    let text = text.ok_or_else(|| Failure::invalid(format!("`{field}` is missing")))?;
-    parse_timestamp(&text, &Zone::utc())
-        .map(EventTime)
-        .map_err(|error| Failure::invalid(format!("`{field}`: {error}")))
 }

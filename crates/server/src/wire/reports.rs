@@ -274,6 +274,7 @@ pub fn correction_report(report: &CorrectionReport, dry_run: bool, cuts: &[Strin
         "replaced": counts.replaced,
         "removed": counts.removed,
         "added": counts.added,
+        "meanwhile": report.meanwhile,
         "cut_before": cuts[0],
         "cut_after": cuts[1],
         "views": views.collect::<Vec<Json>>(),

@@ -63,6 +63,16 @@ async fn a_period_becomes_the_truth_and_what_was_logged_is_left_out_again() {
     assert_eq!(again["unchanged"], 2, "{again}");
     assert_eq!(again["cut_after"], "rides/0@5");
 
+    // A schedule that finds differences is seen.
+    let metrics = world.get("/metrics").await.text();
+    for (labels, count) in [
+        ("change=\"replaced\",dry_run=\"true\"", 1),
+        ("change=\"added\",dry_run=\"false\"", 1),
+    ] {
+        let line = format!("evenkeel_differences_total{{source=\"rides\",{labels}}} {count}\n");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+
     let exclude = json!({"positions": "0@2..0@5"});
     let answer = world
         .post_json("/v1/sources/rides/exclusions", &exclude)
