@@ -380,7 +380,7 @@ impl Difference {
         };
         for changes in self.changes.removals.chunks(EVENTS_AT_ONCE) {
             let places = changes.iter().filter_map(Change::position);
-            let held = Held::read(offline, &self.source, places)?;
+            let held = Held::read(offline.log(), &self.source, places)?;
             for change in changes {
                 if let Change::Remove { position, revision } = *change {
                     let old = held.event(&self.source, position)?;
@@ -392,7 +392,7 @@ impl Difference {
             let places = restored
                 .iter()
                 .flat_map(|(_, now, earlier)| [*now, *earlier]);
-            let held = Held::read(offline, &self.source, places)?;
+            let held = Held::read(offline.log(), &self.source, places)?;
             for &(revision, position, earlier) in restored {
                 let (old, earlier) = (
                     held.event(&self.source, position)?,
@@ -416,7 +416,7 @@ impl Difference {
                 if index % EVENTS_AT_ONCE == 0 {
                     let next = changes[index..].iter().take(EVENTS_AT_ONCE);
                     let places = next.filter_map(Change::position);
-                    held = Held::read(offline, &self.source, places)?;
+                    held = Held::read(offline.log(), &self.source, places)?;
                 }
                 put(of_row(
                     &self.source,

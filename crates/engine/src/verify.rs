@@ -62,7 +62,9 @@ impl Offline {
         };
         let views = self.views_to_verify(options)?;
         let uses = Uses::of(views.iter().map(AsRef::as_ref));
-        let events = self.events_of(&uses, &mut || reach("reading the log", 0))?;
+        let sources: Vec<SourceId> = uses.sources().into_keys().collect();
+        let logged = self.events(&sources)?;
+        let events = self.events_of(&logged, sources, &mut || reach("reading the log", 0))?;
         let seen: Vec<Vec<Seen>> = views.iter().map(|v| self.seen(v, &events)).collect();
         let features: u64 = views
             .iter()
@@ -95,7 +97,15 @@ impl Offline {
             oracle_next: 0,
         };
         for cut in &cuts {
-            let evaluator = Evaluator::from_events(events.values().flatten(), &uses, cut);
+            // Read again, as training reads: column by column where events stand so.
+            let evaluator = Evaluator::load(&logged, &uses, cut, &mut |_| match reach(
+                "reading the log",
+                check.report.values_checked,
+            ) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            });
+            let evaluator = evaluator.map_err(EngineError::train)?;
             for (view, seen) in views.iter().zip(&seen) {
                 if seen.is_empty() {
                     continue;
@@ -140,21 +150,18 @@ impl Offline {
     /// All logged events of the sources used, in log order by source.
     fn events_of(
         &self,
-        uses: &Uses,
+        logged: &dyn EventSource,
+        sources: Vec<SourceId>,
         reach: &mut dyn FnMut() -> Result<(), EngineError>,
     ) -> Result<BTreeMap<SourceId, Vec<LoggedEvent>>, EngineError> {
         reach()?;
-        let sources: Vec<SourceId> = uses.sources().into_keys().collect();
         let options = ReadOptions {
-            sources: Some(sources.clone()),
+            sources: Some(sources),
             until: Some(self.cut().clone()),
             ..ReadOptions::default()
         };
         let mut events: BTreeMap<SourceId, Vec<LoggedEvent>> = BTreeMap::new();
-        let mut stream = self
-            .events(&sources)?
-            .events(options)
-            .map_err(EngineError::log)?;
+        let mut stream = logged.events(options).map_err(EngineError::log)?;
         let mut read = 0;
         loop {
             let mut logged = LoggedEvent::blank();

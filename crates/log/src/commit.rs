@@ -124,6 +124,11 @@ impl CommitEncoder {
             Batch::Events { events, .. } => {
                 let (partition, first) = (place.partition, place.first);
                 times = match encode_columnar(events, partition, first, out)? {
+                    // Rows may fit where columns do not.
+                    Some(_) if out.len() - start > FRAME_BYTES_MAX => {
+                        out.truncate(start);
+                        encode_events(events, partition, first, out)?
+                    }
                     Some(times) => {
                         columnar = true;
                         times

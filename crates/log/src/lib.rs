@@ -40,4 +40,4 @@ pub use file_system::{
 pub use log::{Compression, Log, LogOptions};
 pub use reader::{EventParts, LogReader, ReadOptions};
 pub use recovery::{RecoveryReport, TornTail};
-pub use source::{EventSource, EventStream};
+pub use source::{EventSource, EventStream, events_at};

@@ -135,8 +135,7 @@ impl Log {
                 .and_then(|()| last.file.sync_data())
                 .map_err(io_error("truncate", &last.path))?;
         }
-        mark.write(mark_of(&chain))?;
-        mark.sync()?;
+        mark.renew(mark_of(&chain))?;
         let writer = Writer {
             file_system: file_system.clone(),
             directory: directory.to_owned(),

@@ -25,6 +25,8 @@ pub(crate) struct MarkFile {
     file: Arc<dyn File>,
     path: PathBuf,
     turn: u64,
+    /// Whether a program of an older version could read one of the marks.
+    is_older: bool,
 }
 
 impl MarkFile {
@@ -45,6 +47,7 @@ impl MarkFile {
             file,
             path: directory.join(FILE_NAME),
             turn: 0,
+            is_older: false,
         })
     }
 
@@ -73,10 +76,12 @@ impl MarkFile {
             return Err(damaged(read, Flaw::Truncated("the marks")));
         }
         let mut newest: Result<Mark, LogError> = Err(damaged(0, Flaw::Checksum("both marks")));
+        let mut is_older = false;
         for at in MARK_OFFSETS {
             let Some(place) = bytes[at..].first_chunk() else {
                 continue;
             };
+            is_older |= version(place).is_some_and(|found| found < FORMAT_VERSION);
             match Mark::decode(place) {
                 Ok(mark) => {
                     if newest.as_ref().map_or(true, |n| n.turn < mark.turn) {
@@ -103,6 +108,7 @@ impl MarkFile {
                 file,
                 path: path.clone(),
                 turn: mark.turn,
+                is_older,
             },
             mark,
         ))
@@ -126,6 +132,18 @@ impl MarkFile {
             })?;
         self.turn = turn;
         Ok(())
+    }
+
+    /// Writes and syncs a mark when a log is opened. What an older program could still read of the
+    /// two is written over first: it would take what comes after for a torn tail.
+    pub(crate) fn renew(&mut self, mark: Mark) -> Result<(), LogError> {
+        if self.is_older {
+            self.write(mark)?;
+            self.sync()?;
+            self.is_older = false;
+        }
+        self.write(mark)?;
+        self.sync()
     }
 
     /// Makes what was written durable.

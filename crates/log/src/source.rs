@@ -4,7 +4,9 @@
 //! keeps its older part elsewhere. Invariant of every implementation: the events of a source
 //! that [`EventSource::events`] answers are those that the log acknowledged, each once.
 
-use evenkeel_types::{LoggedEvent, Position, SourceId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use evenkeel_types::{Cut, LoggedEvent, Offset, Position, SourceId};
 
 use crate::error::LogError;
 use crate::events::{Events, Next};
@@ -27,6 +29,53 @@ pub trait EventSource {
         source: SourceId,
         position: Position,
     ) -> Result<Option<LoggedEvent>, LogError>;
+}
+
+/// Events that are asked for one by one, not in a pass over all in between.
+const ONE_BY_ONE: usize = 64;
+
+/// The events of a source at some positions, by position: a few are looked for one by one, many
+/// in one pass. Where nothing is logged there is none.
+///
+/// # Errors
+/// If they cannot be read.
+pub fn events_at(
+    events: &dyn EventSource,
+    source: SourceId,
+    positions: &[Position],
+) -> Result<BTreeMap<Position, LoggedEvent>, LogError> {
+    let mut found = BTreeMap::new();
+    if positions.len() < ONE_BY_ONE {
+        for &position in positions {
+            if let Some(logged) = events.event_at(source, position)? {
+                found.insert(position, logged);
+            }
+        }
+        return Ok(found);
+    }
+    let wanted: BTreeSet<Position> = positions.iter().copied().collect();
+    let (mut after, mut until) = (Cut::empty(), Cut::empty());
+    for position in wanted.iter().rev() {
+        after.set_end(source, position.partition, position.offset);
+    }
+    for position in &wanted {
+        until.set_end(source, position.partition, Offset(position.offset.0 + 1));
+    }
+    let options = ReadOptions {
+        sources: Some(vec![source]),
+        after,
+        until: Some(until),
+        ..ReadOptions::default()
+    };
+    let mut stream = events.events(options)?;
+    let mut logged = LoggedEvent::blank();
+    while stream.next_into(&mut logged)? {
+        if wanted.contains(&logged.position) {
+            let event = std::mem::replace(&mut logged, LoggedEvent::blank());
+            found.insert(event.position, event);
+        }
+    }
+    Ok(found)
 }
 
 /// Events, one after the other.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use evenkeel_log::{EventSource, Next, ReadOptions};
+use evenkeel_log::{EventSource, Next, ReadOptions, events_at};
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::Uses;
 
@@ -74,9 +74,11 @@ impl Evaluator {
         }
         for (&source, events) in &mut sources {
             events.complete();
+            let positions = events.contested();
+            let mut found = events_at(log, source, &positions).map_err(TrainError::log)?;
             let mut contested = Vec::new();
-            for position in events.contested() {
-                if let Some(mut logged) = log.event_at(source, position).map_err(TrainError::log)? {
+            for position in positions {
+                if let Some(mut logged) = found.remove(&position) {
                     upgrade(events, &mut logged)?;
                     contested.push(logged);
                 }

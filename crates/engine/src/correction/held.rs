@@ -6,14 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
-use std::sync::Arc;
 
-use evenkeel_log::{LogReader, ReadOptions};
+use evenkeel_log::{EventSource, LogReader, ReadOptions, events_at};
 use evenkeel_types::codec::canonical_row;
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{
-    Cut, Event, EventTime, LoggedEvent, Offset, Operation, Partition, Position, Value,
-};
+use evenkeel_types::{Cut, Event, EventTime, LoggedEvent, Operation, Partition, Position, Value};
 use evenkeel_view::SourceProgram;
 use rustc_hash::{FxHashMap, FxHashSet};
 use xxhash_rust::xxh3::xxh3_128;
@@ -21,7 +18,6 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::matching::Known;
 use crate::error::EngineError;
 use crate::ingest::{fetch, nothing_at};
-use crate::offline::Offline;
 
 /// Positions by partition, in intervals that do not overlap.
 pub(super) type Places = BTreeMap<Partition, Vec<Range<u64>>>;
@@ -240,50 +236,25 @@ impl Holdings<'_> {
 
 /// Events that hold until they are corrected, by position.
 #[derive(Default)]
-pub(super) struct Held(FxHashMap<Position, LoggedEvent>);
+pub(super) struct Held(BTreeMap<Position, LoggedEvent>);
 
 impl Held {
     /// Reads them: a few one by one, many in one pass.
     pub(super) fn read(
-        offline: &Offline,
-        source: &Arc<SourceDef>,
+        events: &dyn EventSource,
+        source: &SourceDef,
         places: impl Iterator<Item = Position>,
     ) -> Result<Self, EngineError> {
-        let mut wanted: Vec<Position> = places.collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut events = FxHashMap::default();
-        if wanted.len() < ONE_BY_ONE {
-            for position in wanted {
-                let logged = fetch(offline.log(), source, position)?;
-                events.insert(position, logged);
-            }
-            return Ok(Held(events));
-        }
-        let (mut after, mut until) = (Cut::empty(), Cut::empty());
-        for position in wanted.iter().rev() {
-            after.set_end(source.id, position.partition, position.offset);
-        }
-        for position in &wanted {
-            let end = Offset(position.offset.0 + 1);
-            until.set_end(source.id, position.partition, end);
-        }
-        let options = ReadOptions {
-            sources: Some(vec![source.id]),
-            after,
-            until: Some(until),
-            ..ReadOptions::default()
-        };
-        let wanted: FxHashSet<Position> = wanted.into_iter().collect();
-        for logged in offline.log().read(options) {
-            let mut logged = logged.map_err(EngineError::log)?;
-            if wanted.contains(&logged.position) {
-                let upgraded = source.schema.upgrade(&mut logged);
-                upgraded.map_err(|reason| EngineError::schema(source, reason))?;
-                events.insert(logged.position, logged);
-            }
-        }
-        Ok(Held(events))
+        let places: Vec<Position> = places.collect();
+        let found = events_at(events, source.id, &places).map_err(EngineError::log)?;
+        let upgraded = found.into_iter().map(|(position, mut logged)| {
+            source
+                .schema
+                .upgrade(&mut logged)
+                .map_err(|reason| EngineError::schema(source, reason))?;
+            Ok((position, logged))
+        });
+        upgraded.collect::<Result<_, EngineError>>().map(Held)
     }
 
     /// The event at a position that was read.
@@ -300,8 +271,6 @@ impl Held {
     }
 }
 
-/// Events that are read one by one.
-const ONE_BY_ONE: usize = 64;
 /// Events between two calls of a progress.
 const PROGRESS_EVENTS: u64 = 8_192;
 

@@ -321,6 +321,8 @@ fn take_text_bytes(cursor: &mut Cursor<'_>, count: usize) -> Result<Vec<Arc<str>
     let lengths = take_numbers(cursor, count)?;
     let all = cursor.text("texts")?;
     let mut at = 0usize;
+    // Of no bytes at all there may be very many.
+    let empty: Arc<str> = "".into();
     let texts: Vec<Arc<str>> = lengths
         .into_iter()
         .map(|length| {
@@ -331,7 +333,10 @@ fn take_text_bytes(cursor: &mut Cursor<'_>, count: usize) -> Result<Vec<Arc<str>
                 .ok_or_else(wrong)?;
             let text = all.get(at..end).ok_or_else(wrong)?;
             at = end;
-            Ok(text.into())
+            Ok(match text {
+                "" => Arc::clone(&empty),
+                text => text.into(),
+            })
         })
         .collect::<Result<_, Flaw>>()?;
     if at != all.len() {

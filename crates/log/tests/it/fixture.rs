@@ -284,6 +284,9 @@ fn a_log_of_version_1_goes_on_in_version_2() {
         fs.set_content(&directory().join(name), std::fs::read(&path).unwrap());
     }
     let (log, report) = open_with(&fs, clock(), LogOptions::default()).unwrap();
+    // No mark is left that a program of version 1 could read, before anything is appended.
+    let marks = fs.content(&directory().join("mark")).unwrap();
+    assert_eq!((marks[8], marks[512 + 8]), (2, 2));
     let before = read_all(&log).unwrap();
     assert_eq!(before.len() as u64 + 4, report.records);
     let after = append(&log, &[many()]).unwrap();
