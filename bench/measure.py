@@ -5,6 +5,7 @@ import pathlib
 import platform
 import resource
 import subprocess
+import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -26,6 +27,24 @@ def cargo(*arguments):
 
 def evenkeel(folder, *arguments):
     return run(ROOT / "target/release/evenkeel", "--dir", folder, *arguments, "--json")
+
+
+def spent_by(command):
+    """CPU and wall seconds, and the most memory, of one process. Its failure ends the benchmark."""
+    words = [str(word) for word in command]
+    start = time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        child = subprocess.Popen(words, stdout=said, stderr=said)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            said.seek(0)
+            raise SystemExit(f"error: `{' '.join(words)}` failed\n{said.read().decode()}")
+    return {
+        "cpu_seconds": used.ru_utime + used.ru_stime,
+        "wall_seconds": time.perf_counter() - start,
+        "peak_mb": used.ru_maxrss / 1024,
+    }
 
 
 def cpu_seconds():

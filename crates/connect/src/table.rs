@@ -22,10 +22,10 @@ use arrow_array::{ArrayRef, TimestampMicrosecondArray};
 use arrow_schema::{DataType as ArrowType, Field as ArrowField, Schema, TimeUnit as ArrowUnit};
 pub use c_interface::{CArray, CSchema, CStream};
 use column::{CHUNK_ROWS, NoValues, TableColumn};
-use evenkeel_types::{Column, DataType, Field, Zone};
+use evenkeel_types::{Column, ColumnData, DataType, Field, Zone};
 pub use file_rows::{ROW_FILE, ROW_NUMBER, ROW_REASON, ROW_RECORD, file_rows_message};
 
-use crate::arrow_values::{arrow_type, to_array};
+use crate::arrow_values::{arrow_type, into_array, to_array};
 use crate::error::ConnectError;
 use crate::file_set::no_file;
 use crate::format::TableFormat;
@@ -152,7 +152,7 @@ impl Table {
             if table.columns.is_empty() {
                 table.rows = column.len();
             }
-            table.append(field, &column)?;
+            table.append_owned(field, column)?;
         }
         Ok(table)
     }
@@ -227,6 +227,14 @@ impl Table {
     /// If the name is taken, the length is another than the table's, or the type (INTERVAL)
     /// has no arrow type.
     pub fn append(&mut self, field: Field, column: &Column) -> Result<(), ConnectError> {
+        self.append_owned(field, column.clone())
+    }
+
+    /// [`Table::append`] of a column that nobody needs any more.
+    ///
+    /// # Errors
+    /// See [`Table::append`].
+    pub fn append_owned(&mut self, field: Field, column: Column) -> Result<(), ConnectError> {
         if self.has_column(&field.name) {
             return Err(self.taken(&field.name));
         }
@@ -239,18 +247,23 @@ impl Table {
             format: "Arrow",
         };
         let arrow = arrow_type(&field.data_type).ok_or_else(not_writable)?;
-        let starts = (0..column.len()).step_by(CHUNK_ROWS);
-        let length = |start: usize| CHUNK_ROWS.min(column.len() - start);
-        let chunks = match to_array(&field.data_type, column) {
-            Some(array) => starts.map(|i| array.slice(i, length(i))).collect(),
-            // What is too long for one array may fit into several.
-            None => {
-                let rows: Vec<u32> = (0..u32::MAX).take(column.len()).collect();
-                rows.chunks(CHUNK_ROWS)
-                    .map(|rows| to_array(&field.data_type, &column.gather(rows)))
-                    .collect::<Option<_>>()
-                    .ok_or_else(not_writable)?
-            }
+        let has_lengths = matches!(
+            column.data(),
+            ColumnData::String(_) | ColumnData::Bytes(_) | ColumnData::Nested(_)
+        );
+        let chunks = if has_lengths && column.len() > CHUNK_ROWS {
+            // All together they may be too long for one array.
+            let rows: Vec<u32> = (0..u32::MAX).take(column.len()).collect();
+            rows.chunks(CHUNK_ROWS)
+                .map(|rows| to_array(&field.data_type, &column.gather(rows)))
+                .collect::<Option<_>>()
+                .ok_or_else(not_writable)?
+        } else {
+            let array = into_array(&field.data_type, column).ok_or_else(not_writable)?;
+            let starts = (0..self.rows).step_by(CHUNK_ROWS);
+            starts
+                .map(|start| array.slice(start, CHUNK_ROWS.min(self.rows - start)))
+                .collect()
         };
         self.columns.push(TableColumn::Arrow {
             field: Arc::new(ArrowField::new(&field.name, arrow, true)),

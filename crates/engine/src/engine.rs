@@ -21,6 +21,7 @@ use crate::api::Change;
 use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
+use crate::group::Made;
 use crate::hot_store::{
     Beside, Checkpoint, CheckpointWritten, Folder, HotStore, MemoryLimits, SpentBuild,
     SpentCheckpoint,
@@ -212,7 +213,7 @@ impl Engine {
         };
         for logged in self.reader().clone().read(options) {
             let logged = logged.map_err(EngineError::log)?;
-            self.apply_logged(logged, &Earlier::default())?;
+            self.apply_logged(logged, None, &Earlier::default())?;
             // If it fails, what is applied is in memory all the same.
             let _ = self.checkpoint_if_due();
         }
@@ -434,11 +435,13 @@ impl Engine {
         matches!(self.log, LogHandle::Writer(_))
     }
 
-    /// Applies one logged event; the position of the payload that lost, if it conflicts.
-    /// Earlier events that are known need not be read again.
+    /// Applies one logged event; the position of the payload that lost, if it conflicts. `made`
+    /// is what was made of it when it was judged, if it was just now; earlier events that are
+    /// known need not be read again.
     pub(crate) fn apply_logged(
         &mut self,
         mut logged: LoggedEvent,
+        made: Option<Made>,
         known: &Earlier,
     ) -> Result<Option<Position>, EngineError> {
         let reader = self.reader().clone();
@@ -448,6 +451,8 @@ impl Engine {
             self.set_applied(logged.source, partition, end);
             return Ok(None);
         };
+        // A source may have changed since.
+        let made = made.filter(|_| logged.schema_version == def.schema.version());
         def.schema
             .upgrade(&mut logged)
             .map_err(|reason| EngineError::schema(&def, reason))?;
@@ -468,7 +473,7 @@ impl Engine {
         };
         let applied = self
             .hot
-            .apply(&logged, earlier)
+            .apply_made(&logged, made, earlier)
             // What comes later must not be applied behind a gap.
             .inspect_err(|error: &EngineError| self.fail(error.to_string(), false))?;
         self.set_applied(logged.source, partition, end);

@@ -5,14 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_log::{Batch, DeadLetter, DeadLetterId, OWN_POSITION};
+use evenkeel_log::{Batch, DeadLetter, DeadLetterId};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Event, Partition, SourceId, Value};
 use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::source_state::Standing;
+use crate::ledger::IdentityKey;
+use crate::recorder::Recordable;
+use crate::source_state::{Marks, Standing};
 
 /// See the module.
 #[derive(Default)]
@@ -22,15 +24,26 @@ pub(crate) struct Group {
     versions: BTreeMap<SourceId, u32>,
     letters: BTreeMap<SourceId, Vec<DeadLetter>>,
     redriven: BTreeMap<SourceId, Vec<DeadLetterId>>,
-    /// What this commit holds of each identity.
-    seen: FxHashMap<(SourceId, Vec<u8>), Vec<Seen>>,
+    /// What judging made of the events.
+    made: BTreeMap<(SourceId, Partition), Vec<Made>>,
+    /// What this commit holds of each identity: first, and further ones.
+    seen: FxHashMap<IdentityKey, (Seen, Vec<Seen>)>,
 }
 
 struct Seen {
     partition: Partition,
     revision: u32,
-    payload: Vec<u8>,
+    payload: u128,
     index: usize,
+}
+
+/// What judging made of an event, for when it is applied.
+#[derive(Debug)]
+pub(crate) struct Made {
+    /// Its source row, but for the time at which it is visible.
+    pub(crate) row: Vec<Value>,
+    /// None if its place in the log is its identity.
+    pub(crate) marks: Option<Marks>,
 }
 
 /// What becomes of an event that is offered to a commit. An index is the event's number
@@ -55,6 +68,11 @@ pub(crate) enum Accepted {
 }
 
 impl Group {
+    /// So many events are about to be offered, at most.
+    pub(crate) fn expect(&mut self, events: usize) {
+        self.seen.reserve(events);
+    }
+
     /// Takes an event, unless it is known.
     ///
     /// # Errors
@@ -63,65 +81,82 @@ impl Group {
         &mut self,
         engine: &Engine,
         def: &SourceDef,
-        mut event: Event,
-        partition: Partition,
+        recordable: Recordable,
     ) -> Result<Accepted, EngineError> {
         // It may have been judged before the source changed.
         let newest = engine.hot().source(def.id);
         let schema = newest.map_or(&def.schema, |s| &s.program().def().schema);
-        schema
-            .upgrade_event(def.schema.version(), &mut event)
-            .map_err(|reason| EngineError::schema(def, reason))?;
         self.versions.insert(def.id, schema.version());
-        let index = self
-            .events
-            .get(&(def.id, partition))
-            .map_or(0, |events| events.len());
-        let accepted = match newest {
-            // Its identity is the position that it will get: nothing can be like it.
-            _ if event.origin == OWN_POSITION && def.event_id.is_empty() => Accepted::New { index },
-            None => Accepted::New { index },
-            Some(state) => {
-                let program = state.program();
-                let mut row = program.columns(&event.row);
-                row[def.event_time_slot()] = Value::Timestamp(event.event_time.0);
-                let identity = program.identity(&event, &row);
-                let payload = program.payload(&event);
-                let standing = state.standing(&identity, &payload, &event, partition.0)?;
-                let seen = Seen {
-                    partition,
-                    revision: event.revision,
-                    payload,
-                    index,
-                };
-                self.stand((def.id, identity), seen, standing)
+        let mut recordable = match newest {
+            Some(state) if schema.version() != def.schema.version() => {
+                let mut recordable = recordable;
+                schema
+                    .upgrade_event(def.schema.version(), &mut recordable.event)
+                    .map_err(|reason| EngineError::schema(def, reason))?;
+                Recordable::of(state.program(), recordable.event, recordable.partition)
             }
+            _ => recordable,
+        };
+        let partition = recordable.partition;
+        let events = self.events.get(&(def.id, partition));
+        let index = events.map_or(0, |events| events.len());
+        let accepted = match (newest, &mut recordable.marks) {
+            (Some(state), Some(marks)) => {
+                let standing = state.standing(marks, &recordable.event, partition.0)?;
+                let place = (partition, recordable.event.revision);
+                self.stand(marks, place, standing, index)
+            }
+            // Its identity is the position that it will get: nothing can be like it.
+            _ => Accepted::New { index },
         };
         if !matches!(accepted, Accepted::Duplicate { .. }) {
-            self.events
-                .entry((def.id, partition))
+            let Recordable {
+                event, row, marks, ..
+            } = recordable;
+            let place = (def.id, partition);
+            self.events.entry(place).or_default().push(event);
+            self.made
+                .entry(place)
                 .or_default()
-                .push(event);
+                .push(Made { row, marks });
         }
         Ok(accepted)
     }
 
-    fn stand(&mut self, identity: (SourceId, Vec<u8>), new: Seen, standing: Standing) -> Accepted {
+    fn stand(
+        &mut self,
+        marks: &Marks,
+        (partition, revision): (Partition, u32),
+        standing: Standing,
+        index: usize,
+    ) -> Accepted {
         if standing == Standing::Repetition {
             return Accepted::Duplicate { within: None };
         }
-        let seen = self.seen.entry(identity).or_default();
+        let new = Seen {
+            partition,
+            revision,
+            payload: marks.payload,
+            index,
+        };
+        let Some((first, others)) = self.seen.get_mut(&marks.key) else {
+            self.seen.insert(marks.key.clone(), (new, Vec::new()));
+            return match standing {
+                Standing::Conflict => Accepted::Conflict { index },
+                _ => Accepted::New { index },
+            };
+        };
         // Versions of other revisions are other versions, whatever they say.
-        let mut rivals = seen.iter().filter(|s| s.revision == new.revision);
-        let same = |s: &&Seen| s.payload == new.payload && s.partition == new.partition;
-        if let Some(known) = rivals.clone().find(same) {
+        let seen = std::iter::once(&*first).chain(others.iter());
+        let mut seen = seen.filter(|s| s.revision == revision);
+        let is_here = |s: &&Seen| s.payload == new.payload && s.partition == partition;
+        if let Some(known) = seen.clone().find(is_here) {
             return Accepted::Duplicate {
                 within: Some(known.index),
             };
         }
-        let index = new.index;
-        let conflict = standing == Standing::Conflict || rivals.any(|s| s.payload != new.payload);
-        seen.push(new);
+        let conflict = standing == Standing::Conflict || seen.any(|s| s.payload != new.payload);
+        others.push(new);
         if conflict {
             Accepted::Conflict { index }
         } else {
@@ -139,8 +174,10 @@ impl Group {
         self.redriven.entry(source).or_default().push(id);
     }
 
-    /// What to append: events first, then dead letters, then what was driven again.
-    pub(crate) fn into_batches(self) -> Vec<Batch> {
+    /// What to append: events first, with what was made of them, then dead letters, then what
+    /// was driven again.
+    pub(crate) fn into_batches(self) -> (Vec<Batch>, Vec<Vec<Made>>) {
+        let made = self.made.into_values().collect();
         let versions = self.versions;
         let events = self
             .events
@@ -159,6 +196,6 @@ impl Group {
             .redriven
             .into_iter()
             .map(|(source, ids)| Batch::Redriven { source, ids });
-        events.chain(letters).chain(redriven).collect()
+        (events.chain(letters).chain(redriven).collect(), made)
     }
 }

@@ -26,6 +26,7 @@ use evenkeel_types::{
 };
 use evenkeel_view::{IndexId, IndexPlan, Plan, ReadError, SourceProgram, Store};
 
+use crate::group::Made;
 use crate::ledger::{Ledger, LedgerCheckpoint, LedgerId, SpentLayer};
 use crate::source_state::{Applied, SourceState};
 use cold::NoLog;
@@ -247,11 +248,28 @@ impl HotStore {
         logged: &LoggedEvent,
         fetch: impl Fn(Position) -> Result<LoggedEvent, E>,
     ) -> Result<Option<Applied>, E> {
+        self.apply_made(logged, None, fetch)
+    }
+
+    /// [`HotStore::apply`] of an event of which something was made by its source's definition.
+    pub(crate) fn apply_made<E: From<StoreError>>(
+        &mut self,
+        logged: &LoggedEvent,
+        made: Option<Made>,
+        fetch: impl Fn(Position) -> Result<LoggedEvent, E>,
+    ) -> Result<Option<Applied>, E> {
         let Some(state) = self.sources.get_mut(&logged.source) else {
             return Ok(None);
         };
-        let row = state.program().row(logged);
-        let applied = state.apply(logged, &row, &fetch)?;
+        let (row, marks) = match made {
+            Some(Made { mut row, marks }) => {
+                let slot = state.program().def().visible_at_slot();
+                row[slot] = Value::Timestamp(logged.visible_at().0);
+                (row, marks)
+            }
+            None => (state.program().row(logged), None),
+        };
+        let applied = state.apply(logged, &row, marks, &fetch)?;
         let program = state.program();
         let ids = self
             .of_source

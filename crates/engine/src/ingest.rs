@@ -12,23 +12,49 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread::JoinHandle;
 
 use evenkeel_connect::{
     ColumnSpec, FileOptions, FileRow, FileRows, FileSet, SourceFile, value_to_json,
 };
 use evenkeel_log::{Batch, DeadLetter};
+use evenkeel_store::StoreError;
 use evenkeel_types::definition::{OptionValue, SourceDef};
 use evenkeel_types::{DataType, EventTime, LoggedEvent, Origin, Position, Value, Zone};
 
 use crate::api::{IngestProgress, IngestReport};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::push::{Pusher, Write, Written, append};
+use crate::hot_store::CheckpointWritten;
+use crate::push::{ConsideredRows, PushAnswer, Pusher, Write, Written, append};
+use crate::recorder::Recorder;
+
+/// Batches of a file that are decoded ahead of the one that is taken.
+const BATCHES_AHEAD: usize = 2;
+
+/// Makes of the rows of a file what their sink takes, on another thread than it.
+pub type Prepare<P> = Box<dyn Fn(FileRows) -> P + Send>;
 
 /// Takes the rows of files into a source: judges, logs and applies them.
 pub trait RowSink {
     /// Why it cannot.
     type Error: From<EngineError>;
+    /// What it takes.
+    type Prepared: Send;
+
+    /// What makes of rows what it takes: as much of the work as needs nobody to wait.
+    ///
+    /// # Errors
+    /// If it takes no rows of the source.
+    fn prepare(&self, source: &Arc<SourceDef>) -> Result<Prepare<Self::Prepared>, Self::Error>;
+
+    /// Takes rows that were prepared: as [`RowSink::take`].
+    fn take_prepared(
+        &mut self,
+        source: &Arc<SourceDef>,
+        rows: Self::Prepared,
+    ) -> Result<IngestReport, Self::Error>;
 
     /// Takes rows of files, in their order: what became of them. When it answers they are
     /// durable and applied.
@@ -45,10 +71,12 @@ pub trait RowSink {
     fn now(&self) -> EventTime;
 }
 
-/// An engine that takes the rows of files.
+/// An engine that takes the rows of files. Its checkpoints are written beside it.
 pub struct Intake<'e> {
     engine: &'e mut Engine,
     pusher: Pusher,
+    /// The checkpoint that is being written.
+    checkpoint: Option<JoinHandle<Result<CheckpointWritten, StoreError>>>,
 }
 
 impl<'e> Intake<'e> {
@@ -57,12 +85,103 @@ impl<'e> Intake<'e> {
         Intake {
             engine,
             pusher: Pusher::default(),
+            checkpoint: None,
+        }
+    }
+
+    fn write(&mut self, write: Write) -> Result<PushAnswer, EngineError> {
+        self.look_after_checkpoint();
+        let written = self
+            .engine
+            .write_beside_checkpoint(&mut self.pusher, write)?;
+        match written {
+            Written::Pushed(answer) => Ok(answer),
+            Written::Redriven(_) => unreachable!("rows are answered one by one"),
+        }
+    }
+
+    /// Ends the checkpoint that was written, and begins the next if it is time. What is new
+    /// meanwhile has its share of the memory; if that is used up, nothing more is taken before
+    /// the end.
+    fn look_after_checkpoint(&mut self) {
+        let is_due = self.engine.is_checkpoint_due();
+        let is_written = self
+            .checkpoint
+            .as_ref()
+            .is_some_and(JoinHandle::is_finished);
+        if is_due || is_written {
+            self.end_checkpoint();
+        }
+        if is_due && self.engine.is_untold() {
+            // Tried again at the next write, and at the end.
+            let _ = self.engine.tell();
+        }
+        if is_due && let Some(checkpoint) = self.engine.begin_checkpoint_now() {
+            self.checkpoint = Some(beside(move || checkpoint.write()));
+        }
+    }
+
+    /// Waits for the checkpoint that is being written.
+    fn end_checkpoint(&mut self) {
+        let Some(thread) = self.checkpoint.take() else {
+            return;
+        };
+        match thread.join() {
+            Ok(Ok(written)) => {
+                let spent = self.engine.end_checkpoint(written);
+                // It is large: nobody waits while it is given back.
+                beside(move || drop(spent));
+            }
+            // What is written is durable and seen, whatever becomes of a checkpoint: the next
+            // write finds the hot tier closed.
+            Ok(Err(error)) => self.engine.checkpoint_failed(&error),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    }
+}
+
+/// Works on another thread.
+fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "an intake is the edge: one thread writes a checkpoint, one drops the last one"
+    )]
+    std::thread::spawn(work)
+}
+
+impl Drop for Intake<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.end_checkpoint();
         }
     }
 }
 
 impl RowSink for Intake<'_> {
     type Error = EngineError;
+    type Prepared = ConsideredRows;
+
+    fn prepare(&self, source: &Arc<SourceDef>) -> Result<Prepare<ConsideredRows>, EngineError> {
+        let row_bytes = self.engine.project().limits.row_bytes;
+        let recorder = Recorder::new(Arc::clone(source), row_bytes)?;
+        Ok(Box::new(move |rows| ConsideredRows::of(&recorder, rows)))
+    }
+
+    fn take_prepared(
+        &mut self,
+        source: &Arc<SourceDef>,
+        rows: ConsideredRows,
+    ) -> Result<IngestReport, EngineError> {
+        let origins = rows.origins();
+        let source = Arc::clone(source);
+        let mut report = IngestReport {
+            source: source.name.clone(),
+            ..IngestReport::default()
+        };
+        let answer = self.write(Write::Considered { source, rows })?;
+        report.count(&answer, |i| origins[i].to_string());
+        Ok(report)
+    }
 
     fn take(
         &mut self,
@@ -76,19 +195,13 @@ impl RowSink for Intake<'_> {
             source: source.name.clone(),
             ..IngestReport::default()
         };
-        match self
-            .engine
-            .write(&mut self.pusher, Write::Files { source, rows })?
-        {
-            Written::Pushed(answer) => {
-                report.count(&answer, |i| origins[i].to_string());
-                Ok(report)
-            }
-            Written::Redriven(_) => unreachable!("rows are answered one by one"),
-        }
+        let answer = self.write(Write::Files { source, rows })?;
+        report.count(&answer, |i| origins[i].to_string());
+        Ok(report)
     }
 
     fn finish(&mut self) -> Result<(), EngineError> {
+        self.end_checkpoint();
         self.engine.checkpoint()
     }
 
@@ -170,14 +283,25 @@ fn ingest_file<S: RowSink>(
     let columns = stored_columns(source);
     let reader = file.read(&columns, options);
     let mut reader = reader.map_err(EngineError::connect)?;
-    while let Some(batch) = reader.next() {
-        let rows = batch.map_err(EngineError::connect)?;
-        let part = FileRows { file: digest, rows };
-        report.add(sink.take(source, vec![part])?);
-        let done = reader.progress();
-        progress(done.bytes, done.rows);
-    }
-    Ok(())
+    let prepare = sink.prepare(source)?;
+    let (ahead, batches) = sync_channel(BATCHES_AHEAD);
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            while let Some(batch) = reader.next() {
+                let rows = batch.map(|rows| prepare(FileRows { file: digest, rows }));
+                // Nobody takes more after an error.
+                if ahead.send((rows, reader.progress())).is_err() {
+                    break;
+                }
+            }
+        });
+        for (rows, done) in batches {
+            let rows = rows.map_err(EngineError::connect)?;
+            report.add(sink.take_prepared(source, rows)?);
+            progress(done.bytes, done.rows);
+        }
+        Ok(())
+    })
 }
 
 impl Engine {

@@ -159,6 +159,17 @@ fn time_key(ledger: LedgerId, id: &[u8], time: i64) -> Vec<u8> {
     key
 }
 
+/// The row key of an identity in the first ledger of a source ([`Ledger::take_over`]). `time` is
+/// the event time if it is part of the identity, so that neighbours in time are neighbours;
+/// else 0.
+pub(crate) fn identity_key(source: SourceId, time: i64, identity: &[u8]) -> IdentityKey {
+    let mut key = Vec::with_capacity(13 + identity.len().min(ID_BYTES_MAX));
+    key.extend(LedgerId::first_of(source).prefix());
+    put_time(time, &mut key);
+    put_id(identity, &mut key);
+    key.into()
+}
+
 impl Ledger {
     /// A ledger over a snapshot, whose identities are of these event times.
     pub(crate) fn new(
@@ -200,14 +211,10 @@ impl Ledger {
         self.frozen_bytes
     }
 
-    /// The row key of an identity. `time` is the event time if it is part of the identity, so
-    /// that neighbours in time are neighbours; else 0.
-    pub(crate) fn key(&self, time: i64, identity: &[u8]) -> IdentityKey {
-        let mut key = Vec::with_capacity(13 + identity.len());
-        key.extend(self.id.prefix());
-        put_time(time, &mut key);
-        put_id(identity, &mut key);
-        key.into()
+    /// Makes the row key of an identity in another ledger of the source one in this.
+    pub(crate) fn take_over(&self, key: &mut IdentityKey) {
+        let prefix = self.id.prefix();
+        key[..prefix.len()].copy_from_slice(&prefix);
     }
 
     pub(crate) fn identity(&self, key: &[u8]) -> Result<Option<Identity>, StoreError> {
@@ -302,7 +309,10 @@ impl Ledger {
         self.frozen_bytes = std::mem::take(&mut self.dirty_bytes);
         self.stored_times = self.times_known();
         self.dirty_times = None;
-        self.frozen = Arc::new(std::mem::take(&mut self.dirty));
+        // As much may come before the next one: a table that grows is copied again and again.
+        let mut dirty = Layer::default();
+        dirty.identities.reserve(self.dirty.identities.len());
+        self.frozen = Arc::new(std::mem::replace(&mut self.dirty, dirty));
         LedgerCheckpoint {
             id: self.id,
             layer: Arc::clone(&self.frozen),

@@ -51,14 +51,16 @@ pub use evenkeel_ddl::Diagnostic;
 pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
-pub use ingest::{Intake, RowSink, file_options_of, ingest_files, origins_of, stored_columns};
+pub use ingest::{
+    Intake, Prepare, RowSink, file_options_of, ingest_files, origins_of, stored_columns,
+};
 pub use machine::{KvStores, Machine};
 pub use offline::{Offline, Online};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };
 pub use reads::{service_of, source_of};
-pub use recorder::{Recorder, Verdict};
+pub use recorder::{Recordable, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{

@@ -14,12 +14,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use evenkeel_connect::FileRows;
 pub use evenkeel_connect::{FileRow, Undecoded};
 use evenkeel_log::{Appended, Batch, DeadLetter, Log, LoggedDeadLetter, OWN_POSITION};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
-    Cut, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value,
+    Cut, Event, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value,
 };
+use evenkeel_view::SourceProgram;
 
 use rustc_hash::FxHashMap;
 
@@ -27,9 +29,9 @@ use crate::api::IngestReport;
 use crate::correction::Correction;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::group::{Accepted, Group};
+use crate::group::{Accepted, Group, Made};
 use crate::ingest::{decode_record, record_of};
-use crate::recorder::{Recorder, Verdict};
+use crate::recorder::{Considered, Recordable, Recorder, Verdict};
 use crate::session_token::SessionToken;
 
 /// One row that is pushed.
@@ -65,6 +67,13 @@ pub enum Write {
         /// The versions.
         corrections: Vec<Correction>,
     },
+    /// Rows of files for a source of which everything but the timeline was considered.
+    Considered {
+        /// The source.
+        source: Arc<SourceDef>,
+        /// The rows.
+        rows: ConsideredRows,
+    },
     /// Dead letters to judge again; `None`: all open ones.
     Redrive {
         /// The source.
@@ -72,6 +81,32 @@ pub enum Write {
         /// Their numbers.
         ids: Option<Vec<u64>>,
     },
+}
+
+/// Rows of files, and what becomes of each but for the timeline.
+#[derive(Clone, Debug)]
+pub struct ConsideredRows(Vec<(Origin, Result<Considered, Undecoded>)>);
+
+impl ConsideredRows {
+    pub(crate) fn of(recorder: &Recorder, rows: FileRows) -> Self {
+        let considered = rows.in_order().map(|row| {
+            let origin = Origin::File {
+                digest: row.file,
+                row: row.number,
+            };
+            let values = row.values;
+            (
+                origin.clone(),
+                values.map(|values| recorder.consider(values, origin)),
+            )
+        });
+        ConsideredRows(considered.collect())
+    }
+
+    /// Where they came from.
+    pub(crate) fn origins(&self) -> Vec<Origin> {
+        self.0.iter().map(|(origin, _)| origin.clone()).collect()
+    }
 }
 
 /// What became of one pushed row.
@@ -126,12 +161,15 @@ pub struct Pusher {
 pub struct Judged {
     batches: Vec<Batch>,
     corrected: Earlier,
+    /// What was made of the events of the first of these.
+    made: Vec<Vec<Made>>,
     requests: Vec<Result<Request, EngineError>>,
 }
 
 /// A commit that is durable: to be applied.
 pub struct Durable {
-    events: std::vec::IntoIter<LoggedEvent>,
+    /// What is still to be applied, the first last.
+    batches: Vec<DurableBatch>,
     first: BTreeMap<(SourceId, Partition), u64>,
     /// Events that are corrected, as they are: whoever waits need not wait for the log.
     corrected: Earlier,
@@ -141,6 +179,28 @@ pub struct Durable {
 
 /// Events that are known to be in the log, by their places.
 pub(crate) type Earlier = FxHashMap<(SourceId, Position), LoggedEvent>;
+
+/// Events of one partition that are durable, with what was made of them.
+struct DurableBatch {
+    place: Appended,
+    schema_version: u32,
+    events: std::iter::Zip<std::vec::IntoIter<Event>, std::vec::IntoIter<Made>>,
+    /// How many of them were applied.
+    applied: u64,
+}
+
+impl Iterator for DurableBatch {
+    type Item = (LoggedEvent, Made);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (event, made) = self.events.next()?;
+        let logged = self
+            .place
+            .logged_event(self.schema_version, self.applied, event);
+        self.applied += 1;
+        Some((logged, made))
+    }
+}
 
 /// A request on its way.
 enum Request {
@@ -193,13 +253,18 @@ impl Pusher {
                     source,
                     corrections,
                 } => correct(engine, &mut group, &mut corrected, &source, corrections),
+                Write::Considered { source, rows } => {
+                    self.push_considered(engine, &mut group, &source, rows.0.into_iter())
+                }
                 Write::Redrive { source, ids } => {
                     self.redrive(engine, &mut group, &source, ids.as_deref())
                 }
             })
             .collect();
+        let (batches, made) = group.into_batches();
         Judged {
-            batches: group.into_batches(),
+            batches,
+            made,
             corrected,
             requests,
         }
@@ -229,15 +294,30 @@ impl Pusher {
         source: &Arc<SourceDef>,
         rows: impl Iterator<Item = (Origin, Result<Vec<Value>, Undecoded>)>,
     ) -> Result<Request, EngineError> {
-        refuse_changed(engine, source)?;
         let recorder = self.recorder(engine, source)?;
+        let considered = rows.map(|(origin, values)| {
+            let considered = values.map(|values| recorder.consider(values, origin.clone()));
+            (origin, considered)
+        });
+        self.push_considered(engine, group, source, considered)
+    }
+
+    fn push_considered(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        rows: impl Iterator<Item = (Origin, Result<Considered, Undecoded>)>,
+    ) -> Result<Request, EngineError> {
+        refuse_changed(engine, source)?;
         let timeline = engine.timeline();
         let mut known = Cut::empty();
         let mut time: Option<EventTime> = None;
         let mut judged = Vec::with_capacity(rows.size_hint().0);
-        for (origin, values) in rows {
-            let values = match values {
-                Ok(values) => values,
+        group.expect(rows.size_hint().0);
+        for (origin, considered) in rows {
+            let considered = match considered {
+                Ok(considered) => considered,
                 Err(Undecoded { reason, record }) => {
                     self.reject(engine, group, source, origin, "DECODE", &reason, record)?;
                     judged.push(Row::Rejected {
@@ -247,10 +327,11 @@ impl Pusher {
                     continue;
                 }
             };
-            match recorder.judge(values.clone(), origin.clone(), timeline) {
-                Verdict::Event { event, partition } => {
-                    time = time.max(Some(event.event_time));
-                    let accepted = group.accept(engine, source, *event, partition)?;
+            match considered.at(timeline) {
+                Verdict::Event(recordable) => {
+                    time = time.max(Some(recordable.event.event_time));
+                    let partition = recordable.partition;
+                    let accepted = group.accept(engine, source, *recordable)?;
                     if accepted == (Accepted::Duplicate { within: None }) {
                         // It is among what is applied there.
                         let end = engine.applied_end(source.id, partition);
@@ -259,8 +340,12 @@ impl Pusher {
                     judged.push(Row::Event(partition, accepted));
                 }
                 Verdict::LeftOut => judged.push(Row::LeftOut),
-                Verdict::Rejected { code, reason } => {
-                    let record = record_of(source, &values).into_bytes();
+                Verdict::Rejected {
+                    stored,
+                    code,
+                    reason,
+                } => {
+                    let record = record_of(source, &stored).into_bytes();
                     self.reject(engine, group, source, origin, code, &reason, record)?;
                     judged.push(Row::Rejected { code, reason });
                 }
@@ -334,23 +419,22 @@ impl Pusher {
             let verdict = match decode_record(source, &logged.letter.record) {
                 Ok(values) => recorder.judge(values, origin, timeline),
                 Err(reason) => Verdict::Rejected {
+                    stored: Vec::new(),
                     code: "DECODE",
                     reason,
                 },
             };
             match verdict {
-                Verdict::Event { event, partition } => {
-                    match group.accept(engine, source, *event, partition)? {
-                        Accepted::Duplicate { .. } => report.duplicates += 1,
-                        Accepted::New { .. } => report.recorded += 1,
-                        Accepted::Conflict { .. } => {
-                            report.recorded += 1;
-                            report.conflicts += 1;
-                        }
+                Verdict::Event(recordable) => match group.accept(engine, source, *recordable)? {
+                    Accepted::Duplicate { .. } => report.duplicates += 1,
+                    Accepted::New { .. } => report.recorded += 1,
+                    Accepted::Conflict { .. } => {
+                        report.recorded += 1;
+                        report.conflicts += 1;
                     }
-                }
+                },
                 Verdict::LeftOut => report.left_out += 1,
-                Verdict::Rejected { code, reason } => {
+                Verdict::Rejected { code, reason, .. } => {
                     *report.rejected.entry(code.to_owned()).or_default() += 1;
                     report.first_rejected.get_or_insert(reason);
                     continue;
@@ -379,6 +463,7 @@ fn correct(
     let newest = engine.hot().source(source.id);
     let is_same = newest.is_some_and(|s| s.program().def().digest == source.digest);
     let mut time: Option<EventTime> = None;
+    let program = SourceProgram::new(Arc::clone(source));
     let rows = corrections.into_iter().map(|correction| {
         let Correction {
             event,
@@ -389,7 +474,8 @@ fn correct(
             corrected.insert((source.id, earlier.position), *earlier);
         }
         time = time.max(Some(event.event_time));
-        let accepted = group.accept(engine, source, event, partition)?;
+        let recordable = Recordable::of(&program, event, partition);
+        let accepted = group.accept(engine, source, recordable)?;
         Ok(Row::Event(partition, accepted))
     });
     let rows = rows.collect::<Result<_, EngineError>>()?;
@@ -451,7 +537,8 @@ impl Judged {
     pub fn append(self, log: &Log) -> Result<Durable, EngineError> {
         let places = append(log, &self.batches)?;
         let mut first = BTreeMap::new();
-        let mut events = Vec::new();
+        let mut durable = Vec::new();
+        let mut made = self.made.into_iter();
         for (batch, place) in self.batches.into_iter().zip(places) {
             if let Batch::Events {
                 source,
@@ -461,11 +548,18 @@ impl Judged {
             } = batch
             {
                 first.insert((source, partition), place.first);
-                events.extend(place.logged(schema_version, batch));
+                let made = made.next().expect("something was made of each event");
+                durable.push(DurableBatch {
+                    place,
+                    schema_version,
+                    events: batch.into_iter().zip(made),
+                    applied: 0,
+                });
             }
         }
+        durable.reverse();
         Ok(Durable {
-            events: events.into_iter(),
+            batches: durable,
             first,
             corrected: self.corrected,
             requests: self.requests,
@@ -552,13 +646,22 @@ impl Engine {
     /// If an event does not fit its source, or an earlier one cannot be read; then the
     /// engine must not be used for writing any more: open the store again.
     pub fn apply_some(&mut self, commit: &mut Durable, events: usize) -> Result<bool, EngineError> {
-        for logged in commit.events.by_ref().take(events) {
-            let source = logged.source;
-            if let Some(loser) = self.apply_logged(logged, &commit.corrected)? {
-                commit.losers.push((source, loser));
+        let mut left = events;
+        while let Some(batch) = commit.batches.last_mut() {
+            for (logged, made) in batch.by_ref().take(left) {
+                left -= 1;
+                let source = logged.source;
+                let applied = self.apply_logged(logged, Some(made), &commit.corrected);
+                if let Some(loser) = applied? {
+                    commit.losers.push((source, loser));
+                }
             }
+            if batch.events.len() > 0 {
+                return Ok(true);
+            }
+            commit.batches.pop();
         }
-        Ok(commit.events.len() > 0)
+        Ok(false)
     }
 
     /// The dead letters for payloads that lost a conflict in a commit: to be appended, and then
@@ -590,6 +693,19 @@ impl Engine {
     /// # Errors
     /// Of the log, of applying, or of the request.
     pub fn write(&mut self, pusher: &mut Pusher, write: Write) -> Result<Written, EngineError> {
+        let written = self.write_beside_checkpoint(pusher, write);
+        // What is written is durable and seen, whatever becomes of a checkpoint: if it fails,
+        // the next write finds the hot tier closed.
+        let _ = self.checkpoint_if_due();
+        written
+    }
+
+    /// [`Engine::write`] for who writes checkpoints beside this.
+    pub(crate) fn write_beside_checkpoint(
+        &mut self,
+        pusher: &mut Pusher,
+        write: Write,
+    ) -> Result<Written, EngineError> {
         let log = self.writer()?;
         self.heal()?;
         let judged = pusher.judge(self, vec![write]);
@@ -600,9 +716,6 @@ impl Engine {
         while self.apply_some(&mut commit, usize::MAX)? {}
         append(&log, &self.conflict_letters(&commit)?)?;
         self.told(&commit);
-        // What is written is durable and seen, whatever becomes of a checkpoint: if it fails,
-        // the next write finds the hot tier closed.
-        let _ = self.checkpoint_if_due();
         let mut answers = commit.answers();
         answers.pop().expect("one request has one answer")
     }

@@ -15,7 +15,7 @@ use evenkeel_types::{
 use evenkeel_view::{SourceProgram, Version, winner};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::ledger::{Home, Identity, IdentityKey, Ledger};
+use crate::ledger::{Home, Identity, IdentityKey, Ledger, identity_key};
 
 /// How a new event stands to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +41,36 @@ pub struct SourceState {
     pub(crate) ledger: Ledger,
     entries: u64,
     greatest_time: Option<EventTime>,
+}
+
+/// By what an event is told from others of its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// Its identity's.
+    pub(crate) key: IdentityKey,
+    /// Digest of its payload.
+    pub(crate) payload: u128,
+}
+
+impl Marks {
+    /// Of an event with this source row and payload.
+    pub(crate) fn of(
+        program: &SourceProgram,
+        event: &Event,
+        row: &[Value],
+        payload: &[u8],
+    ) -> Self {
+        let def = program.def();
+        // An origin is an identity whatever time the event says.
+        let time = match def.event_id.is_empty() {
+            true => 0,
+            false => event.event_time.0,
+        };
+        Marks {
+            key: identity_key(def.id, time, &program.identity(event, row)),
+            payload: xxh3_128(payload),
+        }
+    }
 }
 
 /// What applying an event asks of the indexes.
@@ -102,51 +132,42 @@ impl SourceState {
         self.greatest_time
     }
 
-    /// The event time where it is part of the identity. An origin is an identity whatever time
-    /// the event says.
-    fn time_of_identity(&self, event: &Event) -> i64 {
-        if self.program.def().event_id.is_empty() {
-            0
-        } else {
-            event.event_time.0
-        }
-    }
-
-    /// How an event would stand, without applying it. `partition` is where it would go.
+    /// How an event would stand, without applying it. `partition` is where it would go. Its
+    /// marks are those of the ledger that there is now from then on.
     ///
     /// # Errors
     /// If what is known of its identity cannot be read.
-    pub fn standing(
+    pub(crate) fn standing(
         &self,
-        identity: &[u8],
-        payload: &[u8],
+        marks: &mut Marks,
         event: &Event,
         partition: u32,
     ) -> Result<Standing, StoreError> {
-        let key = self.ledger.key(self.time_of_identity(event), identity);
-        let known = self.ledger.identity(&key)?;
-        Ok(stands(known.as_ref(), payload, event, partition))
+        self.ledger.take_over(&mut marks.key);
+        let known = self.ledger.identity(&marks.key)?;
+        Ok(self.stands(known.as_ref(), marks, event, partition))
     }
 
-    /// Applies an event of the log. `row` is its source row; `fetch` gives the earlier event
-    /// at a position, when its payload is needed.
+    /// Applies an event of the log. `row` is its source row; `marks` are its own, if they were
+    /// made before; `fetch` gives the earlier event at a position, when its payload is needed.
     ///
     /// # Errors
     /// If what is known of its identity, or an earlier event, cannot be read.
-    pub fn apply<E: From<StoreError>>(
+    pub(crate) fn apply<E: From<StoreError>>(
         &mut self,
         logged: &LoggedEvent,
         row: &[Value],
+        marks: Option<Marks>,
         fetch: impl Fn(Position) -> Result<LoggedEvent, E>,
     ) -> Result<Applied, E> {
         let entry = self.entries;
         let event = &logged.event;
-        let identity = self.program.identity(event, row);
-        let key = self.ledger.key(self.time_of_identity(event), &identity);
-        let payload = self.program.payload(event);
-        let known = self.ledger.identity(&key)?;
-        let partition = logged.position.partition.0;
-        let standing = stands(known.as_ref(), &payload, event, partition);
+        let make = || Marks::of(&self.program, event, row, &self.program.payload(event));
+        let mut marks = marks.unwrap_or_else(make);
+        self.ledger.take_over(&mut marks.key);
+        let known = self.ledger.identity(&marks.key)?;
+        let standing = self.stands(known.as_ref(), &marks, event, logged.position.partition.0);
+        let Marks { key, payload } = marks;
         let mut applied = Applied {
             entry,
             contested: false,
@@ -154,17 +175,19 @@ impl SourceState {
             standing,
             loser: None,
         };
-        let version = Version {
+        let program = &self.program;
+        let version = || Version {
             revision: event.revision,
             removed: event.operation == Operation::Remove,
-            payload: payload.clone().into_boxed_slice(),
+            payload: program.payload(event).into_boxed_slice(),
             position: logged.position,
             visible_at: logged.visible_at(),
             entry,
         };
         match known {
             // A removal of what is not known yet must still win when it arrives.
-            None if version.removed => {
+            None if event.operation == Operation::Remove => {
+                let version = version();
                 self.compete(&key, vec![version])?;
                 applied.contested = true;
             }
@@ -172,7 +195,7 @@ impl SourceState {
                 let home = Home {
                     entry,
                     revision: event.revision,
-                    payload: xxh3_128(&payload),
+                    payload,
                     position: logged.position,
                     visible_at: logged.visible_at(),
                 };
@@ -180,6 +203,7 @@ impl SourceState {
                     .set_identity(key.clone(), Identity::Single(home));
             }
             Some(Identity::Single(home)) => {
+                let version = version();
                 let first = fetch(home.position)?;
                 let first = Version {
                     revision: first.event.revision,
@@ -195,6 +219,7 @@ impl SourceState {
                 self.compete(&key, vec![first, version])?;
             }
             Some(Identity::Group(mut versions)) => {
+                let version = version();
                 applied.contested = true;
                 let rivals = versions.iter().filter(|v| v.revision == event.revision);
                 applied.loser = loser(standing, rivals, &version);
@@ -206,6 +231,58 @@ impl SourceState {
         self.entries += 1;
         self.greatest_time = self.greatest_time.max(Some(event.event_time));
         Ok(applied)
+    }
+
+    /// How an event stands to what is known of its identity.
+    fn stands(
+        &self,
+        known: Option<&Identity>,
+        marks: &Marks,
+        event: &Event,
+        partition: u32,
+    ) -> Standing {
+        let revision = event.revision;
+        let is_correction = event.operation.is_correction();
+        let Some(known) = known else {
+            return if is_correction {
+                Standing::Correction
+            } else {
+                Standing::New
+            };
+        };
+        let (here, anywhere, rival) = match known {
+            Identity::Single(home) => {
+                let same = home.revision == revision && home.payload == marks.payload;
+                (
+                    same && home.position.partition.0 == partition,
+                    same,
+                    home.revision == revision,
+                )
+            }
+            Identity::Group(versions) => {
+                let payload = self.program.payload(event);
+                let is_same = |v: &&Version| v.revision == revision && *v.payload == *payload;
+                (
+                    versions
+                        .iter()
+                        .any(|v| is_same(&v) && v.position.partition.0 == partition),
+                    versions.iter().any(|v| is_same(&v)),
+                    versions.iter().any(|v| v.revision == revision),
+                )
+            }
+        };
+        if here {
+            Standing::Repetition
+        } else if anywhere {
+            Standing::Copy
+        } else if is_correction {
+            Standing::Correction
+        } else if rival {
+            Standing::Conflict
+        } else {
+            // An original that arrives after its correction.
+            Standing::Copy
+        }
     }
 
     /// Sets the versions that compete under an identity.
@@ -306,51 +383,6 @@ impl SourceState {
             }
         }
         Ok(true)
-    }
-}
-
-/// How an event stands to what is known of its identity.
-fn stands(known: Option<&Identity>, payload: &[u8], event: &Event, partition: u32) -> Standing {
-    let revision = event.revision;
-    let is_correction = event.operation.is_correction();
-    let Some(known) = known else {
-        return if is_correction {
-            Standing::Correction
-        } else {
-            Standing::New
-        };
-    };
-    let (here, anywhere, rival) = match known {
-        Identity::Single(home) => {
-            let same = home.revision == revision && home.payload == xxh3_128(payload);
-            (
-                same && home.position.partition.0 == partition,
-                same,
-                home.revision == revision,
-            )
-        }
-        Identity::Group(versions) => {
-            let is_same = |v: &&Version| v.revision == revision && *v.payload == *payload;
-            (
-                versions
-                    .iter()
-                    .any(|v| is_same(&v) && v.position.partition.0 == partition),
-                versions.iter().any(|v| is_same(&v)),
-                versions.iter().any(|v| v.revision == revision),
-            )
-        }
-    };
-    if here {
-        Standing::Repetition
-    } else if anywhere {
-        Standing::Copy
-    } else if is_correction {
-        Standing::Correction
-    } else if rival {
-        Standing::Conflict
-    } else {
-        // An original that arrives after its correction.
-        Standing::Copy
     }
 }
 

@@ -106,19 +106,23 @@ impl Appended {
         schema_version: u32,
         events: impl IntoIterator<Item = Event>,
     ) -> impl Iterator<Item = LoggedEvent> {
-        (0..).zip(events).map(move |(index, mut event)| {
-            let position = self.position(index);
-            if event.origin == OWN_POSITION {
-                event.origin = Origin::Log(position);
-            }
-            LoggedEvent {
-                source: self.source,
-                position,
-                logged_at: self.logged_at,
-                schema_version,
-                event,
-            }
-        })
+        let events = (0..).zip(events);
+        events.map(move |(index, event)| self.logged_event(schema_version, index, event))
+    }
+
+    /// The batch's event number `index`, from 0, as it will be read.
+    pub fn logged_event(&self, schema_version: u32, index: u64, mut event: Event) -> LoggedEvent {
+        let position = self.position(index);
+        if event.origin == OWN_POSITION {
+            event.origin = Origin::Log(position);
+        }
+        LoggedEvent {
+            source: self.source,
+            position,
+            logged_at: self.logged_at,
+            schema_version,
+            event,
+        }
     }
 }
 

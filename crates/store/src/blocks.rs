@@ -335,12 +335,13 @@ impl Blocks {
         let Index { spec, tails, .. } = &mut self.indexes[index];
         let entry_bytes = bytes_of(entry);
         self.dirty_bytes += entry_bytes;
-        if !tails.contains_key(key) {
-            self.dirty_bytes += KEY_BYTES + key.len();
-            tails.insert(key.into(), Tail::new(&spec.types));
-        }
         if let Some(tail) = tails.get_mut(key) {
             tail.events.insert(entry);
+        } else {
+            self.dirty_bytes += KEY_BYTES + key.len();
+            let mut tail = Tail::new(&spec.types);
+            tail.events.insert(entry);
+            tails.insert(key.into(), tail);
         }
         let prefix = key::row_prefix(spec.number, key);
         // Taken out, so that nothing is shared while it changes.

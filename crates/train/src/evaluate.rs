@@ -13,7 +13,7 @@ use evenkeel_expr::{Program, ReadTime};
 use evenkeel_types::definition::{
     Lookup, LookupTarget, RowBody, SourceKind, Trigger, TriggerSide, ViewBody, ViewDef,
 };
-use evenkeel_types::{Column, Expr, NO_SLOT, SLOT_PRESENT, SourceId, Value};
+use evenkeel_types::{Column, Expr, ExprKind, NO_SLOT, SLOT_PRESENT, SourceId, Value};
 use evenkeel_view::Found;
 
 use crate::events::SourceEvents;
@@ -155,7 +155,7 @@ impl Evaluator {
             ViewBody::Window(body) => {
                 let mut scope = requests.keys.clone();
                 scope.extend(self.windows(&body.windows, requests));
-                always(evaluate(&body.columns, &scope, &requests.times), length)
+                always(evaluate_last(&body.columns, scope, &requests.times), length)
             }
             ViewBody::Composed(body) => {
                 let mut scope = requests.keys.clone();
@@ -163,7 +163,7 @@ impl Evaluator {
                 for input in &body.inputs {
                     scope.extend(self.read(input, requests, &[]).columns);
                 }
-                always(evaluate(&body.columns, &scope, &requests.times), length)
+                always(evaluate_last(&body.columns, scope, &requests.times), length)
             }
             ViewBody::Row(body) => self.rows(body, requests, &requests.times, None),
         }
@@ -243,13 +243,17 @@ impl Evaluator {
                 }
             }
         }
+        let each_in_its_place =
+            tried_rows as usize == length && row_of.iter().copied().eq(0..tried_rows);
+        if !each_in_its_place {
+            for column in &mut tried_columns {
+                *column = column.gather_optional(&row_of);
+            }
+        }
         Answers {
             found,
             times,
-            columns: tried_columns
-                .iter()
-                .map(|column| column.gather_optional(&row_of))
-                .collect(),
+            columns: tried_columns,
         }
     }
 
@@ -325,7 +329,7 @@ impl Evaluator {
         if let Some(expr) = &body.filter {
             keep_true(expr, &scope, &requests.times, &mut passes);
         }
-        let columns = evaluate(&body.columns, &scope, &requests.times);
+        let columns = evaluate_last(&body.columns, scope, &requests.times);
         if let Some(expr) = filter {
             keep_true(expr, &columns, &requests.times, &mut passes);
         }
@@ -644,6 +648,37 @@ pub(crate) fn evaluate(exprs: &[Expr], scope: &[Column], times: &[i64]) -> Vec<C
     exprs
         .iter()
         .map(|e| Program::compile(e).eval_batch(&scope, times.len(), ReadTime::PerRow(times)))
+        .collect()
+}
+
+/// [`evaluate`] for who needs the scope no more: a column of it that is asked for as it is, and
+/// that nothing else reads, is not copied.
+fn evaluate_last(exprs: &[Expr], mut scope: Vec<Column>, times: &[i64]) -> Vec<Column> {
+    let mut readers = vec![0; scope.len()];
+    for slot in exprs.iter().flat_map(Expr::columns) {
+        readers[slot] += 1;
+    }
+    let alone = |expr: &Expr| match expr.kind {
+        ExprKind::Column(slot) if readers[slot] == 1 => Some(slot),
+        _ => None,
+    };
+    let computed: Vec<Option<Column>> = {
+        let scope: Vec<&Column> = scope.iter().collect();
+        let compute = |expr: &Expr| {
+            Program::compile(expr).eval_batch(&scope, times.len(), ReadTime::PerRow(times))
+        };
+        let computed = exprs.iter().map(|e| alone(e).is_none().then(|| compute(e)));
+        computed.collect()
+    };
+    let taken = exprs.iter().zip(computed).map(|(expr, computed)| {
+        let slot = alone(expr);
+        computed.or_else(|| {
+            let column = scope.get_mut(slot?)?;
+            Some(std::mem::replace(column, Column::new(&expr.data_type)))
+        })
+    });
+    taken
+        .map(|column| column.expect("what is not computed is a column of the scope"))
         .collect()
 }
 

@@ -187,20 +187,27 @@ impl Job<'_> {
             let keys = key_columns(&table, item)?;
             let requests = Requests::new(keys, times.clone(), known.clone());
             let request = request_columns(&table, &item.view)?;
-            let answers = evaluator.read(&item.view, &requests, &request);
+            let mut answers = evaluator.read(&item.view, &requests, &request);
             for (source, count) in coincidences(evaluator, &item.view, &requests) {
                 let most = coincident.entry(source).or_default();
                 *most = (*most).max(count);
             }
             for (index, name) in &item.features {
-                let feature = &item.view.features[*index];
-                let field = Field::new(name.clone(), feature.data_type.clone());
                 if self.statuses {
                     let name = format!("{name}__status");
                     let statuses = statuses(&answers, *index, rows);
                     status_columns.push((Field::new(name, DataType::String), statuses));
                 }
-                let values = answers.columns[*index].with_nulls_for_errors();
+            }
+            for (at, (index, name)) in item.features.iter().enumerate() {
+                let feature = &item.view.features[*index];
+                let field = Field::new(name.clone(), feature.data_type.clone());
+                let again = item.features[at + 1..].iter().any(|(i, _)| i == index);
+                let column = &mut answers.columns[*index];
+                let values = match again {
+                    true => column.clone(),
+                    false => std::mem::replace(column, Column::new(&field.data_type)),
+                };
                 let missing = values.states().iter().filter(|s| **s != SLOT_PRESENT);
                 features.push((field.clone(), missing.count() as u64));
                 appended.push((field, values));
@@ -220,7 +227,9 @@ impl Job<'_> {
             if table.has_column(&field.name) {
                 return Err(TrainError::NameCollision { name: field.name });
             }
-            table.append(field, &column).map_err(TrainError::table)?;
+            table
+                .append_owned(field, column)
+                .map_err(TrainError::table)?;
         }
         reach("writing", total, total)?;
         let digest = table.digest().map_err(TrainError::table)?;

@@ -147,11 +147,20 @@ pub fn encode_values<'a>(values: impl IntoIterator<Item = &'a Value>) -> Vec<u8>
 /// The canonical bytes of a row: its values in column order without trailing NULLs, so that
 /// adding a nullable column to a source does not change the bytes of its old rows.
 pub fn canonical_row(values: &[Value]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(32);
+    encode_canonical_row(values, &mut out);
+    out
+}
+
+/// Appends [`canonical_row`].
+pub fn encode_canonical_row(values: &[Value], out: &mut Vec<u8>) {
     let length = values
         .iter()
         .rposition(|v| !v.is_null())
         .map_or(0, |i| i + 1);
-    encode_values(&values[..length])
+    for value in &values[..length] {
+        encode_value(value, out);
+    }
 }
 
 /// Why bytes are not an encoding.

@@ -331,15 +331,6 @@ impl Column {
         Column { data, states }
     }
 
-    /// The column with NULL where it has `ERROR`.
-    pub fn with_nulls_for_errors(&self) -> Column {
-        let mut column = self.clone();
-        for state in &mut column.states {
-            *state = (*state).min(SLOT_NULL);
-        }
-        column
-    }
-
     /// Splits off the slots from `at` on.
     pub fn split_off(&mut self, at: usize) -> Column {
         let data = match &mut self.data {

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_expr::{Program, ReadTime};
-use evenkeel_types::codec::{canonical_row, encode_value, encode_values};
+use evenkeel_types::codec::{canonical_row, encode_canonical_row, encode_value};
 use evenkeel_types::definition::{SourceDef, SourceKind};
 use evenkeel_types::{Column, DataType, Event, LoggedEvent, Operation, Origin, Position, Value};
 
@@ -103,19 +103,27 @@ impl SourceProgram {
     /// [`SourceProgram::identity`] of an event's parts: its source row where an id is declared,
     /// else its origin.
     pub fn identity_at(&self, row: &[Value], origin: &Origin, event_time: i64) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(32);
         if self.def.event_id.is_empty() {
-            let mut bytes = Vec::with_capacity(32);
             origin.encode(&mut bytes);
-            return bytes;
+        } else {
+            self.encode_event_id(row, &mut bytes);
+            encode_value(&Value::Timestamp(event_time), &mut bytes);
         }
-        let mut bytes = self.event_id(row);
-        encode_value(&Value::Timestamp(event_time), &mut bytes);
         bytes
     }
 
     /// The event id alone, without the time.
     pub fn event_id(&self, row: &[Value]) -> Vec<u8> {
-        encode_values(self.def.event_id.iter().map(|&slot| &row[slot]))
+        let mut bytes = Vec::with_capacity(32);
+        self.encode_event_id(row, &mut bytes);
+        bytes
+    }
+
+    fn encode_event_id(&self, row: &[Value], out: &mut Vec<u8>) {
+        for &slot in &self.def.event_id {
+            encode_value(&row[slot], out);
+        }
     }
 
     /// Order among the events of one time: `SEQUENCE BY`, event id, for streams the canonical
@@ -139,7 +147,10 @@ impl SourceProgram {
         origin: &Origin,
         position: Position,
     ) -> Vec<u8> {
-        let mut bytes = encode_values(self.def.sequence_by.iter().map(|&slot| &row[slot]));
+        let mut bytes = Vec::with_capacity(48);
+        for &slot in &self.def.sequence_by {
+            encode_value(&row[slot], &mut bytes);
+        }
         if self.def.event_id.is_empty() {
             if self.def.kind == SourceKind::Stream {
                 // As one byte string: a row's canonical bytes are not prefix-free.
@@ -147,7 +158,7 @@ impl SourceProgram {
             }
             origin.encode(&mut bytes);
         } else {
-            bytes.extend(self.event_id(row));
+            self.encode_event_id(row, &mut bytes);
         }
         bytes.extend(position.partition.0.to_be_bytes());
         bytes.extend(position.offset.0.to_be_bytes());
@@ -156,13 +167,21 @@ impl SourceProgram {
 
     /// The bytes by which one of two payloads of one identity and revision wins: the smaller.
     pub fn payload(&self, event: &Event) -> Vec<u8> {
-        let mut bytes = vec![match event.operation {
+        SourceProgram::payload_of(event.operation, &event.row)
+    }
+
+    /// [`SourceProgram::payload`] of an operation and stored columns: behind its first byte the
+    /// canonical bytes of the row, unless it is a removal.
+    pub fn payload_of(operation: Operation, stored: &[Value]) -> Vec<u8> {
+        let code = match operation {
             // A replacement competes with replacements only; a removal beats them.
             Operation::Replace => Operation::Insert.code(),
             Operation::Remove => return Vec::new(),
             other => other.code(),
-        }];
-        bytes.extend(canonical_row(&event.row));
+        };
+        let mut bytes = Vec::with_capacity(16 * stored.len() + 1);
+        bytes.push(code);
+        encode_canonical_row(stored, &mut bytes);
         bytes
     }
 

@@ -1,7 +1,9 @@
 //! The bytes of a block: column by column, with differences between neighbours.
 //!
-//! `docs/format/blocks.md` has the table. No checksum of its own: the store that keeps the
+//! `docs/format/hot-tier.md` has the table. No checksum of its own: the store that keeps the
 //! bytes has one over key and value.
+
+mod packed;
 
 use std::sync::Arc;
 
@@ -14,9 +16,12 @@ use evenkeel_types::{
 
 use super::block::{Block, Columnar};
 use super::bounds::{Bounds, OffsetSpan};
+use packed::{doubles, numbers_of, orders, put_doubles, put_numbers_of, put_orders};
 
-/// The version that is written.
-const VERSION: u8 = 1;
+/// The version that is written; older ones are read.
+const VERSION: u8 = 2;
+/// Its numbers, order bytes and doubles are not packed.
+const PLAIN_VERSION: u8 = 1;
 const HAS_CONTESTED: u8 = 1;
 
 impl Block {
@@ -40,23 +45,25 @@ impl Columnar {
             HAS_CONTESTED
         });
         put_varint(self.len() as u64, out);
-        put_differences(parts.times.iter().copied(), out);
-        put_differences(
-            parts
-                .visible_at
-                .iter()
-                .zip(parts.times)
-                .map(|(v, t)| v.wrapping_sub(*t)),
-            out,
-        );
-        put_differences(parts.partitions.iter().map(|&p| i64::from(p)), out);
-        put_differences(parts.offsets.iter().map(|&o| o.cast_signed()), out);
-        put_differences(parts.ids.iter().map(|&id| id.cast_signed()), out);
+        let after = parts.visible_at.iter().zip(parts.times);
+        let after: Vec<i64> = after.map(|(v, t)| v.wrapping_sub(*t)).collect();
+        let partitions: Vec<i64> = parts.partitions.iter().map(|&p| i64::from(p)).collect();
+        let offsets: Vec<i64> = parts.offsets.iter().map(|&o| o.cast_signed()).collect();
+        // Of a source with one partition they are the offsets.
+        let ids = parts.ids.iter().zip(&offsets);
+        let ids: Vec<i64> = ids
+            .map(|(id, o)| id.cast_signed().wrapping_sub(*o))
+            .collect();
+        put_numbers_of(parts.times, out);
+        for numbers in [&after, &partitions, &offsets, &ids] {
+            put_numbers_of(numbers, out);
+        }
         if !parts.contested.is_empty() {
             put_bits(parts.contested, out);
         }
-        for slot in 0..self.len() {
-            put_bytes(self.order(slot).order, out);
+        if self.len() > 0 {
+            let orders: Vec<&[u8]> = (0..self.len()).map(|slot| self.order(slot).order).collect();
+            put_orders(&orders, parts.partitions, parts.offsets, out);
         }
         for column in self.columns() {
             put_column(column, out);
@@ -65,42 +72,46 @@ impl Columnar {
 
     fn decode(bytes: &[u8], types: &[DataType]) -> Result<Columnar, MalformedBytes> {
         let mut reader = ByteReader::new(bytes);
-        if reader.byte("the version of a block")? != VERSION {
-            return Err(reader.malformed("a block of version 1"));
-        }
+        let packed = match reader.byte("the version of a block")? {
+            VERSION => true,
+            PLAIN_VERSION => false,
+            _ => return Err(reader.malformed("a block of version 1 or 2")),
+        };
         let has_contested = reader.byte("the flags of a block")? == HAS_CONTESTED;
         let count = reader.count("the entries of a block")?;
-        let times = differences(&mut reader, count)?;
+        let times = numbers_of(&mut reader, count, packed)?;
         if !times.is_sorted() {
             return Err(reader.malformed("times in order"));
         }
-        let visible_at = differences(&mut reader, count)?
+        let visible_at = numbers_of(&mut reader, count, packed)?
             .into_iter()
             .zip(&times)
             .map(|(v, t)| v.wrapping_add(*t))
             .collect();
-        let partitions = differences(&mut reader, count)?
+        let partitions = numbers_of(&mut reader, count, packed)?
             .into_iter()
             .map(|p| u32::try_from(p).map_err(|_| reader.malformed("a partition")))
-            .collect::<Result<_, _>>()?;
-        let offsets = unsigned(differences(&mut reader, count)?);
-        let ids = unsigned(differences(&mut reader, count)?);
+            .collect::<Result<Vec<_>, _>>()?;
+        let offsets = unsigned(numbers_of(&mut reader, count, packed)?);
+        let mut ids = unsigned(numbers_of(&mut reader, count, packed)?);
+        if packed {
+            for (id, offset) in ids.iter_mut().zip(&offsets) {
+                *id = id.wrapping_add(*offset);
+            }
+        }
         let contested = if has_contested {
             bits(&mut reader, count)?
         } else {
             Vec::new()
         };
-        let mut order_ends = Vec::with_capacity(count);
-        let mut order_bytes = Vec::new();
-        for _ in 0..count {
-            order_bytes.extend_from_slice(reader.bytes("order bytes")?);
-            let end = u32::try_from(order_bytes.len())
-                .map_err(|_| reader.malformed("order bytes of a block"))?;
-            order_ends.push(end);
-        }
+        let (order_ends, order_bytes) = if packed && count > 0 {
+            orders(&mut reader, &partitions, &offsets)?
+        } else {
+            plain_orders(&mut reader, count)?
+        };
         let columns = types
             .iter()
-            .map(|data_type| column(&mut reader, data_type, count))
+            .map(|data_type| column(&mut reader, data_type, count, packed))
             .collect::<Result<_, _>>()?;
         reader.end("a block")?;
         Ok(Columnar::from_parts(
@@ -115,6 +126,21 @@ impl Columnar {
             columns,
         ))
     }
+}
+
+/// Order bytes one behind the other, and where each ends.
+fn plain_orders(
+    reader: &mut ByteReader<'_>,
+    count: usize,
+) -> Result<(Vec<u32>, Vec<u8>), MalformedBytes> {
+    let mut ends = Vec::with_capacity(count);
+    let mut bytes = Vec::new();
+    for _ in 0..count {
+        bytes.extend_from_slice(reader.bytes("order bytes")?);
+        let end = u32::try_from(bytes.len());
+        ends.push(end.map_err(|_| reader.malformed("order bytes of a block"))?);
+    }
+    Ok((ends, bytes))
 }
 
 fn put_differences(values: impl Iterator<Item = i64>, out: &mut Vec<u8>) {
@@ -177,7 +203,7 @@ fn put_column(column: &Column, out: &mut Vec<u8>) {
             put_differences(present().map(|i| v[i]), out);
         }
         ColumnData::Float(v) => present().for_each(|i| out.extend(v[i].to_le_bytes())),
-        ColumnData::Double(v) => present().for_each(|i| out.extend(v[i].to_le_bytes())),
+        ColumnData::Double(v) => put_doubles(&present().map(|i| v[i]).collect::<Vec<_>>(), out),
         ColumnData::Decimal(v) => present().for_each(|i| out.extend(v[i].to_le_bytes())),
         ColumnData::String(v) => present().for_each(|i| put_bytes(v[i].as_bytes(), out)),
         ColumnData::Bytes(v) => present().for_each(|i| put_bytes(&v[i], out)),
@@ -197,6 +223,7 @@ fn column(
     reader: &mut ByteReader<'_>,
     data_type: &DataType,
     count: usize,
+    packed: bool,
 ) -> Result<Column, MalformedBytes> {
     let mut states = Vec::new();
     if reader.byte("the states of a column")? != 0 {
@@ -235,6 +262,10 @@ fn column(
         ColumnData::Timestamp(_) => ColumnData::Timestamp(values.wide()?),
         ColumnData::Float(_) => {
             ColumnData::Float(values.each(|r| Ok(f32::from_le_bytes(r.array("a FLOAT")?)))?)
+        }
+        ColumnData::Double(_) if packed => {
+            let found = doubles(values.reader, present)?;
+            ColumnData::Double(values.spread(found))
         }
         ColumnData::Double(_) => {
             ColumnData::Double(values.each(|r| Ok(f64::from_le_bytes(r.array("a DOUBLE")?)))?)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use evenkeel_connect::{FileRows, file_rows_halves, file_rows_message};
 use evenkeel_engine::api::IngestReport;
-use evenkeel_engine::{Origins, RowSink, Scope, stored_columns};
+use evenkeel_engine::{Origins, Prepare, RowSink, Scope, stored_columns};
 use evenkeel_server::Sent;
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::time::parse_timestamp;
@@ -59,6 +59,19 @@ impl Remote {
 
 impl RowSink for RemoteRows<'_> {
     type Error = Failure;
+    type Prepared = FileRows;
+
+    fn prepare(&self, _: &Arc<SourceDef>) -> Result<Prepare<FileRows>, Failure> {
+        Ok(Box::new(|rows| rows))
+    }
+
+    fn take_prepared(
+        &mut self,
+        source: &Arc<SourceDef>,
+        rows: FileRows,
+    ) -> Result<IngestReport, Failure> {
+        self.take(source, vec![rows])
+    }
 
     fn take(
         &mut self,

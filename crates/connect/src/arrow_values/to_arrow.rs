@@ -51,7 +51,7 @@ pub(crate) fn arrow_type(data_type: &DataType) -> Option<ArrowType> {
 /// A column as an array of its type's [`arrow_type`]. NULL and ERROR become NULL. `None` for
 /// INTERVAL, and for text or bytes of more than two gigabytes.
 pub(crate) fn to_array(data_type: &DataType, column: &Column) -> Option<ArrayRef> {
-    let nulls = present(column);
+    let nulls = present(column.states());
     Some(match column.data() {
         ColumnData::Boolean(values) => {
             let mut builder = BooleanBuilder::with_capacity(values.len());
@@ -100,8 +100,35 @@ pub(crate) fn to_array(data_type: &DataType, column: &Column) -> Option<ArrayRef
     })
 }
 
-fn present(column: &Column) -> Option<NullBuffer> {
-    let states = column.states();
+/// [`to_array`] of a column that nobody needs any more: its values are not copied where Arrow
+/// keeps them alike.
+pub(crate) fn into_array(data_type: &DataType, column: Column) -> Option<ArrayRef> {
+    let has_values = matches!(
+        column.data(),
+        ColumnData::BigInt(_) | ColumnData::Double(_) | ColumnData::Timestamp(_)
+    );
+    if !has_values {
+        return to_array(data_type, &column);
+    }
+    let (data, states) = column.into_parts();
+    let nulls = present(&states);
+    Some(match data {
+        ColumnData::BigInt(values) => Arc::new(PrimitiveArray::<Int64Type>::new(
+            ScalarBuffer::from(values),
+            nulls,
+        )),
+        ColumnData::Double(values) => Arc::new(PrimitiveArray::<Float64Type>::new(
+            ScalarBuffer::from(values),
+            nulls,
+        )),
+        ColumnData::Timestamp(values) => Arc::new(
+            TimestampMicrosecondArray::new(ScalarBuffer::from(values), nulls).with_timezone(UTC),
+        ),
+        _ => unreachable!("it was looked at above"),
+    })
+}
+
+fn present(states: &[u8]) -> Option<NullBuffer> {
     states.iter().any(|s| *s != SLOT_PRESENT).then(|| {
         states
             .iter()

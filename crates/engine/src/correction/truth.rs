@@ -108,12 +108,12 @@ impl Truth {
                 }
             };
             let event = match verdict {
-                Verdict::Event { event, .. } => event,
+                Verdict::Event(recordable) => recordable.event,
                 Verdict::LeftOut => {
                     found.left_out += 1;
                     return Ok(());
                 }
-                Verdict::Rejected { code, reason } => {
+                Verdict::Rejected { code, reason, .. } => {
                     reject(code, reason);
                     return Ok(());
                 }
@@ -165,11 +165,11 @@ impl Truth {
                     return Ok(());
                 };
                 match verdict {
-                    Verdict::Event { event, partition }
-                        if row_of(judge.program, &event, number) == *row =>
+                    Verdict::Event(recordable)
+                        if row_of(judge.program, &recordable.event, number) == *row =>
                     {
                         next += 1;
-                        take(next - 1, *event, partition)
+                        take(next - 1, recordable.event, recordable.partition)
                     }
                     _ => Err(self.changed()),
                 }
@@ -225,6 +225,7 @@ impl Truth {
                     let verdict = match values {
                         Ok(values) => judge.recorder.judge(values, origin.clone(), judge.now),
                         Err(rejected) => Verdict::Rejected {
+                            stored: Vec::new(),
                             code: "DECODE",
                             reason: rejected.in_words(),
                         },

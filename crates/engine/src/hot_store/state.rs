@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ledger::LedgerId;
 
 /// The version of the hot tier's format that is written.
-const FORMAT: u64 = 4;
+const FORMAT: u64 = 5;
 const ROW: &[u8] = b"state";
 
 /// What a hot tier says of itself.

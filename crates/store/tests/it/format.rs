@@ -1,4 +1,4 @@
-//! The bytes of versions 1 to 3: rows that were written once and are read for ever, those of
+//! The bytes of versions 1 to 4: rows that were written once and are read for ever, those of
 //! the last version also written the same today. `UPDATE_EXPECT=1` writes its fixture.
 
 use std::fs;
@@ -18,6 +18,8 @@ const FIXTURE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rows-
 const FIXTURE_2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rows-v2.txt");
 /// With summary nodes and summaries.
 const FIXTURE_3: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rows-v3.txt");
+/// With packed blocks.
+const FIXTURE_4: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rows-v4.txt");
 
 fn types() -> Arc<[DataType]> {
     Arc::from([
@@ -259,12 +261,20 @@ fn rows_of_version_2_are_read() {
 }
 
 #[test]
-fn rows_of_version_3_are_read_and_written() {
-    check_fixture(FIXTURE_3, &written(500, Some(100 * HOUR)));
-    let kv = of_fixture(FIXTURE_3);
-    check_hot(&history(&kv), 500, 96);
+fn rows_of_version_4_are_read_and_written() {
+    check_fixture(FIXTURE_4, &written(500, Some(100 * HOUR)));
+    check_counts(&of_fixture(FIXTURE_4));
+}
+
+#[test]
+fn rows_of_version_3_are_read() {
+    check_counts(&of_fixture(FIXTURE_3));
+}
+
+fn check_counts(kv: &Arc<MemoryKv>) {
+    check_hot(&history(kv), 500, 96);
     // States are read, not made: of all nodes but of the run at the end.
-    let read = history(&kv);
+    let read = history(kv);
     let before = read.entries_in_memory();
     let frame = Frame {
         extent: Extent::Range {

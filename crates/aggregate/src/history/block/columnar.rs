@@ -137,13 +137,21 @@ impl Columnar {
         // rows are bounded where they are recorded.
         let length = entry.order.len() as u32;
         let at = start as usize;
-        self.order_bytes.splice(at..at, entry.order.iter().copied());
+        if at == self.order_bytes.len() {
+            self.order_bytes.extend_from_slice(entry.order);
+        } else {
+            self.order_bytes.splice(at..at, entry.order.iter().copied());
+        }
         self.order_ends.insert(slot, start + length);
         for end in &mut self.order_ends[slot + 1..] {
             *end += length;
         }
         for (column, value) in self.columns.iter_mut().zip(entry.values) {
-            column.insert(slot, value);
+            if slot == column.len() {
+                column.push(value);
+            } else {
+                column.insert(slot, value);
+            }
         }
     }
 

@@ -81,8 +81,14 @@ impl Few {
 
     pub(super) fn insert(&mut self, slot: usize, entry: &Entry<'_>) {
         let start = self.order_start(slot);
-        self.order_bytes
-            .splice(start..start, entry.order.iter().copied());
+        // Most events come in order.
+        let is_last = slot == self.heads.len();
+        if is_last {
+            self.order_bytes.extend_from_slice(entry.order);
+        } else {
+            self.order_bytes
+                .splice(start..start, entry.order.iter().copied());
+        }
         // Order bytes are event ids and rows, bounded where they are recorded: those of a block
         // stay far below 4 GiB.
         let length = entry.order.len() as u32;
@@ -94,8 +100,12 @@ impl Few {
             order_end: start as u32 + length,
         };
         self.heads.insert(slot, head);
-        let at = self.row_range(slot).start;
-        self.values.splice(at..at, entry.values.iter().cloned());
+        if is_last {
+            self.values.extend_from_slice(entry.values);
+        } else {
+            let at = self.row_range(slot).start;
+            self.values.splice(at..at, entry.values.iter().cloned());
+        }
     }
 
     pub(super) fn split_off(&mut self, at: usize) -> Few {
