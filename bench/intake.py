@@ -50,7 +50,7 @@ def write_payments(file, count, keys, late):
     pyarrow.parquet.write_table(pyarrow.table(columns), file)
 
 
-def growth(factor):
+def ingest_growth(factor):
     """Parquet to the durable hot tier: 10,000 to 10 M keys, late events. 10 M from `--scale 10` on."""
     columns = ", ".join(f"{call} OVER w{days}" for call in CALLS for days in scale.DAYS)
     named = ", ".join(
@@ -127,4 +127,4 @@ def apply_kernel(factor):
     return report
 
 
-ALL = {"growth": growth, "hot_bytes": hot_bytes, "apply_kernel": apply_kernel}
+ALL = {"ingest_growth": ingest_growth, "hot_bytes": hot_bytes, "apply_kernel": apply_kernel}
