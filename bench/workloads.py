@@ -1,6 +1,7 @@
 """The benchmarks. Each answers a dictionary, of figures or of sides with figures; `show` prints
 it. The first line of what a benchmark says of itself is its title."""
 
+import json
 import pathlib
 import random
 import re
@@ -135,6 +136,36 @@ def ingest():
         return {"rows": world.rows, **report}
 
 
+def flush():
+    """Logged transactions into a Delta table, durable; DuckDB writes the same rows to one Parquet file."""
+    with World() as world:
+        world.empty_store()
+        evenkeel(world.folder, "ingest", "transactions")
+        lake = world.folder / ".evenkeel/lake"
+        theirs = world.folder / "theirs.parquet"
+        counted = []
+
+        def remove():
+            shutil.rmtree(lake, ignore_errors=True)
+
+        def evenkeel_flush():
+            report = json.loads(evenkeel(world.folder, "flush", "transactions"))
+            counted.append(report["sources"][0]["events"])
+
+        def duckdb_copy():
+            connect().execute(f"COPY (FROM '{world.file}') TO '{theirs}' (COMPRESSION zstd)")
+
+        report = measure.in_turns(evenkeel=(remove, evenkeel_flush), duckdb=(nothing, duckdb_copy))
+        events = json.loads(evenkeel(world.folder, "status"))["sources"][0]["events"]
+        same(counted[-1], events)
+        files = [file for file in lake.rglob("*.parquet")]
+        sizes = {"evenkeel": sum(f.stat().st_size for f in files), "duckdb": theirs.stat().st_size}
+        for name, size in sizes.items():
+            report[name]["bytes_per_event"] = size / events
+            report[name]["events_per_second"] = events / report[name]["wall_seconds"]
+        return {"rows": events, **report}
+
+
 def get():
     """Reading the 19 features of one customer and one terminal, in process, one thread."""
     reads = 2_000
@@ -255,6 +286,7 @@ def show(report):
 ALL = {
     "train": train,
     "ingest": ingest,
+    "flush": flush,
     "get": get,
     "aggregate": aggregate,
     "expressions": expressions,

@@ -64,7 +64,7 @@ impl LakeError {
         Some(match self {
             LakeError::InUse { .. } | LakeError::Conflict { .. } => "run the command again",
             LakeError::MissingFile { .. } | LakeError::Damaged { .. } => {
-                "the log has its events: remove the table's directory and flush again"
+                "run the command again; if it stays so, remove the table's directory and flush: the log has its events"
             }
             LakeError::NotOurs { .. } | LakeError::Ahead { .. } => {
                 "name another place with `url` of `[lake]`, or remove the table"

@@ -32,6 +32,10 @@ const SETTING_STORE: &str = "evenkeel.store";
 const SETTING_SOURCE: &str = "evenkeel.source";
 const SETTING_SCHEMA_VERSION: &str = "evenkeel.schemaVersion";
 const SETTING_CLUSTERED_BY: &str = "evenkeel.clusteredBy";
+/// Delta's own: after so many commits readers need not read those before.
+const SETTING_CHECKPOINT_INTERVAL: &str = "delta.checkpointInterval";
+const CHECKPOINT_INTERVAL: u32 = 10;
+
 /// By which of a source's columns its table is clustered.
 #[derive(Clone, Debug)]
 pub struct Clustering {
@@ -129,6 +133,7 @@ impl Table {
         let schema: StructType =
             serde_json::from_value(layout.delta_schema()).map_err(|e| unwritten(source, e))?;
         let settings = [
+            (SETTING_CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL.to_string()),
             (SETTING_FORMAT, FORMAT.to_string()),
             (SETTING_STORE, store.to_owned()),
             (SETTING_SOURCE, source.id.0.to_string()),

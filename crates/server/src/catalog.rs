@@ -245,5 +245,5 @@ pub(crate) async fn metrics(State(shared): Shares) -> String {
         left_out: shared.served.left_out(),
         pushes_wait: shared.checkpoints.pushes_wait(),
     };
-    shared.metrics.text(&shared.engine(), &load)
+    shared.metrics.text(&shared.engine(), &load, &shared.lake)
 }

@@ -22,6 +22,7 @@ mod error;
 mod events;
 mod features;
 mod file_rows;
+mod lake;
 mod levels;
 mod long_work;
 mod metrics;

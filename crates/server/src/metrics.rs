@@ -10,6 +10,8 @@ use evenkeel_engine::Engine;
 use evenkeel_engine::correction::Counts;
 use evenkeel_engine::push::RowAnswer;
 
+use crate::lake::LakeFlushes;
+
 /// Upper ends of the latency buckets, seconds.
 const BUCKETS: [f64; 12] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5,
@@ -72,7 +74,7 @@ impl Metrics {
     }
 
     /// The text.
-    pub(crate) fn text(&self, engine: &Engine, load: &Load) -> String {
+    pub(crate) fn text(&self, engine: &Engine, load: &Load, lake_flushes: &LakeFlushes) -> String {
         let mut text = String::new();
         head(
             &mut text,
@@ -167,6 +169,7 @@ impl Metrics {
         );
         line(&mut text, name, load.left_out);
         hot_tier(&mut text, engine, load.pushes_wait);
+        lake(&mut text, lake_flushes);
         let name = "evenkeel_watermark_lag_seconds";
         head(
             &mut text,
@@ -233,6 +236,23 @@ fn hot_tier(text: &mut String, engine: &Engine, pushes_wait: bool) {
         "1 while pushes wait for a checkpoint, as both halves of the memory for new events are full.",
     );
     line(text, name, u8::from(pushes_wait));
+}
+
+fn lake(text: &mut String, flushes: &LakeFlushes) {
+    let name = "evenkeel_lake_flushes_total";
+    head(text, name, "counter", "Flushes of the log to the lake.");
+    for (outcome, count) in [("done", &flushes.done), ("failed", &flushes.failed)] {
+        let labelled = format!("{name}{{outcome=\"{outcome}\"}}");
+        line(text, &labelled, count.load(Ordering::Relaxed));
+    }
+    let name = "evenkeel_lake_events_total";
+    head(
+        text,
+        name,
+        "counter",
+        "Events that were flushed to the lake.",
+    );
+    line(text, name, flushes.events.load(Ordering::Relaxed));
 }
 
 /// What became of a row, in a word.

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Tokens;
 use crate::checkpoints::{CheckpointWriter, Checkpoints};
+use crate::lake::{LakeFlusher, LakeFlushes};
 use crate::metrics::Metrics;
 use crate::plans::Plans;
 use crate::pool::Pool;
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     /// Held while a source is put right: one at a time.
     pub(crate) correcting: Mutex<()>,
     pub(crate) served: Served,
+    pub(crate) lake: LakeFlushes,
     pub(crate) in_flight: Semaphore,
     pub(crate) metrics: Metrics,
     /// Changes whenever something was applied.
@@ -76,6 +78,7 @@ impl Shared {
             applying: Mutex::new(()),
             correcting: Mutex::new(()),
             served: Served::start(engine.project())?,
+            lake: LakeFlushes::default(),
             in_flight: Semaphore::new(limits.requests.max(1)),
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),
@@ -87,6 +90,7 @@ impl Shared {
         let writers = Writers {
             pushes: Writer::start(Arc::clone(&shared), receiver),
             checkpoints: CheckpointWriter::start(Arc::clone(&shared)),
+            lake: LakeFlusher::start(Arc::clone(&shared)),
         };
         Ok((shared, writers))
     }
@@ -146,11 +150,13 @@ impl Shared {
 pub(crate) struct Writers {
     pushes: Writer,
     checkpoints: CheckpointWriter,
+    lake: LakeFlusher,
 }
 
 impl Writers {
     /// Waits for the pushes that are queued, whose queue is finished, and for what they begin.
     pub(crate) fn join(self) {
+        self.lake.join();
         self.pushes.join();
         self.checkpoints.join();
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "demo",
     "init",
     "check",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 19] = [
     "correct",
     "exclude",
     "doctor",
+    "flush",
+    "lake",
     "backup",
     "restore",
     "functions",

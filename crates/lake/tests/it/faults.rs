@@ -10,23 +10,35 @@ use crate::support::{
     STORE, World, append, assert_same, both, bucket_of, event, events_of, stream, upgraded,
 };
 
-/// A world with three events flushed and four more logged.
+/// Events that are flushed one by one, and then logged only: the second file of what is left is
+/// the commit after which there is a checkpoint of Delta's.
+const FLUSHED: i64 = 7;
+const EVENTS: i64 = 11;
+
+/// A world whose table is behind its log.
 fn behind() -> World {
     let world = World::new(stream("n BIGINT"));
     let log = world.log();
     let row = |n: i64| event("k", n, vec![Value::BigInt(n)]);
-    append(&log, 0, 1, (0..3).map(row).collect());
-    world.flush(&log, 10).unwrap();
-    append(&log, 0, 1, (3..7).map(row).collect());
+    append(&log, 0, 1, (0..FLUSHED).map(row).collect());
+    assert_eq!(world.flush(&log, 1).unwrap().version(), 7);
+    append(&log, 0, 1, (FLUSHED..EVENTS).map(row).collect());
     log.close().unwrap();
     world
 }
 
-fn operations_of_a_flush() -> (u64, u64) {
-    let world = behind();
+/// The same files again.
+fn copy(world: &World) -> World {
+    world.after(Crash::KeepUnsynced)
+}
+
+fn operations_of_a_flush(behind: &World) -> (u64, u64) {
+    let world = copy(behind);
     let log = world.log();
     let before = world.files.operations();
     world.flush(&log, 2).unwrap();
+    let checkpoint = |path: &std::path::PathBuf| path.to_string_lossy().contains("checkpoint");
+    assert!(world.files.paths().iter().any(checkpoint));
     (before, world.files.operations())
 }
 
@@ -43,7 +55,7 @@ fn recovers(world: &World) {
     }
     let table = world.flush(&log, 3).unwrap();
     let all = upgraded(&world.source, events_of(&*log, ReadOptions::default()));
-    assert_eq!(all.len(), 7);
+    assert_eq!(all.len(), EVENTS as usize);
     let cold = both(&log, &table);
     assert_same(&events_of(&cold, ReadOptions::default()), &all);
     // All of it from the table.
@@ -58,15 +70,16 @@ fn recovers(world: &World) {
     while stream.next_into(&mut logged).unwrap() {
         events += 1;
     }
-    assert_eq!(events, 7);
+    assert_eq!(events, EVENTS);
 }
 
 #[test]
 fn a_power_cut_at_any_operation_loses_and_doubles_nothing() {
-    let (from, to) = operations_of_a_flush();
+    let behind = behind();
+    let (from, to) = operations_of_a_flush(&behind);
     let mut cut_short = 0;
     for at in from..to {
-        let world = behind();
+        let world = copy(&behind);
         let log = world.log();
         world.files.power_off_at(at);
         cut_short += u64::from(world.flush(&log, 2).is_err());
@@ -91,14 +104,15 @@ fn what_was_acknowledged_survives_the_power_cut() {
     let table = after.table().unwrap();
     assert_eq!(table.version(), version);
     let events: u64 = table.files().unwrap().iter().map(|file| file.events).sum();
-    assert_eq!(events, 7);
+    assert_eq!(events, EVENTS.unsigned_abs());
 }
 
 #[test]
 fn an_error_at_any_operation_is_an_error_and_no_more() {
-    let (from, to) = operations_of_a_flush();
+    let behind = behind();
+    let (from, to) = operations_of_a_flush(&behind);
     for at in from..to {
-        let world = behind();
+        let world = copy(&behind);
         let log = world.log();
         let kinds = [ErrorKind::StorageFull, ErrorKind::PermissionDenied];
         world.files.fail_at(at, kinds[(at % 2) as usize]);
@@ -143,7 +157,7 @@ fn a_disk_that_does_not_sync_is_noticed_by_these_tests() {
         let opened = Table::open(&after.lake(), &after.source, STORE, bucket_of, None);
         let files = opened.and_then(|table| table.unwrap().files());
         let events = |files: Vec<DataFile>| files.iter().map(|file| file.events).sum::<u64>();
-        files.map_or(0, events) < 7
+        files.map_or(0, events) < EVENTS.unsigned_abs()
     };
     assert!(lost(|world| world.files.ignore_data_syncs()));
     assert!(lost(|world| world.files.ignore_directory_syncs()));

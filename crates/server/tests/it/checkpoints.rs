@@ -86,7 +86,7 @@ fn push_all(world: &Arc<World>, rows: i64, pushed: &Arc<AtomicI64>) -> JoinHandl
     })
 }
 
-async fn metric(world: &World, name: &str) -> u64 {
+pub(crate) async fn metric(world: &World, name: &str) -> u64 {
     let metrics = world.get("/metrics").await.text();
     let mut lines = metrics.lines();
     let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));

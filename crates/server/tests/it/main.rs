@@ -12,6 +12,7 @@ mod definitions;
 mod events;
 mod features;
 mod history;
+mod lake;
 mod limits;
 mod prefixes;
 mod promises;

@@ -1,0 +1,64 @@
+//! The lake is brought up to the log while the server serves.
+
+use evenkeel_engine::ServerLimits;
+use evenkeel_server::Tokens;
+use serde_json::{Value as Json, json};
+
+use crate::checkpoints::metric;
+use crate::support::{DEFINITIONS, World};
+
+fn world(lake: &str) -> World {
+    let project = format!("{lake}\n[lake.flush]\nevery_seconds = 1\n");
+    World::with_project(
+        &project,
+        DEFINITIONS,
+        ServerLimits::default(),
+        Tokens::default(),
+    )
+}
+
+fn rides(numbers: std::ops::Range<i64>) -> Json {
+    let ride = |n| json!({"id": format!("r{n}"), "driver": n % 3, "fare": n, "at": "2026-03-01T08:00:00Z"});
+    json!({"rows": numbers.map(ride).collect::<Vec<_>>()})
+}
+
+async fn until(world: &World, name: &str, wanted: u64) {
+    while metric(world, name).await < wanted {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pushed_is_flushed_and_trained_from_both() {
+    let mut world = world("");
+    world.push("rides", &rides(0..50)).await;
+    until(&world, "evenkeel_lake_events_total", 50).await;
+    world.push("rides", &rides(40..90)).await;
+    let verified = world.post_json("/v1/verify", &json!({"values": 500})).await;
+    assert_eq!(verified.json()["mismatches"], 0, "{}", verified.text());
+    until(&world, "evenkeel_lake_events_total", 90).await;
+    assert_eq!(
+        metric(&world, "evenkeel_lake_flushes_total{outcome=\"failed\"}").await,
+        0
+    );
+    let status = world.engine().offline().lake_status().unwrap();
+    assert_eq!(
+        (
+            status.tables.len(),
+            status.tables[0].events,
+            status.tables[0].behind
+        ),
+        (1, 90, 0)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lake_that_cannot_be_written_is_counted_and_nothing_waits_for_it() {
+    // A file is where the directory should be.
+    let world = world("[lake]\nurl = \"definitions.sql\"");
+    world.push("rides", &rides(0..5)).await;
+    until(&world, "evenkeel_lake_flushes_total{outcome=\"failed\"}", 1).await;
+    world.push("rides", &rides(5..9)).await;
+    let read = json!({"service": "model", "version": 1, "entities": [{"driver": 1}], "as_of": "2026-03-01T08:30:00Z"});
+    assert_eq!(world.read(&read).await["rows"][0]["values"][0], 3);
+}
