@@ -7,6 +7,7 @@
 //! node for one meaning. Invariant: printing a tree and parsing the text again gives the same
 //! tree but for the spans.
 
+mod dataset;
 mod expr;
 mod query;
 mod statement;
@@ -15,6 +16,10 @@ use std::fmt;
 
 use evenkeel_types::{DataType, Interval};
 
+pub use dataset::{
+    CreateTrainingDataset, DatasetFormat, DatasetFormatKind, DatasetKnowledge, DatasetSpine, Impute,
+    Shape, SharePart, Split, TimePart, Transform,
+};
 pub use expr::{
     BinaryOperator, CaseBranch, Expr, ExprKind, FunctionArgs, FunctionCall, IsTest, Literal,
     NullTreatment, NullTreatmentKind, UnaryOperator,

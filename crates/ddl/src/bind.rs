@@ -14,6 +14,7 @@ mod base;
 mod call;
 mod composed;
 mod cost;
+mod dataset;
 mod describe;
 mod digest;
 mod entity;
@@ -55,6 +56,7 @@ use report::Report;
 pub use cost::{
     COLUMN_PARTS_MAX, FEATURES_MAX, LOOKUPS_MAX, VIEW_DEPTH_MAX, VIEW_READS_MAX, WINDOWS_MAX,
 };
+pub use dataset::{DATASET_NAME_MAX, dataset_name_problem};
 pub use describe::{ViewDescription, describe};
 pub use frame::FRAME_ROWS_MAX;
 pub use from_file::{FileColumns, FileSource, FromFile, ReadColumns};
@@ -196,6 +198,12 @@ impl Binder<'_> {
                 self.warn_of_changed_service(create, &service, report);
                 Some(Definition::Service(Arc::new(service)))
             }
+            StatementKind::CreateTrainingDataset(create) => {
+                let mut dataset = self.training_dataset(create, sql, report)?;
+                dataset.digest = digest::digest(statement, &[]);
+                self.refuse_changed_dataset(create, &dataset, report);
+                Some(Definition::Dataset(Arc::new(dataset)))
+            }
             StatementKind::Drop(drop) => report.hinted(
                 format!("`DROP` is no definition: a project has what its files say, and `{}` is in none", drop.name),
                 statement.span,
@@ -303,6 +311,12 @@ impl Binder<'_> {
             .contains(&(Space::Entity, name.to_owned()))
     }
 
+    fn is_broken_service(&self, name: &str) -> bool {
+        self.broken
+            .names
+            .contains(&(Space::Service, name.to_owned()))
+    }
+
     /// A model asks for a version of a service: what that answers should not change.
     fn warn_of_changed_service(
         &self,
@@ -350,10 +364,6 @@ fn planned_words(kind: PlannedKind) -> (&'static str, &'static str) {
         PlannedKind::Segment => (
             "`CREATE SEGMENT`",
             "segments come with the lake; until then read the features of a list of keys",
-        ),
-        PlannedKind::TrainingDataset => (
-            "`CREATE TRAINING DATASET`",
-            "write the training set to a file: `evenkeel train SERVICE --spine FILE --out FILE`",
         ),
         PlannedKind::Secret => (
             "`CREATE SECRET`",

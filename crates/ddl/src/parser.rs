@@ -11,6 +11,7 @@ mod call;
 mod column;
 mod complaint;
 mod create;
+mod dataset;
 mod expr;
 mod interval;
 mod option;

@@ -27,11 +27,14 @@ impl Engine {
         let views = catalog.views.keys().filter_map(|name| catalog.view(name));
         let services = catalog.services.values();
         let services = services.filter_map(|versions| versions.values().next_back());
+        let datasets = catalog.datasets.values();
+        let datasets = datasets.filter_map(|versions| versions.values().next_back());
         let registered = entities
             .map(|def| ("entity", &def.name, &def.sql))
             .chain(sources.map(|def| ("source", &def.name, &def.sql)))
             .chain(views.map(|def| ("view", &def.name, &def.sql)))
-            .chain(services.map(|def| ("service", &def.name, &def.sql)));
+            .chain(services.map(|def| ("service", &def.name, &def.sql)))
+            .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)));
         let mut text = String::new();
         for (kind, name, sql) in registered {
             if !named.contains(&(kind, name.clone())) {
@@ -55,6 +58,7 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         StatementKind::CreateFeatureView(s) => ("view", s.name.as_ref()?),
         StatementKind::CreateOnDemandView(s) => ("view", &s.name),
         StatementKind::CreateFeatureService(s) => ("service", &s.name),
+        StatementKind::CreateTrainingDataset(s) => ("dataset", &s.name),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {
             return None;
         }

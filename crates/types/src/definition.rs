@@ -12,6 +12,8 @@
 //! - **composed scope**: the key values, the request columns, then the features of each
 //!   input view in order.
 
+mod dataset;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +24,11 @@ use crate::frame::{AggregateCall, Frame};
 use crate::schema::Schema;
 use crate::time::{Interval, Zone};
 use crate::value::Value;
+
+pub use dataset::{
+    DatasetDef, DatasetFormat, DatasetLabel, DatasetSpine, DatasetTransform, Impute, Shape,
+    SharePart, Split, TimePart,
+};
 
 /// A digest of a definition and of everything it depends on: its `D`.
 pub type Digest = [u8; 16];
@@ -501,7 +508,7 @@ pub struct SpineQuery {
     pub labels: Vec<Label>,
 }
 
-/// Everything that is defined, by name. Views and services keep their versions.
+/// Everything that is defined, by name. Views, services and datasets keep their versions.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// Entities.
@@ -512,6 +519,8 @@ pub struct Catalog {
     pub views: BTreeMap<String, BTreeMap<u32, Arc<ViewDef>>>,
     /// Services by name and version.
     pub services: BTreeMap<String, BTreeMap<u32, Arc<ServiceDef>>>,
+    /// Training datasets by name and version.
+    pub datasets: BTreeMap<String, BTreeMap<u32, Arc<DatasetDef>>>,
 }
 
 impl Catalog {
@@ -556,6 +565,12 @@ impl Catalog {
                     .or_default()
                     .insert(def.version, def);
             }
+            Definition::Dataset(def) => {
+                self.datasets
+                    .entry(def.name.clone())
+                    .or_default()
+                    .insert(def.version, def);
+            }
         }
     }
 }
@@ -571,6 +586,8 @@ pub enum Definition {
     View(Arc<ViewDef>),
     /// `CREATE FEATURE SERVICE`
     Service(Arc<ServiceDef>),
+    /// `CREATE TRAINING DATASET`
+    Dataset(Arc<DatasetDef>),
 }
 
 impl Definition {
@@ -581,6 +598,7 @@ impl Definition {
             Definition::Source(def) => &def.name,
             Definition::View(def) => &def.name,
             Definition::Service(def) => &def.name,
+            Definition::Dataset(def) => &def.name,
         }
     }
 
@@ -592,6 +610,7 @@ impl Definition {
             Definition::Source(_) => "stream",
             Definition::View(_) => "feature view",
             Definition::Service(_) => "feature service",
+            Definition::Dataset(_) => "training dataset",
         }
     }
 
@@ -602,6 +621,7 @@ impl Definition {
             Definition::Source(def) => &def.sql,
             Definition::View(def) => &def.sql,
             Definition::Service(def) => &def.sql,
+            Definition::Dataset(def) => &def.sql,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Statements: what defines, changes and removes objects.
 
 use super::{
-    ColumnList, Expr, Ident, IntervalLit, Literal, NumberLit, Query, Span, StringLit, TypeName,
+    ColumnList, CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit, Query, Span, StringLit, TypeName,
 };
 
 /// One statement of a file.
@@ -26,6 +26,8 @@ pub enum StatementKind {
     CreateOnDemandView(Box<CreateOnDemandView>),
     /// `CREATE FEATURE SERVICE`
     CreateFeatureService(CreateFeatureService),
+    /// `CREATE TRAINING DATASET`
+    CreateTrainingDataset(Box<CreateTrainingDataset>),
     /// `DROP ...`
     Drop(Drop),
     /// `ALTER STREAM | TABLE ...`
@@ -460,8 +462,6 @@ pub enum PlannedKind {
     Model,
     /// `CREATE SEGMENT`
     Segment,
-    /// `CREATE TRAINING DATASET`
-    TrainingDataset,
     /// `CREATE SECRET`
     Secret,
 }

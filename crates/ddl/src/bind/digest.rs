@@ -73,6 +73,7 @@ fn essence(statement: &Statement) -> Statement {
             strip_requests(&mut view.request);
         }
         StatementKind::CreateFeatureService(service) => service.metadata = Metadata::default(),
+        StatementKind::CreateTrainingDataset(dataset) => dataset.metadata = Metadata::default(),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {}
     }
     essence

@@ -1,14 +1,16 @@
 //! What a statement names, and in which order statements can be bound.
 
-use crate::ast::{Ident, Query, Relation, RelationSource, Span, Statement, StatementKind};
+use crate::ast::{DatasetSpine, Ident, Label, Query, Relation, RelationSource, Span, SpineItem, Statement, StatementKind};
 
-/// Names of one space are told apart; entities, sources and views, services are three.
+/// Names of one space are told apart; entities, sources and views, services, datasets are
+/// four.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Space {
     Entity,
     /// Sources and views.
     Relation,
     Service,
+    Dataset,
 }
 
 /// A name that a statement uses.
@@ -30,6 +32,7 @@ pub(super) fn defined(statement: &Statement) -> Option<(Space, &Ident)> {
         }
         StatementKind::CreateOnDemandView(view) => Some((Space::Relation, &view.name)),
         StatementKind::CreateFeatureService(create) => Some((Space::Service, &create.name)),
+        StatementKind::CreateTrainingDataset(create) => Some((Space::Dataset, &create.name)),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => None,
     }
 }
@@ -53,6 +56,21 @@ pub(super) fn references(statement: &Statement) -> Vec<Reference<'_>> {
                 version: item.version.map(|v| v.value),
             }));
         }
+        StatementKind::CreateTrainingDataset(create) => {
+            found.push(Reference {
+                space: Space::Service,
+                name: &create.service,
+                version: create.service_version.map(|v| v.value),
+            });
+            found.extend(create.labels.iter().map(label_view));
+            if let DatasetSpine::Query(spine) = &create.spine {
+                relation(&spine.from, &mut found);
+                found.extend(spine.items.iter().filter_map(|item| match item {
+                    SpineItem::Label(label) => Some(label_view(label)),
+                    SpineItem::Column(_) => None,
+                }));
+            }
+        }
         StatementKind::CreateEntity(_)
         | StatementKind::CreateSource(_)
         | StatementKind::Drop(_)
@@ -67,6 +85,14 @@ fn entity(name: &Ident) -> Reference<'_> {
         space: Space::Entity,
         name,
         version: None,
+    }
+}
+
+fn label_view(label: &Label) -> Reference<'_> {
+    Reference {
+        space: Space::Relation,
+        name: &label.view,
+        version: label.version.map(|v| v.value),
     }
 }
 
@@ -94,13 +120,14 @@ fn relation<'a>(of: &'a Relation, found: &mut Vec<Reference<'a>>) {
 /// the like, whether it was understood or not. Names in comments are among them, which only
 /// means that nobody is told that they are missing.
 pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
-    const STARTS: [(&[&str], Space); 6] = [
+    const STARTS: [(&[&str], Space); 7] = [
         (&["create", "entity"], Space::Entity),
         (&["create", "stream"], Space::Relation),
         (&["create", "table"], Space::Relation),
         (&["create", "feature", "view"], Space::Relation),
         (&["demand", "feature", "view"], Space::Relation),
         (&["create", "feature", "service"], Space::Service),
+        (&["create", "training", "dataset"], Space::Dataset),
     ];
     let words: Vec<String> = text
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))

@@ -236,8 +236,8 @@ fn names<'a>(
 ) -> (BTreeMap<(Space, &'a str), usize>, BTreeSet<usize>) {
     let mut repeated = BTreeSet::new();
     let mut by_name: BTreeMap<(Space, &str), usize> = BTreeMap::new();
-    // Versions of a service are objects of their own.
-    let mut versions: BTreeMap<(&str, u64), usize> = BTreeMap::new();
+    // Versions of a service or a dataset are objects of their own.
+    let mut versions: BTreeMap<(Space, &str, u64), usize> = BTreeMap::new();
     for (index, node) in nodes.iter().enumerate() {
         let Some((space, name)) = defined(&node.parsed) else {
             continue;
@@ -246,7 +246,16 @@ fn names<'a>(
             StatementKind::CreateFeatureService(create) => {
                 let version = create.version.map_or(1, |v| v.value);
                 by_name.entry((space, &name.value)).or_insert(index);
-                *versions.entry((&name.value, version)).or_insert(index)
+                *versions
+                    .entry((space, &name.value, version))
+                    .or_insert(index)
+            }
+            StatementKind::CreateTrainingDataset(create) => {
+                let version = create.version.map_or(1, |v| v.value);
+                by_name.entry((space, &name.value)).or_insert(index);
+                *versions
+                    .entry((space, &name.value, version))
+                    .or_insert(index)
             }
             _ => *by_name.entry((space, &name.value)).or_insert(index),
         };
@@ -291,15 +300,27 @@ fn uses(
                 .into_iter()
                 .filter(|reference| {
                     let pinned = reference.version.and_then(|v| u32::try_from(v).ok());
+                    let pinned = pinned.filter(|_| reference.space == Space::Relation);
                     pinned.is_none_or(|version| {
                         existing
                             .view_version(&reference.name.value, version)
                             .is_none()
                     })
                 })
-                .filter_map(|reference| {
+                .flat_map(|reference| {
                     let key = (reference.space, reference.name.value.as_str());
-                    Some((*by_name.get(&key)?, reference.name.span))
+                    let first = by_name.get(&key).copied();
+                    // Each version of a service is a statement of its own.
+                    let is_service = reference.space == Space::Service;
+                    let others = (0..nodes.len()).filter(move |i| {
+                        is_service
+                            && first != Some(*i)
+                            && defined(&nodes[*i].parsed).is_some_and(|(space, name)| {
+                                space == Space::Service && name.value == reference.name.value
+                            })
+                    });
+                    let found = first.into_iter().chain(others);
+                    found.map(move |index| (index, reference.name.span))
                 })
                 .collect()
         })
@@ -349,6 +370,13 @@ fn change(definition: &Definition, existing: &Catalog) -> Change {
                 None => return Change::New,
             }
         }
+        Definition::Dataset(def) => {
+            let versions = existing.datasets.get(&def.name);
+            match versions.and_then(|v| v.get(&def.version)) {
+                Some(old) => (old.digest == def.digest, old.sql == def.sql),
+                None => return Change::New,
+            }
+        }
     };
     match (is_same_value, is_same_text) {
         (false, _) => Change::Changed,
@@ -367,6 +395,11 @@ fn keep_older_versions(catalog: &mut Catalog, existing: &Catalog) {
     for (name, versions) in &mut catalog.services {
         for (version, service) in existing.services.get(name).into_iter().flatten() {
             versions.entry(*version).or_insert_with(|| service.clone());
+        }
+    }
+    for (name, versions) in &mut catalog.datasets {
+        for (version, dataset) in existing.datasets.get(name).into_iter().flatten() {
+            versions.entry(*version).or_insert_with(|| dataset.clone());
         }
     }
 }
@@ -395,6 +428,11 @@ fn removed(
     for name in existing.services.keys() {
         if is_gone(Space::Service, name) {
             removed.push(("feature service", name.clone()));
+        }
+    }
+    for name in existing.datasets.keys() {
+        if is_gone(Space::Dataset, name) {
+            removed.push(("training dataset", name.clone()));
         }
     }
     removed

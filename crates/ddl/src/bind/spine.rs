@@ -9,12 +9,11 @@ use evenkeel_types::{Expr, Field};
 use super::Binder;
 use super::entity::UniqueNames;
 use super::expression::{self, Plain, built};
-use super::relation::{Target, refuse_request};
-use super::report::{Report, counted, did_you_mean, in_words};
+use super::relation::Target;
+use super::report::{Report, counted, in_words};
 use super::rows::{all_of, conjuncts};
-use super::scope::{Meaning, Role, Scope, with_hint};
+use super::scope::{Meaning, Role, Scope};
 use crate::ast::{self, Ident, SelectItem, Span, SpineItem};
-use crate::error::Diagnostic;
 
 impl Binder<'_> {
     /// A spine query.
@@ -77,41 +76,7 @@ impl Binder<'_> {
     ) -> Option<Label> {
         let name = label.alias.as_ref().unwrap_or(&label.feature);
         names.add(name, report);
-        if label.within.value.is_negative() || label.within.value.is_zero() {
-            report.hinted::<()>(
-                "a label is read forward: its interval must be above zero",
-                label.within.span,
-                "write how far: `WITHIN INTERVAL '7' DAY`",
-            );
-        }
-        if self.catalog.sources.contains_key(&label.view.value) {
-            return report.hinted(
-                format!(
-                    "`{}` is a source, and a label is a feature of a view",
-                    label.view
-                ),
-                label.view.span,
-                "put what is to be predicted into a feature view",
-            );
-        }
-        let view = self.view(&label.view, label.version.as_ref(), report)?;
-        refuse_request(&view, label.view.span, report)?;
-        let feature = view
-            .features
-            .iter()
-            .position(|f| f.name == label.feature.value);
-        let Some(feature) = feature else {
-            return report.push(with_hint(
-                Diagnostic::error(
-                    format!("view `{}` has no feature `{}`", view.name, label.feature),
-                    label.feature.span,
-                ),
-                did_you_mean(
-                    &label.feature.value,
-                    view.features.iter().map(|f| f.name.as_str()),
-                ),
-            ));
-        };
+        let (view, feature) = self.label_feature(label, report)?;
         let key_names: Vec<Ident> = match &label.keys {
             None => view
                 .key

@@ -102,12 +102,15 @@ impl Parser<'_> {
             let view = self.on_demand_view()?;
             return Ok(StatementKind::CreateOnDemandView(Box::new(view)));
         }
-        let planned: [(&[&str], PlannedKind); 6] = [
+        if self.eat_words(&["TRAINING", "DATASET"]).is_some() {
+            let dataset = self.training_dataset()?;
+            return Ok(StatementKind::CreateTrainingDataset(Box::new(dataset)));
+        }
+        let planned: [(&[&str], PlannedKind); 5] = [
             (&["BATCH", "FEATURE", "VIEW"], PlannedKind::BatchFeatureView),
             (&["FUNCTION"], PlannedKind::Function),
             (&["MODEL"], PlannedKind::Model),
             (&["SEGMENT"], PlannedKind::Segment),
-            (&["TRAINING", "DATASET"], PlannedKind::TrainingDataset),
             (&["SECRET"], PlannedKind::Secret),
         ];
         for (words, kind) in planned {

@@ -51,7 +51,8 @@ impl Parser<'_> {
         self.select_item().map(SpineItem::Column)
     }
 
-    fn label(&mut self) -> Parsed<Label> {
+    /// `LABEL x FROM v [FOR (columns)] WITHIN ... [AS alias]`
+    pub(super) fn label(&mut self) -> Parsed<Label> {
         let start = self.expect_word("LABEL", "")?;
         let feature = self.ident("a feature")?;
         self.expect_word("FROM", " and a view")?;

@@ -239,7 +239,7 @@ pub(super) fn spine(f: &mut dyn Write, query: &SpineQuery) -> fmt::Result {
     Ok(())
 }
 
-fn label(f: &mut dyn Write, label: &Label) -> fmt::Result {
+pub(super) fn label(f: &mut dyn Write, label: &Label) -> fmt::Result {
     write!(f, "LABEL {} FROM {}", label.feature, label.view)?;
     if let Some(version) = label.version {
         write!(f, "@{}", version.value)?;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::query::column_list;
-use super::{comma_separated, data_type, expr, interval, query, quoted};
+use super::{comma_separated, data_type, dataset, expr, interval, query, quoted};
 use crate::ast::{
     Alter, ColumnChange, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService,
     CreateFeatureView, CreateOnDemandView, CreateSource, Drop, EntityRef, Expr, FeatureDef,
@@ -20,6 +20,10 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
         StatementKind::CreateFeatureView(view) => feature_view(f, view),
         StatementKind::CreateOnDemandView(view) => on_demand_view(f, view),
         StatementKind::CreateFeatureService(service) => feature_service(f, service),
+        StatementKind::CreateTrainingDataset(create) => {
+            dataset::print(f, create)?;
+            metadata_after(f, &create.metadata, "\n")
+        }
         StatementKind::Drop(drop) => drop_object(f, drop),
         StatementKind::Alter(change) => alter(f, change),
         StatementKind::Planned(statement) => planned(f, statement),
@@ -384,7 +388,6 @@ impl fmt::Display for PlannedKind {
             PlannedKind::Function => "FUNCTION",
             PlannedKind::Model => "MODEL",
             PlannedKind::Segment => "SEGMENT",
-            PlannedKind::TrainingDataset => "TRAINING DATASET",
             PlannedKind::Secret => "SECRET",
         })
     }

@@ -1046,6 +1046,10 @@ mod mutation {
                         );
                     }
                 }
+                Definition::Dataset(dataset) => {
+                    assert!(!dataset.formats.is_empty());
+                    assert!(!dataset.split.parts().is_empty());
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use evenkeel_types::definition::{
-    Definition, LookupTarget, OptionValue, ServiceDef, SourceDef, SourceWindows, SpineQuery,
+    DatasetDef, Definition, LookupTarget, OptionValue, ServiceDef, SourceDef, SourceWindows, SpineQuery,
     Trigger, TriggerSide, ViewBody, ViewDef,
 };
 use evenkeel_types::{Expr, ExprKind, Field};
@@ -16,6 +16,7 @@ pub(crate) fn definition(definition: &Definition) -> String {
         Definition::Source(def) => source(def),
         Definition::View(def) => view(def),
         Definition::Service(def) => service(def),
+        Definition::Dataset(def) => dataset(def),
     }
 }
 
@@ -249,6 +250,26 @@ pub(crate) fn service(def: &ServiceDef) -> String {
         )
         .unwrap();
     }
+    out
+}
+
+fn dataset(def: &DatasetDef) -> String {
+    let mut out = format!(
+        "dataset {}@{} of {}@{:?}{}\n  {:?}\n",
+        def.name,
+        def.version,
+        def.service,
+        def.service_version,
+        if def.as_served { ", as served" } else { "" },
+        def.spine
+    );
+    for label in &def.labels {
+        writeln!(out, "  {label:?}").unwrap();
+    }
+    for transform in &def.transforms {
+        writeln!(out, "  {transform:?}").unwrap();
+    }
+    writeln!(out, "  {:?} as {:?}", def.split, def.formats).unwrap();
     out
 }
 

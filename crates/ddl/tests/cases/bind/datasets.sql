@@ -1,0 +1,48 @@
+CREATE ENTITY airport (origin STRING);
+CREATE ENTITY plane (tailnum STRING);
+CREATE STREAM departures (flight_id STRING, tailnum STRING, origin STRING, carrier STRING, delay DOUBLE, seats INT, at TIMESTAMP, EVENT TIME at);
+CREATE FEATURE VIEW congestion ENTITY airport AS SELECT origin, count(*) OVER (LAST 3 HOURS) AS n, avg(delay) OVER (LAST 3 HOURS) AS delay FROM departures;
+CREATE FEATURE VIEW last_flight ENTITY plane AS SELECT carrier AS last_carrier, delay AS last_delay, seats, at AS last_at FROM departures;
+CREATE FEATURE SERVICE model VERSION 2 AS congestion (*), last_flight (*);
+
+--- good: datasets
+CREATE TRAINING DATASET plain FROM SERVICE model SPINE 'spine.parquet';
+CREATE TRAINING DATASET whole VERSION 3 FROM SERVICE model@2 SPINE 'spine.csv' TIME at KNOWN AT seen KNOWLEDGE AS SERVED
+  LABEL last_delay FROM last_flight@1 FOR (plane) WITHIN 1 DAY AS late
+  TRANSFORM (n IMPUTE 0 STANDARDIZE, delay IMPUTE MEAN MIN MAX, last_carrier IMPUTE 'none' ONE HOT LIMIT 5, seats BUCKETIZE (-1, 50, 100.5))
+  SPLIT BY TIME (train BEFORE '2014-09-01', validation BEFORE '2014-11-01 12:00', test) FORMAT CSV, TFRECORD;
+CREATE TRAINING DATASET plain VERSION 2 FROM SERVICE model SPINE (SELECT tailnum, origin FROM departures WHERE delay > 0) SPLIT BY ENTITY HASH OF (tailnum) (train 8, test 2);
+
+--- good: a later statement is used
+CREATE TRAINING DATASET d FROM SERVICE other@7 SPINE 'x.csv';
+CREATE FEATURE SERVICE other VERSION 5 AS congestion (n);
+CREATE FEATURE SERVICE other VERSION 7 AS congestion (n);
+
+--- names that are not valid
+CREATE TRAINING DATASET "../etc" FROM SERVICE model SPINE 'x.csv';
+CREATE TRAINING DATASET "Delay" FROM SERVICE model SPINE 'x.csv';
+CREATE TRAINING DATASET _d FROM SERVICE model SPINE 'x.csv';
+CREATE TRAINING DATASET a23456789_123456789_123456789_123456789_123456789_123456789_12345 FROM SERVICE model SPINE 'x.csv';
+CREATE TRAINING DATASET d VERSION 0 FROM SERVICE model SPINE '' SPLIT RANDOM ("a/b" 1, ".." 2);
+CREATE TRAINING DATASET e VERSION 5000000000 FROM SERVICE model SPINE 'x.csv';
+
+--- what does not exist
+CREATE TRAINING DATASET a FROM SERVICE modle SPINE 'x.csv';
+CREATE TRAINING DATASET b FROM SERVICE model@3 SPINE 'x.csv';
+CREATE TRAINING DATASET c FROM SERVICE model SPINE 'x.csv' TRANSFORM (m STANDARDIZE, n STANDARDIZE, n MIN MAX);
+CREATE TRAINING DATASET d FROM SERVICE model SPINE 'x.csv' LABEL x FROM last_flight WITHIN 1 DAY LABEL last_delay FROM last_flight FOR (a, b) WITHIN 1 DAY LABEL delay FROM departures WITHIN 1 DAY;
+CREATE TRAINING DATASET e FROM SERVICE model SPINE (SELECT nothing FROM departures);
+
+--- transforms that cannot be
+CREATE TRAINING DATASET a FROM SERVICE model SPINE 'x.csv' TRANSFORM (last_carrier STANDARDIZE, last_at MIN MAX, delay ONE HOT, n ONE HOT LIMIT 0);
+CREATE TRAINING DATASET b FROM SERVICE model SPINE 'x.csv' TRANSFORM (last_carrier IMPUTE MEAN, n IMPUTE 'x', delay IMPUTE NULL, seats BUCKETIZE (3, 2));
+
+--- parts that cannot be
+CREATE TRAINING DATASET a FROM SERVICE model SPINE 'x.csv' SPLIT BY TIME (train, test);
+CREATE TRAINING DATASET b FROM SERVICE model SPINE 'x.csv' SPLIT BY TIME (train BEFORE '2014-02-01', test BEFORE '2014-01-01', late BEFORE 'yesterday');
+CREATE TRAINING DATASET c FROM SERVICE model SPINE 'x.csv' SPLIT RANDOM (train 0, test 20, test 1);
+CREATE TRAINING DATASET d FROM SERVICE model SPINE 'x.csv' FORMAT CSV, CSV;
+
+--- the same version twice
+CREATE TRAINING DATASET a FROM SERVICE model SPINE 'x.csv';
+CREATE TRAINING DATASET a VERSION 1 FROM SERVICE model SPINE 'y.csv';
