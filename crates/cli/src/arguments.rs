@@ -3,12 +3,17 @@
 //! Owns the words of the command line, a stable contract; does nothing itself. Every help
 //! text is a golden file of the tests.
 
+mod dataset;
 mod pairs;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use dataset::{
+    BuildArguments, DatasetArguments, DatasetCommand, DiffArguments, RebuildArguments,
+    ShowArguments,
+};
 pub(crate) use pairs::Pairs;
 
 /// The widest help, so that it reads the same everywhere.
@@ -71,6 +76,7 @@ pub(crate) enum Command {
     Get(GetArguments),
     Explain(ExplainArguments),
     Train(TrainArguments),
+    Dataset(DatasetArguments),
     Verify(VerifyArguments),
     Serve(ServeArguments),
     Status(StatusArguments),
@@ -248,20 +254,25 @@ pub(crate) struct Moment {
         evenkeel get --service delay_model --entity origin=SEA,dest=PDX\n  \
         evenkeel get --features airport_congestion:departures_3h,weather_now:* \\\n      \
             --entity origin=SEA --entity origin=PDX --as-of 2014-07-04T16:00:00Z\n  \
-        evenkeel get --service delay_model --entities entities.csv --json"
+        evenkeel get --service delay_model --entities entities.csv --json\n  \
+        evenkeel get --dataset delay:1 --entity origin=SEA,dest=PDX"
 )]
 pub(crate) struct GetArguments {
     /// The feature service, as NAME or NAME@VERSION
     #[arg(
         long,
         value_name = "NAME",
-        required_unless_present = "features",
+        required_unless_present_any = ["features", "dataset"],
         conflicts_with = "features"
     )]
     pub(crate) service: Option<String>,
     /// A list of features, as VIEW:FEATURE or VIEW:*
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub(crate) features: Vec<String>,
+    /// The vector of a training dataset, as NAME or NAME:VERSION: its versions of the views, its
+    /// order, its transforms
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["service", "features"])]
+    pub(crate) dataset: Option<String>,
     /// An entity, as NAME=VALUE,...; may be given several times
     #[arg(
         long = "entity",

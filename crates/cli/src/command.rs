@@ -4,6 +4,7 @@ mod apply;
 mod backup;
 mod check;
 mod correct;
+mod dataset;
 mod dead_letters;
 mod doctor;
 mod explain;
@@ -26,6 +27,7 @@ use crate::flights;
 use crate::session::{Answer, Session};
 
 pub(crate) use apply::changes;
+pub(crate) use dataset::build_dataset;
 pub(crate) use ingest::{ingest_source, report_line};
 pub(crate) use train::{QUERY_PLACE, build, json_report as json_training_report, query_text};
 pub(crate) use verify::summary as verify_summary;
@@ -42,6 +44,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Get(arguments) => get::run(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
+        Command::Dataset(arguments) => dataset::run(&arguments.command, session),
         Command::Verify(arguments) => verify::run(arguments, session),
         Command::Serve(arguments) => serve::run(arguments, session),
         Command::Status(_) => status::run(session),

@@ -8,6 +8,7 @@ use std::fs::File;
 use evenkeel_connect::{AtomicFile, ConnectError, Table, TableFormat, json_to_value};
 use evenkeel_ddl::Diagnostic;
 use evenkeel_engine::api::{Answer, Change, ChangeKind, GetAnswer, SpineSource};
+use evenkeel_engine::dataset::DatasetPlan;
 use evenkeel_engine::{DefinitionFile, Project, Scope, registered};
 use evenkeel_server::{Client, Reply, Sent, wire};
 use evenkeel_types::definition::{Catalog, ServiceDef};
@@ -36,6 +37,8 @@ pub(crate) struct Remote {
 /// What is asked of a server.
 pub(crate) struct Ask<'a> {
     pub(crate) service: &'a ServiceDef,
+    /// The dataset whose vector is read, with the service that it was built with.
+    pub(crate) dataset: Option<&'a DatasetPlan>,
     /// The list of features, if it is no service by name.
     pub(crate) features: &'a [String],
     pub(crate) rows: &'a [Vec<Value>],
@@ -112,7 +115,9 @@ impl Remote {
             "cut": ask.cut,
             "defaults": false,
         });
-        if ask.features.is_empty() {
+        if let Some(plan) = ask.dataset {
+            request["dataset"] = json!(plan.title);
+        } else if ask.features.is_empty() {
             request["service"] = json!(ask.service.name);
             request["version"] = json!(ask.service.version);
         } else {
@@ -130,7 +135,10 @@ impl Remote {
     }
 
     fn answer(&self, ask: &Ask<'_>, json: &Json) -> Option<(GetAnswer, String)> {
-        let features = ask.service.features();
+        let features = match ask.dataset {
+            Some(plan) => plan.outputs().to_vec(),
+            None => ask.service.features(),
+        };
         let rows = json["rows"]
             .as_array()?
             .iter()

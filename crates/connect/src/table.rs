@@ -12,6 +12,7 @@ mod ipc;
 mod message;
 mod read;
 mod texts;
+mod tfrecord;
 mod write;
 
 use std::fmt;
@@ -386,6 +387,45 @@ impl Table {
             });
         }
         Ok(table)
+    }
+
+    /// The table of these rows, in this order; numbers are of rows that there are.
+    ///
+    /// # Errors
+    /// If a field of CSV is not of the type that was given for it.
+    pub fn take(&self, rows: &[u32]) -> Result<Table, ConnectError> {
+        let mut table = Table {
+            rows: rows.len(),
+            columns: Vec::with_capacity(self.columns.len()),
+            ..self.clone()
+        };
+        for column in &self.columns {
+            let taken = match column.take(rows) {
+                Some(taken) => taken,
+                None => {
+                    let field = match column.table_type() {
+                        TableType::Known(data_type) => Field::new(column.name(), data_type),
+                        TableType::Opaque(_) => Field::new(column.name(), DataType::String),
+                    };
+                    let values = self.values(column, 0..self.rows, &field.data_type)?;
+                    let mut one = Table::of_rows(rows.len());
+                    one.append(field, &values.gather(rows))?;
+                    one.columns.remove(0)
+                }
+            };
+            table.columns.push(taken);
+        }
+        Ok(table)
+    }
+
+    /// Writes the rows as a TFRecord file of `tf.train.Example`s, atomically and durably; see
+    /// `docs/sql.md` for what becomes of each type.
+    ///
+    /// # Errors
+    /// If the system refuses, or a column has no form there: a struct, a list with a NULL in
+    /// it, an arrow type without a counterpart.
+    pub fn write_tfrecord(&self, path: &Path) -> Result<(), ConnectError> {
+        tfrecord::write(self, path)
     }
 
     /// Writes the table, by extension: Parquet (zstd), CSV or Arrow IPC (not compressed).

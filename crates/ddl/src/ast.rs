@@ -17,8 +17,8 @@ use std::fmt;
 use evenkeel_types::{DataType, Interval};
 
 pub use dataset::{
-    CreateTrainingDataset, DatasetFormat, DatasetFormatKind, DatasetKnowledge, DatasetSpine, Impute,
-    Shape, SharePart, Split, TimePart, Transform,
+    CreateTrainingDataset, DatasetFormat, DatasetFormatKind, DatasetKnowledge, DatasetSpine,
+    Impute, Shape, SharePart, Split, TimePart, Transform,
 };
 pub use expr::{
     BinaryOperator, CaseBranch, Expr, ExprKind, FunctionArgs, FunctionCall, IsTest, Literal,

@@ -17,7 +17,7 @@ use crate::error::EngineError;
 use crate::evolution::{Logged, over_newest_sources};
 use crate::from_file::ColumnReader;
 use crate::project::{DefinitionFile, Project};
-use crate::registry::{Object, Registry};
+use crate::registry::{Object, Record, Registry};
 
 /// What applying some files would do.
 #[derive(Clone, Debug)]
@@ -247,8 +247,13 @@ fn bytes_of(data_type: &DataType) -> usize {
 /// Everything that the registry's records define, each bound over those before it; then all
 /// views read the newest sources.
 pub(crate) fn catalog_of(registry: &Registry) -> Result<Catalog, EngineError> {
+    catalog_of_records(registry.records())
+}
+
+/// The same of some records, the oldest first.
+pub(crate) fn catalog_of_records(records: &[Record]) -> Result<Catalog, EngineError> {
     let mut catalog = Catalog::default();
-    for record in registry.records() {
+    for record in records {
         for object in &record.objects {
             let name = format!("registry record {}", record.sequence);
             let (statements, errors) = parse_statements(&object.sql);

@@ -56,6 +56,16 @@ pub enum EngineError {
         name: String,
         reason: String,
     },
+    #[error("`{text}` names no dataset: {reason}")]
+    DatasetName { text: String, reason: String },
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Dataset { path: PathBuf, reason: String },
+    #[error("the dataset `{name}:{version}` is built already, and never built otherwise")]
+    DatasetBuilt { name: String, version: u32 },
+    #[error("the dataset `{name}` is being built by somebody else")]
+    DatasetBusy { name: String },
+    #[error("the dataset `{dataset}` cannot be read as it was built: {reason}")]
+    DatasetGone { dataset: String, reason: String },
     #[error("the backup `{}` cannot be used: {reason}", path.display())]
     Backup { path: PathBuf, reason: String },
     #[error("`{}` exists already", path.display())]
@@ -265,6 +275,9 @@ impl EngineError {
             | EngineError::NotAFileSource { .. }
             | EngineError::CannotGrow { .. }
             | EngineError::PinName { .. }
+            | EngineError::DatasetName { .. }
+            | EngineError::DatasetBuilt { .. }
+            | EngineError::DatasetGone { .. }
             | EngineError::Cut { .. }
             | EngineError::CutBeyond { .. }
             | EngineError::TooManyEntities { .. }
@@ -295,6 +308,7 @@ impl EngineError {
             | EngineError::HotTierRests { .. }
             | EngineError::Cold(_)
             | EngineError::TruthChanged { .. }
+            | EngineError::DatasetBusy { .. }
             | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy
@@ -306,6 +320,7 @@ impl EngineError {
             | EngineError::StoreFormat { .. }
             | EngineError::EventDoesNotFit { .. }
             | EngineError::Backup { .. }
+            | EngineError::Dataset { .. }
             | EngineError::Schema { .. }
             | EngineError::Store(_)
             | EngineError::HotTierClosed { .. }
@@ -386,8 +401,36 @@ impl EngineError {
                 "write PARTITION@FROM..TO, separated by commas, as in 0@100..200: TO is not among them"
                     .to_owned()
             }
+            EngineError::DatasetName { .. } => {
+                "write NAME or NAME:VERSION, such as `delay:1`".to_owned()
+            }
+            EngineError::DatasetBuilt { name, version } => format!(
+                "define the next one: `CREATE TRAINING DATASET {name} VERSION {} ...`",
+                version.saturating_add(1)
+            ),
+            EngineError::DatasetBusy { .. } => "wait until that has ended".to_owned(),
+            EngineError::Dataset { .. } => {
+                "bring it back from a backup; what it was built from is not touched by this"
+                    .to_owned()
+            }
             EngineError::NothingToVerify => "run `evenkeel ingest` first".to_owned(),
             _ => return None,
         })
     }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        // Some messages end with their cause's.
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
 }

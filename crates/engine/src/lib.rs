@@ -10,6 +10,7 @@ mod applying;
 mod backup;
 mod cold_tier;
 pub mod correction;
+pub mod dataset;
 mod definitions;
 pub mod doctor;
 mod engine;

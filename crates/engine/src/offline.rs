@@ -4,7 +4,7 @@
 //! Invariant: it holds nothing of the hot tier, so it is used without a hold on the engine,
 //! however long; the same cut gives the same bits, whatever is applied meanwhile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_lake::ColdAndLog;
@@ -30,6 +30,8 @@ pub struct Offline {
     applied: Cut,
     root: PathBuf,
     cold: ColdTier,
+    store: PathBuf,
+    records: u64,
 }
 
 /// Gives an engine to read, for moments: in between others have their turn.
@@ -72,6 +74,8 @@ impl Engine {
             applied: self.cut(),
             root: self.project().root.clone(),
             cold: self.cold_tier(),
+            store: self.project().store.clone(),
+            records: self.registry().records().len() as u64,
         }
     }
 
@@ -113,6 +117,8 @@ impl Offline {
             log,
             root: project.root.clone(),
             cold: ColdTier::of(project, &Machine::default(), registry.identity()),
+            store: project.store.clone(),
+            records: registry.records().len() as u64,
         })
     }
 
@@ -129,6 +135,29 @@ impl Offline {
     /// The events of some sources, from the lake what it covers, the rest from the log.
     pub(crate) fn events(&self, sources: &[SourceId]) -> Result<ColdAndLog, EngineError> {
         self.cold.with_log(&self.log, &self.catalog, sources)
+    }
+
+    /// The project's folder.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The store's directory.
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// How many records the registry had.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// The same with other definitions.
+    pub(crate) fn with_catalog(&self, catalog: Catalog) -> Offline {
+        Offline {
+            catalog: Arc::new(catalog),
+            ..self.clone()
+        }
     }
 
     /// The log.

@@ -3,8 +3,10 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use evenkeel_train::dataset::TrainingRows;
 use evenkeel_train::{
-    Evaluator, Job, KnowledgeMode, Spine, SpineSource, TrainError, TrainReport, TrainingSet,
+    Evaluator, Job, KnowledgeMode, NamedLabel, Spine, SpineSource, TrainError, TrainReport,
+    TrainingSet,
 };
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, SourceId};
@@ -94,21 +96,47 @@ impl Offline {
         plan: &TrainingPlan,
         progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
     ) -> Result<TrainingSet, EngineError> {
+        Ok(self.training_rows(plan, &[], progress)?.set)
+    }
+
+    /// The same with labels besides, and what a dataset needs to know of the spine.
+    pub(crate) fn training_rows(
+        &self,
+        plan: &TrainingPlan,
+        labels: &[NamedLabel],
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<TrainingRows, EngineError> {
+        let cut = self.known(plan.cut.as_ref())?;
+        self.training_rows_of(plan, labels, &cut, progress)
+    }
+
+    /// The same with the rows that a query had at a cut of its own.
+    pub(crate) fn training_rows_of(
+        &self,
+        plan: &TrainingPlan,
+        labels: &[NamedLabel],
+        spine_cut: &Cut,
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<TrainingRows, EngineError> {
         let service = plan.service.as_ref();
         let cut = self.known(plan.cut.as_ref())?;
         let query = match &plan.spine {
             SpineSource::Query(sql) => Some(definitions::spine_query(sql, self.catalog())?),
             SpineSource::File { .. } | SpineSource::Table { .. } => None,
         };
-        let total: u64 = cut.iter().map(|(_, _, end)| end.0).sum();
-        let uses = Evaluator::uses_of(service, query.as_ref());
-        let sources: Vec<SourceId> = uses.sources().into_keys().collect();
-        let events = self.events(&sources)?;
-        let evaluator = Evaluator::load(&events, &uses, &cut, &mut |done| {
-            progress("reading the log", done, total)
-        })
-        .map_err(EngineError::train)?;
+        let mut load = |cut: &Cut| {
+            let total: u64 = cut.iter().map(|(_, _, end)| end.0).sum();
+            let uses = Evaluator::uses_of(service, labels, query.as_ref());
+            let sources: Vec<SourceId> = uses.sources().into_keys().collect();
+            let events = self.events(&sources)?;
+            Evaluator::load(&events, &uses, cut, &mut |done| {
+                progress("reading the log", done, total)
+            })
+            .map_err(EngineError::train)
+        };
+        let evaluator = load(&cut)?;
         let spine = match (&plan.spine, &query) {
+            (_, Some(query)) if *spine_cut != cut => Spine::query(&load(spine_cut)?, query),
             (_, Some(query)) => Spine::query(&evaluator, query),
             (
                 SpineSource::File {
@@ -133,6 +161,10 @@ impl Offline {
             (SpineSource::Query(_), None) => unreachable!("a query was bound above"),
         }
         .map_err(EngineError::train)?;
+        let spine = labels
+            .iter()
+            .try_fold(spine, |spine, label| spine.with_label(label))
+            .map_err(EngineError::train)?;
         refuse_too_many(&spine, service, plan.values_max).map_err(EngineError::train)?;
         let job = Job {
             service,
@@ -140,7 +172,7 @@ impl Offline {
             cut: &cut,
             statuses: plan.statuses,
         };
-        job.run(&evaluator, spine, progress)
+        job.rows(&evaluator, spine, progress)
             .map_err(EngineError::train)
     }
 }

@@ -20,6 +20,8 @@ pub enum TrainError {
         "the spine has a column `{name}` already, which is the name of a feature too: rename one of them"
     )]
     NameCollision { name: String },
+    #[error("the transform of `{feature}`: {reason}; define another version of the dataset")]
+    Transform { feature: String, reason: String },
     #[error("it was stopped")]
     Stopped,
     #[error(

@@ -4,6 +4,7 @@
 //! Invariant: a value here equals the read path's at the same key, time and knowledge to the
 //! last bit; `evenkeel verify` compares them.
 
+pub mod dataset;
 mod error;
 mod evaluate;
 mod events;
@@ -18,4 +19,4 @@ mod windows;
 pub use error::TrainError;
 pub use evaluate::{Answers, Evaluator, Requests};
 pub use report::{KnowledgeMode, LabelReport, SpineSource, TrainReport, TrainingSet};
-pub use training::{Job, KNOWN_AT_COLUMN, Spine, TIME_COLUMN};
+pub use training::{Job, KNOWN_AT_COLUMN, NamedLabel, Spine, TIME_COLUMN};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use evenkeel_connect::Table;
-use evenkeel_types::{Cut, Field, Interval};
+use evenkeel_types::{Cut, DataType, Field, Interval};
 
 use crate::error::TrainError;
 
@@ -107,6 +107,8 @@ pub struct TrainReport {
 pub struct LabelReport {
     /// Its name.
     pub name: String,
+    /// Its type.
+    pub data_type: DataType,
     /// How far forward it looks.
     pub within: Interval,
     /// Rows whose future is not known yet: marked, not dropped.

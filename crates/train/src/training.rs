@@ -7,15 +7,19 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use evenkeel_connect::{Table, TableType};
 use evenkeel_expr::{Program, ReadTime};
 use evenkeel_types::definition::{
     Label, ServiceDef, ServiceItem, SourceWindows, SpineQuery, ViewBody, ViewDef,
 };
-use evenkeel_types::{Column, Cut, DataType, Extent, Field, Frame, SLOT_PRESENT, Status, Value};
+use evenkeel_types::{
+    Column, Cut, DataType, Extent, Field, Frame, Interval, SLOT_PRESENT, Status, Value,
+};
 use evenkeel_view::{Found, Uses};
 
+use crate::dataset::TrainingRows;
 use crate::error::TrainError;
 use crate::evaluate::{Answers, Evaluator, Requests};
 use crate::keyed::KeyEvents;
@@ -131,6 +135,23 @@ impl Spine {
         })
     }
 
+    /// Adds a label whose key is in the spine's columns.
+    pub fn with_label(mut self, label: &NamedLabel) -> Result<Self, TrainError> {
+        let keys = label.keys.iter().zip(&label.view.key);
+        let keys = keys
+            .map(|(name, field)| typed_column(&self.table, name, &field.data_type))
+            .collect::<Result<Vec<Column>, _>>()?;
+        let label = Label {
+            view: Arc::clone(&label.view),
+            feature: label.feature,
+            within: label.within,
+            key: Vec::new(),
+            name: label.name.clone(),
+        };
+        self.labels.push((label, keys));
+        Ok(self)
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.times.len()
@@ -140,6 +161,21 @@ impl Spine {
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
+}
+
+/// A label whose key is in columns of the spine.
+#[derive(Clone, Debug)]
+pub struct NamedLabel {
+    /// The view.
+    pub view: Arc<ViewDef>,
+    /// The feature's index in it.
+    pub feature: usize,
+    /// How far forward.
+    pub within: Interval,
+    /// The spine's columns that hold the view's key.
+    pub keys: Vec<String>,
+    /// Its name in the training set.
+    pub name: String,
 }
 
 /// What a training set is asked for.
@@ -247,6 +283,22 @@ impl Job<'_> {
         })
     }
 
+    /// [`Job::run`], with what a dataset needs to know of the spine.
+    pub fn rows(
+        &self,
+        evaluator: &Evaluator,
+        spine: Spine,
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<TrainingRows, TrainError> {
+        let spine_columns = spine.table.fields().len();
+        let times = spine.times.clone();
+        Ok(TrainingRows {
+            set: self.run(evaluator, spine, progress)?,
+            spine_columns,
+            times,
+        })
+    }
+
     /// A label's values at the build's cut, and whether each is mature.
     fn label(
         &self,
@@ -279,6 +331,7 @@ impl Job<'_> {
         }
         let report = LabelReport {
             name: label.name.clone(),
+            data_type: data_type.clone(),
             within: label.within,
             immature,
             missing,
@@ -295,9 +348,16 @@ impl Job<'_> {
 }
 
 impl Evaluator {
-    /// What a service, and a spine query with its labels, read.
-    pub fn uses_of(service: &ServiceDef, query: Option<&SpineQuery>) -> Uses {
+    /// What a service, labels, and a spine query with its own labels read.
+    pub fn uses_of(
+        service: &ServiceDef,
+        labels: &[NamedLabel],
+        query: Option<&SpineQuery>,
+    ) -> Uses {
         let mut uses = Uses::of(service.items.iter().map(|item| item.view.as_ref()));
+        for label in labels {
+            uses.add_view(&label.view);
+        }
         if let Some(query) = query {
             for label in &query.labels {
                 uses.add_view(&label.view);
@@ -343,7 +403,7 @@ fn guess_time_column(table: &Table) -> Result<String, TrainError> {
     }
 }
 
-fn names(table: &Table) -> Vec<String> {
+pub(crate) fn names(table: &Table) -> Vec<String> {
     table
         .fields()
         .into_iter()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_connect::Table;
 use evenkeel_engine::api::{GetAnswer, GetRequest};
+use evenkeel_engine::dataset::{DatasetFolder, DatasetPlan};
 use evenkeel_engine::{Engine, service_of};
 use evenkeel_types::Value;
 use evenkeel_types::definition::{Catalog, ServiceDef};
@@ -19,9 +20,18 @@ use crate::session::{Answer, Session};
 pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer, Failure> {
     let source = Source::of(session)?;
     let catalog = source.catalog();
-    let service = match &arguments.service {
-        Some(name) => service_of(catalog, name)?,
-        None => inputs::feature_list(catalog, &arguments.features)?,
+    let dataset = match &arguments.dataset {
+        None => None,
+        Some(name) => {
+            let folder = DatasetFolder::of(&session.project()?.store);
+            let manifest = folder.manifest(&name.parse()?)?;
+            Some(DatasetPlan::new(&manifest, catalog)?)
+        }
+    };
+    let service = match (&arguments.service, &dataset) {
+        (_, Some(plan)) => Arc::clone(&plan.service),
+        (Some(name), None) => service_of(catalog, name)?,
+        (None, None) => inputs::feature_list(catalog, &arguments.features)?,
     };
     let mut rows = Vec::with_capacity(arguments.entity.len());
     match &arguments.entities {
@@ -53,10 +63,11 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
             not_given.join(", ")
         ));
     }
-    let (answer, cut) = source.read(arguments, &service, &rows)?;
-    let json = json!({
-        "service": arguments.service.as_ref().map(|_| &service.name),
-        "version": arguments.service.as_ref().map(|_| service.version),
+    let (answer, cut) = source.read(arguments, &service, dataset.as_ref(), &rows)?;
+    let is_named = arguments.service.is_some() || dataset.is_some();
+    let mut json = json!({
+        "service": is_named.then_some(&service.name),
+        "version": is_named.then_some(service.version),
         "definition": render::hex(&answer.definition),
         "as_of": answer.as_of.to_string(),
         "cut": cut,
@@ -64,6 +75,11 @@ pub(super) fn run(arguments: &GetArguments, session: &Session) -> Result<Answer,
         "features": render::json_fields(&answer.features),
         "rows": render::json_rows(&service.inputs, &rows, &answer),
     });
+    if let Some(plan) = &dataset {
+        json["dataset"] = json!(plan.title);
+        json["digest"] = json!(plan.digest);
+        json["views"] = plan.views();
+    }
     let known_at = answer
         .known_at
         .map(|t| format!(", known at {t}"))
@@ -107,6 +123,7 @@ impl Source {
         &self,
         arguments: &GetArguments,
         service: &Arc<ServiceDef>,
+        dataset: Option<&DatasetPlan>,
         rows: &[Vec<Value>],
     ) -> Result<(GetAnswer, String), Failure> {
         let moment = &arguments.moment;
@@ -121,10 +138,15 @@ impl Source {
                     known_at: known.known_at,
                 })?;
                 let cut = engine.format_cut(&answer.cut);
+                let answer = match dataset {
+                    Some(plan) => plan.answer(answer),
+                    None => answer,
+                };
                 Ok((answer, cut))
             }
             Source::Server(remote, _) => remote.read(&Ask {
                 service,
+                dataset,
                 features: &arguments.features,
                 rows,
                 as_of: known.as_of,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::{Array, ArrayRef, new_empty_array};
 use arrow_schema::FieldRef;
 use arrow_select::concat::concat;
+use arrow_select::interleave::interleave;
 use evenkeel_types::{Column, DataType, Value};
 
 use super::texts::Texts;
@@ -178,6 +179,37 @@ impl TableColumn {
             }),
             TableColumn::Text { .. } => None,
         }
+    }
+
+    /// These rows, in this order, if they are arrow's already.
+    pub(super) fn take(&self, rows: &[u32]) -> Option<TableColumn> {
+        let TableColumn::Arrow { field, chunks } = self else {
+            return None;
+        };
+        let mut starts = Vec::with_capacity(chunks.len());
+        let mut start = 0;
+        for chunk in chunks {
+            starts.push(start);
+            start += chunk.len();
+        }
+        let place = |row: &u32| {
+            let row = *row as usize;
+            let chunk = starts.partition_point(|start| *start <= row) - 1;
+            (chunk, row - starts[chunk])
+        };
+        let arrays: Vec<&dyn Array> = chunks.iter().map(AsRef::as_ref).collect();
+        let chunks = rows
+            .chunks(CHUNK_ROWS)
+            .map(|rows| {
+                let places: Vec<(usize, usize)> = rows.iter().map(place).collect();
+                interleave(&arrays, &places)
+            })
+            .collect::<Result<_, _>>()
+            .ok()?;
+        Some(TableColumn::Arrow {
+            field: Arc::clone(field),
+            chunks,
+        })
     }
 
     /// The arrow field that the column is written with; none if its type has none.

@@ -1,7 +1,8 @@
 //! Statements: what defines, changes and removes objects.
 
 use super::{
-    ColumnList, CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit, Query, Span, StringLit, TypeName,
+    ColumnList, CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit, Query, Span,
+    StringLit, TypeName,
 };
 
 /// One statement of a file.

@@ -272,7 +272,10 @@ impl Binder<'_> {
 fn refuse_name(name: &Ident, what: &str, report: &mut Report) {
     if let Some(problem) = dataset_name_problem(&name.value) {
         report.hinted::<()>(
-            format!("`{}` cannot be the name of {what}: it {problem}", name.value),
+            format!(
+                "`{}` cannot be the name of {what}: it {problem}",
+                name.value
+            ),
             name.span,
             "it is the name of a folder or a file, too: write one such as `delay_2026`",
         );
@@ -359,7 +362,10 @@ fn shape_of(shape: &ast::Shape, field: &Field, report: &mut Report) -> Option<Sh
     let wants_number = !matches!(shape, ast::Shape::OneHot { .. });
     if wants_number && !is_number(&field.data_type) {
         return report.hinted(
-            format!("`{}` is {}, and this takes numbers", field.name, field.data_type),
+            format!(
+                "`{}` is {}, and this takes numbers",
+                field.name, field.data_type
+            ),
             shape.span(),
             "values that are not numbers become columns with `ONE HOT`",
         );

@@ -1,6 +1,9 @@
 //! What a statement names, and in which order statements can be bound.
 
-use crate::ast::{DatasetSpine, Ident, Label, Query, Relation, RelationSource, Span, SpineItem, Statement, StatementKind};
+use crate::ast::{
+    DatasetSpine, Ident, Label, Query, Relation, RelationSource, Span, SpineItem, Statement,
+    StatementKind,
+};
 
 /// Names of one space are told apart; entities, sources and views, services, datasets are
 /// four.

@@ -2,8 +2,8 @@
 
 use super::{Parsed, Parser};
 use crate::ast::{
-    CreateTrainingDataset, DatasetFormat, DatasetFormatKind, DatasetKnowledge, DatasetSpine, Impute,
-    Metadata, NumberLit, Shape, SharePart, Span, Split, TimePart, Transform,
+    CreateTrainingDataset, DatasetFormat, DatasetFormatKind, DatasetKnowledge, DatasetSpine,
+    Impute, Metadata, NumberLit, Shape, SharePart, Span, Split, TimePart, Transform,
 };
 use crate::error::Diagnostic;
 use crate::lexer::{Symbol, TokenKind};

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use evenkeel_types::definition::{
-    DatasetDef, Definition, LookupTarget, OptionValue, ServiceDef, SourceDef, SourceWindows, SpineQuery,
-    Trigger, TriggerSide, ViewBody, ViewDef,
+    DatasetDef, Definition, LookupTarget, OptionValue, ServiceDef, SourceDef, SourceWindows,
+    SpineQuery, Trigger, TriggerSide, ViewBody, ViewDef,
 };
 use evenkeel_types::{Expr, ExprKind, Field};
 

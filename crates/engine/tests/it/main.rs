@@ -5,6 +5,7 @@
 mod applying;
 mod correction;
 mod cut_purity;
+mod datasets;
 mod evolution;
 mod follow;
 mod healing;
