@@ -99,7 +99,8 @@ pub(crate) enum Command {
         Unpacks a project (all departures from Seattle and Portland in 2014, hourly weather, \
         aircraft) into a folder, applies its definitions, logs the events, reads features at \
         three telling moments, builds a training set for \"arrives more than 15 minutes late\", \
-        and proves that the read path and the training path give the same bits. The folder is an \
+        proves that the read path and the training path give the same bits, and builds a training \
+        dataset twice. The folder is an \
         ordinary project: look into it, change it, ask it with the other commands.",
     after_help = "Examples:\n  \
         evenkeel demo\n  \

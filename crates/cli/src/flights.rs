@@ -9,11 +9,15 @@ mod local_time;
 mod moments;
 mod unpack;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use evenkeel_engine::api::{
     IngestReport, KnowledgeMode, SpineSource, TrainReport, TrainRequest, VerifyOptions,
     VerifyReport,
+};
+use evenkeel_engine::dataset::{
+    BuildSpine, DatasetBuild, DatasetFolder, DatasetManifest, DatasetName, RebuildReport,
 };
 use evenkeel_engine::{Engine, Intake, Project};
 use evenkeel_server::wire;
@@ -37,6 +41,8 @@ const FOLDER: &str = "evenkeel-demo";
 const SOURCES: [&str; 4] = ["planes", "weather", "departures", "arrivals"];
 /// What the model asks for.
 const MODEL: &str = "delay_model";
+/// What the model is trained on.
+const DATASET: &str = "delay:1";
 /// The file of the training set.
 const TRAINING_SET: &str = "train.parquet";
 /// Values that are computed by the oracle, too.
@@ -68,7 +74,14 @@ struct Outcome {
     moments: Vec<Json>,
     training: TrainReport,
     verification: VerifyReport,
+    dataset: Dataset,
     digest: String,
+}
+
+/// The dataset, and whether it was built again to the same bits.
+struct Dataset {
+    manifest: DatasetManifest,
+    rebuilt: RebuildReport,
 }
 
 impl Demo<'_> {
@@ -83,6 +96,7 @@ impl Demo<'_> {
         digest.text(&training.digest);
         let verification = self.verify(&engine, arguments.values)?;
         digest.text(&verification.answers_digest);
+        let dataset = self.dataset(&engine)?;
 
         let status = engine.status()?;
         let outcome = Outcome {
@@ -97,10 +111,11 @@ impl Demo<'_> {
             moments,
             training,
             verification,
+            dataset,
             digest: digest.finish(),
         };
         let seconds = self.clock.elapsed().as_secs_f64();
-        let equal = outcome.verification.mismatches == 0;
+        let equal = outcome.verification.mismatches == 0 && outcome.dataset.rebuilt.matches;
         Ok(Answer {
             json: self.to_json(&outcome, seconds, &engine),
             text: self.summary(&outcome, seconds),
@@ -268,6 +283,56 @@ impl Demo<'_> {
         Ok(report)
     }
 
+    fn dataset(&self, engine: &Engine) -> Result<Dataset, Failure> {
+        self.step(
+            7,
+            "Build a training dataset, and build it again to the same bits",
+        );
+        let store = engine.offline();
+        let name: DatasetName = DATASET.parse()?;
+        let built = DatasetFolder::of(&engine.project().store).built()?;
+        let manifest = if built.contains(&(name.name.clone(), 1)) {
+            self.say("it was built by an earlier demo: a version is built once");
+            store.dataset(&name)?
+        } else {
+            let build = DatasetBuild {
+                name: name.clone(),
+                spine: BuildSpine::Defined,
+                values_max: u64::MAX,
+            };
+            command::build_dataset(&store, &build, self.session.output)?
+        };
+        let parts: Vec<String> = manifest
+            .parts
+            .iter()
+            .map(|part| format!("{} in {}", count(part.rows), part.name))
+            .collect();
+        self.say(&format!(
+            "{}: {}, {} features, digest {}",
+            manifest.title(),
+            parts.join(", "),
+            manifest.features.len(),
+            manifest.digest,
+        ));
+        let bar = Bar::counts(self.session.output);
+        let rebuilt = store.rebuild_dataset(
+            &name,
+            &BuildSpine::Defined,
+            u64::MAX,
+            &mut |what, done, all| {
+                bar.show(what, done, all);
+                ControlFlow::Continue(())
+            },
+        )?;
+        drop(bar);
+        self.say(if rebuilt.matches {
+            "built again: the same digest"
+        } else {
+            "built again it is another: see `evenkeel dataset rebuild`"
+        });
+        Ok(Dataset { manifest, rebuilt })
+    }
+
     fn summary(&self, outcome: &Outcome, seconds: f64) -> String {
         let rejected: u64 = outcome
             .reports
@@ -294,6 +359,7 @@ impl Demo<'_> {
                     "values that differ",
                     &count(outcome.verification.mismatches),
                 ],
+                ["dataset rows", &count(outcome.dataset.manifest.rows)],
                 ["seconds", &format!("{seconds:.1}")],
                 ["digest of all answers", &outcome.digest],
             ],
@@ -331,6 +397,15 @@ impl Demo<'_> {
             // Milliseconds are enough, and more would only be noise.
             "seconds": (seconds * 1000.0).round() / 1000.0,
             "answers_digest": outcome.digest,
+            "dataset": {
+                "dataset": outcome.dataset.manifest.title(),
+                "digest": outcome.dataset.manifest.digest,
+                "training_digest": outcome.dataset.manifest.training_digest,
+                "parts": outcome.dataset.manifest.parts.iter()
+                    .map(|part| json!({"part": part.name, "rows": part.rows, "digest": part.digest}))
+                    .collect::<Vec<Json>>(),
+                "matches": outcome.dataset.rebuilt.matches,
+            },
             "data": {
                 "flights": found.flights,
                 "departed": found.departed,

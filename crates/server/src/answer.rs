@@ -147,7 +147,7 @@ impl ReadAnswer<'_> {
 
     /// As JSON.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let features = self.plan.read.features();
+        let features = self.plan.outputs();
         let head = self.plan.head_json.as_bytes();
         let per_row = 64 + FEATURE_BYTES * features.len();
         let mut out = Vec::with_capacity(
@@ -206,7 +206,7 @@ impl ReadAnswer<'_> {
         // Those of one view are mostly the same: made once, then copied.
         let mut statuses = Repeated::new(DataType::String, |a: &Answer| a.status, status_text);
         let mut times = Repeated::new(DataType::Timestamp, |a: &Answer| a.event_time, time_value);
-        for (i, field) in self.plan.read.features().iter().enumerate() {
+        for (i, field) in self.plan.outputs().iter().enumerate() {
             let name = |suffix: &str, data_type: DataType| {
                 Field::new(format!("{}__{suffix}", field.name), data_type)
             };
@@ -244,6 +244,10 @@ impl ReadAnswer<'_> {
         if self.plan.named {
             metadata.insert("evenkeel.service".to_owned(), service.name.clone());
             metadata.insert("evenkeel.version".to_owned(), service.version.to_string());
+        }
+        if let Some(dataset) = &self.plan.dataset {
+            metadata.insert("evenkeel.dataset".to_owned(), dataset.title.clone());
+            metadata.insert("evenkeel.digest".to_owned(), dataset.digest.clone());
         }
         if let Some(time) = self.known_at {
             metadata.insert("evenkeel.known_at".to_owned(), time.to_string());

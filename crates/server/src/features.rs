@@ -129,7 +129,7 @@ async fn evaluate<'r>(
             None => return Err(too_late(&rows, request, deadline)),
         }
     }
-    if shared.served.wants() {
+    if request.plan.logged && shared.served.wants() {
         let now = shared.engine().now();
         shared.served.log(ServedAnswer::new(
             now,
@@ -142,6 +142,9 @@ async fn evaluate<'r>(
             &rows,
         ));
     }
+    if let Some(dataset) = &request.plan.dataset {
+        rows = rows.iter().map(|row| dataset.vector(row)).collect();
+    }
     Ok(ReadAnswer {
         plan: &request.plan,
         rows,
@@ -149,7 +152,8 @@ async fn evaluate<'r>(
         known_at: request.known_at,
         cut,
         degraded,
-        defaults: request.defaults,
+        // A dataset's rows never had them.
+        defaults: request.defaults && request.plan.dataset.is_none(),
     })
 }
 

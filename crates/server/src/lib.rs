@@ -16,6 +16,7 @@ mod checkpoints;
 mod client;
 mod clock;
 mod corrections;
+mod datasets;
 mod definitions;
 mod doctor;
 mod error;

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use evenkeel_connect::{ColumnSpec, RowDecoder};
+use evenkeel_engine::dataset::{DatasetFolder, DatasetName, DatasetPlan};
 use evenkeel_engine::{Engine, ReadPlan};
-use evenkeel_types::Zone;
+use evenkeel_types::definition::ServiceDef;
+use evenkeel_types::{Field, Zone};
 use serde_json::json;
 
 use crate::error::ApiError;
@@ -18,8 +20,12 @@ const LISTS_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct ServicePlan {
     pub(crate) read: ReadPlan,
+    /// What becomes of the answers, if it is a dataset's vector.
+    pub(crate) dataset: Option<DatasetPlan>,
     /// Whether it is a named service, not a list.
     pub(crate) named: bool,
+    /// Whether answers can be logged so that they are read again.
+    pub(crate) logged: bool,
     /// Decodes entities.
     pub(crate) decoder: RowDecoder,
     /// `{"service":...,"version":...,"definition":...`
@@ -35,6 +41,8 @@ pub(crate) enum Wanted {
     Service(String, Option<u32>),
     /// Features as `view:feature` or `view:*`.
     Features(Vec<String>),
+    /// The vector of a dataset, whose version is named.
+    Dataset(DatasetName),
 }
 
 /// Plans by what was asked for; forgotten when definitions change.
@@ -63,29 +71,55 @@ impl Plans {
         engine: &Engine,
         wanted: Wanted,
     ) -> Result<Arc<ServicePlan>, ApiError> {
+        let dataset = match &wanted {
+            Wanted::Dataset(name) => {
+                let folder = DatasetFolder::of(&engine.project().store);
+                let manifest = folder.manifest(name)?;
+                Some(DatasetPlan::new(&manifest, engine.catalog())?)
+            }
+            _ => None,
+        };
         let service = match &wanted {
             Wanted::Service(name, None) => engine.service(name)?,
             Wanted::Service(name, Some(version)) => engine.service(&format!("{name}@{version}"))?,
             Wanted::Features(items) => engine.feature_list(items)?,
+            Wanted::Dataset(name) => match &dataset {
+                Some(plan) => Arc::clone(&plan.service),
+                None => engine.service(&name.name)?,
+            },
         };
         let read = ReadPlan::new(service);
         let columns = read.service().inputs.iter();
         let columns = columns.map(|f| ColumnSpec::new(f.name.clone(), f.data_type.clone()));
-        let features: Vec<_> = read
-            .features()
+        let outputs = match &dataset {
+            Some(plan) => plan.outputs(),
+            None => read.features(),
+        };
+        let features: Vec<_> = outputs
             .iter()
             .map(|f| json!({"name": f.name, "type": f.data_type.to_string()}))
             .collect();
         let named = matches!(wanted, Wanted::Service(..));
         let (name, version) = match read.service() {
-            service if named => (json!(service.name), json!(service.version)),
+            service if named || dataset.is_some() => (json!(service.name), json!(service.version)),
             _ => (json!(null), json!(null)),
         };
         let definition = hex(&read.service().digest);
+        let of_dataset = dataset.as_ref().map(|plan| {
+            format!(
+                ",\"dataset\":{},\"digest\":{},\"views\":{}",
+                json!(plan.title),
+                json!(plan.digest),
+                plan.views()
+            )
+        });
         let plan = Arc::new(ServicePlan {
             head_json: format!(
-                "{{\"service\":{name},\"version\":{version},\"definition\":\"{definition}\""
+                "{{\"service\":{name},\"version\":{version},\"definition\":\"{definition}\"{}",
+                of_dataset.unwrap_or_default()
             ),
+            logged: dataset.is_none() || is_list(engine, read.service()),
+            dataset,
             decoder: RowDecoder::new(columns.collect(), Zone::utc()),
             named,
             features_json: format!("\"features\":{}", json!(features)),
@@ -98,4 +132,31 @@ impl Plans {
         known.insert(wanted, Arc::clone(&plan));
         Ok(plan)
     }
+}
+
+impl ServicePlan {
+    /// Names and types of what is answered, in order.
+    pub(crate) fn outputs(&self) -> &[Field] {
+        match &self.dataset {
+            Some(plan) => plan.outputs(),
+            None => self.read.features(),
+        }
+    }
+}
+
+/// Whether a service is what a list of its features is: then a read of it can be logged as one
+/// of the list.
+fn is_list(engine: &Engine, service: &ServiceDef) -> bool {
+    let names: Vec<String> = service
+        .items
+        .iter()
+        .flat_map(|item| {
+            let view = &item.view;
+            let features = item.features.iter();
+            features
+                .map(|(i, _)| format!("{}@{}:{}", view.name, view.version, view.features[*i].name))
+        })
+        .collect();
+    let list = engine.feature_list(&names);
+    list.is_ok_and(|list| list.inputs == service.inputs)
 }

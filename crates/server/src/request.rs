@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_connect::{ColumnSpec, Json, RowError, Table, nearest, parse_json};
+use evenkeel_engine::EngineError;
+use evenkeel_engine::dataset::{DatasetFolder, DatasetName};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Cut, EventTime, Value, VisibleAt, Zone};
 use serde_json::json;
@@ -22,6 +24,7 @@ pub(crate) const FIELDS: &[&str] = &[
     "service",
     "version",
     "features",
+    "dataset",
     "entities",
     "common",
     "as_of",
@@ -258,9 +261,21 @@ fn request<'a>(
 
 fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted, ApiError> {
     let version = fields.number("version")?;
+    if let Some(name) = fields.text("dataset")? {
+        let others = ["service", "features", "version"];
+        if let Some(other) = others.iter().find(|other| fields.get(other).is_some()) {
+            return Err(ApiError::invalid(format!(
+                "give `dataset` or `{other}`, not both"
+            )));
+        }
+        let name: DatasetName = name.parse().map_err(EngineError::from)?;
+        return Ok(Wanted::Dataset(name));
+    }
     match (fields.text("service")?, fields.get("features")) {
         (Some(_), Some(_)) => Err(ApiError::invalid("give `service` or `features`, not both")),
-        (None, None) => Err(ApiError::invalid("`service` or `features` is missing")),
+        (None, None) => Err(ApiError::invalid(
+            "`service`, `features` or `dataset` is missing",
+        )),
         (Some(name), None) => {
             let version = version
                 .map(|v| u32::try_from(v).map_err(|_| ApiError::invalid("no such `version`")))
@@ -288,7 +303,15 @@ fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted, ApiError> 
     }
 }
 
-fn plan(shared: &Shared, wanted: Wanted) -> Result<Arc<ServicePlan>, ApiError> {
+fn plan(shared: &Shared, mut wanted: Wanted) -> Result<Arc<ServicePlan>, ApiError> {
+    if let Wanted::Dataset(name) = &mut wanted
+        && name.version.is_none()
+    {
+        // The newest may be another at the next read.
+        let store = shared.engine().project().store.clone();
+        let newest = DatasetFolder::of(&store).manifest(name)?;
+        name.version = Some(newest.version);
+    }
     match shared.plans.known(&wanted) {
         Some(plan) => Ok(plan),
         None => shared.plans.make(&shared.engine(), wanted),

@@ -17,17 +17,18 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    catalog, corrections, definitions, doctor, events, features, file_rows, openapi, training,
-    unread, verification,
+    catalog, corrections, datasets, definitions, doctor, events, features, file_rows, openapi,
+    training, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// What only reads.
-const READS: [&str; 5] = [
+const READS: [&str; 6] = [
     "/v1/features",
     "/v1/training",
+    "/v1/datasets/{dataset}/stale",
     "/v1/verify",
     "/v1/explain",
     "/v1/doctor",
@@ -69,6 +70,11 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/definitions/plan", Some(Scope::Admin)),
     ("POST", "/v1/definitions/apply", Some(Scope::Admin)),
     ("POST", "/v1/training", Some(Scope::Read)),
+    ("GET", "/v1/datasets", Some(Scope::Read)),
+    ("GET", "/v1/datasets/{dataset}", Some(Scope::Read)),
+    ("POST", "/v1/datasets/{dataset}/build", Some(Scope::Write)),
+    ("POST", "/v1/datasets/{dataset}/rebuild", Some(Scope::Write)),
+    ("POST", "/v1/datasets/{dataset}/stale", Some(Scope::Read)),
     ("POST", "/v1/verify", Some(Scope::Read)),
     ("POST", "/v1/explain", Some(Scope::Read)),
     ("POST", "/v1/doctor", Some(Scope::Admin)),
@@ -108,6 +114,11 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/definitions/plan", post(definitions::plan))
         .route("/v1/definitions/apply", post(definitions::apply))
         .route("/v1/training", post(training::build))
+        .route("/v1/datasets", get(datasets::list))
+        .route("/v1/datasets/{dataset}", get(datasets::show))
+        .route("/v1/datasets/{dataset}/build", post(datasets::build))
+        .route("/v1/datasets/{dataset}/rebuild", post(datasets::rebuild))
+        .route("/v1/datasets/{dataset}/stale", post(datasets::stale))
         .route("/v1/verify", post(verification::verify))
         .route("/v1/explain", post(verification::explain))
         .route("/v1/doctor", post(doctor::examine))

@@ -25,7 +25,7 @@ use crate::spool::Spooled;
 use crate::wire;
 
 /// Types of bodies that are files, with the extension that says the format.
-const FILES: &[(&str, &str)] = &[
+pub(crate) const FILES: &[(&str, &str)] = &[
     (Content::ARROW, "arrows"),
     ("application/vnd.apache.arrow.file", "arrow"),
     ("application/vnd.apache.parquet", "parquet"),
@@ -135,7 +135,7 @@ pub(crate) async fn build(
     .await
 }
 
-fn content_type(headers: &HeaderMap) -> String {
+pub(crate) fn content_type(headers: &HeaderMap) -> String {
     let given = headers.get(header::CONTENT_TYPE);
     let given = given.and_then(|value| value.to_str().ok());
     let name = given.unwrap_or_default().split(';').next();

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::failure::Failure;
 
 /// What of the project a user may change: written if absent.
-const PROJECT: [(&str, &str); 7] = [
+const PROJECT: [(&str, &str); 8] = [
     (
         "evenkeel.toml",
         include_str!("../../../../demo/evenkeel.toml"),
@@ -30,6 +30,10 @@ const PROJECT: [(&str, &str); 7] = [
     (
         "definitions/4_services.sql",
         include_str!("../../../../demo/definitions/4_services.sql"),
+    ),
+    (
+        "definitions/5_datasets.sql",
+        include_str!("../../../../demo/definitions/5_datasets.sql"),
     ),
 ];
 

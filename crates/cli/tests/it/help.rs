@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 27] = [
     "demo",
     "init",
     "check",
@@ -14,6 +14,12 @@ const COMMANDS: [&str; 21] = [
     "get",
     "explain",
     "train",
+    "dataset",
+    "dataset build",
+    "dataset list",
+    "dataset show",
+    "dataset diff",
+    "dataset rebuild",
     "verify",
     "serve",
     "status",
@@ -43,11 +49,12 @@ fn helps_are_golden_and_documented() {
     expect("help/evenkeel.txt", &main);
     let mut page = format!("{INTRODUCTION}\n```text\n{}```\n", trimmed(&main));
     for command in COMMANDS {
-        assert!(main.contains(&format!("\n  {command} ")), "{command}");
-        let run = project.run(&[command, "--help"]).ok();
+        let words: Vec<&str> = command.split(' ').collect();
+        assert!(main.contains(&format!("\n  {} ", words[0])), "{command}");
+        let run = project.run(&[&words[..], &["--help"]].concat()).ok();
         assert_eq!(run.stderr, "");
         assert!(run.stdout.contains("Examples:"), "{command}");
-        expect(&format!("help/{command}.txt"), &run.stdout);
+        expect(&format!("help/{}.txt", words.join("_")), &run.stdout);
         page.push_str(&format!(
             "\n## {command}\n\n```text\n{}```\n",
             trimmed(&run.stdout)

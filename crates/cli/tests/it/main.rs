@@ -4,6 +4,7 @@
 
 mod commands;
 mod correct;
+mod datasets;
 mod deletes;
 mod demo;
 mod docs;

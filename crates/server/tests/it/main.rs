@@ -8,6 +8,7 @@ mod bits;
 mod checkpoints;
 mod cold;
 mod corrections;
+mod datasets;
 mod definitions;
 mod events;
 mod features;
