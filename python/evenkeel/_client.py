@@ -33,6 +33,7 @@ from ._store import (
     What,
     knowledge_of,
     producer_of,
+    read_of,
     service_of,
     spine_of,
     texts_of,
@@ -119,9 +120,10 @@ class Client:
 
     def get(
         self,
-        service: What,
-        entities: Any,
+        service: Optional[What] = None,
+        entities: Any = None,
         *,
+        dataset: Optional[str] = None,
         as_of: Optional[Time] = None,
         known_at: Optional[Time] = None,
         cut: Optional[str] = None,
@@ -132,13 +134,14 @@ class Client:
     ) -> Answers:
         """Reads features, as `Store.get`. `consistency` is `eventual`, `strong`,
         `complete:TIME`, ...; with `degraded`, rather an answer that knows less than none."""
-        name, features = service_of(service)
+        name, features = read_of(service, entities, dataset)
         version = None
         if name is not None and "@" in name:
             name, _, version = name.partition("@")
         asked: Dict[str, Any] = {
             "service": name,
             "version": version,
+            "dataset": dataset,
             "as_of": time_text(as_of),
             "known_at": time_text(known_at),
             "cut": cut,
@@ -148,7 +151,7 @@ class Client:
             "degraded": "true" if degraded else None,
             "defaults": "true" if defaults else "false",
         }
-        if name is None:
+        if name is None and dataset is None:
             asked["features"] = ",".join(features)
         query = {field: value for field, value in asked.items() if value is not None}
         if is_rows(entities):
@@ -315,6 +318,60 @@ class Client:
                 path, body, content, accept=ARROW, headers=headers, texts=texts
             )
         return TrainingSet(Table.from_ipc(made), training_of(report))
+
+    def datasets(self) -> List[Dict[str, Any]]:
+        """Training datasets that are defined or built, as `Store.datasets`."""
+        answer = self._connections.request("GET", "/v1/datasets", again=True)
+        return list(json.loads(answer)["datasets"])
+
+    def dataset(self, name: str) -> Dict[str, Any]:
+        """The manifest of a dataset that is built, as `Store.dataset`."""
+        path = f"/v1/datasets/{quote(name, safe='')}"
+        return dict(json.loads(self._connections.request("GET", path, again=True)))
+
+    def build_dataset(
+        self, name: str, spine: Any = None, *, timeout_ms: Optional[int] = None
+    ) -> Dict[str, Any]:
+        """Builds a version that is defined, as `Store.build_dataset`, where the store is. A spine
+        that is a file is read here, and sent: it has to be given."""
+        return self._dataset_work("build", name, spine, timeout_ms)
+
+    def rebuild_dataset(
+        self, name: str, spine: Any = None, *, timeout_ms: Optional[int] = None
+    ) -> Dict[str, Any]:
+        """Builds a version again, as `Store.rebuild_dataset`."""
+        return self._dataset_work("rebuild", name, spine, timeout_ms)
+
+    def stale_dataset(
+        self, name: str, spine: Any = None, *, timeout_ms: Optional[int] = None
+    ) -> Dict[str, Any]:
+        """What came since that may touch a dataset, as `Store.stale_dataset`."""
+        return self._dataset_work("stale", name, spine, timeout_ms)
+
+    def _dataset_work(
+        self, work: str, name: str, spine: Any, timeout_ms: Optional[int]
+    ) -> Dict[str, Any]:
+        path = f"/v1/datasets/{quote(name, safe='')}/{work}"
+        if spine is None:
+            asked = {"timeout_ms": timeout_ms}
+            report, _ = self._connections.long_work(path, json.dumps(asked).encode(), JSON)
+            return dict(report)
+        fields: Dict[str, Any] = {} if timeout_ms is None else {"timeout_ms": str(timeout_ms)}
+        if not isinstance(spine, (str, os.PathLike)):
+            path = f"{path}?{urlencode(fields)}"
+            report, _ = self._connections.long_work(path, table_of(spine).to_ipc(), ARROW)
+            return dict(report)
+        file = os.fspath(spine)
+        kind = content_type(file)
+        try:
+            opened = open(file, "rb")
+        except OSError as error:
+            raise InvalidError(f"the spine `{file}` cannot be read: {error.strerror}") from error
+        with opened:
+            headers = {"Content-Length": str(os.fstat(opened.fileno()).st_size)}
+            path = f"{path}?{urlencode({**fields, 'name': file})}"
+            report, _ = self._connections.long_work(path, opened, kind, headers=headers)
+        return dict(report)
 
     def verify(
         self,

@@ -70,7 +70,13 @@ class Store:
         dicts: List[Dict[str, Any]],
         moment: Mapping[str, Optional[str]],
         defaults: bool,
+        dataset: Optional[str],
     ) -> Tuple[Table, Dict[str, Any]]: ...
+    def datasets(self) -> str: ...
+    def dataset(self, name: str) -> str: ...
+    def dataset_work(
+        self, work: str, name: str, table: Optional[Table], path: Optional[str]
+    ) -> str: ...
     def train(
         self,
         name: Optional[str],

@@ -89,6 +89,8 @@ class Answers(Frame):
         """The service; none for a list of features."""
         self.version: Optional[int] = parts["version"]
         """Its version."""
+        self.dataset: Optional[str] = parts.get("dataset")
+        """The dataset whose vector it is, as `name:version`."""
         self.as_of: datetime = parts["as_of"]
         """When the features were read."""
         self.known_at: Optional[datetime] = parts["known_at"]

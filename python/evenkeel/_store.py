@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import builtins
+import json
 import os
 from types import TracebackType
-from typing import Any, List, Mapping, Optional, Sequence, Tuple, Type, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Type, Union
 
 from . import _evenkeel
 from ._errors import InvalidError
@@ -76,6 +77,17 @@ def service_of(what: What) -> Tuple[Optional[str], List[str]]:
     if isinstance(what, str):
         return (None, [what]) if ":" in what else (what, [])
     return (None, list(what))
+
+
+def read_of(
+    service: Optional[What], entities: Any, dataset: Optional[str]
+) -> Tuple[Optional[str], List[str]]:
+    """What is read: a service, a list of features, or a dataset, for some entities."""
+    if (service is None) == (dataset is None):
+        raise InvalidError("give a service, a list of features or `dataset`: one of them")
+    if entities is None:
+        raise InvalidError("give the entities", hint="a data frame, dictionaries, or one")
+    return (None, []) if service is None else service_of(service)
 
 
 def spine_of(
@@ -177,9 +189,10 @@ class Store:
 
     def get(
         self,
-        service: What,
-        entities: Any,
+        service: Optional[What] = None,
+        entities: Any = None,
         *,
+        dataset: Optional[str] = None,
         as_of: Optional[Time] = None,
         known_at: Optional[Time] = None,
         cut: Optional[str] = None,
@@ -188,10 +201,13 @@ class Store:
         """Reads features: a service (`model`, `model@2`) or a list of `view:feature`, for the
         rows of a data frame, for dictionaries, or for one.
 
+        In place of a service, `dataset` is a training dataset (`delay`, `delay:1`): its vector,
+        with the versions of views that it was built with, in its order, transformed.
+
         `as_of` is the time of the read (default: now), `known_at` and `cut` bound what is
         known. A missing value is NULL; with `defaults` it is the feature's default, marked.
         """
-        name, features = service_of(service)
+        name, features = read_of(service, entities, dataset)
         moment = _moment(as_of, known_at, cut)
         rows = is_rows(entities)
         table, parts = self._store.get(
@@ -201,6 +217,7 @@ class Store:
             rows_of(entities) if rows else [],
             moment,
             defaults,
+            dataset,
         )
         return Answers(table, parts)
 
@@ -237,6 +254,37 @@ class Store:
             statuses,
         )
         return TrainingSet(made, parts)
+
+    def datasets(self) -> List[Dict[str, Any]]:
+        """Training datasets that are defined or built; of a built one `rows`, `digest`, `cut`
+        and `late_events`, which may make it stale."""
+        return list(json.loads(self._store.datasets()))
+
+    def dataset(self, name: str) -> Dict[str, Any]:
+        """The manifest of a dataset that is built (`delay`, `delay:1`), with `stale`: what was
+        logged since that may touch it."""
+        return dict(json.loads(self._store.dataset(name)))
+
+    def build_dataset(self, name: str, spine: Any = None) -> Dict[str, Any]:
+        """Builds a version that is defined, and answers its manifest. `spine` are the rows (a
+        data frame or a file) in place of the file that the definition names."""
+        return self._dataset_work("build", name, spine)
+
+    def rebuild_dataset(self, name: str, spine: Any = None) -> Dict[str, Any]:
+        """Builds a version again: `digest` and `matches`, or which of `inputs` is gone or
+        another."""
+        return self._dataset_work("rebuild", name, spine)
+
+    def stale_dataset(self, name: str, spine: Any = None) -> Dict[str, Any]:
+        """How many events came since that may touch a dataset, and in `differing` how many of
+        its rows would be other ones now."""
+        return self._dataset_work("stale", name, spine)
+
+    def _dataset_work(self, work: str, name: str, spine: Any) -> Dict[str, Any]:
+        is_path = isinstance(spine, (str, os.PathLike))
+        table = None if spine is None or is_path else table_of(spine)
+        path = os.fspath(spine) if is_path else None
+        return dict(json.loads(self._store.dataset_work(work, name, table, path)))
 
     def verify(
         self,

@@ -152,6 +152,7 @@ def parts_of(table: Table) -> Dict[str, Any]:
         "features": _features([name for name, _ in table.columns]),
         "service": metadata.get("service"),
         "version": None if version is None else int(version),
+        "dataset": metadata.get("dataset"),
         "as_of": time_of(metadata["as_of"]),
         "known_at": time_or_none(metadata.get("known_at")),
         "cut": metadata["cut"],

@@ -1,9 +1,10 @@
 //! Copies of a store: taken while it serves, checked, brought back.
 //!
-//! A backup is the log up to a cut and the registry; everything else is computed from them.
+//! A backup is the log up to a cut, the registry and the datasets that were built; everything
+//! else is computed from them.
 //! Its manifest has a digest of every file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use evenkeel_log::{DiskFileSystem, FileSystem, LogReader};
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::{DatasetFolder, DatasetName};
 use crate::error::EngineError;
 use crate::project::Project;
 use crate::registry::Registry;
@@ -142,6 +144,14 @@ pub fn backup(
         &partial.join("registry"),
         is_record,
     )?;
+    let datasets = DatasetFolder::of(&project.store);
+    let mut folders = vec!["log".to_owned(), "registry".to_owned()];
+    for (name, version) in datasets.built()? {
+        let folder = format!("datasets/{name}/{version}");
+        let place = datasets.place(&name, version);
+        copy_files(&place, &partial.join(&folder), |_| true)?;
+        folders.push(folder);
+    }
     let mut manifest = Manifest {
         format: FORMAT,
         project: project.name.clone(),
@@ -149,8 +159,8 @@ pub fn backup(
         bytes: 0,
         files: BTreeMap::new(),
     };
-    for folder in ["log", "registry"] {
-        for path in files(&partial.join(folder))? {
+    for folder in folders {
+        for path in files(&partial.join(&folder))? {
             let (digest, bytes) = digest(&path)?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             manifest.files.insert(format!("{folder}/{name}"), digest);
@@ -197,6 +207,11 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
     copy_files(&from.join("registry"), &partial.join("registry"), |name| {
         is_record(name) && listed("registry", name)
     })?;
+    for folder in dataset_folders(&manifest) {
+        copy_files(&from.join(&folder), &partial.join(&folder), |name| {
+            listed(folder.as_str(), name)
+        })?;
+    }
     let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &partial.join("log"))
         .map_err(EngineError::log)?;
     if log.next_sequence().0 != manifest.records {
@@ -212,6 +227,17 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
     Registry::open(&partial)?;
     publish(&partial, &project.store)?;
     Ok(manifest)
+}
+
+/// The folders of datasets that a backup has, and no others.
+fn dataset_folders(manifest: &Manifest) -> BTreeSet<String> {
+    let folder = |path: &String| {
+        let mut parts = path.strip_prefix("datasets/")?.splitn(3, '/');
+        let (name, version) = (parts.next()?, parts.next()?.parse::<u32>().ok()?);
+        let wanted: DatasetName = format!("{name}:{version}").parse().ok()?;
+        Some(format!("datasets/{}/{version}", wanted.name))
+    };
+    manifest.files.keys().filter_map(folder).collect()
 }
 
 fn read_manifest(from: &Path) -> Result<Manifest, EngineError> {

@@ -8,6 +8,7 @@
 mod build;
 mod difference;
 mod folder;
+mod list;
 mod manifest;
 mod reading;
 mod rebuild;
@@ -21,6 +22,7 @@ use evenkeel_ddl::dataset_name_problem;
 pub use build::{BuildSpine, DatasetBuild};
 pub use difference::{DatasetDifference, difference};
 pub use folder::{DatasetFolder, examine_datasets};
+pub use list::ListedDataset;
 pub use manifest::{
     DatasetManifest, FeatureEntry, FileEntry, LabelEntry, MANIFEST_FORMAT, Moment, NamedType,
     PartEntry, ServicePin, SpinePin, TableVersion, ViewPin,

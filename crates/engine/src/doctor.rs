@@ -22,6 +22,7 @@ use evenkeel_types::codec::decode_values;
 use evenkeel_types::definition::{Catalog, ViewDef};
 use evenkeel_view::Plan;
 
+use crate::dataset::examine_datasets;
 use crate::definitions::catalog_of;
 use crate::engine::{Engine, hot_directory, log_directory};
 use crate::error::{EngineError, ErrorKind};
@@ -40,6 +41,8 @@ pub enum Part {
     Log,
     /// What reads need, computed from the log.
     HotTier,
+    /// A training dataset that was built.
+    Dataset,
 }
 
 /// Something that is not as it should be.
@@ -99,6 +102,7 @@ pub fn doctor(
 ) -> Result<Examination, EngineError> {
     let mut examination = Examination::default();
     let catalog = registry(project, &mut examination)?;
+    datasets(project, &mut examination)?;
     // Held while we look, so that nothing changes.
     let lock = match Log::open(
         Arc::new(DiskFileSystem),
@@ -121,9 +125,9 @@ pub fn doctor(
         hot_tier(project, log, &catalog, &mut examination, watch)?;
     }
     drop(lock);
-    let is_truth = |d: &Damage| d.part != Part::HotTier;
-    let truth_is_whole = !examination.damages.iter().any(is_truth);
-    if repair && truth_is_whole && !examination.damages.is_empty() {
+    let has = |part: Part| examination.damages.iter().any(|d| d.part == part);
+    let truth_is_whole = !has(Part::Registry) && !has(Part::Log);
+    if repair && truth_is_whole && has(Part::HotTier) {
         let hot = hot_directory(&project.store);
         std::fs::remove_dir_all(&hot).map_err(|source| EngineError::Write { path: hot, source })?;
         Engine::open(project)?.checkpoint()?;
@@ -152,6 +156,21 @@ fn registry(project: &Project, examination: &mut Examination) -> Result<Catalog,
         }
         Err(error) => Err(error),
     }
+}
+
+/// Every byte of every dataset.
+fn datasets(project: &Project, examination: &mut Examination) -> Result<(), EngineError> {
+    let found = examine_datasets(&project.store)?;
+    let damages = found.into_iter().map(|(path, reason)| Damage {
+        part: Part::Dataset,
+        source: None,
+        key: None,
+        place: path.display().to_string(),
+        offset: None,
+        reason,
+    });
+    examination.damages.extend(damages);
+    Ok(())
 }
 
 fn log_damage(error: &EngineError) -> Option<Damage> {

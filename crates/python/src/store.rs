@@ -1,6 +1,7 @@
 //! A project's store in this process.
 
 mod correct;
+mod datasets;
 mod read;
 mod write;
 

@@ -241,7 +241,7 @@ impl ReadAnswer<'_> {
             ("evenkeel.as_of".to_owned(), self.as_of.to_string()),
             ("evenkeel.cut".to_owned(), self.cut.to_string()),
         ]);
-        if self.plan.named {
+        if self.plan.named || self.plan.dataset.is_some() {
             metadata.insert("evenkeel.service".to_owned(), service.name.clone());
             metadata.insert("evenkeel.version".to_owned(), service.version.to_string());
         }

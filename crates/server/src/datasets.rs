@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Response};
-use evenkeel_engine::dataset::{BuildSpine, DatasetBuild, DatasetFolder, DatasetName};
+use evenkeel_engine::dataset::{BuildSpine, DatasetBuild, DatasetName, ListedDataset};
 use evenkeel_engine::{EngineError, Offline};
 use evenkeel_types::definition::{DatasetDef, DatasetSpine};
 use serde::Deserialize;
@@ -46,50 +46,17 @@ enum Work {
 
 pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Response<Body>, ApiError> {
     let offline = shared.engine().offline();
-    let store = shared.engine().project().store.clone();
-    let found = shared.scans.run(move || listed(&offline, &store)).await?;
-    Ok(reply::json(found?.to_string().into_bytes()))
-}
-
-fn listed(offline: &Offline, store: &std::path::Path) -> Result<Json, ApiError> {
-    let built = DatasetFolder::of(store).built()?;
-    let mut names: std::collections::BTreeSet<(String, u32)> = built.iter().cloned().collect();
-    for (name, versions) in &offline.catalog().datasets {
-        names.extend(versions.keys().map(|version| (name.clone(), *version)));
-    }
-    let mut found = Vec::new();
-    for (name, version) in names {
-        if !built.contains(&(name.clone(), version)) {
-            found.push(json!({"dataset": name, "version": version, "built": false}));
-            continue;
-        }
-        let wanted = DatasetName {
-            name,
-            version: Some(version),
-        };
-        let manifest = offline.dataset(&wanted)?;
-        let late = offline.late_events(&manifest)?.late_events();
-        found.push(json!({
-            "dataset": manifest.dataset,
-            "version": version,
-            "built": true,
-            "service": manifest.service.name,
-            "service_version": manifest.service.version,
-            "rows": manifest.rows,
-            "features": manifest.features.len(),
-            "cut": manifest.cut,
-            "digest": manifest.digest,
-            "late_events": late,
-        }));
-    }
-    Ok(json!({"datasets": found}))
+    let found = shared.scans.run(move || offline.datasets()).await?;
+    let found: Vec<Json> = found?.iter().map(ListedDataset::to_json).collect();
+    let json = json!({"datasets": found});
+    Ok(reply::json(json.to_string().into_bytes()))
 }
 
 pub(crate) async fn show(
     State(shared): State<Arc<Shared>>,
     Path(dataset): Path<String>,
 ) -> Result<Response<Body>, ApiError> {
-    let name: DatasetName = dataset.parse().map_err(EngineError::from)?;
+    let name: DatasetName = dataset.parse()?;
     let offline = shared.engine().offline();
     let found = shared.scans.run(move || -> Result<Json, ApiError> {
         let manifest = offline.dataset(&name)?;
@@ -131,7 +98,7 @@ async fn work(
     work: Work,
 ) -> Result<Response<Body>, ApiError> {
     let started = Stopwatch::start();
-    let name: DatasetName = dataset.parse().map_err(EngineError::from)?;
+    let name: DatasetName = dataset.parse()?;
     let (parts, body) = request.into_parts();
     let (ask, spooled) = spine(&shared, &parts.headers, parts.uri.query(), body, started).await?;
     let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_connect::{ColumnSpec, Json, RowError, Table, nearest, parse_json};
-use evenkeel_engine::EngineError;
 use evenkeel_engine::dataset::{DatasetFolder, DatasetName};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Cut, EventTime, Value, VisibleAt, Zone};
@@ -268,7 +267,7 @@ fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted, ApiError> 
                 "give `dataset` or `{other}`, not both"
             )));
         }
-        let name: DatasetName = name.parse().map_err(EngineError::from)?;
+        let name: DatasetName = name.parse()?;
         return Ok(Wanted::Dataset(name));
     }
     match (fields.text("service")?, fields.get("features")) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use evenkeel_engine::dataset::{
     BuildSpine, DatasetBuild, DatasetFolder, DatasetManifest, DatasetName, InputState,
-    RebuildReport, Staleness, difference,
+    ListedDataset, RebuildReport, Staleness, difference,
 };
 use evenkeel_engine::{DefinitionFile, EngineError, Offline};
 use evenkeel_types::definition::DatasetSpine;
@@ -130,53 +130,30 @@ fn parts_table(manifest: &DatasetManifest) -> String {
 
 fn list(session: &Session) -> Result<Answer, Failure> {
     let store = session.offline()?;
-    let folder = DatasetFolder::of(&session.project()?.store);
-    let built = folder.built()?;
-    let mut names: std::collections::BTreeSet<(String, u32)> = built.iter().cloned().collect();
-    for (name, versions) in &store.catalog().datasets {
-        names.extend(versions.keys().map(|version| (name.clone(), *version)));
-    }
-    let mut rows = Vec::new();
-    let mut lines = Vec::new();
-    for (name, version) in names {
-        let is_built = built.contains(&(name.clone(), version));
-        let wanted = DatasetName {
-            name: name.clone(),
-            version: Some(version),
-        };
-        if !is_built {
-            rows.push([
-                wanted.to_string(),
-                "not built".to_owned(),
-                String::new(),
-                String::new(),
-                String::new(),
-            ]);
-            lines.push(json!({"dataset": name, "version": version, "built": false}));
-            continue;
-        }
-        let manifest = store.dataset(&wanted)?;
-        let late = store.late_events(&manifest)?.late_events();
-        rows.push([
-            wanted.to_string(),
-            format!("{}@{}", manifest.service.name, manifest.service.version),
-            count(manifest.rows),
-            count(late),
-            manifest.digest.chars().take(16).collect(),
-        ]);
-        lines.push(json!({
-            "dataset": name,
-            "version": version,
-            "built": true,
-            "service": manifest.service.name,
-            "service_version": manifest.service.version,
-            "rows": manifest.rows,
-            "features": manifest.features.len(),
-            "cut": manifest.cut,
-            "digest": manifest.digest,
-            "late_events": late,
-        }));
-    }
+    let found = store.datasets()?;
+    let lines: Vec<Json> = found.iter().map(ListedDataset::to_json).collect();
+    let rows: Vec<[String; 5]> = found
+        .iter()
+        .map(|listed| {
+            let title = format!("{}:{}", listed.name, listed.version);
+            match &listed.built {
+                None => [
+                    title,
+                    "not built".to_owned(),
+                    String::new(),
+                    String::new(),
+                    String::new(),
+                ],
+                Some((manifest, late)) => [
+                    title,
+                    format!("{}@{}", manifest.service.name, manifest.service.version),
+                    count(manifest.rows),
+                    count(*late),
+                    manifest.digest.chars().take(16).collect(),
+                ],
+            }
+        })
+        .collect();
     let text = if rows.is_empty() {
         "no dataset is defined: write CREATE TRAINING DATASET and run `evenkeel apply`\n".to_owned()
     } else {

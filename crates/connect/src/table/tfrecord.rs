@@ -143,7 +143,7 @@ fn float(value: &Value) -> Option<f32> {
 
 /// A field whose bytes have their length before them.
 fn field(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
-    out.push(number << 3 | 2);
+    out.push((number << 3) | 2);
     varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
@@ -151,7 +151,7 @@ fn field(number: u8, bytes: &[u8], out: &mut Vec<u8>) {
 fn varint(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         // The lowest seven bits, and that more follow.
-        out.push((number & 0x7f) as u8 | 0x80);
+        out.push(((number & 0x7f) as u8) | 0x80);
         number >>= 7;
     }
     out.push(number as u8);
@@ -172,7 +172,7 @@ const fn crc_table() -> [u32; 256] {
         let mut bit = 0;
         while bit < 8 {
             // Castagnoli's polynomial, bits reversed.
-            crc = crc >> 1 ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+            crc = (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
             bit += 1;
         }
         table[byte] = crc;
@@ -183,7 +183,7 @@ const fn crc_table() -> [u32; 256] {
 
 fn crc32c(bytes: &[u8]) -> u32 {
     let step =
-        |crc: u32, byte: &u8| CRC_TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ crc >> 8;
+        |crc: u32, byte: &u8| CRC_TABLE[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ (crc >> 8);
     !bytes.iter().fold(!0, step)
 }
 

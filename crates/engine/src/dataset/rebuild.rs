@@ -30,6 +30,9 @@ pub enum InputState {
     Unknown,
 }
 
+/// An input as it was, or what became of it and why.
+pub(super) type Found<T> = Result<T, (InputState, String)>;
+
 /// An input of a dataset at a rebuild.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RebuiltInput {
@@ -79,7 +82,7 @@ impl RebuildReport {
         }
     }
 
-    fn found(&mut self, input: &str, found: Result<(), (InputState, String)>) -> bool {
+    fn found(&mut self, input: &str, found: Found<()>) -> bool {
         let is_same = found.is_ok();
         let (state, reason) = found.err().unwrap_or((InputState::Same, String::new()));
         self.inputs.push(RebuiltInput {
@@ -172,11 +175,7 @@ impl Offline {
     }
 
     /// The definitions of when a dataset was built, and what its names mean there.
-    #[expect(clippy::type_complexity, reason = "an error, or what is not as it was")]
-    fn pinned(
-        &self,
-        manifest: &DatasetManifest,
-    ) -> Result<Result<(Catalog, Meant), (InputState, String)>, EngineError> {
+    fn pinned(&self, manifest: &DatasetManifest) -> Result<Found<(Catalog, Meant)>, EngineError> {
         let registry = Registry::open(self.store())?;
         let records = usize::try_from(manifest.registry_records).unwrap_or(usize::MAX);
         let Some(records) = registry.records().get(..records) else {
@@ -226,7 +225,7 @@ impl Offline {
         Ok(Ok((catalog, meant)))
     }
 
-    fn pinned_cut(&self, manifest: &DatasetManifest) -> Result<Cut, (InputState, String)> {
+    fn pinned_cut(&self, manifest: &DatasetManifest) -> Found<Cut> {
         let cut = self
             .parse_cut(&manifest.cut)
             .map_err(|e| (InputState::Gone, e.to_string()))?;
@@ -235,7 +234,6 @@ impl Offline {
     }
 
     /// The rows of a dataset's spine at a cut, if they are the rows that it was built for.
-    #[expect(clippy::type_complexity, reason = "an error, or what is not as it was")]
     pub(super) fn pinned_rows(
         &self,
         manifest: &DatasetManifest,
@@ -244,7 +242,7 @@ impl Offline {
         cut: &Cut,
         values_max: u64,
         progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
-    ) -> Result<Result<TrainingRows, (InputState, String)>, EngineError> {
+    ) -> Result<Found<TrainingRows>, EngineError> {
         let spine = meant.spine(self.root(), spine)?;
         if let evenkeel_train::SpineSource::File { path, .. } = &spine
             && !path.exists()

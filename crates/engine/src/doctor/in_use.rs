@@ -14,7 +14,8 @@ use evenkeel_log::{DiskFileSystem, LogReader};
 use evenkeel_store::{ExamineUntil, Kv, Snapshot, Space, StoreError, Visit};
 
 use super::{
-    Examination, HotTier, WATCH_EVERY, Watch, hot_damage, hot_rows, log_damage, read_log, registry,
+    Examination, HotTier, WATCH_EVERY, Watch, datasets, hot_damage, hot_rows, log_damage, read_log,
+    registry,
 };
 use crate::engine::{Engine, hot_directory, log_directory};
 use crate::error::EngineError;
@@ -55,6 +56,7 @@ impl InUse {
         let log = LogReader::open(Arc::new(DiskFileSystem), &directory).map_err(EngineError::log);
         // After the log: whatever is in it was defined before.
         let catalog = registry(&self.project, &mut examination)?;
+        datasets(&self.project, &mut examination)?;
         let log = match log {
             Ok((log, _)) => log,
             Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_connect::{ColumnSpec, Table as Columns};
 use evenkeel_engine::api::{Answer, GetAnswer, GetRequest, KnowledgeMode, SpineSource};
+use evenkeel_engine::dataset::DatasetPlan;
 use evenkeel_engine::{DefinitionFile, Engine, ReadPlan, TrainingPlan};
 use evenkeel_types::definition::{ServiceDef, ViewBody};
 use evenkeel_types::time::parse_timestamp;
@@ -158,8 +159,16 @@ impl Store {
         dicts: Vec<Bound<'py, PyDict>>,
         moment: Moment,
         defaults: bool,
+        dataset: Option<String>,
     ) -> PyResult<(Table, Bound<'py, PyDict>)> {
-        let service = self.read(py, |engine| service(engine, name.as_deref(), &features))?;
+        let (service, dataset) = self.read(py, |engine| {
+            let Some(dataset) = &dataset else {
+                return Ok((service(engine, name.as_deref(), &features)?, None));
+            };
+            let manifest = engine.offline().dataset(&dataset.parse()?)?;
+            let plan = DatasetPlan::new(&manifest, engine.catalog())?;
+            Ok((Arc::clone(&plan.service), Some(plan)))
+        })?;
         let given = match &table {
             Some(_) => None,
             None => Some(self.dicts(py, &service, &dicts)?),
@@ -183,19 +192,24 @@ impl Store {
                 cut: known.cut,
                 known_at: known.known_at,
             })?;
-            let defaults = defaults.then(|| plan.defaults());
+            let defaults = (defaults && dataset.is_none()).then(|| plan.defaults());
             let cut = engine.format_cut(&answer.cut);
+            let answer = match &dataset {
+                Some(plan) => plan.answer(answer),
+                None => answer,
+            };
             Ok((answers(entities, &answer, defaults)?, answer, cut))
         })?;
         let builders = Builders::new(py)?;
         let dict = PyDict::new(py);
-        let named = name.is_some();
+        let named = name.is_some() || dataset.is_some();
+        dict.set_item("dataset", dataset.as_ref().map(|plan| &plan.title))?;
         dict.set_item("service", named.then_some(&service.name))?;
         dict.set_item("version", named.then_some(service.version))?;
         dict.set_item(
             "features",
-            service
-                .features()
+            answer
+                .features
                 .iter()
                 .map(|f| f.name.clone())
                 .collect::<Vec<_>>(),

@@ -224,6 +224,7 @@ fn part_name(part: Part) -> &'static str {
         Part::Registry => "registry",
         Part::Log => "log",
         Part::HotTier => "hot tier",
+        Part::Dataset => "dataset",
     }
 }
 
