@@ -13,6 +13,7 @@ mod errors;
 mod explain;
 mod follow;
 mod from_file;
+mod full_disk;
 mod help;
 mod ingest;
 mod kill;

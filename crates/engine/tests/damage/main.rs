@@ -3,6 +3,9 @@
 //! typed error: no panic, and never a history that is silently shorter. Damage of the hot
 //! tier is repaired by the doctor; damage of the truth is named by it.
 //!
+//! Once with a small store, and a sixth as often with one that is large enough for the embedded
+//! store to have tables besides its journal, and for the log to have several segments.
+//!
 //! `EVENKEEL_DAMAGES` is their number (120), `EVENKEEL_SEED` what they are.
 
 #![expect(
@@ -22,13 +25,18 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use evenkeel_engine::doctor::doctor;
-use evenkeel_engine::{Engine, EngineError, Project};
-use ticks::{DEFINITIONS, LIMITS, Ticker, digest, mix, number, try_ticks};
+use evenkeel_engine::{Engine, EngineError, Machine, Project};
+use evenkeel_log::{Compression, LogOptions};
+use ticks::{BATCH_MAX, DEFINITIONS, LIMITS, Ticker, digest, mix, number, try_ticks};
 
 const PAGE_BYTES: usize = 4096;
 const VALUES: u64 = 150;
 const OLDER_PUSHES: u64 = 60;
 const PUSHES: u64 = 120;
+/// Of a large store: ticks of one push, at most.
+const LARGE_BATCH_MAX: u64 = 1_500;
+/// Files of tables and segments that it has at least.
+const LARGE_FILES: usize = 4;
 
 fn main() {
     let filter = std::env::args().nth(1);
@@ -37,7 +45,14 @@ fn main() {
     }
     let count = number("EVENKEEL_DAMAGES", 120);
     let seed = number("EVENKEEL_SEED", 1);
-    let store = Base::new();
+    damages("small", &Base::small(), count, seed);
+    let large = Base::large();
+    large.is_large();
+    damages("large", &large, count.div_ceil(6), seed);
+}
+
+/// So many damages to a store.
+fn damages(name: &str, store: &Base, count: u64, seed: u64) {
     let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
     let mut wanting = Vec::new();
     for n in 0..count {
@@ -47,7 +62,7 @@ fn main() {
             Err(_) => wanting.push(random),
         }
     }
-    println!("{count} damages (seed {seed}):");
+    println!("{count} damages of a {name} store (seed {seed}):");
     for (outcome, count) in &outcomes {
         println!("  {outcome}: {count}");
     }
@@ -93,24 +108,67 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 impl Base {
-    fn new() -> Self {
+    fn small() -> Self {
+        let machine = Machine {
+            sealed_entries: 4,
+            ..Machine::default()
+        };
+        Self::new(LIMITS, &machine, BATCH_MAX)
+    }
+
+    fn large() -> Self {
+        let machine = Machine {
+            sealed_entries: 32,
+            log: LogOptions {
+                segment_bytes: 1 << 20,
+                compression: Compression::None,
+            },
+            ..Machine::default()
+        };
+        let limits = LIMITS.replace("200000", "8000000");
+        Self::new(&limits, &machine, LARGE_BATCH_MAX)
+    }
+
+    /// Whether a table or a segment is likely to be met.
+    fn is_large(&self) {
+        let files = files(&self.folder.path().join("now/.evenkeel"));
+        let of = |part: &str| {
+            let within = files.iter().filter(|f| f.to_string_lossy().contains(part));
+            within.count()
+        };
+        let (tables, segments) = (of("/tables/"), of(".segment"));
+        assert!(
+            tables >= LARGE_FILES && segments >= LARGE_FILES,
+            "{files:?}"
+        );
+    }
+
+    fn new(limits: &str, machine: &Machine, batch_max: u64) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let now = folder.path().join("now");
         fs::create_dir(&now).unwrap();
         fs::write(now.join("definitions.sql"), DEFINITIONS).unwrap();
-        fs::write(now.join("evenkeel.toml"), LIMITS).unwrap();
-        let mut ticker = Ticker::open(&now);
-        (0..OLDER_PUSHES).for_each(|_| ticker.push());
-        ticker.engine.checkpoint().unwrap();
-        drop(ticker);
+        fs::write(now.join("evenkeel.toml"), limits).unwrap();
+        let ticker = || {
+            let mut engine = ticks::open_on(&now, machine.clone());
+            ticks::apply(&mut engine);
+            Ticker {
+                batch_max,
+                ..Ticker::over(engine)
+            }
+        };
+        let mut pushing = ticker();
+        (0..OLDER_PUSHES).for_each(|_| pushing.push());
+        pushing.engine.checkpoint().unwrap();
+        drop(pushing);
         copy(&now, &folder.path().join("before"));
         let more = format!("{DEFINITIONS}CREATE FEATURE SERVICE parts VERSION 1 AS of_part (*);");
         fs::write(now.join("definitions.sql"), more).unwrap();
-        let mut ticker = Ticker::open(&now);
-        (OLDER_PUSHES..PUSHES).for_each(|_| ticker.push());
+        let mut pushing = ticker();
+        (OLDER_PUSHES..PUSHES).for_each(|_| pushing.push());
         Base {
-            ticks: ticker.next,
-            digest: digest(&ticker.engine, VALUES).unwrap(),
+            ticks: pushing.next,
+            digest: digest(&pushing.engine, VALUES).unwrap(),
             folder,
         }
     }

@@ -147,6 +147,10 @@ pub(crate) fn open(directory: &Path) -> Engine {
         sealed_entries: 4,
         ..Machine::default()
     };
+    open_on(directory, machine)
+}
+
+pub(crate) fn open_on(directory: &Path, machine: Machine) -> Engine {
     Engine::open_on(&Project::open(directory, None).unwrap(), machine).unwrap()
 }
 
@@ -163,6 +167,8 @@ pub(crate) struct Ticker {
     pusher: Pusher,
     /// How many there are.
     pub(crate) next: u64,
+    /// The most ticks in one push.
+    pub(crate) batch_max: u64,
 }
 
 impl Ticker {
@@ -178,6 +184,7 @@ impl Ticker {
         Ticker {
             next: ticks(&engine),
             pusher: Pusher::default(),
+            batch_max: BATCH_MAX,
             engine,
         }
     }
@@ -191,7 +198,7 @@ impl Ticker {
     /// it may be there or not.
     pub(crate) fn try_push(&mut self) -> Result<(), EngineError> {
         let next = self.next;
-        let end = next + 1 + mix(next) % BATCH_MAX;
+        let end = next + 1 + mix(next) % self.batch_max;
         let mut rows: Vec<PushedRow> = (next..end).map(|n| tick(n, false)).collect();
         let known = mix(end) % next.max(1);
         if next > 0 {
