@@ -110,6 +110,8 @@ pub struct ServerLimits {
     pub header_bytes: usize,
     /// How long a request's line and headers may take, and what TLS has to say before.
     pub head_timeout_ms: u64,
+    /// How long a connection stays on which no request is answered and nothing is sent.
+    pub idle_timeout_ms: u64,
     /// How long a body may take to arrive, besides what it is given for its bytes.
     pub body_timeout_ms: u64,
     /// Rows of one push.
@@ -149,6 +151,7 @@ impl Default for ServerLimits {
             unpacked_bytes: 64 << 20,
             header_bytes: 16 << 10,
             head_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
             body_timeout_ms: 10_000,
             rows_per_push: 100_000,
             features_per_request: 2_000,

@@ -24,6 +24,7 @@ mod events;
 mod features;
 mod file_rows;
 mod lake;
+mod idle;
 mod levels;
 mod long_work;
 mod metrics;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use evenkeel_engine::{Engine, EngineError, ServerSettings};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -22,6 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::auth::Tokens;
+use crate::idle::Activity;
 use crate::presence::{Presence, ServeFile};
 use crate::shared::Shared;
 
@@ -277,9 +279,25 @@ impl Connection {
                     .unwrap_or(u32::MAX)
                     .saturating_mul(4),
             );
-        let service = TowerToHyperService::new(self.router.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        // A client that breaks off is no matter of the server.
-        let _ = watcher.watch(connection).await;
+        let activity = Activity::default();
+        let router = TowerToHyperService::new(self.router.clone());
+        let answering = activity.clone();
+        let service = service_fn(move |request| {
+            let request_is_answered = answering.request();
+            let answer = router.call(request);
+            async move {
+                let answer = answer.await;
+                drop(request_is_answered);
+                answer
+            }
+        });
+        let stream = TokioIo::new(activity.over(stream));
+        let connection = builder.serve_connection(stream, service);
+        let patience = Duration::from_millis(self.shared.limits.idle_timeout_ms);
+        tokio::select! {
+            // A client that breaks off is no matter of the server.
+            _ = watcher.watch(connection) => {}
+            () = activity.ceases(patience) => {}
+        }
     }
 }

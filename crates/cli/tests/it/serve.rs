@@ -694,7 +694,7 @@ fn who_sends_slowly_is_let_go() {
     let project = Project::sample();
     project.write(
         "evenkeel.toml",
-        "[server.limits]\nhead_timeout_ms = 300\nbody_timeout_ms = 300\nconnections = 4\n",
+        "[server.limits]\nhead_timeout_ms = 300\nbody_timeout_ms = 300\nidle_timeout_ms = 300\nconnections = 4\n",
     );
     let server = Server::start(&project, &[]);
     let connect = |sent: &str| {
@@ -728,6 +728,17 @@ fn who_sends_slowly_is_let_go() {
             is_told || answer.is_empty() || answer.contains(" 408 "),
             "{answer}"
         );
+    }
+    // Of HTTP/2: who says nothing more, and whose head does not end.
+    let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+    let half_a_head = [0, 0, 9, 1, 0, 0, 0, 0, 1, 0x82];
+    for frames in [&settings[..], &[&settings[..], &half_a_head].concat()] {
+        let mut stream = connect("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        stream.write_all(frames).unwrap();
+        let mut answer = Vec::new();
+        // However it is closed.
+        let _ = stream.read_to_end(&mut answer);
+        ask();
     }
     for _ in 0..8 {
         ask();

@@ -1,0 +1,150 @@
+//! Connections on which nothing happens: they are closed, so that nobody keeps places for nothing.
+//!
+//! Something happens while a request is answered, and while bytes of an answer go out, however
+//! slowly. Bytes that come in are not enough: a head that never ends is made of them. (Of HTTP/1.1
+//! heads have a time of their own.)
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Looks in one time of patience.
+const LOOKS: u32 = 4;
+
+/// What happens on one connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Activity {
+    /// Of writes that took bytes.
+    writes: Arc<AtomicU64>,
+    /// One per request that is being answered, besides this.
+    requests: Arc<()>,
+}
+
+impl Activity {
+    /// To be held as long as a request is being answered.
+    pub(crate) fn request(&self) -> impl Send + use<> {
+        Arc::clone(&self.requests)
+    }
+
+    /// A stream whose writes are seen.
+    pub(crate) fn over<S>(&self, stream: S) -> Watched<S> {
+        Watched {
+            stream,
+            writes: Arc::clone(&self.writes),
+        }
+    }
+
+    /// Ends when nothing has happened for so long, or a little longer.
+    pub(crate) async fn ceases(&self, patience: Duration) {
+        let (mut seen, mut quiet) = (0, 0);
+        while quiet < LOOKS {
+            tokio::time::sleep(patience / LOOKS).await;
+            let writes = self.writes.load(Ordering::Relaxed);
+            let is_quiet = writes == seen && Arc::strong_count(&self.requests) == 1;
+            quiet = if is_quiet { quiet + 1 } else { 0 };
+            seen = writes;
+        }
+    }
+}
+
+/// See [`Activity::over`].
+#[derive(Debug)]
+pub(crate) struct Watched<S> {
+    stream: S,
+    writes: Arc<AtomicU64>,
+}
+
+impl<S> Watched<S> {
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(&written);
+        written
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.wrote(&written);
+        written
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ceases_when_nothing_is_answered_and_nothing_goes_out() {
+        let activity = Activity::default();
+        let patience = Duration::from_secs(8);
+        let ceases = |time| {
+            let activity = activity.clone();
+            async move {
+                tokio::time::timeout(time, activity.ceases(patience))
+                    .await
+                    .is_ok()
+            }
+        };
+        assert!(!ceases(Duration::from_secs(7)).await);
+        assert!(ceases(Duration::from_secs(13)).await);
+        let request = activity.request();
+        assert!(!ceases(Duration::from_secs(3_600)).await);
+        drop(request);
+        let mut stream = activity.over(tokio::io::sink());
+        let writing = async {
+            for _ in 0..100 {
+                stream.write_all(b"x").await.unwrap();
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+        };
+        tokio::select! {
+            () = writing => {}
+            () = activity.ceases(patience) => panic!("bytes go out"),
+        }
+        assert!(ceases(Duration::from_secs(13)).await);
+    }
+}
