@@ -282,7 +282,7 @@ impl Connection {
         let activity = Activity::default();
         let router = TowerToHyperService::new(self.router.clone());
         let answering = activity.clone();
-        let service = service_fn(move |request| {
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let request_is_answered = answering.request();
             let answer = router.call(request);
             async move {

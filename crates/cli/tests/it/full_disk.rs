@@ -38,7 +38,8 @@ struct Mount(PathBuf);
 
 impl Mount {
     fn of(arguments: &[&str], place: &Path) -> Result<Self, String> {
-        run("mount", &[arguments, &[&place.to_string_lossy()]].concat())?;
+        let folder = place.to_string_lossy();
+        run("mount", &[arguments, &[folder.as_ref()]].concat())?;
         Ok(Mount(place.to_owned()))
     }
 }

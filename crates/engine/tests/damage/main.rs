@@ -152,10 +152,9 @@ impl Base {
         let ticker = || {
             let mut engine = ticks::open_on(&now, machine.clone());
             ticks::apply(&mut engine);
-            Ticker {
-                batch_max,
-                ..Ticker::over(engine)
-            }
+            let mut ticker = Ticker::over(engine);
+            ticker.batch_max = batch_max;
+            ticker
         };
         let mut pushing = ticker();
         (0..OLDER_PUSHES).for_each(|_| pushing.push());
