@@ -44,7 +44,8 @@ pub use summary::{Summary, SummaryId};
 use crate::aggregates::{Aggregates, SpecId};
 use crate::order::EventOrder;
 use crate::state::State;
-use node::Node;
+use leaf::Leaf;
+use node::{Body, Node};
 
 /// An entry to insert.
 #[derive(Clone, Copy, Debug)]
@@ -351,6 +352,24 @@ impl History {
         let root = self.root.as_deref();
         let end = root.map_or(0, |root| root.rank_of_time(t, !strict));
         Descending::new(root, end, visibility)
+    }
+
+    /// How many levels [`History::touch`] has.
+    pub const TOUCHED_LEVELS: usize = 3;
+
+    /// Looks at what a read of the latest entries begins with, a pointer further with each
+    /// level: reads of many keys have it brought closer for all of them at once. What it answers
+    /// means nothing.
+    pub fn touch(&self, level: usize) -> usize {
+        match (level, &self.root) {
+            (_, None) => 0,
+            (0, Some(root)) => root.length,
+            (1, Some(root)) => root.bounds.offsets.first().map_or(0, |s| s.last.0 as usize),
+            (_, Some(root)) => match &root.body {
+                Body::Block(Leaf::Loaded(block)) => block.touch(),
+                _ => 0,
+            },
+        }
     }
 
     /// Forgets the states that reads have kept, because their calls have other numbers from

@@ -11,6 +11,7 @@ mod file_rows;
 mod ipc;
 mod message;
 mod read;
+mod stream_layout;
 mod texts;
 mod tfrecord;
 mod write;
@@ -25,6 +26,7 @@ pub use c_interface::{CArray, CSchema, CStream};
 use column::{CHUNK_ROWS, NoValues, TableColumn};
 use evenkeel_types::{Column, ColumnData, DataType, Field, Zone};
 pub use file_rows::{ROW_FILE, ROW_NUMBER, ROW_REASON, ROW_RECORD, file_rows_message};
+pub use stream_layout::{StreamColumn, StreamLayout};
 
 use crate::arrow_values::{arrow_type, into_array, to_array};
 use crate::error::ConnectError;

@@ -309,7 +309,7 @@ impl Ledger {
         self.frozen_bytes = std::mem::take(&mut self.dirty_bytes);
         self.stored_times = self.times_known();
         self.dirty_times = None;
-        // As much may come before the next one: a table that grows is copied again and again.
+        // As many come again: a map that grows moves everything, while reads wait.
         let mut dirty = Layer::default();
         dirty.identities.reserve(self.dirty.identities.len());
         self.frozen = Arc::new(std::mem::replace(&mut self.dirty, dirty));

@@ -5,6 +5,7 @@
 //! command line nor HTTP. Invariant: what is in memory is what the log and the registry say,
 //! whatever the batches and restarts were.
 
+mod answers;
 pub mod api;
 mod applying;
 mod backup;
@@ -40,6 +41,7 @@ mod status;
 mod training;
 mod verify;
 
+pub use answers::{Answers, FeatureAnswers};
 pub use applying::{Applying, Switched};
 pub use backup::{Manifest, backup, restore};
 pub use cold_tier::{
@@ -50,6 +52,7 @@ pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;
 pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
+pub use evenkeel_view::ViewColumns;
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
 pub use ingest::{

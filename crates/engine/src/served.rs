@@ -353,10 +353,10 @@ impl Offline {
         };
         let as_of = EventTime(served.as_of);
         let step = (PIECE_VALUES / plan.features().len().max(1)).max(1);
-        let mut answers = Vec::with_capacity(rows.len());
+        let mut answers: Vec<Vec<Answer>> = Vec::with_capacity(rows.len());
         for piece in rows.chunks(step) {
             let read = online.read_with(|engine| engine.read(&plan, piece, as_of, &knowledge));
-            answers.extend(read?);
+            answers.extend(read?.to_rows());
         }
         report.answers += 1;
         report.values += (answers.len() * plan.features().len()) as u64;

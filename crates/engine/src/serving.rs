@@ -1,5 +1,5 @@
-//! Reading for a server: a service laid out once, rows of a request read at a pinned cut in
-//! pieces, and what a promise still waits for.
+//! Reading for a server: a service laid out once, and what a promise still waits for. The rows
+//! of a request are read at a pinned cut in pieces ([`crate::Answers`]).
 //!
 //! A cut that is pinned may be read in pieces with writes in between: the same bits come out
 //! as if nothing had been written.
@@ -7,16 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evenkeel_store::ColdNeeds;
 use evenkeel_types::definition::{Digest, ServiceDef, SourceDef, ViewBody};
-use evenkeel_types::{Cut, EventTime, Field, Knowledge, SourceId, Value};
-use evenkeel_view::{Reader, Uses, ViewRow};
+use evenkeel_types::{Cut, EventTime, Field, SourceId, Value};
+use evenkeel_view::Uses;
 
-use crate::api::Answer;
 use crate::engine::Engine;
-use crate::error::EngineError;
-use crate::hot_store::HotRead;
-use crate::reads::answer;
 
 /// A service as a reader needs it: which input goes where, which feature comes from where.
 /// It holds for the definition, whatever is written or applied later.
@@ -31,14 +26,22 @@ pub struct ReadPlan {
 
 /// One view of the service.
 #[derive(Clone, Debug)]
-struct Item {
-    view: Digest,
-    name: String,
+pub(crate) struct Item {
+    pub(crate) view: Digest,
+    pub(crate) name: String,
     /// The input of each key column; none if the service has none of that name.
-    key: Vec<Option<usize>>,
+    pub(crate) key: Vec<Option<usize>>,
     /// The input of each request column.
-    request: Vec<Option<usize>>,
-    features: Vec<usize>,
+    pub(crate) request: Vec<Option<usize>>,
+    pub(crate) features: Vec<usize>,
+}
+
+impl Item {
+    /// Whether two rows have the same key and request columns.
+    pub(crate) fn asks_the_same(&self, one: &[Value], other: &[Value]) -> bool {
+        let mut inputs = self.key.iter().chain(&self.request).flatten();
+        inputs.all(|&i| one.get(i) == other.get(i))
+    }
 }
 
 impl ReadPlan {
@@ -84,6 +87,11 @@ impl ReadPlan {
         &self.service
     }
 
+    /// The views, in order.
+    pub(crate) fn items(&self) -> &[Item] {
+        &self.items
+    }
+
     /// Names and types of the features, in order.
     pub fn features(&self) -> &[Field] {
         &self.features
@@ -100,12 +108,6 @@ impl ReadPlan {
     }
 }
 
-/// Parts that one read asks for at once to be brought back.
-const NEEDS_MAX: usize = 64;
-
-/// A view's last key and request columns, with the row that was read.
-type LastRead = (Vec<Value>, Vec<Value>, ViewRow);
-
 /// What a promise still waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
@@ -120,80 +122,6 @@ pub struct Unmet {
 }
 
 impl Engine {
-    /// Reads rows of a planned service: one value per input each. The answers do not depend
-    /// on how a request is cut into such reads, as long as the knowledge is the same.
-    ///
-    /// # Errors
-    /// If a view of the plan is not applied in this store, or what it needs cannot be read;
-    /// [`EngineError::Cold`] after [`Engine::defer_cold_reads`].
-    pub fn read(
-        &self,
-        plan: &ReadPlan,
-        rows: &[Vec<Value>],
-        as_of: EventTime,
-        knowledge: &Knowledge,
-    ) -> Result<Vec<Vec<Answer>>, EngineError> {
-        let views = plan
-            .items
-            .iter()
-            .map(|item| self.compiled(&item.view, &item.name))
-            .collect::<Result<Vec<_>, _>>()?;
-        let hot = HotRead::of(self.hot());
-        let reader = Reader::new(&hot, knowledge);
-        let mut needs: Option<Box<ColdNeeds>> = None;
-        // The last key of each view with its row: a request often has one user and many items.
-        let mut last: Vec<Option<LastRead>> = vec![None; views.len()];
-        let take = |row: &[Value], from: &[Option<usize>]| -> Vec<Value> {
-            let value = |i: &Option<usize>| i.and_then(|i| row.get(i).cloned());
-            from.iter()
-                .map(|i| value(i).unwrap_or(Value::Null))
-                .collect()
-        };
-        let mut answers = Vec::with_capacity(rows.len());
-        'rows: for row in rows {
-            let mut features = Vec::with_capacity(plan.features.len());
-            for ((item, view), last) in plan.items.iter().zip(&views).zip(&mut last) {
-                let key = take(row, &item.key);
-                let request = take(row, &item.request);
-                let known = last
-                    .as_ref()
-                    .is_some_and(|(k, r, _)| *k == key && *r == request);
-                if !known {
-                    let read = || hot.checked(reader.read(view, &key, as_of.0, &request));
-                    // What another read of the key lacked is lacking in what this one was
-                    // given, too. Given it anew, only what it needs itself is.
-                    let read = match read() {
-                        Err(EngineError::Cold(_)) => read(),
-                        done => done,
-                    };
-                    match read {
-                        Ok(read) => *last = Some((key, request, read)),
-                        // What other rows need comes back along with it.
-                        Err(EngineError::Cold(more)) => {
-                            match &mut needs {
-                                Some(needs) => needs.join(*more),
-                                none => *none = Some(more),
-                            }
-                            if needs.as_ref().is_some_and(|n| n.parts() >= NEEDS_MAX) {
-                                break 'rows;
-                            }
-                            continue;
-                        }
-                        Err(error) => return Err(error),
-                    }
-                }
-                if let Some((.., read)) = last {
-                    features.extend(item.features.iter().map(|i| answer(read, *i)));
-                }
-            }
-            answers.push(features);
-        }
-        match needs {
-            Some(needs) => Err(EngineError::Cold(needs)),
-            None => Ok(answers),
-        }
-    }
-
     /// What of a cut is not applied yet; none if all of it is.
     pub fn unmet(&self, wanted: &Cut) -> Option<Unmet> {
         self.unmet_at(wanted, self.applied())

@@ -70,6 +70,14 @@ impl Program {
         &self.columns
     }
 
+    /// The column that it is, if it is no more than that.
+    pub fn as_column(&self) -> Option<usize> {
+        match self.root.as_ref() {
+            Node::Column(index) => Some(*index),
+            _ => None,
+        }
+    }
+
     /// The value on one row. `read_time` is in microseconds since the epoch, UTC.
     ///
     /// # Panics

@@ -1,12 +1,10 @@
 //! Answers of reads: JSON written into one buffer, or an Arrow stream.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use evenkeel_connect::{Table, append_json};
-use evenkeel_engine::Unmet;
-use evenkeel_engine::api::Answer;
+use evenkeel_connect::{ConnectError, StreamColumn, StreamLayout, append_json};
+use evenkeel_engine::{Answers, FeatureAnswers, Unmet, ViewColumns};
 use evenkeel_types::{Column, DataType, EventTime, Field, Status, Value, VisibleAt};
 use serde_json::Value as Json;
 
@@ -20,7 +18,7 @@ const FEATURE_BYTES: usize = 64;
 /// A read that was answered.
 pub(crate) struct ReadAnswer<'a> {
     pub(crate) plan: &'a ServicePlan,
-    pub(crate) rows: Vec<Vec<Answer>>,
+    pub(crate) answers: Answers,
     pub(crate) as_of: EventTime,
     pub(crate) known_at: Option<VisibleAt>,
     pub(crate) cut: Arc<str>,
@@ -50,54 +48,6 @@ fn member(name: &str, out: &mut Vec<u8>) {
     out.push(b':');
 }
 
-fn status_text(status: Status) -> Value {
-    Value::string(status.to_string())
-}
-
-fn time_value(time: Option<EventTime>) -> Value {
-    time.map_or(Value::Null, |t| Value::Timestamp(t.0))
-}
-
-/// Columns of what answers have beside their values, of one feature after the other.
-struct Repeated<K> {
-    data_type: DataType,
-    key: fn(&Answer) -> K,
-    value: fn(K) -> Value,
-    /// The keys of the last column, and the column.
-    last: (Vec<K>, Column),
-}
-
-impl<K: Copy + PartialEq> Repeated<K> {
-    fn new(data_type: DataType, key: fn(&Answer) -> K, value: fn(K) -> Value) -> Self {
-        let column = Column::new(&data_type);
-        Repeated {
-            data_type,
-            key,
-            value,
-            last: (Vec::new(), column),
-        }
-    }
-
-    /// The column of one feature's answers.
-    fn column<'a>(&mut self, answers: impl Iterator<Item = &'a Answer> + Clone) -> Column {
-        let keys = answers.map(self.key);
-        if !keys.clone().eq(self.last.0.iter().copied()) {
-            let mut column = Column::new(&self.data_type);
-            let mut before: Option<(K, Value)> = None;
-            for key in keys.clone() {
-                let value = match before.take() {
-                    Some((same, value)) if same == key => value,
-                    _ => (self.value)(key),
-                };
-                column.push(&value);
-                before = Some((key, value));
-            }
-            self.last = (keys.collect(), column);
-        }
-        self.last.1.clone()
-    }
-}
-
 /// Things in brackets.
 fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, put: impl Fn(T, &mut Vec<u8>)) {
     out.push(b'[');
@@ -110,39 +60,81 @@ fn list<T>(items: impl IntoIterator<Item = T>, out: &mut Vec<u8>, put: impl Fn(T
     out.push(b']');
 }
 
-/// The event times in brackets. Those of one view are the same, and are written once.
-fn event_times(row: &[Answer], out: &mut Vec<u8>) {
-    out.push(b'[');
-    let mut last = None;
-    for (i, answer) in row.iter().enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
-        let start = out.len();
-        match &last {
-            Some((time, place)) if *time == answer.event_time => {
-                out.extend_from_within(Range::clone(place));
-            }
-            _ => {
-                append_json(&DataType::Timestamp, &time_value(answer.event_time), out);
-                last = Some((answer.event_time, start..out.len()));
-            }
+/// So many equal things with commas between them, behind others of a list that has begun.
+fn repeated(count: usize, out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    if count == 0 {
+        return;
+    }
+    comma(out);
+    let start = out.len();
+    put(out);
+    let end = out.len();
+    for _ in 1..count {
+        out.push(b',');
+        out.extend_from_within(start..end);
+    }
+}
+
+/// A comma, unless the list has just begun.
+fn comma(out: &mut Vec<u8>) {
+    if out.last() != Some(&b'[') {
+        out.push(b',');
+    }
+}
+
+/// The statuses of a view's features in a row, in words; they are mostly the same.
+fn statuses(view: &ViewColumns, row: usize, out: &mut Vec<u8>) {
+    let mut feature = 0;
+    while feature < view.width() {
+        let found = view.status(row, feature);
+        let same = (feature..view.width()).take_while(|f| view.status(row, *f) == found);
+        let count = same.count();
+        repeated(count, out, |out| status(found, out));
+        feature += count;
+    }
+}
+
+/// Columns of an Arrow stream, in order.
+struct Columns<'a> {
+    layout: &'a StreamLayout,
+    made: Vec<StreamColumn>,
+}
+
+impl Columns<'_> {
+    fn add(&mut self, column: &Column) -> Result<(), ApiError> {
+        let made = self.layout.column(self.made.len(), column).ok_or_else(|| {
+            ApiError::invalid("a column has more than two gigabytes")
+                .with_hint("ask for fewer entities at once")
+        })?;
+        self.made.push(made);
+        Ok(())
+    }
+}
+
+/// The values of a feature, with a default where there is none.
+fn with_default(feature: &FeatureAnswers<'_>, found: &[Status], default: &Value) -> Column {
+    let mut column = feature.values().empty_like();
+    for (row, status) in found.iter().enumerate() {
+        match status {
+            Status::Present => column.push(&feature.value(row)),
+            _ => column.push(default),
         }
     }
-    out.push(b']');
+    column
 }
 
 impl ReadAnswer<'_> {
-    /// The default that stands in for an answer.
-    fn default_of(&self, feature: usize, answer: &Answer) -> Option<&Value> {
-        if !self.defaults || answer.status == Status::Present {
+    /// The default that stands in for the answer of a feature in a row.
+    fn default_of(
+        &self,
+        number: usize,
+        feature: &FeatureAnswers<'_>,
+        row: usize,
+    ) -> Option<&Value> {
+        if !self.defaults || feature.status(row) == Status::Present {
             return None;
         }
-        self.plan.read.defaults().get(feature)?.as_ref()
-    }
-
-    fn value<'v>(&'v self, feature: usize, answer: &'v Answer) -> &'v Value {
-        self.default_of(feature, answer).unwrap_or(&answer.value)
+        self.plan.read.defaults().get(number)?.as_ref()
     }
 
     /// As JSON.
@@ -151,7 +143,7 @@ impl ReadAnswer<'_> {
         let head = self.plan.head_json.as_bytes();
         let per_row = 64 + FEATURE_BYTES * features.len();
         let mut out = Vec::with_capacity(
-            512 + head.len() + self.plan.features_json.len() + self.rows.len() * per_row,
+            512 + head.len() + self.plan.features_json.len() + self.answers.len() * per_row,
         );
         out.extend_from_slice(head);
         member("as_of", &mut out);
@@ -169,26 +161,47 @@ impl ReadAnswer<'_> {
         out.push(b',');
         out.extend_from_slice(self.plan.features_json.as_bytes());
         member("rows", &mut out);
-        list(&self.rows, &mut out, |row, out| {
-            self.row(features, row, out)
+        let answers: Vec<FeatureAnswers<'_>> = self.answers.features().collect();
+        list(0..self.answers.len(), &mut out, |row, out| {
+            self.row(features, &answers, row, out);
         });
         out.push(b'}');
         out
     }
 
-    fn row(&self, features: &[Field], row: &[Answer], out: &mut Vec<u8>) {
+    fn row(
+        &self,
+        features: &[Field],
+        answers: &[FeatureAnswers<'_>],
+        row: usize,
+        out: &mut Vec<u8>,
+    ) {
         out.extend_from_slice(b"{\"values\":");
-        let values = features.iter().zip(row).enumerate();
-        list(values, out, |(i, (field, answer)), out| {
-            append_json(&field.data_type, self.value(i, answer), out);
+        let values = features.iter().zip(answers).enumerate();
+        list(values, out, |(i, (field, feature)), out| {
+            match self.default_of(i, feature, row) {
+                Some(default) => append_json(&field.data_type, default, out),
+                None => append_json(&field.data_type, &feature.value(row), out),
+            }
         });
         member("statuses", out);
-        list(row, out, |answer, out| status(answer.status, out));
+        out.push(b'[');
+        for view in self.answers.views() {
+            statuses(view, row, out);
+        }
+        out.push(b']');
         member("event_times", out);
-        event_times(row, out);
-        let defaulted = row.iter().enumerate();
+        out.push(b'[');
+        for view in self.answers.views() {
+            let time = view.event_time(row).map_or(Value::Null, Value::Timestamp);
+            repeated(view.width(), out, |out| {
+                append_json(&DataType::Timestamp, &time, out);
+            });
+        }
+        out.push(b']');
+        let defaulted = answers.iter().enumerate();
         let mut defaulted = defaulted
-            .filter(|(i, answer)| self.default_of(*i, answer).is_some())
+            .filter(|(i, feature)| self.default_of(*i, feature, row).is_some())
             .peekable();
         if defaulted.peek().is_some() {
             member("defaults", out);
@@ -202,36 +215,65 @@ impl ReadAnswer<'_> {
     /// As an Arrow IPC stream: per feature its value, `__status`, `__event_time` and, where
     /// it has a default, `__default`; the rest as metadata of the schema.
     pub(crate) fn to_arrow(&self) -> Result<Vec<u8>, ApiError> {
-        let mut columns = Vec::new();
-        // Those of one view are mostly the same: made once, then copied.
-        let mut statuses = Repeated::new(DataType::String, |a: &Answer| a.status, status_text);
-        let mut times = Repeated::new(DataType::Timestamp, |a: &Answer| a.event_time, time_value);
-        for (i, field) in self.plan.outputs().iter().enumerate() {
-            let name = |suffix: &str, data_type: DataType| {
-                Field::new(format!("{}__{suffix}", field.name), data_type)
-            };
-            let answers = || self.rows.iter().map(move |row| &row[i]);
-            let mut values = Column::new(&field.data_type);
-            answers().for_each(|answer| values.push(self.value(i, answer)));
-            columns.push((field.clone(), values));
-            columns.push((name("status", DataType::String), statuses.column(answers())));
-            let column = times.column(answers());
-            columns.push((name("event_time", DataType::Timestamp), column));
-            let default = self.plan.read.defaults().get(i);
-            if self.defaults && default.is_some_and(Option::is_some) {
-                let mut marks = Column::new(&DataType::Boolean);
-                for answer in answers() {
-                    marks.push(&Value::Boolean(self.default_of(i, answer).is_some()));
+        let not_arrow = |e: ConnectError| {
+            ApiError::invalid(crate::error::chain(&e))
+                .with_hint("ask for `Accept: application/json`")
+        };
+        let layout = self.plan.stream_layout(self.defaults).map_err(not_arrow)?;
+        let rows = self.answers.len();
+        let mut columns = Columns {
+            layout,
+            made: Vec::with_capacity(self.plan.outputs().len() * 3),
+        };
+        // What is of a view and not of a feature is made once.
+        let mut times: Option<(&ViewColumns, StreamColumn)> = None;
+        let mut known: Option<(Vec<Status>, StreamColumn)> = None;
+        for (i, feature) in self.answers.features().enumerate() {
+            let default = self.plan.read.defaults().get(i).and_then(Option::as_ref);
+            let default = default.filter(|_| self.defaults);
+            let found: Vec<Status> = (0..rows).map(|row| feature.status(row)).collect();
+            match default {
+                Some(default) => columns.add(&with_default(&feature, &found, default))?,
+                None => columns.add(feature.values())?,
+            }
+            match &known {
+                Some((same, column)) if *same == found => columns.made.push(column.clone()),
+                _ => {
+                    let words = found.iter().map(|s| Value::string(s.to_string()));
+                    let words: Vec<Value> = words.collect();
+                    columns.add(&Column::from_values(&DataType::String, &words))?;
+                    known = columns
+                        .made
+                        .last()
+                        .map(|made| (found.clone(), made.clone()));
                 }
-                columns.push((name("default", DataType::Boolean), marks));
+            }
+            match &times {
+                Some((view, column)) if std::ptr::eq(*view, feature.view()) => {
+                    columns.made.push(column.clone());
+                }
+                _ => {
+                    let mut column = Column::new(&DataType::Timestamp);
+                    for time in feature.view().event_times() {
+                        column.push(&time.map_or(Value::Null, Value::Timestamp));
+                    }
+                    columns.add(&column)?;
+                    times = columns
+                        .made
+                        .last()
+                        .map(|made| (feature.view(), made.clone()));
+                }
+            }
+            if default.is_some() {
+                let marks = found.iter().map(|s| Value::Boolean(*s != Status::Present));
+                let marks: Vec<Value> = marks.collect();
+                columns.add(&Column::from_values(&DataType::Boolean, &marks))?;
             }
         }
-        Table::from_columns(columns)
-            .and_then(|table| table.with_metadata(self.metadata()).to_stream())
-            .map_err(|e| {
-                ApiError::invalid(crate::error::chain(&e))
-                    .with_hint("ask for `Accept: application/json`")
-            })
+        let Columns { layout, made } = columns;
+        layout
+            .stream(made, rows, &self.metadata())
+            .map_err(not_arrow)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{Response, header};
-use evenkeel_engine::api::Answer;
-use evenkeel_engine::{Brought, EngineError, ReadPlan, ServedAnswer};
+use evenkeel_engine::{Answers, Brought, EngineError, ReadPlan, ServedAnswer};
 use evenkeel_types::{EventTime, Knowledge, Value};
 
 use crate::answer::ReadAnswer;
@@ -18,7 +17,7 @@ use crate::request::{ReadRequest, from_arrow, from_json};
 use crate::shared::Shared;
 
 /// Values that are read under one hold of the lock: a fraction of a millisecond.
-const READ_VALUES: usize = 512;
+const READ_VALUES: usize = 1_024;
 
 pub(crate) async fn read(
     State(shared): State<Arc<Shared>>,
@@ -116,17 +115,22 @@ async fn evaluate<'r>(
         )
     };
     let step = (READ_VALUES / plan.features().len().max(1)).max(1);
-    let mut rows: Vec<Vec<Answer>> = Vec::with_capacity(request.rows.len());
+    let mut answers = Answers::new(plan);
     for (i, piece) in request.rows.chunks(step).enumerate() {
         if i > 0 {
             if degraded.is_none() && deadline.has_passed() {
-                return Err(too_late(&rows, request, deadline));
+                return Err(too_late(&answers, request, deadline));
             }
             tokio::task::yield_now().await;
         }
-        match read_piece(shared, plan, piece, as_of, &knowledge, deadline).await? {
-            Some(read) => rows.extend(read),
-            None => return Err(too_late(&rows, request, deadline)),
+        let read = Piece {
+            plan,
+            rows: piece,
+            as_of,
+            knowledge: &knowledge,
+        };
+        if !read.read(shared, deadline, &mut answers).await? {
+            return Err(too_late(&answers, request, deadline));
         }
     }
     if request.plan.logged && shared.served.wants() {
@@ -139,15 +143,15 @@ async fn evaluate<'r>(
             as_of,
             request.known_at,
             &cut,
-            &rows,
+            &answers.to_rows(),
         ));
     }
     if let Some(dataset) = &request.plan.dataset {
-        rows = rows.iter().map(|row| dataset.vector(row)).collect();
+        answers = dataset.vectors(&answers);
     }
     Ok(ReadAnswer {
         plan: &request.plan,
-        rows,
+        answers,
         as_of,
         known_at: request.known_at,
         cut,
@@ -157,39 +161,50 @@ async fn evaluate<'r>(
     })
 }
 
-/// Reads a piece. What it needs that left the hot tier is brought back by the pool of scans,
-/// without a hold on the engine, and the piece is read again; none if time is up before.
-async fn read_piece(
-    shared: &Shared,
-    plan: &ReadPlan,
-    piece: &[Vec<Value>],
+/// Rows that are read under one hold of the engine.
+struct Piece<'a> {
+    plan: &'a ReadPlan,
+    rows: &'a [Vec<Value>],
     as_of: EventTime,
-    knowledge: &Knowledge,
-    deadline: Deadline,
-) -> Result<Option<Vec<Vec<Answer>>>, ApiError> {
-    // Held until the piece is read.
-    let mut brought: Vec<Brought> = Vec::new();
-    loop {
-        let read = shared.engine().read(plan, piece, as_of, knowledge);
-        let needs = match read {
-            Err(EngineError::Cold(needs)) => needs,
-            read => return Ok(Some(read?)),
-        };
-        let scan = shared.scans.run(move || needs.bring_back());
-        match tokio::time::timeout(deadline.left(), scan).await {
-            Ok(scanned) => brought.push(scanned?.map_err(EngineError::from)?),
-            Err(_) => return Ok(None),
+    knowledge: &'a Knowledge,
+}
+
+impl Piece<'_> {
+    /// Reads it. What it needs that left the hot tier is brought back by the pool of scans,
+    /// without a hold on the engine, and it is read again; false if time is up before.
+    async fn read(
+        &self,
+        shared: &Shared,
+        deadline: Deadline,
+        answers: &mut Answers,
+    ) -> Result<bool, ApiError> {
+        // Held until the piece is read.
+        let mut brought: Vec<Brought> = Vec::new();
+        loop {
+            let read = {
+                let engine = shared.engine();
+                engine.read_more(self.plan, self.rows, self.as_of, self.knowledge, answers)
+            };
+            let needs = match read {
+                Err(EngineError::Cold(needs)) => needs,
+                read => return Ok(read.map(|()| true)?),
+            };
+            let scan = shared.scans.run(move || needs.bring_back());
+            match tokio::time::timeout(deadline.left(), scan).await {
+                Ok(scanned) => brought.push(scanned?.map_err(EngineError::from)?),
+                Err(_) => return Ok(false),
+            }
         }
     }
 }
 
-fn too_late(rows: &[Vec<Answer>], request: &ReadRequest, deadline: Deadline) -> ApiError {
+fn too_late(answers: &Answers, request: &ReadRequest, deadline: Deadline) -> ApiError {
     ApiError::new(
         "DEADLINE",
         format!(
             "after {} ms {} of {} entities are read",
             deadline.timeout_ms(),
-            rows.len(),
+            answers.len(),
             request.rows.len()
         ),
     )

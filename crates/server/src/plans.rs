@@ -1,13 +1,13 @@
 //! Services and lists of features, laid out once.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use evenkeel_connect::{ColumnSpec, RowDecoder};
+use evenkeel_connect::{ColumnSpec, ConnectError, RowDecoder, StreamLayout};
 use evenkeel_engine::dataset::{DatasetFolder, DatasetName, DatasetPlan};
 use evenkeel_engine::{Engine, ReadPlan};
 use evenkeel_types::definition::ServiceDef;
-use evenkeel_types::{Field, Zone};
+use evenkeel_types::{DataType, Field, Zone};
 use serde_json::json;
 
 use crate::error::ApiError;
@@ -32,6 +32,36 @@ pub(crate) struct ServicePlan {
     pub(crate) head_json: String,
     /// `"features":[{"name":...,"type":...},...]`
     pub(crate) features_json: String,
+    /// Of Arrow streams, without and with defaults; made when one is asked for.
+    stream_layouts: [OnceLock<StreamLayout>; 2],
+}
+
+impl ServicePlan {
+    /// The columns of an answer as an Arrow stream.
+    ///
+    /// # Errors
+    /// If the answer cannot be one.
+    pub(crate) fn stream_layout(&self, defaults: bool) -> Result<&StreamLayout, ConnectError> {
+        let place = &self.stream_layouts[usize::from(defaults)];
+        if let Some(layout) = place.get() {
+            return Ok(layout);
+        }
+        let mut fields = Vec::new();
+        for (i, field) in self.outputs().iter().enumerate() {
+            let default = self.read.defaults().get(i).and_then(Option::as_ref);
+            let beside = |suffix: &str, data_type: DataType| {
+                Field::new(format!("{}__{suffix}", field.name), data_type)
+            };
+            fields.push(field.clone());
+            fields.push(beside("status", DataType::String));
+            fields.push(beside("event_time", DataType::Timestamp));
+            if defaults && default.is_some() {
+                fields.push(beside("default", DataType::Boolean));
+            }
+        }
+        let layout = StreamLayout::new(&fields)?;
+        Ok(place.get_or_init(|| layout))
+    }
 }
 
 /// What a request asks for.
@@ -122,6 +152,7 @@ impl Plans {
             dataset,
             decoder: RowDecoder::new(columns.collect(), Zone::utc()),
             named,
+            stream_layouts: Default::default(),
             features_json: format!("\"features\":{}", json!(features)),
             read,
         });

@@ -17,6 +17,7 @@ pub(crate) mod examine;
 mod examine_cold;
 mod examine_tree;
 mod key;
+mod key_cache;
 mod reheat;
 mod run;
 mod seal;
@@ -28,9 +29,7 @@ use std::sync::Arc;
 use evenkeel_aggregate::history::Footprint;
 use evenkeel_aggregate::{Aggregates, Entry, History};
 use evenkeel_types::{DataType, Value};
-use quick_cache::Weighter;
-use quick_cache::sync::Cache;
-use rustc_hash::{FxBuildHasher, FxHashMap};
+use rustc_hash::FxHashMap;
 
 pub use brought::Brought;
 pub use checkpoint::{BlockCheckpoint, Spent, Written};
@@ -42,6 +41,7 @@ use crate::kv::{Kv, Snapshot};
 use brought::Reheated;
 use checkpoint::{Garbage, IndexCheckpoint, RunCounts};
 use key::RowPrefix;
+use key_cache::KeyCache;
 use reheat::Reheater;
 use run::Tail;
 use stored::{KeySource, Stored};
@@ -124,16 +124,20 @@ struct Cached {
     run_bytes: u64,
 }
 
-#[derive(Clone, Debug)]
-struct ByWeight;
+impl Cached {
+    /// How many levels [`Cached::touch`] has.
+    const LEVELS: usize = History::TOUCHED_LEVELS;
 
-impl Weighter<RowPrefix, Cached> for ByWeight {
-    fn weight(&self, key: &RowPrefix, cached: &Cached) -> u64 {
-        cached.weight + key.len() as u64
+    /// Whether something of it could not be read.
+    fn has_failed(&self) -> bool {
+        self.source.as_ref().is_some_and(|s| s.failed().is_some())
+    }
+
+    /// See [`History::touch`].
+    fn touch(&self, level: usize) -> usize {
+        self.history.touch(level)
     }
 }
-
-type BlockCache = Cache<RowPrefix, Cached, ByWeight, FxBuildHasher>;
 
 /// Where the history of a key that was read gets its blocks from.
 #[derive(Clone, Debug)]
@@ -145,6 +149,10 @@ impl KeyReads {
         self.0.needs()
     }
 }
+
+/// What was in memory of a key.
+#[derive(Debug)]
+pub struct AtHand(Option<Cached>);
 
 /// The scans that bring events back.
 #[derive(Clone, Debug)]
@@ -174,7 +182,7 @@ pub struct Blocks {
     /// The rows as of the last checkpoint that ended.
     snapshot: Arc<dyn Snapshot>,
     indexes: Vec<Index>,
-    cache: Arc<BlockCache>,
+    cache: Arc<KeyCache>,
     reheated: Arc<Reheated>,
     reheater: Arc<Reheater>,
     /// Where the search for what may leave goes on, by index: behind these block rows.
@@ -203,13 +211,7 @@ impl Blocks {
         let snapshot = kv.snapshot();
         let garbage = Garbage::read(snapshot.as_ref())?;
         let specs: Vec<IndexSpec> = indexes.into_iter().collect();
-        let cache = Arc::new(Cache::with(
-            1024,
-            options.cache_bytes,
-            ByWeight,
-            FxBuildHasher,
-            quick_cache::sync::DefaultLifecycle::default(),
-        ));
+        let cache = Arc::new(KeyCache::new(options.cache_bytes));
         let reheated = Arc::new(Reheated::new(Arc::downgrade(&cache)));
         let reheater = Reheater::new(
             Arc::clone(&kv),
@@ -262,7 +264,7 @@ impl Blocks {
             cold,
             specs.clone(),
             Arc::clone(&self.reheated),
-            self.cache.capacity() / 4,
+            self.cache.weight_max() / 4,
         ));
         let mut known: FxHashMap<u32, Index> = FxHashMap::default();
         let mut add = |indexes: Vec<Index>| {
@@ -344,12 +346,10 @@ impl Blocks {
             tails.insert(key.into(), tail);
         }
         let prefix = key::row_prefix(spec.number, key);
-        // Taken out, so that nothing is shared while it changes.
-        if let Some((prefix, mut cached)) = self.cache.remove(&prefix[..]) {
+        self.cache.change(&prefix, |cached| {
             cached.history.insert(entry);
             cached.weight += entry_bytes as u64;
-            self.cache.insert(prefix, cached);
-        }
+        });
     }
 
     /// Marks the entry of a key with this place as contested.
@@ -361,10 +361,9 @@ impl Blocks {
             .or_insert_with(|| Tail::new(&spec.types));
         tail.contest(time, order);
         let prefix = key::row_prefix(spec.number, key);
-        if let Some((prefix, mut cached)) = self.cache.remove(&prefix[..]) {
+        self.cache.change(&prefix, |cached| {
             cached.history.contest(time, order);
-            self.cache.insert(prefix, cached);
-        }
+        });
     }
 
     /// The events of a key; none if there are none. Blocks are read as the history is used:
@@ -384,6 +383,37 @@ impl Blocks {
         Ok(found.map(|cached| (cached.history, cached.source.map(KeyReads))))
     }
 
+    /// What is in memory of many keys: to be given back to [`Blocks::events_at_hand`] as long as
+    /// nothing is inserted.
+    pub fn at_hand<'k>(
+        &self,
+        index: usize,
+        keys: impl IntoIterator<Item = &'k [u8]>,
+    ) -> Vec<AtHand> {
+        let number = self.indexes[index].spec.number;
+        let prefixes = keys.into_iter().map(|key| key::row_prefix(number, key));
+        let prefixes: Vec<RowPrefix> = prefixes.collect();
+        let found = self.cache.get_all(&prefixes);
+        found.into_iter().map(AtHand).collect()
+    }
+
+    /// [`Blocks::events`] of a key, with what was in memory of it.
+    pub fn events_at_hand(
+        &self,
+        index: usize,
+        key: &[u8],
+        at_hand: AtHand,
+    ) -> Result<Option<(History, Option<KeyReads>)>, StoreError> {
+        match at_hand.0 {
+            Some(cached) if !cached.has_failed() => {
+                let prefix = || key::row_prefix(self.indexes[index].spec.number, key);
+                let cached = self.reweighed(prefix, cached);
+                Ok(Some((cached.history, cached.source.map(KeyReads))))
+            }
+            _ => self.events(index, key),
+        }
+    }
+
     fn cached(&self, index: usize, key: &[u8]) -> Result<Option<Cached>, StoreError> {
         let Index {
             spec,
@@ -392,9 +422,8 @@ impl Blocks {
         } = &self.indexes[index];
         let prefix = key::row_prefix(spec.number, key);
         if let Some(cached) = self.cache.get(&prefix[..]) {
-            let failed = cached.source.as_ref().is_some_and(|s| s.failed().is_some());
-            if !failed {
-                return Ok(Some(self.reweighed(prefix, cached)));
+            if !cached.has_failed() {
+                return Ok(Some(self.reweighed(|| prefix, cached)));
             }
             // What could not be read once may be read now.
             self.cache.remove(&prefix[..]);
@@ -424,7 +453,7 @@ impl Blocks {
     }
 
     /// A cached history; its weight is brought up to date if much of it was read meanwhile.
-    fn reweighed(&self, prefix: RowPrefix, mut cached: Cached) -> Cached {
+    fn reweighed(&self, prefix: impl FnOnce() -> RowPrefix, mut cached: Cached) -> Cached {
         let source = cached.source.as_ref();
         let entries = source.map_or(0, |s| s.entries_read()) as u64;
         let bytes = source.map_or(0, |s| s.bytes_read()) as u64;
@@ -432,10 +461,25 @@ impl Blocks {
             let weight = weight_of(&cached.history) + cached.run_bytes + bytes;
             if weight > cached.weight {
                 cached.weight = weight;
-                self.cache.insert(prefix, cached.clone());
+                self.cache.insert(prefix(), cached.clone());
             }
         }
         cached
+    }
+
+    /// Counts what was read of a key for what it weighs in memory. After each read, as only then it
+    /// is known.
+    pub fn weigh(&self, reads: &KeyReads) {
+        let source = &reads.0;
+        if source.has_read_more() {
+            self.cache.change(source.prefix(), |cached| {
+                let is_it = |own: &Arc<KeySource>| Arc::ptr_eq(own, source);
+                if cached.source.as_ref().is_some_and(is_it) {
+                    let read = cached.run_bytes + source.bytes_read() as u64;
+                    cached.weight = cached.weight.max(weight_of(&cached.history) + read);
+                }
+            });
+        }
     }
 
     /// Begins a checkpoint of everything that was inserted up to now. `horizons` has for each
@@ -451,7 +495,10 @@ impl Blocks {
             .enumerate()
             .map(|(position, index)| {
                 assert!(index.frozen.is_empty(), "one checkpoint at a time");
-                index.frozen = Arc::new(std::mem::take(&mut index.tails));
+                // As many come again: a map that grows moves everything, while reads wait.
+                let mut tails = Tails::default();
+                tails.reserve(index.tails.len());
+                index.frozen = Arc::new(std::mem::replace(&mut index.tails, tails));
                 IndexCheckpoint {
                     position,
                     spec: index.spec.clone(),
@@ -475,7 +522,7 @@ impl Blocks {
 
     /// Ends a checkpoint whose batch was written: from now on reads find it in the store. What
     /// it answers is for whoever has the time to drop it.
-    pub fn end(&mut self, written: Written) -> Spent {
+    pub fn end(&mut self, mut written: Written) -> Spent {
         for index in &mut self.indexes {
             index.frozen = Arc::default();
         }
@@ -488,7 +535,8 @@ impl Blocks {
         self.garbage = written.garbage;
         self.swept = written.swept;
         self.reheated.begin_small();
-        self.snapshot = self.kv.snapshot();
+        let before = std::mem::replace(&mut self.snapshot, self.kv.snapshot());
+        written.spent.1 = Some(before);
         written.spent
     }
 }

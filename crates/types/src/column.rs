@@ -92,6 +92,11 @@ impl Column {
         }
     }
 
+    /// An empty column of the same type.
+    pub fn empty_like(&self) -> Column {
+        self.gather(&[])
+    }
+
     /// A column from its parts. `states` is empty (all present) or one byte per value.
     ///
     /// # Panics

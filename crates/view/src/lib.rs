@@ -5,6 +5,7 @@
 //! SQL text or who asks. Invariant: an answer depends on the definition, the key, the time
 //! and the knowledge alone, never on how the store came to be.
 
+mod columns;
 mod explain;
 mod identity;
 mod look_back;
@@ -16,6 +17,7 @@ mod row;
 mod source;
 mod uses;
 
+pub use columns::ViewColumns;
 pub use explain::{Fact, Step};
 pub use identity::{Version, winner};
 pub use plan::{CompiledView, IndexId, IndexPlan, Plan};

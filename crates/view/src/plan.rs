@@ -169,6 +169,19 @@ pub(crate) struct CompiledRow {
     pub(crate) condition: Option<Program>,
     pub(crate) columns: Vec<Program>,
     pub(crate) ttl: Option<Interval>,
+    /// For a view that has columns of its trigger's source as they are, and nothing else: the
+    /// index's column of each.
+    pub(crate) plain: Option<Vec<usize>>,
+}
+
+impl CompiledRow {
+    /// [`CompiledRow::plain`], and the trigger.
+    pub(crate) fn as_plain(&self) -> Option<(&CompiledSide, &[usize])> {
+        match (&self.trigger, &self.plain) {
+            (CompiledTrigger::Source(side), Some(columns)) => Some((side, columns)),
+            _ => None,
+        }
+    }
 }
 
 /// A view ready to be read.
@@ -306,13 +319,24 @@ impl Plan {
                 width: lookup.target.width(),
             });
         }
+        let columns: Vec<Program> = body.columns.iter().map(Program::compile).collect();
+        let is_bare = body.windows.is_empty() && body.lookups.is_empty() && body.filter.is_none();
+        let plain = match &trigger {
+            CompiledTrigger::Source(side) if is_bare => {
+                let slots = self.indexes[side.index.0].slots();
+                let column = |p: &Program| slots.binary_search(&p.as_column()?).ok();
+                columns.iter().map(column).collect()
+            }
+            _ => None,
+        };
         Ok(CompiledBody::Row(Box::new(CompiledRow {
             trigger,
             windows,
             lookups,
             condition: body.filter.as_ref().map(Program::compile),
-            columns: body.columns.iter().map(Program::compile).collect(),
+            columns,
             ttl: body.ttl,
+            plain,
         })))
     }
 

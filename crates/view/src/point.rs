@@ -10,11 +10,12 @@ use evenkeel_aggregate::{Bounds, EntryView, History, Visibility};
 use evenkeel_types::definition::MaxAge;
 use evenkeel_types::{Knowledge, Position, SourceCut, SourceId, Value, VisibleAt};
 
+use crate::columns::ViewColumns;
 use crate::plan::{
     CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger,
     CompiledView, CompiledWindows, IndexId, IndexPlan, Plan,
 };
-use crate::row::ViewRow;
+use crate::row::{Found, ViewRow};
 use crate::source::encode_key;
 
 /// Why a store could not be read, in words.
@@ -30,6 +31,10 @@ pub trait Store {
     /// The events of a key in an index; none if it has none. They may be read from a disk as
     /// the history is used.
     fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError>;
+
+    /// These keys are going to be asked for, in this order: what is in memory of them can be
+    /// brought closer together. Nothing depends on it.
+    fn expect(&self, _index: IndexId, _keys: Vec<Vec<u8>>) {}
 
     /// Whether a contested entry, itself known, holds given what is known
     /// (`docs/decisions/0001-versions-of-an-identity.md`).
@@ -104,6 +109,14 @@ impl Sight<'_> {
     }
 }
 
+/// What [`Reader::plain_row`] found.
+enum PlainRow<'a> {
+    Nothing,
+    TooOld(i64),
+    /// The entry, and where in it each feature is.
+    Row(EntryView<'a>, &'a [usize]),
+}
+
 /// A row of a source that was found, as slots of a scope.
 struct FoundRow {
     time: i64,
@@ -172,6 +185,75 @@ impl<'a> Reader<'a> {
         Ok(row)
     }
 
+    /// Rows of a view are going to be read of these keys, in this order.
+    pub fn expect<'k>(&self, view: &CompiledView, keys: impl Iterator<Item = &'k [Value]>) {
+        let index = match &view.body {
+            CompiledBody::Window { windows, .. } => windows.index,
+            CompiledBody::Row(body) => match &body.trigger {
+                CompiledTrigger::Source(side) => side.index,
+                CompiledTrigger::Full { left, .. } => left.index,
+            },
+            CompiledBody::Composed { .. } => return,
+        };
+        self.store
+            .expect(index, keys.filter_map(encode_key).collect());
+    }
+
+    /// [`Reader::read`], appended to the rows that were read before; nothing is if it fails.
+    ///
+    /// # Errors
+    /// If what the answer needs cannot be read.
+    pub fn read_into(
+        &self,
+        view: &CompiledView,
+        key: &[Value],
+        t: i64,
+        request: &[Value],
+        columns: &mut ViewColumns,
+    ) -> Result<(), ReadError> {
+        let before = columns.len();
+        let pushed = match &view.body {
+            CompiledBody::Row(body) => self.plain_row(body, key, t, |row| match row {
+                PlainRow::Nothing => columns.push_missing(Found::Nothing, None),
+                PlainRow::TooOld(time) => columns.push_missing(Found::TooOld, Some(time)),
+                PlainRow::Row(entry, places) => {
+                    columns.push_found(entry.time(), |feature| entry.value(places[feature]));
+                }
+            }),
+            _ => None,
+        };
+        if pushed.is_none() {
+            columns.push(&self.row(view, key, t, request));
+        }
+        self.trouble().inspect_err(|_| columns.truncate(before))
+    }
+
+    /// Takes the row of a view that has columns of its trigger's source as they are; none if it
+    /// is another view.
+    fn plain_row<T>(
+        &self,
+        body: &CompiledRow,
+        key: &[Value],
+        t: i64,
+        take: impl FnOnce(PlainRow<'_>) -> T,
+    ) -> Option<T> {
+        let (side, places) = body.as_plain()?;
+        let search = Search {
+            until: t,
+            at: t,
+            max_age: None,
+        };
+        let walk = SideWalk::new(self, side, key, search);
+        let entry = walk.as_ref().and_then(|walk| walk.at(t));
+        Some(take(match entry {
+            None => PlainRow::Nothing,
+            Some(entry) if body.ttl.is_some_and(|ttl| entry.time() <= ttl.before(t)) => {
+                PlainRow::TooOld(entry.time())
+            }
+            Some(entry) => PlainRow::Row(entry, places),
+        }))
+    }
+
     /// Whether all that was used since the last call could be read.
     pub(crate) fn trouble(&self) -> Result<(), ReadError> {
         let Trouble { failure, sources } = self.trouble.take();
@@ -187,10 +269,11 @@ impl<'a> Reader<'a> {
         match &view.body {
             CompiledBody::Window { windows, columns } => {
                 let mut scope = key.to_vec();
-                self.windows(windows, key, t, &mut scope);
+                let history = self.history(windows.index, key);
+                self.windows_of(windows, history.as_ref(), t, &mut scope);
                 let values = columns.iter().map(|p| p.eval_row(&scope, t)).collect();
                 ViewRow {
-                    event_time: self.latest(windows, key, t),
+                    event_time: history.and_then(|history| self.latest(windows, &history, t)),
                     ..ViewRow::found(values)
                 }
             }
@@ -211,6 +294,17 @@ impl<'a> Reader<'a> {
             }
             CompiledBody::Row(body) => {
                 let width = view.def.features.len();
+                let plain = self.plain_row(body, key, t, |row| match row {
+                    PlainRow::Nothing => ViewRow::not_found(width),
+                    PlainRow::TooOld(time) => ViewRow::outside_max_age(width, time),
+                    PlainRow::Row(entry, places) => {
+                        let values = places.iter().map(|&place| entry.value(place));
+                        ViewRow::found_at(values.collect(), entry.time())
+                    }
+                });
+                if let Some(row) = plain {
+                    return row;
+                }
                 let search = Search {
                     until: t,
                     at: t,
@@ -264,13 +358,30 @@ impl<'a> Reader<'a> {
         t: i64,
         scope: &mut Vec<Value>,
     ) {
+        let history = self.history(windows.index, key);
+        self.windows_of(windows, history.as_ref(), t, scope);
+    }
+
+    /// [`Reader::windows`] of a key's events.
+    fn windows_of(
+        &self,
+        windows: &CompiledWindows,
+        history: Option<&History>,
+        t: i64,
+        scope: &mut Vec<Value>,
+    ) {
         let start = scope.len();
         scope.resize(start + windows.width, Value::Null);
         let plan = self.index(windows.index);
         let sight = self.sight(windows.index);
-        let history = self
-            .history(windows.index, key)
-            .unwrap_or_else(|| History::new(plan.types().into()));
+        let nothing;
+        let history = match history {
+            Some(history) => history,
+            None => {
+                nothing = History::new(plan.types().into());
+                &nothing
+            }
+        };
         for (frame, specs, slots) in &windows.frames {
             let values = history.fold(plan.aggregates(), specs, frame, plan.retain(), t, &sight);
             for (slot, value) in slots.iter().zip(values) {
@@ -279,9 +390,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The time of the key's latest event up to `t`.
-    fn latest(&self, windows: &CompiledWindows, key: &[Value], t: i64) -> Option<i64> {
-        let history = self.history(windows.index, key)?;
+    /// The time of a key's latest event up to `t`.
+    fn latest(&self, windows: &CompiledWindows, history: &History, t: i64) -> Option<i64> {
         let sight = self.sight(windows.index);
         history
             .descending(t, false, &sight)

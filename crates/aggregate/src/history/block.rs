@@ -116,6 +116,14 @@ impl Block {
         }
     }
 
+    /// See [`super::History::touch`].
+    pub(super) fn touch(&self) -> usize {
+        match self {
+            Block::Few(few) => few.touch(),
+            Block::Many(columnar) => columnar.len(),
+        }
+    }
+
     pub(super) fn time(&self, slot: usize) -> i64 {
         self.fixed(slot).time
     }

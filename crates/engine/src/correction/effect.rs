@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::go_on;
 use crate::api::Answer;
 use crate::definitions::feature_list_of;
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::offline::Online;
 use crate::serving::ReadPlan;
@@ -178,7 +179,8 @@ impl Touched {
                 let rows: Vec<Vec<Value>> = keys.iter().map(|key| (*key).clone()).collect();
                 let read = |cut: &Cut| -> Result<Vec<Vec<Answer>>, EngineError> {
                     let knowledge = Knowledge::latest(cut.clone());
-                    online.read_with(|engine| engine.read(&plan, &rows, at, &knowledge))
+                    let read = |engine: &Engine| engine.read(&plan, &rows, at, &knowledge);
+                    Ok(online.read_with(read)?.to_rows())
                 };
                 for (old, new) in read(before)?.iter().zip(&read(after)?) {
                     for (count, (old, new)) in changed.iter_mut().zip(old.iter().zip(new)) {

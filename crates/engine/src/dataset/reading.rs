@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::build::is_digest;
 use super::manifest::{DatasetManifest, ViewPin};
+use crate::answers::Answers;
 use crate::api::{Answer, GetAnswer};
 use crate::error::EngineError;
 
@@ -90,6 +91,13 @@ impl DatasetPlan {
             }));
         }
         vector
+    }
+
+    /// Answers of the service as the dataset's vectors.
+    pub fn vectors(&self, answers: &Answers) -> Answers {
+        let rows = answers.to_rows();
+        let vectors: Vec<Vec<Answer>> = rows.iter().map(|row| self.vector(row)).collect();
+        Answers::of_rows(&self.outputs, &vectors)
     }
 
     /// An answer of the service as one of the dataset.

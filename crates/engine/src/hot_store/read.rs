@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 
 use evenkeel_aggregate::History;
-use evenkeel_store::{ColdNeeds, KeyReads};
+use evenkeel_store::{AtHand, ColdNeeds, KeyReads};
 use evenkeel_types::{SourceCut, SourceId, VisibleAt};
 use evenkeel_view::{IndexId, Plan, ReadError, Store};
 
@@ -16,6 +16,8 @@ pub(crate) struct HotRead<'a> {
     hot: &'a HotStore,
     /// Since the last [`HotRead::checked`].
     used: RefCell<Vec<KeyReads>>,
+    /// What is going to be asked for, the next one last.
+    expected: RefCell<Vec<(IndexId, Vec<u8>, AtHand)>>,
 }
 
 impl<'a> HotRead<'a> {
@@ -23,7 +25,18 @@ impl<'a> HotRead<'a> {
         HotRead {
             hot,
             used: RefCell::default(),
+            expected: RefCell::default(),
         }
+    }
+
+    /// What was in memory of a key, if it is the next that was expected.
+    fn expected(&self, index: IndexId, key: &[u8]) -> Option<AtHand> {
+        let mut expected = self.expected.borrow_mut();
+        let (next, its_key, _) = expected.last()?;
+        let is_next = *next == index && its_key == key;
+        is_next
+            .then(|| expected.pop())?
+            .map(|(.., at_hand)| at_hand)
     }
 
     /// What came of a read, which is all that was read since the last call.
@@ -40,7 +53,9 @@ impl<'a> HotRead<'a> {
                 None => error.into(),
             }
         });
-        used.clear();
+        for reads in used.drain(..) {
+            self.hot.blocks.weigh(&reads);
+        }
         checked
     }
 }
@@ -51,12 +66,26 @@ impl Store for HotRead<'_> {
     }
 
     fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError> {
-        let found = self.hot.blocks.events(index.0, key).map_err(read_error)?;
+        let blocks = &self.hot.blocks;
+        let found = match self.expected(index, key) {
+            Some(at_hand) => blocks.events_at_hand(index.0, key, at_hand),
+            None => blocks.events(index.0, key),
+        };
+        let found = found.map_err(read_error)?;
         let Some((history, reads)) = found else {
             return Ok(None);
         };
         self.used.borrow_mut().extend(reads);
         Ok(Some(history))
+    }
+
+    fn expect(&self, index: IndexId, keys: Vec<Vec<u8>>) {
+        let found = self
+            .hot
+            .blocks
+            .at_hand(index.0, keys.iter().map(Vec::as_slice));
+        let expected = keys.into_iter().zip(found).rev();
+        *self.expected.borrow_mut() = expected.map(|(k, found)| (index, k, found)).collect();
     }
 
     fn holds(

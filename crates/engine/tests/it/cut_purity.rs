@@ -13,10 +13,10 @@ use evenkeel_train::{Evaluator, Requests};
 use evenkeel_types::definition::{Catalog, ViewBody, ViewDef};
 use evenkeel_types::time::{DAY, HOUR, MINUTE};
 use evenkeel_types::{
-    Column, Cut, Interval, Knowledge, LoggedEvent, Position, SourceId, Value, VisibleAt,
+    Column, Cut, Interval, Knowledge, LoggedEvent, Position, SourceId, Status, Value, VisibleAt,
 };
 use evenkeel_view::oracle::Oracle;
-use evenkeel_view::{Plan, Reader, Store, Uses, ViewRow};
+use evenkeel_view::{CompiledView, Plan, Reader, Store, Uses, ViewColumns, ViewRow};
 
 use crate::random_history::{Random, START, catalog, definitions, history, part, whole};
 
@@ -307,6 +307,7 @@ impl Paths<'_> {
                     let reader = Reader::new(store, &knowledge);
                     let row = reader.read(compiled, &case.key, case.time, &case.request);
                     rows.push((name, row.unwrap()));
+                    rows.push((name, row_of_columns(&reader, compiled, case)));
                 }
                 for (name, row) in &rows {
                     assert!(
@@ -323,6 +324,40 @@ impl Paths<'_> {
             }
         }
         cases.len() as u64 * view.features.len() as u64
+    }
+}
+
+/// The row of a read that fills columns, behind a row of another read.
+fn row_of_columns(reader: &Reader<'_>, view: &CompiledView, case: &Case) -> ViewRow {
+    let features: Vec<usize> = (0..view.def().features.len()).collect();
+    let mut columns = ViewColumns::new(view.def(), &features);
+    for time in [case.time - DAY, case.time] {
+        let read = reader.read_into(view, &case.key, time, &case.request, &mut columns);
+        read.unwrap();
+    }
+    columns.repeat(1);
+    assert_eq!(columns.len(), 3);
+    let values = |row: usize| -> Vec<Value> {
+        let value = |&feature: &usize| columns.values(feature).get(row);
+        features.iter().map(value).collect()
+    };
+    let status = |row: usize, feature: usize| columns.status(row, feature);
+    for &feature in &features {
+        assert_eq!(status(1, feature), status(2, feature));
+        assert!(
+            columns
+                .value(1, feature)
+                .same_bits(&columns.value(2, feature))
+        );
+    }
+    let event_time = columns.event_time(1);
+    match status(1, 0) {
+        Status::NotFound => ViewRow::not_found(features.len()),
+        Status::OutsideMaxAge => ViewRow::outside_max_age(features.len(), event_time.unwrap()),
+        _ => ViewRow {
+            event_time,
+            ..ViewRow::found(values(1))
+        },
     }
 }
 

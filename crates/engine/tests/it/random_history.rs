@@ -214,6 +214,10 @@ pub(crate) fn definitions(random: &mut Random) -> String {
          CREATE FEATURE VIEW both ENTITY card AS SELECT a.card, a.amount, b.score, b.word
            FROM paid a ASOF FULL JOIN seen b ON a.card = b.card;
          CREATE FEATURE VIEW owned ENTITY card AS SELECT card, name, level FROM owner WHERE level > 1;
+         CREATE FEATURE VIEW as_owned ENTITY card AS SELECT card, level, name FROM owner;
+         CREATE FEATURE VIEW as_seen ENTITY card TTL INTERVAL '6' HOUR AS SELECT card, word, score FROM seen;
+         CREATE FEATURE VIEW as_paid ENTITY card AS SELECT card, twice, cents, id, amount FROM paid WHERE ok;
+         CREATE FEATURE VIEW as_faded ENTITY card AS SELECT card, amount FROM fading;
          CREATE ON DEMAND FEATURE VIEW mixed REQUEST (asked DOUBLE) AS
            SELECT a.c0 AS a0, b.c0 AS b0, asked * 2 AS doubled, o.level AS level FROM by_card a, by_sight b, owned o;\n",
     );

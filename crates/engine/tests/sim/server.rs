@@ -501,8 +501,10 @@ impl Server {
             .read(&reading.plan, &rows, pinned.as_of, &pinned.knowledge);
         match read {
             Ok(answers) => {
-                let rows = answers.iter().map(|row| words::tallies(row));
-                pinned.values.extend(rows);
+                let rows = answers.to_rows();
+                pinned
+                    .values
+                    .extend(rows.iter().map(|row| words::tallies(row)));
             }
             Err(error) => {
                 self.failed("read", &error);

@@ -15,9 +15,10 @@ use evenkeel_aggregate::History;
 use evenkeel_aggregate::history::ColdPart;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::Cached;
 use super::key::{self, RowPrefix};
+use super::key_cache::KeyCache;
 use super::reheat::Reheats;
-use super::{BlockCache, Cached};
 
 /// The parts that a scan has brought back: at hand as long as this is.
 #[derive(Debug, Default)]
@@ -31,7 +32,7 @@ struct Held(History);
 #[derive(Debug)]
 pub(super) struct Reheated {
     /// It holds who holds this.
-    cache: Weak<BlockCache>,
+    cache: Weak<KeyCache>,
     state: Mutex<State>,
     /// Held while a scan is under way: one at a time.
     turn: Mutex<()>,
@@ -52,7 +53,7 @@ struct State {
 }
 
 impl Reheated {
-    pub(super) fn new(cache: Weak<BlockCache>) -> Self {
+    pub(super) fn new(cache: Weak<KeyCache>) -> Self {
         Reheated {
             cache,
             state: Mutex::default(),

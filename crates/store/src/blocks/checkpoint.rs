@@ -134,9 +134,10 @@ pub struct Written {
     pub(super) spent: Spent,
 }
 
-/// What was written, still in memory. It is large, so it is dropped where nobody waits.
+/// What was written, still in memory, and the rows as of before. It is large, and so is what the
+/// store keeps for those rows: it is dropped where nobody waits.
 #[derive(Debug, Default)]
-pub struct Spent(Vec<Arc<Tails>>);
+pub struct Spent(Vec<Arc<Tails>>, pub(super) Option<Arc<dyn Snapshot>>);
 
 impl BlockCheckpoint {
     /// Adds the changes to a batch. `number` is larger than that of every checkpoint before.

@@ -89,6 +89,7 @@ impl Stored {
                 prefix: prefix.clone(),
                 entries_read: AtomicUsize::new(0),
                 bytes_read: AtomicUsize::new(0),
+                known_read: AtomicUsize::new(0),
                 need: OnceLock::new(),
                 failure: OnceLock::new(),
             })
@@ -141,6 +142,8 @@ pub(super) struct KeySource {
     /// Of blocks, as they are stored: texts and order bytes are most of what is not counted
     /// by entries.
     bytes_read: AtomicUsize,
+    /// Both together, when it was last asked whether there is more.
+    known_read: AtomicUsize,
     /// What has to be brought back before this is of use.
     need: OnceLock<ColdNeed>,
     failure: OnceLock<(StoreError, String)>,
@@ -153,6 +156,16 @@ impl KeySource {
 
     pub(super) fn bytes_read(&self) -> usize {
         self.bytes_read.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn prefix(&self) -> &[u8] {
+        &self.prefix
+    }
+
+    /// Whether more was read since this was last asked.
+    pub(super) fn has_read_more(&self) -> bool {
+        let read = self.entries_read() + self.bytes_read();
+        self.known_read.swap(read, Ordering::Relaxed) != read
     }
 
     fn fail(&self, error: &StoreError) {

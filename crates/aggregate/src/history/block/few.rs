@@ -48,6 +48,17 @@ impl Few {
         self.heads.len()
     }
 
+    /// Looks at the last entry's head and at all lines of memory of its values.
+    pub(super) fn touch(&self) -> usize {
+        let line = (64 / size_of::<Value>()).max(1);
+        let last = self.len().saturating_sub(1) * self.width;
+        let values = self.values[last..].iter().step_by(line);
+        let seen = values.filter(|value| value.is_null()).count();
+        self.heads
+            .last()
+            .map_or(seen, |head| seen + head.order_end as usize)
+    }
+
     pub(super) fn fixed(&self, slot: usize) -> Fixed {
         self.heads[slot].fixed
     }
