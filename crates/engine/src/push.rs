@@ -1,8 +1,8 @@
 //! Events that callers push, and dead letters that are driven again.
 //!
 //! A commit has three steps, so that whoever serves reads beside it holds no lock while the
-//! disk is written: [`Pusher::judge`] with the engine to read, [`Judged::append`] with the
-//! log alone, [`Engine::apply_some`] with the engine to write, in pieces. There must be one
+//! disk is written: [`Pusher::judge`] with the engine to read, in pieces, [`Judged::append`]
+//! with the log alone, [`Engine::apply_some`] with the engine to write, in pieces. There must be one
 //! pusher at a time, and nothing else may write between its steps. The dead letters of
 //! conflicts follow in a commit of their own ([`Engine::conflict_letters`]); a process that
 //! dies before it is made up for when the store is opened.
@@ -20,6 +20,7 @@ use evenkeel_log::{Appended, Batch, DeadLetter, Log, LoggedDeadLetter, OWN_POSIT
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
     Cut, Event, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value,
+    VisibleAt,
 };
 use evenkeel_view::SourceProgram;
 
@@ -31,8 +32,13 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::group::{Accepted, Group, Made};
 use crate::ingest::{decode_record, record_of};
+use crate::offline::Online;
 use crate::recorder::{Considered, Recordable, Recorder, Verdict};
 use crate::session_token::SessionToken;
+
+/// Rows that are judged under one hold of the engine: who waits to write keeps other readers
+/// waiting, too.
+const PIECE_ROWS: usize = 64;
 
 /// One row that is pushed.
 #[derive(Clone, Debug)]
@@ -223,7 +229,7 @@ enum Row {
 impl Pusher {
     /// Judges requests in their order, as one commit. What is wrong with one request is its
     /// answer, and no matter of the others.
-    pub fn judge(&mut self, engine: &Engine, writes: Vec<Write>) -> Judged {
+    pub fn judge(&mut self, online: &impl Online, writes: Vec<Write>) -> Judged {
         let mut group = Group::default();
         let mut corrected = Earlier::default();
         let requests = writes
@@ -237,7 +243,7 @@ impl Pusher {
                         });
                         (counted.unwrap_or(OWN_POSITION), row.values)
                     });
-                    self.push(engine, &mut group, &source, rows)
+                    self.push(online, &mut group, &source, rows)
                 }
                 Write::Files { source, rows } => {
                     let rows = rows.into_iter().map(|row| {
@@ -247,17 +253,19 @@ impl Pusher {
                         };
                         (origin, row.values)
                     });
-                    self.push(engine, &mut group, &source, rows)
+                    self.push(online, &mut group, &source, rows)
                 }
                 Write::Corrections {
                     source,
                     corrections,
-                } => correct(engine, &mut group, &mut corrected, &source, corrections),
+                } => online.with(|engine| {
+                    correct(engine, &mut group, &mut corrected, &source, corrections)
+                }),
                 Write::Considered { source, rows } => {
-                    self.push_considered(engine, &mut group, &source, rows.0.into_iter())
+                    self.push_considered(online, &mut group, &source, rows.0.into_iter())
                 }
                 Write::Redrive { source, ids } => {
-                    self.redrive(engine, &mut group, &source, ids.as_deref())
+                    online.with(|engine| self.redrive(engine, &mut group, &source, ids.as_deref()))
                 }
             })
             .collect();
@@ -289,73 +297,98 @@ impl Pusher {
 
     fn push(
         &mut self,
-        engine: &Engine,
+        online: &impl Online,
         group: &mut Group,
         source: &Arc<SourceDef>,
         rows: impl Iterator<Item = (Origin, Result<Vec<Value>, Undecoded>)>,
     ) -> Result<Request, EngineError> {
-        let recorder = self.recorder(engine, source)?;
+        let recorder = online.with(|engine| self.recorder(engine, source))?;
         let considered = rows.map(|(origin, values)| {
             let considered = values.map(|values| recorder.consider(values, origin.clone()));
             (origin, considered)
         });
-        self.push_considered(engine, group, source, considered)
+        self.push_considered(online, group, source, considered)
     }
 
     fn push_considered(
         &mut self,
-        engine: &Engine,
+        online: &impl Online,
         group: &mut Group,
         source: &Arc<SourceDef>,
-        rows: impl Iterator<Item = (Origin, Result<Considered, Undecoded>)>,
+        mut rows: impl Iterator<Item = (Origin, Result<Considered, Undecoded>)>,
     ) -> Result<Request, EngineError> {
-        refuse_changed(engine, source)?;
-        let timeline = engine.timeline();
+        let timeline = online.with(|engine| {
+            refuse_changed(engine, source)?;
+            Ok::<_, EngineError>(engine.timeline())
+        })?;
         let mut known = Cut::empty();
         let mut time: Option<EventTime> = None;
         let mut judged = Vec::with_capacity(rows.size_hint().0);
         group.expect(rows.size_hint().0);
-        for (origin, considered) in rows {
-            let considered = match considered {
-                Ok(considered) => considered,
-                Err(Undecoded { reason, record }) => {
-                    self.reject(engine, group, source, origin, "DECODE", &reason, record)?;
-                    judged.push(Row::Rejected {
-                        code: "DECODE",
-                        reason,
-                    });
-                    continue;
-                }
-            };
-            match considered.at(timeline) {
-                Verdict::Event(recordable) => {
-                    time = time.max(Some(recordable.event.event_time));
-                    let partition = recordable.partition;
-                    let accepted = group.accept(engine, source, *recordable)?;
-                    if accepted == (Accepted::Duplicate { within: None }) {
-                        // It is among what is applied there.
-                        let end = engine.applied_end(source.id, partition);
-                        known.set_end(source.id, partition, end);
-                    }
-                    judged.push(Row::Event(partition, accepted));
-                }
-                Verdict::LeftOut => judged.push(Row::LeftOut),
-                Verdict::Rejected {
-                    stored,
-                    code,
-                    reason,
-                } => {
-                    let record = record_of(source, &stored).into_bytes();
-                    self.reject(engine, group, source, origin, code, &reason, record)?;
-                    judged.push(Row::Rejected { code, reason });
-                }
+        loop {
+            let piece: Vec<_> = rows.by_ref().take(PIECE_ROWS).collect();
+            if piece.is_empty() {
+                break;
             }
+            online.with(|engine| {
+                for (origin, considered) in piece {
+                    let row = self.row(engine, group, source, timeline, origin, considered)?;
+                    if let (Row::Event(partition, accepted), event_time) = &row {
+                        time = time.max(*event_time);
+                        if *accepted == (Accepted::Duplicate { within: None }) {
+                            // It is among what is applied there.
+                            let end = engine.applied_end(source.id, *partition);
+                            known.set_end(source.id, *partition, end);
+                        }
+                    }
+                    judged.push(row.0);
+                }
+                Ok::<_, EngineError>(())
+            })?;
         }
         Ok(Request::Push {
             source: source.id,
             rows: judged,
             known,
             time,
+        })
+    }
+
+    /// Judges one row; with its event time, if it is an event.
+    fn row(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        timeline: VisibleAt,
+        origin: Origin,
+        considered: Result<Considered, Undecoded>,
+    ) -> Result<(Row, Option<EventTime>), EngineError> {
+        let considered = match considered {
+            Ok(considered) => considered,
+            Err(Undecoded { reason, record }) => {
+                let code = "DECODE";
+                self.reject(engine, group, source, origin, code, &reason, record)?;
+                return Ok((Row::Rejected { code, reason }, None));
+            }
+        };
+        Ok(match considered.at(timeline) {
+            Verdict::Event(recordable) => {
+                let time = recordable.event.event_time;
+                let partition = recordable.partition;
+                let accepted = group.accept(engine, source, *recordable)?;
+                (Row::Event(partition, accepted), Some(time))
+            }
+            Verdict::LeftOut => (Row::LeftOut, None),
+            Verdict::Rejected {
+                stored,
+                code,
+                reason,
+            } => {
+                let record = record_of(source, &stored).into_bytes();
+                self.reject(engine, group, source, origin, code, &reason, record)?;
+                (Row::Rejected { code, reason }, None)
+            }
         })
     }
 

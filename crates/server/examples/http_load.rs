@@ -4,7 +4,7 @@
 //! A request is due when its turn in the stream's rate comes, whether earlier ones are answered or
 //! not; its latency counts from then on, so that a server that stands still is not asked less
 //! (Tene's "coordinated omission"). Only a thread that was idle and woken late by its own timer
-//! counts from when it woke: that is not the server's doing.
+//! counts from when it woke: that is not the server's doing, and is told by itself as `late`.
 //!
 //! | field | means |
 //! | --- | --- |
@@ -55,6 +55,7 @@ struct Stream {
 struct Seen {
     statuses: BTreeMap<u16, u64>,
     micros: Vec<u64>,
+    late_micros: Vec<u64>,
     fresh_micros: Vec<u64>,
 }
 
@@ -100,6 +101,7 @@ fn main() -> Result<(), Failure> {
                 *all.statuses.entry(status).or_default() += count;
             }
             all.micros.extend(seen.micros);
+            all.late_micros.extend(seen.late_micros);
             all.fresh_micros.extend(seen.fresh_micros);
         }
         println!("{}", report(stream, all, seconds));
@@ -137,7 +139,11 @@ fn report(stream: &Stream, mut seen: Seen, seconds: f64) -> Json {
         "rows_per_second": (answered * stream.rows) as f64 / seconds,
         "statuses": seen.statuses,
     });
-    for (name, micros) in [("", &mut seen.micros), ("fresh_", &mut seen.fresh_micros)] {
+    for (name, micros) in [
+        ("", &mut seen.micros),
+        ("late_", &mut seen.late_micros),
+        ("fresh_", &mut seen.fresh_micros),
+    ] {
         if micros.is_empty() {
             continue;
         }
@@ -176,7 +182,9 @@ fn connection(
         }
         if now < due {
             std::thread::sleep(due - now);
-            due = Instant::now();
+            let woken = Instant::now();
+            seen.late_micros.push(micros(woken - due));
+            due = woken;
         }
         let (key, row) = write_body(stream, &mut random, &mut body);
         let status = http.post(&stream.path, &body, &mut head)?;

@@ -244,6 +244,7 @@ pub(crate) async fn metrics(State(shared): Shares) -> String {
         queue: shared.queue.length(),
         left_out: shared.served.left_out(),
         pushes_wait: shared.checkpoints.pushes_wait(),
+        engine_holds: shared.engine_holds(),
     };
     shared.metrics.text(&shared.engine(), &load, &shared.lake)
 }

@@ -19,6 +19,7 @@ mod corrections;
 mod datasets;
 mod definitions;
 mod doctor;
+mod engine_lock;
 mod error;
 mod events;
 mod features;

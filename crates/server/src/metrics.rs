@@ -12,10 +12,46 @@ use evenkeel_engine::push::RowAnswer;
 
 use crate::lake::LakeFlushes;
 
-/// Upper ends of the latency buckets, seconds.
+/// Upper ends of the buckets of a histogram, seconds.
 const BUCKETS: [f64; 12] = [
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5,
 ];
+
+/// How long something took, each time.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
+    buckets: [AtomicU64; BUCKETS.len()],
+    count: AtomicU64,
+    nanos: AtomicU64,
+}
+
+impl Histogram {
+    /// One more.
+    pub(crate) fn add(&self, took: Duration) {
+        let seconds = took.as_secs_f64();
+        if let Some(bucket) = BUCKETS.iter().position(|end| seconds <= *end) {
+            self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        }
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn text(&self, text: &mut String, name: &str, help: &str) {
+        head(text, name, "histogram", help);
+        let mut sum = 0;
+        for (end, bucket) in BUCKETS.iter().zip(&self.buckets) {
+            sum += bucket.load(Ordering::Relaxed);
+            line(text, &format!("{name}_bucket{{le=\"{end}\"}}"), sum);
+        }
+        let count = self.count.load(Ordering::Relaxed);
+        line(text, &format!("{name}_bucket{{le=\"+Inf\"}}"), count);
+        let micros = self.nanos.load(Ordering::Relaxed) / 1_000;
+        let seconds = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
+        line(text, &format!("{name}_sum"), seconds);
+        line(text, &format!("{name}_count"), count);
+    }
+}
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -26,9 +62,7 @@ pub(crate) struct Metrics {
     rows: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// By source, kind of difference to a truth, and whether it was a dry run.
     differences: Mutex<BTreeMap<(String, &'static str, bool), u64>>,
-    latency: [AtomicU64; BUCKETS.len()],
-    latency_count: AtomicU64,
-    latency_micros: AtomicU64,
+    reads: Histogram,
     pub(crate) connections: AtomicUsize,
 }
 
@@ -41,13 +75,7 @@ impl Metrics {
 
     /// Features were read.
     pub(crate) fn read(&self, took: Duration) {
-        let seconds = took.as_secs_f64();
-        if let Some(bucket) = BUCKETS.iter().position(|end| seconds <= *end) {
-            self.latency[bucket].fetch_add(1, Ordering::Relaxed);
-        }
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        self.latency_micros.fetch_add(micros, Ordering::Relaxed);
-        self.latency_count.fetch_add(1, Ordering::Relaxed);
+        self.reads.add(took);
     }
 
     /// Rows were pushed.
@@ -74,7 +102,12 @@ impl Metrics {
     }
 
     /// The text.
-    pub(crate) fn text(&self, engine: &Engine, load: &Load, lake_flushes: &LakeFlushes) -> String {
+    pub(crate) fn text(
+        &self,
+        engine: &Engine,
+        load: &Load<'_>,
+        lake_flushes: &LakeFlushes,
+    ) -> String {
         let mut text = String::new();
         head(
             &mut text,
@@ -92,24 +125,11 @@ impl Metrics {
                 *count,
             );
         }
-        let name = "evenkeel_read_seconds";
-        head(
-            &mut text,
-            name,
-            "histogram",
-            "Time to answer a read of features.",
-        );
-        let mut sum = 0;
-        for (end, bucket) in BUCKETS.iter().zip(&self.latency) {
-            sum += bucket.load(Ordering::Relaxed);
-            line(&mut text, &format!("{name}_bucket{{le=\"{end}\"}}"), sum);
-        }
-        let count = self.latency_count.load(Ordering::Relaxed);
-        line(&mut text, &format!("{name}_bucket{{le=\"+Inf\"}}"), count);
-        let micros = self.latency_micros.load(Ordering::Relaxed);
-        let seconds = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-        line(&mut text, &format!("{name}_sum"), seconds);
-        line(&mut text, &format!("{name}_count"), count);
+        let help = "Time to answer a read of features.";
+        self.reads.text(&mut text, "evenkeel_read_seconds", help);
+        let help = "How long reads could not begin, as something was applied.";
+        load.engine_holds
+            .text(&mut text, "evenkeel_engine_held_seconds", help);
         let name = "evenkeel_differences_total";
         head(
             &mut text,
@@ -191,7 +211,7 @@ impl Metrics {
 
 /// What others count.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Load {
+pub(crate) struct Load<'a> {
     /// Requests that are not answered yet, but for probes.
     pub(crate) requests: usize,
     /// Pushes that wait or are being written.
@@ -200,6 +220,8 @@ pub(crate) struct Load {
     pub(crate) left_out: u64,
     /// Whether pushes wait for a checkpoint.
     pub(crate) pushes_wait: bool,
+    /// How long the engine was held to write.
+    pub(crate) engine_holds: &'a Histogram,
 }
 
 fn hot_tier(text: &mut String, engine: &Engine, pushes_wait: bool) {

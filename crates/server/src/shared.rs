@@ -1,16 +1,18 @@
 //! What all requests share.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use evenkeel_engine::{Engine, EngineError, ServerLimits};
 use evenkeel_log::{Log, LogReader};
+use parking_lot::RwLockReadGuard;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Tokens;
 use crate::checkpoints::{CheckpointWriter, Checkpoints};
+use crate::engine_lock::{EngineLock, WriteHold};
 use crate::lake::{LakeFlusher, LakeFlushes};
-use crate::metrics::Metrics;
+use crate::metrics::{Histogram, Metrics};
 use crate::plans::Plans;
 use crate::pool::Pool;
 use crate::served::Served;
@@ -22,7 +24,7 @@ const HEALING_TRIES: usize = 16;
 
 /// See the module.
 pub(crate) struct Shared {
-    engine: RwLock<Engine>,
+    engine: EngineLock,
     pub(crate) log: LogReader,
     pub(crate) writer_log: Arc<Log>,
     /// Tells this server from others at its address.
@@ -85,7 +87,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             appending: Mutex::new(()),
             limits,
-            engine: RwLock::new(engine),
+            engine: EngineLock::new(engine),
         });
         let writers = Writers {
             pushes: Writer::start(Arc::clone(&shared), receiver),
@@ -97,12 +99,17 @@ impl Shared {
 
     /// The engine, to read. Hold it for microseconds, and never over an `await`.
     pub(crate) fn engine(&self) -> RwLockReadGuard<'_, Engine> {
-        self.engine.read().unwrap_or_else(PoisonError::into_inner)
+        self.engine.read()
     }
 
     /// The engine, to apply. Of the writer only.
-    pub(crate) fn engine_mut(&self) -> RwLockWriteGuard<'_, Engine> {
-        self.engine.write().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn engine_mut(&self) -> WriteHold<'_> {
+        self.engine.write()
+    }
+
+    /// How long the engine was held to write, each time.
+    pub(crate) fn engine_holds(&self) -> &Histogram {
+        self.engine.holds()
     }
 
     /// Opens the hot tier again if that is needed. Nobody appends meanwhile: the writer, or who

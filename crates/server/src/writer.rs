@@ -1,7 +1,8 @@
 //! The one thread that writes: many pushes, one commit.
 //!
-//! Judging takes the engine's lock to read, the disk no lock, applying takes it to write, in
-//! short pieces, so that reads are delayed by microseconds. The queue is bounded; when it is
+//! Judging takes the engine's lock to read, the disk no lock, applying takes it to write, and
+//! gives way to reads that wait ([`crate::engine_lock`]), so that they are delayed by
+//! microseconds. The queue is bounded; when it is
 //! full, a push is refused at once with `OVERLOADED` and nothing of it is written. When the
 //! log cannot be written, or an event cannot be applied, the queue is closed: reads go on at
 //! the last cut, writes are refused until the store is opened again.
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use evenkeel_engine::EngineError;
-use evenkeel_engine::push::{Judged, Pusher, Write, Written, append};
+use evenkeel_engine::push::{Durable, Judged, Pusher, Write, Written, append};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
@@ -22,8 +23,10 @@ use crate::shared::Shared;
 const GROUP_REQUESTS_MAX: usize = 64;
 /// Rows of one commit, but for the last request's.
 const GROUP_ROWS_MAX: usize = 100_000;
-/// Events applied under one hold of the lock.
-const APPLY_EVENTS: usize = 128;
+/// Events that are applied between two looks at how long the engine is held.
+const APPLY_EVENTS: usize = 4;
+/// Events after which those who wait for them are told.
+const TOLD_EVENTS: usize = 128;
 
 /// A request on its way to the writer, with where its answer goes.
 pub(crate) struct Job {
@@ -183,9 +186,9 @@ fn commit(
     if let Err(error) = shared.heal() {
         return refuse_all(ApiError::from(&error));
     }
-    // By what it is judged, it is logged.
+    // By what it is judged, it is logged: nobody goes over to other definitions in between.
     let _appending = shared.appending();
-    let judged = pusher.judge(&shared.engine(), writes);
+    let judged = pusher.judge(shared, writes);
     match write(shared, judged) {
         Ok(written) => written
             .into_iter()
@@ -216,7 +219,7 @@ fn write(
     let log = &shared.writer_log;
     let mut commit = judged.append(log)?;
     let applied = loop {
-        let more = shared.engine_mut().apply_some(&mut commit, APPLY_EVENTS);
+        let more = apply(shared, &mut commit);
         shared.applied.send_replace(());
         match more {
             Ok(true) => {}
@@ -233,6 +236,18 @@ fn write(
         shared.engine_mut().told(&commit);
     }
     Ok(commit.answers())
+}
+
+/// Applies some of a commit; whether there is more.
+fn apply(shared: &Shared, commit: &mut Durable) -> Result<bool, EngineError> {
+    let mut engine = shared.engine_mut();
+    for _ in 0..TOLD_EVENTS / APPLY_EVENTS {
+        if !engine.apply_some(commit, APPLY_EVENTS)? {
+            return Ok(false);
+        }
+        engine.give_way();
+    }
+    Ok(true)
 }
 
 #[cfg(test)]
