@@ -144,7 +144,15 @@ def resident_bytes_of(pid):
     return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) * 1024
 
 
-def load(server, entities, connections, accept="application/json", beside=(), users=USERS):
+def load(
+    server,
+    entities,
+    connections,
+    accept="application/json",
+    beside=(),
+    users=USERS,
+    service="fifty",
+):
     """Asks for some seconds, as fast as it is answered; what one request cost."""
     servers = [server, *beside]
     before = sum(s.cpu_seconds() for s in servers)
@@ -154,6 +162,7 @@ def load(server, entities, connections, accept="application/json", beside=(), us
         env={
             **os.environ,
             "SIDE": server.side,
+            "SERVICE": service,
             "ENTITIES": str(entities),
             "USERS": str(users),
             "ACCEPT": accept,

@@ -1,12 +1,13 @@
--- What wrk sends: reads of the service `fifty` for random users. From the environment: the server
+-- What wrk sends: reads of a service (SERVICE) for random users. From the environment: the server
 -- that is asked (SIDE), entities of one request (ENTITIES), users (USERS), and the form of the
 -- answer (ACCEPT).
 local side = os.getenv("SIDE")
 local entities = tonumber(os.getenv("ENTITIES"))
 local users = tonumber(os.getenv("USERS"))
+local service = os.getenv("SERVICE")
 local forms = {
-  evenkeel = {"/v1/features", '{"service":"fifty","entities":{"user_id":[%s]}}'},
-  feast = {"/get-online-features", '{"feature_service":"fifty","entities":{"user_id":[%s]}}'},
+  evenkeel = {"/v1/features", '{"service":"' .. service .. '","entities":{"user_id":[%s]}}'},
+  feast = {"/get-online-features", '{"feature_service":"' .. service .. '","entities":{"user_id":[%s]}}'},
   nginx = {"/", "%s"},
 }
 local path, body = forms[side][1], forms[side][2]
