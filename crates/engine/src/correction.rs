@@ -447,15 +447,10 @@ fn of_row(
     Ok(match *change {
         Change::Replace {
             position, revision, ..
-        } => Correction {
-            partition: position.partition,
-            event: version(
-                held.event(source, position)?,
-                &new,
-                replacing(&new),
-                revision,
-            ),
-        },
+        } => {
+            let old = held.event(source, position)?;
+            correction(old, &new, replacing(&new), revision)
+        }
         Change::Add {
             revision: Some(revision),
             ..

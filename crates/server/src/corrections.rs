@@ -19,7 +19,6 @@ use evenkeel_engine::correction::{
 use evenkeel_engine::push::{RowAnswer, Write, Written};
 use evenkeel_engine::{EngineError, Offline};
 use serde::Deserialize;
-use serde_json::json;
 use tokio::runtime::Handle;
 
 use crate::ask::{asked, query_fields};

@@ -159,8 +159,8 @@ async fn spine(
     let fields = query_fields(query.unwrap_or_default(), &["timeout_ms"], &[])?;
     let ask: Ask = asked(fields, FIELDS)?;
     let deadline = long_work::deadline(shared, started, ask.timeout_ms)?;
-    let bytes_max = shared.limits.spine_bytes;
-    let spooled = shared.spool.body(body, extension, bytes_max, deadline);
+    let limits = &shared.limits;
+    let spooled = shared.spool.body(body, extension, limits, deadline);
     Ok((ask, Some(spooled.await?)))
 }
 

@@ -5,8 +5,6 @@
 //! Needs to mount a file system: in memory, and ext4 in a file. Where that is not allowed it
 //! says so and tries nothing.
 
-#![expect(clippy::print_stdout, reason = "what was tried, for `--nocapture`")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +26,9 @@ FROM ticks WINDOW a AS (ALL HISTORY);
 /// A quarter of it makes a checkpoint due.
 const PROJECT: &str = "[limits]\nmemory_bytes = 2000000\n";
 const BATCH: u64 = 200;
+
+/// Mounts something at a place, or says why it cannot.
+type Mounter<'a> = dyn Fn(&Path) -> Result<Mount, String> + 'a;
 /// What is given back when the disk is full.
 const BALLAST_BYTES: usize = 4 << 20;
 /// More pushes than fill the disk.
@@ -173,8 +174,7 @@ fn a_small_disk_fills_up_and_pushes_go_on_when_there_is_room() {
         run("mkfs.ext4", &["-q", "-F", "-m", "0", "-J", "size=4", &path])?;
         Mount::of(&["-t", "ext4", "-o", "loop", &path], place)
     };
-    let kinds: [(&str, &dyn Fn(&Path) -> Result<Mount, String>); 2] =
-        [("tmpfs", &in_memory), ("ext4", &in_a_file)];
+    let kinds: [(&str, &Mounter<'_>); 2] = [("tmpfs", &in_memory), ("ext4", &in_a_file)];
     for (name, mount) in kinds {
         let project = Project::empty();
         match mount(project.path()) {

@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 
 use evenkeel_engine::api::VerifyOptions;
-use evenkeel_engine::correction::{CorrectionReport, Counts, Period, Truth, parse_positions};
+use evenkeel_engine::correction::{
+    Correction, CorrectionReport, Counts, Means, Period, Truth, parse_positions,
+};
 use evenkeel_engine::push::{PushedRow, Pusher, Write};
 use evenkeel_engine::{Engine, EngineError};
 use evenkeel_types::time::format_timestamp;
