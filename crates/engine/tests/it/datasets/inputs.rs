@@ -251,3 +251,19 @@ fn two_builds_of_one_name_do_not_meet() {
         .unwrap();
     assert!(matches!(inner, Some(EngineError::DatasetBusy { .. })));
 }
+
+#[test]
+fn a_backup_has_the_datasets() {
+    let world = world(PLAIN);
+    let engine = loaded(&world);
+    let manifest = build(&engine, "plain");
+    let files = super::bytes_of(&place(&world, &manifest));
+    let target = world.path().join("backup");
+    let project = world.project();
+    evenkeel_engine::backup(&project, &target, &mut |_, _| ()).unwrap();
+    drop(engine);
+    fs::remove_dir_all(&project.store).unwrap();
+    evenkeel_engine::restore(&project, &target).unwrap();
+    assert_eq!(super::bytes_of(&place(&world, &manifest)), files);
+    expect_same(&world.engine(), &manifest);
+}
