@@ -356,7 +356,6 @@ def test_a_file_is_the_same_wherever_it_is_ingested(tmp_path):
         assert (report.rows, report.recorded, report.duplicates) == (20_000, 0, 20_000)
 
 
-<<<<<<< HEAD
 TRUTH = (
     "ride_id,rider_id,fare,tags,ride_at\n"
     'r-1,ada,2.50,"[""x""]",2026-01-05 09:00:00\nr-9,bob,3,,2026-01-05 10:00:00\n'
@@ -402,7 +401,8 @@ def test_a_source_is_put_right_wherever_it_is(tmp_path):
                 assert caught[1] == caught[0]
             with pytest.raises(evenkeel.InvalidError, match="cannot be read"):
                 client.correct("rides", tmp_path / "none.csv", *day)
-=======
+
+
 def test_a_file_goes_in_halves_to_a_server_that_takes_less_at_once(tmp_path):
     (tmp_path / "more.csv").write_text(FILES["more.csv"])
     alone = tmp_path / "alone"
@@ -424,4 +424,3 @@ def test_a_file_goes_in_halves_to_a_server_that_takes_less_at_once(tmp_path):
     with Server(served) as server, evenkeel.connect(server.url) as client:
         with pytest.raises(evenkeel.Error, match="more than 100 bytes"):
             client.ingest("rides", tmp_path / "more.csv")
->>>>>>> 307467e (Bodies that come slowly, states that no numbers have, files in halves from Python)
