@@ -1,7 +1,7 @@
 //! Putting the events of a source right: by difference with the truth, or by leaving out what
 //! was logged between positions.
 //!
-//! See `docs/decisions/0026-corrections.md`. A difference is found without a hold on the
+//! See `docs/decisions/0025-corrections.md`. A difference is found without a hold on the
 //! engine ([`Offline`]); what it says is logged by whoever writes, in commits of
 //! [`Means::commit_events`]. Invariant: what is logged is versions of identities, so older cuts
 //! answer as before.
