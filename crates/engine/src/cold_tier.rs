@@ -51,6 +51,15 @@ impl ColdTier {
         }
     }
 
+    /// The same without tables: definitions of before a source changed read what the log has, as
+    /// a table has the columns of today.
+    pub(crate) fn log_only(&self) -> ColdTier {
+        ColdTier {
+            identity: None,
+            ..self.clone()
+        }
+    }
+
     fn lake(&self) -> Result<Lake, EngineError> {
         let (files, clock) = (Arc::clone(&self.files), Arc::clone(&self.clock));
         Lake::at(&self.address, files, clock).map_err(EngineError::lake)

@@ -152,10 +152,11 @@ impl Offline {
         self.records
     }
 
-    /// The same with other definitions.
+    /// The same with the definitions of before, over the log alone.
     pub(crate) fn with_catalog(&self, catalog: Catalog) -> Offline {
         Offline {
             catalog: Arc::new(catalog),
+            cold: self.cold.log_only(),
             ..self.clone()
         }
     }
