@@ -319,12 +319,13 @@ pub(crate) struct Definitions {
 
 /// A change of its JSON.
 fn change(json: &Json) -> Option<Change> {
-    const OBJECTS: [&str; 5] = [
+    const OBJECTS: [&str; 6] = [
         "entity",
         "stream",
         "table",
         "feature view",
         "feature service",
+        "training dataset",
     ];
     const KINDS: [ChangeKind; 5] = [
         ChangeKind::Create,
