@@ -41,7 +41,12 @@ async fn what_is_pushed_is_flushed_and_trained_from_both() {
         metric(&world, "evenkeel_lake_flushes_total{outcome=\"failed\"}").await,
         0
     );
-    let status = world.engine().offline().lake_status().unwrap();
+    let engine = world.engine();
+    // Where nobody waits on the same thread, as the lake asks for.
+    let status = std::thread::scope(|scope| {
+        let asked = scope.spawn(|| engine.offline().lake_status().unwrap());
+        asked.join().unwrap()
+    });
     assert_eq!(
         (
             status.tables.len(),
