@@ -47,14 +47,6 @@ fn every_command_says_what_it_did() {
     project.expect_text("dataset_diff", &diff, 0);
     project.expect_text("dataset_rebuild", &["dataset", "rebuild", "buyers", "1"], 0);
     project.expect_json("dataset_rebuild", &["dataset", "rebuild", "buyers", "2"], 0);
-    // Definitions are sent, and what they change is understood.
-    let more = format!(
-        "{DATASETS}CREATE TRAINING DATASET later FROM SERVICE customer_model SPINE 'spine.csv';\n"
-    );
-    for project in [&alone, &beside] {
-        project.write("definitions/datasets.sql", &more);
-        project.run(&["apply"]).ok();
-    }
     let get = [
         "get",
         "--dataset",
@@ -119,6 +111,14 @@ fn beside_a_server_it_is_the_same() {
     let alone = project();
     let beside = project();
     let server = Server::start(&beside, &[]);
+    // Definitions are sent, and what they change is understood.
+    let more = format!(
+        "{DATASETS}CREATE TRAINING DATASET later FROM SERVICE customer_model SPINE 'spine.csv';\n"
+    );
+    for project in [&alone, &beside] {
+        project.write("definitions/datasets.sql", &more);
+        project.run(&["apply"]).ok();
+    }
     let get = [
         "get",
         "--dataset",
