@@ -30,19 +30,23 @@ impl ColdAndLog {
     pub fn new(log: LogReader, tables: Vec<Table>) -> Result<Self, LakeError> {
         let ends = log.ends();
         let mut covered = Cut::empty();
-        for table in &tables {
-            for (source, partition, end) in table.covered(&log)?.iter() {
-                // It may have been flushed since this log was opened.
-                covered.set_end(source, partition, end.min(ends.end(source, partition)));
+        let mut used = BTreeMap::new();
+        for table in tables {
+            let of_table = table.covered(&log)?;
+            // It was flushed since this log was opened, or the log is of a backup: then what it has
+            // there may never have been logged here. The log has everything in any case.
+            let is_ahead = |(source, partition, end)| end > ends.end(source, partition);
+            if of_table.iter().any(is_ahead) {
+                continue;
             }
+            for (source, partition, end) in of_table.iter() {
+                covered.set_end(source, partition, end);
+            }
+            used.insert(table.id(), table);
         }
-        let tables = tables
-            .into_iter()
-            .map(|table| (table.id(), table))
-            .collect();
         Ok(ColdAndLog {
             log,
-            tables: Arc::new(tables),
+            tables: Arc::new(used),
             covered,
         })
     }

@@ -24,7 +24,7 @@ const ENVIRONMENT: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "GCP_"];
 /// The scheme of tables whose files are those of a seam.
 const SEAM: &str = "evenkeel";
 /// Locked by who writes a lake on this machine.
-const LOCK: &str = "lock";
+const LOCK: &str = ".lock";
 
 /// Where a lake is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -123,13 +123,14 @@ async fn work(
                 built.map_err(failed)?.to_json()
             }
             Work::Rebuild => {
+                let name = offline.dataset(&name)?.name();
                 refuse_path(&offline, &name, spooled.as_ref())?;
                 let report = offline.rebuild_dataset(&name, &given, values_max, &mut reach);
                 json!(report.map_err(failed)?)
             }
             Work::Stale => {
-                refuse_path(&offline, &name, spooled.as_ref())?;
                 let manifest = offline.dataset(&name)?;
+                refuse_path(&offline, &manifest.name(), spooled.as_ref())?;
                 let found = offline.staleness(&manifest, &given, values_max, &mut reach);
                 json!(found.map_err(failed)?)
             }

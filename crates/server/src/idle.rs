@@ -7,7 +7,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,14 +21,25 @@ const LOOKS: u32 = 4;
 pub(crate) struct Activity {
     /// Of writes that took bytes.
     writes: Arc<AtomicU64>,
-    /// One per request that is being answered, besides this.
-    requests: Arc<()>,
+    /// How many requests are being answered.
+    requests: Arc<AtomicUsize>,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+struct Request(Arc<AtomicUsize>);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Activity {
     /// To be held as long as a request is being answered.
     pub(crate) fn request(&self) -> impl Send + use<> {
-        Arc::clone(&self.requests)
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Request(Arc::clone(&self.requests))
     }
 
     /// A stream whose writes are seen.
@@ -45,7 +56,7 @@ impl Activity {
         while quiet < LOOKS {
             tokio::time::sleep(patience / LOOKS).await;
             let writes = self.writes.load(Ordering::Relaxed);
-            let is_quiet = writes == seen && Arc::strong_count(&self.requests) == 1;
+            let is_quiet = writes == seen && self.requests.load(Ordering::Relaxed) == 0;
             quiet = if is_quiet { quiet + 1 } else { 0 };
             seen = writes;
         }

@@ -347,7 +347,7 @@ fn rebuild(arguments: &RebuildArguments, session: &Session) -> Result<Answer, Fa
     Ok(Answer {
         json: json!(report),
         text,
-        exit: if report.matches {
+        exit: if report.is_whole() {
             Exit::Done
         } else {
             Exit::Refuted

@@ -12,6 +12,7 @@ use evenkeel_types::Field;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use super::DatasetName;
 use crate::error::EngineError;
 
 /// The version of the format that is written.
@@ -212,6 +213,14 @@ impl NamedType {
 }
 
 impl DatasetManifest {
+    /// Its name, with the version.
+    pub fn name(&self) -> DatasetName {
+        DatasetName {
+            name: self.dataset.clone(),
+            version: Some(self.version),
+        }
+    }
+
     /// `name:version`
     pub fn title(&self) -> String {
         format!("{}:{}", self.dataset, self.version)

@@ -68,6 +68,14 @@ pub struct RebuildReport {
 }
 
 impl RebuildReport {
+    /// Whether it is the same, and all its files are there as they were written.
+    pub fn is_whole(&self) -> bool {
+        let is_good = |file: &RebuiltInput| {
+            file.state == InputState::Same || self.restored.contains(&file.input)
+        };
+        self.matches && self.files.iter().all(is_good)
+    }
+
     fn of(manifest: &DatasetManifest) -> Self {
         RebuildReport {
             dataset: manifest.dataset.clone(),

@@ -197,6 +197,8 @@ impl FittedTransform {
             }
             FittedShape::Bucketize { bounds } => out.push(match self.number(value) {
                 None => Value::Null,
+                // It counts as missing.
+                Some(x) if x.is_nan() => Value::Null,
                 Some(x) => {
                     let below = |bound: &f64| compare_f64(*bound, x) != Ordering::Greater;
                     // At most as many bounds as a definition may have.
