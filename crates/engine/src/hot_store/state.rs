@@ -310,10 +310,10 @@ mod tests {
             state.next_ledgers(1).next(),
             Some(LedgerId::built_beside(0))
         );
-        let later = VERSION_3.replace("\"format\":3", "\"format\":5");
+        let later = VERSION_3.replace("\"format\":3", "\"format\":6");
         assert!(matches!(
             read(&later),
-            Err(StoreError::Version { found: 5, known: 4 })
+            Err(StoreError::Version { found: 6, known: 5 })
         ));
     }
 
