@@ -120,7 +120,7 @@ impl Base {
         let machine = Machine {
             sealed_entries: 32,
             log: LogOptions {
-                segment_bytes: 1 << 20,
+                segment_bytes: 256 << 10,
                 compression: Compression::None,
             },
             ..Machine::default()
