@@ -75,7 +75,7 @@ impl LakeAddress {
 #[derive(Clone, Debug)]
 pub struct Lake {
     place: Arc<Place>,
-    runtime: Arc<Runtime>,
+    runtime: Arc<Waiting>,
     clock: Arc<dyn Clock>,
 }
 
@@ -102,6 +102,18 @@ enum Place {
         store: Arc<dyn ObjectStore>,
         url: Url,
     },
+}
+
+/// What waits for a store. Where others wait on the same thread it may be dropped, too.
+#[derive(Debug)]
+struct Waiting(Option<Runtime>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Lake {
@@ -132,7 +144,7 @@ impl Lake {
         })?;
         Ok(Lake {
             place: Arc::new(place),
-            runtime: Arc::new(runtime),
+            runtime: Arc::new(Waiting(Some(runtime))),
             clock,
         })
     }
@@ -162,7 +174,10 @@ impl Lake {
 
     /// Waits for a store. Not to be called where others wait on the same thread.
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
+        let runtime = self.runtime.0.as_ref();
+        runtime
+            .expect("it is there until it is dropped")
+            .block_on(future)
     }
 
     pub(crate) fn now_millis(&self) -> i64 {
