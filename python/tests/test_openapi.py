@@ -6,6 +6,7 @@ not, the same ones in every run, and holds the answers against it.
 
 from __future__ import annotations
 
+import subprocess
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import schemathesis
 from schemathesis.checks import not_a_server_error
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
-from serving import Server, sample
+from serving import BINARY, Server, sample
 
 DESCRIPTION = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 
@@ -42,7 +43,18 @@ KNOWN = {
     "cut": "orders/0@5",
     "session": "orders/0@5;2026-01-20T20:45:00Z",
     "min_positions": "orders/0@5",
+    "dataset": "buyers",
+    "positions": "0@0..0@1",
+    "dry_run": True,
 }
+
+# One version is built, the other is there to be.
+DATASETS = """
+CREATE TRAINING DATASET buyers FROM SERVICE customer_model
+  SPINE (SELECT customer_id FROM orders);
+CREATE TRAINING DATASET buyers VERSION 2 FROM SERVICE customer_model
+  SPINE (SELECT order_id, customer_id FROM orders);
+"""
 
 
 @schemathesis.serializer(
@@ -69,7 +81,11 @@ schema = described()
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    with Server(sample(tmp_path_factory.mktemp("sample"))) as server:
+    folder = sample(tmp_path_factory.mktemp("sample"))
+    (folder / "definitions" / "datasets.sql").write_text(DATASETS)
+    for command in (["apply"], ["dataset", "build", "buyers:1"]):
+        subprocess.run([BINARY, *command, "--dir", folder], check=True, capture_output=True)
+    with Server(folder) as server:
         yield server
 
 
@@ -110,9 +126,10 @@ def about_what_exists(case):
         case.body, case.query = file_rows(), {}
     if isinstance(case.body, dict):
         case.body = known(case.body)
-        # A read or a training set is of one of both.
-        if case.body.get("service") is not None:
-            case.body.pop("features", None)
+        # A read is of one of these, a training set of one of the first two.
+        given = [name for name in ("service", "features", "dataset") if case.body.get(name)]
+        for other in given[1:]:
+            case.body.pop(other)
         # The fields of a body that is JSON are in it.
         case.query = {}
 
