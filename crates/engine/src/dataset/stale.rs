@@ -98,7 +98,15 @@ impl Offline {
             columns: BTreeMap::new(),
             reason: None,
         };
-        let differing = if tail.late.is_empty() && !tail.may_contest {
+        // A store that has less than the dataset, as after a restore, cannot tell.
+        let known = self.known(Some(&self.parse_cut(&manifest.cut)?));
+        let differing = if let Err(error) = known {
+            DifferingRows {
+                rows: None,
+                columns: BTreeMap::new(),
+                reason: Some(error.to_string()),
+            }
+        } else if tail.late.is_empty() && !tail.may_contest {
             none
         } else {
             self.differing(manifest, spine, values_max, progress)?

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use evenkeel_lake::{LakeError, Table};
+use evenkeel_lake::{ColdAndLog, LakeError, Table};
 use evenkeel_log::{EventSource, FileSystem, ReadOptions, Sequence};
 use evenkeel_types::{Cut, LoggedEvent, Offset, Partition, Value};
 
@@ -199,6 +199,28 @@ fn a_table_of_another_store_or_log_is_refused() {
         Err(LakeError::NotOurs { .. })
     ));
     assert_eq!(end(&table.covered(&log).unwrap(), &world.source), 4);
+}
+
+/// A log that was restored from a backup and went another way: what the table has beyond it was
+/// never logged there.
+#[test]
+fn a_table_that_is_ahead_of_the_log_is_not_read() {
+    let (_world, _log, table) = flushed(4);
+    let other = World::new(stream("n BIGINT"));
+    let shorter = other.log();
+    for n in 0..2 {
+        append(&shorter, 0, 1, vec![event("k", n, vec![Value::BigInt(-n)])]);
+    }
+    let both = ColdAndLog::new(shorter.reader(), vec![table]).unwrap();
+    assert_eq!(both.covered(), &Cut::empty());
+    let mut events = both.events(ReadOptions::default()).unwrap();
+    let mut logged = LoggedEvent::blank();
+    let mut numbers = Vec::new();
+    while events.next_into(&mut logged).unwrap() {
+        numbers.push(logged.event.row.last().cloned());
+    }
+    let expected = (0..2).map(|n| Some(Value::BigInt(-n)));
+    assert_eq!(numbers, expected.collect::<Vec<_>>());
 }
 
 #[test]

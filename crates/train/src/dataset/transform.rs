@@ -482,6 +482,13 @@ mod tests {
             );
         }
         assert_eq!(applied(&buckets, Value::Null), [Value::Null]);
+        let shape = Some(Shape::Bucketize { bounds: vec![0.5] });
+        let doubles = fitted(DataType::Double, &[], None, shape);
+        assert_eq!(applied(&doubles, Value::double(f64::NAN)), [Value::Null]);
+        assert_eq!(
+            applied(&doubles, Value::double(f64::INFINITY)),
+            [Value::Int(1)]
+        );
     }
 
     fn any_double() -> impl Strategy<Value = Value> {

@@ -121,6 +121,10 @@ fn a_store_that_is_behind_lacks_definitions_or_events() {
     assert_eq!(state(&report, "definitions"), InputState::Same);
     assert_eq!(state(&report, "cut"), InputState::Gone);
     assert_eq!(state(&report, "spine"), InputState::Unknown);
+    // Whether rows differ is not known there, which is not that none does.
+    let differing = super::staleness(&behind, "plain").differing.unwrap();
+    assert_eq!(differing.rows, None);
+    assert!(differing.reason.unwrap().contains("beyond what is applied"));
     // One with fewer records.
     let none = crate::support::World::new("CREATE ENTITY e (k STRING);");
     let nothing = none.engine();
