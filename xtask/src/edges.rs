@@ -41,6 +41,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "train",
         ],
     ),
+    ("sql", &["types", "connect", "engine"]),
     ("server", &["types", "log", "connect", "engine"]),
     ("sim", &["types"]),
     ("python", &["types", "ddl", "connect", "engine"]),
