@@ -77,6 +77,8 @@ pub enum EngineError {
         #[source]
         source: Box<EngineError>,
     },
+    #[error("what was written is in the log, but reads do not see it yet: {reason}")]
+    NotApplied { reason: String },
     #[error("it needs events that left the hot tier and are not brought back yet")]
     Cold(Box<evenkeel_store::ColdNeeds>),
     #[error("the hot tier cannot be read: {0}")]
@@ -324,6 +326,7 @@ impl EngineError {
             | EngineError::Schema { .. }
             | EngineError::Store(_)
             | EngineError::HotTierClosed { .. }
+            | EngineError::NotApplied { .. }
             | EngineError::Unreadable(_)
             | EngineError::Log(_) => ErrorKind::Storage,
         }
@@ -384,6 +387,11 @@ impl EngineError {
             }
             EngineError::HotTierClosed { .. } => {
                 "reads go on and nothing is lost; when its cause is gone, write again".to_owned()
+            }
+            EngineError::NotApplied { .. } => {
+                "nothing is lost, and reads go on: the next write, or opening the store again, applies it; \
+                 sent again it is a duplicate if its events have an identity"
+                    .to_owned()
             }
             EngineError::Exists { .. } => {
                 "choose another place, or move it away first: nothing is ever overwritten".to_owned()

@@ -4,6 +4,7 @@
 //! whether it was logged before or stands in this commit already.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use evenkeel_log::{Batch, DeadLetter, DeadLetterId};
 use evenkeel_types::definition::SourceDef;
@@ -37,6 +38,14 @@ struct Seen {
     index: usize,
 }
 
+/// How far a commit had come for one source: a request takes from one only.
+pub(crate) struct Savepoint {
+    source: SourceId,
+    events: BTreeMap<Partition, usize>,
+    letters: usize,
+    redriven: usize,
+}
+
 /// What judging made of an event, for when it is applied.
 #[derive(Debug)]
 pub(crate) struct Made {
@@ -68,6 +77,39 @@ pub(crate) enum Accepted {
 }
 
 impl Group {
+    /// How far it is for a source.
+    pub(crate) fn savepoint(&self, source: SourceId) -> Savepoint {
+        Savepoint {
+            source,
+            events: self
+                .events
+                .range(places_of(source))
+                .map(|((_, partition), events)| (*partition, events.len()))
+                .collect(),
+            letters: self.letters.get(&source).map_or(0, Vec::len),
+            redriven: self.redriven.get(&source).map_or(0, Vec::len),
+        }
+    }
+
+    /// As if nothing had been offered since then.
+    pub(crate) fn go_back(&mut self, to: &Savepoint) {
+        for ((_, partition), made) in self.made.range_mut(places_of(to.source)) {
+            let kept = to.events.get(partition).copied().unwrap_or(0);
+            for (index, gone) in made.drain(kept..).enumerate() {
+                if let Some(marks) = gone.marks {
+                    forget(&mut self.seen, &marks.key, *partition, kept + index);
+                }
+            }
+        }
+        for ((_, partition), events) in self.events.range_mut(places_of(to.source)) {
+            events.truncate(to.events.get(partition).copied().unwrap_or(0));
+        }
+        self.made.retain(|_, made| !made.is_empty());
+        self.events.retain(|_, events| !events.is_empty());
+        shorten(&mut self.letters, to.source, to.letters);
+        shorten(&mut self.redriven, to.source, to.redriven);
+    }
+
     /// So many events are about to be offered, at most.
     pub(crate) fn expect(&mut self, events: usize) {
         self.seen.reserve(events);
@@ -197,5 +239,36 @@ impl Group {
             .into_iter()
             .map(|(source, ids)| Batch::Redriven { source, ids });
         (events.chain(letters).chain(redriven).collect(), made)
+    }
+}
+
+fn places_of(source: SourceId) -> RangeInclusive<(SourceId, Partition)> {
+    (source, Partition(0))..=(source, Partition(u32::MAX))
+}
+
+fn shorten<T>(of: &mut BTreeMap<SourceId, Vec<T>>, source: SourceId, length: usize) {
+    if let Some(known) = of.get_mut(&source) {
+        known.truncate(length);
+    }
+    of.retain(|_, known| !known.is_empty());
+}
+
+/// An event of a commit is not in it any more.
+fn forget(
+    seen: &mut FxHashMap<IdentityKey, (Seen, Vec<Seen>)>,
+    key: &IdentityKey,
+    partition: Partition,
+    index: usize,
+) {
+    let Some((first, others)) = seen.get_mut(key) else {
+        return;
+    };
+    let is_it = |s: &Seen| s.partition == partition && s.index == index;
+    others.retain(|s| !is_it(s));
+    if is_it(first) {
+        match others.is_empty() {
+            true => drop(seen.remove(key)),
+            false => *first = others.remove(0),
+        }
     }
 }

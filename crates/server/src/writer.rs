@@ -195,7 +195,7 @@ fn commit(
             .map(|result| result.map_err(ApiError::from))
             .collect(),
         Err(error) => {
-            // What it remembers of dead letters may not be logged.
+            // What it remembers of dead letters is not logged.
             *pusher = Pusher::default();
             refuse_all(ApiError::from(&error))
         }
@@ -227,13 +227,22 @@ fn write(
             Err(error) => break Err(error),
         }
     };
-    // What is logged and not applied is a gap that no later event may be applied behind.
-    let letters = applied
-        .and_then(|()| shared.engine().conflict_letters(&commit))
-        .inspect_err(|error| shared.queue.close_for(error.to_string()))?;
-    append(log, &letters)?;
-    if !letters.is_empty() {
-        shared.engine_mut().told(&commit);
+    if let Err(error) = applied {
+        // What is logged and not applied is a gap that no later event may be applied behind.
+        shared.queue.close_for(error.to_string());
+        return Ok(commit.unapplied(&error));
+    }
+    // What is durable and seen is acknowledged, whatever becomes of its letters.
+    let letters = shared.engine().conflict_letters(&commit);
+    match letters {
+        Ok(letters) if letters.is_empty() => {}
+        Ok(letters) => {
+            // If they cannot be logged, it is tried again: `make_room`.
+            if append(log, &letters).is_ok() {
+                shared.engine_mut().told(&commit);
+            }
+        }
+        Err(error) => shared.queue.close_for(error.to_string()),
     }
     Ok(commit.answers())
 }

@@ -1,12 +1,12 @@
-//! A store whose writes are held or fail when they are told to: for tests of what goes on
-//! meanwhile.
+//! A store whose writes are held, and whose writes and reads fail, when they are told to: for
+//! tests of what goes on meanwhile.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::error::StoreError;
-use crate::kv::{Batch, Kv, Snapshot, Space};
+use crate::kv::{Batch, ExamineUntil, Kv, Snapshot, Space, Visit};
 
-/// What the writes of a [`GatedKv`] come through.
+/// What writes and reads of a [`GatedKv`] come through.
 #[derive(Debug, Default)]
 pub struct Gate {
     state: Mutex<State>,
@@ -21,6 +21,8 @@ struct State {
     /// So many writes more fail.
     failing: usize,
     failed: usize,
+    /// So many reads more succeed before one fails.
+    reads_left: Option<usize>,
 }
 
 /// Holds all writes until it is dropped.
@@ -59,6 +61,31 @@ impl Gate {
         self.state().failed
     }
 
+    /// So many reads of rows from now on succeed; the one that follows fails.
+    pub fn fail_read_after(&self, reads: usize) {
+        self.state().reads_left = Some(reads);
+    }
+
+    /// Takes back [`Gate::fail_read_after`]; whether no read has failed by it.
+    pub fn spare_reads(&self) -> bool {
+        self.state().reads_left.take().is_some()
+    }
+
+    fn pass_read(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        match &mut state.reads_left {
+            None => Ok(()),
+            Some(0) => {
+                state.reads_left = None;
+                Err(told_to_fail("read"))
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
     fn pass(&self) -> Result<(), StoreError> {
         let mut state = self.state();
         state.waiting += 1;
@@ -75,10 +102,14 @@ impl Gate {
         }
         state.failing -= 1;
         state.failed += 1;
-        Err(StoreError::Embedded {
-            operation: "write",
-            reason: "it was told to fail".to_owned(),
-        })
+        Err(told_to_fail("write"))
+    }
+}
+
+fn told_to_fail(operation: &'static str) -> StoreError {
+    StoreError::Embedded {
+        operation,
+        reason: "it was told to fail".to_owned(),
     }
 }
 
@@ -110,10 +141,42 @@ impl Kv for GatedKv {
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {
-        self.kv.snapshot()
+        Arc::new(GatedSnapshot {
+            rows: self.kv.snapshot(),
+            gate: Arc::clone(&self.gate),
+        })
+    }
+}
+
+#[derive(Debug)]
+struct GatedSnapshot {
+    rows: Arc<dyn Snapshot>,
+    gate: Arc<Gate>,
+}
+
+impl Snapshot for GatedSnapshot {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.gate.pass_read()?;
+        self.rows.get(space, key)
     }
 
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.kv.get(space, key)
+    fn range(
+        &self,
+        space: Space,
+        from: &[u8],
+        to: &[u8],
+        visit: &mut Visit<'_>,
+    ) -> Result<(), StoreError> {
+        self.gate.pass_read()?;
+        self.rows.range(space, from, to, visit)
+    }
+
+    fn examine_until(&self, space: Space, visit: &mut ExamineUntil<'_>) -> Result<(), StoreError> {
+        self.rows.examine_until(space, visit)
+    }
+
+    fn prefix(&self, space: Space, prefix: &[u8], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.gate.pass_read()?;
+        self.rows.prefix(space, prefix, visit)
     }
 }

@@ -15,6 +15,7 @@ mod lake;
 mod long_history;
 mod partitions;
 mod push;
+mod push_failures;
 mod random_evolution;
 mod random_history;
 mod retention;

@@ -1,0 +1,252 @@
+//! A commit that was judged, and then is durable: where its events are, and what is answered.
+
+use std::collections::BTreeMap;
+
+use evenkeel_log::{Appended, Batch, DeadLetter, Log};
+use evenkeel_types::{Cut, Event, EventTime, LoggedEvent, Offset, Partition, Position, SourceId};
+use rustc_hash::FxHashMap;
+
+use super::{PushAnswer, RowAnswer, Written};
+use crate::api::IngestReport;
+use crate::engine::Engine;
+use crate::error::{EngineError, chain};
+use crate::group::{Accepted, Made};
+use crate::session_token::SessionToken;
+
+/// A commit that was judged: to be appended.
+pub struct Judged {
+    pub(super) batches: Vec<Batch>,
+    pub(super) corrected: Earlier,
+    /// What was made of the events of the first of these.
+    pub(super) made: Vec<Vec<Made>>,
+    pub(super) requests: Vec<Result<Request, EngineError>>,
+}
+
+/// A commit that is durable: to be applied.
+pub struct Durable {
+    /// What is still to be applied, the first last.
+    batches: Vec<DurableBatch>,
+    first: BTreeMap<(SourceId, Partition), u64>,
+    /// Events that are corrected, as they are: whoever waits need not wait for the log.
+    corrected: Earlier,
+    requests: Vec<Result<Request, EngineError>>,
+    losers: Vec<(SourceId, Position)>,
+}
+
+/// Events that are known to be in the log, by their places.
+pub(crate) type Earlier = FxHashMap<(SourceId, Position), LoggedEvent>;
+
+/// Events of one partition that are durable, with what was made of them.
+struct DurableBatch {
+    place: Appended,
+    schema_version: u32,
+    events: std::iter::Zip<std::vec::IntoIter<Event>, std::vec::IntoIter<Made>>,
+    /// How many of them were applied.
+    applied: u64,
+}
+
+impl Iterator for DurableBatch {
+    type Item = (LoggedEvent, Made);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (event, made) = self.events.next()?;
+        let logged = self
+            .place
+            .logged_event(self.schema_version, self.applied, event);
+        self.applied += 1;
+        Some((logged, made))
+    }
+}
+
+/// A request on its way.
+pub(super) enum Request {
+    Push {
+        source: SourceId,
+        rows: Vec<Row>,
+        /// Where duplicates of what was logged before are.
+        known: Cut,
+        time: Option<EventTime>,
+    },
+    Redrive(IngestReport),
+}
+
+pub(super) enum Row {
+    Event(Partition, Accepted),
+    LeftOut,
+    Rejected { code: &'static str, reason: String },
+}
+
+impl Judged {
+    /// Makes the commit durable.
+    ///
+    /// # Errors
+    /// Of the log: then no request of it is answered otherwise.
+    pub fn append(self, log: &Log) -> Result<Durable, EngineError> {
+        let places = append(log, &self.batches)?;
+        let mut first = BTreeMap::new();
+        let mut durable = Vec::new();
+        let mut made = self.made.into_iter();
+        for (batch, place) in self.batches.into_iter().zip(places) {
+            if let Batch::Events {
+                source,
+                partition,
+                schema_version,
+                events: batch,
+            } = batch
+            {
+                first.insert((source, partition), place.first);
+                let made = made.next().expect("something was made of each event");
+                durable.push(DurableBatch {
+                    place,
+                    schema_version,
+                    events: batch.into_iter().zip(made),
+                    applied: 0,
+                });
+            }
+        }
+        durable.reverse();
+        Ok(Durable {
+            batches: durable,
+            first,
+            corrected: self.corrected,
+            requests: self.requests,
+            losers: Vec::new(),
+        })
+    }
+}
+
+/// Appends batches, if there are any.
+///
+/// # Errors
+/// Of the log.
+pub fn append(log: &Log, batches: &[Batch]) -> Result<Vec<Appended>, EngineError> {
+    if batches.is_empty() {
+        return Ok(Vec::new());
+    }
+    log.append(batches).map_err(EngineError::log)
+}
+
+impl Durable {
+    /// The answers, once everything is applied: one per request, in order.
+    pub fn answers(self) -> Vec<Result<Written, EngineError>> {
+        let Durable {
+            first, requests, ..
+        } = self;
+        requests
+            .into_iter()
+            .map(|request| Ok(written(request?, &first)))
+            .collect()
+    }
+
+    /// The answers, if it could not be applied to its end: one per request, in order.
+    pub fn unapplied(self, error: &EngineError) -> Vec<Result<Written, EngineError>> {
+        let reason = chain(error);
+        let refused = |request: Result<Request, EngineError>| {
+            request.and_then(|_| {
+                Err(EngineError::NotApplied {
+                    reason: reason.clone(),
+                })
+            })
+        };
+        self.requests.into_iter().map(refused).collect()
+    }
+}
+
+fn written(request: Request, first: &BTreeMap<(SourceId, Partition), u64>) -> Written {
+    let place = |source: SourceId, partition: Partition, index: usize| Position {
+        partition,
+        offset: Offset(first.get(&(source, partition)).copied().unwrap_or(0) + index as u64),
+    };
+    match request {
+        Request::Push {
+            source,
+            rows,
+            known,
+            time,
+        } => {
+            let mut positions = known;
+            let mut reach = |position: Position| {
+                let end =
+                    Offset(position.offset.0 + 1).max(positions.end(source, position.partition));
+                positions.set_end(source, position.partition, end);
+                position
+            };
+            let rows = rows
+                .into_iter()
+                .map(|row| match row {
+                    Row::Event(partition, Accepted::New { index }) => {
+                        RowAnswer::Logged(reach(place(source, partition, index)))
+                    }
+                    Row::Event(partition, Accepted::Conflict { index }) => {
+                        RowAnswer::Conflict(reach(place(source, partition, index)))
+                    }
+                    Row::Event(partition, Accepted::Duplicate { within }) => {
+                        if let Some(index) = within {
+                            reach(place(source, partition, index));
+                        }
+                        RowAnswer::Duplicate
+                    }
+                    Row::LeftOut => RowAnswer::LeftOut,
+                    Row::Rejected { code, reason } => RowAnswer::Rejected { code, reason },
+                })
+                .collect();
+            Written::Pushed(PushAnswer {
+                rows,
+                session: SessionToken { positions, time },
+            })
+        }
+        Request::Redrive(report) => Written::Redriven(report),
+    }
+}
+
+impl Engine {
+    /// Applies at most so many events of a commit; whether there are more.
+    ///
+    /// # Errors
+    /// If an event does not fit its source, or an earlier one cannot be read; then the
+    /// engine must not be used for writing any more: open the store again. What is answered is
+    /// [`Durable::unapplied`].
+    pub fn apply_some(&mut self, commit: &mut Durable, events: usize) -> Result<bool, EngineError> {
+        let mut left = events;
+        while let Some(batch) = commit.batches.last_mut() {
+            for (logged, made) in batch.by_ref().take(left) {
+                left -= 1;
+                let source = logged.source;
+                let applied = self.apply_logged(logged, Some(made), &commit.corrected);
+                if let Some(loser) = applied? {
+                    commit.losers.push((source, loser));
+                }
+            }
+            if batch.events.len() > 0 {
+                return Ok(true);
+            }
+            commit.batches.pop();
+        }
+        Ok(false)
+    }
+
+    /// The dead letters for payloads that lost a conflict in a commit: to be appended, and then
+    /// [`Engine::told`].
+    ///
+    /// # Errors
+    /// If the events cannot be read. The events of the commit are logged and applied whatever
+    /// becomes of these, and so it is answered; [`Engine::tell`] makes up for it.
+    pub fn conflict_letters(&self, commit: &Durable) -> Result<Vec<Batch>, EngineError> {
+        let mut letters: BTreeMap<SourceId, Vec<DeadLetter>> = BTreeMap::new();
+        for (source, position) in &commit.losers {
+            if let Some(def) = self.catalog().source_by_id(*source) {
+                let letter = self.conflict_letter(def, *position)?;
+                letters.entry(*source).or_default().push(letter);
+            }
+        }
+        Ok(letters
+            .into_iter()
+            .map(|(source, letters)| Batch::DeadLetters { source, letters })
+            .collect())
+    }
+
+    /// The dead letters of a commit are logged.
+    pub fn told(&mut self, commit: &Durable) {
+        self.forget_told(&commit.losers);
+    }
+}

@@ -1,0 +1,376 @@
+//! What becomes of each row of each request, before any of it is logged.
+//!
+//! Invariant: a request that fails leaves nothing behind, neither in the commit nor in what is
+//! remembered of dead letters.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use evenkeel_log::{DeadLetter, LoggedDeadLetter, OWN_POSITION};
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{Cut, EventTime, Origin, SourceId, Value, VisibleAt};
+use evenkeel_view::SourceProgram;
+
+use super::commit::{Earlier, Judged, Request, Row};
+use super::letters::DeadOrigins;
+use super::{Undecoded, Write};
+use crate::api::IngestReport;
+use crate::correction::Correction;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::group::{Accepted, Group};
+use crate::ingest::{decode_record, record_of};
+use crate::offline::Online;
+use crate::recorder::{Considered, Recordable, Recorder, Verdict};
+
+/// Rows that are judged under one hold of the engine: who waits to write keeps other readers
+/// waiting, too.
+const PIECE_ROWS: usize = 64;
+
+/// Judges what is pushed. Remembers compiled sources and the origins of dead letters between
+/// commits; after a commit that was not appended a new one is needed.
+#[derive(Default)]
+pub struct Pusher {
+    recorders: BTreeMap<SourceId, (Arc<SourceDef>, Arc<Recorder>)>,
+    dead: DeadOrigins,
+}
+
+impl Pusher {
+    /// Judges requests in their order, as one commit. What is wrong with one request is its
+    /// answer, and no matter of the others.
+    pub fn judge(&mut self, online: &impl Online, writes: Vec<Write>) -> Judged {
+        let mut group = Group::default();
+        let mut corrected = Earlier::default();
+        let requests = writes
+            .into_iter()
+            .map(|write| {
+                let before = group.savepoint(write.source().id);
+                self.dead.begin();
+                let request = self.request(online, &mut group, &mut corrected, write);
+                request.inspect_err(|_| {
+                    group.go_back(&before);
+                    self.dead.go_back();
+                })
+            })
+            .collect();
+        let (batches, made) = group.into_batches();
+        Judged {
+            batches,
+            made,
+            corrected,
+            requests,
+        }
+    }
+
+    fn request(
+        &mut self,
+        online: &impl Online,
+        group: &mut Group,
+        corrected: &mut Earlier,
+        write: Write,
+    ) -> Result<Request, EngineError> {
+        match write {
+            Write::Push { source, rows } => {
+                let rows = rows.into_iter().map(|row| {
+                    let counted = row.producer.map(|(id, sequence)| Origin::Producer {
+                        id: id.to_string(),
+                        sequence,
+                    });
+                    (counted.unwrap_or(OWN_POSITION), row.values)
+                });
+                self.push(online, group, &source, rows)
+            }
+            Write::Files { source, rows } => {
+                let rows = rows.into_iter().map(|row| {
+                    let origin = Origin::File {
+                        digest: row.file,
+                        row: row.number,
+                    };
+                    (origin, row.values)
+                });
+                self.push(online, group, &source, rows)
+            }
+            Write::Corrections {
+                source,
+                corrections,
+            } => online.with(|engine| correct(engine, group, corrected, &source, corrections)),
+            Write::Considered { source, rows } => {
+                self.push_considered(online, group, &source, rows.0.into_iter())
+            }
+            Write::Redrive { source, ids } => {
+                online.with(|engine| self.redrive(engine, group, &source, ids.as_deref()))
+            }
+        }
+    }
+
+    fn recorder(
+        &mut self,
+        engine: &Engine,
+        source: &Arc<SourceDef>,
+    ) -> Result<Arc<Recorder>, EngineError> {
+        match self.recorders.get(&source.id) {
+            Some((known, recorder)) if Arc::ptr_eq(known, source) => Ok(Arc::clone(recorder)),
+            _ => {
+                let row_bytes = engine.project().limits.row_bytes;
+                let recorder = Arc::new(Recorder::new(Arc::clone(source), row_bytes)?);
+                let entry = (Arc::clone(source), Arc::clone(&recorder));
+                self.recorders.insert(source.id, entry);
+                Ok(recorder)
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        online: &impl Online,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        rows: impl Iterator<Item = (Origin, Result<Vec<Value>, Undecoded>)>,
+    ) -> Result<Request, EngineError> {
+        let recorder = online.with(|engine| self.recorder(engine, source))?;
+        let considered = rows.map(|(origin, values)| {
+            let considered = values.map(|values| recorder.consider(values, origin.clone()));
+            (origin, considered)
+        });
+        self.push_considered(online, group, source, considered)
+    }
+
+    fn push_considered(
+        &mut self,
+        online: &impl Online,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        mut rows: impl Iterator<Item = (Origin, Result<Considered, Undecoded>)>,
+    ) -> Result<Request, EngineError> {
+        let timeline = online.with(|engine| {
+            refuse_changed(engine, source)?;
+            Ok::<_, EngineError>(engine.timeline())
+        })?;
+        let mut known = Cut::empty();
+        let mut time: Option<EventTime> = None;
+        let mut judged = Vec::with_capacity(rows.size_hint().0);
+        group.expect(rows.size_hint().0);
+        loop {
+            let piece: Vec<_> = rows.by_ref().take(PIECE_ROWS).collect();
+            if piece.is_empty() {
+                break;
+            }
+            online.with(|engine| {
+                for (origin, considered) in piece {
+                    let row = self.row(engine, group, source, timeline, origin, considered)?;
+                    if let (Row::Event(partition, accepted), event_time) = &row {
+                        time = time.max(*event_time);
+                        if *accepted == (Accepted::Duplicate { within: None }) {
+                            // It is among what is applied there.
+                            let end = engine.applied_end(source.id, *partition);
+                            known.set_end(source.id, *partition, end);
+                        }
+                    }
+                    judged.push(row.0);
+                }
+                Ok::<_, EngineError>(())
+            })?;
+        }
+        Ok(Request::Push {
+            source: source.id,
+            rows: judged,
+            known,
+            time,
+        })
+    }
+
+    /// Judges one row; with its event time, if it is an event.
+    fn row(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        timeline: VisibleAt,
+        origin: Origin,
+        considered: Result<Considered, Undecoded>,
+    ) -> Result<(Row, Option<EventTime>), EngineError> {
+        let considered = match considered {
+            Ok(considered) => considered,
+            Err(Undecoded { reason, record }) => {
+                let code = "DECODE";
+                self.reject(engine, group, source, origin, code, &reason, record)?;
+                return Ok((Row::Rejected { code, reason }, None));
+            }
+        };
+        Ok(match considered.at(timeline) {
+            Verdict::Event(recordable) => {
+                let time = recordable.event.event_time;
+                let partition = recordable.partition;
+                let accepted = group.accept(engine, source, *recordable)?;
+                (Row::Event(partition, accepted), Some(time))
+            }
+            Verdict::LeftOut => (Row::LeftOut, None),
+            Verdict::Rejected {
+                stored,
+                code,
+                reason,
+            } => {
+                let record = record_of(source, &stored).into_bytes();
+                self.reject(engine, group, source, origin, code, &reason, record)?;
+                (Row::Rejected { code, reason }, None)
+            }
+        })
+    }
+
+    /// Makes a dead letter, unless the same row of a producer or a file is one already.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a dead letter")]
+    fn reject(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &SourceDef,
+        origin: Origin,
+        code: &str,
+        reason: &str,
+        record: Vec<u8>,
+    ) -> Result<(), EngineError> {
+        let counted = origin != OWN_POSITION;
+        if counted && !self.dead.add(engine, source, &origin)? {
+            return Ok(());
+        }
+        group.reject(
+            source.id,
+            DeadLetter {
+                origin: counted.then_some(origin),
+                code: code.to_owned(),
+                reason: reason.to_owned(),
+                record,
+                position: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn redrive(
+        &mut self,
+        engine: &Engine,
+        group: &mut Group,
+        source: &Arc<SourceDef>,
+        ids: Option<&[u64]>,
+    ) -> Result<Request, EngineError> {
+        refuse_changed(engine, source)?;
+        let letters = wanted(engine, source, ids)?;
+        let recorder = self.recorder(engine, source)?;
+        let timeline = engine.timeline();
+        let mut report = IngestReport {
+            source: source.name.clone(),
+            ..IngestReport::default()
+        };
+        for logged in letters {
+            report.rows += 1;
+            let origin = logged.letter.origin.clone().unwrap_or(OWN_POSITION);
+            let verdict = match decode_record(source, &logged.letter.record) {
+                Ok(values) => recorder.judge(values, origin, timeline),
+                Err(reason) => Verdict::Rejected {
+                    stored: Vec::new(),
+                    code: "DECODE",
+                    reason,
+                },
+            };
+            match verdict {
+                Verdict::Event(recordable) => match group.accept(engine, source, *recordable)? {
+                    Accepted::Duplicate { .. } => report.duplicates += 1,
+                    Accepted::New { .. } => report.recorded += 1,
+                    Accepted::Conflict { .. } => {
+                        report.recorded += 1;
+                        report.conflicts += 1;
+                    }
+                },
+                Verdict::LeftOut => report.left_out += 1,
+                Verdict::Rejected { code, reason, .. } => {
+                    *report.rejected.entry(code.to_owned()).or_default() += 1;
+                    report.first_rejected.get_or_insert(reason);
+                    continue;
+                }
+            }
+            group.redrive(source.id, logged.id);
+            if let Some(origin) = &logged.letter.origin {
+                self.dead.remove(source.id, origin);
+            }
+        }
+        Ok(Request::Redrive(report))
+    }
+}
+
+fn correct(
+    engine: &Engine,
+    group: &mut Group,
+    corrected: &mut Earlier,
+    source: &Arc<SourceDef>,
+    corrections: Vec<Correction>,
+) -> Result<Request, EngineError> {
+    refuse_changed(engine, source)?;
+    // They have the columns of the definition that they were read by.
+    let newest = engine.hot().source(source.id);
+    let is_same = newest.is_some_and(|s| s.program().def().digest == source.digest);
+    let mut time: Option<EventTime> = None;
+    let program = SourceProgram::new(Arc::clone(source));
+    let rows = corrections.into_iter().map(|correction| {
+        let Correction {
+            event,
+            partition,
+            corrects,
+        } = correction;
+        if let Some(earlier) = corrects.filter(|_| is_same) {
+            corrected.insert((source.id, earlier.position), *earlier);
+        }
+        time = time.max(Some(event.event_time));
+        let recordable = Recordable::of(&program, event, partition);
+        let accepted = group.accept(engine, source, recordable)?;
+        Ok(Row::Event(partition, accepted))
+    });
+    let rows = rows.collect::<Result<_, EngineError>>()?;
+    Ok(Request::Push {
+        source: source.id,
+        rows,
+        known: Cut::empty(),
+        time,
+    })
+}
+
+/// Rows are of the definition that they were decoded with. One that only has more or wider
+/// columns now takes them; a source without events may have been defined as anything else.
+fn refuse_changed(engine: &Engine, source: &SourceDef) -> Result<(), EngineError> {
+    let version = source.schema.version();
+    let goes_on = engine.catalog().source_by_id(source.id).is_some_and(|now| {
+        now.digest == source.digest
+            || (now.schema.version() > version
+                && now.schema.columns(version) == Some(source.schema.newest()))
+    });
+    if goes_on {
+        return Ok(());
+    }
+    Err(EngineError::SourceChanged {
+        source_name: source.name.clone(),
+    })
+}
+
+fn wanted(
+    engine: &Engine,
+    source: &SourceDef,
+    ids: Option<&[u64]>,
+) -> Result<Vec<LoggedDeadLetter>, EngineError> {
+    let letters = engine.open_letters(source)?;
+    let Some(ids) = ids else {
+        return Ok(letters);
+    };
+    let by_id: BTreeMap<u64, LoggedDeadLetter> = letters.into_iter().map(|l| (l.id.0, l)).collect();
+    let unique: BTreeSet<u64> = ids.iter().copied().collect();
+    unique
+        .into_iter()
+        .map(|id| {
+            by_id
+                .get(&id)
+                .cloned()
+                .ok_or_else(|| EngineError::NoDeadLetter {
+                    source_name: source.name.clone(),
+                    id,
+                })
+        })
+        .collect()
+}
