@@ -39,6 +39,7 @@ mod select;
 mod service;
 mod source;
 mod spine;
+mod state;
 mod view;
 mod window;
 

@@ -7,7 +7,9 @@ use evenkeel_ddl::{
     Diagnostic, InFile, bind, bind_feature_list, bind_project, bind_spine_query, describe,
     parse_spine_query, parse_statements,
 };
-use evenkeel_types::definition::{Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewDef};
+use evenkeel_types::definition::{
+    Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef,
+};
 use evenkeel_types::{DataType, Interval};
 use evenkeel_view::{Plan, Uses};
 
@@ -203,7 +205,15 @@ fn key_words(source: &SourceDef, key_columns: &[usize]) -> String {
 
 /// What the read path keeps for a view, per event of each source and key.
 fn costs_of(view: &ViewDef) -> Vec<String> {
-    Uses::of([view])
+    let looks = match &view.body {
+        ViewBody::Window(body) if body.is_state() => Some(format!(
+            "a read looks at every version that ever had the key, and for each of their rows at \
+             the latest version by {}",
+            key_words(&body.windows.source, &body.windows.source.primary_key)
+        )),
+        _ => None,
+    };
+    let kept = Uses::of([view])
         .iter()
         .map(|key_use| {
             let types = key_use.source.row_types();
@@ -225,7 +235,8 @@ fn costs_of(view: &ViewDef) -> Vec<String> {
                 EVENT_BYTES + bytes
             )
         })
-        .collect()
+        .collect::<Vec<_>>();
+    looks.into_iter().chain(kept).collect()
 }
 
 /// Times, position, order and number of an event in a block, about.

@@ -141,6 +141,7 @@ fn open_letters(log: &LogReader, def: &SourceDef) -> Result<Vec<LoggedDeadLetter
 /// The kind of a view in words.
 pub fn kind_of(body: &ViewBody) -> &'static str {
     match body {
+        ViewBody::Window(body) if body.is_state() => "state view",
         ViewBody::Window(_) => "window view",
         ViewBody::Row(_) => "row view",
         ViewBody::Composed(body) if body.request.is_empty() => "composed view",

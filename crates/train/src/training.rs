@@ -472,6 +472,8 @@ fn statuses(answers: &Answers, feature: usize, rows: usize) -> Column {
 /// windows that contain the events at their end.
 fn coincidences(evaluator: &Evaluator, view: &ViewDef, requests: &Requests) -> Vec<(String, u64)> {
     match &view.body {
+        // Rows that live have no frame that could leave an event out.
+        ViewBody::Window(body) if body.is_state() => Vec::new(),
         ViewBody::Window(body) => {
             let windows = &body.windows;
             if !windows

@@ -7,15 +7,20 @@
 //! - events became visible in the order in which they happened and later requests know more
 //!   (`as_served` with late data of one delay): what is known is a prefix, one pass;
 //! - anything else: each request gets its own list of known events.
+//!
+//! Of rows that live at a request's time the events are those rows' versions.
+
+mod live;
 
 use evenkeel_aggregate::sweep::{index_ranges, retain_floors};
 use evenkeel_aggregate::{Aggregates, SpecId};
-use evenkeel_types::definition::SourceWindows;
+use evenkeel_types::definition::{SourceWindows, WindowRows};
 use evenkeel_types::{Column, Extent, Frame};
 
 use crate::evaluate::{Evaluator, Requests};
 use crate::events::SourceEvents;
 use crate::keyed::KeyEvents;
+use live::LiveRows;
 
 /// Rows of events after which a sweep is run and what it holds is let go.
 const SWEEP_ROWS_MAX: usize = 4 << 20;
@@ -26,12 +31,19 @@ impl Evaluator {
         let events = self.events(windows.source.id);
         let keyed = self.keyed(windows.source.id, &windows.key_columns);
         let mut sweep = Sweep::new(windows, events, requests);
+        let live = match windows.has(WindowRows::Live) {
+            true => Some(LiveRows::new(self, windows, requests)),
+            false => None,
+        };
         let mut reads = Vec::new();
         let placed = self.placed(windows.source.id, &windows.key_columns, requests);
         for (key, of_key) in placed.keys() {
             reads.clear();
             reads.extend(of_key.iter().map(|(_, read)| *read));
-            sweep.key(keyed.of(key), &reads);
+            match &live {
+                Some(live) => sweep.live_key(live, keyed.of(key), &reads),
+                None => sweep.key(keyed.of(key), &reads),
+            }
         }
         sweep.finish()
     }

@@ -279,7 +279,7 @@ pub struct ViewDef {
 /// The kinds of view.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ViewBody {
-    /// Aggregates over windows that end at `t`.
+    /// Aggregates over windows that end at `t`, or over the rows that live at `t`.
     Window(WindowBody),
     /// One row per trigger event; at `t` the last row.
     Row(Box<RowBody>),
@@ -287,16 +287,28 @@ pub enum ViewBody {
     Composed(ComposedBody),
 }
 
+/// What an aggregate is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WindowRows {
+    /// The events of the key that are in the window; of a table its upserts.
+    Events,
+    /// Of a table the rows that live at `t` and have the key: of each primary key the latest
+    /// version up to `t`, unless it is a delete. The frame is all history.
+    Live,
+}
+
 /// An aggregate and its window.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowAggregate {
+    /// What it is over.
+    pub rows: WindowRows,
     /// The aggregate; expressions over the source row.
     pub call: AggregateCall,
     /// The window.
     pub frame: Frame,
 }
 
-/// Aggregates over the events of one key of one source. Events of a table are its upserts.
+/// Aggregates over one key of one source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SourceWindows {
     /// The source.
@@ -309,6 +321,13 @@ pub struct SourceWindows {
     pub aggregates: Vec<WindowAggregate>,
 }
 
+impl SourceWindows {
+    /// Whether an aggregate is over such rows.
+    pub fn has(&self, rows: WindowRows) -> bool {
+        self.aggregates.iter().any(|a| a.rows == rows)
+    }
+}
+
 /// See [`ViewBody::Window`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct WindowBody {
@@ -316,6 +335,13 @@ pub struct WindowBody {
     pub windows: SourceWindows,
     /// One per feature, over the window scope.
     pub columns: Vec<Expr>,
+}
+
+impl WindowBody {
+    /// Whether it is a state view: all of its aggregates are over rows that live at `t`.
+    pub fn is_state(&self) -> bool {
+        self.windows.has(WindowRows::Live)
+    }
 }
 
 /// See [`ViewBody::Row`].

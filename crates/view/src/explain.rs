@@ -5,12 +5,14 @@ mod fact;
 
 use std::collections::BTreeSet;
 
-use evenkeel_types::definition::{SourceKind, ViewBody};
+use evenkeel_aggregate::{Aggregates, History, SpecId, Visibility};
+use evenkeel_types::definition::{SourceKind, ViewBody, WindowRows};
 use evenkeel_types::time::format_timestamp;
-use evenkeel_types::{AggregateCall, Expr, ExprKind, Field, Value};
+use evenkeel_types::{AggregateCall, Expr, ExprKind, Field, Frame, Value};
 
 pub use fact::{Fact, Step};
 
+use crate::live::LiveSight;
 use crate::plan::{
     CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger,
     CompiledView, CompiledWindows, IndexPlan,
@@ -55,7 +57,11 @@ impl Reader<'_> {
         let name = format!("{} v{}", def.name, def.version);
         match &view.body {
             CompiledBody::Window { windows, columns } => {
-                let words = format!("window view {name} at {}", format_timestamp(t));
+                let kind = match windows.live {
+                    Some(_) => "state view",
+                    None => "window view",
+                };
+                let words = format!("{kind} {name} at {}", format_timestamp(t));
                 steps.push(Step::words(depth, words));
                 let read = read_by(columns, asked);
                 let wanted = |slot: usize| read.contains(&(key.len() + slot));
@@ -180,70 +186,33 @@ impl Reader<'_> {
         let plan = self.index(windows.index);
         let mut results = Vec::new();
         self.windows(windows, key, t, &mut results);
+        let history = self.history(windows.index, key);
+        let sight = self.sight(windows.index);
         for (frame, specs, slots) in &windows.frames {
-            let calls = specs.iter().zip(slots).filter(|(_, slot)| wanted(**slot));
-            // Calls with one FILTER over one frame count the same events.
-            let mut groups: Vec<(Option<&Expr>, Vec<_>)> = Vec::new();
-            for (&spec, &slot) in calls {
-                let call = plan.aggregates().call(spec);
-                match groups.iter_mut().find(|(f, _)| *f == call.filter.as_ref()) {
-                    Some((_, group)) => group.push((spec, slot)),
-                    None => groups.push((call.filter.as_ref(), vec![(spec, slot)])),
-                }
-            }
-            for (filter, group) in groups {
-                for (spec, slot) in &group {
-                    let call = plan.aggregates().call(*spec);
-                    steps.push(Step {
-                        depth,
-                        fact: Fact::Aggregate {
-                            call: call_name(call, plan),
-                            frame: frame.clone(),
-                            source: plan.source().name.clone(),
-                            data_type: call.data_type.clone(),
-                            value: results[*slot].clone(),
-                        },
-                    });
-                }
-                let Some(history) = self.history(windows.index, key) else {
-                    steps.push(Step::words(depth, "the key has no events".to_owned()));
-                    continue;
-                };
-                let found = history.members(
-                    plan.aggregates(),
-                    group[0].0,
-                    frame,
-                    plan.retain(),
-                    t,
-                    &self.sight(windows.index),
-                    EVENTS_LISTED_MAX,
-                );
-                steps.push(Step {
-                    depth,
-                    fact: Fact::Inside {
-                        inside: found.inside,
-                        counted: found.counted,
-                        has_filter: filter.is_some(),
-                    },
-                });
-                steps.extend(found.newest.iter().map(|entry| Step {
-                    depth: depth + 1,
-                    fact: Fact::Event {
-                        time: entry.time(),
-                        read_at: t,
-                        position: entry.position(),
-                        values: kept(plan, |column, _| entry.value(column)),
-                    },
-                }));
-                if found.counted > found.newest.len() {
-                    steps.push(Step {
-                        depth: depth + 1,
-                        fact: Fact::More {
-                            count: found.counted - found.newest.len(),
-                        },
-                    });
-                }
-            }
+            let counted = Counted {
+                aggregates: plan.aggregates(),
+                rows: WindowRows::Events,
+                frame,
+                retain: plan.retain(),
+                sight: &sight,
+            };
+            let calls = specs.iter().copied().zip(slots.iter().copied());
+            let calls = calls.filter(|(_, slot)| wanted(*slot)).collect();
+            counted.explain(plan, history.as_ref(), calls, &results, t, depth, steps);
+        }
+        if let Some(live) = &windows.live {
+            let nothing = History::new(plan.types().into());
+            let of_key = history.as_ref().unwrap_or(&nothing);
+            let counted = Counted {
+                aggregates: &live.aggregates,
+                rows: WindowRows::Live,
+                frame: &Frame::unbounded(),
+                retain: None,
+                sight: &LiveSight::new(self, live, windows.index, of_key, t),
+            };
+            let calls = live.specs.iter().copied().zip(live.slots.iter().copied());
+            let calls = calls.filter(|(_, slot)| wanted(*slot)).collect();
+            counted.explain(plan, history.as_ref(), calls, &results, t, depth, steps);
         }
     }
 
@@ -307,6 +276,98 @@ impl Reader<'_> {
                 steps.push(look_up(None));
                 asked.extend(condition.iter().flat_map(|c| c.columns()));
                 self.explain_view(view, Some(&asked), &key, at, depth + 1, steps);
+            }
+        }
+    }
+}
+
+/// What some calls count: the entries of one key in a frame that are seen.
+struct Counted<'a> {
+    aggregates: &'a Aggregates,
+    rows: WindowRows,
+    frame: &'a Frame,
+    retain: Option<i64>,
+    sight: &'a dyn Visibility,
+}
+
+impl Counted<'_> {
+    /// The calls, each with the place of its result, and the events that they count.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "those of `explain_windows`, taken apart"
+    )]
+    fn explain(
+        &self,
+        plan: &IndexPlan,
+        history: Option<&History>,
+        calls: Vec<(SpecId, usize)>,
+        results: &[Value],
+        t: i64,
+        depth: usize,
+        steps: &mut Vec<Step>,
+    ) {
+        // Calls with one FILTER over one frame count the same events.
+        let mut groups: Vec<(Option<&Expr>, Vec<_>)> = Vec::new();
+        for (spec, slot) in calls {
+            let call = self.aggregates.call(spec);
+            match groups.iter_mut().find(|(f, _)| *f == call.filter.as_ref()) {
+                Some((_, group)) => group.push((spec, slot)),
+                None => groups.push((call.filter.as_ref(), vec![(spec, slot)])),
+            }
+        }
+        for (filter, group) in groups {
+            for (spec, slot) in &group {
+                let call = self.aggregates.call(*spec);
+                steps.push(Step {
+                    depth,
+                    fact: Fact::Aggregate {
+                        call: call_name(call, plan),
+                        rows: self.rows,
+                        frame: self.frame.clone(),
+                        source: plan.source().name.clone(),
+                        data_type: call.data_type.clone(),
+                        value: results[*slot].clone(),
+                    },
+                });
+            }
+            let Some(history) = history else {
+                steps.push(Step::words(depth, "the key has no events".to_owned()));
+                continue;
+            };
+            let found = history.members(
+                self.aggregates,
+                group[0].0,
+                self.frame,
+                self.retain,
+                t,
+                self.sight,
+                EVENTS_LISTED_MAX,
+            );
+            steps.push(Step {
+                depth,
+                fact: Fact::Inside {
+                    rows: self.rows,
+                    inside: found.inside,
+                    counted: found.counted,
+                    has_filter: filter.is_some(),
+                },
+            });
+            steps.extend(found.newest.iter().map(|entry| Step {
+                depth: depth + 1,
+                fact: Fact::Event {
+                    time: entry.time(),
+                    read_at: t,
+                    position: entry.position(),
+                    values: kept(plan, |column, _| entry.value(column)),
+                },
+            }));
+            if found.counted > found.newest.len() {
+                steps.push(Step {
+                    depth: depth + 1,
+                    fact: Fact::More {
+                        count: found.counted - found.newest.len(),
+                    },
+                });
             }
         }
     }

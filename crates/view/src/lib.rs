@@ -8,6 +8,7 @@
 mod columns;
 mod explain;
 mod identity;
+mod live;
 mod look_back;
 pub mod oracle;
 mod plan;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use evenkeel_types::definition::{
     Lookup, LookupTarget, RowBody, SourceKind, SourceWindows, Trigger, TriggerSide, ViewBody,
-    ViewDef,
+    ViewDef, WindowRows,
 };
 use evenkeel_types::time::DAY;
 use evenkeel_types::{CalendarUnit, Extent, Frame, Interval, SourceId};
@@ -51,6 +51,10 @@ impl LookBacks {
         for aggregate in &windows.aggregates {
             let back = plus(ago, of_frame(&aggregate.frame));
             self.need(windows.source.id, &windows.key_columns, back);
+        }
+        if windows.has(WindowRows::Live) {
+            // The latest version of a row may be of any age.
+            self.need(windows.source.id, &windows.source.primary_key, None);
         }
     }
 

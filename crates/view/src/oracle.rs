@@ -16,7 +16,7 @@ use evenkeel_expr::Program;
 use evenkeel_types::codec::canonical_row;
 use evenkeel_types::definition::{
     Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger, TriggerSide,
-    ViewBody, ViewDef,
+    ViewBody, ViewDef, WindowAggregate, WindowRows,
 };
 use evenkeel_types::{Expr, Knowledge, LoggedEvent, Operation, SourceId, Value};
 
@@ -323,26 +323,41 @@ impl<'a> Oracle<'a> {
             })
             .collect();
         let retain = windows.source.retain_gap(&windows.key_columns);
+        let lives: Vec<bool> = match windows.has(WindowRows::Live) {
+            true => events
+                .iter()
+                .map(|e| is_latest(&windows.source, &live, e, t))
+                .collect(),
+            false => Vec::new(),
+        };
+        let frame = |aggregate: &WindowAggregate| match aggregate.rows {
+            WindowRows::Events => {
+                naive::frame_members(&aggregate.frame, retain, &times, &passes, t)
+            }
+            WindowRows::Live => (0..events.len())
+                .filter(|&i| passes[i] && lives[i])
+                .filter(|&i| retain.is_none_or(|gap| is_retained(&times, times[i], t, gap)))
+                .collect(),
+        };
         windows
             .aggregates
             .iter()
             .map(|aggregate| {
                 let call = &aggregate.call;
-                let inputs: Vec<naive::Input> =
-                    naive::frame_members(&aggregate.frame, retain, &times, &passes, t)
-                        .into_iter()
-                        .filter(|&i| {
-                            call.filter
-                                .as_ref()
-                                .is_none_or(|f| is_true(f, &events[i].row, t))
-                        })
-                        .map(|i| naive::Input {
-                            time: times[i],
-                            // The events are in their total order already.
-                            order: i.to_be_bytes().to_vec(),
-                            values: evaluate_all(&call.args, &events[i].row, t),
-                        })
-                        .collect();
+                let inputs: Vec<naive::Input> = frame(aggregate)
+                    .into_iter()
+                    .filter(|&i| {
+                        call.filter
+                            .as_ref()
+                            .is_none_or(|f| is_true(f, &events[i].row, t))
+                    })
+                    .map(|i| naive::Input {
+                        time: times[i],
+                        // The events are in their total order already.
+                        order: i.to_be_bytes().to_vec(),
+                        values: evaluate_all(&call.args, &events[i].row, t),
+                    })
+                    .collect();
                 naive::evaluate(call, &inputs)
             })
             .collect()
@@ -524,6 +539,26 @@ fn has_key(row: &[Value], key_columns: &[usize], key: &[Value]) -> bool {
         .iter()
         .zip(key)
         .all(|(&slot, part)| row[slot].same_bits(part))
+}
+
+/// Whether a version is the row of its primary key at `t`: none of the versions that hold and
+/// are not after `t` comes later, and `RETAIN` has not let it go.
+fn is_latest(source: &SourceDef, all: &[Rc<Candidate>], version: &Candidate, t: i64) -> bool {
+    let key: Vec<Value> = source
+        .primary_key
+        .iter()
+        .map(|&slot| version.row[slot].clone())
+        .collect();
+    if version.time > t || key.iter().any(Value::is_missing) {
+        return false;
+    }
+    let is_later = |other: &Candidate| {
+        other.time <= t
+            && has_key(&other.row, &source.primary_key, &key)
+            && version.compare(other).is_lt()
+    };
+    let retain = source.retain_gap(&source.primary_key);
+    retain.is_none_or(|gap| t - version.time <= gap) && !all.iter().any(|e| is_later(e))
 }
 
 /// Whether no gap longer than `gap` lies between an event at `time` and `t`, `times` being

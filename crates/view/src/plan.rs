@@ -12,10 +12,11 @@ use evenkeel_aggregate::{Aggregates, SignatureError, SpecId, WhereId};
 use evenkeel_expr::Program;
 use evenkeel_types::definition::{
     ComposedBody, Digest, LookupTarget, MaxAge, RowBody, SourceDef, SourceKind, SourceWindows,
-    Trigger, TriggerSide, ViewBody, ViewDef, WindowBody,
+    Trigger, TriggerSide, ViewBody, ViewDef, WindowBody, WindowRows,
 };
 use evenkeel_types::{AggregateCall, DataType, Expr, ExprKind, Frame, Interval, SourceId};
 
+use crate::live::CompiledLive;
 use crate::look_back::LookBacks;
 use crate::uses::Uses;
 
@@ -106,6 +107,8 @@ pub(crate) struct CompiledWindows {
     pub(crate) index: IndexId,
     /// Per frame the calls, and where their results go.
     pub(crate) frames: Vec<(Frame, Vec<SpecId>, Vec<usize>)>,
+    /// The calls over rows that live, if there are any.
+    pub(crate) live: Option<CompiledLive>,
     pub(crate) width: usize,
     /// The scope slots of the key (for windows of a row view).
     pub(crate) key_slots: Vec<usize>,
@@ -365,23 +368,23 @@ impl Plan {
         windows: &SourceWindows,
     ) -> Result<CompiledWindows, SignatureError> {
         let index = self.index_of(&windows.source, &windows.key_columns);
+        let mut live = match windows.has(WindowRows::Live) {
+            true => Some(self.live_rows(windows, index)),
+            false => None,
+        };
         let plan = &mut self.indexes[index.0];
         let condition = plan.window_condition(windows.filter.as_ref());
-        let aggregates = Arc::make_mut(&mut plan.aggregates);
-        let condition: WhereId = aggregates.register_where(condition.as_ref());
         let mut frames: Vec<(Frame, Vec<SpecId>, Vec<usize>)> = Vec::new();
         for (slot, aggregate) in windows.aggregates.iter().enumerate() {
-            let call = AggregateCall {
-                args: aggregate
-                    .call
-                    .args
-                    .iter()
-                    .map(|e| plan.localize(e))
-                    .collect(),
-                filter: aggregate.call.filter.as_ref().map(|e| plan.localize(e)),
-                ..aggregate.call.clone()
-            };
+            let call = plan.localize_call(&aggregate.call);
+            if let (WindowRows::Live, Some(live)) = (aggregate.rows, &mut live) {
+                let condition = live.aggregates.register_where(condition.as_ref());
+                live.specs.push(live.aggregates.register(&call, condition)?);
+                live.slots.push(slot);
+                continue;
+            }
             let aggregates = Arc::make_mut(&mut plan.aggregates);
+            let condition: WhereId = aggregates.register_where(condition.as_ref());
             let spec = aggregates.register(&call, condition)?;
             match frames
                 .iter_mut()
@@ -397,9 +400,27 @@ impl Plan {
         Ok(CompiledWindows {
             index,
             frames,
+            live,
             width: windows.aggregates.len(),
             key_slots: windows.key_columns.clone(),
         })
+    }
+
+    /// Where the rows of a table are found, without any call yet.
+    fn live_rows(&self, windows: &SourceWindows, index: IndexId) -> CompiledLive {
+        let kept = self.indexes[index.0].slots();
+        let primary_key = &windows.source.primary_key;
+        let column = |slot: &usize| {
+            kept.binary_search(slot)
+                .expect("an index keeps every slot that its uses read")
+        };
+        CompiledLive {
+            by_row: self.index_of(&windows.source, primary_key),
+            primary_key: primary_key.iter().map(column).collect(),
+            aggregates: Aggregates::new(),
+            specs: Vec::new(),
+            slots: Vec::new(),
+        }
     }
 
     fn index_of(&self, source: &SourceDef, key_columns: &[usize]) -> IndexId {
@@ -411,6 +432,14 @@ impl Plan {
 }
 
 impl IndexPlan {
+    fn localize_call(&self, call: &AggregateCall) -> AggregateCall {
+        AggregateCall {
+            args: call.args.iter().map(|e| self.localize(e)).collect(),
+            filter: call.filter.as_ref().map(|e| self.localize(e)),
+            ..call.clone()
+        }
+    }
+
     /// A window's `WHERE`; for a table its deletes are no events of the window.
     fn window_condition(&self, filter: Option<&Expr>) -> Option<Expr> {
         let filter = filter.map(|f| self.localize(f));

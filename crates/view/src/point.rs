@@ -11,6 +11,7 @@ use evenkeel_types::definition::MaxAge;
 use evenkeel_types::{Knowledge, Position, SourceCut, SourceId, Value, VisibleAt};
 
 use crate::columns::ViewColumns;
+use crate::live::LiveSight;
 use crate::plan::{
     CompiledBody, CompiledLookup, CompiledRow, CompiledSide, CompiledTarget, CompiledTrigger,
     CompiledView, CompiledWindows, IndexId, IndexPlan, Plan,
@@ -270,10 +271,14 @@ impl<'a> Reader<'a> {
             CompiledBody::Window { windows, columns } => {
                 let mut scope = key.to_vec();
                 let history = self.history(windows.index, key);
-                self.windows_of(windows, history.as_ref(), t, &mut scope);
+                let changed = self.windows_of(windows, history.as_ref(), t, &mut scope);
                 let values = columns.iter().map(|p| p.eval_row(&scope, t)).collect();
+                let latest = || self.latest(windows, history.as_ref()?, t);
                 ViewRow {
-                    event_time: history.and_then(|history| self.latest(windows, &history, t)),
+                    event_time: match windows.live {
+                        Some(_) => changed,
+                        None => latest(),
+                    },
                     ..ViewRow::found(values)
                 }
             }
@@ -362,14 +367,15 @@ impl<'a> Reader<'a> {
         self.windows_of(windows, history.as_ref(), t, scope);
     }
 
-    /// [`Reader::windows`] of a key's events.
+    /// [`Reader::windows`] of a key's events. Of rows that live it answers the time of the
+    /// latest change.
     fn windows_of(
         &self,
         windows: &CompiledWindows,
         history: Option<&History>,
         t: i64,
         scope: &mut Vec<Value>,
-    ) {
+    ) -> Option<i64> {
         let start = scope.len();
         scope.resize(start + windows.width, Value::Null);
         let plan = self.index(windows.index);
@@ -388,6 +394,12 @@ impl<'a> Reader<'a> {
                 scope[start + slot] = value;
             }
         }
+        let live = windows.live.as_ref()?;
+        let rows = LiveSight::new(self, live, windows.index, history, t);
+        for (slot, value) in live.slots.iter().zip(rows.fold(history)) {
+            scope[start + slot] = value;
+        }
+        rows.latest_change()
     }
 
     /// The time of a key's latest event up to `t`.
@@ -620,7 +632,7 @@ impl<'a> SideWalk<'a> {
 }
 
 /// The earliest time from which on no gap up to `at` is longer than `gap`.
-fn retained_from(history: &History, sight: &Sight<'_>, at: i64, gap: i64) -> i64 {
+pub(crate) fn retained_from(history: &History, sight: &Sight<'_>, at: i64, gap: i64) -> i64 {
     let mut from = at;
     for entry in history.descending(at, false, sight) {
         if from - entry.time() > gap {

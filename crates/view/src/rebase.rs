@@ -174,6 +174,7 @@ fn windows(windows: &SourceWindows, sources: &BTreeMap<String, Arc<SourceDef>>) 
             ..a.call.clone()
         },
         frame: a.frame.clone(),
+        rows: a.rows,
     };
     SourceWindows {
         key_columns,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use evenkeel_types::definition::{
     LookupTarget, RowBody, SourceDef, SourceWindows, SpineQuery, Trigger, TriggerSide, ViewBody,
-    ViewDef,
+    ViewDef, WindowRows,
 };
 use evenkeel_types::{Expr, SourceId};
 
@@ -98,6 +98,12 @@ impl Uses {
         for aggregate in &windows.aggregates {
             let call = &aggregate.call;
             slots.extend(call.args.iter().chain(&call.filter).flat_map(Expr::columns));
+        }
+        if windows.has(WindowRows::Live) {
+            // Which version of a row is the latest, whatever its key was, is asked by its
+            // primary key.
+            slots.extend(&windows.source.primary_key);
+            self.add(&windows.source, &windows.source.primary_key, []);
         }
         self.add(&windows.source, &windows.key_columns, slots);
     }

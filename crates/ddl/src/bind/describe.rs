@@ -12,7 +12,7 @@ use super::report::in_words;
 /// A view in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ViewDescription {
-    /// `window view`, `row view`, `composed view` or `on-demand view`.
+    /// `window view`, `state view`, `row view`, `composed view` or `on-demand view`.
     pub kind: &'static str,
     /// What brings its answers, and when it has one.
     pub reads: String,
@@ -25,6 +25,16 @@ pub struct ViewDescription {
 /// What kind of view it is and what it reads, in words.
 pub fn describe(view: &ViewDef) -> ViewDescription {
     match &view.body {
+        ViewBody::Window(body) if body.is_state() => ViewDescription {
+            kind: "state view",
+            reads: format!(
+                "live rows of `{}` by {}, read at any time t; without any there is an answer too",
+                body.windows.source.name,
+                key_words(&body.windows)
+            ),
+            windows: Vec::new(),
+            lookups: Vec::new(),
+        },
         ViewBody::Window(body) => ViewDescription {
             kind: "window view",
             reads: format!(

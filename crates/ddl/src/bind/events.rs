@@ -1,5 +1,5 @@
-//! Views over events: window views and row views, which are told apart when all of it is
-//! bound.
+//! Views over events: window views, state views and row views, which are told apart when all
+//! of it is bound.
 //!
 //! Rules beyond `docs/semantics.md`:
 //! - a view with windows and look-ups, or with a plain column, is a row view; one whose
@@ -15,7 +15,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_types::definition::{EntityDef, SourceDef, SourceKind, ViewBody};
+use evenkeel_types::definition::{EntityDef, SourceDef, SourceKind, ViewBody, WindowRows};
 use evenkeel_types::{Expr, Interval};
 
 use super::Binder;
@@ -26,6 +26,7 @@ use super::relation::{Placed, Read, Target};
 use super::report::{Report, in_words};
 use super::rows::{Rows, TriggerRows, conjuncts};
 use super::scope::{Scope, ScopeRelation};
+use super::state;
 use super::window::Windows;
 use crate::ast::{self, BinaryOperator, EntityRef, Join, JoinKind, Query, RelationSource, Span};
 use crate::error::Diagnostic;
@@ -78,12 +79,16 @@ impl Binder<'_> {
             }
         }
         is_complete &= filter(query, &mut base, report).is_some();
-        if let Some(group_by) = &query.group_by {
-            return refuse_group_by(group_by, &base, report);
-        }
+        let rows = match &query.group_by {
+            None => WindowRows::Events,
+            Some(group_by) => {
+                state::check(view, group_by, &first.target, &base, report)?;
+                WindowRows::Live
+            }
+        };
         let windows = Windows::new(&query.windows);
         let mut used: Vec<String> = Vec::new();
-        let columns = self.select(query, entity, &mut base, &windows, &mut used, report);
+        let columns = self.select(query, entity, &mut base, rows, &windows, &mut used, report);
         windows.check(|name| used.iter().any(|u| u == name), report);
         if !is_complete {
             return None;
@@ -197,21 +202,6 @@ fn filter(query: &Query, base: &mut Base, report: &mut Report) -> Option<()> {
     is_complete.then_some(())
 }
 
-fn refuse_group_by<T>(group_by: &ast::GroupBy, base: &Base, report: &mut Report) -> Option<T> {
-    match base.rows.source() {
-        Some(source) if source.kind == SourceKind::Table => report.hinted(
-            format!("state views (`GROUP BY` over the table `{}`) are planned: they come with the lake", source.name),
-            group_by.span,
-            "for aggregates over the changes of the table write windows: `count(*) OVER (LAST 30 DAYS)`",
-        ),
-        _ => report.hinted(
-            "a feature view has no `GROUP BY`: each aggregate says its window, and the key is the entity's",
-            group_by.span,
-            "leave it out and write `count(*) OVER (LAST 24 HOURS)`, or `OVER (ALL HISTORY)`",
-        ),
-    }
-}
-
 fn join_words(kind: JoinKind) -> &'static str {
     match kind {
         JoinKind::Inner => "`JOIN`",
@@ -231,7 +221,7 @@ pub(super) fn is_same_set(a: &[usize], b: &[usize]) -> bool {
 }
 
 /// Refuses the rows of a table by another key than its own.
-pub(super) fn state_view<T>(source: &SourceDef, span: Span, report: &mut Report) -> Option<T> {
+pub(super) fn other_key<T>(source: &SourceDef, span: Span, report: &mut Report) -> Option<T> {
     let names: Vec<&str> = source
         .primary_key
         .iter()
@@ -239,12 +229,12 @@ pub(super) fn state_view<T>(source: &SourceDef, span: Span, report: &mut Report)
         .collect();
     report.hinted(
         format!(
-            "rows of the table `{}` by another key than its primary key {} are a state view, which is planned",
+            "a key has one row of the table `{}` only if it is its primary key {}",
             source.name,
             in_words(&names)
         ),
         span,
-        "make the primary key the key of the entity, or aggregate the changes with windows",
+        "make the primary key the key of the entity, or aggregate: the rows that live with `GROUP BY`, the changes with windows",
     )
 }
 
@@ -280,12 +270,14 @@ fn finish(
             return other_partition(span, &base, &source, report);
         }
         ViewBody::Window(base.rows.finish_window(source, base.key_columns, exprs))
+    } else if let Some(group_by) = &view.query.group_by {
+        return state::refuse_columns(&columns, &base, group_by.span, report);
     } else {
         if let Some(source) = base.rows.source().cloned()
             && source.kind == SourceKind::Table
             && !is_same_set(&base.key_columns, &source.primary_key)
         {
-            return state_view(&source, view.entity.span, report);
+            return other_key(&source, view.entity.span, report);
         }
         let ttl = match &view.ttl {
             None => None,

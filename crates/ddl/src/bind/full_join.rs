@@ -5,7 +5,7 @@ use evenkeel_types::{Expr, ExprKind};
 
 use super::Binder;
 use super::base::{Base, mapped_names, placeholder};
-use super::events::{is_same_set, state_view};
+use super::events::{is_same_set, other_key};
 use super::expression::{self, Plain, flatten};
 use super::relation::{Read, Slot, Target};
 use super::report::{Report, in_words};
@@ -80,7 +80,7 @@ impl Binder<'_> {
         }
         for (source, keys, read) in [(left, &left_keys, first), (right, &right_keys, &second)] {
             if source.kind == SourceKind::Table && !is_same_set(keys, &source.primary_key) {
-                return state_view(source, read.name_span, report);
+                return other_key(source, read.name_span, report);
             }
         }
         let rows = Rows::new(TriggerRows::Full {

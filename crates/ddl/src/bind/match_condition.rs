@@ -41,7 +41,11 @@ impl Times {
             return report.hinted(
                 format!("`{}` is read at the time of the left row: it has no rows before it", read.alias),
                 span,
-                "leave `MATCH_CONDITION` out; to leave out the events of that instant, use `EXCLUDE GROUP` in the view's windows",
+                if read.target.is_state() {
+                    "leave `MATCH_CONDITION` out: a state view has what lives at that time"
+                } else {
+                    "leave `MATCH_CONDITION` out; to leave out the events of that instant, use `EXCLUDE GROUP` in the view's windows"
+                },
             );
         }
         if let Some((_, span)) = self.max_age {
@@ -51,7 +55,11 @@ impl Times {
                     read.alias
                 ),
                 span,
-                "leave `MATCH_CONDITION` out; the view's windows say how far back they reach",
+                if read.target.is_state() {
+                    "leave `MATCH_CONDITION` out: a state view has what lives at that time"
+                } else {
+                    "leave `MATCH_CONDITION` out; the view's windows say how far back they reach"
+                },
             );
         }
         Some(())

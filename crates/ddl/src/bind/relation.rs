@@ -148,7 +148,17 @@ impl Target {
         }
     }
 
-    /// Whether its rows have times; window views and composed views have none.
+    /// Whether it is a state view.
+    pub(super) fn is_state(&self) -> bool {
+        match self {
+            Target::Source(_) => false,
+            Target::View(view) => {
+                matches!(&view.body, ViewBody::Window(body) if body.is_state())
+            }
+        }
+    }
+
+    /// Whether its rows have times; window, state and composed views have none.
     pub(super) fn has_row_time(&self) -> bool {
         match self {
             Target::Source(_) => true,

@@ -1,7 +1,7 @@
 //! The select list of a view over events: columns, stars, and aggregates over windows.
 
-use evenkeel_types::definition::{EntityDef, WindowAggregate};
-use evenkeel_types::{Expr, ExprKind};
+use evenkeel_types::definition::{EntityDef, SourceDef, SourceKind, WindowAggregate, WindowRows};
+use evenkeel_types::{Expr, ExprKind, Frame};
 
 use super::Binder;
 use super::aggregate::{bind_aggregate, ordered_by_time};
@@ -17,12 +17,17 @@ use super::window::Windows;
 use crate::ast::{FunctionCall, Query, SelectItem, Span, WindowRef};
 
 impl Binder<'_> {
-    /// The select list.
+    /// The select list. `rows` are what its aggregates are over.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a query is made of, each of another place"
+    )]
     pub(super) fn select(
         &self,
         query: &Query,
         entity: &EntityDef,
         base: &mut Base,
+        rows: WindowRows,
         windows: &Windows<'_>,
         used: &mut Vec<String>,
         report: &mut Report,
@@ -42,6 +47,7 @@ impl Binder<'_> {
                 scope: &base.scope,
                 rows: &mut base.rows,
                 key_columns: &base.key_columns,
+                over: rows,
                 windows,
                 used: &mut *used,
             };
@@ -64,6 +70,7 @@ struct Selecting<'a, 'b> {
     scope: &'a Scope,
     rows: &'a mut Rows,
     key_columns: &'a [usize],
+    over: WindowRows,
     windows: &'a Windows<'b>,
     used: &'a mut Vec<String>,
 }
@@ -78,13 +85,6 @@ impl Context for Selecting<'_, '_> {
     }
 
     fn aggregate(&mut self, call: &FunctionCall, span: Span, report: &mut Report) -> Option<Expr> {
-        let Some(over) = &call.over else {
-            return report.hinted(
-                format!("the aggregate `{}` does not say its window", call.name),
-                span,
-                "write `OVER (LAST 24 HOURS)`, or `OVER (ALL HISTORY)` for everything up to the read time",
-            );
-        };
         let Some(source) = self.rows.source().cloned() else {
             return report.hinted(
                 "a full join has no windows: which of its sources would they be over?",
@@ -92,9 +92,7 @@ impl Context for Selecting<'_, '_> {
                 "put the windows into a view of their own and look it up with `ASOF JOIN`",
             );
         };
-        if let WindowRef::Named(name) = over {
-            self.used.push(name.value.clone());
-        }
+        let over = self.over(call, span, &source, report)?;
         if self.rows.window_count() >= WINDOWS_MAX {
             return report.hinted(
                 format!("a view has at most {WINDOWS_MAX} windows"),
@@ -108,14 +106,86 @@ impl Context for Selecting<'_, '_> {
             _ => false,
         };
         let bound = bind_aggregate(call, span, scope, &is_event_time, report);
-        let window = self.windows.window(over, report);
-        let (bound, window) = (bound?, window?);
+        let window = match over {
+            Some(over) => self.window(over, &source, &is_event_time, report),
+            None => Some((self.key_columns.to_vec(), Frame::unbounded(), None)),
+        };
+        let (bound, (key_columns, frame, partition)) = (bound?, window?);
+        for input in bound.args.iter().chain(&bound.filter) {
+            if !self.rows.is_of_trigger(input) {
+                let what = if Rows::uses_window(input) {
+                    "windows"
+                } else {
+                    "looked-up columns"
+                };
+                return report.hinted(
+                    format!("an aggregate cannot be over {what}"),
+                    span,
+                    "aggregate columns of the events themselves; aggregating over what is looked up needs a derived stream (planned)",
+                );
+            }
+        }
+        let aggregate = WindowAggregate {
+            rows: self.over,
+            call: bound,
+            frame,
+        };
+        let place = partition.unwrap_or(span);
+        Some(self.rows.window(key_columns, aggregate, place))
+    }
+}
+
+impl Selecting<'_, '_> {
+    /// The window of an aggregate: a state view's has none.
+    fn over<'c>(
+        &mut self,
+        call: &'c FunctionCall,
+        span: Span,
+        source: &SourceDef,
+        report: &mut Report,
+    ) -> Option<Option<&'c WindowRef>> {
+        match (self.over, &call.over) {
+            (WindowRows::Live, None) => Some(None),
+            (WindowRows::Live, Some(_)) => report.hinted(
+                "an aggregate of a state view has no window: it is over the rows that live at the read time",
+                span,
+                "leave `OVER` out, or leave `GROUP BY` out for windows over the table's changes",
+            ),
+            (WindowRows::Events, None) if source.kind == SourceKind::Table => report.hinted(
+                format!("the aggregate `{}` does not say its window", call.name),
+                span,
+                "write `OVER (LAST 24 HOURS)` for the table's changes, or `GROUP BY` and the key for the rows that live at the read time",
+            ),
+            (WindowRows::Events, None) => report.hinted(
+                format!("the aggregate `{}` does not say its window", call.name),
+                span,
+                "write `OVER (LAST 24 HOURS)`, or `OVER (ALL HISTORY)` for everything up to the read time",
+            ),
+            (WindowRows::Events, Some(over)) => {
+                if let WindowRef::Named(name) = over {
+                    self.used.push(name.value.clone());
+                }
+                Some(Some(over))
+            }
+        }
+    }
+
+    /// The key and the frame of a window, and where its partition is written.
+    fn window(
+        &self,
+        over: &WindowRef,
+        source: &SourceDef,
+        is_event_time: &dyn Fn(&Expr) -> bool,
+        report: &mut Report,
+    ) -> Option<(Vec<usize>, Frame, Option<Span>)> {
+        let scope = self.scope;
+        let window = self.windows.window(over, report)?;
         let mut key_columns = Vec::new();
         for expr in window.partition_by {
             let mut context = Plain::new(scope, "`PARTITION BY`");
             let key = expression::bind(expr, &mut context, report)?;
             let slot = self.rows.trigger_slot(&key);
-            let Some(slot) = slot.and_then(|s| stored_slot(&source, s)) else {
+            let Some(slot) = slot.and_then(|s| stored_slot(source, s)) else {
                 return report.hinted(
                     "windows are partitioned by plain columns of the events",
                     expr.span,
@@ -142,34 +212,14 @@ impl Context for Selecting<'_, '_> {
         }
         for item in window.order_by {
             let mut context = Plain::new(scope, "`ORDER BY`");
-            ordered_by_time(item, &mut context, &is_event_time, report)?;
-        }
-        for input in bound.args.iter().chain(&bound.filter) {
-            if !self.rows.is_of_trigger(input) {
-                let what = if Rows::uses_window(input) {
-                    "windows"
-                } else {
-                    "looked-up columns"
-                };
-                return report.hinted(
-                    format!("an aggregate cannot be over {what}"),
-                    span,
-                    "aggregate columns of the events themselves; aggregating over what is looked up needs a derived stream (planned)",
-                );
-            }
+            ordered_by_time(item, &mut context, is_event_time, report)?;
         }
         // However it is written: one order for one set of columns, the entity's key in its own.
         key_columns.sort_unstable();
         if key_columns.is_empty() || is_same_set(&key_columns, self.key_columns) {
             key_columns = self.key_columns.to_vec();
         }
-        Some(self.rows.window(
-            key_columns,
-            WindowAggregate {
-                call: bound,
-                frame: window.frame,
-            },
-            window.partition_by.first().map_or(span, |p| p.span),
-        ))
+        let place = window.partition_by.first().map(|p| p.span);
+        Some((key_columns, window.frame, place))
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use evenkeel_types::definition::{
     DatasetDef, Definition, LookupTarget, OptionValue, ServiceDef, SourceDef, SourceWindows,
-    SpineQuery, Trigger, TriggerSide, ViewBody, ViewDef,
+    SpineQuery, Trigger, TriggerSide, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{Expr, ExprKind, Field};
 
@@ -222,7 +222,11 @@ fn windows(what: &str, windows: &SourceWindows) -> String {
         if let Some(filter) = &call.filter {
             write!(out, " filter {}", expr(filter)).unwrap();
         }
-        writeln!(out, " {} -> {}", aggregate.frame, call.data_type).unwrap();
+        let rows = match aggregate.rows {
+            WindowRows::Events => aggregate.frame.to_string(),
+            WindowRows::Live => "of live rows".to_owned(),
+        };
+        writeln!(out, " {rows} -> {}", call.data_type).unwrap();
     }
     out
 }

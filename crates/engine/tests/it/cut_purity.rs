@@ -137,6 +137,7 @@ fn key(view: &ViewDef, random: &mut Random) -> Vec<Value> {
         .map(|field| match field.name.as_str() {
             "shop" => Value::BigInt(random.below(3) as i64),
             "id" => Value::string(format!("i{}", random.below(60))),
+            "loan" => Value::string(*random.pick(&["x", "y", "", "zz", "unknown"])),
             _ => Value::string(*random.pick(&["", "a", "b", "unknown"])),
         })
         .collect()

@@ -44,6 +44,7 @@ const SOURCES: &str = "
 CREATE ENTITY card (card STRING);
 CREATE ENTITY shop (shop BIGINT);
 CREATE ENTITY payment (id STRING);
+CREATE ENTITY loan (loan STRING);
 CREATE STREAM paid (
   id STRING, card STRING, shop BIGINT, amount DOUBLE, cents DECIMAL(9, 2), n INT, ok BOOLEAN, at TIMESTAMP,
   twice DOUBLE AS (amount * 2),
@@ -118,6 +119,65 @@ const SEEN_AGGREGATES: [&str; 6] = [
     "max(word)",
     "count(DISTINCT word)",
 ];
+
+const LOAN_AGGREGATES: [&str; 16] = [
+    "count(*)",
+    "sum(amount)",
+    "avg(amount)",
+    "sum(level)",
+    "min(amount)",
+    "max(amount)",
+    "stddev_samp(amount)",
+    "first_value(status)",
+    "last_value(status)",
+    "last_n(level, 2)",
+    "count(DISTINCT status)",
+    "approx_quantile(amount, 0.5)",
+    "top_k(status, 2)",
+    "bool_or(amount > 0)",
+    "max_by(status, amount)",
+    "sum(1 // level)",
+];
+
+/// A table whose rows move between keys, and state views over it.
+fn state_views(random: &mut Random) -> String {
+    let retain = random.pick(&[
+        "",
+        "",
+        ", RETAIN INTERVAL '1' DAY FOR (loan)",
+        ", RETAIN INTERVAL '3' HOUR FOR (card)",
+        ", RETAIN INTERVAL '20' HOUR FOR (loan), RETAIN INTERVAL '6' HOUR FOR (shop)",
+    ]);
+    let sequence = random.pick(&["", ", SEQUENCE BY (level)"]);
+    let mut sql = format!(
+        "CREATE TABLE loans (loan STRING, card STRING, shop BIGINT, amount DOUBLE, level INT, status STRING, since TIMESTAMP,
+           PRIMARY KEY (loan), EVENT TIME since{sequence}{retain});\n"
+    );
+    let wheres = ["", "WHERE amount > 0", "WHERE status <> 'x'"];
+    for (name, entity, key) in [
+        ("loans_of_card", "card", "card"),
+        ("loans_of_shop", "shop", "shop"),
+        ("this_loan", "loan", "loan"),
+    ] {
+        let columns: Vec<String> = (0..4)
+            .map(|i| {
+                let call = random.pick(&LOAN_AGGREGATES);
+                let filter = random.pick(&["", "", "FILTER (WHERE level > 0)"]);
+                format!("{call} {filter} AS c{i}")
+            })
+            .collect();
+        let (columns, filter) = (columns.join(", "), random.pick(&wheres));
+        sql.push_str(&format!(
+            "CREATE FEATURE VIEW {name} ENTITY {entity} AS SELECT {columns} FROM loans {filter} GROUP BY {key};\n"
+        ));
+    }
+    sql.push_str(
+        "CREATE FEATURE VIEW beside_loans ENTITY card AS SELECT s.word, l.c0 AS l0, l.c1 AS l1, m.c0 AS m0
+           FROM seen s ASOF JOIN loans_of_card l ON s.card = l.card ASOF JOIN loans_of_shop m ON s.shop = m.shop;
+         CREATE FEATURE VIEW over_loans ENTITY card AS SELECT c.c0 AS c0, p.twice FROM loans_of_card c, as_paid p;\n",
+    );
+    sql
+}
 
 /// The SQL of a random project.
 pub(crate) fn definitions(random: &mut Random) -> String {
@@ -221,6 +281,7 @@ pub(crate) fn definitions(random: &mut Random) -> String {
          CREATE ON DEMAND FEATURE VIEW mixed REQUEST (asked DOUBLE) AS
            SELECT a.c0 AS a0, b.c0 AS b0, asked * 2 AS doubled, o.level AS level FROM by_card a, by_sight b, owned o;\n",
     );
+    sql.push_str(&state_views(random));
     sql
 }
 
@@ -362,7 +423,8 @@ fn fresh(source: &SourceDef, random: &mut Random, row: u64) -> Event {
         true if random.one_in(5) => Operation::Delete,
         true => Operation::Upsert,
     };
-    if operation == Operation::Delete {
+    // A delete may say more than the key.
+    if operation == Operation::Delete && !random.one_in(3) {
         for (slot, value) in values.iter_mut().enumerate() {
             if !source.primary_key.contains(&slot) && slot != source.event_time {
                 *value = Value::Null;

@@ -2,6 +2,7 @@
 //!
 //! Does not know how values are written: who prints brings that along.
 
+use evenkeel_types::definition::WindowRows;
 use evenkeel_types::time::format_timestamp;
 use evenkeel_types::{DataType, Field, Frame, Interval, Position, Value};
 
@@ -23,6 +24,8 @@ pub enum Fact {
     Aggregate {
         /// `sum(amount)`
         call: String,
+        /// What it is over.
+        rows: WindowRows,
         /// Its window.
         frame: Frame,
         /// The source's name.
@@ -32,8 +35,10 @@ pub enum Fact {
         /// The result.
         value: Value,
     },
-    /// How many events the window of the aggregates before it holds.
+    /// How many events the window of the aggregates before it holds, or how many rows live.
     Inside {
+        /// Which of the two.
+        rows: WindowRows,
         /// Inside the frame, passing WHERE.
         inside: usize,
         /// Of these, passing the aggregates' FILTER.
@@ -101,23 +106,33 @@ impl Fact {
             Fact::Words(words) => words.clone(),
             Fact::Aggregate {
                 call,
+                rows,
                 frame,
                 source,
                 data_type,
                 value,
-            } => format!(
-                "{call} of {source} = {}, window: {frame}",
-                print(data_type, value)
-            ),
+            } => {
+                let value = print(data_type, value);
+                match rows {
+                    WindowRows::Events => {
+                        format!("{call} of {source} = {value}, window: {frame}")
+                    }
+                    WindowRows::Live => format!("{call} of the live rows of {source} = {value}"),
+                }
+            }
             Fact::Inside {
+                rows,
                 inside,
                 counted,
                 has_filter,
             } => {
-                let events = match inside {
-                    0 => return "no events are inside the window".to_owned(),
-                    1 => "1 event is inside the window".to_owned(),
-                    n => format!("{n} events are inside the window"),
+                let events = match (rows, inside) {
+                    (WindowRows::Events, 0) => return "no events are inside the window".to_owned(),
+                    (WindowRows::Events, 1) => "1 event is inside the window".to_owned(),
+                    (WindowRows::Events, n) => format!("{n} events are inside the window"),
+                    (WindowRows::Live, 0) => return "no live row counts".to_owned(),
+                    (WindowRows::Live, 1) => "1 live row counts".to_owned(),
+                    (WindowRows::Live, n) => format!("{n} live rows count"),
                 };
                 match (has_filter, counted) {
                     (false, 1) => format!("{events}:"),

@@ -187,7 +187,7 @@ CREATE FEATURE VIEW clock ENTITY flight AS SELECT origin, read_time() AS now_at,
 CREATE FEATURE VIEW a ENTITY flight AS SELECT now_at, delay FROM clock WHERE now_at > event_time;
 CREATE FEATURE VIEW b ENTITY flight AS SELECT max(now_at) OVER (LAST 1 DAY) AS m FROM clock;
 
---- state views
+--- rows of a table by another key
 CREATE FEATURE VIEW a ENTITY plane_owner AS SELECT owner, seats FROM planes;
 
 --- times to live

@@ -60,7 +60,6 @@ CREATE FEATURE VIEW v ENTITY customer AS SELECT customer, count(*) AS n, sum(amo
 
 --- group by
 CREATE FEATURE VIEW v ENTITY customer AS SELECT customer, count(*) AS n FROM payments GROUP BY customer;
-CREATE FEATURE VIEW w ENTITY customer AS SELECT customer, count(*) AS n FROM accounts GROUP BY customer;
 
 --- windows that are not there
 CREATE FEATURE VIEW v ENTITY customer AS SELECT count(*) OVER last_3h AS n, count(*) OVER (last3 EXCLUDE GROUP) AS m, count(*) OVER x AS o FROM payments WINDOW last_3 AS (LAST 3 HOURS);
