@@ -1,15 +1,17 @@
 //! How one value came about: windows with the events inside them, triggers and look-ups, as
 //! facts that can be put into words. Follows the read path; for people, not for parity.
 
+mod counted;
 mod fact;
 
 use std::collections::BTreeSet;
 
-use evenkeel_aggregate::{Aggregates, History, SpecId, Visibility};
+use evenkeel_aggregate::History;
 use evenkeel_types::definition::{SourceKind, ViewBody, WindowRows};
 use evenkeel_types::time::format_timestamp;
 use evenkeel_types::{AggregateCall, Expr, ExprKind, Field, Frame, Value};
 
+use counted::Counted;
 pub use fact::{Fact, Step};
 
 use crate::live::LiveSight;
@@ -18,9 +20,6 @@ use crate::plan::{
     CompiledView, CompiledWindows, IndexPlan,
 };
 use crate::point::{ReadError, Reader, Search};
-
-/// The most events that are listed for a window.
-const EVENTS_LISTED_MAX: usize = 10;
 
 /// Which features of a view are asked about; `None`: all.
 type Asked<'a> = Option<&'a BTreeSet<usize>>;
@@ -276,98 +275,6 @@ impl Reader<'_> {
                 steps.push(look_up(None));
                 asked.extend(condition.iter().flat_map(|c| c.columns()));
                 self.explain_view(view, Some(&asked), &key, at, depth + 1, steps);
-            }
-        }
-    }
-}
-
-/// What some calls count: the entries of one key in a frame that are seen.
-struct Counted<'a> {
-    aggregates: &'a Aggregates,
-    rows: WindowRows,
-    frame: &'a Frame,
-    retain: Option<i64>,
-    sight: &'a dyn Visibility,
-}
-
-impl Counted<'_> {
-    /// The calls, each with the place of its result, and the events that they count.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "those of `explain_windows`, taken apart"
-    )]
-    fn explain(
-        &self,
-        plan: &IndexPlan,
-        history: Option<&History>,
-        calls: Vec<(SpecId, usize)>,
-        results: &[Value],
-        t: i64,
-        depth: usize,
-        steps: &mut Vec<Step>,
-    ) {
-        // Calls with one FILTER over one frame count the same events.
-        let mut groups: Vec<(Option<&Expr>, Vec<_>)> = Vec::new();
-        for (spec, slot) in calls {
-            let call = self.aggregates.call(spec);
-            match groups.iter_mut().find(|(f, _)| *f == call.filter.as_ref()) {
-                Some((_, group)) => group.push((spec, slot)),
-                None => groups.push((call.filter.as_ref(), vec![(spec, slot)])),
-            }
-        }
-        for (filter, group) in groups {
-            for (spec, slot) in &group {
-                let call = self.aggregates.call(*spec);
-                steps.push(Step {
-                    depth,
-                    fact: Fact::Aggregate {
-                        call: call_name(call, plan),
-                        rows: self.rows,
-                        frame: self.frame.clone(),
-                        source: plan.source().name.clone(),
-                        data_type: call.data_type.clone(),
-                        value: results[*slot].clone(),
-                    },
-                });
-            }
-            let Some(history) = history else {
-                steps.push(Step::words(depth, "the key has no events".to_owned()));
-                continue;
-            };
-            let found = history.members(
-                self.aggregates,
-                group[0].0,
-                self.frame,
-                self.retain,
-                t,
-                self.sight,
-                EVENTS_LISTED_MAX,
-            );
-            steps.push(Step {
-                depth,
-                fact: Fact::Inside {
-                    rows: self.rows,
-                    inside: found.inside,
-                    counted: found.counted,
-                    has_filter: filter.is_some(),
-                },
-            });
-            steps.extend(found.newest.iter().map(|entry| Step {
-                depth: depth + 1,
-                fact: Fact::Event {
-                    time: entry.time(),
-                    read_at: t,
-                    position: entry.position(),
-                    values: kept(plan, |column, _| entry.value(column)),
-                },
-            }));
-            if found.counted > found.newest.len() {
-                steps.push(Step {
-                    depth: depth + 1,
-                    fact: Fact::More {
-                        count: found.counted - found.newest.len(),
-                    },
-                });
             }
         }
     }

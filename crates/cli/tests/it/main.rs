@@ -19,5 +19,6 @@ mod ingest;
 mod kill;
 mod kill_files;
 mod serve;
+mod state_views;
 mod store;
 mod support;

@@ -127,7 +127,9 @@ pub(super) fn refuse_columns<T>(
     let plain = columns.iter().find(|column| {
         let slots = column.expr.columns();
         let of_row = |slot: &usize| *slot < base.rows.trigger_width();
-        slots.iter().any(|s| of_row(s) && !base.key_columns.contains(s))
+        slots
+            .iter()
+            .any(|s| of_row(s) && !base.key_columns.contains(s))
     });
     match plain {
         Some(column) => report.hinted(

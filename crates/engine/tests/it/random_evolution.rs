@@ -15,7 +15,7 @@ use evenkeel_view::{Uses, rebase};
 use crate::cut_purity::{Paths, cases, interleave, store};
 use crate::random_history::{Random, catalog, definitions, go_on, history, part, whole};
 
-const CHANGES: [&str; 9] = [
+const CHANGES: [&str; 10] = [
     "ALTER STREAM seen ALTER COLUMN score TYPE DOUBLE;",
     "ALTER STREAM seen ADD COLUMN extra STRING;",
     "ALTER STREAM fading ALTER COLUMN amount TYPE DOUBLE;",

@@ -148,7 +148,7 @@ fn state_views(random: &mut Random) -> String {
         ", RETAIN INTERVAL '3' HOUR FOR (card)",
         ", RETAIN INTERVAL '20' HOUR FOR (loan), RETAIN INTERVAL '6' HOUR FOR (shop)",
     ]);
-    let sequence = random.pick(&["", ", SEQUENCE BY (level)"]);
+    let sequence = random.pick(&["", ", SEQUENCE BY (status)"]);
     let mut sql = format!(
         "CREATE TABLE loans (loan STRING, card STRING, shop BIGINT, amount DOUBLE, level INT, status STRING, since TIMESTAMP,
            PRIMARY KEY (loan), EVENT TIME since{sequence}{retain});\n"
@@ -174,7 +174,7 @@ fn state_views(random: &mut Random) -> String {
     sql.push_str(
         "CREATE FEATURE VIEW beside_loans ENTITY card AS SELECT s.word, l.c0 AS l0, l.c1 AS l1, m.c0 AS m0
            FROM seen s ASOF JOIN loans_of_card l ON s.card = l.card ASOF JOIN loans_of_shop m ON s.shop = m.shop;
-         CREATE FEATURE VIEW over_loans ENTITY card AS SELECT c.c0 AS c0, p.twice FROM loans_of_card c, as_paid p;\n",
+         CREATE FEATURE VIEW over_loans ENTITY card AS SELECT c.c0 AS c0, p.c1 AS p1 FROM loans_of_card c, by_card p;\n",
     );
     sql
 }

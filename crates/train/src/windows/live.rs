@@ -86,11 +86,7 @@ fn know_the_same(events: &SourceEvents, requests: &Requests) -> bool {
 
 /// The last instant at which each event is the latest version of its row; before its time if
 /// it never is.
-fn last_instants(
-    events: &SourceEvents,
-    by_row: &KeyedEvents,
-    retain: Option<i64>,
-) -> Vec<i64> {
+fn last_instants(events: &SourceEvents, by_row: &KeyedEvents, retain: Option<i64>) -> Vec<i64> {
     let mut last = vec![i64::MIN; events.len()];
     for row in (0u32..).take(by_row.len()) {
         let KeyEvents { numbers, times } = by_row.of(row);
@@ -122,10 +118,13 @@ impl Sweep<'_> {
 
     /// Follows the rows that live along requests that know the same.
     fn follow(&mut self, last: &[i64], of_key: KeyEvents<'_>, reads: &[u32]) {
-        let read_times: Vec<i64> = reads.iter().map(|&i| self.requests.times[i as usize]).collect();
-        let floors = self.retain.map(|gap| {
-            retain_floors(gap, &self.alive_times(of_key, None), &read_times)
-        });
+        let read_times: Vec<i64> = reads
+            .iter()
+            .map(|&i| self.requests.times[i as usize])
+            .collect();
+        let floors = self
+            .retain
+            .map(|gap| retain_floors(gap, &self.alive_times(of_key, None), &read_times));
         let (mut rows, mut times) = (Vec::new(), Vec::new());
         // Requests over the same rows.
         let mut together: Vec<u32> = Vec::new();
@@ -141,7 +140,11 @@ impl Sweep<'_> {
                 rows.extend(entering.copied().filter(passes));
                 entered += enters;
                 rows.retain(|&n: &u32| last[n as usize] >= t);
-                next_end = rows.iter().map(|&n| last[n as usize]).min().unwrap_or(i64::MAX);
+                next_end = rows
+                    .iter()
+                    .map(|&n| last[n as usize])
+                    .min()
+                    .unwrap_or(i64::MAX);
                 // What was let go stays so: floors never fall.
                 let floor = floors.as_ref().map_or(i64::MIN, |floors| floors[i]);
                 rows.retain(|&n| self.events.times()[n as usize] >= floor);
