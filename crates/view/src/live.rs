@@ -39,8 +39,15 @@ pub(crate) struct LiveSight<'a> {
     t: i64,
     /// Entries before this time were let go by `RETAIN`.
     retained_from: i64,
-    /// Of each row that was asked for its latest version: its place and its time.
-    latest: RefCell<BTreeMap<Vec<u8>, Option<(Position, i64)>>>,
+    /// The latest version of each row that was asked for, by its primary key.
+    latest: RefCell<BTreeMap<Vec<u8>, Option<LatestVersion>>>,
+}
+
+/// A version that no other of its row follows up to a time.
+#[derive(Clone, Copy)]
+struct LatestVersion {
+    position: Position,
+    time: i64,
 }
 
 impl<'a> LiveSight<'a> {
@@ -80,7 +87,7 @@ impl<'a> LiveSight<'a> {
     /// key.
     pub(crate) fn latest_change(&self) -> Option<i64> {
         let latest = self.latest.borrow();
-        latest.values().flatten().map(|(_, time)| *time).max()
+        latest.values().flatten().map(|latest| latest.time).max()
     }
 
     fn is_latest(&self, entry: &EntryView<'_>) -> bool {
@@ -96,7 +103,7 @@ impl<'a> LiveSight<'a> {
             self.latest.borrow_mut().insert(bytes, latest);
             latest
         });
-        latest.is_some_and(|(position, _)| position == entry.position())
+        latest.is_some_and(|latest| latest.position == entry.position())
     }
 }
 
@@ -115,14 +122,17 @@ impl Visibility for LiveSight<'_> {
 }
 
 impl Reader<'_> {
-    /// The place and the time of a row's latest version up to `t`, be it a delete.
-    fn latest_version(&self, by_row: IndexId, key: &[Value], t: i64) -> Option<(Position, i64)> {
+    /// A row's latest version up to `t`, be it a delete.
+    fn latest_version(&self, by_row: IndexId, key: &[Value], t: i64) -> Option<LatestVersion> {
         let history = self.history(by_row, key)?;
         let sight = self.sight(by_row);
         let retain = self.index(by_row).retain();
         let from = retain.map_or(i64::MIN, |gap| retained_from(&history, &sight, t, gap));
         let mut versions = history.descending(t, false, &sight);
         let latest = versions.next().filter(|entry| entry.time() >= from)?;
-        Some((latest.position(), latest.time()))
+        Some(LatestVersion {
+            position: latest.position(),
+            time: latest.time(),
+        })
     }
 }
