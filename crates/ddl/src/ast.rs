@@ -10,6 +10,7 @@
 mod dataset;
 mod expr;
 mod query;
+mod segment;
 mod statement;
 
 use std::fmt;
@@ -29,6 +30,7 @@ pub use query::{
     GroupBy, Join, JoinConstraint, JoinKind, Label, NamedWindow, OrderItem, Query, Relation,
     RelationSource, SelectItem, SpineItem, SpineQuery, WindowRef, WindowSpec,
 };
+pub use segment::CreateSegment;
 pub use statement::{
     Alter, ColumnChange, ColumnDef, Constraint, ConstraintKind, CreateEntity, CreateFeatureService,
     CreateFeatureView, CreateOnDemandView, CreateSource, Drop, EntityRef, EventTimeClause,

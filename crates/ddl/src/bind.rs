@@ -35,6 +35,7 @@ mod relation;
 mod report;
 mod rows;
 mod scope;
+mod segment;
 mod select;
 mod service;
 mod source;
@@ -47,7 +48,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_types::SourceId;
-use evenkeel_types::definition::{Catalog, Definition, Digest, ServiceDef, SpineQuery, ViewDef};
+use evenkeel_types::definition::{
+    Catalog, Definition, Digest, SegmentDef, ServiceDef, SpineQuery, ViewDef,
+};
 
 use crate::ast::{self, PlannedKind, Statement, StatementKind};
 use crate::error::Diagnostic;
@@ -128,6 +131,35 @@ pub fn bind_spine_query(
     }
 }
 
+/// A segment that nobody defined, from a query.
+///
+/// # Errors
+/// All that is wrong with it, in the order of the text.
+pub fn bind_segment_query(
+    query: &ast::Query,
+    catalog: &Catalog,
+) -> Result<SegmentDef, Vec<Diagnostic>> {
+    let broken = Broken::default();
+    let binder = Binder {
+        catalog,
+        existing: catalog,
+        broken: &broken,
+    };
+    let mut report = Report::default();
+    let bound = binder.segment_query(query, &mut report);
+    let has_errors = report.has_errors();
+    match bound {
+        Some(mut bound) if !has_errors => {
+            bound.sql = query.to_string();
+            let inputs = bound.inputs.iter();
+            let dependencies = inputs.map(|view| (view.name.clone(), view.digest));
+            bound.digest = digest::digest_text(&bound.sql, &dependencies.collect::<Vec<_>>());
+            Ok(bound)
+        }
+        _ => Err(report.into_parts().0),
+    }
+}
+
 /// A service without a name from a list of features: `view:feature`, `view:*` or
 /// `view@2:feature`. Names of the answer are the features'; where two views have one name,
 /// `view_feature`. Neighbours of one view are one item.
@@ -204,6 +236,16 @@ impl Binder<'_> {
                 dataset.digest = digest::digest(statement, &[]);
                 self.refuse_changed_dataset(create, &dataset, report);
                 Some(Definition::Dataset(Arc::new(dataset)))
+            }
+            StatementKind::CreateSegment(create) => {
+                let mut segment = self.segment(create, sql, report)?;
+                segment.digest = digest::digest(statement, &self.dependencies(statement));
+                segment.version = match self.existing.segment(&segment.name) {
+                    Some(newest) if newest.digest == segment.digest => newest.version,
+                    Some(newest) => newest.version + 1,
+                    None => 1,
+                };
+                Some(Definition::Segment(Arc::new(segment)))
             }
             StatementKind::Drop(drop) => report.hinted(
                 format!("`DROP` is no definition: a project has what its files say, and `{}` is in none", drop.name),
@@ -361,10 +403,6 @@ fn planned_words(kind: PlannedKind) -> (&'static str, &'static str) {
         PlannedKind::Model => (
             "`CREATE MODEL`",
             "a model reads its features through a `CREATE FEATURE SERVICE`",
-        ),
-        PlannedKind::Segment => (
-            "`CREATE SEGMENT`",
-            "segments come with the lake; until then read the features of a list of keys",
         ),
         PlannedKind::Secret => (
             "`CREATE SECRET`",

@@ -17,6 +17,7 @@ mod interval;
 mod option;
 mod primary;
 mod query;
+mod segment;
 mod service;
 mod source;
 mod spine;
@@ -32,7 +33,7 @@ pub(crate) use self::expr::power;
 
 use evenkeel_types::DataType;
 
-use crate::ast::{Expr, Span, SpineQuery, Statement};
+use crate::ast::{Expr, Query, Span, SpineQuery, Statement};
 use crate::error::{DIAGNOSTICS_MAX, Diagnostic};
 use crate::lexer::{Symbol, Token, TokenKind, lex};
 
@@ -71,6 +72,12 @@ pub fn parse_expression(text: &str) -> Result<Expr, Vec<Diagnostic>> {
 /// FROM source [WHERE expr]`, with or without a semicolon.
 pub fn parse_spine_query(text: &str) -> Result<SpineQuery, Vec<Diagnostic>> {
     parse_whole(text, "the query", Parser::spine_query)
+}
+
+/// Reads a text that is one query: what `CREATE SEGMENT` has behind `AS`, with or without a
+/// semicolon.
+pub fn parse_query(text: &str) -> Result<Query, Vec<Diagnostic>> {
+    parse_whole(text, "the query", Parser::query)
 }
 
 /// Reads a text that is one type: `BIGINT`, `DECIMAL(10, 2)`, `ARRAY<STRING>`.

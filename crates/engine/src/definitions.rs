@@ -135,6 +135,7 @@ fn version_of(definition: &Definition) -> u32 {
         Definition::View(def) => def.version,
         Definition::Service(def) => def.version,
         Definition::Dataset(def) => def.version,
+        Definition::Segment(def) => def.version,
         Definition::Source(def) => def.schema.version(),
         Definition::Entity(_) => 1,
     }

@@ -29,12 +29,15 @@ impl Engine {
         let services = services.filter_map(|versions| versions.values().next_back());
         let datasets = catalog.datasets.values();
         let datasets = datasets.filter_map(|versions| versions.values().next_back());
+        let segments = catalog.segments.values();
+        let segments = segments.filter_map(|versions| versions.values().next_back());
         let registered = entities
             .map(|def| ("entity", &def.name, &def.sql))
             .chain(sources.map(|def| ("source", &def.name, &def.sql)))
             .chain(views.map(|def| ("view", &def.name, &def.sql)))
             .chain(services.map(|def| ("service", &def.name, &def.sql)))
-            .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)));
+            .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)))
+            .chain(segments.map(|def| ("segment", &def.name, &def.sql)));
         let mut text = String::new();
         for (kind, name, sql) in registered {
             if !named.contains(&(kind, name.clone())) {
@@ -59,6 +62,7 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         StatementKind::CreateOnDemandView(s) => ("view", &s.name),
         StatementKind::CreateFeatureService(s) => ("service", &s.name),
         StatementKind::CreateTrainingDataset(s) => ("dataset", &s.name),
+        StatementKind::CreateSegment(s) => ("segment", &s.name),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {
             return None;
         }

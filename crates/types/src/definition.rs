@@ -534,7 +534,35 @@ pub struct SpineQuery {
     pub labels: Vec<Label>,
 }
 
-/// Everything that is defined, by name. Views, services and datasets keep their versions.
+/// A version of a segment: which keys of an entity, by their features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SegmentDef {
+    /// Name; empty for a question that nobody defined.
+    pub name: String,
+    /// From 1.
+    pub version: u32,
+    /// The entity's name.
+    pub entity: String,
+    /// The entity's key columns with types.
+    pub key: Vec<Field>,
+    /// The views that it reads, of that entity and without a request.
+    pub inputs: Vec<Arc<ViewDef>>,
+    /// What is selected besides the key, in order.
+    pub fields: Vec<Field>,
+    /// One per field, over the segment's scope: the key, then the features of each input.
+    pub columns: Vec<Expr>,
+    /// `WHERE`, over the same.
+    pub filter: Option<Expr>,
+    /// Comment, owner, tags.
+    pub metadata: Metadata,
+    /// Canonical SQL.
+    pub sql: String,
+    /// Its `D`.
+    pub digest: Digest,
+}
+
+/// Everything that is defined, by name. Views, services, datasets and segments keep their
+/// versions.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// Entities.
@@ -547,6 +575,8 @@ pub struct Catalog {
     pub services: BTreeMap<String, BTreeMap<u32, Arc<ServiceDef>>>,
     /// Training datasets by name and version.
     pub datasets: BTreeMap<String, BTreeMap<u32, Arc<DatasetDef>>>,
+    /// Segments by name and version.
+    pub segments: BTreeMap<String, BTreeMap<u32, Arc<SegmentDef>>>,
 }
 
 impl Catalog {
@@ -563,6 +593,11 @@ impl Catalog {
     /// The newest version of a service.
     pub fn service(&self, name: &str) -> Option<&Arc<ServiceDef>> {
         self.services.get(name)?.values().next_back()
+    }
+
+    /// The newest version of a segment.
+    pub fn segment(&self, name: &str) -> Option<&Arc<SegmentDef>> {
+        self.segments.get(name)?.values().next_back()
     }
 
     /// A source by its number.
@@ -597,6 +632,12 @@ impl Catalog {
                     .or_default()
                     .insert(def.version, def);
             }
+            Definition::Segment(def) => {
+                self.segments
+                    .entry(def.name.clone())
+                    .or_default()
+                    .insert(def.version, def);
+            }
         }
     }
 }
@@ -614,6 +655,8 @@ pub enum Definition {
     Service(Arc<ServiceDef>),
     /// `CREATE TRAINING DATASET`
     Dataset(Arc<DatasetDef>),
+    /// `CREATE SEGMENT`
+    Segment(Arc<SegmentDef>),
 }
 
 impl Definition {
@@ -625,6 +668,7 @@ impl Definition {
             Definition::View(def) => &def.name,
             Definition::Service(def) => &def.name,
             Definition::Dataset(def) => &def.name,
+            Definition::Segment(def) => &def.name,
         }
     }
 
@@ -637,6 +681,7 @@ impl Definition {
             Definition::View(_) => "feature view",
             Definition::Service(_) => "feature service",
             Definition::Dataset(_) => "training dataset",
+            Definition::Segment(_) => "segment",
         }
     }
 
@@ -648,6 +693,7 @@ impl Definition {
             Definition::View(def) => &def.sql,
             Definition::Service(def) => &def.sql,
             Definition::Dataset(def) => &def.sql,
+            Definition::Segment(def) => &def.sql,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Statements: what defines, changes and removes objects.
 
 use super::{
-    ColumnList, CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit, Query, Span,
-    StringLit, TypeName,
+    ColumnList, CreateSegment, CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit,
+    Query, Span, StringLit, TypeName,
 };
 
 /// One statement of a file.
@@ -29,6 +29,8 @@ pub enum StatementKind {
     CreateFeatureService(CreateFeatureService),
     /// `CREATE TRAINING DATASET`
     CreateTrainingDataset(Box<CreateTrainingDataset>),
+    /// `CREATE SEGMENT`
+    CreateSegment(Box<CreateSegment>),
     /// `DROP ...`
     Drop(Drop),
     /// `ALTER STREAM | TABLE ...`
@@ -461,8 +463,6 @@ pub enum PlannedKind {
     Function,
     /// `CREATE MODEL`
     Model,
-    /// `CREATE SEGMENT`
-    Segment,
     /// `CREATE SECRET`
     Secret,
 }

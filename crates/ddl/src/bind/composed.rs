@@ -25,6 +25,25 @@ use crate::ast::{
 
 /// The name of the request among the relations; a view of that name needs an alias.
 const REQUEST: &str = "request";
+/// What it is, in words.
+const COMPOSED: &str = "a view over other views";
+
+/// Views of one entity that are read at one time, with the names of their features.
+pub(super) struct Together {
+    /// The entity, if they are about one.
+    pub(super) entity: Option<Arc<EntityDef>>,
+    pub(super) inputs: Inputs,
+    /// Over provisional slots: see [`Inputs::finish`].
+    pub(super) scope: Scope,
+    /// Whether nothing is wrong with how they are joined.
+    is_complete: bool,
+}
+
+impl Together {
+    pub(super) fn key(&self) -> &[Field] {
+        self.entity.as_ref().map_or(&[], |e| &e.keys)
+    }
+}
 
 /// A composed view: its features in order and how they are evaluated.
 pub(super) struct ComposedView {
@@ -50,7 +69,41 @@ impl Binder<'_> {
         query: &Query,
         report: &mut Report,
     ) -> Option<ComposedView> {
-        refuse_clauses(query, report);
+        if let Some(filter) = &query.filter {
+            report.hinted::<()>(
+                "a view over other views has no rows to filter",
+                filter.span,
+                "leave `WHERE` out, and choose with `CASE WHEN ... THEN ... END`",
+            );
+        }
+        refuse_clauses(query, COMPOSED, report);
+        let together = self.together(written, query, report)?;
+        let key = together.key();
+        let columns = select(query, key, &together.scope, COMPOSED, report);
+        if !together.is_complete {
+            return None;
+        }
+        let columns = columns?;
+        let inputs = &together.inputs;
+        let exprs = inputs.finish(key.len(), columns.iter().map(|c| c.expr.clone()).collect());
+        Some(ComposedView {
+            entity: together.entity,
+            columns,
+            body: ViewBody::Composed(ComposedBody {
+                request: together.inputs.request,
+                inputs: together.inputs.views,
+                columns: exprs,
+            }),
+        })
+    }
+
+    /// The views that a query reads, and what their columns stand for.
+    pub(super) fn together(
+        &self,
+        written: &Written<'_>,
+        query: &Query,
+        report: &mut Report,
+    ) -> Option<Together> {
         let relations: Vec<&ast::Relation> = query
             .from
             .iter()
@@ -122,20 +175,11 @@ impl Binder<'_> {
         for join in &query.joins {
             is_complete &= check_join(join, key, &scope, report).is_some();
         }
-        let columns = select(query, key, &scope, report);
-        if !is_complete {
-            return None;
-        }
-        let columns = columns?;
-        let exprs = inputs.finish(key.len(), columns.iter().map(|c| c.expr.clone()).collect());
-        Some(ComposedView {
+        Some(Together {
             entity,
-            columns,
-            body: ViewBody::Composed(ComposedBody {
-                request: inputs.request,
-                inputs: inputs.views,
-                columns: exprs,
-            }),
+            inputs,
+            scope,
+            is_complete,
         })
     }
 
@@ -177,24 +221,17 @@ impl Binder<'_> {
 }
 
 /// Clauses that mean something among events only.
-fn refuse_clauses(query: &Query, report: &mut Report) {
-    if let Some(filter) = &query.filter {
-        report.hinted::<()>(
-            "a view over other views has no rows to filter",
-            filter.span,
-            "leave `WHERE` out, and choose with `CASE WHEN ... THEN ... END`",
-        );
-    }
+pub(super) fn refuse_clauses(query: &Query, what: &str, report: &mut Report) {
     if let Some(group_by) = &query.group_by {
         report.hinted::<()>(
-            "a view over other views has no rows to group",
+            format!("{what} has no rows to group"),
             group_by.span,
             "leave it out: there is one answer for the key",
         );
     }
     for window in &query.windows {
         report.hinted::<()>(
-            "a view over other views has no events for a window",
+            format!("{what} has no events for a window"),
             window.span,
             "put the window into a view over the source",
         );
@@ -392,7 +429,17 @@ fn key_of(
     })
 }
 
-fn select(query: &Query, key: &[Field], scope: &Scope, report: &mut Report) -> Option<Vec<Column>> {
+/// The select list. Key columns need not be in it, and are not in the answer.
+pub(super) fn select(
+    query: &Query,
+    key: &[Field],
+    scope: &Scope,
+    place: &str,
+    report: &mut Report,
+) -> Option<Vec<Column>> {
+    let mut context = Plain::new(scope, place)
+        .with_read_time()
+        .with_aggregate_hint("put the aggregate into a view over the source and read that");
     let mut columns = Columns::new(key);
     let mut is_complete = true;
     for item in &query.select {
@@ -404,9 +451,6 @@ fn select(query: &Query, key: &[Field], scope: &Scope, report: &mut Report) -> O
             is_complete &= added.is_some();
             continue;
         };
-        let mut context = Plain::new(scope, "a view over other views")
-            .with_read_time()
-            .with_aggregate_hint("put the aggregate into a view over the source and read that");
         let bound = expression::bind(expr, &mut context, report);
         let name = features::name(expr, alias.as_ref(), report);
         let (Some(bound), Some((name, span))) = (bound, name) else {

@@ -5,8 +5,8 @@ use crate::ast::{
     StatementKind,
 };
 
-/// Names of one space are told apart; entities, sources and views, services, datasets are
-/// four.
+/// Names of one space are told apart; entities, sources and views, services, datasets, segments are
+/// five.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Space {
     Entity,
@@ -14,6 +14,7 @@ pub(super) enum Space {
     Relation,
     Service,
     Dataset,
+    Segment,
 }
 
 /// A name that a statement uses.
@@ -36,6 +37,7 @@ pub(super) fn defined(statement: &Statement) -> Option<(Space, &Ident)> {
         StatementKind::CreateOnDemandView(view) => Some((Space::Relation, &view.name)),
         StatementKind::CreateFeatureService(create) => Some((Space::Service, &create.name)),
         StatementKind::CreateTrainingDataset(create) => Some((Space::Dataset, &create.name)),
+        StatementKind::CreateSegment(create) => Some((Space::Segment, &create.name)),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => None,
     }
 }
@@ -74,6 +76,7 @@ pub(super) fn references(statement: &Statement) -> Vec<Reference<'_>> {
                 }));
             }
         }
+        StatementKind::CreateSegment(create) => query(&create.query, &mut found),
         StatementKind::CreateEntity(_)
         | StatementKind::CreateSource(_)
         | StatementKind::Drop(_)
@@ -123,7 +126,7 @@ fn relation<'a>(of: &'a Relation, found: &mut Vec<Reference<'a>>) {
 /// the like, whether it was understood or not. Names in comments are among them, which only
 /// means that nobody is told that they are missing.
 pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
-    const STARTS: [(&[&str], Space); 7] = [
+    const STARTS: [(&[&str], Space); 8] = [
         (&["create", "entity"], Space::Entity),
         (&["create", "stream"], Space::Relation),
         (&["create", "table"], Space::Relation),
@@ -131,6 +134,7 @@ pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
         (&["demand", "feature", "view"], Space::Relation),
         (&["create", "feature", "service"], Space::Service),
         (&["create", "training", "dataset"], Space::Dataset),
+        (&["create", "segment"], Space::Segment),
     ];
     let words: Vec<String> = text
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))

@@ -370,6 +370,10 @@ fn change(definition: &Definition, existing: &Catalog) -> Change {
                 None => return Change::New,
             }
         }
+        Definition::Segment(def) => match existing.segment(&def.name) {
+            Some(old) => (old.digest == def.digest, old.sql == def.sql),
+            None => return Change::New,
+        },
         Definition::Dataset(def) => {
             let versions = existing.datasets.get(&def.name);
             match versions.and_then(|v| v.get(&def.version)) {
@@ -395,6 +399,11 @@ fn keep_older_versions(catalog: &mut Catalog, existing: &Catalog) {
     for (name, versions) in &mut catalog.services {
         for (version, service) in existing.services.get(name).into_iter().flatten() {
             versions.entry(*version).or_insert_with(|| service.clone());
+        }
+    }
+    for (name, versions) in &mut catalog.segments {
+        for (version, segment) in existing.segments.get(name).into_iter().flatten() {
+            versions.entry(*version).or_insert_with(|| segment.clone());
         }
     }
     for (name, versions) in &mut catalog.datasets {
@@ -433,6 +442,11 @@ fn removed(
     for name in existing.datasets.keys() {
         if is_gone(Space::Dataset, name) {
             removed.push(("training dataset", name.clone()));
+        }
+    }
+    for name in existing.segments.keys() {
+        if is_gone(Space::Segment, name) {
+            removed.push(("segment", name.clone()));
         }
     }
     removed

@@ -106,11 +106,14 @@ impl Parser<'_> {
             let dataset = self.training_dataset()?;
             return Ok(StatementKind::CreateTrainingDataset(Box::new(dataset)));
         }
-        let planned: [(&[&str], PlannedKind); 5] = [
+        if self.eat_word("SEGMENT").is_some() {
+            let segment = self.segment()?;
+            return Ok(StatementKind::CreateSegment(Box::new(segment)));
+        }
+        let planned: [(&[&str], PlannedKind); 4] = [
             (&["BATCH", "FEATURE", "VIEW"], PlannedKind::BatchFeatureView),
             (&["FUNCTION"], PlannedKind::Function),
             (&["MODEL"], PlannedKind::Model),
-            (&["SEGMENT"], PlannedKind::Segment),
             (&["SECRET"], PlannedKind::Secret),
         ];
         for (words, kind) in planned {

@@ -6,10 +6,10 @@ use super::query::column_list;
 use super::{comma_separated, data_type, dataset, expr, interval, query, quoted};
 use crate::ast::{
     Alter, ColumnChange, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService,
-    CreateFeatureView, CreateOnDemandView, CreateSource, Drop, EntityRef, Expr, FeatureDef,
-    FeatureSelection, Metadata, ObjectKind, OnLate, OnLateKind, OptionValue, Planned, PlannedKind,
-    RequestColumn, SourceBody, SourceClauses, SourceKind, Statement, StatementKind, StringLit,
-    WithOption,
+    CreateFeatureView, CreateOnDemandView, CreateSegment, CreateSource, Drop, EntityRef, Expr,
+    FeatureDef, FeatureSelection, Metadata, ObjectKind, OnLate, OnLateKind, OptionValue, Planned,
+    PlannedKind, RequestColumn, SourceBody, SourceClauses, SourceKind, Statement, StatementKind,
+    StringLit, WithOption,
 };
 use crate::keyword::is_plain_identifier;
 
@@ -24,6 +24,7 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
             dataset::print(f, create)?;
             metadata_after(f, &create.metadata, "\n")
         }
+        StatementKind::CreateSegment(create) => segment(f, create),
         StatementKind::Drop(drop) => drop_object(f, drop),
         StatementKind::Alter(change) => alter(f, change),
         StatementKind::Planned(statement) => planned(f, statement),
@@ -331,6 +332,13 @@ fn on_demand_view(f: &mut dyn Write, view: &CreateOnDemandView) -> fmt::Result {
     query::print(f, &view.query, "\n")
 }
 
+fn segment(f: &mut dyn Write, segment: &CreateSegment) -> fmt::Result {
+    write!(f, "CREATE SEGMENT {}", segment.name)?;
+    metadata(f, &segment.metadata)?;
+    f.write_str(" AS\n")?;
+    query::print(f, &segment.query, "\n")
+}
+
 fn feature_service(f: &mut dyn Write, service: &CreateFeatureService) -> fmt::Result {
     write!(f, "CREATE FEATURE SERVICE {}", service.name)?;
     if let Some(version) = service.version {
@@ -387,7 +395,6 @@ impl fmt::Display for PlannedKind {
             PlannedKind::BatchFeatureView => "BATCH FEATURE VIEW",
             PlannedKind::Function => "FUNCTION",
             PlannedKind::Model => "MODEL",
-            PlannedKind::Segment => "SEGMENT",
             PlannedKind::Secret => "SECRET",
         })
     }

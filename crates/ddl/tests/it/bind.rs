@@ -1046,6 +1046,14 @@ mod mutation {
                         );
                     }
                 }
+                Definition::Segment(segment) => {
+                    assert_eq!(segment.fields.len(), segment.columns.len());
+                    let features = segment.inputs.iter().map(|view| view.features.len());
+                    let width = segment.key.len() + features.sum::<usize>();
+                    for expr in segment.columns.iter().chain(&segment.filter) {
+                        assert!(expr.columns().iter().all(|slot| *slot < width));
+                    }
+                }
                 Definition::Dataset(dataset) => {
                     assert!(!dataset.formats.is_empty());
                     assert!(!dataset.split.parts().is_empty());

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use evenkeel_types::definition::{
-    DatasetDef, Definition, LookupTarget, OptionValue, ServiceDef, SourceDef, SourceWindows,
-    SpineQuery, Trigger, TriggerSide, ViewBody, ViewDef, WindowRows,
+    DatasetDef, Definition, LookupTarget, OptionValue, SegmentDef, ServiceDef, SourceDef,
+    SourceWindows, SpineQuery, Trigger, TriggerSide, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{Expr, ExprKind, Field};
 
@@ -17,7 +17,24 @@ pub(crate) fn definition(definition: &Definition) -> String {
         Definition::View(def) => view(def),
         Definition::Service(def) => service(def),
         Definition::Dataset(def) => dataset(def),
+        Definition::Segment(def) => segment(def),
     }
+}
+
+fn segment(def: &SegmentDef) -> String {
+    let mut out = format!("segment {}@{} of {}", def.name, def.version, def.entity);
+    writeln!(out, " {}", fields(&def.key)).unwrap();
+    for view in &def.inputs {
+        writeln!(out, "  reads {}@{}", view.name, view.version).unwrap();
+    }
+    for (field, column) in def.fields.iter().zip(&def.columns) {
+        let (name, data_type) = (&field.name, &field.data_type);
+        writeln!(out, "  {name} {data_type} := {}", expr(column)).unwrap();
+    }
+    if let Some(filter) = &def.filter {
+        writeln!(out, "  where {}", expr(filter)).unwrap();
+    }
+    out
 }
 
 fn fields(fields: &[Field]) -> String {
