@@ -18,6 +18,7 @@ mod examine_cold;
 mod examine_tree;
 mod key;
 mod key_cache;
+mod keys;
 mod reheat;
 mod run;
 mod seal;
@@ -34,6 +35,7 @@ use rustc_hash::FxHashMap;
 pub use brought::Brought;
 pub use checkpoint::{BlockCheckpoint, Spent, Written};
 pub use key::bucket_of;
+pub use keys::{KeyList, ListedKey};
 pub use reheat::{ColdEvents, ColdNeeds, Collect, NothingCold, Reheats};
 
 use crate::error::StoreError;

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Buckets that entity keys hash into, for the life of a store.
 pub(super) const BUCKETS: u64 = 4096;
 /// Longer keys are replaced by their digest: the embedded store takes 64 KiB.
-const KEY_BYTES_MAX: usize = 4096;
+pub(super) const KEY_BYTES_MAX: usize = 4096;
 /// No encoding of a value begins with this byte.
 const DIGEST: u8 = 0xff;
 /// The only tenant so far.
@@ -34,6 +34,11 @@ pub(super) fn row_prefix(index: u32, key: &[u8]) -> RowPrefix {
 /// The bucket of an entity key. Keys of one bucket stand together, and the buckets in order.
 pub fn bucket_of(key: &[u8]) -> u16 {
     (xxh3_64(key) % BUCKETS) as u16
+}
+
+/// What of a prefix is the same in every index: bucket and key.
+pub(super) fn place(prefix: &[u8]) -> &[u8] {
+    &prefix[HEADER - 2..]
 }
 
 /// Where the rows of an index begin, and where they have ended.

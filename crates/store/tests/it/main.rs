@@ -4,6 +4,7 @@
 mod blocks;
 mod deferred;
 mod format;
+mod keys;
 mod stores;
 mod summaries;
 mod world;
