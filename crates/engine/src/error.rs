@@ -66,6 +66,8 @@ pub enum EngineError {
     DatasetBusy { name: String },
     #[error("the dataset `{dataset}` cannot be read as it was built: {reason}")]
     DatasetGone { dataset: String, reason: String },
+    #[error("a key of `{entity}` cannot be asked: {reason}")]
+    SegmentKey { entity: String, reason: String },
     #[error("the backup `{}` cannot be used: {reason}", path.display())]
     Backup { path: PathBuf, reason: String },
     #[error("`{}` exists already", path.display())]
@@ -283,6 +285,7 @@ impl EngineError {
             | EngineError::Cut { .. }
             | EngineError::CutBeyond { .. }
             | EngineError::TooManyEntities { .. }
+            | EngineError::SegmentKey { .. }
             | EngineError::Inputs { .. }
             | EngineError::Connect(_)
             | EngineError::Signature(_)

@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::{Entry, History};
 use evenkeel_store::{
-    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, Reheats, Scans, Space,
-    Spent, StoreError, Written,
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, KeyList, Kv, MemoryKv, Reheats,
+    Scans, Space, Spent, StoreError, Written,
 };
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
@@ -399,6 +399,14 @@ impl HotStore {
     }
 
     /// From now on reads that need what left say so, and do not bring it back themselves.
+    /// The keys of an index.
+    pub(crate) fn keys(&self, index: IndexId) -> KeyList {
+        let plan = &self.plan().indexes()[index.0];
+        let types = plan.source().row_types();
+        let key_types = plan.key_columns().iter().map(|&slot| types[slot].clone());
+        self.blocks.keys(index.0, key_types.collect())
+    }
+
     pub(crate) fn defer_cold(&self) {
         self.blocks.defer_cold();
     }

@@ -32,6 +32,7 @@ mod recorder;
 mod registered;
 mod registry;
 mod sample;
+mod segment;
 mod served;
 mod server_settings;
 mod serving;
@@ -66,6 +67,10 @@ pub use project::{
 pub use reads::{service_of, source_of};
 pub use recorder::{Recordable, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
+pub use segment::{
+    SEGMENT_QUERY_PLACE, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of,
+    segment_query,
+};
 pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{
     BIND_DEFAULT, Scope, ServedSettings, ServerLimits, ServerSettings, TokenSettings,

@@ -5,7 +5,7 @@
 //! reads by that key. Several views, look-ups and windows share it: one recorded event is
 //! kept once per (source, key), whatever the number of windows over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evenkeel_aggregate::{Aggregates, SignatureError, SpecId, WhereId};
@@ -198,6 +198,21 @@ impl CompiledView {
     /// Its definition.
     pub fn def(&self) -> &Arc<ViewDef> {
         &self.def
+    }
+
+    /// The indexes that it reads by its own key: a key that is in none of them has no event and
+    /// no row.
+    pub fn own_indexes(&self) -> BTreeSet<IndexId> {
+        match &self.body {
+            CompiledBody::Window { windows, .. } => BTreeSet::from([windows.index]),
+            CompiledBody::Row(body) => match &body.trigger {
+                CompiledTrigger::Source(side) => BTreeSet::from([side.index]),
+                CompiledTrigger::Full { left, right } => BTreeSet::from([left.index, right.index]),
+            },
+            CompiledBody::Composed { inputs, .. } => {
+                inputs.iter().flat_map(|view| view.own_indexes()).collect()
+            }
+        }
     }
 }
 

@@ -1,0 +1,307 @@
+//! Segments: which keys of an entity, by the features of its views (`docs/decisions/0029`).
+//!
+//! Owns going over the keys of an entity and asking each. Invariant: an answer is a function of
+//! time, cut, knowledge and definition, however it is cut into pages and whatever is written
+//! meanwhile.
+
+mod keys;
+mod plan;
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use evenkeel_ddl::{bind_segment_query, parse_query};
+use evenkeel_expr::ReadTime;
+use evenkeel_types::definition::{Catalog, SegmentDef};
+use evenkeel_types::{
+    Column, Cut, DataType, EventTime, Knowledge, SLOT_NULL, SLOT_PRESENT, Value, VisibleAt,
+};
+
+pub use plan::SegmentPlan;
+
+use crate::answers::Answers;
+use crate::definitions::unknown;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::offline::Online;
+use keys::Candidates;
+
+/// What a query without a name is called where its mistakes are underlined.
+pub const SEGMENT_QUERY_PLACE: &str = "query";
+/// Values that are read at once: a fraction of a millisecond.
+const READ_VALUES: usize = 1_024;
+/// Keys that are looked for at once.
+const KEYS: usize = 4_096;
+
+/// What is asked of a segment.
+#[derive(Clone, Debug)]
+pub struct SegmentRequest {
+    /// The segment.
+    pub plan: Arc<SegmentPlan>,
+    /// `t`; none: now.
+    pub as_of: Option<EventTime>,
+    /// The cut; none: everything applied.
+    pub cut: Option<Cut>,
+    /// Only what was visible then.
+    pub known_at: Option<VisibleAt>,
+    /// Only keys behind this one.
+    pub after: Option<Vec<Value>>,
+    /// The most keys that are answered.
+    pub limit: usize,
+    /// Whether all keys are asked, also when there are enough for the answer.
+    pub counts: bool,
+}
+
+/// The keys that are in a segment.
+#[derive(Clone, Debug)]
+pub struct SegmentAnswer {
+    /// The parts of the keys, then what is selected: one column each, one slot per key.
+    pub columns: Vec<Column>,
+    /// Keys in [`SegmentAnswer::columns`].
+    pub rows: usize,
+    /// Keys that were found to be in it: at least the rows.
+    pub matched: u64,
+    /// Keys that were asked: those of which something was known.
+    pub asked: u64,
+    /// Keys among them of which the condition is an ERROR, so that they are not in it.
+    pub undecided: u64,
+    /// Whether all keys (behind the one that was named) were asked.
+    pub complete: bool,
+    /// Where to go on; none if there is nothing more.
+    pub next: Option<Vec<Value>>,
+    /// `t`
+    pub as_of: EventTime,
+    /// `K`
+    pub cut: Cut,
+    /// What bounded the knowledge besides.
+    pub known_at: Option<VisibleAt>,
+}
+
+impl SegmentAnswer {
+    /// The values of a row: the key, then what is selected.
+    pub fn row(&self, row: usize) -> Vec<Value> {
+        self.columns.iter().map(|column| column.get(row)).collect()
+    }
+}
+
+/// A segment by name, or by name and version (`frequently_late@1`).
+///
+/// # Errors
+/// If there is none.
+pub fn segment_of(catalog: &Catalog, name: &str) -> Result<Arc<SegmentDef>, EngineError> {
+    let (plain, version) = match name.split_once('@') {
+        Some((plain, version)) => (plain, Some(version)),
+        None => (name, None),
+    };
+    let segments = &catalog.segments;
+    let versions = segments
+        .get(plain)
+        .ok_or_else(|| unknown("segment", plain, segments.keys()))?;
+    let found = match version {
+        None => versions.values().next_back(),
+        Some(text) => text.parse().ok().and_then(|v: u32| versions.get(&v)),
+    };
+    found.cloned().ok_or_else(|| EngineError::Unknown {
+        what: "segment",
+        name: name.to_owned(),
+        nearest: versions.keys().next_back().map(|v| format!("{plain}@{v}")),
+    })
+}
+
+/// A segment that nobody defined, from a query.
+///
+/// # Errors
+/// The mistakes in it.
+pub fn segment_query(catalog: &Catalog, query: &str) -> Result<Arc<SegmentDef>, EngineError> {
+    let bound = parse_query(query).and_then(|parsed| bind_segment_query(&parsed, catalog));
+    bound.map(Arc::new).map_err(|errors| {
+        let errors = errors.into_iter();
+        EngineError::Definitions(
+            errors
+                .map(|error| (SEGMENT_QUERY_PLACE.to_owned(), error))
+                .collect(),
+        )
+    })
+}
+
+/// Asks every key of the population, or those of a page. `progress` is told how many keys were
+/// looked at, and may stop it.
+///
+/// # Errors
+/// If the cut is not applied, the named key is none of the entity's, or something cannot be
+/// read; [`EngineError::Stopped`].
+pub fn ask_segment(
+    online: &impl Online,
+    request: &SegmentRequest,
+    progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> Result<SegmentAnswer, EngineError> {
+    let plan = request.plan.as_ref();
+    let (mut candidates, as_of, cut) = online.with(|engine| {
+        let cut = match &request.cut {
+            None => engine.cut(),
+            Some(cut) => {
+                engine.refuse_beyond(cut)?;
+                cut.clone()
+            }
+        };
+        let as_of = request.as_of.unwrap_or_else(|| engine.now());
+        Ok::<_, EngineError>((Candidates::of(engine, plan)?, as_of, cut))
+    })?;
+    candidates.begin_after(request.after.as_deref())?;
+    let knowledge = Knowledge {
+        cut,
+        known_at: request.known_at,
+    };
+    let step = (READ_VALUES / plan.width().max(1)).max(1);
+    let mut taken = Taken::new(plan, request.limit, request.counts);
+    let mut looked_at = 0;
+    'all: loop {
+        let keys = candidates.next(KEYS)?;
+        if keys.is_empty() {
+            break;
+        }
+        for piece in keys.chunks(step) {
+            if taken.has_enough() {
+                break 'all;
+            }
+            if progress(looked_at).is_break() {
+                return Err(EngineError::Stopped);
+            }
+            let answers =
+                online.read_with(|engine| engine.read(plan.reads(), piece, as_of, &knowledge))?;
+            taken.take(plan, piece, &answers, as_of);
+            looked_at += piece.len() as u64;
+        }
+    }
+    Ok(taken.into_answer(as_of, knowledge))
+}
+
+impl Engine {
+    /// [`ask_segment`] of this engine.
+    ///
+    /// # Errors
+    /// See there.
+    pub fn ask_segment(&self, request: &SegmentRequest) -> Result<SegmentAnswer, EngineError> {
+        ask_segment(self, request, &mut |_| ControlFlow::Continue(()))
+    }
+}
+
+/// What was found so far.
+struct Taken {
+    columns: Vec<Column>,
+    rows: usize,
+    limit: usize,
+    counts: bool,
+    matched: u64,
+    asked: u64,
+    undecided: u64,
+    /// The last key of the rows, once there are as many as are wanted; and how many keys were
+    /// asked up to it, and undecided.
+    last: Option<(Vec<Value>, u64, u64)>,
+    /// Whether there is a key behind it.
+    is_cut: bool,
+}
+
+impl Taken {
+    fn new(plan: &SegmentPlan, limit: usize, counts: bool) -> Self {
+        Taken {
+            columns: plan.types().map(Column::new).collect(),
+            rows: 0,
+            limit,
+            counts,
+            matched: 0,
+            asked: 0,
+            undecided: 0,
+            last: None,
+            is_cut: false,
+        }
+    }
+
+    /// One more than wanted was found, so that the answer can say that there are more.
+    fn has_enough(&self) -> bool {
+        self.is_cut && !self.counts
+    }
+
+    fn take(&mut self, plan: &SegmentPlan, keys: &[Vec<Value>], answers: &Answers, at: EventTime) {
+        let keys_of = |(part, field): (usize, &DataType)| {
+            Column::from_values(field, keys.iter().map(|key| &key[part]))
+        };
+        let parts: Vec<Column> = plan.key_types().enumerate().map(keys_of).collect();
+        let features = answers.features().map(|feature| feature.values());
+        let scope: Vec<&Column> = parts.iter().chain(features).collect();
+        let time = ReadTime::Constant(at.0);
+        let condition = plan
+            .filter()
+            .map(|filter| filter.eval_batch(&scope, keys.len(), time));
+        let mut rows: Vec<u32> = Vec::new();
+        for (row, number) in (0..keys.len()).zip(0u32..) {
+            if !answers.views().iter().any(|v| v.event_time(row).is_some()) {
+                continue;
+            }
+            self.asked += 1;
+            let is_in = match &condition {
+                None => true,
+                Some(condition) => match condition.state(row) {
+                    SLOT_PRESENT => condition.get(row) == Value::Boolean(true),
+                    SLOT_NULL => false,
+                    _ => {
+                        self.undecided += 1;
+                        false
+                    }
+                },
+            };
+            if !is_in {
+                continue;
+            }
+            if self.rows + rows.len() < self.limit {
+                self.matched += 1;
+                rows.push(number);
+                if self.rows + rows.len() == self.limit {
+                    self.last = Some((keys[row].clone(), self.asked, self.undecided));
+                }
+                continue;
+            }
+            self.is_cut = true;
+            if !self.counts {
+                break;
+            }
+            self.matched += 1;
+        }
+        self.rows += rows.len();
+        if rows.is_empty() {
+            return;
+        }
+        let chosen: Vec<Column> = scope.iter().map(|column| column.gather(&rows)).collect();
+        let chosen: Vec<&Column> = chosen.iter().collect();
+        let mut found: Vec<Column> = chosen[..parts.len()].iter().map(|&c| c.clone()).collect();
+        found.extend(
+            plan.columns()
+                .iter()
+                .map(|column| column.eval_batch(&chosen, rows.len(), time)),
+        );
+        for (column, more) in self.columns.iter_mut().zip(found) {
+            column.append(more);
+        }
+    }
+
+    fn into_answer(mut self, as_of: EventTime, knowledge: Knowledge) -> SegmentAnswer {
+        if self.has_enough()
+            && let Some((_, asked, undecided)) = self.last
+        {
+            // The keys behind it are asked by the next page.
+            (self.asked, self.undecided) = (asked, undecided);
+        }
+        SegmentAnswer {
+            columns: self.columns,
+            rows: self.rows,
+            matched: self.matched,
+            asked: self.asked,
+            undecided: self.undecided,
+            complete: self.counts || !self.is_cut,
+            next: self.last.filter(|_| self.is_cut).map(|(key, ..)| key),
+            as_of,
+            cut: knowledge.cut,
+            known_at: knowledge.known_at,
+        }
+    }
+}

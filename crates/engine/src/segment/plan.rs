@@ -1,0 +1,107 @@
+//! A segment laid out for reading: which features of which views, and what is computed of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use evenkeel_expr::Program;
+use evenkeel_types::definition::{Metadata, SegmentDef, ServiceDef, ServiceItem};
+use evenkeel_types::{DataType, Expr, ExprKind, Field};
+
+use crate::serving::ReadPlan;
+
+/// See the module. It holds for the definition, whatever is written or applied later.
+#[derive(Debug)]
+pub struct SegmentPlan {
+    def: Arc<SegmentDef>,
+    reads: ReadPlan,
+    filter: Option<Program>,
+    columns: Vec<Program>,
+}
+
+impl SegmentPlan {
+    /// Lays a segment out. Of its views those features are read that it uses.
+    pub fn new(def: Arc<SegmentDef>) -> Self {
+        let keys = def.key.len();
+        let exprs = def.columns.iter().chain(&def.filter);
+        let used: BTreeSet<usize> = exprs.flat_map(Expr::columns).collect();
+        // Slots of the definition, in the order in which they are read.
+        let mut slots: Vec<usize> = (0..keys).collect();
+        let mut items = Vec::with_capacity(def.inputs.len());
+        let mut first = keys;
+        for view in &def.inputs {
+            let features = (0..view.features.len()).filter(|i| used.contains(&(first + i)));
+            let features: Vec<usize> = features.collect();
+            slots.extend(features.iter().map(|i| first + i));
+            first += view.features.len();
+            items.push(ServiceItem {
+                view: Arc::clone(view),
+                key: def.key.iter().map(|field| field.name.clone()).collect(),
+                features: features
+                    .into_iter()
+                    .map(|i| (i, format!("{}_{}", view.name, view.features[i].name)))
+                    .collect(),
+            });
+        }
+        let compiled = |expr: &Expr| {
+            Program::compile(&expr.clone().map(&mut |mut expr| {
+                if let ExprKind::Column(slot) = &mut expr.kind {
+                    *slot = slots
+                        .binary_search(slot)
+                        .expect("every slot that is used is read");
+                }
+                expr
+            }))
+        };
+        let service = ServiceDef {
+            name: def.name.clone(),
+            version: def.version,
+            items,
+            inputs: def.key.clone(),
+            metadata: Metadata::default(),
+            sql: def.sql.clone(),
+            digest: def.digest,
+        };
+        SegmentPlan {
+            filter: def.filter.as_ref().map(compiled),
+            columns: def.columns.iter().map(compiled).collect(),
+            reads: ReadPlan::new(Arc::new(service)),
+            def,
+        }
+    }
+
+    /// The segment.
+    pub fn def(&self) -> &Arc<SegmentDef> {
+        &self.def
+    }
+
+    /// Names and types of an answer: the key, then what is selected.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.def.key.iter().chain(&self.def.fields)
+    }
+
+    /// The views, read for a key.
+    pub fn reads(&self) -> &ReadPlan {
+        &self.reads
+    }
+
+    pub(super) fn types(&self) -> impl Iterator<Item = &DataType> {
+        self.fields().map(|field| &field.data_type)
+    }
+
+    pub(super) fn key_types(&self) -> impl Iterator<Item = &DataType> {
+        self.def.key.iter().map(|field| &field.data_type)
+    }
+
+    /// Values that are read for a key.
+    pub(super) fn width(&self) -> usize {
+        self.def.key.len() + self.reads.features().len()
+    }
+
+    pub(super) fn filter(&self) -> Option<&Program> {
+        self.filter.as_ref()
+    }
+
+    pub(super) fn columns(&self) -> &[Program] {
+        &self.columns
+    }
+}
