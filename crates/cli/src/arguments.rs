@@ -5,6 +5,7 @@
 
 mod dataset;
 mod pairs;
+mod segment;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,9 @@ pub(crate) use dataset::{
     ShowArguments,
 };
 pub(crate) use pairs::Pairs;
+pub(crate) use segment::{
+    FreezeArguments, SegmentArguments, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
+};
 
 /// The widest help, so that it reads the same everywhere.
 const HELP_WIDTH: usize = 100;
@@ -77,6 +81,7 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     Train(TrainArguments),
     Dataset(DatasetArguments),
+    Segment(SegmentArguments),
     Verify(VerifyArguments),
     Serve(ServeArguments),
     Status(StatusArguments),

@@ -16,6 +16,7 @@ mod init;
 mod inputs;
 mod lake;
 mod plan;
+mod segment;
 mod serve;
 mod status;
 mod train;
@@ -29,6 +30,7 @@ use crate::session::{Answer, Session};
 pub(crate) use apply::changes;
 pub(crate) use dataset::build_dataset;
 pub(crate) use ingest::{ingest_source, report_line};
+pub(crate) use segment::Wanted as WantedSegment;
 pub(crate) use train::{QUERY_PLACE, build, json_report as json_training_report, query_text};
 pub(crate) use verify::summary as verify_summary;
 
@@ -45,6 +47,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
         Command::Dataset(arguments) => dataset::run(&arguments.command, session),
+        Command::Segment(arguments) => segment::run(&arguments.command, session),
         Command::Verify(arguments) => verify::run(arguments, session),
         Command::Serve(arguments) => serve::run(arguments, session),
         Command::Status(_) => status::run(session),

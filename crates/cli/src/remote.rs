@@ -28,6 +28,7 @@ use crate::render;
 mod corrections;
 mod letters;
 mod rows;
+mod segments;
 
 /// See the module.
 pub(crate) struct Remote {
@@ -319,13 +320,14 @@ pub(crate) struct Definitions {
 
 /// A change of its JSON.
 fn change(json: &Json) -> Option<Change> {
-    const OBJECTS: [&str; 6] = [
+    const OBJECTS: [&str; 7] = [
         "entity",
         "stream",
         "table",
         "feature view",
         "feature service",
         "training dataset",
+        "segment",
     ];
     const KINDS: [ChangeKind; 5] = [
         ChangeKind::Create,

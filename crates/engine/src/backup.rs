@@ -1,7 +1,7 @@
 //! Copies of a store: taken while it serves, checked, brought back.
 //!
-//! A backup is the log up to a cut, the registry and the datasets that were built; everything
-//! else is computed from them.
+//! A backup is the log up to a cut, the registry, the datasets that were built and the segments
+//! that were frozen; everything else is computed from them.
 //! Its manifest has a digest of every file.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ use crate::dataset::{DatasetFolder, DatasetName};
 use crate::error::EngineError;
 use crate::project::Project;
 use crate::registry::Registry;
+use crate::segment::{FrozenSegments, is_frozen_file};
 
 const MANIFEST: &str = "backup.json";
 /// The version of the manifest that is written.
@@ -152,6 +153,15 @@ pub fn backup(
         copy_files(&place, &partial.join(&folder), |_| true)?;
         folders.push(folder);
     }
+    for segment in FrozenSegments::of(&project.store).segments()? {
+        let folder = format!("segments/{segment}");
+        copy_files(
+            &project.store.join(&folder),
+            &partial.join(&folder),
+            is_frozen_file,
+        )?;
+        folders.push(folder);
+    }
     let mut manifest = Manifest {
         format: FORMAT,
         project: project.name.clone(),
@@ -212,6 +222,11 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
             listed(folder.as_str(), name)
         })?;
     }
+    for folder in segment_folders(&manifest) {
+        copy_files(&from.join(&folder), &partial.join(&folder), |name| {
+            is_frozen_file(name) && listed(folder.as_str(), name)
+        })?;
+    }
     let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &partial.join("log"))
         .map_err(EngineError::log)?;
     if log.next_sequence().0 != manifest.records {
@@ -236,6 +251,16 @@ fn dataset_folders(manifest: &Manifest) -> BTreeSet<String> {
         let (name, version) = (parts.next()?, parts.next()?.parse::<u32>().ok()?);
         let wanted: DatasetName = format!("{name}:{version}").parse().ok()?;
         Some(format!("datasets/{}/{version}", wanted.name))
+    };
+    manifest.files.keys().filter_map(folder).collect()
+}
+
+/// The folders of frozen segments that a backup has, and no others.
+fn segment_folders(manifest: &Manifest) -> BTreeSet<String> {
+    let folder = |path: &String| {
+        let (name, _) = path.strip_prefix("segments/")?.split_once('/')?;
+        let is_plain = evenkeel_ddl::dataset_name_problem(name).is_none();
+        is_plain.then(|| format!("segments/{name}"))
     };
     manifest.files.keys().filter_map(folder).collect()
 }

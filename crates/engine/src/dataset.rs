@@ -21,6 +21,7 @@ use evenkeel_ddl::dataset_name_problem;
 
 pub use build::{BuildSpine, DatasetBuild};
 pub use difference::{DatasetDifference, difference};
+pub(crate) use folder::names;
 pub use folder::{DatasetFolder, examine_datasets};
 pub use list::ListedDataset;
 pub use manifest::{
@@ -79,7 +80,7 @@ impl fmt::Display for DatasetName {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 

@@ -30,6 +30,7 @@ use crate::hot_store::{ColdLog, StoreState, index_digest};
 use crate::ledger;
 use crate::project::Project;
 use crate::registry::Registry;
+use crate::segment::FrozenSegments;
 pub use in_use::InUse;
 
 /// The part of a store.
@@ -43,6 +44,8 @@ pub enum Part {
     HotTier,
     /// A training dataset that was built.
     Dataset,
+    /// A frozen segment.
+    Segment,
 }
 
 /// Something that is not as it should be.
@@ -158,17 +161,22 @@ fn registry(project: &Project, examination: &mut Examination) -> Result<Catalog,
     }
 }
 
-/// Every byte of every dataset.
+/// Every byte of every dataset and of every frozen segment.
 fn datasets(project: &Project, examination: &mut Examination) -> Result<(), EngineError> {
-    let found = examine_datasets(&project.store)?;
-    let damages = found.into_iter().map(|(path, reason)| Damage {
-        part: Part::Dataset,
-        source: None,
-        key: None,
-        place: path.display().to_string(),
-        offset: None,
-        reason,
-    });
+    let segments = FrozenSegments::of(&project.store).examine()?;
+    let segments = segments.into_iter().map(|found| (Part::Segment, found));
+    let datasets = examine_datasets(&project.store)?;
+    let datasets = datasets.into_iter().map(|found| (Part::Dataset, found));
+    let damages = datasets
+        .chain(segments)
+        .map(|(part, (path, reason))| Damage {
+            part,
+            source: None,
+            key: None,
+            place: path.display().to_string(),
+            offset: None,
+            reason,
+        });
     examination.damages.extend(damages);
     Ok(())
 }

@@ -68,6 +68,12 @@ pub enum EngineError {
     DatasetGone { dataset: String, reason: String },
     #[error("a key of `{entity}` cannot be asked: {reason}")]
     SegmentKey { entity: String, reason: String },
+    #[error("`{text}` is no name of a frozen segment")]
+    FrozenName { text: String },
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Frozen { path: PathBuf, reason: String },
+    #[error("the segment `{name}` is being frozen by somebody else")]
+    SegmentBusy { name: String },
     #[error("the backup `{}` cannot be used: {reason}", path.display())]
     Backup { path: PathBuf, reason: String },
     #[error("`{}` exists already", path.display())]
@@ -286,6 +292,7 @@ impl EngineError {
             | EngineError::CutBeyond { .. }
             | EngineError::TooManyEntities { .. }
             | EngineError::SegmentKey { .. }
+            | EngineError::FrozenName { .. }
             | EngineError::Inputs { .. }
             | EngineError::Connect(_)
             | EngineError::Signature(_)
@@ -314,6 +321,7 @@ impl EngineError {
             | EngineError::Cold(_)
             | EngineError::TruthChanged { .. }
             | EngineError::DatasetBusy { .. }
+            | EngineError::SegmentBusy { .. }
             | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy
@@ -326,6 +334,7 @@ impl EngineError {
             | EngineError::EventDoesNotFit { .. }
             | EngineError::Backup { .. }
             | EngineError::Dataset { .. }
+            | EngineError::Frozen { .. }
             | EngineError::Schema { .. }
             | EngineError::Store(_)
             | EngineError::HotTierClosed { .. }
@@ -419,7 +428,14 @@ impl EngineError {
                 "define the next one: `CREATE TRAINING DATASET {name} VERSION {} ...`",
                 version.saturating_add(1)
             ),
-            EngineError::DatasetBusy { .. } => "wait until that has ended".to_owned(),
+            EngineError::FrozenName { .. } => {
+                "write NAME:NUMBER, such as `frequently_late:1`".to_owned()
+            }
+            EngineError::Frozen { .. } => {
+                "bring it back from a backup, or freeze the segment again at its time and cut"
+                    .to_owned()
+            }
+            EngineError::DatasetBusy { .. } | EngineError::SegmentBusy { .. } => "wait until that has ended".to_owned(),
             EngineError::Dataset { .. } => {
                 "bring it back from a backup; what it was built from is not touched by this"
                     .to_owned()

@@ -68,8 +68,8 @@ pub use reads::{service_of, source_of};
 pub use recorder::{Recordable, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use segment::{
-    SEGMENT_QUERY_PLACE, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of,
-    segment_query,
+    FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE, SegmentAnswer, SegmentPlan,
+    SegmentRequest, ask_segment, segment_of, segment_query, segment_table,
 };
 pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{

@@ -4,6 +4,7 @@
 //! time, cut, knowledge and definition, however it is cut into pages and whatever is written
 //! meanwhile.
 
+mod frozen;
 mod keys;
 mod plan;
 
@@ -17,6 +18,8 @@ use evenkeel_types::{
     Column, Cut, DataType, EventTime, Knowledge, SLOT_NULL, SLOT_PRESENT, Value, VisibleAt,
 };
 
+pub(crate) use frozen::is_frozen_file;
+pub use frozen::{FrozenName, FrozenSegment, FrozenSegments, segment_table};
 pub use plan::SegmentPlan;
 
 use crate::answers::Answers;

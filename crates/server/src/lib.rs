@@ -37,6 +37,7 @@ mod presence;
 mod reply;
 mod request;
 mod routes;
+mod segments;
 mod served;
 mod server;
 mod shared;

@@ -176,6 +176,7 @@ pub(crate) async fn run(
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
             for name in ["rows", "definition", "digest", "cut"] {
                 let text = match &report[name] {
+                    Json::Null => continue,
                     Json::String(text) => text.clone(),
                     other => other.to_string(),
                 };

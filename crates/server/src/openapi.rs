@@ -23,7 +23,7 @@ mod tests {
     use crate::error::ERROR_CODES;
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
-    use crate::{corrections, definitions, doctor, training, verification};
+    use crate::{corrections, definitions, doctor, segments, training, verification};
 
     fn json() -> Json {
         serde_json::from_str(OPENAPI).unwrap()
@@ -71,6 +71,7 @@ mod tests {
             ("ExplainRequest", verification::EXPLAIN_FIELDS),
             ("DefinitionsRequest", definitions::FIELDS),
             ("DoctorRequest", doctor::FIELDS),
+            ("SegmentRequest", segments::FIELDS),
             ("ExclusionRequest", corrections::EXCLUSION_FIELDS),
         ] {
             let fields = schemas[name]["properties"].as_object().unwrap();

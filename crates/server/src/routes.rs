@@ -18,17 +18,18 @@ use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
     catalog, corrections, datasets, definitions, doctor, events, features, file_rows, openapi,
-    training, unread, verification,
+    segments, training, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// What only reads.
-const READS: [&str; 6] = [
+const READS: [&str; 7] = [
     "/v1/features",
     "/v1/training",
     "/v1/datasets/{dataset}/stale",
+    "/v1/segments/query",
     "/v1/verify",
     "/v1/explain",
     "/v1/doctor",
@@ -75,6 +76,8 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/datasets/{dataset}/build", Some(Scope::Write)),
     ("POST", "/v1/datasets/{dataset}/rebuild", Some(Scope::Write)),
     ("POST", "/v1/datasets/{dataset}/stale", Some(Scope::Read)),
+    ("GET", "/v1/segments", Some(Scope::Read)),
+    ("POST", "/v1/segments/query", Some(Scope::Read)),
     ("POST", "/v1/verify", Some(Scope::Read)),
     ("POST", "/v1/explain", Some(Scope::Read)),
     ("POST", "/v1/doctor", Some(Scope::Admin)),
@@ -119,6 +122,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/datasets/{dataset}/build", post(datasets::build))
         .route("/v1/datasets/{dataset}/rebuild", post(datasets::rebuild))
         .route("/v1/datasets/{dataset}/stale", post(datasets::stale))
+        .route("/v1/segments", get(segments::list))
+        .route("/v1/segments/query", post(segments::query))
         .route("/v1/verify", post(verification::verify))
         .route("/v1/explain", post(verification::explain))
         .route("/v1/doctor", post(doctor::examine))

@@ -87,6 +87,11 @@ impl Spool {
 }
 
 impl Spooled {
+    /// Writes its bytes.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<(), ApiError> {
+        fs::write(&self.path, bytes).map_err(|e| storage(&e))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

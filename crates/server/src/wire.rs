@@ -1,6 +1,7 @@
 //! States and definitions as JSON: what the server answers and the command line prints.
 
 mod reports;
+mod segments;
 pub mod values;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub use reports::{
     correction_report, examination, explanation, mismatch_types, served_report, training_report,
     training_set, verify_report,
 };
+
+pub use segments::{segment, segment_answer, segment_key};
 
 /// The state of a source.
 pub fn source_status(source: &SourceStatus) -> Json {

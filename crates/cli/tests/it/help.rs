@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 27] = [
+const COMMANDS: [&str; 32] = [
     "demo",
     "init",
     "check",
@@ -20,6 +20,11 @@ const COMMANDS: [&str; 27] = [
     "dataset show",
     "dataset diff",
     "dataset rebuild",
+    "segment",
+    "segment query",
+    "segment list",
+    "segment freeze",
+    "segment show",
     "verify",
     "serve",
     "status",

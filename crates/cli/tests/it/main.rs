@@ -18,6 +18,7 @@ mod help;
 mod ingest;
 mod kill;
 mod kill_files;
+mod segments;
 mod serve;
 mod state_views;
 mod store;

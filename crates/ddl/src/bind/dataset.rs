@@ -269,7 +269,7 @@ impl Binder<'_> {
     }
 }
 
-fn refuse_name(name: &Ident, what: &str, report: &mut Report) {
+pub(super) fn refuse_name(name: &Ident, what: &str, report: &mut Report) {
     if let Some(problem) = dataset_name_problem(&name.value) {
         report.hinted::<()>(
             format!(

@@ -8,6 +8,7 @@ use evenkeel_types::definition::{SegmentDef, ViewBody};
 
 use super::Binder;
 use super::composed::{Written, refuse_clauses, select};
+use super::dataset::refuse_name;
 use super::entity::metadata;
 use super::expression::{self, Plain};
 use super::relation::Target;
@@ -25,6 +26,7 @@ impl Binder<'_> {
         sql: String,
         report: &mut Report,
     ) -> Option<SegmentDef> {
+        refuse_name(&create.name, "a segment", report);
         let bound = self.segment_query(&create.query, report)?;
         Some(SegmentDef {
             name: create.name.value.clone(),

@@ -205,7 +205,7 @@ impl Drop for Building {
 }
 
 /// The names in a folder; none if there is no folder.
-fn names(folder: &Path) -> Result<Vec<String>, EngineError> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>, EngineError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -2,11 +2,15 @@
 //! cut, in pages of any size, whatever left the hot tier and after a restart.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_engine::api::GetRequest;
+use evenkeel_engine::doctor::{Part, doctor};
 use evenkeel_engine::{
-    Engine, EngineError, SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query,
+    Engine, EngineError, FrozenSegments, SegmentPlan, SegmentRequest, ask_segment, backup, restore,
+    segment_of, segment_query,
 };
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::time::format_timestamp;
@@ -175,7 +179,7 @@ fn plan(engine: &Engine, name: &str) -> Arc<SegmentPlan> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
 
     #[test]
     fn a_segment_has_the_keys_that_reads_say(seed in any::<u64>(), limit in 1usize..20) {
@@ -341,7 +345,7 @@ fn what_cannot_be_asked_is_refused() {
         0
     );
     let stopped = ask_segment(&engine, &request(&known, 0, &cut, 10), &mut |_| {
-        std::ops::ControlFlow::Break(())
+        ControlFlow::Break(())
     });
     // There is no key yet, so there is nothing to stop.
     assert_eq!(stopped.unwrap().rows, 0);
@@ -349,9 +353,59 @@ fn what_cannot_be_asked_is_refused() {
     let owners = format!("region,shop,owner,op,at\n{long},1,a,upsert,2026-02-20T00:00:00Z\n");
     world.ingest_text(&mut engine, "owners", "owners1.csv", &owners);
     let asked = request(&known, t("2026-02-21T00:00:00Z"), &engine.cut(), 10);
-    let stopped = ask_segment(&engine, &asked, &mut |_| std::ops::ControlFlow::Break(()));
+    let stopped = ask_segment(&engine, &asked, &mut |_| ControlFlow::Break(()));
     assert_eq!(
         stopped.unwrap_err().to_string(),
         "a key of `shop` cannot be asked: one is longer than 4,096 bytes, and such keys are not listed"
     );
+}
+
+#[test]
+fn what_is_frozen_is_backed_up_and_examined() {
+    let world = World::new(DEFINITIONS);
+    let mut engine = world.engine();
+    let owners = "region,shop,owner,op,at\nwest,1,a,upsert,2026-02-20T00:00:00Z\n";
+    world.ingest_text(&mut engine, "owners", "owners1.csv", owners);
+    let known = plan(&engine, "known");
+    let project = world.project();
+    let folder = FrozenSegments::of(&project.store);
+    let freeze = || {
+        let asked = request(&known, t("2026-02-21T00:00:00Z"), &engine.cut(), usize::MAX);
+        let answer = engine.ask_segment(&asked).unwrap();
+        let cut = engine.format_cut(&answer.cut);
+        folder.freeze(&known, answer, &cut).unwrap()
+    };
+    let frozen = [freeze(), freeze()];
+    assert_eq!(
+        (frozen[0].number, frozen[1].number, frozen[0].rows),
+        (1, 2, 1)
+    );
+    // A freeze that was killed left its keys: they are written again.
+    fs::remove_file(project.store.join("segments/known/2.json")).unwrap();
+    assert_eq!(folder.list().unwrap(), frozen[..1]);
+    assert_eq!(freeze(), frozen[1]);
+    drop(engine);
+    let target = world.path().join("backup");
+    backup(&project, &target, &mut |_, _| ()).unwrap();
+    fs::remove_dir_all(&project.store).unwrap();
+    restore(&project, &target).unwrap();
+    assert_eq!(folder.list().unwrap(), frozen);
+    for manifest in &frozen {
+        assert_eq!(folder.table(manifest).unwrap().len(), 1);
+    }
+    let damages = || {
+        let examined = doctor(&project, false, &|_, _| ControlFlow::Continue(())).unwrap();
+        let damages = examined.damages.into_iter();
+        let of_segments = damages.filter(|damage| damage.part == Part::Segment);
+        of_segments.map(|damage| damage.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(damages(), Vec::<String>::new());
+    let manifest = project.store.join("segments/known/1.json");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("2026-02-21", "2026-02-22")).unwrap();
+    fs::remove_file(project.store.join("segments/known/2.parquet")).unwrap();
+    let found = damages();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[0], "its checksum is another");
+    assert!(found[1].contains("2.parquet"), "{found:?}");
 }

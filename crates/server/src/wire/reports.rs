@@ -225,6 +225,7 @@ fn part_name(part: Part) -> &'static str {
         Part::Log => "log",
         Part::HotTier => "hot tier",
         Part::Dataset => "dataset",
+        Part::Segment => "segment",
     }
 }
 

@@ -17,6 +17,7 @@ mod lake;
 mod limits;
 mod prefixes;
 mod promises;
+mod segments;
 mod support;
 mod tokens;
 mod training;

@@ -1,0 +1,310 @@
+//! `evenkeel segment`.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use evenkeel_engine::{
+    DefinitionFile, FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE, SegmentAnswer,
+    SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query, segment_table,
+};
+use evenkeel_server::wire;
+use evenkeel_types::definition::Catalog;
+use serde_json::{Value as Json, json};
+
+use super::get::Source;
+use super::inputs;
+use crate::arguments::{
+    FreezeArguments, Moment, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
+};
+use crate::failure::{Exit, Failure};
+use crate::progress::Bar;
+use crate::render;
+use crate::session::{Answer, Session};
+use crate::table::{count, mixed_table, plural, table};
+
+/// Keys that are shown, if nobody says otherwise.
+const SHOWN: usize = 100;
+
+pub(super) fn run(command: &SegmentCommand, session: &Session) -> Result<Answer, Failure> {
+    match command {
+        SegmentCommand::Query(arguments) => query(arguments, session),
+        SegmentCommand::List(_) => list(session),
+        SegmentCommand::Freeze(arguments) => freeze(arguments, session),
+        SegmentCommand::Show(arguments) => show(arguments, session),
+    }
+}
+
+/// What is asked, wherever.
+pub(crate) struct Wanted<'a> {
+    pub(crate) plan: Arc<SegmentPlan>,
+    /// The text, if it is no segment by name.
+    pub(crate) query: Option<&'a str>,
+    pub(crate) moment: &'a Moment,
+    pub(crate) after: Option<Vec<evenkeel_types::Value>>,
+    pub(crate) limit: usize,
+    pub(crate) counts: bool,
+}
+
+fn query(arguments: &SegmentQueryArguments, session: &Session) -> Result<Answer, Failure> {
+    let source = Source::of(session)?;
+    let text = arguments.asked.query.as_deref();
+    let plan = match (&arguments.asked.segment, text) {
+        (Some(name), _) => plan_of(source.catalog(), name)?,
+        (None, text) => {
+            let text = text.unwrap_or_default();
+            let def = segment_query(source.catalog(), text).map_err(|error| {
+                let file = DefinitionFile {
+                    name: SEGMENT_QUERY_PLACE.to_owned(),
+                    text: text.to_owned(),
+                };
+                Failure::engine_in(error, &[file], "the query")
+            })?;
+            Arc::new(SegmentPlan::new(def))
+        }
+    };
+    let after = arguments.after.as_ref();
+    let after = after.map(|key| inputs::row(&plan.def().key, key, None));
+    let limit = match (arguments.limit, arguments.count, &arguments.out) {
+        (Some(0), ..) => {
+            return Err(Failure::usage("`--limit 0` shows nothing")
+                .with_hint("write `--count` to count only"));
+        }
+        (Some(limit), ..) => limit,
+        (None, true, _) => 0,
+        (None, false, Some(_)) => usize::MAX,
+        (None, false, None) => SHOWN,
+    };
+    let wanted = Wanted {
+        plan,
+        query: text,
+        moment: &arguments.moment,
+        after: after.transpose()?,
+        limit,
+        counts: arguments.count,
+    };
+    let (answer, cut) = source.segment(&wanted, session)?;
+    let plan = &wanted.plan;
+    if let Some(path) = &arguments.out {
+        let summary = summary(plan, &answer, &cut);
+        let without_rows = SegmentAnswer {
+            rows: 0,
+            ..answer.clone()
+        };
+        let mut json = wire::segment_answer(plan, &without_rows, &cut);
+        json["rows"] = json!(answer.rows);
+        json["out"] = json!(path);
+        let rows = plural(answer.rows as u64, "key");
+        segment_table(plan, answer)?.write(path)?;
+        let text = format!("{rows} to `{}`\n{summary}", path.display());
+        return Ok(Answer::done(json, text));
+    }
+    let json = wire::segment_answer(plan, &answer, &cut);
+    let mut text = String::new();
+    if answer.rows > 0 {
+        text.push_str(&rows_table(plan, &answer));
+    }
+    text.push_str(&summary(plan, &answer, &cut));
+    Ok(Answer::done(json, text))
+}
+
+fn plan_of(catalog: &Catalog, name: &str) -> Result<Arc<SegmentPlan>, Failure> {
+    Ok(Arc::new(SegmentPlan::new(segment_of(catalog, name)?)))
+}
+
+fn rows_table(plan: &SegmentPlan, answer: &SegmentAnswer) -> String {
+    let rows = (0..answer.rows).map(|row| {
+        let values = answer.row(row);
+        let cells = plan.fields().zip(values);
+        cells
+            .map(|(field, value)| render::text_value(&field.data_type, &value))
+            .collect::<Vec<String>>()
+    });
+    mixed_table(plan.fields().map(|field| field.name.clone()), rows)
+}
+
+/// How many there are, and where to go on.
+fn summary(plan: &SegmentPlan, answer: &SegmentAnswer, cut: &str) -> String {
+    let def = plan.def();
+    let mut text = if answer.complete {
+        format!(
+            "{} of {} of `{}` {} in it",
+            count(answer.matched),
+            plural(answer.asked, "key"),
+            def.entity,
+            if answer.matched == 1 { "is" } else { "are" },
+        )
+    } else {
+        "there are more".to_owned()
+    };
+    if answer.undecided > 0 {
+        text.push_str(&format!(
+            ", {} not: the condition is an error for them",
+            count(answer.undecided)
+        ));
+    }
+    if let Some(next) = &answer.next {
+        text.push_str(&format!(
+            ": go on with `--after \"{}\" --as-of {} --cut {cut}`",
+            render::entity(&def.key, next),
+            answer.as_of
+        ));
+    }
+    let known_at = answer.known_at.map(|at| format!(", known at {at}"));
+    text.push_str(&format!(
+        "\nas of {}{}, cut {cut}\n",
+        answer.as_of,
+        known_at.unwrap_or_default()
+    ));
+    text
+}
+
+fn list(session: &Session) -> Result<Answer, Failure> {
+    let store = session.offline()?;
+    let defined = store.catalog().segments.values();
+    let defined: Vec<_> = defined.flat_map(|versions| versions.values()).collect();
+    let frozen = FrozenSegments::of(&session.project()?.store).list()?;
+    let mut text = table(
+        ["segment", "entity", "reads", "condition"],
+        defined.iter().map(|def| {
+            let reads: Vec<String> = def.inputs.iter().map(|v| v.name.clone()).collect();
+            let condition = def.sql.split_once("WHERE ").map_or("", |(_, text)| text);
+            [
+                format!("{}@{}", def.name, def.version),
+                def.entity.clone(),
+                reads.join(", "),
+                condition.split_whitespace().collect::<Vec<_>>().join(" "),
+            ]
+        }),
+    );
+    if !frozen.is_empty() {
+        text.push('\n');
+        text.push_str(&mixed_table(
+            ["frozen", "version", "keys", "as of", "digest"],
+            frozen.iter().map(|manifest| {
+                [
+                    format!("{}:{}", manifest.segment, manifest.number),
+                    manifest.version.to_string(),
+                    count(manifest.rows),
+                    manifest.as_of.clone(),
+                    manifest.digest.clone(),
+                ]
+            }),
+        ));
+    }
+    let defined: Vec<Json> = defined.iter().map(|def| wire::segment(def)).collect();
+    let json = json!({"segments": defined, "frozen": frozen});
+    Ok(Answer::done(json, text))
+}
+
+fn freeze(arguments: &FreezeArguments, session: &Session) -> Result<Answer, Failure> {
+    let source = Source::of(session)?;
+    let plan = plan_of(source.catalog(), &arguments.segment)?;
+    let (answer, cut) = source.segment(&everything(&plan, &arguments.moment), session)?;
+    let folder = FrozenSegments::of(&session.project()?.store);
+    let manifest = folder.freeze(&plan, answer, &cut)?;
+    let mut json = json!(manifest);
+    json["file"] = json!(folder.place(&manifest));
+    let text = format!(
+        "{} as `{}:{}` in `{}`\nas of {}, cut {}, digest {}\n",
+        plural(manifest.rows, "key"),
+        manifest.segment,
+        manifest.number,
+        folder.place(&manifest).display(),
+        manifest.as_of,
+        manifest.cut,
+        manifest.digest,
+    );
+    Ok(Answer::done(json, text))
+}
+
+fn show(arguments: &SegmentShowArguments, session: &Session) -> Result<Answer, Failure> {
+    let name: FrozenName = arguments.frozen.parse()?;
+    let folder = FrozenSegments::of(&session.project()?.store);
+    let manifest = folder.manifest(&name)?;
+    let frozen = folder.table(&manifest)?;
+    let source = Source::of(session)?;
+    let named = format!("{}@{}", manifest.segment, manifest.version);
+    let plan = plan_of(source.catalog(), &named)?;
+    let moment = Moment {
+        as_of: Some(manifest.as_of.clone()),
+        cut: Some(manifest.cut.clone()),
+        known_at: manifest.known_at.clone(),
+    };
+    let (answer, _) = source.segment(&everything(&plan, &moment), session)?;
+    let again = segment_table(&plan, answer)?.digest()?;
+    let is_same = render::hex(&again) == manifest.digest
+        && render::hex(&plan.def().digest) == manifest.definition;
+    let mut json = json!(manifest);
+    json["file"] = json!(folder.place(&manifest));
+    json["digest_now"] = json!(render::hex(&again));
+    json["matches"] = json!(is_same);
+    let text = shown(&manifest, frozen.len() as u64, is_same);
+    let exit = if is_same { Exit::Done } else { Exit::Refuted };
+    Ok(Answer { json, text, exit })
+}
+
+fn shown(manifest: &FrozenSegment, rows: u64, is_same: bool) -> String {
+    format!(
+        "{}:{} of {}\n{}\n\n{} of {} asked, {} undecided\nas of {}, cut {}\ndigest {}: {}\n",
+        manifest.segment,
+        manifest.number,
+        manifest.entity,
+        manifest.sql.trim_end(),
+        plural(rows, "key"),
+        count(manifest.asked),
+        count(manifest.undecided),
+        manifest.as_of,
+        manifest.cut,
+        manifest.digest,
+        if is_same {
+            "it comes out the same again"
+        } else {
+            "it comes out otherwise now"
+        },
+    )
+}
+
+/// All keys of a segment.
+fn everything<'a>(plan: &Arc<SegmentPlan>, moment: &'a Moment) -> Wanted<'a> {
+    Wanted {
+        plan: Arc::clone(plan),
+        query: None,
+        moment,
+        after: None,
+        limit: usize::MAX,
+        counts: false,
+    }
+}
+
+impl Source {
+    /// The keys that are in a segment, and the cut in words.
+    fn segment(
+        &self,
+        wanted: &Wanted<'_>,
+        session: &Session,
+    ) -> Result<(SegmentAnswer, String), Failure> {
+        let engine = match self {
+            Source::Store(engine) => engine,
+            Source::Server(remote, _) => return remote.segment(wanted, session.output),
+        };
+        let known = inputs::known(wanted.moment)?;
+        let request = SegmentRequest {
+            plan: Arc::clone(&wanted.plan),
+            as_of: Some(known.as_of),
+            cut: inputs::cut(wanted.moment, engine)?,
+            known_at: known.known_at,
+            after: wanted.after.clone(),
+            limit: wanted.limit,
+            counts: wanted.counts,
+        };
+        let bar = Bar::words(session.output);
+        let answer = ask_segment(engine.as_ref(), &request, &mut |keys| {
+            bar.say(format!("{} asked", plural(keys, "key")));
+            ControlFlow::Continue(())
+        });
+        drop(bar);
+        let answer = answer?;
+        let cut = engine.format_cut(&answer.cut);
+        Ok((answer, cut))
+    }
+}
