@@ -582,7 +582,8 @@ pub(crate) struct DoctorArguments {
         `verify` read them up to where they end, and the log from there. The position up to which a \
         table has everything is part of the same commit as the events, so each event is there \
         once, however often this is run or killed. Works beside a server, which can also do \
-        it itself: `[lake.flush] every_seconds`.",
+        it itself: `[lake.flush] every_seconds`. A source that cannot be flushed keeps no other from \
+        it: each is named with the reason, and the first one says the exit code.",
     after_help = "Examples:\n  \
         evenkeel flush\n  \
         evenkeel flush departures weather --json"

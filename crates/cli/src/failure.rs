@@ -254,7 +254,13 @@ impl Failure {
         self.exit
     }
 
-    fn to_json(&self) -> Json {
+    /// How the process ends.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// As JSON: `error`, with code, message, hint and place.
+    pub(crate) fn to_json(&self) -> Json {
         let first = self.mistakes.iter().find(|m| m.diagnostic.is_error());
         let hint = self
             .hint

@@ -11,13 +11,13 @@ mod upkeep;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use evenkeel_lake::{Clustering, ColdAndLog, Lake, LakeAddress, Table};
+use evenkeel_lake::{Clustering, ColdAndLog, Lake, LakeAddress, LakeError, Table};
 use evenkeel_log::{Clock, FileSystem, LogReader};
 use evenkeel_store::bucket_of;
 use evenkeel_types::SourceId;
 use evenkeel_types::definition::{Catalog, SourceDef};
 
-pub use flush::{FlushReport, FlushedSource};
+pub use flush::{FailedFlush, FlushReport, FlushedSource};
 pub use pins::Pins;
 pub use settings::{FlushSettings, LakeSettings};
 pub use upkeep::{LakeStatus, LakeTable, Upkeep};
@@ -83,8 +83,16 @@ impl ColdTier {
         let lake = self.lake()?;
         let mut tables = Vec::new();
         for &source in sources {
-            if let Some(def) = catalog.source_by_id(source) {
-                tables.extend(self.table(&lake, def)?);
+            let Some(def) = catalog.source_by_id(source) else {
+                continue;
+            };
+            match self.table(&lake, def) {
+                Ok(table) => tables.extend(table),
+                // These definitions are of before the source changed, and so is their cut: the
+                // log has all of it, as they know it.
+                Err(EngineError::Lake(error))
+                    if matches!(*error, LakeError::NewerSchema { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         ColdAndLog::new(log.clone(), tables).map_err(EngineError::lake)

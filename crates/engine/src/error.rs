@@ -308,7 +308,11 @@ impl EngineError {
                 ErrorKind::Invalid
             }
             EngineError::Lake(error)
-                if error.is_conflict() || matches!(**error, LakeError::InUse { .. }) =>
+                if error.is_conflict()
+                    || matches!(
+                        **error,
+                        LakeError::InUse { .. } | LakeError::NewerSchema { .. }
+                    ) =>
             {
                 ErrorKind::Busy
             }

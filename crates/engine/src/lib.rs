@@ -46,7 +46,8 @@ pub use answers::{Answers, FeatureAnswers};
 pub use applying::{Applying, Switched};
 pub use backup::{Manifest, backup, restore};
 pub use cold_tier::{
-    FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable, Pins, Upkeep,
+    FailedFlush, FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable,
+    Pins, Upkeep,
 };
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
 pub use engine::Engine;

@@ -16,6 +16,14 @@ pub enum LakeError {
     },
     #[error("the lake's table of `{table}` is not that of this source: {reason}")]
     NotOurs { table: String, reason: String },
+    #[error(
+        "the lake's table of `{table}` has schema version {found} of the source, which changed meanwhile: version {known} is known"
+    )]
+    NewerSchema {
+        table: String,
+        found: u32,
+        known: u32,
+    },
     #[error("the lake's table of `{table}` has no version {version} any more")]
     NoVersion {
         table: String,
@@ -62,7 +70,9 @@ impl LakeError {
     /// What to do next.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            LakeError::InUse { .. } | LakeError::Conflict { .. } => "run the command again",
+            LakeError::InUse { .. }
+            | LakeError::Conflict { .. }
+            | LakeError::NewerSchema { .. } => "run the command again",
             LakeError::MissingFile { .. } | LakeError::Damaged { .. } => {
                 "run the command again; if it stays so, remove the table's directory and flush: the log has its events"
             }

@@ -25,9 +25,9 @@ use object_store::{
 
 const STORE: &str = "the lake's directory";
 /// The one directory inside a table's directory.
-const LOG_DIRECTORY: &str = "_delta_log";
+pub(crate) const LOG_DIRECTORY: &str = "_delta_log";
 /// Files that are being written; nobody is told of them.
-const TEMPORARY: &str = ".temporary";
+pub(crate) const TEMPORARY: &str = ".temporary";
 
 /// See the module. Cloning shares it.
 #[derive(Clone, Debug)]

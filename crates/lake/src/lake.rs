@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::error::LakeError;
 use crate::file_store::FileStore;
-use crate::names;
+use crate::{leftovers, names};
 
 /// Options of object stores that are taken from the environment begin with one of these.
 const ENVIRONMENT: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "GCP_"];
@@ -172,6 +172,16 @@ impl Lake {
         }
     }
 
+    /// Removes what those who were killed while they wrote a source's table have left.
+    pub fn remove_leftovers(&self, hold: &Hold, source: &str) {
+        if let Place::Files { files, directory } = self.place.as_ref()
+            && hold.is_alone()
+        {
+            let table = directory.join(names::directory(source));
+            leftovers::remove(files.as_ref(), &table);
+        }
+    }
+
     /// Waits for a store. Not to be called where others wait on the same thread.
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
         let runtime = self.runtime.0.as_ref();
@@ -224,8 +234,11 @@ impl Lake {
                     .map_err(|e| wrong(e.to_string()))?;
                 let root = root_of(&url).map_err(wrong)?;
                 let (files, clock) = (Arc::clone(files), Arc::clone(&self.clock));
-                let store = FileStore::create(files, clock, directory, root)
-                    .map_err(|e| wrong(e.to_string()))?;
+                let store = FileStore::create(files, clock, directory, root);
+                let store = store.map_err(|cause| LakeError::Write {
+                    table: source.to_owned(),
+                    source: cause.into(),
+                })?;
                 (url, Arc::new(store))
             }
             Place::Objects { store, url } => {

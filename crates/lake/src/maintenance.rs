@@ -4,7 +4,7 @@
 //! Invariant: none of it changes which events a version has, and no file of the newest version,
 //! or of one that is pinned, is removed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use deltalake_core::kernel::Action;
@@ -15,7 +15,7 @@ use futures::TryStreamExt;
 use object_store::ObjectStoreExt;
 
 use crate::columns::TableColumns;
-use crate::data_file::{self, Encoded};
+use crate::data_file;
 use crate::error::LakeError;
 use crate::lake::Hold;
 use crate::layout::Layout;
@@ -23,6 +23,17 @@ use crate::table::{DataFile, Table};
 
 /// Nobody takes longer from writing a file to committing it.
 const SETTLED_MILLIS: i64 = 7 * 24 * 3_600_000;
+
+/// How large a data file may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileLimits {
+    /// Its events.
+    pub events: u64,
+    /// Its bytes.
+    pub bytes: u64,
+    /// About the bytes of its events in memory while it is made.
+    pub memory_bytes: usize,
+}
 
 /// What compaction did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +72,7 @@ impl Table {
             let files: Vec<String> = self.files()?.into_iter().map(|f| f.path).collect();
             for path in &files {
                 let mut columns = self.columns_of(&layout);
-                self.copy(vec![path.clone()], &mut columns)?;
+                self.copy(vec![path.clone()], &mut columns, &mut |_| Ok(()))?;
                 let encoded = data_file::encode(&self.source.name, &columns)?;
                 self.write(&encoded)?;
                 actions.push(self.added(&encoded, false));
@@ -74,38 +85,64 @@ impl Table {
         Ok(true)
     }
 
-    /// Makes files of about `events_max` events of runs of smaller ones. At most so many events
-    /// are in memory at a time; each run is a commit of its own.
+    /// Makes large files of runs of smaller ones, which are as large as they may be together. No
+    /// more than one of them is in memory at a time; each run is a commit of its own.
     ///
     /// # Errors
     /// [`LakeError::Conflict`]; if the table cannot be read or written.
-    pub fn compact(&mut self, events_max: u64) -> Result<Compacted, LakeError> {
+    pub fn compact(&mut self, limits: &FileLimits) -> Result<Compacted, LakeError> {
         let mut done = Compacted::default();
-        for run in runs(&self.files()?, events_max) {
-            let mut columns = self.columns();
-            self.copy(run.clone(), &mut columns)?;
-            let encoded = data_file::encode(&self.source.name, &columns)?;
-            done.before += run.len();
-            done.after += 1;
-            self.replace(&run.into_iter().collect(), &encoded, events_max)?;
+        for run in runs(&self.files()?, limits) {
+            let mut added = self.put_together(run.clone(), limits.memory_bytes)?;
+            let mut removed: BTreeSet<String> = run.into_iter().collect();
+            // A file that came out as it was has its name, and stays.
+            added.retain(|name, _| !removed.remove(name));
+            // Files that say much in few bytes stay as they are; what was written of them goes
+            // with the next vacuum.
+            if added.len() >= removed.len() {
+                continue;
+            }
+            done.before += removed.len();
+            done.after += added.len();
+            let mut actions = self.removed(&removed)?;
+            actions.extend(added.into_values());
+            let operation = DeltaOperation::Optimize {
+                predicate: None,
+                target_size: i64::try_from(limits.bytes).unwrap_or(i64::MAX),
+            };
+            self.commit(actions, CommitProperties::default(), operation)?;
         }
         Ok(done)
     }
 
-    fn replace(
-        &mut self,
-        files: &BTreeSet<String>,
-        encoded: &Encoded,
-        events_max: u64,
-    ) -> Result<(), LakeError> {
-        self.write(encoded)?;
-        let mut actions = self.removed(files)?;
-        actions.push(self.added(encoded, false));
-        let operation = DeltaOperation::Optimize {
-            predicate: None,
-            target_size: i64::try_from(events_max).unwrap_or(i64::MAX),
+    /// Writes the events of some files to as few as there may be: the actions that add these, by
+    /// their names.
+    fn put_together(
+        &self,
+        files: Vec<String>,
+        memory_bytes: usize,
+    ) -> Result<BTreeMap<String, Action>, LakeError> {
+        let mut added = BTreeMap::new();
+        let mut write = |columns: &mut TableColumns| -> Result<(), LakeError> {
+            let full = std::mem::replace(columns, self.columns());
+            let encoded = data_file::encode(&self.source.name, &full)?;
+            self.write(&encoded)?;
+            added.insert(encoded.name.clone(), self.added(&encoded, false));
+            Ok(())
         };
-        self.commit(actions, CommitProperties::default(), operation)
+        let mut columns = self.columns();
+        self.copy(
+            files,
+            &mut columns,
+            &mut |columns| match columns.bytes() >= memory_bytes {
+                true => write(columns),
+                false => Ok(()),
+            },
+        )?;
+        if !columns.is_empty() {
+            write(&mut columns)?;
+        }
+        Ok(added)
     }
 
     fn columns_of(&self, layout: &Arc<Layout>) -> TableColumns {
@@ -114,7 +151,13 @@ impl Table {
     }
 
     /// Copies the events of some files to columns, as events of the columns' schema version.
-    fn copy(&self, files: Vec<String>, columns: &mut TableColumns) -> Result<(), LakeError> {
+    /// After each event `look` may take what is there.
+    fn copy(
+        &self,
+        files: Vec<String>,
+        columns: &mut TableColumns,
+        look: &mut dyn FnMut(&mut TableColumns) -> Result<(), LakeError>,
+    ) -> Result<(), LakeError> {
         let mut events = self.read_files(files);
         let mut logged = LoggedEvent::blank();
         while let Some(sequence) = events.next_into(&mut logged)? {
@@ -126,6 +169,7 @@ impl Table {
                 })?;
             }
             columns.push(&logged, sequence)?;
+            look(columns)?;
         }
         Ok(())
     }
@@ -198,12 +242,12 @@ impl Table {
     }
 }
 
-/// Neighbours that together have at most so many events: at least two each, and each less than
-/// half of that.
-fn runs(files: &[DataFile], events_max: u64) -> Vec<Vec<String>> {
+/// Neighbours that together have at most so many events and bytes: at least two each, and each
+/// less than half of both.
+fn runs(files: &[DataFile], limits: &FileLimits) -> Vec<Vec<String>> {
     let mut runs: Vec<Vec<String>> = Vec::new();
     let mut run: Vec<&DataFile> = Vec::new();
-    let mut events = 0;
+    let (mut events, mut bytes) = (0, 0);
     let mut end = |run: &mut Vec<&DataFile>| {
         if run.len() > 1 {
             runs.push(run.iter().map(|file| file.path.clone()).collect());
@@ -211,14 +255,16 @@ fn runs(files: &[DataFile], events_max: u64) -> Vec<Vec<String>> {
         run.clear();
     };
     for file in files {
-        let small = file.events * 2 < events_max;
-        if !small || events + file.events > events_max {
+        let small = file.events * 2 < limits.events && file.bytes * 2 < limits.bytes;
+        let fits = events + file.events <= limits.events && bytes + file.bytes <= limits.bytes;
+        if !small || !fits {
             end(&mut run);
-            events = 0;
+            (events, bytes) = (0, 0);
         }
         if small {
             run.push(file);
             events += file.events;
+            bytes += file.bytes;
         }
     }
     end(&mut run);
@@ -231,19 +277,27 @@ mod tests {
 
     #[test]
     fn small_neighbours_are_put_together() {
-        let files: Vec<DataFile> = [1, 2, 60, 3, 40, 30, 40, 4]
-            .iter()
-            .enumerate()
-            .map(|(at, events)| DataFile {
-                path: at.to_string(),
-                bytes: 0,
-                events: *events,
-            })
-            .collect();
-        assert_eq!(
-            runs(&files, 100),
-            [vec!["0", "1"], vec!["3", "4", "5"], vec!["6", "7"]]
-        );
-        assert!(runs(&files[..1], 100).is_empty());
+        let sizes = [1, 2, 60, 3, 40, 30, 40, 4];
+        let file = |(at, events, bytes): (usize, u64, u64)| DataFile {
+            path: at.to_string(),
+            bytes,
+            events,
+        };
+        let limits = FileLimits {
+            events: 100,
+            bytes: 100,
+            memory_bytes: usize::MAX,
+        };
+        let of_events = sizes.iter().enumerate().map(|(at, size)| (at, *size, 1));
+        let of_bytes = sizes.iter().enumerate().map(|(at, size)| (at, 1, *size));
+        let of_events: Vec<DataFile> = of_events.map(file).collect();
+        let of_bytes: Vec<DataFile> = of_bytes.map(file).collect();
+        for files in [of_events, of_bytes] {
+            assert_eq!(
+                runs(&files, &limits),
+                [vec!["0", "1"], vec!["3", "4", "5"], vec!["6", "7"]]
+            );
+            assert!(runs(&files[..1], &limits).is_empty());
+        }
     }
 }

@@ -189,7 +189,15 @@ impl Table {
         }
         let names: Vec<String> = serde_json::from_str(setting(SETTING_CLUSTERED_BY)?)
             .map_err(|e| not_ours(format!("`{SETTING_CLUSTERED_BY}`: {e}")))?;
-        let layout = Layout::of(source, number(SETTING_SCHEMA_VERSION)?)?;
+        let (found, known) = (number(SETTING_SCHEMA_VERSION)?, source.schema.version());
+        if found > known {
+            return Err(LakeError::NewerSchema {
+                table: source.name.clone(),
+                found,
+                known,
+            });
+        }
+        let layout = Layout::of(source, found)?;
         let slots = names
             .iter()
             .map(|name| layout.stored.iter().position(|field| field.name == *name))

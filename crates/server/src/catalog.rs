@@ -137,7 +137,9 @@ async fn state(shared: &Arc<Shared>) -> Result<StoreStatus, ApiError> {
 }
 
 pub(crate) async fn store_status(State(shared): Shares) -> Answer {
-    Ok(Reply(wire::store_status(&state(&shared).await?)))
+    let mut status = wire::store_status(&state(&shared).await?);
+    status["lake_failures"] = shared.lake.failures();
+    Ok(Reply(status))
 }
 
 pub(crate) async fn source(State(shared): Shares, Name(source): Name) -> Answer {

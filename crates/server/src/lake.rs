@@ -3,12 +3,16 @@
 //! Owns when that is done, and says in the metrics how it went. Invariant: it holds the engine
 //! for a moment only; what it could not flush stays in the log and is flushed the next time.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use serde_json::{Value as Json, json};
+
+use crate::error::chain;
 use crate::shared::Shared;
 
 /// How flushing goes.
@@ -18,8 +22,12 @@ pub(crate) struct LakeFlushes {
     pub(crate) events: AtomicU64,
     /// Flushes that ended well, whether there was anything to do or not.
     pub(crate) done: AtomicU64,
-    /// Flushes that failed.
+    /// Flushes that failed, of some source at least.
     pub(crate) failed: AtomicU64,
+    /// Failures by source.
+    pub(crate) failed_sources: Mutex<BTreeMap<String, u64>>,
+    /// What the last flush could not do: by source; without one if nothing could be flushed.
+    failures: Mutex<Vec<(Option<String>, String)>>,
     stop: AtomicBool,
     /// With it who waits is woken.
     waiting: Mutex<()>,
@@ -72,6 +80,31 @@ impl LakeFlushes {
         !self.is_stopped()
     }
 
+    /// What the last flush could not do.
+    pub(crate) fn failures(&self) -> Json {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = failures.iter();
+        failures
+            .map(|(source, reason)| json!({"source": source, "reason": reason}))
+            .collect()
+    }
+
+    /// A flush ended.
+    fn ended(&self, failures: Vec<(Option<String>, String)>) {
+        match failures.is_empty() {
+            true => self.done.fetch_add(1, Ordering::Relaxed),
+            false => self.failed.fetch_add(1, Ordering::Relaxed),
+        };
+        let mut by_source = self
+            .failed_sources
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for source in failures.iter().filter_map(|(source, _)| source.as_ref()) {
+            *by_source.entry(source.clone()).or_default() += 1;
+        }
+        *self.failures.lock().unwrap_or_else(PoisonError::into_inner) = failures;
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
@@ -93,11 +126,11 @@ fn flush(shared: &Shared) {
         Ok(report) => {
             let events = report.sources.iter().map(|source| source.events).sum();
             shared.lake.events.fetch_add(events, Ordering::Relaxed);
-            shared.lake.done.fetch_add(1, Ordering::Relaxed);
+            let failed = report.failed.into_iter();
+            let failed = failed.map(|failed| (Some(failed.source), chain(&failed.error)));
+            shared.lake.ended(failed.collect());
         }
         Err(_) if shared.lake.is_stopped() => {}
-        Err(_) => {
-            shared.lake.failed.fetch_add(1, Ordering::Relaxed);
-        }
+        Err(error) => shared.lake.ended(vec![(None, chain(&error))]),
     }
 }

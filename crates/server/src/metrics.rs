@@ -267,6 +267,18 @@ fn lake(text: &mut String, flushes: &LakeFlushes) {
         let labelled = format!("{name}{{outcome=\"{outcome}\"}}");
         line(text, &labelled, count.load(Ordering::Relaxed));
     }
+    let name = "evenkeel_lake_source_failures_total";
+    head(
+        text,
+        name,
+        "counter",
+        "Flushes that could not bring a source's table up to the log.",
+    );
+    let failed = flushes.failed_sources.lock();
+    for (source, count) in &*failed.unwrap_or_else(PoisonError::into_inner) {
+        let source = label(source);
+        line(text, &format!("{name}{{source=\"{source}\"}}"), *count);
+    }
     let name = "evenkeel_lake_events_total";
     head(
         text,

@@ -42,6 +42,14 @@ fn text(status: &Json) -> String {
             count(number(&brought_back["scans"]))
         ));
     }
+    for failure in rows("lake_failures") {
+        let source = failure["source"].as_str();
+        let what = source.map_or("the lake".to_owned(), |source| format!("`{source}`"));
+        text.push_str(&format!(
+            "{what} was not flushed: {}\n",
+            word(&failure["reason"])
+        ));
+    }
     text.push('\n');
     text.push_str(&table(
         [

@@ -11,6 +11,7 @@ mod docs;
 mod duckdb;
 mod errors;
 mod explain;
+mod flush;
 mod follow;
 mod from_file;
 mod full_disk;

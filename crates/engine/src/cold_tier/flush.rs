@@ -21,13 +21,24 @@ use crate::reads::source_of;
 /// How often a source is begun anew because somebody else wrote its table.
 const ATTEMPTS: usize = 8;
 /// About the bytes of a data file's events in memory; two files' are there at a time.
-const FILE_BYTES_MAX: usize = 256 << 20;
+pub(super) const FILE_BYTES_MAX: usize = 256 << 20;
 
 /// What a flush did.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct FlushReport {
-    /// The sources that have events.
+    /// The sources that have events and were flushed.
     pub sources: Vec<FlushedSource>,
+    /// The sources that could not be: what was added of them before stays.
+    pub failed: Vec<FailedFlush>,
+}
+
+/// A source that could not be flushed.
+#[derive(Debug)]
+pub struct FailedFlush {
+    /// Its name.
+    pub source: String,
+    /// Why.
+    pub error: EngineError,
 }
 
 /// What was flushed of a source.
@@ -59,11 +70,11 @@ impl Offline {
     /// Brings the tables of some sources (none named: of all) up to what is applied. Each data
     /// file is durable, with the positions that the table covers then, before the next is begun.
     /// `progress` is told a source, how many of its events were read, and how many there are;
-    /// and may stop it.
+    /// and may stop it. A source that cannot be flushed keeps no other from it.
     ///
     /// # Errors
-    /// [`EngineError::Stopped`]; if the log cannot be read, or a table not written. What was
-    /// added before stays.
+    /// [`EngineError::Stopped`]; if there is no such source, or somebody else writes the lake.
+    /// What was added before stays.
     pub fn flush(
         &self,
         names: &[String],
@@ -76,9 +87,18 @@ impl Offline {
             named.collect::<Result<_, _>>()?
         };
         let mut report = FlushReport::default();
-        let _hold = self.cold().lake()?.hold().map_err(EngineError::lake)?;
+        let lake = self.cold().lake()?;
+        let hold = lake.hold().map_err(EngineError::lake)?;
         for source in sources {
-            report.sources.extend(self.flush_source(&source, progress)?);
+            lake.remove_leftovers(&hold, &source.name);
+            match self.flush_source(&source, progress) {
+                Ok(flushed) => report.sources.extend(flushed),
+                Err(EngineError::Stopped) => return Err(EngineError::Stopped),
+                Err(error) => report.failed.push(FailedFlush {
+                    source: source.name.clone(),
+                    error,
+                }),
+            }
         }
         Ok(report)
     }

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use evenkeel_lake::FileLimits;
 use evenkeel_types::Cut;
 
-use crate::cold_tier::pins::Pins;
+use super::flush::FILE_BYTES_MAX;
+use super::pins::Pins;
 use crate::error::EngineError;
 use crate::offline::Offline;
+
+/// The bytes of a file that small ones are put together to, at most.
+const COMPACTED_BYTES_MAX: u64 = 128 << 20;
 
 /// The tables of a lake.
 #[derive(Clone, Debug, Default)]
@@ -99,13 +104,18 @@ impl Offline {
         let lake = cold.lake()?;
         let hold = lake.hold().map_err(EngineError::lake)?;
         let pins = cold.pins()?;
-        let events_max = cold.settings.file_events as u64;
+        let limits = FileLimits {
+            events: cold.settings.file_events as u64,
+            bytes: COMPACTED_BYTES_MAX,
+            memory_bytes: FILE_BYTES_MAX,
+        };
         let mut done = Vec::new();
         for def in self.catalog().sources.values() {
+            lake.remove_leftovers(&hold, &def.name);
             let Some(mut table) = cold.table(&lake, def)? else {
                 continue;
             };
-            let compacted = table.compact(events_max).map_err(EngineError::lake)?;
+            let compacted = table.compact(&limits).map_err(EngineError::lake)?;
             let of_source = pins.values().filter_map(|versions| versions.get(&def.name));
             let pinned: BTreeSet<u64> = of_source.copied().collect();
             let vacuumed = table.vacuum(&hold, &pinned).map_err(EngineError::lake)?;

@@ -7,13 +7,19 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use evenkeel_engine::api::{KnowledgeMode, SpineSource, TrainRequest};
-use evenkeel_engine::{Engine, ErrorKind, FlushReport};
+use evenkeel_engine::{DefinitionFile, Engine, ErrorKind, FlushReport};
 
 use crate::partitions::{SOURCES, answers, training_digest, verified, world};
 use crate::random_history::Random;
-use crate::support::World;
+use crate::support::{World, apply};
 
 fn flush(engine: &Engine, sources: &[&str]) -> FlushReport {
+    let report = try_flush(engine, sources);
+    assert!(report.failed.is_empty(), "{:?}", report.failed);
+    report
+}
+
+fn try_flush(engine: &Engine, sources: &[&str]) -> FlushReport {
     let names: Vec<String> = sources.iter().map(|name| (*name).to_owned()).collect();
     let mut go_on = |_: &str, _, _| ControlFlow::Continue(());
     engine.offline().flush(&names, &mut go_on).unwrap()
@@ -180,4 +186,59 @@ fn pins_keep_versions_until_they_are_let_go() {
         offline.pin_lake("../x").unwrap_err().kind(),
         ErrorKind::Invalid
     );
+}
+
+#[test]
+fn a_source_that_cannot_be_flushed_keeps_no_other_from_it() {
+    let (world, engine) = in_pieces(11, 1, false);
+    // A file is where its directory should be.
+    let lake = world.path().join(".evenkeel/lake");
+    fs::create_dir_all(&lake).unwrap();
+    fs::write(lake.join("pings"), "in the way").unwrap();
+    let report = try_flush(&engine, &[]);
+    let flushed: Vec<&str> = report.sources.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(flushed, ["drivers", "rides"]);
+    assert_eq!(report.failed.len(), 1);
+    assert_eq!(report.failed[0].source, "pings");
+    fs::remove_file(lake.join("pings")).unwrap();
+    // What a killed flush left goes with the next.
+    let left = [
+        lake.join("rides/part.parquet.1.0.temporary"),
+        lake.join("rides/_delta_log/00000000000000000007.json.1.0.temporary"),
+    ];
+    left.iter()
+        .for_each(|path| fs::write(path, "half").unwrap());
+    assert_eq!(flush(&engine, &[]).sources.len(), 3);
+    assert!(left.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn who_knows_the_source_as_it_was_reads_on_after_its_table_has_changed() {
+    let (world, mut engine) = in_pieces(13, 4, true);
+    let digest = training_digest(&engine, &world);
+    let before = engine.offline();
+    let request = TrainRequest {
+        service: engine.service("model").unwrap(),
+        spine: SpineSource::Query("SELECT driver, id AS ride FROM rides".to_owned()),
+        knowledge: KnowledgeMode::AsServed,
+        cut: None,
+        out: world.path().join("before.parquet"),
+        statuses: true,
+    };
+    let change = DefinitionFile {
+        name: "change.sql".to_owned(),
+        text: "ALTER TABLE drivers ADD COLUMN nick STRING; ALTER STREAM rides ADD COLUMN tip INT;"
+            .to_owned(),
+    };
+    let mut files = world.project().definition_files().unwrap();
+    files.push(change);
+    apply(&mut engine, &files);
+    flush(&engine, &[]);
+    let report = before.train(&request, &mut |_, _, _| ()).unwrap();
+    assert_eq!(report.digest, digest);
+    // And does not write it.
+    let mut go_on = |_: &str, _, _| ControlFlow::Continue(());
+    let report = before.flush(&["rides".to_owned()], &mut go_on).unwrap();
+    assert_eq!(report.failed.len(), 1);
+    assert_eq!(report.failed[0].error.kind(), ErrorKind::Busy);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use evenkeel_lake::{ColdAndLog, LakeError, Table};
+use evenkeel_lake::{ColdAndLog, FileLimits, LakeError, Table};
 use evenkeel_log::{EventSource, FileSystem, ReadOptions, Sequence};
 use evenkeel_types::{Cut, LoggedEvent, Offset, Partition, Value};
 
@@ -34,6 +34,14 @@ fn flushed(events: i64) -> (World, evenkeel_log::Log, Table) {
     (world, log, table)
 }
 
+fn of_events(events: u64) -> FileLimits {
+    FileLimits {
+        events,
+        bytes: u64::MAX,
+        memory_bytes: usize::MAX,
+    }
+}
+
 fn data_files(world: &World) -> usize {
     let names = world.files.list(Path::new(DIRECTORY)).unwrap();
     names
@@ -47,7 +55,7 @@ fn small_files_are_put_together_and_pinned_versions_stay() {
     let (world, log, mut table) = flushed(23);
     let pinned = table.version();
     let all = upgraded(&world.source, events_of(&*log, ReadOptions::default()));
-    let compacted = table.compact(10).unwrap();
+    let compacted = table.compact(&of_events(10)).unwrap();
     assert_eq!((compacted.before, compacted.after), (23, 3));
     assert_eq!(table.files().unwrap().len(), 3);
     assert_same(
@@ -85,9 +93,75 @@ fn small_files_are_put_together_and_pinned_versions_stay() {
     assert!(matches!(world.lake().hold(), Err(LakeError::InUse { .. })));
     drop(hold);
     // Compacted again, nothing is to be done; and it goes on.
-    assert_eq!(table.compact(10).unwrap().before, 0);
+    assert_eq!(table.compact(&of_events(10)).unwrap().before, 0);
     append(&log, 0, 1, vec![event("k", 5, vec![Value::Null])]);
     let table = world.flush(&log, 100).unwrap();
+    let all = upgraded(&world.source, events_of(&*log, ReadOptions::default()));
+    assert_same(
+        &events_of(&both(&log, &table), ReadOptions::default()),
+        &all,
+    );
+}
+
+#[test]
+fn files_are_put_together_by_bytes_too_and_no_more_is_in_memory_than_may_be() {
+    let (world, log, mut table) = flushed(24);
+    let all = upgraded(&world.source, events_of(&*log, ReadOptions::default()));
+    let largest = table.files().unwrap().iter().map(|file| file.bytes).max();
+    let largest = largest.unwrap();
+    // Events that are files of their own in memory are so afterwards: nothing is won.
+    let each = FileLimits {
+        memory_bytes: 1,
+        ..of_events(1_000)
+    };
+    let version = table.version();
+    assert_eq!(table.compact(&each).unwrap(), Default::default());
+    assert_eq!(table.version(), version);
+    // As many as fit.
+    let four = FileLimits {
+        bytes: largest * 4,
+        ..of_events(1_000)
+    };
+    let compacted = table.compact(&four).unwrap();
+    assert_eq!(compacted.before, 24);
+    assert!((5..=7).contains(&compacted.after), "{compacted:?}");
+    // All that is left, in pieces that memory has room for.
+    let mut columns = table.columns();
+    columns.push(&all[0], Sequence(0)).unwrap();
+    let ten = FileLimits {
+        memory_bytes: columns.bytes() * 10,
+        ..of_events(1_000)
+    };
+    let before = table.files().unwrap().len();
+    let compacted = table.compact(&ten).unwrap();
+    assert!(compacted.before > compacted.after, "{compacted:?}");
+    assert!(table.files().unwrap().len() < before, "{compacted:?}");
+    assert_same(
+        &events_of(&both(&log, &table), ReadOptions::default()),
+        &all,
+    );
+}
+
+#[test]
+fn who_holds_the_lake_removes_what_a_killed_flush_left() {
+    let (world, log, table) = flushed(3);
+    let left = [
+        format!("{DIRECTORY}/part.parquet.17.0.temporary"),
+        format!("{DIRECTORY}/_delta_log/00000000000000000009.json.17.1.temporary"),
+    ];
+    for path in &left {
+        world.files.set_content(Path::new(path), b"half".to_vec());
+    }
+    let others = world.files.paths().len() - left.len();
+    let lake = world.lake();
+    let hold = lake.hold().unwrap();
+    lake.remove_leftovers(&hold, "none of them");
+    assert_eq!(world.files.paths().len(), others + left.len());
+    lake.remove_leftovers(&hold, "things");
+    assert_eq!(world.files.paths().len(), others);
+    for path in &left {
+        assert!(world.files.content(Path::new(path)).is_none());
+    }
     let all = upgraded(&world.source, events_of(&*log, ReadOptions::default()));
     assert_same(
         &events_of(&both(&log, &table), ReadOptions::default()),
@@ -112,8 +186,8 @@ fn first_error(from: &dyn EventSource) -> Box<dyn std::error::Error + Send + Syn
 fn who_replaces_what_somebody_else_replaced_is_refused() {
     let (world, log, mut table) = flushed(6);
     let mut other = world.table().unwrap();
-    table.compact(10).unwrap();
-    let error = other.compact(10).unwrap_err();
+    table.compact(&of_events(10)).unwrap();
+    let error = other.compact(&of_events(10)).unwrap_err();
     assert!(error.is_conflict(), "{error}");
     let newest = world.table().unwrap();
     let all = upgraded(&world.source, events_of(&*log, ReadOptions::default()));
@@ -154,7 +228,7 @@ fn two_who_flush_at_once_do_not_double() {
 #[test]
 fn a_damaged_file_is_named_and_never_served() {
     let (world, log, mut table) = flushed(8);
-    table.compact(100).unwrap();
+    table.compact(&of_events(100)).unwrap();
     let path = Path::new(DIRECTORY).join(&table.files().unwrap()[0].path);
     let bytes = world.files.content(&path).unwrap();
     for at in (0..bytes.len()).step_by(97) {
@@ -226,7 +300,7 @@ fn a_table_that_is_ahead_of_the_log_is_not_read() {
 #[test]
 fn row_groups_are_by_bucket_and_time() {
     let (world, log, mut table) = flushed(40);
-    table.compact(100).unwrap();
+    table.compact(&of_events(100)).unwrap();
     let path = Path::new(DIRECTORY).join(&table.files().unwrap()[0].path);
     let bytes = bytes::Bytes::from(world.files.content(&path).unwrap());
     let reader = parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder::try_new(bytes);

@@ -67,3 +67,27 @@ async fn a_lake_that_cannot_be_written_is_counted_and_nothing_waits_for_it() {
     let read = json!({"service": "model", "version": 1, "entities": [{"driver": 1}], "as_of": "2026-03-01T08:30:00Z"});
     assert_eq!(world.read(&read).await["rows"][0]["values"][0], 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_cannot_be_flushed_is_named_with_the_reason_and_others_are_flushed() {
+    let world = world("");
+    // A file is where its directory should be.
+    let lake = world.directory.path().join(".evenkeel/lake");
+    std::fs::create_dir_all(&lake).unwrap();
+    std::fs::write(lake.join("taps"), "in the way").unwrap();
+    let tap = json!({"rows": [{"driver": 1, "at": "2026-03-01T00:00:00Z"}]});
+    world.push("taps", &tap).await;
+    world.push("rides", &rides(0..5)).await;
+    until(&world, "evenkeel_lake_events_total", 5).await;
+    until(&world, "evenkeel_lake_flushes_total{outcome=\"failed\"}", 1).await;
+    let failed = "evenkeel_lake_source_failures_total{source=\"taps\"}";
+    assert!(metric(&world, failed).await > 0);
+    let status = world.get("/v1/status").await.json();
+    assert_eq!(status["lake_failures"][0]["source"], "taps");
+    assert!(status["lake_failures"][0]["reason"].is_string(), "{status}");
+    std::fs::remove_file(lake.join("taps")).unwrap();
+    until(&world, "evenkeel_lake_events_total", 6).await;
+    while world.get("/v1/status").await.json()["lake_failures"] != json!([]) {
+        tokio::task::yield_now().await;
+    }
+}
