@@ -42,7 +42,7 @@ const EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("sql", &["types", "connect", "engine"]),
-    ("server", &["types", "log", "connect", "engine"]),
+    ("server", &["types", "log", "connect", "engine", "sql"]),
     ("sim", &["types"]),
     ("python", &["types", "ddl", "connect", "engine"]),
     (
@@ -54,6 +54,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "ddl",
             "connect",
             "engine",
+            "sql",
             "server",
         ],
     ),

@@ -6,6 +6,7 @@
 mod dataset;
 mod pairs;
 mod segment;
+mod sql;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ pub(crate) use pairs::Pairs;
 pub(crate) use segment::{
     FreezeArguments, SegmentArguments, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
 };
+pub(crate) use sql::SqlArguments;
 
 /// The widest help, so that it reads the same everywhere.
 const HELP_WIDTH: usize = 100;
@@ -80,6 +82,7 @@ pub(crate) enum Command {
     Get(GetArguments),
     Explain(ExplainArguments),
     Train(TrainArguments),
+    Sql(SqlArguments),
     Dataset(DatasetArguments),
     Segment(SegmentArguments),
     Verify(VerifyArguments),

@@ -18,6 +18,7 @@ mod lake;
 mod plan;
 mod segment;
 mod serve;
+mod sql;
 mod status;
 mod train;
 mod verify;
@@ -31,6 +32,7 @@ pub(crate) use apply::changes;
 pub(crate) use dataset::build_dataset;
 pub(crate) use ingest::{ingest_source, report_line};
 pub(crate) use segment::Wanted as WantedSegment;
+pub(crate) use sql::Answered;
 pub(crate) use train::{QUERY_PLACE, build, json_report as json_training_report, query_text};
 pub(crate) use verify::summary as verify_summary;
 
@@ -46,6 +48,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Get(arguments) => get::run(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
+        Command::Sql(arguments) => sql::run(arguments, session),
         Command::Dataset(arguments) => dataset::run(&arguments.command, session),
         Command::Segment(arguments) => segment::run(&arguments.command, session),
         Command::Verify(arguments) => verify::run(arguments, session),

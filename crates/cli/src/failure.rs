@@ -279,6 +279,13 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A request that is wrong, in the words of an error and its causes.
+    pub(crate) fn of(error: &dyn Error) -> Self {
+        Failure::request(chain(error))
+    }
+}
+
 impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
         let hint = error.hint();

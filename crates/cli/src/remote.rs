@@ -29,6 +29,7 @@ mod corrections;
 mod letters;
 mod rows;
 mod segments;
+mod sql;
 
 /// See the module.
 pub(crate) struct Remote {

@@ -11,6 +11,7 @@ mod file_rows;
 mod ipc;
 mod message;
 mod read;
+mod record_batches;
 mod stream_layout;
 mod texts;
 mod tfrecord;
@@ -445,6 +446,14 @@ impl Table {
             TableFormat::Csv => csv::write(self, path),
             format => write::arrow(self, path, format),
         }
+    }
+
+    /// The bytes that [`Table::write`] makes of a CSV file.
+    ///
+    /// # Errors
+    /// If a column has no form in CSV.
+    pub fn to_csv(&self) -> Result<Vec<u8>, ConnectError> {
+        csv::bytes(self)
     }
 
     /// The canonical digest of the table's values: BLAKE3 over names, types and the

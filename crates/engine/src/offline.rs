@@ -211,8 +211,16 @@ impl Offline {
         let Some(cut) = wanted else {
             return Ok(self.applied.clone());
         };
-        refuse_beyond(&self.catalog, &self.applied, cut)?;
+        self.refuse_beyond(cut)?;
         Ok(cut.clone())
+    }
+
+    /// Refuses a cut that holds more than was applied.
+    ///
+    /// # Errors
+    /// [`EngineError::CutBeyond`].
+    pub fn refuse_beyond(&self, cut: &Cut) -> Result<(), EngineError> {
+        refuse_beyond(&self.catalog, &self.applied, cut)
     }
 
     /// A cut in words: `departures/0@1234,weather/0@99`; a partition's end is the first

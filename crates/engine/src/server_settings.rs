@@ -140,6 +140,8 @@ pub struct ServerLimits {
     pub spine_bytes: u64,
     /// Rows times features of a training set, and values of a verification.
     pub training_values: u64,
+    /// Bytes of an answer of SQL, and again of what joins, sorts and groups keep for it.
+    pub sql_bytes: u64,
     /// How long requests in flight may take when the server stops.
     pub drain_ms: u64,
 }
@@ -166,6 +168,7 @@ impl Default for ServerLimits {
             long_timeout_ms: 3_600_000,
             spine_bytes: 1 << 30,
             training_values: 100_000_000,
+            sql_bytes: 256 << 20,
             drain_ms: 10_000,
         }
     }

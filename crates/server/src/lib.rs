@@ -43,6 +43,7 @@ mod server;
 mod shared;
 mod spine_rows;
 mod spool;
+mod sql;
 mod training;
 mod unread;
 mod verification;

@@ -67,6 +67,7 @@ struct Standing {
 }
 
 /// Says how far the work is.
+#[derive(Clone)]
 pub(crate) struct Reporter(Arc<Standing>);
 
 impl Reporter {
@@ -174,13 +175,17 @@ pub(crate) async fn run(
             let mut response = reply::typed(body, content_type);
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
-            for name in ["rows", "definition", "digest", "cut"] {
+            for name in ["rows", "definition", "digest", "cut", "as_of", "more"] {
+                if report[name].is_null() {
+                    continue;
+                }
                 let text = match &report[name] {
                     Json::Null => continue,
                     Json::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                let named = format!("evenkeel-{name}").parse::<header::HeaderName>();
+                let named =
+                    format!("evenkeel-{}", name.replace('_', "-")).parse::<header::HeaderName>();
                 if let (Ok(name), Ok(value)) = (named, HeaderValue::from_str(&text)) {
                     headers.insert(name, value);
                 }

@@ -23,7 +23,7 @@ mod tests {
     use crate::error::ERROR_CODES;
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
-    use crate::{corrections, definitions, doctor, segments, training, verification};
+    use crate::{corrections, definitions, doctor, segments, sql, training, verification};
 
     fn json() -> Json {
         serde_json::from_str(OPENAPI).unwrap()
@@ -67,6 +67,7 @@ mod tests {
         assert_eq!(fields, FIELDS.iter().copied().collect());
         for (name, known) in [
             ("TrainingRequest", training::FIELDS),
+            ("SqlRequest", sql::FIELDS),
             ("VerifyRequest", verification::VERIFY_FIELDS),
             ("ExplainRequest", verification::EXPLAIN_FIELDS),
             ("DefinitionsRequest", definitions::FIELDS),

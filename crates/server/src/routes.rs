@@ -18,16 +18,17 @@ use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
     catalog, corrections, datasets, definitions, doctor, events, features, file_rows, openapi,
-    segments, training, unread, verification,
+    segments, sql, training, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// What only reads.
-const READS: [&str; 7] = [
+const READS: [&str; 8] = [
     "/v1/features",
     "/v1/training",
+    "/v1/sql",
     "/v1/datasets/{dataset}/stale",
     "/v1/segments/query",
     "/v1/verify",
@@ -71,6 +72,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/definitions/plan", Some(Scope::Admin)),
     ("POST", "/v1/definitions/apply", Some(Scope::Admin)),
     ("POST", "/v1/training", Some(Scope::Read)),
+    ("POST", "/v1/sql", Some(Scope::Read)),
     ("GET", "/v1/datasets", Some(Scope::Read)),
     ("GET", "/v1/datasets/{dataset}", Some(Scope::Read)),
     ("POST", "/v1/datasets/{dataset}/build", Some(Scope::Write)),
@@ -117,6 +119,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/definitions/plan", post(definitions::plan))
         .route("/v1/definitions/apply", post(definitions::apply))
         .route("/v1/training", post(training::build))
+        .route("/v1/sql", post(sql::query))
         .route("/v1/datasets", get(datasets::list))
         .route("/v1/datasets/{dataset}", get(datasets::show))
         .route("/v1/datasets/{dataset}/build", post(datasets::build))

@@ -73,9 +73,9 @@ enum Knowledge {
     AsServed,
 }
 
-/// How the training set is answered.
+/// How a table is answered.
 #[derive(Clone, Copy, Debug)]
-enum Form {
+pub(crate) enum Form {
     /// The report with the columns.
     Json,
     File {
@@ -142,7 +142,8 @@ pub(crate) fn content_type(headers: &HeaderMap) -> String {
     name.unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
+/// How the answer is wanted.
+pub(crate) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     let accept = headers.get(header::ACCEPT);
     let accept = accept
         .and_then(|value| value.to_str().ok())
@@ -157,7 +158,7 @@ fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
         return Ok(Form::Json);
     }
     Err(
-        ApiError::invalid(format!("a training set is not answered as `{accept}`"))
+        ApiError::invalid(format!("rows are not answered as `{accept}`"))
             .with_hint("accept Arrow IPC, Parquet, CSV or JSON"),
     )
 }

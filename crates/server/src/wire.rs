@@ -1,6 +1,7 @@
 //! States and definitions as JSON: what the server answers and the command line prints.
 
 mod reports;
+mod rows;
 mod segments;
 pub mod values;
 
@@ -13,6 +14,8 @@ use evenkeel_engine::{Diagnostic, kind_of, stored_columns};
 use evenkeel_types::Field;
 use evenkeel_types::definition::{OptionValue, ServiceDef, SourceDef, SourceKind, ViewDef};
 use serde_json::{Value as Json, json};
+
+pub use rows::rows;
 
 pub use reports::{
     correction_report, examination, explanation, mismatch_types, served_report, training_report,

@@ -448,7 +448,7 @@ pub(crate) struct Limits {
 }
 
 /// One key's events, newest first, as one request sees them.
-struct KeyWalk<'a> {
+pub(crate) struct KeyWalk<'a> {
     events: &'a SourceEvents,
     of_key: KeyEvents<'a>,
     limits: Limits,
@@ -457,7 +457,7 @@ struct KeyWalk<'a> {
 }
 
 impl<'a> KeyWalk<'a> {
-    fn new(
+    pub(crate) fn new(
         events: &'a SourceEvents,
         of_key: KeyEvents<'a>,
         key_columns: &[usize],
@@ -495,7 +495,11 @@ impl<'a> KeyWalk<'a> {
     /// The newest event, before the one at `place` if given, that passes the filter, and its
     /// place. For a table only the state counts: the newest version, if it is not a delete
     /// and passes.
-    fn newest(&self, filter: Option<&Program>, place: Option<usize>) -> Option<(u32, usize)> {
+    pub(crate) fn newest(
+        &self,
+        filter: Option<&Program>,
+        place: Option<usize>,
+    ) -> Option<(u32, usize)> {
         let KeyEvents { numbers, times } = self.of_key;
         let end = place.unwrap_or_else(|| times.partition_point(|&time| time <= self.limits.until));
         let is_table = self.events.def().kind == SourceKind::Table;

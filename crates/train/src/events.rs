@@ -275,6 +275,11 @@ impl SourceEvents {
         self.times.len()
     }
 
+    /// Where an event is in the log.
+    pub(crate) fn position(&self, number: u32) -> Position {
+        self.positions.get(number)
+    }
+
     /// Event times.
     pub(crate) fn times(&self) -> &[i64] {
         &self.times

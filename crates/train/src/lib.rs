@@ -1,4 +1,4 @@
-//! Training sets: spines, as-of sweeps over the log for all rows at once, labels.
+//! Training sets: spines, as-of sweeps over the log for all rows at once, labels; slices of sources and views.
 //!
 //! Reads the log, never the blocks that online reads use. Knows no HTTP and no command line.
 //! Invariant: a value here equals the read path's at the same key, time and knowledge to the
@@ -13,10 +13,12 @@ mod keyed;
 mod load;
 mod report;
 mod runs;
+mod slices;
 mod training;
 mod windows;
 
 pub use error::TrainError;
 pub use evaluate::{Answers, Evaluator, Requests};
 pub use report::{KnowledgeMode, LabelReport, SpineSource, TrainReport, TrainingSet};
+pub use slices::{SourceRows, SourceSlice, ViewRows};
 pub use training::{Job, KNOWN_AT_COLUMN, NamedLabel, Spine, TIME_COLUMN};

@@ -55,7 +55,12 @@ impl Uses {
         let exprs = query.columns.iter().map(|(_, e)| e).chain(&query.filter);
         let keys = query.labels.iter().flat_map(|l| &l.key);
         let slots: Vec<usize> = exprs.chain(keys).flat_map(Expr::columns).collect();
-        self.add(&query.source, &[], slots);
+        self.add_source(&query.source, slots);
+    }
+
+    /// Adds columns of a source, by no key.
+    pub fn add_source(&mut self, source: &Arc<SourceDef>, slots: impl IntoIterator<Item = usize>) {
+        self.add(source, &[], slots);
     }
 
     /// Every (source, key) with the columns read.

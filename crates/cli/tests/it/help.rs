@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 32] = [
+const COMMANDS: [&str; 33] = [
     "demo",
     "init",
     "check",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 32] = [
     "get",
     "explain",
     "train",
+    "sql",
     "dataset",
     "dataset build",
     "dataset list",

@@ -10,7 +10,6 @@
 )]
 
 use std::path::Path;
-use std::sync::Arc;
 
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, from_ffi};
 use arrow_array::ffi_stream::{ArrowArrayStreamReader, FFI_ArrowArrayStream};
@@ -18,9 +17,8 @@ use arrow_array::{RecordBatch, RecordBatchIterator, RecordBatchReader, StructArr
 use arrow_schema::DataType as ArrowType;
 
 use super::read::Batches;
-use super::{Table, TableOptions, write};
+use super::{Table, TableOptions};
 use crate::error::{Cause, ConnectError};
-use crate::format::TableFormat;
 use crate::guard::guarded;
 
 /// What errors call a table that was handed over.
@@ -112,14 +110,9 @@ impl Table {
     /// # Errors
     /// If a column has no arrow type.
     pub fn to_c_stream(&self) -> Result<CStream, ConnectError> {
-        let mut batches = Vec::new();
-        let format = TableFormat::ArrowStream;
-        let schema = write::schema(self, format)?;
-        write::each_batch(self, &schema, format, |batch| {
-            batches.push(Ok(batch.clone()));
-            Ok(())
-        })?;
-        let reader = RecordBatchIterator::new(batches, Arc::clone(&schema));
+        let schema = self.arrow_schema()?;
+        let batches = self.batches()?.into_iter().map(Ok);
+        let reader = RecordBatchIterator::new(batches, schema);
         Ok(CStream(FFI_ArrowArrayStream::new(Box::new(reader))))
     }
 }

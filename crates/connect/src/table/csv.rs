@@ -14,7 +14,27 @@ use crate::value::value_to_text;
 
 pub(super) fn write(table: &Table, path: &Path) -> Result<(), ConnectError> {
     let mut file = AtomicFile::create(path)?;
-    let io = |e: io::Error| ConnectError::io(FileAction::Write, path)(e);
+    write_to(table, &mut file, &|e| {
+        ConnectError::io(FileAction::Write, path)(e)
+    })?;
+    file.commit()
+}
+
+/// The table as the bytes of a CSV file.
+pub(super) fn bytes(table: &Table) -> Result<Vec<u8>, ConnectError> {
+    let mut bytes = Vec::new();
+    let path = Path::new("the text");
+    write_to(table, &mut bytes, &|e| {
+        ConnectError::io(FileAction::Write, path)(e)
+    })?;
+    Ok(bytes)
+}
+
+fn write_to(
+    table: &Table,
+    file: &mut dyn Write,
+    io: &dyn Fn(io::Error) -> ConnectError,
+) -> Result<(), ConnectError> {
     let null_text = &table.options.null_text;
     let mut line = String::new();
     for (i, column) in table.columns.iter().enumerate() {
@@ -55,8 +75,7 @@ pub(super) fn write(table: &Table, path: &Path) -> Result<(), ConnectError> {
             line.clear();
         }
     }
-    file.write_all(line.as_bytes()).map_err(io)?;
-    file.commit()
+    file.write_all(line.as_bytes()).map_err(io)
 }
 
 enum Part<'t> {

@@ -18,6 +18,7 @@ mod limits;
 mod prefixes;
 mod promises;
 mod segments;
+mod sql;
 mod support;
 mod tokens;
 mod training;

@@ -70,6 +70,7 @@ async fn each_route_asks_for_its_scope() {
         ("POST", "/v1/definitions/plan", [false, false, true]),
         ("POST", "/v1/definitions/apply", [false, false, true]),
         ("POST", "/v1/training", [true, false, true]),
+        ("POST", "/v1/sql", [true, false, true]),
         ("POST", "/v1/verify", [true, false, true]),
         ("POST", "/v1/explain", [true, false, true]),
         ("POST", "/v1/doctor", [false, false, true]),

@@ -1,0 +1,5 @@
+//! Queries over stores in temporary folders.
+
+mod queries;
+mod slices;
+mod support;
