@@ -123,6 +123,8 @@ fn not_taken(rows: usize) -> impl FnOnce(Cause) -> ConnectError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use evenkeel_types::{Column, DataType, Field, Value};
 
     use super::*;
