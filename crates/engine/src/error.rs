@@ -62,6 +62,11 @@ pub enum EngineError {
     Dataset { path: PathBuf, reason: String },
     #[error("the dataset `{name}:{version}` is built already, and never built otherwise")]
     DatasetBuilt { name: String, version: u32 },
+    #[error(
+        "`{dataset}` is split by entity, and its service reads several: by {}; which of them is in one part is not said",
+        keys.iter().map(|key| format!("({key})")).collect::<Vec<_>>().join(" and by ")
+    )]
+    SplitEntity { dataset: String, keys: Vec<String> },
     #[error("the dataset `{name}` is being built by somebody else")]
     DatasetBusy { name: String },
     #[error("the dataset `{dataset}` cannot be read as it was built: {reason}")]
@@ -287,6 +292,7 @@ impl EngineError {
             | EngineError::PinName { .. }
             | EngineError::DatasetName { .. }
             | EngineError::DatasetBuilt { .. }
+            | EngineError::SplitEntity { .. }
             | EngineError::DatasetGone { .. }
             | EngineError::Cut { .. }
             | EngineError::CutBeyond { .. }
@@ -440,6 +446,11 @@ impl EngineError {
                     .to_owned()
             }
             EngineError::DatasetBusy { .. } | EngineError::SegmentBusy { .. } => "wait until that has ended".to_owned(),
+            EngineError::SplitEntity { keys, .. } => format!(
+                "define the next version with `SPLIT BY ENTITY HASH OF ({}) (...)`, or with another column that \
+                 no two parts may share",
+                keys.first().map_or("", String::as_str)
+            ),
             EngineError::Dataset { .. } => {
                 "bring it back from a backup; what it was built from is not touched by this"
                     .to_owned()

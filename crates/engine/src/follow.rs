@@ -167,6 +167,8 @@ impl Follower {
         let any = !parts.is_empty();
         if any {
             self.report.add(sink.take(&self.source, parts)?);
+        } else {
+            sink.rest();
         }
         for id in touched {
             let followed = self.files.get_mut(&id).expect("it was read");

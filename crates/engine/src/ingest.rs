@@ -64,6 +64,9 @@ pub trait RowSink {
         parts: Vec<FileRows>,
     ) -> Result<IngestReport, Self::Error>;
 
+    /// Nothing came: what is under way beside it may end.
+    fn rest(&mut self) {}
+
     /// Nothing more comes: what is opened next should have nothing to replay.
     fn finish(&mut self) -> Result<(), Self::Error>;
 
@@ -197,6 +200,10 @@ impl RowSink for Intake<'_> {
         let answer = self.write(Write::Files { source, rows })?;
         report.count(&answer, |i| origins[i].to_string());
         Ok(report)
+    }
+
+    fn rest(&mut self) {
+        self.look_after_checkpoint();
     }
 
     fn finish(&mut self) -> Result<(), EngineError> {
@@ -497,4 +504,49 @@ pub(crate) fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>
                 .map_err(|e| format!("column `{}`: {e}", column.name)),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::project::Project;
+    use crate::push::PushedRow;
+
+    #[test]
+    fn a_checkpoint_that_is_written_ends_though_nothing_comes() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text);
+        let definitions = "
+            CREATE ENTITY shop (shop BIGINT);
+            CREATE STREAM sales (n BIGINT, shop BIGINT, at TIMESTAMP, EVENT ID (n), EVENT TIME at);
+            CREATE FEATURE VIEW sold ENTITY shop AS
+            SELECT shop, count(*) OVER (ALL HISTORY) AS sales FROM sales;";
+        write("a.sql", definitions).unwrap();
+        write("evenkeel.toml", "[limits]\nmemory_bytes = 60000\n").unwrap();
+        let project = Project::open(directory.path(), None).unwrap();
+        let mut engine = Engine::open(&project).unwrap();
+        let plan = engine.plan(&project.definition_files().unwrap()).unwrap();
+        engine.apply(plan).unwrap();
+        let source = engine.source("sales").unwrap();
+        let mut intake = Intake::new(&mut engine);
+        let mut next = 0..;
+        while intake.checkpoint.is_none() {
+            let rows = next.by_ref().take(10).map(|n| PushedRow {
+                values: Ok(vec![
+                    Value::BigInt(n),
+                    Value::BigInt(n % 3),
+                    Value::Timestamp(n),
+                ]),
+                producer: None,
+            });
+            let (source, rows) = (Arc::clone(&source), rows.collect());
+            intake.write(Write::Push { source, rows }).unwrap();
+        }
+        assert!(intake.engine.unwritten_bytes().1 > 0);
+        // Nothing is written any more, and what the checkpoint has leaves the memory.
+        while intake.checkpoint.is_some() {
+            intake.rest();
+        }
+        assert_eq!(intake.engine.unwritten_bytes().1, 0);
+    }
 }

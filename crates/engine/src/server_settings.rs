@@ -110,7 +110,8 @@ pub struct ServerLimits {
     pub header_bytes: usize,
     /// How long a request's line and headers may take, and what TLS has to say before.
     pub head_timeout_ms: u64,
-    /// How long a connection stays on which no request is answered and nothing is sent.
+    /// How long a connection stays on which no request is answered and nothing of an answer is
+    /// sent; 0: for ever.
     pub idle_timeout_ms: u64,
     /// How long a body may take to arrive, besides what it is given for its bytes.
     pub body_timeout_ms: u64,

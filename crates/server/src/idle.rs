@@ -2,7 +2,8 @@
 //!
 //! Something happens while a request is answered, and while bytes of an answer go out, however
 //! slowly. Bytes that come in are not enough: a head that never ends is made of them. (Of HTTP/1.1
-//! heads have a time of their own.)
+//! heads have a time of their own.) Nor are bytes that go out because the protocol wants it: the
+//! answers to PINGs ([`Outgoing`]).
 
 use std::io;
 use std::pin::Pin;
@@ -13,13 +14,15 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::outgoing::Outgoing;
+
 /// Looks in one time of patience.
 const LOOKS: u32 = 4;
 
 /// What happens on one connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Activity {
-    /// Of writes that took bytes.
+    /// Of writes that took bytes of answers.
     writes: Arc<AtomicU64>,
     /// How many requests are being answered.
     requests: Arc<AtomicUsize>,
@@ -46,12 +49,16 @@ impl Activity {
     pub(crate) fn over<S>(&self, stream: S) -> Watched<S> {
         Watched {
             stream,
+            outgoing: Outgoing::default(),
             writes: Arc::clone(&self.writes),
         }
     }
 
-    /// Ends when nothing has happened for so long, or a little longer.
+    /// Ends when nothing has happened for so long, or a little longer; never if that is no time.
     pub(crate) async fn ceases(&self, patience: Duration) {
+        if patience.is_zero() {
+            return std::future::pending().await;
+        }
         let (mut seen, mut quiet) = (0, 0);
         while quiet < LOOKS {
             tokio::time::sleep(patience / LOOKS).await;
@@ -67,13 +74,21 @@ impl Activity {
 #[derive(Debug)]
 pub(crate) struct Watched<S> {
     stream: S,
+    outgoing: Outgoing,
     writes: Arc<AtomicU64>,
 }
 
 impl<S> Watched<S> {
-    fn wrote(&self, written: &Poll<io::Result<usize>>) {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.writes.fetch_add(1, Ordering::Relaxed);
+    fn wrote(&mut self, pieces: &[io::IoSlice<'_>], written: &Poll<io::Result<usize>>) {
+        let Poll::Ready(Ok(mut left)) = *written else {
+            return;
+        };
+        for piece in pieces {
+            let taken = &piece[..left.min(piece.len())];
+            left -= taken.len();
+            if self.outgoing.carries_answer(taken) {
+                self.writes.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
@@ -95,7 +110,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.wrote(&written);
+        self.wrote(&[io::IoSlice::new(bytes)], &written);
         written
     }
 
@@ -105,7 +120,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.wrote(&written);
+        self.wrote(pieces, &written);
         written
     }
 
@@ -158,5 +173,27 @@ mod tests {
             () = activity.ceases(PATIENCE) => panic!("bytes go out"),
         }
         assert!(ceases(LONG).await);
+        // Answers to PINGs are none.
+        let mut stream = activity.over(tokio::io::sink());
+        let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        stream.write_all(&settings).await.unwrap();
+        let pongs = async {
+            loop {
+                drops.tick().await;
+                let pong = [0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+                stream.write_all(&pong).await.unwrap();
+            }
+        };
+        tokio::select! {
+            () = pongs => {}
+            ceased = ceases(LONG) => assert!(ceased),
+        }
+    }
+
+    #[tokio::test]
+    async fn without_a_time_it_never_ceases() {
+        let activity = Activity::default();
+        let ceased = tokio::time::timeout(PATIENCE, activity.ceases(Duration::ZERO));
+        assert!(ceased.await.is_err());
     }
 }

@@ -31,6 +31,7 @@ mod long_work;
 mod metrics;
 mod name;
 mod openapi;
+mod outgoing;
 mod plans;
 mod pool;
 mod presence;

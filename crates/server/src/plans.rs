@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use evenkeel_connect::{ColumnSpec, ConnectError, RowDecoder, StreamLayout};
-use evenkeel_engine::dataset::{DatasetFolder, DatasetName, DatasetPlan};
+use evenkeel_engine::dataset::{DatasetManifest, DatasetName, DatasetPlan};
 use evenkeel_engine::{Engine, ReadPlan};
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{DataType, Field, Zone};
@@ -95,20 +95,17 @@ impl Plans {
         known.clear();
     }
 
-    /// Lays out what a request asks for.
+    /// Lays out what a request asks for. A dataset's manifest was read before: no file is, while
+    /// the engine is held.
     pub(crate) fn make(
         &self,
         engine: &Engine,
         wanted: Wanted,
+        manifest: Option<&DatasetManifest>,
     ) -> Result<Arc<ServicePlan>, ApiError> {
-        let dataset = match &wanted {
-            Wanted::Dataset(name) => {
-                let folder = DatasetFolder::of(&engine.project().store);
-                let manifest = folder.manifest(name)?;
-                Some(DatasetPlan::new(&manifest, engine.catalog())?)
-            }
-            _ => None,
-        };
+        let dataset = manifest
+            .map(|manifest| DatasetPlan::new(manifest, engine.catalog()))
+            .transpose()?;
         let service = match &wanted {
             Wanted::Service(name, None) => engine.service(name)?,
             Wanted::Service(name, Some(version)) => engine.service(&format!("{name}@{version}"))?,

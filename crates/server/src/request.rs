@@ -303,18 +303,28 @@ fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted, ApiError> 
 }
 
 fn plan(shared: &Shared, mut wanted: Wanted) -> Result<Arc<ServicePlan>, ApiError> {
+    let manifest_of = |name: &DatasetName| {
+        let store = shared.engine().project().store.clone();
+        DatasetFolder::of(&store).manifest(name)
+    };
+    let mut manifest = None;
     if let Wanted::Dataset(name) = &mut wanted
         && name.version.is_none()
     {
         // The newest may be another at the next read.
-        let store = shared.engine().project().store.clone();
-        let newest = DatasetFolder::of(&store).manifest(name)?;
+        let newest = manifest_of(name)?;
         name.version = Some(newest.version);
+        manifest = Some(newest);
     }
-    match shared.plans.known(&wanted) {
-        Some(plan) => Ok(plan),
-        None => shared.plans.make(&shared.engine(), wanted),
+    if let Some(plan) = shared.plans.known(&wanted) {
+        return Ok(plan);
     }
+    if let (Wanted::Dataset(name), None) = (&wanted, &manifest) {
+        manifest = Some(manifest_of(name)?);
+    }
+    shared
+        .plans
+        .make(&shared.engine(), wanted, manifest.as_ref())
 }
 
 fn promise(shared: &Shared, fields: &Fields<'_>) -> Result<Promise, ApiError> {

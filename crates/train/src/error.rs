@@ -50,6 +50,23 @@ impl TrainError {
         matches!(self, TrainError::TooManyValues { .. })
     }
 
+    /// Whether the rows of the spine are what is wrong.
+    pub fn is_of_spine(&self) -> bool {
+        match self {
+            TrainError::MissingColumn { .. }
+            | TrainError::NoTimeColumn { .. }
+            | TrainError::SeveralTimeColumns { .. }
+            | TrainError::MissingTime { .. }
+            | TrainError::NameCollision { .. }
+            | TrainError::Table(_) => true,
+            TrainError::Transform { .. }
+            | TrainError::Stopped
+            | TrainError::TooManyValues { .. }
+            | TrainError::Log(_)
+            | TrainError::Event { .. } => false,
+        }
+    }
+
     pub(crate) fn table(error: ConnectError) -> Self {
         TrainError::Table(Box::new(error))
     }

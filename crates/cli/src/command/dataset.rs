@@ -148,7 +148,7 @@ fn list(session: &Session) -> Result<Answer, Failure> {
                     title,
                     format!("{}@{}", manifest.service.name, manifest.service.version),
                     count(manifest.rows),
-                    count(*late),
+                    late.map_or_else(|| "behind".to_owned(), count),
                     manifest.digest.chars().take(16).collect(),
                 ],
             }
@@ -256,6 +256,9 @@ fn features_table(manifest: &DatasetManifest) -> String {
 
 fn stale_words(stale: &Staleness) -> String {
     let mut text = String::new();
+    if stale.behind.is_some() {
+        text.push_str("the store is behind it: late events cannot be counted\n");
+    }
     for late in &stale.late {
         text.push_str(&format!(
             "{} of `{}` came since that may touch it\n",

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use evenkeel_engine::dataset::DatasetFolder;
 use serde_json::Value as Json;
 
 use crate::serve::Server;
@@ -77,6 +78,32 @@ fn every_command_says_what_it_did() {
     ] {
         project.expect_text(name, &arguments, 1);
     }
+}
+
+#[test]
+fn what_is_not_whole_after_a_rebuild_is_exit_code_1() {
+    let project = project();
+    project.run(&["dataset", "build", "buyers:1"]).ok();
+    let folder = project.path().join(".evenkeel/datasets/buyers/1");
+    let rebuild = ["dataset", "rebuild", "buyers", "1", "--json"];
+    // A file that is gone comes back.
+    fs::remove_file(folder.join("train.csv")).unwrap();
+    let again = project.run(&rebuild).ok().json();
+    assert_eq!(again["restored"], serde_json::json!(["train.csv"]));
+    // One that this version of the program does not write any more does not.
+    let store = project.path().join(".evenkeel");
+    let name = "buyers:1".parse().unwrap();
+    let mut manifest = DatasetFolder::of(&store).manifest(&name).unwrap();
+    manifest.parts[0].files[0].blake3 = "0".repeat(64);
+    fs::write(folder.join("manifest.json"), manifest.to_bytes()).unwrap();
+    let run = project.run(&rebuild);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    let report = run.json();
+    assert_eq!(
+        (&report["matches"], &report["same_bytes"]),
+        (&Json::Bool(true), &Json::Bool(false))
+    );
+    assert_eq!(report["files"][0]["state"], "changed");
 }
 
 #[test]

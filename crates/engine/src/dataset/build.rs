@@ -1,6 +1,6 @@
 //! Building a dataset: from a definition to a folder with a manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,8 @@ use evenkeel_connect::Table;
 use evenkeel_train::dataset::{DatasetRows, TrainingRows};
 use evenkeel_train::{KnowledgeMode, NamedLabel, SpineSource};
 use evenkeel_types::definition::{
-    Catalog, DatasetDef, DatasetFormat, DatasetLabel, DatasetSpine, Digest, ServiceDef, ViewDef,
+    Catalog, DatasetDef, DatasetFormat, DatasetLabel, DatasetSpine, Digest, ServiceDef, Split,
+    ViewDef,
 };
 use evenkeel_types::{Cut, Field};
 use evenkeel_view::Uses;
@@ -130,6 +131,22 @@ impl Meant {
     }
 }
 
+/// The keys of two entities together are in one part, and each of them in several: whose key keeps
+/// rows together has to be said then. (Versions that are there are built again as they were.)
+fn refuse_unsaid_entity(meant: &Meant) -> Result<(), EngineError> {
+    let Split::EntityHash { columns: None, .. } = &meant.def.split else {
+        return Ok(());
+    };
+    let keys: BTreeSet<&[String]> = meant.service.items.iter().map(|i| &i.key[..]).collect();
+    if keys.len() < 2 {
+        return Ok(());
+    }
+    Err(EngineError::SplitEntity {
+        dataset: format!("{}:{}", meant.def.name, meant.def.version),
+        keys: keys.into_iter().map(|key| key.join(", ")).collect(),
+    })
+}
+
 /// A registered dataset.
 pub(super) fn dataset_of(
     catalog: &Catalog,
@@ -190,6 +207,7 @@ impl Offline {
         progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
     ) -> Result<DatasetManifest, EngineError> {
         let meant = Meant::of(self.catalog(), &build.name)?;
+        refuse_unsaid_entity(&meant)?;
         let folder = DatasetFolder::of(self.store());
         // Before the work, and held until it is done.
         let building = folder.begin(&meant.def.name, meant.def.version)?;

@@ -17,8 +17,8 @@ pub struct ListedDataset {
     pub name: String,
     /// Which.
     pub version: u32,
-    /// If it is built: its manifest, and how many late events it has.
-    pub built: Option<(DatasetManifest, u64)>,
+    /// If it is built: its manifest, and how many late events it has, if that can be told.
+    pub built: Option<(DatasetManifest, Option<u64>)>,
 }
 
 impl ListedDataset {
@@ -37,6 +37,7 @@ impl ListedDataset {
                 "cut": manifest.cut,
                 "digest": manifest.digest,
                 "late_events": late,
+                "behind": late.is_none(),
             }),
         }
     }

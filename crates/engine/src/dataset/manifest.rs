@@ -231,8 +231,8 @@ impl DatasetManifest {
         json!(self)
     }
 
-    /// As the bytes of its file.
-    pub(super) fn to_bytes(&self) -> Vec<u8> {
+    /// As the bytes of its file, with their checksum.
+    pub fn to_bytes(&self) -> Vec<u8> {
         let mut json = self.to_json();
         json[CHECKSUM] = json!(checksum(&json));
         let mut text = format!("{json:#}");

@@ -183,7 +183,10 @@ impl Offline {
     }
 
     /// The definitions of when a dataset was built, and what its names mean there.
-    fn pinned(&self, manifest: &DatasetManifest) -> Result<Found<(Catalog, Meant)>, EngineError> {
+    pub(super) fn pinned(
+        &self,
+        manifest: &DatasetManifest,
+    ) -> Result<Found<(Catalog, Meant)>, EngineError> {
         let registry = Registry::open(self.store())?;
         let records = usize::try_from(manifest.registry_records).unwrap_or(usize::MAX);
         let Some(records) = registry.records().get(..records) else {
@@ -262,7 +265,10 @@ impl Offline {
         let rows = match self.training_rows(&plan, &meant.labels, progress) {
             Ok(rows) => rows,
             // A file that is no spine of this service any more is another file.
-            Err(error @ EngineError::Train(_)) if manifest.spine.file.is_some() => {
+            Err(EngineError::Train(error))
+                if manifest.spine.file.is_some() && error.is_of_spine() =>
+            {
+                let error = EngineError::Train(error);
                 return Ok(Err((InputState::Changed, crate::error::chain(&error))));
             }
             Err(error) => return Err(error),

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use evenkeel_log::{EventParts, ReadOptions};
 use evenkeel_train::NamedLabel;
+use evenkeel_train::dataset::TrainingRows;
 use evenkeel_types::{Column, Cut, LoggedEvent, Origin};
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ use super::build::{BuildSpine, Meant, compared, dataset_of};
 use super::folder::DatasetFolder;
 use super::manifest::DatasetManifest;
 use super::reading::{feature_of, pinned_service, pinned_view};
+use super::rebuild::Found;
 use crate::error::EngineError;
 use crate::offline::Offline;
 
@@ -49,14 +51,17 @@ pub struct Staleness {
     pub cut: String,
     /// Late events, of sources that have any.
     pub late: Vec<LateEvents>,
+    /// Why it cannot be told which events are late: the store has less than the dataset.
+    pub behind: Option<String>,
     /// Whether rows differ; none if nobody asked.
     pub differing: Option<DifferingRows>,
 }
 
 impl Staleness {
-    /// Late events of all sources.
-    pub fn late_events(&self) -> u64 {
-        self.late.iter().map(|l| l.events).sum()
+    /// Late events of all sources; none if it cannot be told.
+    pub fn late_events(&self) -> Option<u64> {
+        let late = self.late.iter().map(|l| l.events);
+        self.behind.is_none().then(|| late.sum())
     }
 }
 
@@ -77,6 +82,7 @@ impl Offline {
         Ok(Staleness {
             cut: self.format_cut(self.cut()),
             late: tail.late,
+            behind: self.behind(manifest)?,
             differing: None,
         })
     }
@@ -98,13 +104,12 @@ impl Offline {
             columns: BTreeMap::new(),
             reason: None,
         };
-        // A store that has less than the dataset, as after a restore, cannot tell.
-        let known = self.known(Some(&self.parse_cut(&manifest.cut)?));
-        let differing = if let Err(error) = known {
+        let behind = self.behind(manifest)?;
+        let differing = if let Some(reason) = &behind {
             DifferingRows {
                 rows: None,
                 columns: BTreeMap::new(),
-                reason: Some(error.to_string()),
+                reason: Some(reason.clone()),
             }
         } else if tail.late.is_empty() && !tail.may_contest {
             none
@@ -114,8 +119,15 @@ impl Offline {
         Ok(Staleness {
             cut: self.format_cut(self.cut()),
             late: tail.late,
+            behind,
             differing: Some(differing),
         })
+    }
+
+    /// Why a store that has less than a dataset, as after a restore, cannot tell.
+    fn behind(&self, manifest: &DatasetManifest) -> Result<Option<String>, EngineError> {
+        let cut = self.parse_cut(&manifest.cut)?;
+        Ok(self.known(Some(&cut)).err().map(|error| error.to_string()))
     }
 
     fn tail(&self, manifest: &DatasetManifest) -> Result<Tail, EngineError> {
@@ -175,6 +187,12 @@ impl Offline {
         };
         let cut = self.parse_cut(&manifest.cut)?;
         let then = self.pinned_rows(manifest, &meant, spine, &cut, values_max, progress)?;
+        // A column that is wider now gives the rows of a query other types: they are asked for
+        // as they were then.
+        let then = match (then, &manifest.spine.file) {
+            (Err(_), None) => self.rows_of_then(manifest, spine, &cut, values_max, progress)?,
+            (then, _) => then,
+        };
         let then = match then {
             Ok(then) => then,
             Err((_, reason)) => return Ok(unknown(format!("the spine: {reason}"))),
@@ -189,11 +207,28 @@ impl Offline {
         compare(&meant, &then, &now)
     }
 
+    /// The rows of a dataset with the definitions that it was built with.
+    fn rows_of_then(
+        &self,
+        manifest: &DatasetManifest,
+        spine: &BuildSpine,
+        cut: &Cut,
+        values_max: u64,
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<Found<TrainingRows>, EngineError> {
+        let (catalog, meant) = match self.pinned(manifest)? {
+            Ok(pinned) => pinned,
+            Err(found) => return Ok(Err(found)),
+        };
+        let at = self.with_catalog(catalog);
+        at.pinned_rows(manifest, &meant, spine, cut, values_max, progress)
+    }
+
     /// The same of a query: its rows then, read now.
     fn differing_query(
         &self,
         meant: &Meant,
-        then: &evenkeel_train::dataset::TrainingRows,
+        then: &TrainingRows,
         cut: &Cut,
         values_max: u64,
         progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
@@ -257,13 +292,14 @@ impl Offline {
 /// Compares two evaluations of the same rows.
 fn compare(
     meant: &Meant,
-    then: &evenkeel_train::dataset::TrainingRows,
-    now: &evenkeel_train::dataset::TrainingRows,
+    then: &TrainingRows,
+    now: &TrainingRows,
 ) -> Result<DifferingRows, EngineError> {
     let mut differs = vec![false; then.times.len()];
     let mut columns = BTreeMap::new();
-    for field in compared(&meant.service, then) {
-        let of = |rows: &evenkeel_train::dataset::TrainingRows| -> Result<Column, EngineError> {
+    // As they are now: a type may have become wider, and never another.
+    for field in compared(&meant.service, now) {
+        let of = |rows: &TrainingRows| -> Result<Column, EngineError> {
             let column = rows.set.table.column_as(&field.name, &field.data_type);
             column.map_err(EngineError::connect)
         };

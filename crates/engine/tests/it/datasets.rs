@@ -385,7 +385,7 @@ fn of_no_rows_there_is_a_dataset() {
         .offline()
         .staleness(&manifest, &spine, u64::MAX, &mut go_on)
         .unwrap();
-    assert_eq!(stale.late_events(), 0);
+    assert_eq!(stale.late_events(), Some(0));
     assert_eq!(stale.differing.unwrap().rows, Some(0));
 }
 
@@ -416,4 +416,40 @@ fn parts_are_the_rows_that_they_say() {
     let (train, test) = (shops("train.parquet"), shops("test.parquet"));
     assert_eq!(train.len() + test.len(), 10);
     assert!(train.iter().all(|shop| !test.contains(shop)));
+}
+
+/// By both keys together rows of one shop would be in two parts.
+#[test]
+fn with_several_entities_a_split_says_whose_rows_stay_together() {
+    let both = "
+CREATE ENTITY town (town STRING);
+CREATE FEATURE VIEW of_town ENTITY town AS SELECT town, count(*) OVER (ALL HISTORY) AS shops FROM shops;
+CREATE FEATURE SERVICE both AS sold (*), of_town (*);";
+    let split = |name: &str, of: &str| {
+        format!(
+            "CREATE TRAINING DATASET {name} FROM SERVICE both SPINE 'both.csv'
+               SPLIT BY ENTITY HASH {of} (train 1, test 1);"
+        )
+    };
+    let datasets =
+        split("unsaid", "") + &split("shops", "OF (shop)") + &split("towns", "OF (town)");
+    let world = world(&(both.to_owned() + &datasets));
+    let rows = (0..60).map(|n| format!("s{},t{},2026-03-01T12:00:00Z\n", n % 10, n % 7));
+    let spine = "shop,town,event_time\n".to_owned() + &rows.collect::<String>();
+    world.write("both.csv", &spine);
+    let engine = loaded(&world);
+    let refused = try_build(&engine, "unsaid").unwrap_err();
+    assert!(
+        matches!(refused, EngineError::SplitEntity { .. }),
+        "{refused}"
+    );
+    assert!(refused.hint().unwrap().contains("OF (shop)"));
+    for (name, column) in [("shops", "shop"), ("towns", "town")] {
+        let manifest = build(&engine, name);
+        let of = |file: &str| cells(&part(&world, &manifest, file), column);
+        let (train, test) = (of("train.parquet"), of("test.parquet"));
+        assert_eq!(train.len() + test.len(), 60);
+        assert!(!train.is_empty() && !test.is_empty());
+        assert!(train.iter().all(|key| !test.contains(key)), "{name}");
+    }
 }

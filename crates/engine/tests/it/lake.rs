@@ -242,3 +242,29 @@ fn who_knows_the_source_as_it_was_reads_on_after_its_table_has_changed() {
     assert_eq!(report.failed.len(), 1);
     assert_eq!(report.failed[0].error.kind(), ErrorKind::Busy);
 }
+
+#[test]
+fn a_source_may_have_the_name_of_a_file_of_the_lake() {
+    let world = World::new(
+        "CREATE STREAM lock (id STRING, at TIMESTAMP, EVENT ID (id), EVENT TIME at)
+         WITH (connector = 'file', path = 'lock.csv');
+         CREATE STREAM \".lock\" (id STRING, at TIMESTAMP, EVENT ID (id), EVENT TIME at)
+         WITH (connector = 'file', path = 'lock.csv');",
+    );
+    world.write(
+        "lock.csv",
+        "id,at\na,2026-03-01T00:00:00Z\nb,2026-03-01T00:00:01Z\n",
+    );
+    let engine = world.loaded(&["lock", ".lock"]);
+    for _ in 0..2 {
+        flush(&engine, &[]);
+        let status = engine.offline().lake_status().unwrap();
+        let events: Vec<(&str, u64)> = status
+            .tables
+            .iter()
+            .map(|table| (table.source.as_str(), table.events))
+            .collect();
+        assert_eq!(events, [(".lock", 2), ("lock", 2)]);
+        engine.offline().keep_up_lake().unwrap();
+    }
+}

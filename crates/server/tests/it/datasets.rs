@@ -199,6 +199,8 @@ async fn a_vector_is_in_the_order_of_its_dataset() {
 async fn what_cannot_be_is_refused() {
     let world = filled().await;
     let post = async |path: &str| world.post_json(path, &json!({})).await;
+    // Also if it is there: whoever may ask would learn what is in it.
+    fs::write(world.directory.path().join("spine.csv"), SPINE).unwrap();
     let error = post("/v1/datasets/d/build").await;
     assert_eq!(error.code(), "INVALID");
     assert!(error.text().contains("opens no file"), "{}", error.text());
@@ -220,6 +222,11 @@ async fn what_cannot_be_is_refused() {
     let again = with_spine(&world, "/v1/datasets/d/build").await;
     assert_eq!(again.code(), "INVALID");
     assert!(again.text().contains("built already"), "{}", again.text());
+    for path in ["rebuild", "stale"] {
+        let error = post(&format!("/v1/datasets/d/{path}")).await;
+        assert_eq!(error.code(), "INVALID", "{path}");
+        assert!(error.text().contains("opens no file"), "{}", error.text());
+    }
     for ask in [
         json!({"dataset": "d", "service": "model", "entities": []}),
         json!({"dataset": "d", "features": ["ride_stats:rides"], "entities": []}),

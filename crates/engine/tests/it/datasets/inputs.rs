@@ -5,7 +5,7 @@ use std::fs;
 use evenkeel_engine::dataset::{
     DatasetFolder, InputState, RebuildReport, difference, examine_datasets,
 };
-use evenkeel_engine::{Engine, EngineError};
+use evenkeel_engine::{Engine, EngineError, ErrorKind};
 
 use super::{PLAIN, SPINE, build, expect_same, loaded, more, place, rebuild, world};
 use crate::support::apply_text;
@@ -125,6 +125,12 @@ fn a_store_that_is_behind_lacks_definitions_or_events() {
     let differing = super::staleness(&behind, "plain").differing.unwrap();
     assert_eq!(differing.rows, None);
     assert!(differing.reason.unwrap().contains("beyond what is applied"));
+    // Nor how many events are late, in the list either.
+    assert_eq!(super::staleness(&behind, "plain").late_events(), None);
+    let listed = behind.offline().datasets().unwrap();
+    let (_, late) = listed[0].built.as_ref().unwrap();
+    assert_eq!(*late, None);
+    assert_eq!(listed[0].to_json()["behind"], true);
     // One with fewer records.
     let none = crate::support::World::new("CREATE ENTITY e (k STRING);");
     let nothing = none.engine();
@@ -138,6 +144,47 @@ fn a_store_that_is_behind_lacks_definitions_or_events() {
     let report = rebuild(&nothing, "plain");
     assert_eq!(state(&report, "definitions"), InputState::Gone);
     assert!(!report.matches);
+}
+
+/// Neither is a matter of the spine, whose rows are what they were.
+#[test]
+fn a_damaged_log_and_a_limit_are_no_other_spine() {
+    let world = world(PLAIN);
+    let engine = loaded(&world);
+    build(&engine, "plain");
+    let name = "plain:1".parse().unwrap();
+    let spine = evenkeel_engine::dataset::BuildSpine::Defined;
+    let rebuilt = |values_max| {
+        let offline = engine.offline();
+        offline.rebuild_dataset(&name, &spine, values_max, &mut super::go_on)
+    };
+    let error = rebuilt(3).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(
+        matches!(&error, EngineError::Train(e) if e.is_too_many_values()),
+        "{error:?}"
+    );
+    // Under an engine that has it open.
+    let log = world.project().store.join("log");
+    let mut segments = fs::read_dir(log).unwrap().map(|e| e.unwrap().path());
+    let segment = segments.find(|path| path.extension().is_some_and(|e| e == "segment"));
+    let segment = segment.unwrap();
+    let bytes = fs::read(&segment).unwrap();
+    let mut refused = 0;
+    for at in (0..bytes.len()).step_by(41) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        fs::write(&segment, damaged).unwrap();
+        match rebuilt(u64::MAX) {
+            // Nobody needs all of it.
+            Ok(report) => assert!(report.matches, "byte {at}: {report:?}"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::Storage, "byte {at}: {error:?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 3, "{refused} of {}", bytes.len());
 }
 
 #[test]
