@@ -78,6 +78,7 @@ pub(crate) enum Command {
     Check(CheckArguments),
     Plan(PlanArguments),
     Apply(ApplyArguments),
+    Rollback(RollbackArguments),
     Ingest(IngestArguments),
     Get(GetArguments),
     Explain(ExplainArguments),
@@ -194,6 +195,31 @@ pub(crate) struct PlanArguments {
         evenkeel apply --env production --json"
 )]
 pub(crate) struct ApplyArguments {}
+
+/// `evenkeel rollback`
+#[derive(Debug, Args)]
+#[command(
+    about = "Go back to an earlier version of a view",
+    long_about = "Go back to an earlier version of a view.\n\n\
+        The definition of then becomes the newest version: what names the view without a version \
+        follows at once, services too. Nothing is taken out of the registry, and what was served \
+        or built stays as it is. If a view that it reads is not what it was then, that has to go \
+        back first. Bad data is taken back with `correct` and `exclude`.",
+    after_help = "Examples:\n  \
+        evenkeel rollback airport_congestion --to 1 --dry-run\n  \
+        evenkeel rollback airport_congestion --to 1 --json"
+)]
+pub(crate) struct RollbackArguments {
+    /// The view
+    #[arg(value_name = "VIEW")]
+    pub(crate) view: String,
+    /// The version to go back to
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) to: u32,
+    /// Show what would change, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
 
 /// `evenkeel ingest`
 #[derive(Debug, Args)]

@@ -16,6 +16,7 @@ mod init;
 mod inputs;
 mod lake;
 mod plan;
+mod rollback;
 mod segment;
 mod serve;
 mod sql;
@@ -44,6 +45,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Check(_) => check::run(session),
         Command::Plan(arguments) => plan::run(arguments, session),
         Command::Apply(_) => apply::run(session),
+        Command::Rollback(arguments) => rollback::run(arguments, session),
         Command::Ingest(arguments) => ingest::run(arguments, session),
         Command::Get(arguments) => get::run(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),

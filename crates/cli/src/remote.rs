@@ -182,11 +182,31 @@ impl Remote {
         files: &[DefinitionFile],
         output: Output,
     ) -> Result<Definitions, Failure> {
+        self.send_definitions(path, files, false, output)
+    }
+
+    /// The same, together with what is registered and not in them.
+    pub(crate) fn definitions_with_registered(
+        &self,
+        path: &str,
+        files: &[DefinitionFile],
+        output: Output,
+    ) -> Result<Definitions, Failure> {
+        self.send_definitions(path, files, true, output)
+    }
+
+    fn send_definitions(
+        &self,
+        path: &str,
+        files: &[DefinitionFile],
+        registered: bool,
+        output: Output,
+    ) -> Result<Definitions, Failure> {
         let texts: Vec<Json> = files
             .iter()
             .map(|file| json!({"name": file.name, "text": file.text}))
             .collect();
-        let body = json!({"files": texts}).to_string();
+        let body = json!({"files": texts, "registered": registered}).to_string();
         let bar = Bar::counts(output);
         let mut progress = |what: &str, done, all| bar.show(what, done, all);
         let mut sent = Sent::new("POST", path, Scope::Admin, body.as_bytes());

@@ -73,6 +73,22 @@ pub enum EngineError {
     DatasetGone { dataset: String, reason: String },
     #[error("a key of `{entity}` cannot be asked: {reason}")]
     SegmentKey { entity: String, reason: String },
+    #[error("the view `{view}` is what it was in version {version} already, as version {newest}")]
+    NothingToRollBack {
+        view: String,
+        version: u32,
+        newest: u32,
+    },
+    #[error(
+        "the definition of `{view}@{version}` has another meaning now: {}",
+        what_changed(changed)
+    )]
+    RollbackMeansAnother {
+        view: String,
+        version: u32,
+        /// What it read and is not the newest any more.
+        changed: Vec<String>,
+    },
     #[error("`{text}` is no name of a frozen segment")]
     FrozenName { text: String },
     #[error("`{}` is damaged: {reason}", path.display())]
@@ -299,6 +315,8 @@ impl EngineError {
             | EngineError::TooManyEntities { .. }
             | EngineError::SegmentKey { .. }
             | EngineError::FrozenName { .. }
+            | EngineError::NothingToRollBack { .. }
+            | EngineError::RollbackMeansAnother { .. }
             | EngineError::Inputs { .. }
             | EngineError::Connect(_)
             | EngineError::Signature(_)
@@ -438,6 +456,15 @@ impl EngineError {
                 "define the next one: `CREATE TRAINING DATASET {name} VERSION {} ...`",
                 version.saturating_add(1)
             ),
+            EngineError::RollbackMeansAnother { changed, .. } => match changed.first() {
+                Some(first) => match first.split_once('@') {
+                    Some((name, version)) => {
+                        format!("roll that back first: `evenkeel rollback {name} --to {version}`")
+                    }
+                    None => return None,
+                },
+                None => "write the definition that you want, and apply it".to_owned(),
+            },
             EngineError::FrozenName { .. } => {
                 "write NAME:NUMBER, such as `frequently_late:1`".to_owned()
             }
@@ -459,6 +486,17 @@ impl EngineError {
             _ => return None,
         })
     }
+}
+
+fn what_changed(changed: &[String]) -> String {
+    if changed.is_empty() {
+        return "a source that it reads has changed".to_owned();
+    }
+    let names: Vec<String> = changed.iter().map(|name| format!("`{name}`")).collect();
+    format!(
+        "it read {}, which is not the newest any more",
+        names.join(" and ")
+    )
 }
 
 /// An error with its causes, on one line.

@@ -31,6 +31,7 @@ mod reads;
 mod recorder;
 mod registered;
 mod registry;
+mod rollback;
 mod sample;
 mod segment;
 mod served;
@@ -70,6 +71,7 @@ pub use project::{
 pub use reads::{service_of, source_of};
 pub use recorder::{Recordable, Recorder, Verdict};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
+pub use rollback::Rollback;
 pub use segment::{
     FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE, SegmentAnswer, SegmentPlan,
     SegmentRequest, ask_segment, segment_of, segment_query, segment_table,

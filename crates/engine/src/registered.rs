@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use evenkeel_ddl::ast::StatementKind;
 use evenkeel_ddl::parse_statements;
+use evenkeel_types::definition::Catalog;
 
 use crate::engine::Engine;
 use crate::project::DefinitionFile;
@@ -13,44 +14,51 @@ use crate::project::DefinitionFile;
 const REGISTERED: &str = "what is registered";
 
 impl Engine {
-    /// Texts together with the newest of every registered definition that they do not hold
-    /// themselves: these stay as they are, unless something that they use changes.
-    pub fn with_registered(&self, mut texts: Vec<DefinitionFile>) -> Vec<DefinitionFile> {
-        let mut named: BTreeSet<(&'static str, String)> = BTreeSet::new();
-        for text in &texts {
-            let (statements, _) = parse_statements(&text.text);
-            named.extend(statements.iter().filter_map(|s| name_of(&s.kind)));
-        }
-        let catalog = self.catalog();
-        let entities = catalog.entities.values();
-        let sources = catalog.sources.values();
-        let views = catalog.views.keys().filter_map(|name| catalog.view(name));
-        let services = catalog.services.values();
-        let services = services.filter_map(|versions| versions.values().next_back());
-        let datasets = catalog.datasets.values();
-        let datasets = datasets.filter_map(|versions| versions.values().next_back());
-        let segments = catalog.segments.values();
-        let segments = segments.filter_map(|versions| versions.values().next_back());
-        let registered = entities
-            .map(|def| ("entity", &def.name, &def.sql))
-            .chain(sources.map(|def| ("source", &def.name, &def.sql)))
-            .chain(views.map(|def| ("view", &def.name, &def.sql)))
-            .chain(services.map(|def| ("service", &def.name, &def.sql)))
-            .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)))
-            .chain(segments.map(|def| ("segment", &def.name, &def.sql)));
-        let mut text = String::new();
-        for (kind, name, sql) in registered {
-            if !named.contains(&(kind, name.clone())) {
-                text.push_str(sql.trim_end().trim_end_matches(';'));
-                text.push_str(";\n\n");
-            }
-        }
-        if !text.is_empty() {
-            let name = REGISTERED.to_owned();
-            texts.push(DefinitionFile { name, text });
-        }
-        texts
+    /// [`with_registered`] of what is registered here.
+    pub fn with_registered(&self, texts: Vec<DefinitionFile>) -> Vec<DefinitionFile> {
+        with_registered(self.catalog(), texts)
     }
+}
+
+/// Texts together with the newest of every registered definition that they do not hold
+/// themselves: these stay as they are, unless something that they use changes.
+pub(crate) fn with_registered(
+    catalog: &Catalog,
+    mut texts: Vec<DefinitionFile>,
+) -> Vec<DefinitionFile> {
+    let mut named: BTreeSet<(&'static str, String)> = BTreeSet::new();
+    for text in &texts {
+        let (statements, _) = parse_statements(&text.text);
+        named.extend(statements.iter().filter_map(|s| name_of(&s.kind)));
+    }
+    let entities = catalog.entities.values();
+    let sources = catalog.sources.values();
+    let views = catalog.views.keys().filter_map(|name| catalog.view(name));
+    let services = catalog.services.values();
+    let services = services.filter_map(|versions| versions.values().next_back());
+    let datasets = catalog.datasets.values();
+    let datasets = datasets.filter_map(|versions| versions.values().next_back());
+    let segments = catalog.segments.values();
+    let segments = segments.filter_map(|versions| versions.values().next_back());
+    let registered = entities
+        .map(|def| ("entity", &def.name, &def.sql))
+        .chain(sources.map(|def| ("source", &def.name, &def.sql)))
+        .chain(views.map(|def| ("view", &def.name, &def.sql)))
+        .chain(services.map(|def| ("service", &def.name, &def.sql)))
+        .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)))
+        .chain(segments.map(|def| ("segment", &def.name, &def.sql)));
+    let mut text = String::new();
+    for (kind, name, sql) in registered {
+        if !named.contains(&(kind, name.clone())) {
+            text.push_str(sql.trim_end().trim_end_matches(';'));
+            text.push_str(";\n\n");
+        }
+    }
+    if !text.is_empty() {
+        let name = REGISTERED.to_owned();
+        texts.push(DefinitionFile { name, text });
+    }
+    texts
 }
 
 /// The kind and the name of what a statement defines.

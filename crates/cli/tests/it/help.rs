@@ -10,6 +10,7 @@ const COMMANDS: [&str; 33] = [
     "check",
     "plan",
     "apply",
+    "rollback",
     "ingest",
     "get",
     "explain",

@@ -19,6 +19,7 @@ mod help;
 mod ingest;
 mod kill;
 mod kill_files;
+mod rollback;
 mod segments;
 mod serve;
 mod state_views;

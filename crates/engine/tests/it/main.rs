@@ -19,6 +19,7 @@ mod push_failures;
 mod random_evolution;
 mod random_history;
 mod retention;
+mod rollback;
 mod segments;
 mod store;
 mod support;
