@@ -12,6 +12,7 @@ mod aggregate;
 mod alter;
 mod base;
 mod call;
+mod change;
 mod composed;
 mod cost;
 mod dataset;

@@ -8,7 +8,7 @@ use evenkeel_ddl::{
     parse_spine_query, parse_statements,
 };
 use evenkeel_types::definition::{
-    Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef,
+    Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{DataType, Interval};
 use evenkeel_view::{Plan, Uses};
@@ -210,6 +210,11 @@ fn costs_of(view: &ViewDef) -> Vec<String> {
         ViewBody::Window(body) if body.is_state() => Some(format!(
             "a read looks at every version that ever had the key, and for each of their rows at \
              the latest version by {}",
+            key_words(&body.windows.source, &body.windows.source.primary_key)
+        )),
+        ViewBody::Window(body) if body.windows.has(WindowRows::Changes) => Some(format!(
+            "a read looks at every version that ever had the key, and for each of their rows at \
+             its versions by {}",
             key_words(&body.windows.source, &body.windows.source.primary_key)
         )),
         _ => None,

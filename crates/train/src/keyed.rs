@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use evenkeel_types::codec::encode_value;
-use evenkeel_types::{Column, ColumnData, Operation, SLOT_PRESENT};
+use evenkeel_types::{Column, ColumnData, NO_SLOT, Operation, SLOT_PRESENT};
 use rustc_hash::FxHashMap;
 
 use crate::events::SourceEvents;
@@ -22,10 +22,7 @@ const PLACES_MORE: u64 = 1024;
 /// See the module.
 pub(crate) struct KeyedEvents {
     keys: Keys,
-    /// The start of each key's events; one more than keys.
-    starts: Vec<u32>,
-    numbers: Vec<u32>,
-    times: Vec<i64>,
+    rows: PlacedRows,
 }
 
 /// The events of one key in order.
@@ -56,8 +53,32 @@ impl KeyedEvents {
             events.sort(&mut placed[starts[key] as usize..starts[key + 1] as usize]);
         }
         let (times, numbers) = placed.into_iter().unzip();
-        KeyedEvents {
-            keys,
+        let rows = PlacedRows {
+            starts,
+            numbers,
+            times,
+        };
+        KeyedEvents { keys, rows }
+    }
+
+    /// Other rows by the same keys, in the order of the events that they are of: of each row
+    /// the number of its key and its event. What is placed are the rows' numbers.
+    pub(crate) fn placed(&self, events: &SourceEvents, key_of: &[u32], of: &[u32]) -> PlacedRows {
+        let time = |event: &u32| events.times()[*event as usize];
+        let times: Vec<i64> = of.iter().map(time).collect();
+        let (starts, mut placed) = place(key_of, &times, self.len());
+        let mut row_of = vec![NO_SLOT; events.len()];
+        for (row, &event) in (0..).zip(of) {
+            row_of[event as usize] = row;
+        }
+        for key in 0..self.len() {
+            let of_key = &mut placed[starts[key] as usize..starts[key + 1] as usize];
+            of_key.iter_mut().for_each(|(_, row)| *row = of[*row as usize]);
+            events.sort(of_key);
+            of_key.iter_mut().for_each(|(_, event)| *event = row_of[*event as usize]);
+        }
+        let (times, numbers) = placed.into_iter().unzip();
+        PlacedRows {
             starts,
             numbers,
             times,
@@ -75,6 +96,21 @@ impl KeyedEvents {
     }
 
     /// The events of a key.
+    pub(crate) fn of(&self, key: u32) -> KeyEvents<'_> {
+        self.rows.of(key)
+    }
+}
+
+/// Rows by the numbers of keys, those of a key in their order.
+pub(crate) struct PlacedRows {
+    /// The start of each key's rows; one more than keys.
+    starts: Vec<u32>,
+    numbers: Vec<u32>,
+    times: Vec<i64>,
+}
+
+impl PlacedRows {
+    /// The rows of a key.
     pub(crate) fn of(&self, key: u32) -> KeyEvents<'_> {
         if key == NO_KEY {
             return KeyEvents {

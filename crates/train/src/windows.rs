@@ -8,13 +8,17 @@
 //!   (`as_served` with late data of one delay): what is known is a prefix, one pass;
 //! - anything else: each request gets its own list of known events.
 //!
-//! Of rows that live at a request's time the events are those rows' versions.
+//! Of rows that live at a request's time the events are those rows' versions; changes are rows
+//! of their own, made of events.
 
+mod changes;
 mod live;
 
+use std::borrow::Cow;
+
 use evenkeel_aggregate::sweep::{index_ranges, retain_floors};
-use evenkeel_aggregate::{Aggregates, SpecId};
-use evenkeel_types::definition::{SourceWindows, WindowRows};
+use evenkeel_aggregate::{Aggregates, SpecId, WhereId};
+use evenkeel_types::definition::{SourceWindows, WindowAggregate, WindowRows};
 use evenkeel_types::{Column, Extent, Frame};
 
 use crate::evaluate::{Evaluator, Requests};
@@ -28,6 +32,9 @@ const SWEEP_ROWS_MAX: usize = 4 << 20;
 impl Evaluator {
     /// The aggregates of `windows` for each request, a column per aggregate.
     pub(crate) fn windows(&self, windows: &SourceWindows, requests: &Requests) -> Vec<Column> {
+        if windows.has(WindowRows::Changes) {
+            return self.events_and_changes(windows, requests);
+        }
         let events = self.events(windows.source.id);
         let keyed = self.keyed(windows.source.id, &windows.key_columns);
         let mut sweep = Sweep::new(windows, events, requests);
@@ -47,10 +54,32 @@ impl Evaluator {
         }
         sweep.finish()
     }
+
+    /// [`Evaluator::windows`] where some are over changes.
+    fn events_and_changes(&self, windows: &SourceWindows, requests: &Requests) -> Vec<Column> {
+        let of = |rows: WindowRows| {
+            let aggregates = windows.aggregates.iter();
+            SourceWindows {
+                aggregates: aggregates.filter(|a| a.rows == rows).cloned().collect(),
+                ..windows.clone()
+            }
+        };
+        let events = self.windows(&of(WindowRows::Events), requests);
+        let changes = self.changes(&of(WindowRows::Changes), requests);
+        let (mut events, mut changes) = (events.into_iter(), changes.into_iter());
+        let column = |aggregate: &WindowAggregate| match aggregate.rows {
+            WindowRows::Changes => changes.next(),
+            WindowRows::Events | WindowRows::Live => events.next(),
+        };
+        windows.aggregates.iter().filter_map(column).collect()
+    }
 }
 
 struct Sweep<'a> {
     events: &'a SourceEvents,
+    /// What the aggregates are over, by the numbers in `rows`.
+    columns: Cow<'a, [Column]>,
+    condition: WhereId,
     requests: &'a Requests,
     aggregates: Aggregates,
     specs: Vec<SpecId>,
@@ -88,16 +117,28 @@ struct Segment {
 }
 
 impl<'a> Sweep<'a> {
+    /// Over the events themselves.
     fn new(windows: &'a SourceWindows, events: &'a SourceEvents, requests: &'a Requests) -> Self {
-        let mut aggregates = Aggregates::new();
-        let condition = aggregates.register_where(windows.filter.as_ref());
-        let passes = (windows.filter.is_some() || events.has_deletes()).then(|| {
-            let mut passes = vec![false; events.len()];
-            for row in aggregates.passing(condition, events.columns(), events.len()) {
-                passes[row as usize] = !events.is_delete(row);
+        let mut sweep = Sweep::over(windows, events, Cow::Borrowed(events.columns()), requests);
+        sweep.passes = (windows.filter.is_some() || events.has_deletes()).then(|| {
+            let mut passes = sweep.passing(events.len());
+            for (row, passes) in (0..).zip(&mut passes) {
+                *passes &= !events.is_delete(row);
             }
             passes
         });
+        sweep
+    }
+
+    /// Over these columns, all rows of which pass.
+    fn over(
+        windows: &'a SourceWindows,
+        events: &'a SourceEvents,
+        columns: Cow<'a, [Column]>,
+        requests: &'a Requests,
+    ) -> Self {
+        let mut aggregates = Aggregates::new();
+        let condition = aggregates.register_where(windows.filter.as_ref());
         let mut frames: Vec<Frame> = Vec::new();
         let mut frame_of = Vec::new();
         let mut specs: Vec<SpecId> = Vec::new();
@@ -129,19 +170,35 @@ impl<'a> Sweep<'a> {
             values: types.map(Column::new).collect(),
             retain: windows.source.retain_gap(&windows.key_columns),
             events,
+            columns,
+            condition,
             requests,
             aggregates,
             specs,
             same_inputs,
             frames,
             frame_of,
-            passes,
+            passes: None,
             rows: Vec::new(),
             reads: 0,
             place_of: vec![0; requests.len()],
             places: 0,
             segment: Segment::default(),
         }
+    }
+
+    /// Which of so many rows of the columns pass the condition.
+    fn passing(&self, length: usize) -> Vec<bool> {
+        let mut passes = vec![false; length];
+        let passing = self.aggregates.passing(self.condition, &self.columns, length);
+        passing.iter().for_each(|&row| passes[row as usize] = true);
+        passes
+    }
+
+    /// Goes on over other columns of so many rows; of those before nothing is left to be run.
+    fn take_rows(&mut self, columns: Vec<Column>, length: usize) {
+        self.columns = Cow::Owned(columns);
+        self.passes = Some(self.passing(length));
     }
 
     /// Adds the requests of one key, sorted by time.
@@ -290,7 +347,7 @@ impl<'a> Sweep<'a> {
         for numbers in &self.same_inputs {
             let inputs =
                 self.aggregates
-                    .inputs(self.specs[numbers[0]], self.events.columns(), &self.rows);
+                    .inputs(self.specs[numbers[0]], &self.columns, &self.rows);
             for &number in numbers {
                 let ranges = &self.ranges[self.frame_of[number]];
                 let aggregator = self.aggregates.aggregator(self.specs[number]);

@@ -5,6 +5,9 @@
 //! Row layouts, on which every column index below relies:
 //! - **source row**: stored columns, computed columns, then the pseudo-columns `event_time`
 //!   and `visible_at` (both TIMESTAMP). [`SourceDef::row_width`] slots.
+//! - **change row** of a table: the source row after a change (of a delete the row that it ends,
+//!   with the times of the delete), the source row before it (NULLs where there was none), then
+//!   the operation: `insert`, `update` or `delete`. [`SourceDef::change_width`] slots.
 //! - **window scope**: the key values, then the results of the view's aggregates.
 //! - **row scope**: the trigger's source row (for a full join: the left source row, then the
 //!   right one), then the results of the windows in order, then each look-up's columns in
@@ -177,6 +180,33 @@ impl SourceDef {
         self.columns.len() + 1
     }
 
+    /// Slots of a change row.
+    pub fn change_width(&self) -> usize {
+        2 * self.row_width() + 1
+    }
+
+    /// Change row index of what a source row's slot held before the change.
+    pub fn old_slot(&self, slot: usize) -> usize {
+        self.row_width() + slot
+    }
+
+    /// Change row index of the operation.
+    pub fn operation_slot(&self) -> usize {
+        2 * self.row_width()
+    }
+
+    /// Whether a source row's slot is a time of its event.
+    pub fn is_event_slot(&self, slot: usize) -> bool {
+        [self.event_time, self.event_time_slot(), self.visible_at_slot()].contains(&slot)
+    }
+
+    /// The types of a change row.
+    pub fn change_types(&self) -> Vec<DataType> {
+        let row = self.row_types();
+        let twice = row.iter().chain(&row).cloned();
+        twice.chain([DataType::String]).collect()
+    }
+
     /// The types of a source row.
     pub fn row_types(&self) -> Vec<DataType> {
         self.columns
@@ -295,6 +325,9 @@ pub enum WindowRows {
     /// Of a table the rows that live at `t` and have the key: of each primary key the latest
     /// version up to `t`, unless it is a delete. The frame is all history.
     Live,
+    /// Of a table its changes: versions, and the ends of rows. A change belongs to the key of the
+    /// row after it, of a delete to that of the row that it ends.
+    Changes,
 }
 
 /// An aggregate and its window.
@@ -302,7 +335,7 @@ pub enum WindowRows {
 pub struct WindowAggregate {
     /// What it is over.
     pub rows: WindowRows,
-    /// The aggregate; expressions over the source row.
+    /// The aggregate; expressions over the source row, of changes over the change row.
     pub call: AggregateCall,
     /// The window.
     pub frame: Frame,

@@ -6,10 +6,10 @@ mod fact;
 
 use std::collections::BTreeSet;
 
-use evenkeel_aggregate::History;
+use evenkeel_aggregate::{Everything, History, SpecId};
 use evenkeel_types::definition::{SourceKind, ViewBody, WindowRows};
 use evenkeel_types::time::format_timestamp;
-use evenkeel_types::{AggregateCall, Expr, ExprKind, Field, Frame, Value};
+use evenkeel_types::{Field, Frame, Value};
 
 use counted::Counted;
 pub use fact::{Fact, Step};
@@ -187,31 +187,58 @@ impl Reader<'_> {
         self.windows(windows, key, t, &mut results);
         let history = self.history(windows.index, key);
         let sight = self.sight(windows.index);
+        let fields = fields_of(plan);
+        let explain = |counted: Counted<'_>, history: Option<&History>, specs: &[SpecId], slots: &[usize], steps: &mut Vec<Step>| {
+            let calls = specs.iter().copied().zip(slots.iter().copied());
+            let calls = calls.filter(|(_, slot)| wanted(*slot)).collect();
+            counted.explain(history, calls, &results, depth, steps);
+        };
         for (frame, specs, slots) in &windows.frames {
             let counted = Counted {
+                source: &plan.source().name,
+                fields: &fields,
                 aggregates: plan.aggregates(),
                 rows: WindowRows::Events,
                 frame,
                 retain: plan.retain(),
+                t,
                 sight: &sight,
             };
-            let calls = specs.iter().copied().zip(slots.iter().copied());
-            let calls = calls.filter(|(_, slot)| wanted(*slot)).collect();
-            counted.explain(plan, history.as_ref(), calls, &results, t, depth, steps);
+            explain(counted, history.as_ref(), specs, slots, steps);
+        }
+        if let Some(changes) = &windows.changes {
+            let found = history
+                .as_ref()
+                .map(|of_key| self.changes(changes, windows.index, of_key, key, t));
+            let fields: Vec<Option<Field>> = changes.fields.iter().cloned().map(Some).collect();
+            for (frame, specs, slots) in &changes.frames {
+                let counted = Counted {
+                    source: &plan.source().name,
+                    fields: &fields,
+                    aggregates: &changes.aggregates,
+                    rows: WindowRows::Changes,
+                    frame,
+                    retain: plan.retain(),
+                    t,
+                    sight: &Everything,
+                };
+                explain(counted, found.as_ref(), specs, slots, steps);
+            }
         }
         if let Some(live) = &windows.live {
             let nothing = History::new(plan.types().into());
             let of_key = history.as_ref().unwrap_or(&nothing);
             let counted = Counted {
+                source: &plan.source().name,
+                fields: &fields,
                 aggregates: &live.aggregates,
                 rows: WindowRows::Live,
                 frame: &Frame::unbounded(),
                 retain: None,
+                t,
                 sight: &LiveSight::new(self, live, windows.index, of_key, t),
             };
-            let calls = live.specs.iter().copied().zip(live.slots.iter().copied());
-            let calls = calls.filter(|(_, slot)| wanted(*slot)).collect();
-            counted.explain(plan, history.as_ref(), calls, &results, t, depth, steps);
+            explain(counted, history.as_ref(), &live.specs, &live.slots, steps);
         }
     }
 
@@ -310,44 +337,20 @@ fn needed_by(body: &CompiledRow, trigger_width: usize, asked: Asked<'_>) -> BTre
 
 /// The source's columns that an index keeps, with their values: `value(column, slot)`.
 fn kept(plan: &IndexPlan, value: impl Fn(usize, usize) -> Value) -> Vec<(Field, Value)> {
-    let columns = &plan.source().columns;
-    let slots = plan.slots().iter().enumerate();
-    slots
-        .filter_map(|(column, &slot)| {
-            let def = columns.get(slot)?;
-            let field = Field::new(def.name.clone(), def.data_type.clone());
-            Some((field, value(column, slot)))
-        })
+    let fields = fields_of(plan).into_iter().zip(plan.slots()).enumerate();
+    fields
+        .filter_map(|(column, (field, &slot))| Some((field?, value(column, slot))))
         .collect()
 }
 
-/// `sum(amount)`; what is computed is not spelt out.
-fn call_name(call: &AggregateCall, plan: &IndexPlan) -> String {
-    let name = evenkeel_aggregate::signature::function_name(&call.function);
-    let args: Vec<&str> = call.args.iter().map(|arg| arg_name(arg, plan)).collect();
-    let args = if args.is_empty() {
-        "*".to_owned()
-    } else {
-        args.join(", ")
+/// The columns of an index by name; the times of events have none.
+fn fields_of(plan: &IndexPlan) -> Vec<Option<Field>> {
+    let columns = &plan.source().columns;
+    let field = |&slot: &usize| {
+        let def = columns.get(slot)?;
+        Some(Field::new(def.name.clone(), def.data_type.clone()))
     };
-    let filter = if call.filter.is_some() {
-        " FILTER (…)"
-    } else {
-        ""
-    };
-    format!("{name}({args}){filter}")
-}
-
-fn arg_name<'a>(arg: &Expr, plan: &'a IndexPlan) -> &'a str {
-    match &arg.kind {
-        ExprKind::Column(column) => {
-            let slot = plan.slots().get(*column);
-            let def = slot.and_then(|&slot| plan.source().columns.get(slot));
-            def.map_or("…", |def| def.name.as_str())
-        }
-        ExprKind::Cast(inner) => arg_name(inner, plan),
-        _ => "…",
-    }
+    plan.slots().iter().map(field).collect()
 }
 
 fn source_name(plan: &IndexPlan) -> String {

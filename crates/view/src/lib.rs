@@ -5,6 +5,7 @@
 //! SQL text or who asks. Invariant: an answer depends on the definition, the key, the time
 //! and the knowledge alone, never on how the store came to be.
 
+mod changes;
 mod columns;
 mod explain;
 mod identity;

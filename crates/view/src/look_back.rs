@@ -52,8 +52,9 @@ impl LookBacks {
             let back = plus(ago, of_frame(&aggregate.frame));
             self.need(windows.source.id, &windows.key_columns, back);
         }
-        if windows.has(WindowRows::Live) {
-            // The latest version of a row may be of any age.
+        if windows.has(WindowRows::Live) || windows.has(WindowRows::Changes) {
+            // The version that holds, or that a change ends, may be of any age.
+            self.need(windows.source.id, &windows.key_columns, None);
             self.need(windows.source.id, &windows.source.primary_key, None);
         }
     }
@@ -129,7 +130,7 @@ fn longest(interval: Interval) -> i64 {
 }
 
 /// How long before the read the oldest event of a window can be.
-fn of_frame(frame: &Frame) -> Option<i64> {
+pub(crate) fn of_frame(frame: &Frame) -> Option<i64> {
     match &frame.extent {
         Extent::Range { start, .. } => start.map(longest),
         Extent::Hop { start, hop, .. } => start.map(|start| start.saturating_add(*hop)),

@@ -304,6 +304,9 @@ impl<'a> Oracle<'a> {
         t: i64,
         knowledge: &Knowledge,
     ) -> Vec<Value> {
+        if windows.has(WindowRows::Changes) {
+            return self.windows_and_changes(windows, key, t, knowledge);
+        }
         let live = self.live(&windows.source, knowledge);
         let has_a_key = !key.iter().any(Value::is_missing);
         // RETAIN looks at the versions of a table too, deletes included.
@@ -334,6 +337,8 @@ impl<'a> Oracle<'a> {
             WindowRows::Events => {
                 naive::frame_members(&aggregate.frame, retain, &times, &passes, t)
             }
+            // Changes are no events; see `windows_and_changes`.
+            WindowRows::Changes => Vec::new(),
             WindowRows::Live => (0..events.len())
                 .filter(|&i| passes[i] && lives[i])
                 .filter(|&i| retain.is_none_or(|gap| is_retained(&times, times[i], t, gap)))
@@ -361,6 +366,78 @@ impl<'a> Oracle<'a> {
                 naive::evaluate(call, &inputs)
             })
             .collect()
+    }
+
+    /// [`Oracle::windows`] where some are over changes.
+    fn windows_and_changes(
+        &self,
+        windows: &SourceWindows,
+        key: &[Value],
+        t: i64,
+        knowledge: &Knowledge,
+    ) -> Vec<Value> {
+        let of = |rows: WindowRows| {
+            let aggregates = windows.aggregates.iter();
+            SourceWindows {
+                aggregates: aggregates.filter(|a| a.rows == rows).cloned().collect(),
+                ..windows.clone()
+            }
+        };
+        let events = self.windows(&of(WindowRows::Events), key, t, knowledge);
+        let changes = self.changes(&of(WindowRows::Changes), key, t, knowledge);
+        let (mut events, mut changes) = (events.into_iter(), changes.into_iter());
+        let value = |aggregate: &WindowAggregate| match aggregate.rows {
+            WindowRows::Changes => changes.next(),
+            WindowRows::Events | WindowRows::Live => events.next(),
+        };
+        let values = windows.aggregates.iter().filter_map(value);
+        values.collect()
+    }
+
+    /// The aggregates of one key's windows over the changes of a table.
+    fn changes(
+        &self,
+        windows: &SourceWindows,
+        key: &[Value],
+        t: i64,
+        knowledge: &Knowledge,
+    ) -> Vec<Value> {
+        let source = &windows.source;
+        let live = self.live(source, knowledge);
+        let mut times = Vec::new();
+        let mut rows = Vec::new();
+        for (i, event) in live.iter().enumerate() {
+            let before = live[..i].iter().rfind(|e| is_same_row(source, e, event));
+            let Some(row) = change_row(source, event, before.map(AsRef::as_ref)) else {
+                continue;
+            };
+            let has_a_key = !key.iter().any(Value::is_missing);
+            if has_a_key && has_key(&row, &windows.key_columns, key) {
+                times.push(event.time);
+                rows.push(row);
+            }
+        }
+        let filter = windows.filter.as_ref();
+        let passes: Vec<bool> = rows
+            .iter()
+            .map(|row| filter.is_none_or(|f| is_true(f, row, t)))
+            .collect();
+        let retain = source.retain_gap(&windows.key_columns);
+        let value = |aggregate: &WindowAggregate| {
+            let call = &aggregate.call;
+            let members = naive::frame_members(&aggregate.frame, retain, &times, &passes, t);
+            let inputs: Vec<naive::Input> = members
+                .into_iter()
+                .filter(|&i| call.filter.as_ref().is_none_or(|f| is_true(f, &rows[i], t)))
+                .map(|i| naive::Input {
+                    time: times[i],
+                    order: i.to_be_bytes().to_vec(),
+                    values: evaluate_all(&call.args, &rows[i], t),
+                })
+                .collect();
+            naive::evaluate(call, &inputs)
+        };
+        windows.aggregates.iter().map(value).collect()
     }
 
     /// What `take` makes of the events of a key with time `<= until`, in order, but for those
@@ -539,6 +616,51 @@ fn has_key(row: &[Value], key_columns: &[usize], key: &[Value]) -> bool {
         .iter()
         .zip(key)
         .all(|(&slot, part)| row[slot].same_bits(part))
+}
+
+/// Whether both have one primary key, with nothing missing.
+fn is_same_row(source: &SourceDef, a: &Candidate, b: &Candidate) -> bool {
+    let mut slots = source.primary_key.iter();
+    slots.all(|&slot| !a.row[slot].is_missing() && a.row[slot].same_bits(&b.row[slot]))
+}
+
+/// The change row of a version and the version before it; none if a row that is not there
+/// ends, or if the version has no primary key.
+fn change_row(
+    source: &SourceDef,
+    event: &Candidate,
+    before: Option<&Candidate>,
+) -> Option<Vec<Value>> {
+    if !is_same_row(source, event, event) {
+        return None;
+    }
+    let retain = source.retain_gap(&source.primary_key);
+    let old = before
+        .filter(|old| retain.is_none_or(|gap| event.time - old.time <= gap))
+        .filter(|old| !old.is_delete);
+    let mut row = match (event.is_delete, old) {
+        (false, _) => event.row.clone(),
+        (true, Some(old)) => old.row.clone(),
+        (true, None) => return None,
+    };
+    for slot in [
+        source.event_time,
+        source.event_time_slot(),
+        source.visible_at_slot(),
+    ] {
+        row[slot] = event.row[slot].clone();
+    }
+    let operation = match (event.is_delete, old) {
+        (true, _) => "delete",
+        (false, Some(_)) => "update",
+        (false, None) => "insert",
+    };
+    match old {
+        Some(old) => row.extend(old.row.iter().cloned()),
+        None => row.resize(source.operation_slot(), Value::Null),
+    }
+    row.push(Value::string(operation));
+    Some(row)
 }
 
 /// Whether a version is the row of its primary key at `t`: none of the versions that hold and

@@ -16,6 +16,7 @@ use evenkeel_types::definition::{
 };
 use evenkeel_types::{AggregateCall, DataType, Expr, ExprKind, Frame, Interval, SourceId};
 
+use crate::changes::CompiledChanges;
 use crate::live::CompiledLive;
 use crate::look_back::LookBacks;
 use crate::uses::Uses;
@@ -87,13 +88,21 @@ impl IndexPlan {
     fn localize(&self, expr: &Expr) -> Expr {
         expr.clone().map(&mut |mut e| {
             if let ExprKind::Column(slot) = &mut e.kind {
-                *slot = self
-                    .slots
-                    .binary_search(slot)
-                    .expect("an index keeps every slot that its uses read");
+                *slot = self.column_of(*slot);
             }
             e
         })
+    }
+
+    /// The index's columns of source row slots that are kept.
+    pub(crate) fn columns_of(&self, slots: &[usize]) -> Vec<usize> {
+        slots.iter().map(|&slot| self.column_of(slot)).collect()
+    }
+
+    fn column_of(&self, slot: usize) -> usize {
+        self.slots
+            .binary_search(&slot)
+            .expect("an index keeps every slot that its uses read")
     }
 }
 
@@ -101,14 +110,30 @@ impl IndexPlan {
 #[derive(Debug)]
 pub(crate) struct Condition(pub(crate) Program);
 
+/// Calls over one frame, and where their results go.
+pub(crate) type FrameCalls = (Frame, Vec<SpecId>, Vec<usize>);
+
+/// Adds a call to those over its frame.
+pub(crate) fn add_call(frames: &mut Vec<FrameCalls>, frame: &Frame, spec: SpecId, slot: usize) {
+    match frames.iter_mut().find(|(known, ..)| known == frame) {
+        Some((_, specs, slots)) => {
+            specs.push(spec);
+            slots.push(slot);
+        }
+        None => frames.push((frame.clone(), vec![spec], vec![slot])),
+    }
+}
+
 /// Aggregates over one key, grouped by frame.
 #[derive(Debug)]
 pub(crate) struct CompiledWindows {
     pub(crate) index: IndexId,
-    /// Per frame the calls, and where their results go.
-    pub(crate) frames: Vec<(Frame, Vec<SpecId>, Vec<usize>)>,
+    /// The calls over events.
+    pub(crate) frames: Vec<FrameCalls>,
     /// The calls over rows that live, if there are any.
     pub(crate) live: Option<CompiledLive>,
+    /// The calls over changes, if there are any.
+    pub(crate) changes: Option<CompiledChanges>,
     pub(crate) width: usize,
     /// The scope slots of the key (for windows of a row view).
     pub(crate) key_slots: Vec<usize>,
@@ -387,10 +412,22 @@ impl Plan {
             true => Some(self.live_rows(windows, index)),
             false => None,
         };
+        let changes = match windows.has(WindowRows::Changes) {
+            true => {
+                let by_row = self.index_of(&windows.source, &windows.source.primary_key);
+                let (of_key, of_row) = (&self.indexes[index.0], &self.indexes[by_row.0]);
+                let changes = CompiledChanges::compile(windows, of_key, (by_row, of_row));
+                Some(changes?)
+            }
+            false => None,
+        };
         let plan = &mut self.indexes[index.0];
         let condition = plan.window_condition(windows.filter.as_ref());
-        let mut frames: Vec<(Frame, Vec<SpecId>, Vec<usize>)> = Vec::new();
+        let mut frames = Vec::new();
         for (slot, aggregate) in windows.aggregates.iter().enumerate() {
+            if aggregate.rows == WindowRows::Changes {
+                continue;
+            }
             let call = plan.localize_call(&aggregate.call);
             if let (WindowRows::Live, Some(live)) = (aggregate.rows, &mut live) {
                 let condition = live.aggregates.register_where(condition.as_ref());
@@ -401,21 +438,13 @@ impl Plan {
             let aggregates = Arc::make_mut(&mut plan.aggregates);
             let condition: WhereId = aggregates.register_where(condition.as_ref());
             let spec = aggregates.register(&call, condition)?;
-            match frames
-                .iter_mut()
-                .find(|(frame, ..)| *frame == aggregate.frame)
-            {
-                Some((_, specs, slots)) => {
-                    specs.push(spec);
-                    slots.push(slot);
-                }
-                None => frames.push((aggregate.frame.clone(), vec![spec], vec![slot])),
-            }
+            add_call(&mut frames, &aggregate.frame, spec, slot);
         }
         Ok(CompiledWindows {
             index,
             frames,
             live,
+            changes,
             width: windows.aggregates.len(),
             key_slots: windows.key_columns.clone(),
         })
@@ -423,15 +452,10 @@ impl Plan {
 
     /// Where the rows of a table are found, without any call yet.
     fn live_rows(&self, windows: &SourceWindows, index: IndexId) -> CompiledLive {
-        let kept = self.indexes[index.0].slots();
         let primary_key = &windows.source.primary_key;
-        let column = |slot: &usize| {
-            kept.binary_search(slot)
-                .expect("an index keeps every slot that its uses read")
-        };
         CompiledLive {
             by_row: self.index_of(&windows.source, primary_key),
-            primary_key: primary_key.iter().map(column).collect(),
+            primary_key: self.indexes[index.0].columns_of(primary_key),
             aggregates: Aggregates::new(),
             specs: Vec::new(),
             slots: Vec::new(),

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use evenkeel_aggregate::history::BlockSource;
-use evenkeel_aggregate::{Bounds, EntryView, History, Visibility};
+use evenkeel_aggregate::{Bounds, EntryView, Everything, History, Visibility};
 use evenkeel_types::definition::MaxAge;
 use evenkeel_types::{Knowledge, Position, SourceCut, SourceId, Value, VisibleAt};
 
@@ -271,13 +271,13 @@ impl<'a> Reader<'a> {
             CompiledBody::Window { windows, columns } => {
                 let mut scope = key.to_vec();
                 let history = self.history(windows.index, key);
-                let changed = self.windows_of(windows, history.as_ref(), t, &mut scope);
+                let changed = self.windows_of(windows, history.as_ref(), key, t, &mut scope);
                 let values = columns.iter().map(|p| p.eval_row(&scope, t)).collect();
                 let latest = || self.latest(windows, history.as_ref()?, t);
                 ViewRow {
                     event_time: match windows.live {
                         Some(_) => changed,
-                        None => latest(),
+                        None => latest().max(changed),
                     },
                     ..ViewRow::found(values)
                 }
@@ -364,15 +364,16 @@ impl<'a> Reader<'a> {
         scope: &mut Vec<Value>,
     ) {
         let history = self.history(windows.index, key);
-        self.windows_of(windows, history.as_ref(), t, scope);
+        self.windows_of(windows, history.as_ref(), key, t, scope);
     }
 
-    /// [`Reader::windows`] of a key's events. Of rows that live it answers the time of the
-    /// latest change.
+    /// [`Reader::windows`] of a key's events. Of rows that live and of changes it answers the
+    /// time of the latest change.
     fn windows_of(
         &self,
         windows: &CompiledWindows,
         history: Option<&History>,
+        key: &[Value],
         t: i64,
         scope: &mut Vec<Value>,
     ) -> Option<i64> {
@@ -393,6 +394,17 @@ impl<'a> Reader<'a> {
             for (slot, value) in slots.iter().zip(values) {
                 scope[start + slot] = value;
             }
+        }
+        if let Some(changes) = &windows.changes {
+            let found = self.changes(changes, windows.index, history, key, t);
+            for (frame, specs, slots) in &changes.frames {
+                let aggregates = &changes.aggregates;
+                let values = found.fold(aggregates, specs, frame, plan.retain(), t, &Everything);
+                for (slot, value) in slots.iter().zip(values) {
+                    scope[start + slot] = value;
+                }
+            }
+            return found.bounds().map(|bounds| bounds.last_time);
         }
         let live = windows.live.as_ref()?;
         let rows = LiveSight::new(self, live, windows.index, history, t);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use evenkeel_types::definition::{
     ComposedBody, Lookup, LookupTarget, RowBody, SourceDef, SourceWindows, Trigger, TriggerSide,
-    ViewBody, ViewDef, WindowAggregate, WindowBody,
+    ViewBody, ViewDef, WindowAggregate, WindowBody, WindowRows,
 };
 use evenkeel_types::{AggregateCall, DataType, Expr, ExprKind, Value};
 
@@ -116,6 +116,15 @@ impl Rebased {
         Rebased { source: now, slots }
     }
 
+    /// The slots of its change row.
+    fn change_slots(&self) -> Slots {
+        let mut slots = Slots(Vec::new());
+        slots.extend(0, &self.slots);
+        slots.extend(self.source.row_width(), &self.slots);
+        slots.pass(self.source.operation_slot(), 1);
+        slots
+    }
+
     /// The columns of a key, and whether the source has them.
     fn key(&self, key_columns: &[usize]) -> (Vec<usize>, bool) {
         let slots: Option<Vec<usize>> = key_columns
@@ -166,15 +175,21 @@ fn back(slot: usize, now: &DataType, then: &DataType) -> Expr {
 fn windows(windows: &SourceWindows, sources: &BTreeMap<String, Arc<SourceDef>>) -> SourceWindows {
     let rebased = Rebased::new(&windows.source, sources);
     let (key_columns, has_key) = rebased.key(&windows.key_columns);
-    let slots = &rebased.slots;
-    let aggregate = |a: &WindowAggregate| WindowAggregate {
-        call: AggregateCall {
-            args: slots.all(&a.call.args),
-            filter: a.call.filter.as_ref().map(|f| slots.rewrite(f)),
-            ..a.call.clone()
-        },
-        frame: a.frame.clone(),
-        rows: a.rows,
+    let changes = rebased.change_slots();
+    let aggregate = |a: &WindowAggregate| {
+        let slots = match a.rows {
+            WindowRows::Events | WindowRows::Live => &rebased.slots,
+            WindowRows::Changes => &changes,
+        };
+        WindowAggregate {
+            call: AggregateCall {
+                args: slots.all(&a.call.args),
+                filter: a.call.filter.as_ref().map(|f| slots.rewrite(f)),
+                ..a.call.clone()
+            },
+            frame: a.frame.clone(),
+            rows: a.rows,
+        }
     };
     SourceWindows {
         key_columns,

@@ -99,16 +99,29 @@ impl Uses {
     }
 
     fn add_windows(&mut self, windows: &SourceWindows) {
-        let mut slots: Vec<usize> = windows.filter.iter().flat_map(Expr::columns).collect();
+        let source = &windows.source;
+        let filter: Vec<usize> = windows.filter.iter().flat_map(Expr::columns).collect();
+        let mut slots = filter.clone();
         for aggregate in &windows.aggregates {
             let call = &aggregate.call;
-            slots.extend(call.args.iter().chain(&call.filter).flat_map(Expr::columns));
+            let read = call.args.iter().chain(&call.filter).flat_map(Expr::columns);
+            match aggregate.rows {
+                WindowRows::Events | WindowRows::Live => slots.extend(read),
+                WindowRows::Changes => {
+                    // Both rows of a change are found by primary key.
+                    let of_row = |slot: usize| slot % source.row_width();
+                    let row = read.filter(|slot| *slot != source.operation_slot());
+                    let row = row.map(of_row).chain(filter.iter().copied());
+                    let row: Vec<usize> = row.chain(windows.key_columns.clone()).collect();
+                    self.add(source, &source.primary_key, row);
+                }
+            }
         }
-        if windows.has(WindowRows::Live) {
-            // Which version of a row is the latest, whatever its key was, is asked by its
+        if windows.has(WindowRows::Live) || windows.has(WindowRows::Changes) {
+            // Which rows ever had the key is asked by the key, what became of them by their
             // primary key.
-            slots.extend(&windows.source.primary_key);
-            self.add(&windows.source, &windows.source.primary_key, []);
+            slots.extend(&source.primary_key);
+            self.add(source, &source.primary_key, []);
         }
         self.add(&windows.source, &windows.key_columns, slots);
     }

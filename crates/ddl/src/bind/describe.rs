@@ -3,7 +3,7 @@
 use evenkeel_aggregate::signature::function_name;
 use evenkeel_types::definition::{
     Lookup, LookupTarget, SourceDef, SourceKind, SourceWindows, Trigger, ViewBody, ViewDef,
-    WindowAggregate,
+    WindowAggregate, WindowRows,
 };
 use evenkeel_types::{Expr, ExprKind};
 
@@ -128,26 +128,33 @@ fn window_words(windows: &SourceWindows) -> Vec<String> {
 fn aggregate_words(aggregate: &WindowAggregate, source: &SourceDef) -> String {
     let call = &aggregate.call;
     let name = function_name(&call.function);
-    let args: Vec<&str> = call.args.iter().map(|arg| arg_words(arg, source)).collect();
+    let args: Vec<String> = call.args.iter().map(|arg| arg_words(arg, source)).collect();
     let args = match args.as_slice() {
         [] => "*".to_owned(),
         args => args.join(", "),
     };
-    let filtered = if call.filter.is_some() {
-        " of the filtered events"
-    } else {
-        ""
+    let filtered = match (aggregate.rows, &call.filter) {
+        (WindowRows::Changes, Some(_)) => " of the filtered changes",
+        (WindowRows::Changes, None) => " of the changes",
+        (_, Some(_)) => " of the filtered events",
+        (_, None) => "",
     };
     format!("{name}({args}){filtered}: {}", aggregate.frame)
 }
 
 /// A column by its name; what is computed is not spelt out.
-fn arg_words<'a>(arg: &Expr, source: &'a SourceDef) -> &'a str {
-    match &arg.kind {
-        ExprKind::Column(slot) => source.columns.get(*slot).map_or("…", |c| c.name.as_str()),
-        ExprKind::Cast(inner) => arg_words(inner, source),
-        _ => "…",
-    }
+fn arg_words(arg: &Expr, source: &SourceDef) -> String {
+    let name = |slot: usize| source.columns.get(slot).map(|c| c.name.clone());
+    let words = match &arg.kind {
+        ExprKind::Cast(inner) => return arg_words(inner, source),
+        ExprKind::Column(slot) if *slot == source.operation_slot() => Some("op".to_owned()),
+        ExprKind::Column(slot) => match slot.checked_sub(source.row_width()) {
+            Some(old) => name(old).map(|name| format!("OLD.{name}")),
+            None => name(*slot),
+        },
+        _ => None,
+    };
+    words.unwrap_or_else(|| "…".to_owned())
 }
 
 fn lookup_words(lookup: &Lookup) -> String {

@@ -14,6 +14,11 @@ use crate::ast::{Ident, Span};
 /// The pseudo-columns of a source.
 pub(super) const PSEUDO_COLUMNS: [&str; 2] = ["event_time", "visible_at"];
 
+/// The row of a table before a change, and after it.
+pub(super) const OLD: &str = "old";
+/// See [`OLD`].
+pub(super) const NEW: &str = "new";
+
 /// Relations with their columns.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
@@ -32,6 +37,8 @@ pub(super) struct ScopeRelation {
     pub(super) merged: BTreeSet<String>,
     /// Its columns are not known, since it has errors: no name is said to be missing.
     is_unknown: bool,
+    /// Its columns are found behind its name only, and no hint names them.
+    is_aside: bool,
 }
 
 /// A column of a relation.
@@ -87,6 +94,15 @@ impl ScopeRelation {
             columns: Vec::new(),
             merged: BTreeSet::new(),
             is_unknown: false,
+            is_aside: false,
+        }
+    }
+
+    /// A relation without columns yet, which are found behind its name only.
+    pub(super) fn aside(name: impl Into<String>) -> Self {
+        ScopeRelation {
+            is_aside: true,
+            ..ScopeRelation::new(name)
         }
     }
 
@@ -186,7 +202,7 @@ impl Scope {
         let found: Vec<(&ScopeRelation, &ScopeColumn)> = self
             .relations
             .iter()
-            .filter(|r| !r.merged.contains(&name.value))
+            .filter(|r| !r.is_aside && !r.merged.contains(&name.value))
             .filter_map(|r| Some((r, r.column(&name.value)?)))
             .collect();
         match found.as_slice() {
@@ -217,14 +233,17 @@ impl Scope {
         if self.relations.iter().any(|r| r.is_unknown) {
             return None;
         }
-        let aliases: Vec<&str> = self
-            .relations
+        let told: Vec<&ScopeRelation> = self.relations.iter().filter(|r| !r.is_aside).collect();
+        let aliases: Vec<&str> = told
             .iter()
             .map(|r| r.name.as_str())
             .filter(|n| !n.is_empty())
             .collect();
         if next.is_some() {
-            let hint = did_you_mean(&name.value, aliases);
+            let hint = match name.value.as_str() {
+                OLD | NEW => Some("`OLD` and `NEW` are the row before and after a change: they stand in aggregates of windows over a table, and in their `FILTER`".to_owned()),
+                other => did_you_mean(other, aliases),
+            };
             return report.push(with_hint(
                 crate::error::Diagnostic::error(
                     format!("there is no relation or column `{name}` here"),
@@ -240,13 +259,13 @@ impl Scope {
                 format!("write `{name}.column`"),
             );
         }
-        if let [relation] = self.relations.as_slice()
+        if let [relation] = told.as_slice()
             && !relation.name.is_empty()
         {
             return report.push(unknown_column(name, relation));
         }
-        let names: BTreeSet<&str> = self.relations.iter().flat_map(|r| r.names()).collect();
-        let hint = if self.relations.is_empty() {
+        let names: BTreeSet<&str> = told.iter().flat_map(|r| r.names()).collect();
+        let hint = if told.is_empty() {
             Some("only constants can be used here".to_owned())
         } else {
             crate::suggest::did_you_mean(&name.value, names.iter().copied())

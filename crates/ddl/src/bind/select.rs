@@ -6,6 +6,7 @@ use evenkeel_types::{Expr, ExprKind, Frame};
 use super::Binder;
 use super::aggregate::{bind_aggregate, ordered_by_time};
 use super::base::Base;
+use super::change;
 use super::cost::WINDOWS_MAX;
 use super::events::is_same_set;
 use super::expression::{self, Context, Plain};
@@ -105,6 +106,14 @@ impl Context for Selecting<'_, '_> {
             ExprKind::Column(slot) => slot < source.row_width() && is_time_slot(&source, slot),
             _ => false,
         };
+        let with_changes;
+        let scope = match (self.over, source.kind) {
+            (WindowRows::Events, SourceKind::Table) => {
+                with_changes = change::scope(scope, &source);
+                &with_changes
+            }
+            _ => scope,
+        };
         let bound = bind_aggregate(call, span, scope, &is_event_time, report);
         let window = match over {
             Some(over) => self.window(over, &source, &is_event_time, report),
@@ -112,7 +121,11 @@ impl Context for Selecting<'_, '_> {
         };
         let (bound, (key_columns, frame, partition)) = (bound?, window?);
         for input in bound.args.iter().chain(&bound.filter) {
-            if !self.rows.is_of_trigger(input) {
+            let slots = input.columns();
+            let is_of_row = |slot: &usize| {
+                *slot < self.rows.trigger_width() || change::is_of_change(*slot, &source)
+            };
+            if !slots.iter().all(is_of_row) {
                 let what = if Rows::uses_window(input) {
                     "windows"
                 } else {
@@ -125,8 +138,12 @@ impl Context for Selecting<'_, '_> {
                 );
             }
         }
+        let rows = match self.over {
+            WindowRows::Events if change::is_of_changes(&bound, &source) => WindowRows::Changes,
+            over => over,
+        };
         let aggregate = WindowAggregate {
-            rows: self.over,
+            rows,
             call: bound,
             frame,
         };
@@ -151,17 +168,17 @@ impl Selecting<'_, '_> {
                 span,
                 "leave `OVER` out, or leave `GROUP BY` out for windows over the table's changes",
             ),
-            (WindowRows::Events, None) if source.kind == SourceKind::Table => report.hinted(
+            (_, None) if source.kind == SourceKind::Table => report.hinted(
                 format!("the aggregate `{}` does not say its window", call.name),
                 span,
                 "write `OVER (LAST 24 HOURS)` for the table's changes, or `GROUP BY` and the key for the rows that live at the read time",
             ),
-            (WindowRows::Events, None) => report.hinted(
+            (_, None) => report.hinted(
                 format!("the aggregate `{}` does not say its window", call.name),
                 span,
                 "write `OVER (LAST 24 HOURS)`, or `OVER (ALL HISTORY)` for everything up to the read time",
             ),
-            (WindowRows::Events, Some(over)) => {
+            (_, Some(over)) => {
                 if let WindowRef::Named(name) = over {
                     self.used.push(name.value.clone());
                 }

@@ -865,7 +865,7 @@ mod mutation {
     use evenkeel_ddl::ast::{Statement, StatementKind};
 
     use evenkeel_types::definition::{
-        LookupTarget, SourceDef, SourceWindows, Trigger, ViewBody, ViewDef,
+        LookupTarget, SourceDef, SourceWindows, Trigger, ViewBody, ViewDef, WindowRows,
     };
     use evenkeel_types::{DataType, Expr, ExprKind};
     use proptest::prelude::*;
@@ -888,10 +888,14 @@ mod mutation {
         for slot in &windows.key_columns {
             assert!(row[*slot].is_key(), "{name}");
         }
+        let changes = windows.source.change_types();
         for aggregate in &windows.aggregates {
             let call = &aggregate.call;
             for input in call.args.iter().chain(&call.filter) {
-                check(input, &row, name);
+                match aggregate.rows {
+                    WindowRows::Changes => check(input, &changes, name),
+                    WindowRows::Events | WindowRows::Live => check(input, &row, name),
+                }
                 let mut is_timeless = true;
                 input.walk(&mut |e| is_timeless &= e.kind != ExprKind::ReadTime);
                 assert!(is_timeless, "{name}");

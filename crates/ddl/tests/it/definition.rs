@@ -242,6 +242,7 @@ fn windows(what: &str, windows: &SourceWindows) -> String {
         let rows = match aggregate.rows {
             WindowRows::Events => aggregate.frame.to_string(),
             WindowRows::Live => "of live rows".to_owned(),
+            WindowRows::Changes => format!("of changes {}", aggregate.frame),
         };
         writeln!(out, " {rows} -> {}", call.data_type).unwrap();
     }

@@ -139,6 +139,30 @@ const LOAN_AGGREGATES: [&str; 16] = [
     "sum(1 // level)",
 ];
 
+const CHANGE_AGGREGATES: [&str; 12] = [
+    "count(*)",
+    "count(OLD.amount)",
+    "sum(NEW.amount)",
+    "sum(amount - OLD.amount)",
+    "max(OLD.level)",
+    "last_value(op)",
+    "last_n(OLD.status, 3)",
+    "last_value(NEW.status)",
+    "max(OLD.since)",
+    "max(NEW.event_time)",
+    "min(visible_at)",
+    "top_k(OLD.card, 2)",
+];
+
+const CHANGE_FILTERS: [&str; 6] = [
+    "",
+    "",
+    "FILTER (WHERE op = 'delete')",
+    "FILTER (WHERE OLD.status = NEW.status)",
+    "FILTER (WHERE OLD.card IS NULL OR OLD.card <> card)",
+    "FILTER (WHERE op <> 'insert' AND amount > 0)",
+];
+
 /// A table whose rows move between keys, and state views over it.
 fn state_views(random: &mut Random) -> String {
     let retain = random.pick(&[
@@ -171,8 +195,29 @@ fn state_views(random: &mut Random) -> String {
             "CREATE FEATURE VIEW {name} ENTITY {entity} AS SELECT {columns} FROM loans {filter} GROUP BY {key};\n"
         ));
     }
+    for entity in ["card", "shop", "loan"] {
+        let columns: Vec<String> = (0..5)
+            .map(|i| {
+                let call = random.pick(&CHANGE_AGGREGATES);
+                let filter = random.pick(&CHANGE_FILTERS);
+                let frame = random.pick(&FRAMES);
+                let spec = match frame.starts_with("LAST") || frame.starts_with("SESSION") {
+                    true => (*frame).to_owned(),
+                    false => format!("ORDER BY since {frame}"),
+                };
+                format!("{call} {filter} OVER ({spec}) AS c{i}")
+            })
+            .collect();
+        let (columns, filter) = (columns.join(", "), random.pick(&wheres));
+        sql.push_str(&format!(
+            "CREATE FEATURE VIEW changes_of_{entity} ENTITY {entity} AS SELECT {columns} FROM loans {filter};\n"
+        ));
+    }
     sql.push_str(
-        "CREATE FEATURE VIEW beside_loans ENTITY card AS SELECT s.word, l.c0 AS l0, l.c1 AS l1, m.c0 AS m0
+        "CREATE FEATURE VIEW this_loan_now ENTITY loan AS SELECT amount, card,
+           count(*) FILTER (WHERE OLD.card <> NEW.card) OVER (PARTITION BY shop ORDER BY since
+             RANGE BETWEEN INTERVAL '1' DAY PRECEDING AND CURRENT ROW) AS moved FROM loans;
+         CREATE FEATURE VIEW beside_loans ENTITY card AS SELECT s.word, l.c0 AS l0, l.c1 AS l1, m.c0 AS m0
            FROM seen s ASOF JOIN loans_of_card l ON s.card = l.card ASOF JOIN loans_of_shop m ON s.shop = m.shop;
          CREATE FEATURE VIEW over_loans ENTITY card AS SELECT c.c0 AS c0, p.c1 AS p1 FROM loans_of_card c, by_card p;\n",
     );

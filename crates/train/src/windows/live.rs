@@ -73,7 +73,7 @@ impl<'a> LiveRows<'a> {
 }
 
 /// Whether every request knows all that the cut has up to its time.
-fn know_the_same(events: &SourceEvents, requests: &Requests) -> bool {
+pub(super) fn know_the_same(events: &SourceEvents, requests: &Requests) -> bool {
     let Some(known) = &requests.known else {
         return true;
     };

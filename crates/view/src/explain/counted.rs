@@ -1,37 +1,35 @@
 //! Aggregates and the events that they count, as facts.
 
-use evenkeel_aggregate::{Aggregates, History, SpecId, Visibility};
+use evenkeel_aggregate::{Aggregates, EntryView, History, SpecId, Visibility};
 use evenkeel_types::definition::WindowRows;
-use evenkeel_types::{Expr, Frame, Value};
+use evenkeel_types::{AggregateCall, Expr, ExprKind, Field, Frame, Value};
 
-use super::{Fact, Step, call_name, kept};
-use crate::plan::IndexPlan;
+use super::{Fact, Step};
 
 /// The most events that are listed for a window.
 const EVENTS_LISTED_MAX: usize = 10;
 
 /// What some calls count: the entries of one key in a frame that are seen.
 pub(super) struct Counted<'a> {
+    pub(super) source: &'a str,
+    /// The entries' columns by name.
+    pub(super) fields: &'a [Option<Field>],
     pub(super) aggregates: &'a Aggregates,
     pub(super) rows: WindowRows,
     pub(super) frame: &'a Frame,
     pub(super) retain: Option<i64>,
+    /// When it is read.
+    pub(super) t: i64,
     pub(super) sight: &'a dyn Visibility,
 }
 
 impl Counted<'_> {
     /// The calls, each with the place of its result, and the events that they count.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "those of `explain_windows`, taken apart"
-    )]
     pub(super) fn explain(
         &self,
-        plan: &IndexPlan,
         history: Option<&History>,
         calls: Vec<(SpecId, usize)>,
         results: &[Value],
-        t: i64,
         depth: usize,
         steps: &mut Vec<Step>,
     ) {
@@ -50,10 +48,10 @@ impl Counted<'_> {
                 steps.push(Step {
                     depth,
                     fact: Fact::Aggregate {
-                        call: call_name(call, plan),
+                        call: self.call_name(call),
                         rows: self.rows,
                         frame: self.frame.clone(),
-                        source: plan.source().name.clone(),
+                        source: self.source.to_owned(),
                         data_type: call.data_type.clone(),
                         value: results[*slot].clone(),
                     },
@@ -68,7 +66,7 @@ impl Counted<'_> {
                 group[0].0,
                 self.frame,
                 self.retain,
-                t,
+                self.t,
                 self.sight,
                 EVENTS_LISTED_MAX,
             );
@@ -85,9 +83,9 @@ impl Counted<'_> {
                 depth: depth + 1,
                 fact: Fact::Event {
                     time: entry.time(),
-                    read_at: t,
+                    read_at: self.t,
                     position: entry.position(),
-                    values: kept(plan, |column, _| entry.value(column)),
+                    values: self.values(entry),
                 },
             }));
             if found.counted > found.newest.len() {
@@ -98,6 +96,42 @@ impl Counted<'_> {
                     },
                 });
             }
+        }
+    }
+
+    /// The named columns of an entry with their values.
+    fn values(&self, entry: &EntryView<'_>) -> Vec<(Field, Value)> {
+        let fields = self.fields.iter().enumerate();
+        fields
+            .filter_map(|(column, field)| Some((field.clone()?, entry.value(column))))
+            .collect()
+    }
+
+    /// `sum(amount)`; what is computed is not spelt out.
+    fn call_name(&self, call: &AggregateCall) -> String {
+        let name = evenkeel_aggregate::signature::function_name(&call.function);
+        let args: Vec<&str> = call.args.iter().map(|arg| self.arg_name(arg)).collect();
+        let args = if args.is_empty() {
+            "*".to_owned()
+        } else {
+            args.join(", ")
+        };
+        let filter = if call.filter.is_some() {
+            " FILTER (…)"
+        } else {
+            ""
+        };
+        format!("{name}({args}){filter}")
+    }
+
+    fn arg_name(&self, arg: &Expr) -> &str {
+        match &arg.kind {
+            ExprKind::Column(column) => {
+                let field = self.fields.get(*column).and_then(Option::as_ref);
+                field.map_or("…", |field| field.name.as_str())
+            }
+            ExprKind::Cast(inner) => self.arg_name(inner),
+            _ => "…",
         }
     }
 }

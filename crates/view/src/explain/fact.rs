@@ -118,6 +118,9 @@ impl Fact {
                         format!("{call} of {source} = {value}, window: {frame}")
                     }
                     WindowRows::Live => format!("{call} of the live rows of {source} = {value}"),
+                    WindowRows::Changes => {
+                        format!("{call} of the changes of {source} = {value}, window: {frame}")
+                    }
                 }
             }
             Fact::Inside {
@@ -130,6 +133,11 @@ impl Fact {
                     (WindowRows::Events, 0) => return "no events are inside the window".to_owned(),
                     (WindowRows::Events, 1) => "1 event is inside the window".to_owned(),
                     (WindowRows::Events, n) => format!("{n} events are inside the window"),
+                    (WindowRows::Changes, 0) => {
+                        return "no changes are inside the window".to_owned();
+                    }
+                    (WindowRows::Changes, 1) => "1 change is inside the window".to_owned(),
+                    (WindowRows::Changes, n) => format!("{n} changes are inside the window"),
                     (WindowRows::Live, 0) => return "no live row counts".to_owned(),
                     (WindowRows::Live, 1) => "1 live row counts".to_owned(),
                     (WindowRows::Live, n) => format!("{n} live rows count"),
