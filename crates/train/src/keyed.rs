@@ -73,9 +73,13 @@ impl KeyedEvents {
         }
         for key in 0..self.len() {
             let of_key = &mut placed[starts[key] as usize..starts[key + 1] as usize];
-            of_key.iter_mut().for_each(|(_, row)| *row = of[*row as usize]);
+            of_key
+                .iter_mut()
+                .for_each(|(_, row)| *row = of[*row as usize]);
             events.sort(of_key);
-            of_key.iter_mut().for_each(|(_, event)| *event = row_of[*event as usize]);
+            of_key
+                .iter_mut()
+                .for_each(|(_, event)| *event = row_of[*event as usize]);
         }
         let (times, numbers) = placed.into_iter().unzip();
         PlacedRows {

@@ -190,7 +190,9 @@ impl<'a> Sweep<'a> {
     /// Which of so many rows of the columns pass the condition.
     fn passing(&self, length: usize) -> Vec<bool> {
         let mut passes = vec![false; length];
-        let passing = self.aggregates.passing(self.condition, &self.columns, length);
+        let passing = self
+            .aggregates
+            .passing(self.condition, &self.columns, length);
         passing.iter().for_each(|&row| passes[row as usize] = true);
         passes
     }
@@ -345,9 +347,9 @@ impl<'a> Sweep<'a> {
     /// Runs the sweep over what was added, and lets it go.
     fn flush(&mut self) {
         for numbers in &self.same_inputs {
-            let inputs =
-                self.aggregates
-                    .inputs(self.specs[numbers[0]], &self.columns, &self.rows);
+            let inputs = self
+                .aggregates
+                .inputs(self.specs[numbers[0]], &self.columns, &self.rows);
             for &number in numbers {
                 let ranges = &self.ranges[self.frame_of[number]];
                 let aggregator = self.aggregates.aggregator(self.specs[number]);

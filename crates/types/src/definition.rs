@@ -197,7 +197,12 @@ impl SourceDef {
 
     /// Whether a source row's slot is a time of its event.
     pub fn is_event_slot(&self, slot: usize) -> bool {
-        [self.event_time, self.event_time_slot(), self.visible_at_slot()].contains(&slot)
+        [
+            self.event_time,
+            self.event_time_slot(),
+            self.visible_at_slot(),
+        ]
+        .contains(&slot)
     }
 
     /// The types of a change row.

@@ -184,7 +184,9 @@ impl Reader<'_> {
         t: i64,
     ) -> History {
         let mut found = History::new(Arc::clone(&changes.types));
-        let since = changes.look_back.map_or(i64::MIN, |back| t.saturating_sub(back));
+        let since = changes
+            .look_back
+            .map_or(i64::MIN, |back| t.saturating_sub(back));
         for row in self.rows_of_key(changes, index, of_key, t).values() {
             self.changes_of_row(changes, row, key, (since, t), &mut found);
         }

@@ -188,7 +188,11 @@ impl Reader<'_> {
         let history = self.history(windows.index, key);
         let sight = self.sight(windows.index);
         let fields = fields_of(plan);
-        let explain = |counted: Counted<'_>, history: Option<&History>, specs: &[SpecId], slots: &[usize], steps: &mut Vec<Step>| {
+        let explain = |counted: Counted<'_>,
+                       history: Option<&History>,
+                       specs: &[SpecId],
+                       slots: &[usize],
+                       steps: &mut Vec<Step>| {
             let calls = specs.iter().copied().zip(slots.iter().copied());
             let calls = calls.filter(|(_, slot)| wanted(*slot)).collect();
             counted.explain(history, calls, &results, depth, steps);

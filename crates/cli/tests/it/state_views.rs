@@ -1,5 +1,5 @@
-//! State views on a small example, as a user has them: loans that are opened, go over to
-//! another customer, are paid back, deleted, come late and are corrected.
+//! State views, and windows over changes, on a small example as a user has them: loans that are
+//! opened, go over to another customer, are paid back, deleted, come late and are corrected.
 
 use serde_json::Value as Json;
 
@@ -19,10 +19,20 @@ CREATE FEATURE VIEW open_loans ENTITY customer AS
 SELECT customer_id, count(*) AS n, sum(amount) AS total, max(amount) AS biggest,
   count(*) FILTER (WHERE amount < 100) AS small
 FROM loans WHERE status = 'open' GROUP BY customer_id;
+CREATE FEATURE VIEW loan_changes ENTITY customer AS
+SELECT customer_id,
+  count(*) FILTER (WHERE OLD.status = 'open' AND NEW.status = 'paid') OVER (LAST 7 DAYS) AS paid,
+  count(*) FILTER (WHERE OLD.loan_id = NEW.loan_id) OVER (LAST 7 DAYS) AS updates,
+  count(*) FILTER (WHERE OLD.customer_id <> NEW.customer_id) OVER (LAST 7 DAYS) AS taken_over,
+  sum(NEW.amount - OLD.amount) OVER (LAST 7 DAYS) AS grown,
+  count(*) FILTER (WHERE NEW.loan_id IS NULL) OVER (LAST 7 DAYS) AS deleted,
+  count(*) OVER (LAST 7 DAYS) AS versions
+FROM loans;
 CREATE FEATURE VIEW at_application ENTITY application (id) AS
 SELECT l.n AS open_then, l.total AS total_then
 FROM applications a ASOF JOIN open_loans l ON a.customer_id = l.customer_id;
 CREATE FEATURE SERVICE of_customer AS open_loans (*);
+CREATE FEATURE SERVICE of_changes AS loan_changes (*);
 CREATE FEATURE SERVICE of_application AS at_application (*);
 ";
 
@@ -174,6 +184,64 @@ fn late_versions_and_corrections_move_the_end_of_the_version_before() {
     all_equal(&project);
 }
 
+/// What a customer's loans have been through by the beginning of a day of January.
+fn changed(project: &Project, customer: &str, day: u32) -> [Json; 6] {
+    let (entity, as_of) = (
+        format!("customer_id={customer}"),
+        format!("2026-01-{day:02}T00:00:00Z"),
+    );
+    let mut arguments = vec!["get", "--service", "of_changes", "--entity", &entity];
+    arguments.extend(["--as-of", &as_of, "--json"]);
+    let answer = project.run(&arguments).ok().json();
+    let features = &answer["rows"][0]["features"];
+    [
+        "paid",
+        "updates",
+        "taken_over",
+        "grown",
+        "deleted",
+        "versions",
+    ]
+    .map(|feature| features[feature]["value"].clone())
+}
+
+#[test]
+fn windows_over_changes_know_the_row_before() {
+    let project = project();
+    let expect = |customer: &str, day: u32, values: Json| {
+        let found = changed(&project, customer, day);
+        assert_eq!(
+            Json::from(found.to_vec()),
+            values,
+            "{customer} on day {day}"
+        );
+    };
+    expect("ada", 4, serde_json::json!([0, 1, 0, 30.0, 0, 4]));
+    expect("bob", 3, serde_json::json!([0, 1, 1, 0.0, 0, 2]));
+    // The delete of `c` names no customer; it is bob's, whose row it ends.
+    expect("bob", 6, serde_json::json!([1, 2, 1, 0.0, 1, 4]));
+    expect("bob", 11, serde_json::json!([1, 1, 0, 0.0, 1, 2]));
+    expect("eve", 6, serde_json::json!([0, 0, 0, null, 0, 0]));
+    // A late version is what its successor changes: `b` goes to bob and comes back.
+    project.write("loans_late.csv", LATE);
+    project.run(&["ingest"]).ok();
+    expect("ada", 4, serde_json::json!([0, 1, 1, 20.0, 0, 4]));
+    expect("bob", 3, serde_json::json!([0, 2, 2, 10.0, 0, 3]));
+    all_equal(&project);
+    let explain = |feature: &str| -> String {
+        let mut arguments = vec!["explain", feature, "--entity", "customer_id=bob"];
+        arguments.extend(["--as-of", "2026-01-06T00:00:00Z"]);
+        project.run(&arguments).ok().stdout
+    };
+    let said = [
+        explain("loan_changes:grown"),
+        explain("loan_changes:deleted"),
+        explain("loan_changes:versions"),
+    ]
+    .join("\n");
+    crate::support::expect("text/explain_changes.txt", &said);
+}
+
 #[test]
 fn a_training_set_has_what_reads_answer() {
     let project = project();
@@ -234,14 +302,22 @@ fn plan_and_explain_say_what_a_state_view_does() {
     .join("\n");
     crate::support::expect("text/explain_state_view.txt", &said);
     let status: Json = project.run(&["status", "--json"]).ok().json();
-    assert_eq!(status["views"][1]["kind"], "state view", "{status}");
+    let kinds: Vec<String> = status["views"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|view| format!("{} {}", view["name"], view["kind"]))
+        .collect();
+    assert_eq!(
+        kinds.join(", ").replace('"', ""),
+        "at_application row view, loan_changes window view, open_loans state view"
+    );
     let other = Project::empty();
     other.write("definitions.sql", DEFINITIONS);
     let plan = other.run(&["plan"]).ok().stdout;
     let lines = plan.lines();
-    let about = lines
-        .skip_while(|line| !line.contains("open_loans"))
-        .take(5);
+    let about = lines.skip_while(|line| !line.contains("loan_changes"));
+    let about = about.take_while(|line| !line.contains("service"));
     let about: String = about.map(|line| format!("{line}\n")).collect();
     crate::support::expect("text/plan_state_view.txt", &about);
 }

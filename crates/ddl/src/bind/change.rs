@@ -38,7 +38,11 @@ pub(super) fn scope(scope: &Scope, source: &SourceDef) -> Scope {
             scope.relations.push(row);
         }
     }
-    if scope.relations.iter().all(|r| r.column(OPERATION).is_none()) {
+    if scope
+        .relations
+        .iter()
+        .all(|r| r.column(OPERATION).is_none())
+    {
         scope.relations[0].add(OPERATION, operation, Role::Pseudo);
     }
     scope

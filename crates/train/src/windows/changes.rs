@@ -13,8 +13,8 @@ use std::rc::Rc;
 use evenkeel_types::definition::SourceWindows;
 use evenkeel_types::{Column, DataType, Expr, NO_SLOT, Value};
 
-use super::live::know_the_same;
 use super::Sweep;
+use super::live::know_the_same;
 use crate::evaluate::{Evaluator, Requests};
 use crate::events::SourceEvents;
 use crate::keyed::{KeyEvents, KeyedEvents, NO_KEY};
@@ -86,15 +86,17 @@ impl<'a> Versions<'a> {
     fn of_row(&self, row: u32, until: i64, known_at: Option<i64>, out: &mut Vec<Change>) {
         let KeyEvents { numbers, times } = self.by_row.of(row);
         let end = times.partition_point(|&time| time <= until);
-        let retain = self.windows.source.retain_gap(&self.windows.source.primary_key);
+        let retain = self
+            .windows
+            .source
+            .retain_gap(&self.windows.source.primary_key);
         let mut before: Option<(u32, i64)> = None;
         for (&event, &time) in numbers[..end].iter().zip(&times[..end]) {
             if !self.events.holds(event, known_at) {
                 continue;
             }
-            let kept = before.filter(|(_, then)| {
-                retain.is_none_or(|gap| time.saturating_sub(*then) <= gap)
-            });
+            let kept = before
+                .filter(|(_, then)| retain.is_none_or(|gap| time.saturating_sub(*then) <= gap));
             let old = kept.map_or(NO_SLOT, |(old, _)| old);
             before = (!self.events.is_delete(event)).then_some((event, time));
             let row = match before {
@@ -121,7 +123,12 @@ impl<'a> Versions<'a> {
             slot if source.is_event_slot(slot) => gather(slot, |c| c.event),
             slot => gather(slot, |c| c.row),
         };
-        source.change_types().into_iter().enumerate().map(column).collect()
+        source
+            .change_types()
+            .into_iter()
+            .enumerate()
+            .map(column)
+            .collect()
     }
 
     fn operations(&self, changes: &[Change]) -> Column {
@@ -149,7 +156,10 @@ impl<'a> Versions<'a> {
         for row in (0u32..).take(self.by_row.len()) {
             self.of_row(row, i64::MAX, None, &mut changes);
         }
-        let key_of: Vec<u32> = changes.iter().map(|c| self.key_of[c.row as usize]).collect();
+        let key_of: Vec<u32> = changes
+            .iter()
+            .map(|c| self.key_of[c.row as usize])
+            .collect();
         let events: Vec<u32> = changes.iter().map(|c| c.event).collect();
         let by_key = self.by_key.placed(self.events, &key_of, &events);
         let mut sweep = self.sweep(requests);
@@ -215,7 +225,9 @@ impl<'a> Versions<'a> {
         self.events.sort(&mut order);
         found.sort_unstable_by_key(|change| change.event);
         out.extend(order.iter().filter_map(|(_, event)| {
-            let place = found.binary_search_by_key(event, |change| change.event).ok()?;
+            let place = found
+                .binary_search_by_key(event, |change| change.event)
+                .ok()?;
             Some(found[place])
         }));
     }
