@@ -131,9 +131,9 @@ pub(crate) struct CompiledWindows {
     /// The calls over events.
     pub(crate) frames: Vec<FrameCalls>,
     /// The calls over rows that live, if there are any.
-    pub(crate) live: Option<CompiledLive>,
+    pub(crate) live: Option<Box<CompiledLive>>,
     /// The calls over changes, if there are any.
-    pub(crate) changes: Option<CompiledChanges>,
+    pub(crate) changes: Option<Box<CompiledChanges>>,
     pub(crate) width: usize,
     /// The scope slots of the key (for windows of a row view).
     pub(crate) key_slots: Vec<usize>,
@@ -409,7 +409,7 @@ impl Plan {
     ) -> Result<CompiledWindows, SignatureError> {
         let index = self.index_of(&windows.source, &windows.key_columns);
         let mut live = match windows.has(WindowRows::Live) {
-            true => Some(self.live_rows(windows, index)),
+            true => Some(Box::new(self.live_rows(windows, index))),
             false => None,
         };
         let changes = match windows.has(WindowRows::Changes) {
@@ -417,7 +417,7 @@ impl Plan {
                 let by_row = self.index_of(&windows.source, &windows.source.primary_key);
                 let (of_key, of_row) = (&self.indexes[index.0], &self.indexes[by_row.0]);
                 let changes = CompiledChanges::compile(windows, of_key, (by_row, of_row));
-                Some(changes?)
+                Some(Box::new(changes?))
             }
             false => None,
         };
