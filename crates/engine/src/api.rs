@@ -152,7 +152,8 @@ pub struct Answer {
     /// Its status.
     pub status: Status,
     /// For a row view the time of its row, for a window view the time of the latest event of
-    /// the key up to `t`.
+    /// the key up to `t`, for a state view that of the latest version of any row that ever had
+    /// the key.
     pub event_time: Option<EventTime>,
 }
 

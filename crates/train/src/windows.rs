@@ -57,15 +57,12 @@ impl Evaluator {
 
     /// [`Evaluator::windows`] where some are over changes.
     fn events_and_changes(&self, windows: &SourceWindows, requests: &Requests) -> Vec<Column> {
-        let of = |rows: WindowRows| {
-            let aggregates = windows.aggregates.iter();
-            SourceWindows {
-                aggregates: aggregates.filter(|a| a.rows == rows).cloned().collect(),
-                ..windows.clone()
-            }
-        };
-        let events = self.windows(&of(WindowRows::Events), requests);
-        let changes = self.changes(&of(WindowRows::Changes), requests);
+        let (events, changes) = (
+            windows.only(WindowRows::Events),
+            windows.only(WindowRows::Changes),
+        );
+        let events = self.windows(&events, requests);
+        let changes = self.changes(&changes, requests);
         let (mut events, mut changes) = (events.into_iter(), changes.into_iter());
         let column = |aggregate: &WindowAggregate| match aggregate.rows {
             WindowRows::Changes => changes.next(),

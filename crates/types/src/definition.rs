@@ -364,6 +364,15 @@ impl SourceWindows {
     pub fn has(&self, rows: WindowRows) -> bool {
         self.aggregates.iter().any(|a| a.rows == rows)
     }
+
+    /// The aggregates that are over such rows.
+    pub fn only(&self, rows: WindowRows) -> SourceWindows {
+        let aggregates = self.aggregates.iter();
+        SourceWindows {
+            aggregates: aggregates.filter(|a| a.rows == rows).cloned().collect(),
+            ..self.clone()
+        }
+    }
 }
 
 /// See [`ViewBody::Window`].

@@ -18,7 +18,7 @@ use evenkeel_types::definition::{
     Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger, TriggerSide,
     ViewBody, ViewDef, WindowAggregate, WindowRows,
 };
-use evenkeel_types::{Expr, Knowledge, LoggedEvent, Operation, SourceId, Value};
+use evenkeel_types::{AggregateCall, Expr, Knowledge, LoggedEvent, Operation, SourceId, Value};
 
 use crate::row::ViewRow;
 
@@ -326,11 +326,8 @@ impl<'a> Oracle<'a> {
             })
             .collect();
         let retain = windows.source.retain_gap(&windows.key_columns);
-        let lives: Vec<bool> = match windows.has(WindowRows::Live) {
-            true => events
-                .iter()
-                .map(|e| is_latest(&windows.source, &live, e, t))
-                .collect(),
+        let lives = match windows.has(WindowRows::Live) {
+            true => are_latest(&windows.source, &live, &events, t),
             false => Vec::new(),
         };
         let frame = |aggregate: &WindowAggregate| match aggregate.rows {
@@ -344,28 +341,11 @@ impl<'a> Oracle<'a> {
                 .filter(|&i| retain.is_none_or(|gap| is_retained(&times, times[i], t, gap)))
                 .collect(),
         };
-        windows
-            .aggregates
-            .iter()
-            .map(|aggregate| {
-                let call = &aggregate.call;
-                let inputs: Vec<naive::Input> = frame(aggregate)
-                    .into_iter()
-                    .filter(|&i| {
-                        call.filter
-                            .as_ref()
-                            .is_none_or(|f| is_true(f, &events[i].row, t))
-                    })
-                    .map(|i| naive::Input {
-                        time: times[i],
-                        // The events are in their total order already.
-                        order: i.to_be_bytes().to_vec(),
-                        values: evaluate_all(&call.args, &events[i].row, t),
-                    })
-                    .collect();
-                naive::evaluate(call, &inputs)
-            })
-            .collect()
+        let rows: Vec<&[Value]> = events.iter().map(|e| e.row.as_slice()).collect();
+        let value = |aggregate: &WindowAggregate| {
+            evaluate_call(&aggregate.call, &frame(aggregate), &times, &rows, t)
+        };
+        windows.aggregates.iter().map(value).collect()
     }
 
     /// [`Oracle::windows`] where some are over changes.
@@ -376,15 +356,12 @@ impl<'a> Oracle<'a> {
         t: i64,
         knowledge: &Knowledge,
     ) -> Vec<Value> {
-        let of = |rows: WindowRows| {
-            let aggregates = windows.aggregates.iter();
-            SourceWindows {
-                aggregates: aggregates.filter(|a| a.rows == rows).cloned().collect(),
-                ..windows.clone()
-            }
-        };
-        let events = self.windows(&of(WindowRows::Events), key, t, knowledge);
-        let changes = self.changes(&of(WindowRows::Changes), key, t, knowledge);
+        let (events, changes) = (
+            windows.only(WindowRows::Events),
+            windows.only(WindowRows::Changes),
+        );
+        let events = self.windows(&events, key, t, knowledge);
+        let changes = self.changes(&changes, key, t, knowledge);
         let (mut events, mut changes) = (events.into_iter(), changes.into_iter());
         let value = |aggregate: &WindowAggregate| match aggregate.rows {
             WindowRows::Changes => changes.next(),
@@ -406,9 +383,14 @@ impl<'a> Oracle<'a> {
         let live = self.live(source, knowledge);
         let mut times = Vec::new();
         let mut rows = Vec::new();
-        for (i, event) in live.iter().enumerate() {
-            let before = live[..i].iter().rfind(|e| is_same_row(source, e, event));
-            let Some(row) = change_row(source, event, before.map(AsRef::as_ref)) else {
+        let mut latest: BTreeMap<Vec<u8>, &Candidate> = BTreeMap::new();
+        for event in live.iter() {
+            // A version without a primary key is of no row.
+            let Some(row_key) = row_key(source, event) else {
+                continue;
+            };
+            let before = latest.insert(row_key, event);
+            let Some(row) = change_row(source, event, before) else {
                 continue;
             };
             let has_a_key = !key.iter().any(Value::is_missing);
@@ -423,19 +405,10 @@ impl<'a> Oracle<'a> {
             .map(|row| filter.is_none_or(|f| is_true(f, row, t)))
             .collect();
         let retain = source.retain_gap(&windows.key_columns);
+        let rows: Vec<&[Value]> = rows.iter().map(Vec::as_slice).collect();
         let value = |aggregate: &WindowAggregate| {
-            let call = &aggregate.call;
             let members = naive::frame_members(&aggregate.frame, retain, &times, &passes, t);
-            let inputs: Vec<naive::Input> = members
-                .into_iter()
-                .filter(|&i| call.filter.as_ref().is_none_or(|f| is_true(f, &rows[i], t)))
-                .map(|i| naive::Input {
-                    time: times[i],
-                    order: i.to_be_bytes().to_vec(),
-                    values: evaluate_all(&call.args, &rows[i], t),
-                })
-                .collect();
-            naive::evaluate(call, &inputs)
+            evaluate_call(&aggregate.call, &members, &times, &rows, t)
         };
         windows.aggregates.iter().map(value).collect()
     }
@@ -618,22 +591,21 @@ fn has_key(row: &[Value], key_columns: &[usize], key: &[Value]) -> bool {
         .all(|(&slot, part)| row[slot].same_bits(part))
 }
 
-/// Whether both have one primary key, with nothing missing.
-fn is_same_row(source: &SourceDef, a: &Candidate, b: &Candidate) -> bool {
-    let mut slots = source.primary_key.iter();
-    slots.all(|&slot| !a.row[slot].is_missing() && a.row[slot].same_bits(&b.row[slot]))
+/// The bytes of a version's primary key; none if a part of it is missing.
+fn row_key(source: &SourceDef, version: &Candidate) -> Option<Vec<u8>> {
+    let parts = source.primary_key.iter();
+    let key: Vec<Value> = parts.map(|&slot| version.row[slot].clone()).collect();
+    let is_whole = !key.iter().any(Value::is_missing);
+    is_whole.then(|| canonical_row(&key))
 }
 
 /// The change row of a version and the version before it; none if a row that is not there
-/// ends, or if the version has no primary key.
+/// ends.
 fn change_row(
     source: &SourceDef,
     event: &Candidate,
     before: Option<&Candidate>,
 ) -> Option<Vec<Value>> {
-    if !is_same_row(source, event, event) {
-        return None;
-    }
     let retain = source.retain_gap(&source.primary_key);
     let old = before
         .filter(|old| retain.is_none_or(|gap| event.time - old.time <= gap))
@@ -663,24 +635,28 @@ fn change_row(
     Some(row)
 }
 
-/// Whether a version is the row of its primary key at `t`: none of the versions that hold and
-/// are not after `t` comes later, and `RETAIN` has not let it go.
-fn is_latest(source: &SourceDef, all: &[Rc<Candidate>], version: &Candidate, t: i64) -> bool {
-    let key: Vec<Value> = source
-        .primary_key
-        .iter()
-        .map(|&slot| version.row[slot].clone())
-        .collect();
-    if version.time > t || key.iter().any(Value::is_missing) {
-        return false;
+/// Which versions are the rows of their primary keys at `t`: none of all versions that hold,
+/// which are in order, and are not after `t` comes later, and `RETAIN` has not let it go.
+fn are_latest(
+    source: &SourceDef,
+    all: &[Rc<Candidate>],
+    versions: &[&Rc<Candidate>],
+    t: i64,
+) -> Vec<bool> {
+    let mut latest: BTreeMap<Vec<u8>, &Rc<Candidate>> = BTreeMap::new();
+    for version in all.iter().filter(|version| version.time <= t) {
+        if let Some(key) = row_key(source, version) {
+            latest.insert(key, version);
+        }
     }
-    let is_later = |other: &Candidate| {
-        other.time <= t
-            && has_key(&other.row, &source.primary_key, &key)
-            && version.compare(other).is_lt()
-    };
     let retain = source.retain_gap(&source.primary_key);
-    retain.is_none_or(|gap| t - version.time <= gap) && !all.iter().any(|e| is_later(e))
+    let is_latest = |version: &Rc<Candidate>| {
+        let key = row_key(source, version);
+        key.and_then(|key| latest.get(&key))
+            .is_some_and(|latest| Rc::ptr_eq(latest, version))
+            && retain.is_none_or(|gap| t - version.time <= gap)
+    };
+    versions.iter().map(|version| is_latest(version)).collect()
 }
 
 /// Whether no gap longer than `gap` lies between an event at `time` and `t`, `times` being
@@ -701,6 +677,27 @@ fn is_true(expr: &Expr, row: &[Value], read_time: i64) -> bool {
         Program::compile(expr).eval_row(row, read_time),
         Value::Boolean(true)
     )
+}
+
+/// A call over those of some rows, in their total order, that are in its window.
+fn evaluate_call(
+    call: &AggregateCall,
+    members: &[usize],
+    times: &[i64],
+    rows: &[&[Value]],
+    t: i64,
+) -> Value {
+    let passes = |row: &[Value]| call.filter.as_ref().is_none_or(|f| is_true(f, row, t));
+    let inputs: Vec<naive::Input> = members
+        .iter()
+        .filter(|&&i| passes(rows[i]))
+        .map(|&i| naive::Input {
+            time: times[i],
+            order: i.to_be_bytes().to_vec(),
+            values: evaluate_all(&call.args, rows[i], t),
+        })
+        .collect();
+    naive::evaluate(call, &inputs)
 }
 
 fn evaluate_all(exprs: &[Expr], row: &[Value], read_time: i64) -> Vec<Value> {
