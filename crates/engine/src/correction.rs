@@ -100,6 +100,8 @@ pub struct Means {
     pub row_bytes: usize,
     /// Events of one commit, at most.
     pub commit_events: usize,
+    /// Events that are compared at once, at most: as many of the log, and as many of the truth.
+    pub compared_events: usize,
 }
 
 /// How many events there are of each kind.
@@ -208,13 +210,14 @@ impl Offline {
             now: means.now,
         };
         let bytes = truth.bytes();
-        let rows = truth.rows(&judge, period, &mut |done| {
+        let rows = truth.rows(&judge, period, means.compared_events, &mut |done| {
             go_on(progress("reading the truth", done, bytes))
         })?;
         let holdings = Holdings {
             log: self.log(),
             program: &program,
             cut: self.cut(),
+            events_max: means.compared_events,
         };
         let total = events_of(self.cut(), source);
         let times: Range<i64> = period.from.0..period.to.0;
@@ -273,6 +276,7 @@ impl Offline {
             log: self.log(),
             program: &program,
             cut: self.cut(),
+            events_max: means.compared_events,
         };
         let total = events_of(self.cut(), source);
         let pairs = holdings.with_and_without(&places, &mut |done| {
@@ -504,6 +508,7 @@ impl Engine {
             now: self.timeline(),
             row_bytes: self.project().limits.row_bytes,
             commit_events: COMMIT_EVENTS,
+            compared_events: self.project().limits.compared_events,
         }
     }
 
@@ -560,6 +565,7 @@ impl Difference {
             log: offline.log(),
             program: &program,
             cut: &after,
+            events_max: self.means.compared_events,
         };
         let since = match &self.period {
             Some(period) => holdings.since(&self.cut, period.from..=period.last())?,

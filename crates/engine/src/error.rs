@@ -106,6 +106,13 @@ pub enum EngineError {
         #[source]
         source: Box<EngineError>,
     },
+    #[error(
+        "more than {events_max} events of `{source_name}` would be compared at once, which is the limit"
+    )]
+    TooManyCompared {
+        source_name: String,
+        events_max: usize,
+    },
     #[error("what was written is in the log, but reads do not see it yet: {reason}")]
     NotApplied { reason: String },
     #[error("it needs events that left the hot tier and are not brought back yet")]
@@ -323,6 +330,7 @@ impl EngineError {
             | EngineError::ReadOnly { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
             EngineError::Exists { .. }
+            | EngineError::TooManyCompared { .. }
             | EngineError::Truth { .. }
             | EngineError::EmptyPeriod { .. }
             | EngineError::PeriodTime { .. }
@@ -443,6 +451,11 @@ impl EngineError {
             }
             EngineError::Truth { .. } => {
                 "nothing was logged; correct the rows, or leave their events out of the period"
+                    .to_owned()
+            }
+            EngineError::TooManyCompared { .. } => {
+                "nothing was logged; take shorter periods, or fewer positions, one after the other, or raise \
+                 `compared_events` of `[limits]`, at about half a kilobyte of memory for each"
                     .to_owned()
             }
             EngineError::PositionWords { .. } => {

@@ -51,6 +51,9 @@ pub struct Limits {
     pub row_bytes: usize,
     /// Rows rejected by one ingestion before it stops and says so.
     pub rejected_rows: u64,
+    /// Events of a period that a correction compares, at most: about half a kilobyte of memory
+    /// each.
+    pub compared_events: usize,
     /// About the bytes of memory that the hot tier may use.
     pub memory_bytes: u64,
 }
@@ -61,6 +64,7 @@ impl Default for Limits {
             entities_per_request: 10_000,
             row_bytes: 4 << 20,
             rejected_rows: u64::MAX,
+            compared_events: 4_000_000,
             memory_bytes: 512 << 20,
         }
     }

@@ -23,9 +23,9 @@ pub enum Standing {
     /// Its identity is new.
     New,
     /// The same payload under the same identity is in the same partition already: nothing to
-    /// log.
+    /// log. An identity that is an origin is one event's wherever it is.
     Repetition,
-    /// The identity is known with the same payload in another partition: logged, changes
+    /// The event id is known with the same payload in another partition: logged, changes
     /// nothing where both are known.
     Copy,
     /// The identity is known with another payload of the same revision.
@@ -271,7 +271,10 @@ impl SourceState {
                 )
             }
         };
-        if here {
+        // Where an event came from says which it is. It goes to another partition than before if
+        // the bytes of its row, which decide it, have become wider.
+        let is_origin = self.program.def().event_id.is_empty();
+        if here || anywhere && is_origin {
             Standing::Repetition
         } else if anywhere {
             Standing::Copy

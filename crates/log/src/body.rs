@@ -12,6 +12,7 @@ mod event;
 mod numbers;
 mod single;
 mod value;
+mod whole;
 
 pub use column::FrameColumn;
 pub(crate) use columnar::{Columnar, encode_columnar};
@@ -21,6 +22,7 @@ pub(crate) use dead_letter::{
 };
 pub(crate) use event::{EventDecoder, encode_events};
 pub use single::{event_from_bytes, event_to_bytes};
+pub use whole::{events_from_body, events_to_body};
 
 use crate::error::Flaw;
 

@@ -28,7 +28,7 @@ mod source;
 pub use batch::{
     Appended, Batch, DeadLetter, DeadLetterId, LoggedDeadLetter, OWN_POSITION, Sequence,
 };
-pub use body::{FrameColumn, event_from_bytes, event_to_bytes};
+pub use body::{FrameColumn, event_from_bytes, event_to_bytes, events_from_body, events_to_body};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use copy::Copied;
 pub use dead_letters::{DeadLetterCount, DeadLetters};

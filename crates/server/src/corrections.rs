@@ -8,7 +8,6 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, TryLockError};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -46,8 +45,6 @@ const FILES: &[(&str, &str)] = &[
 ];
 /// Characters of a file's name that are kept.
 const NAME_CHARS_MAX: usize = 64;
-/// How long is waited before what the queue had no room for is sent again.
-const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 #[derive(Debug, Deserialize)]
 struct Ask {
@@ -261,35 +258,30 @@ impl Work<'_> {
         report.map_err(|error| self.failed(error))
     }
 
-    /// Logs some of it; when the queue is full, as soon as there is room. Answers how many events
-    /// were logged.
+    /// Logs some of it, as soon as the queue has room. Answers how many events were logged.
     fn commit(
         &self,
         difference: &Difference,
         corrections: Vec<Correction>,
     ) -> Result<u64, ApiError> {
         let count = corrections.len();
-        loop {
-            let write = Write::Corrections {
-                source: Arc::clone(difference.source()),
-                corrections: corrections.clone(),
-            };
-            match self.handle.block_on(self.shared.queue.write(write, count)) {
-                Ok(Written::Pushed(answer)) => {
-                    let source = &difference.source().name;
-                    self.shared.metrics.pushed(source, &answer.rows);
-                    let logged = |row: &&RowAnswer| **row != RowAnswer::Duplicate;
-                    return Ok(answer.rows.iter().filter(logged).count() as u64);
-                }
-                Ok(_) => return Err(ApiError::new("INTERNAL", "an answer of another kind")),
-                Err(error) if error.code == "OVERLOADED" => {
-                    if self.reporter.reach("waiting for room", 0, 0).is_break() {
-                        return Err(self.reporter.stopped());
-                    }
-                    self.handle.block_on(tokio::time::sleep(FULL_PAUSE));
-                }
-                Err(error) => return Err(error),
+        let source = difference.source();
+        let write = Write::Corrections {
+            source: Arc::clone(source),
+            corrections,
+        };
+        let mut goes_on = || self.reporter.reach("waiting for room", 0, 0).is_continue();
+        let queue = &self.shared.queue;
+        let written = queue.write_in_turn(write, count, &mut goes_on);
+        match self.handle.block_on(written) {
+            Some(Ok(Written::Pushed(answer))) => {
+                self.shared.metrics.pushed(&source.name, &answer.rows);
+                let logged = |row: &&RowAnswer| **row != RowAnswer::Duplicate;
+                Ok(answer.rows.iter().filter(logged).count() as u64)
             }
+            Some(Ok(_)) => Err(ApiError::new("INTERNAL", "an answer of another kind")),
+            Some(Err(error)) => Err(error),
+            None => Err(self.failed(EngineError::Stopped)),
         }
     }
 

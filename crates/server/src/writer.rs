@@ -10,6 +10,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use evenkeel_engine::EngineError;
 use evenkeel_engine::push::{Durable, Judged, Pusher, Write, Written, append};
@@ -25,6 +26,8 @@ const GROUP_REQUESTS_MAX: usize = 64;
 const GROUP_ROWS_MAX: usize = 100_000;
 /// Events that are applied between two looks at how long the engine is held.
 const APPLY_EVENTS: usize = 4;
+/// How long is waited for room before it is asked whether anybody still wants it.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
 /// Events after which those who wait for them are told.
 const TOLD_EVENTS: usize = 128;
 
@@ -75,6 +78,46 @@ impl Queue {
     pub(crate) fn finish(&self) {
         let mut sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         sender.take();
+    }
+
+    /// Sends a request as soon as there is room for it, and waits for its answer: for work that is
+    /// refused by nobody, and takes its turn behind all that waits. None if it need not be sent
+    /// any more: that is asked now and then while there is no room.
+    pub(crate) async fn write_in_turn(
+        &self,
+        write: Write,
+        rows: usize,
+        goes_on: &mut (dyn FnMut() -> bool + Send),
+    ) -> Option<Result<Written, ApiError>> {
+        let sender = {
+            let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+            sender.clone()
+        };
+        let permit = loop {
+            if let Some(reason) = self.closed() {
+                return Some(Err(closed(&reason)));
+            }
+            let Some(sender) = &sender else {
+                return Some(Err(ApiError::new("UNAVAILABLE", "the server stops")));
+            };
+            match tokio::time::timeout(ASKED_EVERY, sender.reserve()).await {
+                Ok(Ok(permit)) => break permit,
+                Ok(Err(_)) => return Some(Err(closed("the writer gave up"))),
+                Err(_) if goes_on() => {}
+                Err(_) => return None,
+            }
+        };
+        let (answer, answered) = oneshot::channel();
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        permit.send(Job {
+            write,
+            rows,
+            answer,
+        });
+        // As long as it is held, the writer waits for more.
+        drop(sender);
+        let answered = answered.await;
+        Some(answered.unwrap_or_else(|_| Err(closed("the writer gave up"))))
     }
 
     /// Sends a request, and waits for its answer.
@@ -321,5 +364,51 @@ mod tests {
         let late = push(9).await.unwrap_err();
         assert_eq!(late.code, "UNAVAILABLE");
         assert_eq!(shared.queue.length(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_takes_its_turn_waits_for_room_and_gives_up_when_nobody_wants_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let definitions = "CREATE STREAM taps (n BIGINT, at TIMESTAMP, EVENT TIME at);";
+        std::fs::write(directory.path().join("a.sql"), definitions).unwrap();
+        let project = Project::open(directory.path(), None).unwrap();
+        let mut engine = Engine::open(&project).unwrap();
+        let plan = engine.plan(&project.definition_files().unwrap()).unwrap();
+        engine.apply(plan).unwrap();
+        let source = engine.source("taps").unwrap();
+        let redrive = || Write::Redrive {
+            source: Arc::clone(&source),
+            ids: None,
+        };
+        // Nobody writes but this.
+        let (queue, mut jobs) = Queue::new(1);
+        let context = &mut Context::from_waker(Waker::noop());
+        let mut first = Box::pin(queue.write(redrive(), 1));
+        assert!(first.as_mut().poll(context).is_pending());
+        assert_eq!(
+            queue.write(redrive(), 1).await.unwrap_err().code,
+            "OVERLOADED"
+        );
+        let mut never = || false;
+        let given_up = queue.write_in_turn(redrive(), 1, &mut never).await;
+        assert!(given_up.is_none());
+        let mut always = || true;
+        let mut in_turn = Box::pin(queue.write_in_turn(redrive(), 1, &mut always));
+        assert!(in_turn.as_mut().poll(context).is_pending());
+        let answer = |job: Job| {
+            let written = Written::Redriven(Default::default());
+            job.answer.send(Ok(written)).is_ok()
+        };
+        let job = jobs.recv().await.unwrap();
+        assert!(answer(job) && first.await.is_ok());
+        // Now there is room.
+        assert!(in_turn.as_mut().poll(context).is_pending());
+        let job = jobs.recv().await.unwrap();
+        assert!(answer(job));
+        assert!(matches!(in_turn.await, Some(Ok(Written::Redriven(_)))));
+        queue.finish();
+        let late = queue.write_in_turn(redrive(), 1, &mut || true).await;
+        assert_eq!(late.unwrap().unwrap_err().code, "UNAVAILABLE");
+        assert!(jobs.recv().await.is_none());
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Holdings<'a> {
     pub(super) log: &'a LogReader,
     pub(super) program: &'a SourceProgram,
     pub(super) cut: &'a Cut,
+    /// Identities that are in memory, at most.
+    pub(super) events_max: usize,
 }
 
 /// Digest of what an event says: its time, whether it is a delete, its columns.
@@ -59,6 +61,21 @@ pub(super) fn version_of(program: &SourceProgram, event: &Event, row: &[Value]) 
     let mut bytes = program.key(row, &def.primary_key)?;
     bytes.extend(event.event_time.0.to_be_bytes());
     Some(xxh3_128(&bytes))
+}
+
+/// Refuses to have more events in memory than may be.
+pub(super) fn refuse_more(
+    source: &SourceDef,
+    events: usize,
+    events_max: usize,
+) -> Result<(), EngineError> {
+    if events <= events_max {
+        return Ok(());
+    }
+    Err(EngineError::TooManyCompared {
+        source_name: source.name.clone(),
+        events_max,
+    })
 }
 
 /// Whether a position is among them.
@@ -91,7 +108,7 @@ impl Holdings<'_> {
             let mut identities = FxHashSet::default();
             self.scan(Some(times), progress, |_, identity, _| {
                 identities.insert(identity);
-                Ok(())
+                self.refuse_more(identities.len())
             })?;
             self.scan(None, progress, |logged, identity, row| {
                 if identities.contains(&identity) {
@@ -101,7 +118,8 @@ impl Holdings<'_> {
             })?;
         } else {
             self.scan(Some(times), progress, |logged, identity, row| {
-                self.meet(&mut best, &logged, identity, row)
+                self.meet(&mut best, &logged, identity, row)?;
+                self.refuse_more(best.len())
             })?;
         }
         best.retain(|_, best| period.contains(&best.time));
@@ -123,7 +141,7 @@ impl Holdings<'_> {
             if is_in(places, logged.position) {
                 identities.insert(identity);
             }
-            Ok(())
+            self.refuse_more(identities.len())
         })?;
         let (mut with, mut without) = (FxHashMap::default(), FxHashMap::default());
         self.scan(None, progress, |logged, identity, row| {
@@ -162,6 +180,10 @@ impl Holdings<'_> {
             logged.map_err(EngineError::log)?;
             Ok(count + 1)
         })
+    }
+
+    fn refuse_more(&self, events: usize) -> Result<(), EngineError> {
+        refuse_more(self.program.def(), events, self.events_max)
     }
 
     /// Reads the source's events; each comes with its identity's digest and its source row.

@@ -12,7 +12,7 @@ use evenkeel_view::SourceProgram;
 use rustc_hash::FxHashMap;
 
 use super::Period;
-use super::held::{content_of, identity_of, version_of};
+use super::held::{content_of, identity_of, refuse_more, version_of};
 use super::matching::Row;
 use crate::error::EngineError;
 use crate::ingest::{file_options, stored_columns};
@@ -86,11 +86,12 @@ impl Truth {
     /// The rows of a period, as digests. `progress` is told the bytes read.
     ///
     /// # Errors
-    /// If a file cannot be read; [`EngineError::Truth`].
+    /// If a file cannot be read; [`EngineError::Truth`]; if the period has more rows than may be.
     pub(super) fn rows(
         &mut self,
         judge: &Judge<'_>,
         period: &Period,
+        events_max: usize,
         progress: &mut dyn FnMut(u64) -> Result<(), EngineError>,
     ) -> Result<TruthRows, EngineError> {
         self.digests = self.digests_now()?;
@@ -136,7 +137,7 @@ impl Truth {
                 return Ok(());
             }
             found.rows.push(row);
-            Ok(())
+            refuse_more(judge.program.def(), found.rows.len(), events_max)
         })?;
         if rejected > 0 {
             return Err(EngineError::Truth {

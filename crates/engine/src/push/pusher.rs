@@ -148,6 +148,7 @@ impl Pusher {
         })?;
         let mut known = Cut::empty();
         let mut time: Option<EventTime> = None;
+        let mut is_anywhere = false;
         let mut judged = Vec::with_capacity(rows.size_hint().0);
         group.expect(rows.size_hint().0);
         loop {
@@ -161,15 +162,23 @@ impl Pusher {
                     if let (Row::Event(partition, accepted), event_time) = &row {
                         time = time.max(*event_time);
                         if *accepted == (Accepted::Duplicate { within: None }) {
-                            // It is among what is applied there.
+                            // It is among what is applied there; one that is told by its origin
+                            // may be in any partition.
                             let end = engine.applied_end(source.id, *partition);
                             known.set_end(source.id, *partition, end);
+                            is_anywhere = source.event_id.is_empty();
                         }
                     }
                     judged.push(row.0);
                 }
                 Ok::<_, EngineError>(())
             })?;
+        }
+        if is_anywhere {
+            let applied = online.with(Engine::cut);
+            for (id, partition, end) in applied.iter().filter(|(id, ..)| *id == source.id) {
+                known.set_end(id, partition, end);
+            }
         }
         Ok(Request::Push {
             source: source.id,

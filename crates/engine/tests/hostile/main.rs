@@ -10,6 +10,7 @@
     reason = "a test may panic, and says what it saw"
 )]
 
+mod binary;
 mod memory;
 mod mutate;
 #[path = "../workload/ticks.rs"]
@@ -131,6 +132,7 @@ impl World {
         let mut kinds = self.words();
         kinds.extend(self.files());
         kinds.extend(self.stored());
+        kinds.extend(binary::kinds(&self.engine));
         kinds
     }
 

@@ -453,6 +453,43 @@ fn a_truth_that_changes_while_it_is_read_is_refused() {
     assert!(matches!(stopped, Err(EngineError::Stopped)));
 }
 
+#[test]
+fn more_events_than_may_be_compared_are_refused_and_nothing_is_logged() {
+    let (world, engine) = sales();
+    let events = engine.cut().iter().map(|(.., end)| end.0).sum::<u64>();
+    let path = world.write("truth.jsonl", SALES);
+    let offline = engine.offline();
+    let source = offline.source("sales").unwrap();
+    let period = Period::new(time(0), time(60)).unwrap();
+    let compare = |compared_events: usize| {
+        let means = Means {
+            compared_events,
+            ..engine.means()
+        };
+        let truth = Truth::open(&source, world.path(), &path.to_string_lossy()).unwrap();
+        let all = format!("0..{events}");
+        let excluded = parse_positions(&all).unwrap();
+        let on = &mut |_: &str, _, _| go_on();
+        (
+            offline
+                .difference(&source, truth, &period, means, on)
+                .map(drop),
+            offline.exclusion(&source, &excluded, means, on).map(drop),
+        )
+    };
+    let (compared, excluded) = compare(usize::try_from(events).unwrap());
+    assert!(compared.is_ok() && excluded.is_ok());
+    let (compared, excluded) = compare(1);
+    for refused in [compared, excluded] {
+        let refused = refused.unwrap_err();
+        assert!(
+            matches!(refused, EngineError::TooManyCompared { .. }),
+            "{refused}"
+        );
+        assert!(refused.hint().unwrap().contains("compared_events"));
+    }
+}
+
 fn exclude(engine: &mut Engine, source: &str, places: &str) -> Result<Counts, EngineError> {
     let offline = engine.offline();
     let source = offline.source(source)?;

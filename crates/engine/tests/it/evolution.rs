@@ -320,3 +320,45 @@ fn a_source_without_events_may_change_as_it_likes() {
     ingest(&mut engine, "sales");
     verify(&engine);
 }
+
+/// Of a source without event ids the bytes of a row decide its partition, and wider columns have
+/// other bytes: a row that is logged is so wherever it is.
+#[test]
+fn rows_of_several_partitions_are_known_again_after_widening() {
+    let world = World::new(
+        "CREATE ENTITY shop (shop STRING);
+         CREATE STREAM visits (shop STRING, seconds INT, at TIMESTAMP, EVENT TIME at)
+         WITH (connector = 'file', path = 'visits.csv', partitions = '4');
+         CREATE FEATURE VIEW stay ENTITY shop AS
+         SELECT shop, count(*) OVER (ALL HISTORY) AS visits, sum(seconds) OVER (ALL HISTORY) AS seconds FROM visits;
+         CREATE FEATURE SERVICE model AS stay (*);",
+    );
+    let rows = (0..40).map(|n| format!("s{},{n},2026-03-01T10:{n:02}:00Z\n", n % 2));
+    let text = "shop,seconds,at\n".to_owned() + &rows.collect::<String>();
+    world.write("visits.csv", &text);
+    let mut engine = world.loaded(&["visits"]);
+    let cut = engine.cut();
+    assert!(cut.iter().count() > 2, "{cut:?}");
+    let shop = [Value::from("s1")];
+    let read = |engine: &Engine| values(engine, "model", &shop, "2026-03-02T00:00:00Z");
+    let before = read(&engine);
+    let mut files = world.project().definition_files().unwrap();
+    files.push(DefinitionFile {
+        name: "wider.sql".to_owned(),
+        text: "ALTER STREAM visits ALTER COLUMN seconds TYPE BIGINT;".to_owned(),
+    });
+    crate::support::apply(&mut engine, &files);
+    let report = ingest(&mut engine, "visits");
+    assert_eq!(
+        (report.recorded, report.duplicates, report.conflicts),
+        (0, 40, 0)
+    );
+    assert_eq!(engine.cut(), cut);
+    assert_eq!(read(&engine), before);
+    // Opened again, too.
+    engine.checkpoint().unwrap();
+    drop(engine);
+    let mut engine = Engine::open_with(&world.project(), world.clock.clone()).unwrap();
+    assert_eq!(ingest(&mut engine, "visits").duplicates, 40);
+    assert_eq!(read(&engine), before);
+}

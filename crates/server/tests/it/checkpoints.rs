@@ -310,3 +310,52 @@ async fn definitions_are_applied_after_a_checkpoint_that_failed_and_no_push_sinc
     read(&world, rows).await;
     verified(&world).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_into_a_period_while_it_was_compared_is_counted() {
+    let stores = Arc::new(Gated::default());
+    let world = shared(world(&stores));
+    let held = stores.gate.hold();
+    let (_, pushing) = until_full(&world, &stores, 400).await;
+    let queue = async |length: u64| {
+        while metric(&world, "evenkeel_queue_length").await < length {
+            tokio::task::yield_now().await;
+        }
+    };
+    queue(1).await;
+    // Behind it waits a ride of the next day, and behind that what the correction logs of that day.
+    let pushed = {
+        let world = Arc::clone(&world);
+        let ride = json!([{"id": "new", "driver": 1, "fare": 2.0, "at": "2026-03-02T11:00:00Z"}]);
+        tokio::spawn(async move { world.push("rides", &ride).await })
+    };
+    queue(2).await;
+    let corrected = {
+        let world = Arc::clone(&world);
+        let truth = "{\"id\":\"x\",\"driver\":1,\"fare\":1.0,\"at\":\"2026-03-02T10:00:00Z\"}\n";
+        tokio::spawn(async move {
+            let path = "/v1/sources/rides/corrections?from=2026-03-02&to=2026-03-03";
+            world.post(path, "application/x-ndjson", truth).await
+        })
+    };
+    queue(3).await;
+    drop(held);
+    pushed.await.unwrap();
+    let report = corrected.await.unwrap();
+    assert_eq!(report.status, 200, "{}", report.text());
+    let report = report.json();
+    assert_eq!(
+        (&report["added"], &report["meanwhile"]),
+        (&json!(1), &json!(1)),
+        "{report}"
+    );
+    pushing.await.unwrap();
+    let path = "/v1/sources/rides/corrections?from=2026-03-02&to=2026-03-03&dry_run=true";
+    let truth = "{\"id\":\"x\",\"driver\":1,\"fare\":1.0,\"at\":\"2026-03-02T10:00:00Z\"}\n";
+    let again = world.post(path, "application/x-ndjson", truth).await.json();
+    // Compared now, it is none of the truth.
+    assert_eq!(
+        (&again["unchanged"], &again["removed"]),
+        (&json!(1), &json!(1))
+    );
+}
