@@ -5,6 +5,7 @@
 
 mod dataset;
 mod pairs;
+mod run;
 mod segment;
 mod sql;
 
@@ -17,6 +18,7 @@ pub(crate) use dataset::{
     ShowArguments,
 };
 pub(crate) use pairs::Pairs;
+pub(crate) use run::RunArguments;
 pub(crate) use segment::{
     FreezeArguments, SegmentArguments, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
 };
@@ -84,6 +86,7 @@ pub(crate) enum Command {
     Explain(ExplainArguments),
     Train(TrainArguments),
     Sql(SqlArguments),
+    Run(RunArguments),
     Dataset(DatasetArguments),
     Segment(SegmentArguments),
     Verify(VerifyArguments),

@@ -17,6 +17,7 @@ mod inputs;
 mod lake;
 mod plan;
 mod rollback;
+mod run;
 mod segment;
 mod serve;
 mod sql;
@@ -51,6 +52,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
         Command::Sql(arguments) => sql::run(arguments, session),
+        Command::Run(arguments) => run::run(arguments, session),
         Command::Dataset(arguments) => dataset::run(&arguments.command, session),
         Command::Segment(arguments) => segment::run(&arguments.command, session),
         Command::Verify(arguments) => verify::run(arguments, session),

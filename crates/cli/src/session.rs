@@ -2,8 +2,10 @@
 //! as they are asked for.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use evenkeel_engine::{DefinitionFile, Engine, EngineError, ErrorKind, Offline, Project};
+use evenkeel_sql::SqlColumns;
 use serde_json::Value as Json;
 
 use crate::arguments::Common;
@@ -72,7 +74,9 @@ impl Session {
 
     /// The project in the folder.
     pub(crate) fn project(&self) -> Result<Project, Failure> {
-        Ok(Project::open(&self.folder(), self.environment.as_deref())?)
+        let mut project = Project::open(&self.folder(), self.environment.as_deref())?;
+        project.queries = Some(Arc::new(SqlColumns));
+        Ok(project)
     }
 
     /// The project with its definition files.

@@ -7,6 +7,7 @@
 //! node for one meaning. Invariant: printing a tree and parsing the text again gives the same
 //! tree but for the spans.
 
+mod batch;
 mod dataset;
 mod expr;
 mod query;
@@ -17,6 +18,7 @@ use std::fmt;
 
 use evenkeel_types::{DataType, Interval};
 
+pub use batch::CreateBatchView;
 pub use dataset::{
     CreateTrainingDataset, DatasetFormat, DatasetFormatKind, DatasetKnowledge, DatasetSpine,
     Impute, Shape, SharePart, Split, TimePart, Transform,

@@ -11,6 +11,7 @@
 mod aggregate;
 mod alter;
 mod base;
+mod batch;
 mod call;
 mod change;
 mod composed;
@@ -58,6 +59,7 @@ use crate::error::Diagnostic;
 use order::{Reference, Space, references};
 use report::Report;
 
+pub use batch::{BATCH_CONNECTOR, batch_table};
 pub use cost::{
     COLUMN_PARTS_MAX, FEATURES_MAX, LOOKUPS_MAX, VIEW_DEPTH_MAX, VIEW_READS_MAX, WINDOWS_MAX,
 };
@@ -258,6 +260,11 @@ impl Binder<'_> {
                 statement.span,
                 format!("change the `CREATE` statement of `{}`", alter.name),
             ),
+            StatementKind::CreateBatchView(view) => report.hinted(
+                "a batch view is written out by a project, and here is none",
+                statement.span,
+                format!("write the table and the view that `{}` is", view.name),
+            ),
             StatementKind::Planned(planned) => {
                 let (what, reason) = planned_words(planned.kind);
                 report.hinted(
@@ -393,10 +400,6 @@ impl Binder<'_> {
 /// What a statement is called, and why it does not exist yet.
 fn planned_words(kind: PlannedKind) -> (&'static str, &'static str) {
     match kind {
-        PlannedKind::BatchFeatureView => (
-            "`CREATE BATCH FEATURE VIEW`",
-            "batch views come with the lake; until then write their rows to a file and read it with `CREATE TABLE`",
-        ),
         PlannedKind::Function => (
             "`CREATE FUNCTION`",
             "Python functions come with the Python package; until then use the functions of the language",

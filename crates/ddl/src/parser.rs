@@ -7,6 +7,7 @@
 //! next semicolon (or at what is plainly the start of the next statement), so the errors of
 //! all statements are found at once.
 
+mod batch;
 mod call;
 mod column;
 mod complaint;

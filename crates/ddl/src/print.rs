@@ -4,6 +4,7 @@
 //! by their first names, clauses in a fixed order, parentheses only where they are needed.
 //! Invariant: what is printed parses to the same tree but for the spans.
 
+mod batch;
 mod dataset;
 mod expr;
 mod query;

@@ -14,6 +14,7 @@ use evenkeel_types::{DataType, Interval};
 use evenkeel_view::{Plan, Uses};
 
 use crate::api::{Change, ChangeKind};
+use crate::batch::QueryColumns;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::evolution::{Logged, over_newest_sources};
@@ -46,6 +47,7 @@ pub fn check(project: &Project, files: &[DefinitionFile]) -> Result<ChangePlan, 
         files,
         &Catalog::default(),
         &Logged { log: None },
+        project.queries.as_deref(),
     )
 }
 
@@ -56,12 +58,25 @@ pub(crate) fn plan(
     files: &[DefinitionFile],
     existing: &Catalog,
     logged: &Logged<'_>,
+    queries: Option<&dyn QueryColumns>,
 ) -> Result<ChangePlan, EngineError> {
     let texts: Vec<(&str, &str)> = files
         .iter()
         .map(|f| (f.name.as_str(), f.text.as_str()))
         .collect();
+    // What a batch view may read: everything but what cannot be defined yet.
+    let others = || {
+        let mut columns = ColumnReader::new(root);
+        let has_events = |source| logged.has_events(source);
+        let others = bind_project(&texts, existing, &has_events, &mut |s| columns.read(s));
+        let mut catalog = existing.clone();
+        catalog.add_all(&others.catalog);
+        catalog
+    };
     let mut columns = ColumnReader::new(root);
+    if let Some(queries) = queries {
+        columns = columns.asking(queries, &others);
+    }
     let project = bind_project(
         &texts,
         existing,

@@ -60,6 +60,10 @@ pub enum EngineError {
     DatasetName { text: String, reason: String },
     #[error("`{}` is damaged: {reason}", path.display())]
     Dataset { path: PathBuf, reason: String },
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Run { path: PathBuf, reason: String },
+    #[error("the query of `{view}` gives two rows for the key {key}")]
+    RunKeyTwice { view: String, key: String },
     #[error("the dataset `{name}:{version}` is built already, and never built otherwise")]
     DatasetBuilt { name: String, version: u32 },
     #[error(
@@ -304,7 +308,8 @@ impl EngineError {
             | EngineError::NoDeadLetter { .. }
             | EngineError::NothingToVerify
             | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
-            EngineError::ProjectFile { .. }
+            EngineError::RunKeyTwice { .. }
+            | EngineError::ProjectFile { .. }
             | EngineError::Pattern { .. }
             | EngineError::DefinitionFileTooLarge { .. }
             | EngineError::Definitions(_)
@@ -370,6 +375,7 @@ impl EngineError {
             | EngineError::EventDoesNotFit { .. }
             | EngineError::Backup { .. }
             | EngineError::Dataset { .. }
+            | EngineError::Run { .. }
             | EngineError::Frozen { .. }
             | EngineError::Schema { .. }
             | EngineError::Store(_)
@@ -408,6 +414,9 @@ impl EngineError {
             } => format!("did you mean `{name}`?"),
             EngineError::NoDefinitions { .. } => {
                 "write one, or let `evenkeel init --from FILE` write it".to_owned()
+            }
+            EngineError::RunKeyTwice { .. } => {
+                "GROUP BY the key, so that it has one row".to_owned()
             }
             EngineError::NoStore { .. } => {
                 "`evenkeel apply` makes it and registers the definitions".to_owned()

@@ -8,8 +8,10 @@ use std::error::Error;
 use std::path::Path;
 
 use evenkeel_connect::{ConnectError, FileOptions, FileSet, InferredSchema};
-use evenkeel_ddl::{FileColumns, FileSource, FromFile};
+use evenkeel_ddl::{BATCH_CONNECTOR, FileColumns, FileSource, FromFile};
+use evenkeel_types::definition::{Catalog, OptionValue};
 
+use crate::batch::QueryColumns;
 use crate::ingest::options_of_file;
 
 /// Rows of a file that are looked at.
@@ -19,6 +21,7 @@ const ROWS_MAX: u64 = 100_000;
 pub(crate) struct ColumnReader<'a> {
     root: &'a Path,
     seen: BTreeMap<String, Seen>,
+    queries: Option<(&'a dyn QueryColumns, &'a dyn Fn() -> Catalog)>,
 }
 
 /// What was seen of a source's files.
@@ -34,11 +37,42 @@ impl<'a> ColumnReader<'a> {
         ColumnReader {
             root,
             seen: BTreeMap::new(),
+            queries: None,
         }
     }
 
-    /// The columns of a source's first file; an error in words if it cannot be read.
+    /// The same with what understands the queries of batch views, over a catalog.
+    pub(crate) fn asking(
+        self,
+        queries: &'a dyn QueryColumns,
+        catalog: &'a dyn Fn() -> Catalog,
+    ) -> Self {
+        ColumnReader {
+            queries: Some((queries, catalog)),
+            ..self
+        }
+    }
+
+    /// The columns of a batch view's query; none where nobody understands it.
+    fn query(&self, source: &FileSource) -> Result<FileColumns, String> {
+        let (Some((queries, catalog)), Some(OptionValue::Text(text))) =
+            (self.queries, source.options.get("query"))
+        else {
+            return Ok(FileColumns::default());
+        };
+        Ok(FileColumns {
+            columns: queries.columns(text, &catalog())?,
+            counted_times: Vec::new(),
+        })
+    }
+
+    /// The columns of a source's first file, or of a batch view's query; an error in words if it
+    /// cannot be read.
     pub(crate) fn read(&mut self, source: &FileSource) -> Result<FileColumns, String> {
+        let batch = OptionValue::Text(BATCH_CONNECTOR.to_owned());
+        if source.options.get("connector") == Some(&batch) {
+            return self.query(source);
+        }
         let seen = self.look(source).map_err(|error| chain(&error))?;
         let columns = seen.schema.columns.iter().map(|c| c.field.clone());
         let columns = FileColumns {

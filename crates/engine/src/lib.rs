@@ -9,6 +9,7 @@ mod answers;
 pub mod api;
 mod applying;
 mod backup;
+pub mod batch;
 mod cold_tier;
 pub mod correction;
 pub mod dataset;

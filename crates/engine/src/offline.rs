@@ -12,6 +12,7 @@ use evenkeel_log::{DiskFileSystem, LogReader};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::{Cut, Offset, Partition, SourceId};
 
+use crate::batch::QueryColumns;
 use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan, catalog_of, feature_list_of, unknown};
 use crate::engine::{Engine, log_directory};
@@ -32,6 +33,7 @@ pub struct Offline {
     cold: ColdTier,
     store: PathBuf,
     records: u64,
+    queries: Option<Arc<dyn QueryColumns>>,
 }
 
 /// Gives an engine to read, for moments: in between others have their turn.
@@ -76,6 +78,7 @@ impl Engine {
             cold: self.cold_tier(),
             store: self.project().store.clone(),
             records: self.registry().records().len() as u64,
+            queries: self.project().queries.clone(),
         }
     }
 
@@ -119,6 +122,7 @@ impl Offline {
             cold: ColdTier::of(project, &Machine::default(), registry.identity()),
             store: project.store.clone(),
             records: registry.records().len() as u64,
+            queries: project.queries.clone(),
         })
     }
 
@@ -184,7 +188,8 @@ impl Offline {
         let logged = Logged {
             log: Some((&self.log, &self.applied)),
         };
-        definitions::plan(&self.root, files, &self.catalog, &logged)
+        let queries = self.queries.as_deref();
+        definitions::plan(&self.root, files, &self.catalog, &logged, queries)
     }
 
     /// A service by name, or by name and version.

@@ -24,10 +24,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use evenkeel_lake::LakeAddress;
 use serde::Deserialize;
 
+use crate::batch::QueryColumns;
 use crate::cold_tier::LakeSettings;
 use crate::error::EngineError;
 use crate::server_settings::ServerSettings;
@@ -104,6 +106,8 @@ pub struct Project {
     pub lake_address: LakeAddress,
     /// How it is served, paths from here.
     pub server: ServerSettings,
+    /// What understands the queries of batch views; none: their types are written down.
+    pub queries: Option<Arc<dyn QueryColumns>>,
     definitions: Option<Vec<String>>,
 }
 
@@ -165,6 +169,7 @@ impl Project {
             store,
             limits: file.limits,
             server,
+            queries: None,
             definitions: file.definitions,
         })
     }

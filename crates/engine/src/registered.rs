@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use evenkeel_ddl::ast::StatementKind;
-use evenkeel_ddl::parse_statements;
+use evenkeel_ddl::{batch_table, parse_statements};
 use evenkeel_types::definition::Catalog;
 
 use crate::engine::Engine;
@@ -30,6 +30,11 @@ pub(crate) fn with_registered(
     for text in &texts {
         let (statements, _) = parse_statements(&text.text);
         named.extend(statements.iter().filter_map(|s| name_of(&s.kind)));
+        // A batch view is a table, too.
+        named.extend(statements.iter().filter_map(|s| match &s.kind {
+            StatementKind::CreateBatchView(view) => Some(("source", batch_table(&view.name.value))),
+            _ => None,
+        }));
     }
     let entities = catalog.entities.values();
     let sources = catalog.sources.values();
@@ -68,6 +73,7 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         StatementKind::CreateSource(s) => ("source", &s.name),
         StatementKind::CreateFeatureView(s) => ("view", s.name.as_ref()?),
         StatementKind::CreateOnDemandView(s) => ("view", &s.name),
+        StatementKind::CreateBatchView(s) => ("view", &s.name),
         StatementKind::CreateFeatureService(s) => ("service", &s.name),
         StatementKind::CreateTrainingDataset(s) => ("dataset", &s.name),
         StatementKind::CreateSegment(s) => ("segment", &s.name),

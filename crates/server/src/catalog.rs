@@ -248,5 +248,7 @@ pub(crate) async fn metrics(State(shared): Shares) -> String {
         pushes_wait: shared.checkpoints.pushes_wait(),
         engine_holds: shared.engine_holds(),
     };
-    shared.metrics.text(&shared.engine(), &load, &shared.lake)
+    shared
+        .metrics
+        .text(&shared.engine(), &load, &shared.lake, &shared.runs)
 }

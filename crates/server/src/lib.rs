@@ -38,6 +38,7 @@ mod presence;
 mod reply;
 mod request;
 mod routes;
+mod runs;
 mod segments;
 mod served;
 mod server;

@@ -11,6 +11,7 @@ use evenkeel_engine::correction::Counts;
 use evenkeel_engine::push::RowAnswer;
 
 use crate::lake::LakeFlushes;
+use crate::runs::Runs;
 
 /// Upper ends of the buckets of a histogram, seconds.
 const BUCKETS: [f64; 12] = [
@@ -107,6 +108,7 @@ impl Metrics {
         engine: &Engine,
         load: &Load<'_>,
         lake_flushes: &LakeFlushes,
+        runs: &Runs,
     ) -> String {
         let mut text = String::new();
         head(
@@ -190,6 +192,7 @@ impl Metrics {
         line(&mut text, name, load.left_out);
         hot_tier(&mut text, engine, load.pushes_wait);
         lake(&mut text, lake_flushes);
+        batch_views(&mut text, runs);
         let name = "evenkeel_watermark_lag_seconds";
         head(
             &mut text,
@@ -287,6 +290,32 @@ fn lake(text: &mut String, flushes: &LakeFlushes) {
         "Events that were flushed to the lake.",
     );
     line(text, name, flushes.events.load(Ordering::Relaxed));
+}
+
+fn batch_views(text: &mut String, runs: &Runs) {
+    let by_view = runs.by_view();
+    let name = "evenkeel_batch_runs_total";
+    head(text, name, "counter", "Runs of batch views.");
+    for (view, runs) in &by_view {
+        let view = label(view);
+        for (outcome, count) in [("done", runs.done), ("failed", runs.failed)] {
+            let labelled = format!("{name}{{view=\"{view}\",outcome=\"{outcome}\"}}");
+            line(text, &labelled, count);
+        }
+    }
+    let name = "evenkeel_batch_run_as_of_seconds";
+    head(
+        text,
+        name,
+        "gauge",
+        "As of when the last run of a batch view was that ended well.",
+    );
+    for (view, runs) in &by_view {
+        if let Some(last) = runs.last {
+            let labelled = format!("{name}{{view=\"{}\"}}", label(view));
+            line(text, &labelled, last / 1_000_000);
+        }
+    }
 }
 
 /// What became of a row, in a word.

@@ -23,7 +23,7 @@ mod tests {
     use crate::error::ERROR_CODES;
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
-    use crate::{corrections, definitions, doctor, segments, sql, training, verification};
+    use crate::{corrections, definitions, doctor, runs, segments, sql, training, verification};
 
     fn json() -> Json {
         serde_json::from_str(OPENAPI).unwrap()
@@ -68,6 +68,7 @@ mod tests {
         for (name, known) in [
             ("TrainingRequest", training::FIELDS),
             ("SqlRequest", sql::FIELDS),
+            ("RunRequest", runs::FIELDS),
             ("VerifyRequest", verification::VERIFY_FIELDS),
             ("ExplainRequest", verification::EXPLAIN_FIELDS),
             ("DefinitionsRequest", definitions::FIELDS),

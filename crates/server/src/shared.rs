@@ -15,6 +15,7 @@ use crate::lake::{LakeFlusher, LakeFlushes};
 use crate::metrics::{Histogram, Metrics};
 use crate::plans::Plans;
 use crate::pool::Pool;
+use crate::runs::{Runs, Scheduler};
 use crate::served::Served;
 use crate::spool::Spool;
 use crate::writer::{Queue, Writer};
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) correcting: Mutex<()>,
     pub(crate) served: Served,
     pub(crate) lake: LakeFlushes,
+    pub(crate) runs: Runs,
     pub(crate) in_flight: Semaphore,
     pub(crate) metrics: Metrics,
     /// Changes whenever something was applied.
@@ -81,6 +83,7 @@ impl Shared {
             correcting: Mutex::new(()),
             served: Served::start(engine.project())?,
             lake: LakeFlushes::default(),
+            runs: Runs::default(),
             in_flight: Semaphore::new(limits.requests.max(1)),
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),
@@ -93,6 +96,7 @@ impl Shared {
             pushes: Writer::start(Arc::clone(&shared), receiver),
             checkpoints: CheckpointWriter::start(Arc::clone(&shared)),
             lake: LakeFlusher::start(Arc::clone(&shared)),
+            scheduler: Scheduler::start(Arc::clone(&shared)),
         };
         Ok((shared, writers))
     }
@@ -158,11 +162,13 @@ pub(crate) struct Writers {
     pushes: Writer,
     checkpoints: CheckpointWriter,
     lake: LakeFlusher,
+    scheduler: Scheduler,
 }
 
 impl Writers {
     /// Waits for the pushes that are queued, whose queue is finished, and for what they begin.
     pub(crate) fn join(self) {
+        self.scheduler.join();
         self.lake.join();
         self.pushes.join();
         self.checkpoints.join();

@@ -155,6 +155,12 @@ fn made(shared: &Shared, offline: &Offline, rows: Rows, form: Form) -> Result<Ma
     }
 }
 
+impl From<SqlError> for ApiError {
+    fn from(error: SqlError) -> Self {
+        failed(error)
+    }
+}
+
 fn failed(error: SqlError) -> ApiError {
     match error.into_engine("query") {
         Ok(error) => ApiError::mistakes(&error, "file"),

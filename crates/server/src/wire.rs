@@ -2,6 +2,7 @@
 
 mod reports;
 mod rows;
+mod runs;
 mod segments;
 pub mod values;
 
@@ -16,6 +17,7 @@ use evenkeel_types::definition::{OptionValue, ServiceDef, SourceDef, SourceKind,
 use serde_json::{Value as Json, json};
 
 pub use rows::rows;
+pub use runs::run_report;
 
 pub use reports::{
     correction_report, examination, explanation, mismatch_types, served_report, training_report,

@@ -122,6 +122,25 @@ impl Queue {
 
     /// Sends a request, and waits for its answer.
     pub(crate) async fn write(&self, write: Write, rows: usize) -> Result<Written, ApiError> {
+        let answered = self.send(write, rows)?;
+        answered
+            .await
+            .unwrap_or_else(|_| Err(closed("the writer gave up")))
+    }
+
+    /// The same for a thread of its own.
+    pub(crate) fn write_and_wait(&self, write: Write, rows: usize) -> Result<Written, ApiError> {
+        let answered = self.send(write, rows)?;
+        answered
+            .blocking_recv()
+            .unwrap_or_else(|_| Err(closed("the writer gave up")))
+    }
+
+    fn send(
+        &self,
+        write: Write,
+        rows: usize,
+    ) -> Result<oneshot::Receiver<Result<Written, ApiError>>, ApiError> {
         if let Some(reason) = self.closed() {
             return Err(closed(&reason));
         }
@@ -149,9 +168,7 @@ impl Queue {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return Err(error.with_hint("nothing was written: send it again"));
         }
-        answered
-            .await
-            .unwrap_or_else(|_| Err(closed("the writer gave up")))
+        Ok(answered)
     }
 }
 

@@ -32,6 +32,8 @@ pub enum SqlError {
     TooManyBytes { bytes_max: u64 },
     #[error("the query needs more than {bytes_max} bytes of memory")]
     Memory { bytes_max: u64 },
+    #[error("{at} is later than now: a run is as of a time that has passed")]
+    RunInFuture { at: String },
     #[error("it was stopped")]
     Stopped,
     #[error("the store")]
@@ -68,6 +70,7 @@ impl SqlError {
             SqlError::Store(error) => return error.hint(),
             SqlError::Plan { .. }
             | SqlError::Failed { .. }
+            | SqlError::RunInFuture { .. }
             | SqlError::Stopped
             | SqlError::Rows(_)
             | SqlError::Runtime(_) => return None,

@@ -6,6 +6,7 @@
 //! those that training reads. Invariant: a query reads, and nothing else; without
 //! [`Query::files`] it reads nothing but the store.
 
+mod batch;
 mod bounds;
 mod error;
 mod failure;
@@ -15,5 +16,6 @@ mod relation;
 mod run;
 mod text;
 
+pub use batch::{BatchRun, RunReport, SqlColumns};
 pub use error::SqlError;
 pub use run::{GoOn, Limits, Query, Rows, run};

@@ -14,7 +14,7 @@ use evenkeel_connect::{Table, nearest};
 use evenkeel_engine::dataset::DatasetName;
 use evenkeel_engine::{Offline, Span};
 use evenkeel_types::EventTime;
-use evenkeel_types::definition::{SourceDef, ViewBody, ViewDef};
+use evenkeel_types::definition::{Catalog, SourceDef, ViewBody, ViewDef};
 
 use crate::error::SqlError;
 use crate::relation::Relation;
@@ -26,6 +26,24 @@ const LISTED_MAX: usize = 20;
 /// A name of a query, and what it means.
 pub(crate) type Named = (TableReference, Relation);
 
+/// What names are looked for in.
+#[derive(Clone, Copy)]
+pub(crate) enum Over<'a> {
+    /// What a store has.
+    Store(&'a Offline),
+    /// What is defined: nothing is read.
+    Definitions(&'a Catalog),
+}
+
+impl<'a> Over<'a> {
+    fn catalog(self) -> &'a Catalog {
+        match self {
+            Over::Store(store) => store.catalog(),
+            Over::Definitions(catalog) => catalog,
+        }
+    }
+}
+
 /// Finds what a statement's names mean, and writes those that are read at a time of their own as
 /// names of their own.
 ///
@@ -34,7 +52,7 @@ pub(crate) type Named = (TableReference, Relation);
 pub(crate) fn resolve(
     statement: &mut Statement,
     text: &str,
-    store: &Offline,
+    over: Over<'_>,
     at: EventTime,
     files: bool,
 ) -> Result<Vec<Named>, SqlError> {
@@ -42,7 +60,7 @@ pub(crate) fn resolve(
     let _: ControlFlow<()> = Visit::visit(statement, &mut subqueries);
     let mut names = Names {
         text,
-        store,
+        over,
         at,
         files,
         subqueries: subqueries.names,
@@ -80,7 +98,7 @@ fn normal(ident: &Ident) -> String {
 
 struct Names<'a> {
     text: &'a str,
-    store: &'a Offline,
+    over: Over<'a>,
     at: EventTime,
     files: bool,
     subqueries: BTreeSet<String>,
@@ -193,7 +211,7 @@ impl Names<'_> {
 
     /// A source or view as of a time.
     fn as_of(&self, name: &str, at: EventTime, span: Span) -> Result<Relation, SqlError> {
-        let catalog = self.store.catalog();
+        let catalog = self.over.catalog();
         if let Some(source) = catalog.sources.get(name) {
             let source = Arc::clone(source);
             return Ok(Relation::Slice { source, at });
@@ -229,7 +247,7 @@ impl Names<'_> {
     /// `events.x`, `dead_letters.x`, `datasets.x`.
     fn within(&self, schema: &str, name: &str, span: Span) -> Result<Relation, SqlError> {
         let source = || -> Result<Arc<SourceDef>, SqlError> {
-            let sources = &self.store.catalog().sources;
+            let sources = &self.over.catalog().sources;
             let found = sources.get(name).cloned();
             found.ok_or_else(|| {
                 let names = sources.keys().map(String::as_str);
@@ -245,7 +263,13 @@ impl Names<'_> {
     }
 
     fn dataset(&self, name: &str, span: Span) -> Result<Relation, SqlError> {
-        let built = self.store.built_datasets().map_err(SqlError::store)?;
+        let Over::Store(store) = self.over else {
+            return Err(mistake(
+                format!("`{name}` is a dataset, which a definition cannot read"),
+                span,
+            ));
+        };
+        let built = store.built_datasets().map_err(SqlError::store)?;
         let wanted: DatasetName = name
             .parse()
             .map_err(|error| mistake(format!("{error}"), span))?;
@@ -261,7 +285,7 @@ impl Names<'_> {
             let what = format!("no dataset `{name}` was built");
             return Err(no_name(&what, name, names, span));
         }
-        let rows = self.store.dataset_rows(&wanted).map_err(SqlError::store)?;
+        let rows = store.dataset_rows(&wanted).map_err(SqlError::store)?;
         Ok(Relation::Dataset(rows))
     }
 
@@ -278,7 +302,7 @@ impl Names<'_> {
     }
 
     fn unknown(&self, name: &str, span: Span) -> SqlError {
-        let catalog = self.store.catalog();
+        let catalog = self.over.catalog();
         let sources = catalog.sources.keys();
         let names: Vec<&str> = sources
             .chain(catalog.views.keys())

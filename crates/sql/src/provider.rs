@@ -21,12 +21,13 @@ const BATCH_ROWS: usize = 8192;
 
 pub(crate) struct Provider {
     relation: Relation,
-    reader: Arc<Reader>,
+    /// None: its columns are asked for, not its rows.
+    reader: Option<Arc<Reader>>,
     schema: SchemaRef,
 }
 
 impl Provider {
-    pub(crate) fn new(relation: Relation, reader: Arc<Reader>) -> Result<Self, SqlError> {
+    pub(crate) fn new(relation: Relation, reader: Option<Arc<Reader>>) -> Result<Self, SqlError> {
         Ok(Provider {
             schema: relation.schema()?,
             relation,
@@ -85,7 +86,12 @@ impl TableProvider for Provider {
             None => (0..self.schema.fields().len()).collect(),
         };
         let bounds = Bounds::among(filters, &self.time_columns());
-        let read = self.relation.rows(&self.reader, &columns, bounds);
+        let Some(reader) = &self.reader else {
+            return Err(DataFusionError::Plan(
+                "there are no rows to read".to_owned(),
+            ));
+        };
+        let read = self.relation.rows(reader, &columns, bounds);
         let read = read.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let batches: Vec<RecordBatch> = read.iter().flat_map(in_pieces).collect();
         let schema = Arc::new(self.schema.project(&columns)?);

@@ -18,14 +18,16 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
 use evenkeel_connect::{Table, TableType};
 use evenkeel_engine::Offline;
-use evenkeel_types::{Cut, EventTime};
+use evenkeel_types::definition::Catalog;
+use evenkeel_types::{Cut, EventTime, Field as OurField};
 use futures::StreamExt;
 
 use crate::error::SqlError;
 use crate::failure::{Stage, failure};
-use crate::names::{Named, resolve};
+use crate::names::{Named, Over, resolve};
 use crate::provider::Provider;
 use crate::relation::Reader;
 use crate::text::parse;
@@ -93,7 +95,13 @@ pub struct Rows {
 /// With the place where the query is wrong; if a limit is reached; if the store cannot be read.
 pub fn run(store: &Offline, query: &Query, go_on: &GoOn) -> Result<Rows, SqlError> {
     let mut statement = parse(&query.text)?;
-    let named = resolve(&mut statement, &query.text, store, query.at, query.files)?;
+    let named = resolve(
+        &mut statement,
+        &query.text,
+        Over::Store(store),
+        query.at,
+        query.files,
+    )?;
     let cut = query.cut.clone().unwrap_or_else(|| store.cut().clone());
     store.refuse_beyond(&cut).map_err(SqlError::store)?;
     let reader = Arc::new(Reader {
@@ -102,23 +110,8 @@ pub fn run(store: &Offline, query: &Query, go_on: &GoOn) -> Result<Rows, SqlErro
         values_max: query.limits.values_max,
         go_on: Arc::clone(go_on),
     });
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .map_err(SqlError::Runtime)?;
-    runtime.block_on(async {
-        let state = session(query, named, &reader).map_err(|error| planning(error, query))?;
-        let statement = Statement::Statement(Box::new(statement));
-        let plan = state
-            .statement_to_plan(statement)
-            .await
-            .map_err(|error| planning(error, query))?;
-        SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false)
-            .verify_plan(&plan)
-            .map_err(|error| planning(error, query))?;
+    runtime()?.block_on(async {
+        let (state, plan) = planned(query, statement, named, Some(&reader)).await?;
         let (schema, batches, more) = execute(&state, &plan, query, go_on).await?;
         Ok(Rows {
             table: table_of(&schema, &batches)?,
@@ -127,6 +120,64 @@ pub fn run(store: &Offline, query: &Query, go_on: &GoOn) -> Result<Rows, SqlErro
             at: query.at,
         })
     })
+}
+
+/// The columns of a query over what is defined.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn columns(catalog: &Catalog, text: &str) -> Result<Vec<OurField>, SqlError> {
+    let query = Query {
+        text: text.to_owned(),
+        at: EventTime(0),
+        cut: None,
+        files: false,
+        limits: Limits::NONE,
+    };
+    let mut statement = parse(text)?;
+    let over = Over::Definitions(catalog);
+    let named = resolve(&mut statement, text, over, query.at, false)?;
+    runtime()?.block_on(async {
+        let (_, plan) = planned(&query, statement, named, None).await?;
+        let schema: SchemaRef = Arc::new(plan.schema().as_arrow().clone());
+        let table = table_of(&schema, &[])?;
+        let fields = table.fields().into_iter();
+        // A table of a query has no other columns.
+        let known = fields.filter_map(|(name, data_type)| match data_type {
+            TableType::Known(data_type) => Some(OurField::new(name, data_type)),
+            TableType::Opaque(_) => None,
+        });
+        Ok(known.collect())
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, SqlError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(SqlError::Runtime)
+}
+
+/// The plan of a statement, which reads, and what it runs in.
+async fn planned(
+    query: &Query,
+    statement: SqlStatement,
+    named: Vec<Named>,
+    reader: Option<&Arc<Reader>>,
+) -> Result<(SessionState, LogicalPlan), SqlError> {
+    let state = session(query, named, reader).map_err(|error| planning(error, query))?;
+    let statement = Statement::Statement(Box::new(statement));
+    let plan = state
+        .statement_to_plan(statement)
+        .await
+        .map_err(|error| planning(error, query))?;
+    SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(&plan)
+        .map_err(|error| planning(error, query))?;
+    Ok((state, plan))
 }
 
 fn planning(error: DataFusionError, query: &Query) -> SqlError {
@@ -142,7 +193,7 @@ fn planning(error: DataFusionError, query: &Query) -> SqlError {
 fn session(
     query: &Query,
     named: Vec<Named>,
-    reader: &Arc<Reader>,
+    reader: Option<&Arc<Reader>>,
 ) -> Result<SessionState, DataFusionError> {
     let mut config = SessionConfig::new()
         // One after the other: what depends on the order of rows does not depend on the machine.
@@ -170,7 +221,7 @@ fn session(
                 catalog.register_schema(schema, Arc::new(MemorySchemaProvider::new()))?;
             }
         }
-        let provider = Provider::new(relation, Arc::clone(reader))
+        let provider = Provider::new(relation, reader.cloned())
             .map_err(|error| DataFusionError::External(Box::new(error)))?;
         context.register_table(reference, Arc::new(provider))?;
     }

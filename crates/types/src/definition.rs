@@ -652,6 +652,17 @@ impl Catalog {
         self.sources.values().find(|s| s.id == id)
     }
 
+    /// Adds everything of another catalog, in place of what has the same name and version.
+    pub fn add_all(&mut self, other: &Catalog) {
+        let entities = other.entities.values().cloned().map(Definition::Entity);
+        let sources = other.sources.values().cloned().map(Definition::Source);
+        let views = other.views.values().flat_map(|versions| versions.values());
+        let views = views.cloned().map(Definition::View);
+        for definition in entities.chain(sources).chain(views) {
+            self.add(definition);
+        }
+    }
+
     /// Adds or replaces an object.
     pub fn add(&mut self, definition: Definition) {
         match definition {

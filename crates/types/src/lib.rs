@@ -12,6 +12,7 @@ pub mod definition;
 mod event;
 mod expr;
 mod frame;
+mod schedule;
 mod schema;
 pub mod time;
 mod value;
@@ -24,6 +25,7 @@ pub use event::{
 };
 pub use expr::{Expr, ExprKind};
 pub use frame::{AggregateCall, AggregateFunction, Extent, Frame};
+pub use schedule::{Schedule, ScheduleError};
 pub use schema::{Schema, SchemaError};
 pub use time::{CalendarUnit, Civil, EventTime, Interval, VisibleAt, Zone};
 pub use value::{

@@ -1,17 +1,33 @@
-//! SQL answered by a server.
+//! SQL answered, and batch views run, by a server.
 
 use evenkeel_connect::Table;
 use evenkeel_engine::{DefinitionFile, Scope};
 use evenkeel_server::Sent;
 use serde_json::Value as Json;
 
-use super::{Remote, not_understood};
+use super::{Remote, escaped, not_understood};
 use crate::command::Answered;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::Bar;
 
 impl Remote {
+    /// Runs a batch view: its report.
+    pub(crate) fn run_view(
+        &self,
+        view: &str,
+        asked: &Json,
+        output: Output,
+    ) -> Result<Json, Failure> {
+        let bar = Bar::counts(output);
+        let mut progress = |what: &str, done, all| bar.show(what, done, all);
+        let body = asked.to_string();
+        let path = format!("/v1/views/{}/run", escaped(view));
+        let mut sent = Sent::new("POST", &path, Scope::Write, body.as_bytes());
+        sent.progress = Some(&mut progress);
+        self.understood(self.client.send(&mut sent))
+    }
+
     /// Asks a query, whose mistakes are in these texts.
     pub(crate) fn sql(
         &self,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 35] = [
     "demo",
     "init",
     "check",
@@ -16,6 +16,7 @@ const COMMANDS: [&str; 34] = [
     "explain",
     "train",
     "sql",
+    "run",
     "dataset",
     "dataset build",
     "dataset list",

@@ -1,8 +1,8 @@
 //! Statements: what defines, changes and removes objects.
 
 use super::{
-    ColumnList, CreateSegment, CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit,
-    Query, Span, StringLit, TypeName,
+    ColumnList, CreateBatchView, CreateSegment, CreateTrainingDataset, Expr, Ident, IntervalLit,
+    Literal, NumberLit, Query, Span, StringLit, TypeName,
 };
 
 /// One statement of a file.
@@ -25,6 +25,8 @@ pub enum StatementKind {
     CreateFeatureView(Box<CreateFeatureView>),
     /// `CREATE ON DEMAND FEATURE VIEW`
     CreateOnDemandView(Box<CreateOnDemandView>),
+    /// `CREATE BATCH FEATURE VIEW`
+    CreateBatchView(Box<CreateBatchView>),
     /// `CREATE FEATURE SERVICE`
     CreateFeatureService(CreateFeatureService),
     /// `CREATE TRAINING DATASET`
@@ -457,8 +459,6 @@ pub struct Planned {
 /// Which statement is planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlannedKind {
-    /// `CREATE BATCH FEATURE VIEW`
-    BatchFeatureView,
     /// `CREATE FUNCTION`
     Function,
     /// `CREATE MODEL`

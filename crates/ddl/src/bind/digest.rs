@@ -72,6 +72,7 @@ fn essence(statement: &Statement) -> Statement {
             view.features.clear();
             strip_requests(&mut view.request);
         }
+        StatementKind::CreateBatchView(view) => view.metadata = Metadata::default(),
         StatementKind::CreateFeatureService(service) => service.metadata = Metadata::default(),
         StatementKind::CreateTrainingDataset(dataset) => dataset.metadata = Metadata::default(),
         StatementKind::CreateSegment(segment) => segment.metadata = Metadata::default(),

@@ -24,6 +24,8 @@ const FILE: [&str; 6] = [
     "null",
     "time_unit",
 ];
+/// Options of a table that a batch view writes.
+const BATCH: [&str; 3] = ["query", "schedule", "schedule_zone"];
 /// Connectors that have a name but do not exist yet.
 const PLANNED_CONNECTORS: [&str; 6] = ["kafka", "mysql", "debezium", "delta", "http", "redis"];
 /// Words in the name of an option that must not be written out.
@@ -38,7 +40,7 @@ const SECRET_WORDS: [&str; 8] = [
     "private_key",
 ];
 /// Options that change what is read from the same bytes: part of the digest.
-pub(super) const DECODING: [&str; 4] = ["null", "operation", "time_unit", "zone"];
+pub(super) const DECODING: [&str; 5] = ["null", "operation", "query", "time_unit", "zone"];
 
 /// The options of a source, understood.
 #[derive(Debug, Default)]
@@ -72,7 +74,7 @@ pub(super) fn bind_options(written: &[WithOption], source: Span, report: &mut Re
             continue;
         }
         match connector {
-            Connector::None | Connector::File => {
+            Connector::None | Connector::File | Connector::Batch => {
                 if !known_keys(connector).any(|k| k == key) {
                     report.push::<()>(super::scope::with_hint(
                         Diagnostic::error(unknown_message(key, connector), option.key.span),
@@ -101,6 +103,8 @@ enum Connector {
     /// Rows are pushed.
     None,
     File,
+    /// Rows are the results of a batch view.
+    Batch,
     /// Unknown or planned: told already.
     Refused,
 }
@@ -124,6 +128,9 @@ fn connector(written: &[WithOption], report: &mut Report) -> Connector {
     if name == "file" {
         return Connector::File;
     }
+    if name == super::BATCH_CONNECTOR {
+        return Connector::Batch;
+    }
     if PLANNED_CONNECTORS.contains(&name.as_str()) {
         report.hinted::<()>(
             format!("the connector `{name}` is planned: it does not exist yet"),
@@ -143,6 +150,7 @@ fn connector(written: &[WithOption], report: &mut Report) -> Connector {
 fn known_keys(connector: Connector) -> impl Iterator<Item = &'static str> + Clone {
     let file: &[&str] = match connector {
         Connector::File => &FILE,
+        Connector::Batch => &BATCH,
         _ => &[],
     };
     let path: &[&str] = match connector {

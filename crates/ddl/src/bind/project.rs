@@ -15,7 +15,7 @@ use super::evolve::{Evolution, Refusal};
 use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
-use super::{Binder, Broken};
+use super::{Binder, Broken, batch};
 use crate::ast::{Span, Statement, StatementKind};
 use crate::error::{Diagnostic, line_and_column};
 use crate::parser::parse_statements;
@@ -80,6 +80,8 @@ pub(super) struct Node {
     pub(super) file: usize,
     statement: usize,
     pub(super) parsed: Statement,
+    /// Where the statement is that it was written out of.
+    written_from: Option<Span>,
 }
 
 /// Binds the files of a project, each a name and a text. `existing` is what was defined
@@ -115,9 +117,11 @@ pub fn bind_project(
                     file,
                     statement,
                     parsed,
+                    written_from: None,
                 }),
         );
     }
+    let mut nodes = write_out_batch_views(nodes, existing, read, &mut found, &mut unread);
     let altered = alter::alter(&mut nodes, &unread);
     for (file, report) in altered.reports {
         found.take(file, report);
@@ -133,7 +137,7 @@ pub fn bind_project(
             Some(written) => from_files.extend(written),
             None => *is_broken = true,
         }
-        found.take(node.file, report);
+        node.take(report, &mut found);
     }
     let (by_name, repeated) = names(&nodes, &mut found);
     let uses = uses(&nodes, &by_name, existing);
@@ -199,7 +203,7 @@ pub fn bind_project(
                 Arc::make_mut(new).continue_from(old);
             }
             is_broken[index] |= definition.is_none();
-            found.take(node.file, report);
+            node.take(report, &mut found);
             if let Some(definition) = definition
                 && is_first
                 && !is_broken[index]
@@ -227,6 +231,54 @@ pub fn bind_project(
     project.removed = removed(&by_name, existing);
     found.finish(&mut project);
     project
+}
+
+impl Node {
+    /// What was told of the statement, where it is written.
+    fn take(&self, mut report: Report, found: &mut Found<'_>) {
+        if let Some(span) = self.written_from {
+            report.move_to(span);
+        }
+        found.take(self.file, report);
+    }
+}
+
+/// Puts a table and a view in place of each batch view. Those that cannot be are among what was not
+/// read.
+fn write_out_batch_views(
+    nodes: Vec<Node>,
+    existing: &Catalog,
+    read: &mut ReadColumns<'_>,
+    found: &mut Found<'_>,
+    unread: &mut Vec<(Space, String)>,
+) -> Vec<Node> {
+    let is_batch = |node: &Node| matches!(node.parsed.kind, StatementKind::CreateBatchView(_));
+    if !nodes.iter().any(is_batch) {
+        return nodes;
+    }
+    let (batch, mut others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_batch);
+    for node in batch {
+        let StatementKind::CreateBatchView(create) = &node.parsed.kind else {
+            continue;
+        };
+        let mut report = Report::default();
+        let statements: Vec<&Statement> = others.iter().map(|other| &other.parsed).collect();
+        let written = batch::write_out(create, &statements, existing, read, &mut report);
+        found.take(node.file, report);
+        match written {
+            None => unread.extend([
+                (Space::Relation, create.name.value.clone()),
+                (Space::Relation, batch::batch_table(&create.name.value)),
+            ]),
+            Some(statements) => others.extend(statements.into_iter().map(|parsed| Node {
+                file: node.file,
+                statement: node.statement,
+                parsed,
+                written_from: Some(create.name.span),
+            })),
+        }
+    }
+    others
 }
 
 /// The first statement of each name, and the statements that define one again: errors.

@@ -48,6 +48,14 @@ impl Report {
         None
     }
 
+    /// Everything that was told, at another place: of what was written out of one statement.
+    pub(super) fn move_to(&mut self, span: Span) {
+        for diagnostic in self.errors.iter_mut().chain(&mut self.warnings) {
+            diagnostic.span = span;
+            diagnostic.related = None;
+        }
+    }
+
     /// Whether an error was told.
     pub(super) fn has_errors(&self) -> bool {
         self.error_count > 0

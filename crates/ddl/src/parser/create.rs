@@ -110,8 +110,11 @@ impl Parser<'_> {
             let segment = self.segment()?;
             return Ok(StatementKind::CreateSegment(Box::new(segment)));
         }
-        let planned: [(&[&str], PlannedKind); 4] = [
-            (&["BATCH", "FEATURE", "VIEW"], PlannedKind::BatchFeatureView),
+        if self.eat_words(&["BATCH", "FEATURE", "VIEW"]).is_some() {
+            let view = self.batch_view()?;
+            return Ok(StatementKind::CreateBatchView(Box::new(view)));
+        }
+        let planned: [(&[&str], PlannedKind); 3] = [
             (&["FUNCTION"], PlannedKind::Function),
             (&["MODEL"], PlannedKind::Model),
             (&["SECRET"], PlannedKind::Secret),

@@ -174,7 +174,7 @@ impl Parser<'_> {
     }
 
     /// Behind `ENTITY`.
-    fn entity_ref(&mut self, start: Span) -> Parsed<EntityRef> {
+    pub(super) fn entity_ref(&mut self, start: Span) -> Parsed<EntityRef> {
         let name = self.name("the name of an entity")?;
         let columns = if self.is_symbol(Symbol::LeftParen) {
             Some(self.column_list("a column of the source")?)

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::query::column_list;
-use super::{comma_separated, data_type, dataset, expr, interval, query, quoted};
+use super::{batch, comma_separated, data_type, dataset, expr, interval, query, quoted};
 use crate::ast::{
     Alter, ColumnChange, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService,
     CreateFeatureView, CreateOnDemandView, CreateSegment, CreateSource, Drop, EntityRef, Expr,
@@ -25,6 +25,11 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
             metadata_after(f, &create.metadata, "\n")
         }
         StatementKind::CreateSegment(create) => segment(f, create),
+        StatementKind::CreateBatchView(view) => {
+            batch::head(f, view)?;
+            metadata(f, &view.metadata)?;
+            batch::query(f, view)
+        }
         StatementKind::Drop(drop) => drop_object(f, drop),
         StatementKind::Alter(change) => alter(f, change),
         StatementKind::Planned(statement) => planned(f, statement),
@@ -392,7 +397,6 @@ impl fmt::Display for PlannedKind {
     /// As it is written after `CREATE`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PlannedKind::BatchFeatureView => "BATCH FEATURE VIEW",
             PlannedKind::Function => "FUNCTION",
             PlannedKind::Model => "MODEL",
             PlannedKind::Secret => "SECRET",

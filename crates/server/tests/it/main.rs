@@ -17,6 +17,7 @@ mod lake;
 mod limits;
 mod prefixes;
 mod promises;
+mod runs;
 mod segments;
 mod sql;
 mod support;

@@ -64,6 +64,7 @@ async fn each_route_asks_for_its_scope() {
         ("POST", "/v1/sources/rides/exclusions", [false, false, true]),
         ("GET", "/v1/views", [true, false, true]),
         ("GET", "/v1/views/ride_stats", [true, false, true]),
+        ("POST", "/v1/views/ride_stats/run", [false, true, true]),
         ("GET", "/v1/services", [true, false, true]),
         ("GET", "/v1/services/model", [true, false, true]),
         ("GET", "/v1/status", [true, false, true]),

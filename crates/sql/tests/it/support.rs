@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_connect::TableType;
+use evenkeel_engine::batch::QueryColumns;
 use evenkeel_engine::{Engine, Project};
-use evenkeel_sql::{GoOn, Limits, Query, Rows, SqlError};
+use evenkeel_sql::{GoOn, Limits, Query, Rows, SqlColumns, SqlError};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Value, Zone};
 
@@ -18,9 +19,23 @@ pub(crate) struct World {
 impl World {
     /// A store with these definitions, and lines of JSON per source.
     pub(crate) fn new(definitions: &str, events: &[(&str, &str)]) -> Self {
+        World::asking(definitions, events, None)
+    }
+
+    /// The same with batch views.
+    pub(crate) fn batch(definitions: &str, events: &[(&str, &str)]) -> Self {
+        World::asking(definitions, events, Some(Arc::new(SqlColumns)))
+    }
+
+    fn asking(
+        definitions: &str,
+        events: &[(&str, &str)],
+        queries: Option<Arc<dyn QueryColumns>>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("definitions.sql"), definitions).unwrap();
-        let project = Project::open(folder.path(), None).unwrap();
+        let mut project = Project::open(folder.path(), None).unwrap();
+        project.queries = queries;
         let mut engine = Engine::open(&project).unwrap();
         let plan = engine.plan(&project.definition_files().unwrap()).unwrap();
         engine.apply(plan).unwrap();

@@ -1,0 +1,115 @@
+//! `evenkeel run`.
+
+use std::sync::Arc;
+
+use evenkeel_engine::batch::BatchView;
+use evenkeel_engine::push::{Pusher, Write, Written};
+use evenkeel_server::wire;
+use evenkeel_sql::{BatchRun, GoOn, Limits, SqlError};
+use evenkeel_types::time::parse_timestamp;
+use evenkeel_types::{EventTime, Zone};
+use serde_json::{Value as Json, json};
+
+use crate::arguments::RunArguments;
+use crate::clock::{self, Stopwatch};
+use crate::failure::{Exit, Failure};
+use crate::progress::Bar;
+use crate::session::{Answer, Session};
+use crate::table::{count, plural};
+
+pub(super) fn run(arguments: &RunArguments, session: &Session) -> Result<Answer, Failure> {
+    let started = Stopwatch::start();
+    let report = match session.server()? {
+        Some(remote) => {
+            let asked = json!({"at": arguments.at, "again": arguments.again});
+            remote.run_view(&arguments.view, &asked, session.output)?
+        }
+        None => here(arguments, session)?,
+    };
+    let text = text(&report, started);
+    let exit = match report["failed"].as_u64() {
+        Some(0) | None => Exit::Done,
+        Some(_) => Exit::Refuted,
+    };
+    Ok(Answer {
+        json: report,
+        text,
+        exit,
+    })
+}
+
+fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
+    let mut engine = session.engine()?;
+    let offline = engine.offline();
+    let now = clock::now_micros();
+    let at = match &arguments.at {
+        Some(text) => parse_timestamp(text, &Zone::utc())
+            .map_err(|error| Failure::request(format!("--at: {error}")))?,
+        None => {
+            let batch = BatchView::of(offline.catalog(), &arguments.view)?;
+            batch.schedule.last_until(now).ok_or_else(|| {
+                Failure::request(format!(
+                    "the schedule `{}` has no time so far",
+                    batch.schedule.text()
+                ))
+                .with_hint("name one: --at")
+            })?
+        }
+    };
+    let asked = BatchRun {
+        view: &arguments.view,
+        at: EventTime(at),
+        now: EventTime(now),
+        again: arguments.again,
+        limits: Limits::NONE,
+    };
+    let go_on: GoOn = Arc::new(|| true);
+    let bar = Bar::counts(session.output);
+    let mut pusher = Pusher::default();
+    let report = asked.run::<Failure>(
+        &offline,
+        &go_on,
+        &mut |source, rows| {
+            let source = Arc::clone(source);
+            match engine.write(&mut pusher, Write::Push { source, rows })? {
+                Written::Pushed(answer) => Ok(answer.rows),
+                Written::Redriven(_) => Ok(Vec::new()),
+            }
+        },
+        &mut |done, total| bar.show("writing", done, total),
+    )?;
+    Ok(wire::run_report(&report))
+}
+
+fn text(report: &Json, started: Stopwatch) -> String {
+    let number = |name: &str| report[name].as_u64().unwrap_or_default();
+    let word = |name: &str| report[name].as_str().unwrap_or_default().to_owned();
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = (number("written") as f64 / seconds.max(0.001)) as u64;
+    format!(
+        "{} as of {}: {} written ({} rows/s), {} there already, {} ended, {} failed\n",
+        word("view"),
+        word("at"),
+        plural(number("written"), "row"),
+        count(rate),
+        count(number("ignored")),
+        count(number("deleted")),
+        count(number("failed")),
+    )
+}
+
+impl From<SqlError> for Failure {
+    fn from(error: SqlError) -> Self {
+        let hint = error.hint();
+        match error.into_engine("the query") {
+            Ok(error) => Failure::from(error),
+            Err(error) => {
+                let failure = Failure::of(&error);
+                match hint {
+                    Some(hint) => failure.with_hint(hint),
+                    None => failure,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! `CREATE BATCH FEATURE VIEW`: written out as a table of results and a view over it.
+//!
+//! The results of a run are rows of a table, so that reads, training, look-ups and verification know
+//! them already. Invariant: what comes out are statements that could have been written instead, and
+//! are bound, printed and recorded as such; their mistakes are told at the batch view.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use evenkeel_types::definition::{Catalog, OptionValue};
+use evenkeel_types::{Field, Schedule, Zone};
+
+use super::from_file::{FileSource, ReadColumns};
+use super::report::Report;
+use crate::ast::{CreateBatchView, Statement, StatementKind};
+use crate::parser::parse_statements;
+
+/// The connector of a table that a batch view writes.
+pub const BATCH_CONNECTOR: &str = "batch";
+/// The column of when a run was.
+const RUN_AT: &str = "run_at";
+/// The column of what a row does.
+const RUN_OPERATION: &str = "run_operation";
+/// The column of how often the run of one time was made anew before.
+const RUN_REVISION: &str = "run_revision";
+
+/// The name of the table that has the results of a batch view.
+pub fn batch_table(view: &str) -> String {
+    format!("{view}_runs")
+}
+
+/// The two statements that a batch view is. `None`: `report` says why not.
+pub(super) fn write_out(
+    create: &CreateBatchView,
+    statements: &[&Statement],
+    existing: &Catalog,
+    read: &mut ReadColumns<'_>,
+    report: &mut Report,
+) -> Option<Vec<Statement>> {
+    let zone = match &create.zone {
+        None => Zone::utc(),
+        Some(name) => match Zone::named(&name.value) {
+            Some(zone) => zone,
+            None => {
+                let message = format!("there is no time zone `{}`", name.value);
+                return report.hinted(message, name.span, "such as `Europe/Berlin` or `+02:00`");
+            }
+        },
+    };
+    let schedule = match Schedule::parse(&create.schedule.value, &zone) {
+        Ok(schedule) => schedule,
+        Err(error) => {
+            return report.hinted(
+                error.to_string(),
+                create.schedule.span,
+                "such as '0 3 * * *', every day at three",
+            );
+        }
+    };
+    let entity_keys = entity_keys(create, statements, existing, report)?;
+    let keys: Vec<Field> = match &create.entity.columns {
+        None => entity_keys,
+        Some(columns) if columns.columns.len() == entity_keys.len() => columns
+            .columns
+            .iter()
+            .zip(entity_keys)
+            .map(|(name, key)| Field::new(name.value.clone(), key.data_type))
+            .collect(),
+        Some(columns) => {
+            let wanted = entity_keys.len();
+            let message = format!("`{}` has {wanted} key columns", create.entity.name);
+            return report.error(message, columns.span);
+        }
+    };
+    let features = features(create, &keys, read, report)?;
+    let text = text(create, &schedule, &keys, &features);
+    let (mut written, errors) = parse_statements(&text);
+    for error in errors {
+        report.error::<()>(error.message, create.name.span);
+    }
+    if written.len() != 2 {
+        return None;
+    }
+    for statement in &mut written {
+        statement.span = create.query.span;
+    }
+    Some(written)
+}
+
+/// The key of the view's entity.
+fn entity_keys(
+    create: &CreateBatchView,
+    statements: &[&Statement],
+    existing: &Catalog,
+    report: &mut Report,
+) -> Option<Vec<Field>> {
+    let name = &create.entity.name;
+    let written = statements
+        .iter()
+        .find_map(|statement| match &statement.kind {
+            StatementKind::CreateEntity(entity) if entity.name.value == name.value => Some(entity),
+            _ => None,
+        });
+    if let Some(entity) = written {
+        let keys = entity.keys.iter();
+        let field = |key: &crate::ast::RequestColumn| {
+            Field::new(key.name.value.clone(), key.data_type.data_type.clone())
+        };
+        return Some(keys.map(field).collect());
+    }
+    match existing.entities.get(&name.value) {
+        Some(entity) => Some(entity.keys.clone()),
+        None => report.hinted(
+            format!("there is no entity `{name}`"),
+            name.span,
+            format!("write `CREATE ENTITY {name} (...)`"),
+        ),
+    }
+}
+
+/// The features with their types: as declared, or as the query gives them.
+fn features(
+    create: &CreateBatchView,
+    keys: &[Field],
+    read: &mut ReadColumns<'_>,
+    report: &mut Report,
+) -> Option<Vec<Field>> {
+    let query = FileSource {
+        name: create.name.value.clone(),
+        options: BTreeMap::from([
+            (
+                "connector".to_owned(),
+                OptionValue::Text(BATCH_CONNECTOR.to_owned()),
+            ),
+            (
+                "query".to_owned(),
+                OptionValue::Text(create.query.value.clone()),
+            ),
+        ]),
+        zone: Zone::utc(),
+    };
+    let found = match read(&query) {
+        Ok(found) => found.columns,
+        Err(why) => return report.error(why, create.query.span),
+    };
+    let declared: Vec<Field> = create
+        .features
+        .iter()
+        .map(|f| Field::new(f.name.value.clone(), f.data_type.data_type.clone()))
+        .collect();
+    if found.is_empty() {
+        if declared.is_empty() {
+            return report.hinted(
+                "the types of the features are not known here",
+                create.name.span,
+                "write them: `(flights BIGINT, delay DOUBLE)` behind the name",
+            );
+        }
+        return Some(declared);
+    }
+    for key in keys {
+        match found.iter().find(|f| f.name == key.name) {
+            None => {
+                return report.hinted(
+                    format!("the query has no column `{}`, which is the key", key.name),
+                    create.query.span,
+                    "select it, or name the key's columns: `ENTITY entity (column)`",
+                );
+            }
+            Some(field) if field.data_type != key.data_type => {
+                return report.hinted(
+                    format!(
+                        "the key `{}` is {} in the query, and {} of the entity",
+                        key.name, field.data_type, key.data_type
+                    ),
+                    create.query.span,
+                    format!("write `CAST(... AS ...) AS {}`", key.name),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    let features: Vec<Field> = found
+        .into_iter()
+        .filter(|f| !keys.iter().any(|key| key.name == f.name))
+        .collect();
+    if declared.is_empty() {
+        return Some(features);
+    }
+    for field in &declared {
+        match features.iter().find(|f| f.name == field.name) {
+            Some(found) if found.data_type == field.data_type => {}
+            Some(found) => {
+                return report.error(
+                    format!(
+                        "`{}` is {} in the query, and {} here",
+                        field.name, found.data_type, field.data_type
+                    ),
+                    create.name.span,
+                );
+            }
+            None => {
+                let message = format!("the query has no column `{}`", field.name);
+                return report.error(message, create.query.span);
+            }
+        }
+    }
+    Some(declared)
+}
+
+/// The two statements as text.
+fn text(
+    create: &CreateBatchView,
+    schedule: &Schedule,
+    keys: &[Field],
+    features: &[Field],
+) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let name = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let names = |fields: &[Field]| -> String {
+        let names: Vec<String> = fields.iter().map(|f| name(&f.name)).collect();
+        names.join(", ")
+    };
+    let view = &create.name.value;
+    let table = name(&batch_table(view));
+    let mut text = format!("CREATE TABLE {table} (");
+    for field in keys.iter().chain(features) {
+        // Writing to a `String` cannot fail.
+        let _ = write!(text, "{} {}, ", name(&field.name), field.data_type);
+    }
+    let _ = write!(
+        text,
+        "{RUN_OPERATION} STRING, {RUN_AT} TIMESTAMP, {RUN_REVISION} BIGINT, PRIMARY KEY ({}), \
+         EVENT TIME {RUN_AT}, SEQUENCE BY ({RUN_REVISION})) \
+         WITH (connector = {}, operation = '{RUN_OPERATION}', query = {}, schedule = {}, schedule_zone = {}) \
+         COMMENT {};\n",
+        names(keys),
+        quoted(BATCH_CONNECTOR),
+        quoted(&create.query.value),
+        quoted(schedule.text()),
+        quoted(schedule.zone().name()),
+        quoted(&format!("the results of the batch view {view}")),
+    );
+    let _ = write!(
+        text,
+        "CREATE FEATURE VIEW {} ENTITY {} ({})",
+        name(view),
+        name(&create.entity.name.value),
+        names(keys)
+    );
+    let metadata = &create.metadata;
+    for (word, literal) in [("COMMENT", &metadata.comment), ("OWNER", &metadata.owner)] {
+        if let Some(literal) = literal {
+            let _ = write!(text, " {word} {}", quoted(&literal.value));
+        }
+    }
+    if !metadata.tags.is_empty() {
+        let tags = metadata.tags.iter();
+        let tags: Vec<String> = tags
+            .map(|tag| format!("{} = {}", quoted(&tag.key.value), quoted(&tag.value.value)))
+            .collect();
+        let _ = write!(text, " TAGS ({})", tags.join(", "));
+    }
+    let all: Vec<Field> = keys.iter().chain(features).cloned().collect();
+    let _ = write!(text, " AS SELECT {} FROM {table};", names(&all));
+    text
+}

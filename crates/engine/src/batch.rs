@@ -1,0 +1,85 @@
+//! Batch views: a query that runs on a schedule, whose results are rows of a table.
+//!
+//! Owns which runs there were and what of a run's rows is written; does not understand the query:
+//! whoever has an engine for it brings [`QueryColumns`] and the rows. Invariant: a run is recorded with its
+//! cut before anything of it is written, so that a run that was killed, made again, writes the same
+//! rows under the same identities, and what is there already is there once
+//! (`docs/decisions/0028-batch-views.md`).
+
+mod record;
+mod rows;
+
+use std::fmt;
+use std::sync::Arc;
+
+use evenkeel_ddl::{BATCH_CONNECTOR, batch_table};
+use evenkeel_types::definition::{Catalog, OptionValue, SourceDef, ViewDef};
+use evenkeel_types::{Field, Schedule, Zone};
+
+use crate::definitions::unknown;
+use crate::error::EngineError;
+
+pub use record::{RunCounts, RunRecord};
+pub use rows::RunRows;
+
+/// Understands the queries of batch views.
+pub trait QueryColumns: fmt::Debug + Send + Sync {
+    /// The columns that a query gives, over what is defined.
+    ///
+    /// # Errors
+    /// In words, if it is no query over these.
+    fn columns(&self, query: &str, catalog: &Catalog) -> Result<Vec<Field>, String>;
+}
+
+/// A batch view.
+#[derive(Clone, Debug)]
+pub struct BatchView {
+    /// The view over its results.
+    pub view: Arc<ViewDef>,
+    /// The table of its results.
+    pub table: Arc<SourceDef>,
+    /// What it runs.
+    pub query: String,
+    /// When.
+    pub schedule: Schedule,
+}
+
+impl BatchView {
+    /// The batch view of a name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn of(catalog: &Catalog, name: &str) -> Result<Self, EngineError> {
+        let all = BatchView::all(catalog);
+        let names: Vec<String> = all.iter().map(|b| b.view.name.clone()).collect();
+        let mut found = all.into_iter().filter(|batch| batch.view.name == name);
+        found
+            .next()
+            .ok_or_else(|| unknown("batch view", name, &names))
+    }
+
+    /// All of them, by name.
+    pub fn all(catalog: &Catalog) -> Vec<Self> {
+        let views = catalog.views.values();
+        let newest = views.filter_map(|versions| versions.values().next_back());
+        newest
+            .filter_map(|view| {
+                let table = catalog.sources.get(&batch_table(&view.name))?;
+                let text = |key: &str| match table.options.get(key) {
+                    Some(OptionValue::Text(text)) => Some(text.as_str()),
+                    _ => None,
+                };
+                if text("connector") != Some(BATCH_CONNECTOR) {
+                    return None;
+                }
+                let zone = Zone::named(text("schedule_zone").unwrap_or("UTC"))?;
+                Some(BatchView {
+                    view: Arc::clone(view),
+                    table: Arc::clone(table),
+                    query: text("query")?.to_owned(),
+                    schedule: Schedule::parse(text("schedule")?, &zone).ok()?,
+                })
+            })
+            .collect()
+    }
+}

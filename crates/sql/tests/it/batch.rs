@@ -1,0 +1,200 @@
+//! Batch views: whatever the order of runs, repetitions and deaths in the middle, a read at `t` is
+//! what the query gives as of the last run up to `t`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel_engine::Project;
+use evenkeel_engine::push::{Pusher, Write, Written};
+use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlColumns, SqlError};
+use evenkeel_types::{EventTime, Value};
+use proptest::prelude::*;
+
+use crate::support::{World, time};
+
+const DEFINITIONS: &str = "\
+CREATE ENTITY shop (shop STRING);
+CREATE STREAM orders (shop STRING, amount BIGINT, at TIMESTAMP, EVENT TIME at)
+WITH (connector = 'file', path = 'orders.jsonl');
+CREATE BATCH FEATURE VIEW recent ENTITY shop SCHEDULE '0 3 * * *' AS
+SELECT shop, count(*) AS orders, sum(amount) AS total FROM orders
+WHERE at > now() - INTERVAL '3 hours' GROUP BY shop;
+";
+const RECENT: &str = "SELECT shop, count(*) AS orders, sum(amount) AS total FROM orders \
+    WHERE at > now() - INTERVAL '3 hours' GROUP BY shop ORDER BY shop";
+
+fn at(hours: i64) -> EventTime {
+    EventTime(time("2026-02-01").0 + hours * 3_600_000_000)
+}
+
+fn lines(orders: &[(u8, i64, i64)]) -> String {
+    let line = |(shop, hours, amount): &(u8, i64, i64)| {
+        format!(
+            "{{\"shop\": \"s{shop}\", \"amount\": {amount}, \"at\": \"{}\"}}\n",
+            at(*hours)
+        )
+    };
+    orders.iter().map(line).collect()
+}
+
+/// Runs it; writes of at most so many rows succeed, then it dies.
+fn run(
+    world: &mut World,
+    view: &str,
+    at: EventTime,
+    again: bool,
+    rows_max: usize,
+) -> Result<RunReport, SqlError> {
+    let offline = world.engine.offline();
+    let go_on: GoOn = Arc::new(|| true);
+    let mut pusher = Pusher::default();
+    let asked = BatchRun {
+        view,
+        at,
+        now: time("2026-03-01"),
+        again,
+        limits: Limits::NONE,
+    };
+    let engine = &mut world.engine;
+    asked.run::<SqlError>(
+        &offline,
+        &go_on,
+        &mut |source, mut rows| {
+            let is_cut = rows.len() > rows_max;
+            rows.truncate(rows_max);
+            let source = Arc::clone(source);
+            let written = engine.write(&mut pusher, Write::Push { source, rows });
+            match written.unwrap() {
+                Written::Pushed(answer) if !is_cut => Ok(answer.rows),
+                _ => Err(SqlError::Stopped),
+            }
+        },
+        &mut |_, _| (),
+    )
+}
+
+fn rows_at(world: &World, text: &str, at: EventTime) -> Vec<Vec<Value>> {
+    let mut query = world.query(text);
+    query.at = at;
+    crate::support::values(&world.run(&query).unwrap())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_read_is_the_query_as_of_the_last_run(
+        orders in prop::collection::vec((0u8..4, 0i64..12, 1i64..9), 0..24),
+        runs in prop::collection::vec((0i64..14, 0usize..4), 1..7),
+    ) {
+        let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&orders))]);
+        let mut expected: BTreeMap<EventTime, Vec<Vec<Value>>> = BTreeMap::new();
+        for (hours, dies_after) in runs {
+            let died = run(&mut world, "recent", at(hours), false, dies_after);
+            let report = run(&mut world, "recent", at(hours), false, usize::MAX).unwrap();
+            let repeated = run(&mut world, "recent", at(hours), false, usize::MAX).unwrap();
+            prop_assert_eq!(repeated.counts.written + repeated.counts.deleted, 0);
+            prop_assert_eq!(report.counts.failed, 0);
+            if died.is_ok() {
+                prop_assert_eq!(report.counts.written, 0);
+            }
+            expected.insert(at(hours), rows_at(&world, RECENT, at(hours)));
+            for hours in -1..15 {
+                let t = at(hours);
+                let last = expected.range(..=t).next_back();
+                let last = last.map_or(Vec::new(), |(_, rows)| rows.clone());
+                let read = rows_at(&world, "SELECT shop, orders, total FROM recent ORDER BY shop", t);
+                prop_assert_eq!(read, last, "at {}", hours);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_made_again_knows_what_came_since() {
+    let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5), (2, 1, 7)]))]);
+    let first = run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    assert_eq!((first.counts.rows, first.counts.written), (2, 2));
+    world.ingest("orders", "late.jsonl", &lines(&[(1, 2, 1)]));
+    let same = run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    assert_eq!((same.counts.written, same.counts.ignored), (0, 2));
+    let again = run(&mut world, "recent", at(2), true, usize::MAX).unwrap();
+    assert_eq!((again.record.revision, again.counts.written), (1, 2));
+    let rows = rows_at(&world, "SELECT total FROM recent ORDER BY shop", at(3));
+    assert_eq!(rows, [[Value::BigInt(6)], [Value::BigInt(7)]]);
+    let later = run(&mut world, "recent", at(9), false, usize::MAX).unwrap();
+    assert_eq!((later.counts.rows, later.counts.deleted), (0, 2));
+    let error = run(&mut world, "recent", time("2026-03-02"), false, 0).unwrap_err();
+    assert!(matches!(error, SqlError::RunInFuture { .. }), "{error}");
+    let error = run(&mut world, "recnt", at(9), false, 0).unwrap_err();
+    assert_eq!(error.hint().unwrap(), "did you mean `recent`?");
+}
+
+#[test]
+fn what_cannot_be_a_batch_view_is_refused_at_its_place() {
+    let refused = |view: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "CREATE ENTITY shop (shop STRING);\n\
+             CREATE STREAM orders (shop STRING, amount BIGINT, at TIMESTAMP, EVENT TIME at);\n{view};"
+        );
+        std::fs::write(folder.path().join("d.sql"), &text).unwrap();
+        let mut project = Project::open(folder.path(), None).unwrap();
+        project.queries = Some(Arc::new(SqlColumns));
+        let files = project.definition_files().unwrap();
+        match evenkeel_engine::check(&project, &files) {
+            Ok(_) => String::new(),
+            Err(evenkeel_engine::EngineError::Definitions(found)) => found
+                .iter()
+                .map(|(_, d)| format!("{} @ {}\n", d.message, &text[d.span.start..d.span.end]))
+                .collect(),
+            Err(other) => other.to_string(),
+        }
+    };
+    let head = "CREATE BATCH FEATURE VIEW v ENTITY shop SCHEDULE '0 3 * * *' AS";
+    assert_eq!(
+        refused(&format!(
+            "{head} SELECT shop, sum(amount) AS s FROM orders GROUP BY shop"
+        )),
+        ""
+    );
+    for (view, wanted) in [
+        (
+            format!("{head} SELECT shop, sum(amuont) AS s FROM orders GROUP BY shop"),
+            "there is no column `amuont`",
+        ),
+        (
+            format!("{head} SELECT sum(amount) AS s FROM orders"),
+            "has no column `shop`, which is the key",
+        ),
+        (
+            format!("{head} SELECT amount AS shop, 1 AS s FROM orders"),
+            "the key `shop` is BIGINT in the query",
+        ),
+        (
+            format!("{head} SELECT shop FROM datasets.x"),
+            "which a definition cannot read",
+        ),
+        (format!("{head} DROP TABLE orders"), "only reads"),
+        (
+            head.replace("0 3 * * *", "0 3 * *") + " SELECT shop FROM orders",
+            "has 4 fields",
+        ),
+        (
+            head.replace("ENTITY shop", "ENTITY shap") + " SELECT shop FROM orders",
+            "there is no entity `shap`",
+        ),
+        (
+            head.replace("VIEW v", "VIEW v (s DOUBLE)")
+                + " SELECT shop, sum(amount) AS s FROM orders GROUP BY shop",
+            "`s` is BIGINT in the query, and DOUBLE here",
+        ),
+        (
+            head.replace(" SCHEDULE '0 3 * * *'", "") + " SELECT 1",
+            "SCHEDULE",
+        ),
+    ] {
+        let said = refused(&view);
+        assert!(said.contains(wanted), "{view}: {said}");
+    }
+}
