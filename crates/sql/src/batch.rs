@@ -33,6 +33,10 @@ impl QueryColumns for SqlColumns {
     }
 }
 
+/// Writes rows of a table, and says what became of each.
+type WriteRows<'a, E> =
+    &'a mut dyn FnMut(&Arc<SourceDef>, Vec<PushedRow>) -> Result<Vec<RowAnswer>, E>;
+
 /// A run that is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchRun<'a> {
@@ -58,9 +62,8 @@ pub struct RunReport {
 }
 
 impl BatchRun<'_> {
-    /// Runs it, unless it was finished before. `write` writes rows and says what became of each;
-    /// `progress` is told how many of how many are written, and `go_on` may stop it: made again, it
-    /// goes on.
+    /// Runs it, unless it was finished before. `progress` is told how many of how many are written,
+    /// and `go_on` may stop it: made again, it goes on.
     ///
     /// # Errors
     /// If there is no such view, the query fails, or a row cannot be written.
@@ -68,7 +71,7 @@ impl BatchRun<'_> {
         &self,
         offline: &Offline,
         go_on: &GoOn,
-        write: &mut dyn FnMut(&Arc<SourceDef>, Vec<PushedRow>) -> Result<Vec<RowAnswer>, E>,
+        write: WriteRows<'_, E>,
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<RunReport, E> {
         let store = |error: EngineError| E::from(SqlError::store(error));

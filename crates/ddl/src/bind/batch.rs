@@ -233,7 +233,7 @@ fn text(
         "{RUN_OPERATION} STRING, {RUN_AT} TIMESTAMP, {RUN_REVISION} BIGINT, PRIMARY KEY ({}), \
          EVENT TIME {RUN_AT}, SEQUENCE BY ({RUN_REVISION})) \
          WITH (connector = {}, operation = '{RUN_OPERATION}', query = {}, schedule = {}, schedule_zone = {}) \
-         COMMENT {};\n",
+         COMMENT {}; ",
         names(keys),
         quoted(BATCH_CONNECTOR),
         quoted(&create.query.value),

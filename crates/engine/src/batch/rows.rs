@@ -28,6 +28,9 @@ pub struct RunRows {
 
 type ByKey = BTreeMap<Vec<u8>, Vec<Value>>;
 
+/// When a key ends, its encoding, and its parts.
+type LaterEnd = (i64, Vec<u8>, Vec<Value>);
+
 impl RunRows {
     /// Of what the query gave.
     ///
@@ -129,7 +132,7 @@ fn later_ends(
     at: i64,
     versions: &ByKey,
     keys: usize,
-) -> Result<Vec<(i64, Vec<u8>, Vec<Value>)>, EngineError> {
+) -> Result<Vec<LaterEnd>, EngineError> {
     let Some(later) = RunRecord::time_after(offline, &batch.view.name, at)? else {
         return Ok(Vec::new());
     };
