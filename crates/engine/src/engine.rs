@@ -1,31 +1,31 @@
 //! A store that is open: registry, log, and what reads need in memory.
 //!
 //! One writer at a time (the log's lock); opening read-only beside it is possible. Opening
-//! replays the log; nothing in memory is the only copy of anything.
+//! replays the log; nothing in memory is the only copy of anything. When that goes to the disk is
+//! in `checkpoints`, and what happens if it cannot in `healing`.
+
+mod checkpoints;
+mod healing;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use evenkeel_log::{
-    Clock, FileSystem, Log, LogReader, OpenMode, ReadOptions, RecoveryReport, Sequence,
-};
-use evenkeel_store::{Kv, MemoryKv, Reheats, Scans, StoreError};
+use evenkeel_log::{Clock, Log, LogReader, ReadOptions, RecoveryReport, Sequence};
+use evenkeel_store::{Kv, MemoryKv, Reheats, Scans};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
 };
 
+use self::healing::HotFailure;
 use crate::api::Change;
 use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan};
 use crate::error::{EngineError, ErrorKind};
 use crate::group::Made;
-use crate::hot_store::{
-    Beside, Checkpoint, CheckpointWritten, Folder, HotStore, MemoryLimits, SpentBuild,
-    SpentCheckpoint,
-};
+use crate::hot_store::{Beside, Folder, HotStore, MemoryLimits, SpentBuild};
 use crate::ingest::fetch;
 use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
@@ -35,19 +35,6 @@ use crate::registry::Registry;
 
 /// Where the hot tier is, in the store's directory.
 const HOT_DIRECTORY: &str = "hot";
-/// At most two to the power of this many writes are refused between two trials.
-const RESTS_MAX_LOG2: u32 = 6;
-/// How much room is enough to try again.
-const ROOM_BYTES_MAX: usize = 4 << 20;
-
-/// A hot tier that must be opened again.
-struct HotFailure {
-    reason: String,
-    /// So many writes are refused before it is tried again.
-    rests: u32,
-    /// Whether reads are of a hot tier in memory, as it could not be opened.
-    is_in_memory: bool,
-}
 
 enum LogHandle {
     Writer(Arc<Log>),
@@ -218,216 +205,6 @@ impl Engine {
             let _ = self.checkpoint_if_due();
         }
         Ok(())
-    }
-
-    /// Begins a checkpoint of everything applied, if it is due: to be written without a hold on
-    /// the engine, then ended. One at a time.
-    pub fn begin_checkpoint_if_due(&mut self) -> Option<Checkpoint> {
-        if self.is_checkpoint_due() {
-            self.begin_checkpoint_now()
-        } else {
-            None
-        }
-    }
-
-    /// Whether half of what may be new is: time for a checkpoint. The other half is for what
-    /// comes while it is written; when that is full too, whoever writes must wait for its end.
-    pub fn is_checkpoint_due(&self) -> bool {
-        self.hot.dirty_bytes() > self.limits.dirty_bytes / 2
-    }
-
-    /// About the bytes in memory that no checkpoint has, and those that one writes now.
-    pub fn unwritten_bytes(&self) -> (usize, usize) {
-        (self.hot.dirty_bytes(), self.hot.frozen_bytes())
-    }
-
-    fn can_begin_checkpoint(&self) -> bool {
-        self.is_durable() && self.hot_failure.is_none() && !self.checkpointing
-    }
-
-    /// The same however little is new; none if one is under way.
-    pub fn begin_checkpoint_now(&mut self) -> Option<Checkpoint> {
-        let can = self.can_begin_checkpoint() && self.untold.is_empty();
-        can.then(|| self.begin_checkpoint())
-    }
-
-    /// Whether a checkpoint was begun and has not ended.
-    pub(crate) fn is_checkpointing(&self) -> bool {
-        self.checkpointing
-    }
-
-    fn begin_checkpoint(&mut self) -> Checkpoint {
-        let reader = self.reader();
-        // Where the log goes on, if everything before is applied. It is asked before the ends
-        // are: what somebody appends in between is behind it.
-        let next = reader.next_sequence().0;
-        let next_sequence = if self.applied.covers(&reader.ends()) {
-            next
-        } else {
-            self.hot.state().next_sequence
-        };
-        let applied = self.applied.clone();
-        self.checkpointing = true;
-        self.hot.begin_checkpoint(&applied, next_sequence)
-    }
-
-    /// Ends a checkpoint that was written.
-    pub fn end_checkpoint(&mut self, written: CheckpointWritten) -> SpentCheckpoint {
-        self.checkpointing = false;
-        self.failures = 0;
-        self.hot.end_checkpoint(written)
-    }
-
-    /// Tells that a checkpoint could not be written: reads go on, and before anything more is
-    /// written the hot tier is opened again ([`Engine::heal`]).
-    pub fn checkpoint_failed(&mut self, error: &StoreError) {
-        self.checkpointing = false;
-        self.fail(error.to_string(), false);
-    }
-
-    /// A checkpoint of everything applied, all at once: what is opened next has nothing to
-    /// replay.
-    pub fn checkpoint(&mut self) -> Result<(), EngineError> {
-        self.heal()?;
-        if self.is_durable() && !self.checkpointing && self.hot.dirty_bytes() > 0 {
-            self.tell()?;
-            let checkpoint = self.begin_checkpoint();
-            self.finish_checkpoint(checkpoint)?;
-        }
-        Ok(())
-    }
-
-    /// [`Engine::checkpoint`], if as much is new as may be.
-    pub(crate) fn checkpoint_if_due(&mut self) -> Result<(), EngineError> {
-        if !self.can_begin_checkpoint() || self.hot.dirty_bytes() <= self.limits.dirty_bytes {
-            return Ok(());
-        }
-        self.tell()?;
-        match self.begin_checkpoint_now() {
-            Some(checkpoint) => self.finish_checkpoint(checkpoint),
-            None => Ok(()),
-        }
-    }
-
-    fn finish_checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), EngineError> {
-        match checkpoint.write() {
-            Ok(written) => {
-                self.end_checkpoint(written);
-                Ok(())
-            }
-            Err(error) => {
-                self.checkpoint_failed(&error);
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Whether [`Engine::heal`] has something to do.
-    pub fn needs_healing(&self) -> bool {
-        self.hot_failure.is_some()
-    }
-
-    /// Opens the hot tier again if it could not be written or an event could not be applied,
-    /// and brings it up from the log. Writing calls it, so that it goes on by itself as soon
-    /// as, say, there is room on the disk again.
-    ///
-    /// # Errors
-    /// [`EngineError::HotTierClosed`] while its cause lasts: nothing is written, reads go on.
-    pub fn heal(&mut self) -> Result<(), EngineError> {
-        if self.hot_failure.is_none() {
-            return Ok(());
-        }
-        self.try_to_heal()
-            .map_err(|error| EngineError::HotTierClosed {
-                source: Box::new(error),
-            })?;
-        self.tell()
-    }
-
-    fn try_to_heal(&mut self) -> Result<(), EngineError> {
-        let Some(failure) = &mut self.hot_failure else {
-            return Ok(());
-        };
-        if failure.rests > 0 {
-            failure.rests -= 1;
-            return Err(EngineError::HotTierRests {
-                failures: self.failures,
-                writes: failure.rests,
-                reason: failure.reason.clone(),
-            });
-        }
-        let scans = self.hot.scans();
-        let paused = scans.pause();
-        let is_used = Arc::strong_count(&self.kv_users) > 1;
-        if self.checkpointing || is_used || paused.is_none() {
-            // They are of the hot tier that would be closed; their end is awaited.
-            return Err(EngineError::HotTierInUse);
-        }
-        // As long as there is no room, what is open is better than what could be had.
-        let files = self.machine.files.as_ref();
-        probe_room(files, &self.project.store, self.limits.dirty_bytes)?;
-        let was_in_memory = failure.is_in_memory;
-        self.hot_failure = None;
-        if let Err(error) = self.reopen_hot_tier(was_in_memory) {
-            self.fail(error.to_string(), true);
-            return Err(error);
-        }
-        match &self.hot_failure {
-            None => Ok(()),
-            // What was replayed could not be written.
-            Some(failure) => Err(EngineError::HotTierRests {
-                failures: self.failures,
-                writes: failure.rests,
-                reason: failure.reason.clone(),
-            }),
-        }
-    }
-
-    /// Takes note of a failure. The first one is made up for at once, each more lets twice as
-    /// many writes pass before: what is tried keeps reads waiting, so it is tried seldom.
-    fn fail(&mut self, reason: String, is_in_memory: bool) {
-        let rests = 1u32 << self.failures.min(RESTS_MAX_LOG2);
-        self.failures += 1;
-        self.hot_failure = Some(HotFailure {
-            reason,
-            rests: rests - 1,
-            is_in_memory,
-        });
-    }
-
-    /// Opens the hot tier again, and brings it up. If that fails, reads go on from what the log
-    /// says: in memory, for which it is replayed once.
-    fn reopen_hot_tier(&mut self, is_in_memory: bool) -> Result<(), EngineError> {
-        if !is_in_memory {
-            self.hot.close();
-        }
-        let opened = open_hot(&self.project, &self.machine);
-        let brought_up = opened.and_then(|kv| self.bring_up(kv, is_in_memory));
-        if brought_up.is_err() && !is_in_memory {
-            self.bring_up(Arc::new(MemoryKv::new()), false)?;
-        }
-        brought_up
-    }
-
-    /// Everything that is logged, over a key-value store. If that fails, reads are of as much as
-    /// was replayed, or, if they can go on with it, of what was before.
-    fn bring_up(&mut self, kv: Arc<dyn Kv>, can_go_on: bool) -> Result<(), EngineError> {
-        let hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
-        if self.defers_cold {
-            hot.defer_cold();
-        }
-        let applied = hot.state().applied.clone();
-        let before = (
-            std::mem::replace(&mut self.hot, hot),
-            std::mem::replace(&mut self.applied, applied),
-        );
-        self.applied_in_words = OnceLock::new();
-        let replayed = self.replay();
-        if replayed.is_err() && can_go_on {
-            (self.hot, self.applied) = before;
-            self.applied_in_words = OnceLock::new();
-        }
-        replayed
     }
 
     /// Whether the hot tier is on disk. Beside a writer it is in memory.
@@ -703,23 +480,6 @@ impl Engine {
         self.checkpoint()?;
         Ok(changes)
     }
-}
-
-/// Whether a file of so many bytes can be written to a directory.
-fn probe_room(files: &dyn FileSystem, directory: &Path, bytes: usize) -> Result<(), EngineError> {
-    let path = directory.join("room.tmp");
-    // Of a process that died.
-    let _ = files.remove(&path);
-    let probe = || -> std::io::Result<()> {
-        let file = files.open(&path, OpenMode::Create)?;
-        file.write_at(0, &vec![0x5a; bytes.min(ROOM_BYTES_MAX)])?;
-        file.sync_data()
-    };
-    let probed = probe();
-    let removed = files.remove(&path);
-    probed
-        .and(removed)
-        .map_err(|source| EngineError::Write { path, source })
 }
 
 pub(crate) fn hot_directory(store: &Path) -> PathBuf {
