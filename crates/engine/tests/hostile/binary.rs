@@ -48,9 +48,22 @@ fn bodies(
         samples: COUNTS.iter().map(sample).collect(),
         read: Box::new(move |bytes| {
             for count in COUNTS.into_iter().chain([1, 1 << 20, u32::MAX]) {
-                drop(events_from_body(bytes.to_vec(), FIRST, count, by_column));
+                if let Ok(events) = events_from_body(bytes.to_vec(), FIRST, count, by_column) {
+                    written_and_read(&events, count);
+                }
             }
         }),
+    }
+}
+
+/// What was read is written so that it is read again.
+fn written_and_read(events: &[Event], count: u32) {
+    for by_column in [false, true] {
+        if let Ok(Some(body)) = events_to_body(events, FIRST, by_column) {
+            let again = events_from_body(body, FIRST, count, by_column).unwrap();
+            // NaN is not equal to itself, and says the same.
+            assert_eq!(format!("{again:?}"), format!("{events:?}"));
+        }
     }
 }
 
