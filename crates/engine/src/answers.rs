@@ -146,12 +146,9 @@ impl Engine {
         answers: &mut Answers,
     ) -> Result<(), EngineError> {
         let read = self.read_views(plan, rows, as_of, knowledge, answers);
-        match read {
-            Ok(()) => answers.rows += rows.len(),
-            Err(_) => {
-                let before = answers.rows;
-                answers.views.iter_mut().for_each(|v| v.truncate(before));
-            }
+        if read.is_err() {
+            let before = answers.rows;
+            answers.views.iter_mut().for_each(|v| v.truncate(before));
         }
         read
     }
@@ -165,11 +162,21 @@ impl Engine {
         answers: &mut Answers,
     ) -> Result<(), EngineError> {
         let hot = HotRead::of(self.hot());
-        let read = ViewRead {
-            reader: Reader::new(&hot, knowledge),
-            hot: &hot,
-            as_of,
-        };
+        let reader = Reader::new(&hot, knowledge);
+        self.read_with(plan, rows, as_of, &hot, reader, answers)
+    }
+
+    /// Reads rows with a reader over what `hot` has. The columns are worth nothing if it fails.
+    pub(crate) fn read_with(
+        &self,
+        plan: &ReadPlan,
+        rows: &[Vec<Value>],
+        as_of: EventTime,
+        hot: &HotRead<'_>,
+        reader: Reader<'_>,
+        answers: &mut Answers,
+    ) -> Result<(), EngineError> {
+        let read = ViewRead { reader, hot, as_of };
         let mut needs: Option<Box<ColdNeeds>> = None;
         for (item, columns) in plan.items().iter().zip(&mut answers.views) {
             let view = self.compiled(&item.view, &item.name)?;
@@ -180,7 +187,10 @@ impl Engine {
         }
         match needs {
             Some(needs) => Err(EngineError::Cold(needs)),
-            None => Ok(()),
+            None => {
+                answers.rows += rows.len();
+                Ok(())
+            }
         }
     }
 }

@@ -9,13 +9,14 @@ mod beside;
 mod bring_up;
 mod cold;
 mod read;
+mod recorded;
 mod state;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use evenkeel_aggregate::{Entry, History};
+use evenkeel_aggregate::History;
 use evenkeel_store::{
     Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, KeyList, Kv, MemoryKv, Reheats,
     Scans, Space, Spent, StoreError, Written,
@@ -24,7 +25,7 @@ use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
     Cut, LoggedEvent, Operation, Position, SourceCut, SourceId, Value, VisibleAt,
 };
-use evenkeel_view::{IndexId, IndexPlan, Plan, ReadError, SourceProgram, Store};
+use evenkeel_view::{IndexId, IndexPlan, Plan, ReadError, Store};
 
 use crate::group::Made;
 use crate::ledger::{Ledger, LedgerCheckpoint, LedgerId, SpentLayer};
@@ -37,6 +38,7 @@ pub(crate) use bring_up::MemoryLimits;
 pub(crate) use cold::ColdLog;
 pub use cold::LoggedEvents;
 pub(crate) use read::HotRead;
+pub(crate) use recorded::Recorded;
 pub(crate) use state::{SourceCounts, StoreState, index_digest};
 
 /// Everything that reads need. See the module.
@@ -448,49 +450,6 @@ impl HotStore {
             self.state = written.state;
         }
         SpentCheckpoint(spent, written.ledgers)
-    }
-}
-
-/// An event as the indexes of its source have it.
-struct Recorded<'a> {
-    program: &'a SourceProgram,
-    logged: &'a LoggedEvent,
-    row: &'a [Value],
-    entry: u64,
-    contested: bool,
-}
-
-impl Recorded<'_> {
-    /// Its key in an index; none if it is not in it. A removal is in none.
-    fn key(&self, index: &IndexPlan) -> Option<Vec<u8>> {
-        if self.logged.event.operation == Operation::Remove {
-            return None;
-        }
-        self.program.key(self.row, index.key_columns())
-    }
-
-    fn order(&self) -> Vec<u8> {
-        self.program.order(self.logged, self.row)
-    }
-
-    /// Its entry in an index.
-    fn with_entry(&self, index: &IndexPlan, order: &[u8], take: impl FnOnce(&Entry<'_>)) {
-        let is_live = self.logged.event.operation != Operation::Delete;
-        let values: Vec<Value> = index
-            .slots()
-            .iter()
-            .map(|&slot| self.row[slot].clone())
-            .chain(index.live_column().map(|_| Value::Boolean(is_live)))
-            .collect();
-        take(&Entry {
-            time: self.logged.event.event_time.0,
-            order,
-            position: self.logged.position,
-            visible_at: self.logged.visible_at().0,
-            contested: self.contested,
-            id: self.entry,
-            values: &values,
-        });
     }
 }
 

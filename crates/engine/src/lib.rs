@@ -10,6 +10,7 @@ pub mod api;
 mod applying;
 mod backup;
 pub mod batch;
+mod call;
 mod cold_tier;
 pub mod correction;
 pub mod dataset;
@@ -48,6 +49,7 @@ mod verify;
 pub use answers::{Answers, FeatureAnswers};
 pub use applying::{Applying, Switched};
 pub use backup::{Manifest, backup, restore};
+pub use call::{Call, Called};
 pub use cold_tier::{
     FailedFlush, FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable,
     Pins, Upkeep,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod applying;
+mod calls;
 mod correction;
 mod cut_purity;
 mod datasets;

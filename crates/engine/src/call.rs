@@ -1,0 +1,217 @@
+//! A call: features read with one row more than is logged (`docs/decisions/0031`).
+//!
+//! Invariant: a call changes nothing, and what it answers is what a read at the row's time
+//! would, had the row been logged behind everything that is.
+
+use std::sync::Arc;
+
+use evenkeel_aggregate::History;
+use evenkeel_log::OWN_POSITION;
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{
+    Cut, EventTime, Field, Knowledge, LoggedEvent, Offset, Origin, Partition, Position, SourceCut,
+    SourceId, Value, VisibleAt,
+};
+use evenkeel_view::{IndexId, Plan, ReadError, Reader, Store};
+
+use crate::answers::Answers;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::hot_store::{HotRead, Recorded};
+use crate::recorder::{Recorder, Verdict};
+use crate::serving::ReadPlan;
+use crate::source_state::Standing;
+
+/// The partition of the row: the number is kept for what has no place of its own.
+const PARTITION: Partition = Partition(u32::MAX);
+/// Sorts behind every order of an event: none begins with such a byte.
+const LAST: [u8; 9] = [0xff; 9];
+
+/// A row that is known to one read.
+#[derive(Clone, Debug)]
+pub struct Call {
+    source: Arc<SourceDef>,
+    logged: LoggedEvent,
+    /// The source row.
+    row: Vec<Value>,
+    is_known: bool,
+}
+
+/// What became of a row that a request brings.
+#[derive(Clone, Debug)]
+pub enum Called {
+    /// It would be an event.
+    Row(Box<Call>),
+    /// The source's `WHERE` leaves it out.
+    LeftOut,
+    /// It is no event of the source.
+    Rejected {
+        /// The reason as a word.
+        code: &'static str,
+        /// The reason.
+        reason: String,
+    },
+}
+
+impl Call {
+    /// The source.
+    pub fn source(&self) -> &Arc<SourceDef> {
+        &self.source
+    }
+
+    /// `t`: the row's own time.
+    pub fn event_time(&self) -> EventTime {
+        self.logged.event.event_time
+    }
+
+    /// Whether its identity was logged before: then that event counts, and this one does not.
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// The value of a column of the source, if it has one of that name and type.
+    pub fn column(&self, field: &Field) -> Option<&Value> {
+        let slot =
+            self.source.columns.iter().position(|column| {
+                column.name == field.name && column.data_type == field.data_type
+            })?;
+        self.row.get(slot)
+    }
+
+    /// A cut with the row.
+    fn within(&self, mut cut: Cut) -> Cut {
+        if !self.is_known {
+            cut.set_end(self.source.id, PARTITION, Offset(1));
+        }
+        cut
+    }
+}
+
+impl Engine {
+    /// Judges a row of stored columns as if it were pushed now; `origin` is the producer's, if
+    /// it counts.
+    ///
+    /// # Errors
+    /// If what is known of its identity cannot be read.
+    pub fn call(
+        &self,
+        source: &Arc<SourceDef>,
+        stored: Vec<Value>,
+        origin: Option<Origin>,
+    ) -> Result<Called, EngineError> {
+        let recorder = Recorder::new(Arc::clone(source), self.project().limits.row_bytes)?;
+        let logged_at = VisibleAt(self.timeline().0.max(self.now().0));
+        let origin = origin.unwrap_or(OWN_POSITION);
+        let mut recordable = match recorder.judge(stored, origin, logged_at) {
+            Verdict::Event(recordable) => *recordable,
+            Verdict::LeftOut => return Ok(Called::LeftOut),
+            Verdict::Rejected { code, reason, .. } => {
+                return Ok(Called::Rejected { code, reason });
+            }
+        };
+        let is_known = match (self.hot().source(source.id), &mut recordable.marks) {
+            (Some(state), Some(marks)) => {
+                let partition = recordable.partition.0;
+                let standing = state.standing(marks, &recordable.event, partition)?;
+                standing != Standing::New
+            }
+            _ => false,
+        };
+        let logged = LoggedEvent {
+            source: source.id,
+            position: Position {
+                partition: PARTITION,
+                offset: Offset(0),
+            },
+            logged_at,
+            schema_version: source.schema.version(),
+            event: recordable.event,
+        };
+        let mut row = recordable.row;
+        row[source.visible_at_slot()] = Value::Timestamp(logged.visible_at().0);
+        Ok(Called::Row(Box::new(Call {
+            source: Arc::clone(source),
+            logged,
+            row,
+            is_known,
+        })))
+    }
+
+    /// Reads rows of a planned service at a call's time with its row known: one value per
+    /// input each.
+    ///
+    /// # Errors
+    /// As of [`Engine::read`].
+    pub fn read_call(
+        &self,
+        plan: &ReadPlan,
+        call: &Call,
+        rows: &[Vec<Value>],
+        cut: &Cut,
+    ) -> Result<Answers, EngineError> {
+        let knowledge = Knowledge {
+            cut: call.within(cut.clone()),
+            known_at: None,
+        };
+        let hot = HotRead::of(self.hot());
+        let state = self.hot().source(call.source.id);
+        let recorded = state.filter(|_| !call.is_known).map(|state| Recorded {
+            program: state.program(),
+            logged: &call.logged,
+            row: &call.row,
+            entry: u64::MAX,
+            contested: false,
+        });
+        let store = WithCall {
+            hot: &hot,
+            recorded,
+        };
+        let reader = Reader::new(&store, &knowledge);
+        let mut answers = Answers::new(plan);
+        self.read_with(plan, rows, call.event_time(), &hot, reader, &mut answers)?;
+        Ok(answers)
+    }
+}
+
+/// The hot tier with the row laid over it.
+struct WithCall<'a> {
+    hot: &'a HotRead<'a>,
+    /// None if the row is there already.
+    recorded: Option<Recorded<'a>>,
+}
+
+impl Store for WithCall<'_> {
+    fn plan(&self) -> &Plan {
+        self.hot.plan()
+    }
+
+    fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError> {
+        let found = self.hot.history(index, key)?;
+        let plan = &self.plan().indexes()[index.0];
+        let recorded = self
+            .recorded
+            .as_ref()
+            .filter(|recorded| recorded.logged.source == plan.source().id)
+            .filter(|recorded| recorded.key(plan).as_deref() == Some(key));
+        let Some(recorded) = recorded else {
+            return Ok(found);
+        };
+        let mut history = found.unwrap_or_else(|| History::new(plan.types().into()));
+        recorded.with_entry(plan, &LAST, |entry| history.insert(entry));
+        Ok(Some(history))
+    }
+
+    fn expect(&self, index: IndexId, keys: Vec<Vec<u8>>) {
+        self.hot.expect(index, keys);
+    }
+
+    fn holds(
+        &self,
+        source: SourceId,
+        entry: u64,
+        cut: &SourceCut,
+        known_at: Option<VisibleAt>,
+    ) -> Result<bool, ReadError> {
+        self.hot.holds(source, entry, cut, known_at)
+    }
+}
