@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::{Response, header};
-use evenkeel_engine::{Answers, Brought, EngineError, ReadPlan, ServedAnswer};
+use evenkeel_engine::{Answers, Brought, Engine, EngineError, ReadPlan, ServedAnswer};
 use evenkeel_types::{EventTime, Knowledge, Value};
 
 use crate::answer::ReadAnswer;
@@ -170,30 +170,40 @@ struct Piece<'a> {
 }
 
 impl Piece<'_> {
-    /// Reads it. What it needs that left the hot tier is brought back by the pool of scans,
-    /// without a hold on the engine, and it is read again; false if time is up before.
+    /// Reads it; false if time is up before.
     async fn read(
         &self,
         shared: &Shared,
         deadline: Deadline,
         answers: &mut Answers,
     ) -> Result<bool, ApiError> {
-        // Held until the piece is read.
-        let mut brought: Vec<Brought> = Vec::new();
-        loop {
-            let read = {
-                let engine = shared.engine();
-                engine.read_more(self.plan, self.rows, self.as_of, self.knowledge, answers)
-            };
-            let needs = match read {
-                Err(EngineError::Cold(needs)) => needs,
-                read => return Ok(read.map(|()| true)?),
-            };
-            let scan = shared.scans.run(move || needs.bring_back());
-            match tokio::time::timeout(deadline.left(), scan).await {
-                Ok(scanned) => brought.push(scanned?.map_err(EngineError::from)?),
-                Err(_) => return Ok(false),
-            }
+        let read = with_cold(shared, deadline, |engine| {
+            engine.read_more(self.plan, self.rows, self.as_of, self.knowledge, answers)
+        });
+        Ok(read.await?.is_some())
+    }
+}
+
+/// Reads under one hold of the engine. What it needs that left the hot tier is brought back by
+/// the pool of scans, without a hold on the engine, and it is read again; none if time is up
+/// before.
+pub(crate) async fn with_cold<T>(
+    shared: &Shared,
+    deadline: Deadline,
+    mut read: impl FnMut(&Engine) -> Result<T, EngineError>,
+) -> Result<Option<T>, ApiError> {
+    // Held until it is read.
+    let mut brought: Vec<Brought> = Vec::new();
+    loop {
+        let found = read(&shared.engine());
+        let needs = match found {
+            Err(EngineError::Cold(needs)) => needs,
+            found => return Ok(Some(found?)),
+        };
+        let scan = shared.scans.run(move || needs.bring_back());
+        match tokio::time::timeout(deadline.left(), scan).await {
+            Ok(scanned) => brought.push(scanned?.map_err(EngineError::from)?),
+            Err(_) => return Ok(None),
         }
     }
 }

@@ -11,6 +11,7 @@ mod arrival;
 mod ask;
 mod auth;
 mod body;
+mod calls;
 mod catalog;
 mod checkpoints;
 mod client;

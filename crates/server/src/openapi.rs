@@ -23,7 +23,9 @@ mod tests {
     use crate::error::ERROR_CODES;
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
-    use crate::{corrections, definitions, doctor, runs, segments, sql, training, verification};
+    use crate::{
+        calls, corrections, definitions, doctor, runs, segments, sql, training, verification,
+    };
 
     fn json() -> Json {
         serde_json::from_str(OPENAPI).unwrap()
@@ -74,6 +76,7 @@ mod tests {
             ("DefinitionsRequest", definitions::FIELDS),
             ("DoctorRequest", doctor::FIELDS),
             ("SegmentRequest", segments::FIELDS),
+            ("CallRequest", calls::FIELDS),
             ("ExclusionRequest", corrections::EXCLUSION_FIELDS),
         ] {
             let fields = schemas[name]["properties"].as_object().unwrap();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_connect::{ColumnSpec, Json, RowError, Table, nearest, parse_json};
+use evenkeel_engine::ServerLimits;
 use evenkeel_engine::dataset::{DatasetFolder, DatasetName};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Cut, EventTime, Value, VisibleAt, Zone};
@@ -130,7 +131,7 @@ pub(crate) fn json_error(error: evenkeel_connect::ValueError) -> ApiError {
 }
 
 /// What is wrong with a row.
-fn row_error(row: Option<usize>, error: RowError) -> ApiError {
+pub(crate) fn row_error(row: Option<usize>, error: RowError) -> ApiError {
     let hint = error.hint.0.map(|name| format!("did you mean `{name}`?"));
     ApiError {
         code: "INVALID",
@@ -143,21 +144,21 @@ fn row_error(row: Option<usize>, error: RowError) -> ApiError {
     }
 }
 
-fn wrong(name: &str, json: &Json<'_>, wanted: &str) -> ApiError {
+pub(crate) fn wrong(name: &str, json: &Json<'_>, wanted: &str) -> ApiError {
     ApiError::invalid(format!("`{name}` is {}, not {wanted}", json.kind()))
         .at(json!({"field": name}))
 }
 
 /// The members of a request by name; `null` is as if it were not there.
-struct Fields<'a>(&'a [(Cow<'a, str>, Json<'a>)]);
+pub(crate) struct Fields<'a>(pub(crate) &'a [(Cow<'a, str>, Json<'a>)]);
 
 impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Json<'a>> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'a Json<'a>> {
         let found = self.0.iter().find(|(n, _)| n == name);
         found.map(|(_, j)| j).filter(|j| **j != Json::Null)
     }
 
-    fn text(&self, name: &str) -> Result<Option<&'a str>, ApiError> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<&'a str>, ApiError> {
         match self.get(name) {
             None => Ok(None),
             Some(Json::String(text)) => Ok(Some(text)),
@@ -165,7 +166,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
+    pub(crate) fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         match self.get(name) {
             None => Ok(None),
             Some(json @ Json::Number { text, .. }) => match text.parse() {
@@ -176,7 +177,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn flag(&self, name: &str, default: bool) -> Result<bool, ApiError> {
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool, ApiError> {
         match self.get(name) {
             None => Ok(default),
             Some(Json::Boolean(flag)) => Ok(*flag),
@@ -194,14 +195,14 @@ fn time(name: &str, text: &str) -> Result<i64, ApiError> {
         .map_err(|e| ApiError::invalid(format!("`{name}`: {e}")).at(json!({"field": name})))
 }
 
-fn request<'a>(
-    shared: &Shared,
-    members: &'a [(Cow<'a, str>, Json<'a>)],
-    entities: Entities<'a>,
-) -> Result<ReadRequest, ApiError> {
+/// Refuses fields that no request of the kind has.
+pub(crate) fn refuse_unknown(
+    members: &[(Cow<'_, str>, Json<'_>)],
+    known: &[&'static str],
+) -> Result<(), ApiError> {
     for (name, _) in members {
-        if !FIELDS.contains(&name.as_ref()) {
-            let hint = nearest(name, FIELDS.iter().copied()).0;
+        if !known.contains(&name.as_ref()) {
+            let hint = nearest(name, known.iter().copied()).0;
             return Err(ApiError {
                 hint: hint.map(|name| format!("did you mean `{name}`?")),
                 ..ApiError::new("UNKNOWN_FIELD", format!("no request has a field `{name}`"))
@@ -209,6 +210,31 @@ fn request<'a>(
             });
         }
     }
+    Ok(())
+}
+
+/// How long an answer may take.
+pub(crate) fn timeout(fields: &Fields<'_>, limits: &ServerLimits) -> Result<Duration, ApiError> {
+    let timeout = fields.number("timeout_ms")?.unwrap_or(limits.timeout_ms);
+    if timeout == 0 || timeout > limits.timeout_ms_max {
+        return Err(ApiError::new(
+            "TIMEOUT_RANGE",
+            format!(
+                "`timeout_ms` is {timeout}: from 1 to {}",
+                limits.timeout_ms_max
+            ),
+        )
+        .at(json!({"field": "timeout_ms"})));
+    }
+    Ok(Duration::from_millis(timeout))
+}
+
+fn request<'a>(
+    shared: &Shared,
+    members: &'a [(Cow<'a, str>, Json<'a>)],
+    entities: Entities<'a>,
+) -> Result<ReadRequest, ApiError> {
+    refuse_unknown(members, FIELDS)?;
     let fields = Fields(members);
     let plan = plan(shared, wanted(&fields, shared.limits.features_per_request)?)?;
     let limits = &shared.limits;
@@ -223,17 +249,7 @@ fn request<'a>(
         ));
     }
     let rows = rows(shared, &plan, &entities)?;
-    let timeout = fields.number("timeout_ms")?.unwrap_or(limits.timeout_ms);
-    if timeout == 0 || timeout > limits.timeout_ms_max {
-        return Err(ApiError::new(
-            "TIMEOUT_RANGE",
-            format!(
-                "`timeout_ms` is {timeout}: from 1 to {}",
-                limits.timeout_ms_max
-            ),
-        )
-        .at(json!({"field": "timeout_ms"})));
-    }
+    let timeout = timeout(&fields, limits)?;
     let cut = match fields.text("cut")? {
         None => None,
         Some(text) => Some(shared.engine().parse_cut(text)?),
@@ -254,11 +270,11 @@ fn request<'a>(
         cut,
         degraded: fields.flag("degraded", false)?,
         defaults: fields.flag("defaults", true)?,
-        timeout: Duration::from_millis(timeout),
+        timeout,
     })
 }
 
-fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted, ApiError> {
+pub(crate) fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted, ApiError> {
     let version = fields.number("version")?;
     if let Some(name) = fields.text("dataset")? {
         let others = ["service", "features", "version"];
@@ -302,7 +318,7 @@ fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted, ApiError> 
     }
 }
 
-fn plan(shared: &Shared, mut wanted: Wanted) -> Result<Arc<ServicePlan>, ApiError> {
+pub(crate) fn plan(shared: &Shared, mut wanted: Wanted) -> Result<Arc<ServicePlan>, ApiError> {
     let manifest_of = |name: &DatasetName| {
         let store = shared.engine().project().store.clone();
         DatasetFolder::of(&store).manifest(name)
@@ -327,7 +343,7 @@ fn plan(shared: &Shared, mut wanted: Wanted) -> Result<Arc<ServicePlan>, ApiErro
         .make(&shared.engine(), wanted, manifest.as_ref())
 }
 
-fn promise(shared: &Shared, fields: &Fields<'_>) -> Result<Promise, ApiError> {
+pub(crate) fn promise(shared: &Shared, fields: &Fields<'_>) -> Result<Promise, ApiError> {
     let mut session = match fields.text("session")? {
         None => evenkeel_engine::SessionToken::default(),
         Some(text) => shared.engine().parse_session(text)?,

@@ -17,16 +17,17 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    catalog, corrections, datasets, definitions, doctor, events, features, file_rows, openapi,
-    runs, segments, sql, training, unread, verification,
+    calls, catalog, corrections, datasets, definitions, doctor, events, features, file_rows,
+    openapi, runs, segments, sql, training, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// What only reads.
-const READS: [&str; 8] = [
+const READS: [&str; 9] = [
     "/v1/features",
+    "/v1/calls",
     "/v1/training",
     "/v1/sql",
     "/v1/datasets/{dataset}/stale",
@@ -39,6 +40,7 @@ const READS: [&str; 8] = [
 /// Every path with its method and the scope that a token needs; none: anyone.
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/features", Some(Scope::Read)),
+    ("POST", "/v1/calls", Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/events", Some(Scope::Write)),
     ("GET", "/v1/sources/{source}", Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/file-rows", Some(Scope::Write)),
@@ -94,6 +96,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/features", post(features::read))
+        .route("/v1/calls", post(calls::call))
         .route("/v1/sources/{source}/events", post(events::push))
         .route("/v1/sources/{source}", get(catalog::source))
         .route("/v1/sources/{source}/file-rows", post(file_rows::take))

@@ -5,6 +5,7 @@
 mod applying;
 mod arrow;
 mod bits;
+mod calls;
 mod checkpoints;
 mod cold;
 mod corrections;

@@ -1,0 +1,248 @@
+//! `POST /v1/calls`: features with one row more than is logged, at the row's own time.
+//!
+//! The row is laid over the cut that is read, and nothing is left of it
+//! (`docs/decisions/0031`).
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use evenkeel_connect::{Json, RowDecoder, parse_json};
+use evenkeel_engine::{Call, Called, stored_columns};
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{Origin, Value};
+use serde_json::json;
+
+use crate::answer::ReadAnswer;
+use crate::body::{self, Content};
+use crate::clock::{Deadline, Stopwatch};
+use crate::error::ApiError;
+use crate::features;
+use crate::plans::ServicePlan;
+use crate::reply;
+use crate::request::{self, Fields, json_error, row_error, wrong};
+use crate::shared::Shared;
+
+/// The fields of a request.
+pub(crate) const FIELDS: &[&str] = &[
+    "source",
+    "row",
+    "producer_id",
+    "sequence",
+    "service",
+    "version",
+    "features",
+    "inputs",
+    "consistency",
+    "min_positions",
+    "session",
+    "timeout_ms",
+    "defaults",
+];
+
+pub(crate) async fn call(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+) -> Result<Response<Body>, ApiError> {
+    let started = Stopwatch::start();
+    let response = answer(&shared, request, started).await;
+    shared.metrics.read(started.elapsed());
+    response
+}
+
+async fn answer(
+    shared: &Shared,
+    request: Request,
+    started: Stopwatch,
+) -> Result<Response<Body>, ApiError> {
+    let (parts, body) = request.into_parts();
+    Content::of(&parts.headers, &[Content::Json])?;
+    let longest = Duration::from_millis(shared.limits.timeout_ms_max);
+    let body = body::read(
+        &parts.headers,
+        body,
+        &shared.limits,
+        started.deadline(longest),
+    )
+    .await?;
+    let text = std::str::from_utf8(&body).map_err(|e| {
+        ApiError::new("JSON", "the body is not UTF-8").at(json!({"byte": e.valid_up_to()}))
+    })?;
+    let asked = understood(shared, text)?;
+    let deadline = started.deadline(asked.timeout);
+    let body = asked.answer(shared, deadline).await?;
+    Ok(reply::json(body))
+}
+
+/// A request that was understood.
+struct Asked {
+    plan: Arc<ServicePlan>,
+    source: Arc<SourceDef>,
+    stored: Vec<Value>,
+    origin: Option<Origin>,
+    /// What the request gives of the service's inputs: over those that the row has.
+    inputs: Option<Vec<Option<Value>>>,
+    promise: crate::levels::Promise,
+    defaults: bool,
+    timeout: Duration,
+}
+
+fn understood(shared: &Shared, text: &str) -> Result<Asked, ApiError> {
+    let json = parse_json(text).map_err(json_error)?;
+    let Json::Object(members) = &json else {
+        return Err(ApiError::invalid(format!(
+            "the body is {}, not an object",
+            json.kind()
+        )));
+    };
+    request::refuse_unknown(members, FIELDS)?;
+    let fields = Fields(members);
+    let name = fields
+        .text("source")?
+        .ok_or_else(|| ApiError::invalid("`source` is missing"))?;
+    let source = shared.engine().source(name)?;
+    let row = fields
+        .get("row")
+        .ok_or_else(|| ApiError::invalid("`row` is missing"))?;
+    let mut decoder = RowDecoder::new(stored_columns(&source), source.zone.clone());
+    let mut stored = vec![Value::Null; decoder.columns().len()];
+    decoder
+        .fill(row, &mut stored)
+        .map_err(|error| row_error(None, error))?;
+    let origin = match (fields.text("producer_id")?, fields.number("sequence")?) {
+        (None, None) => None,
+        (Some(id), Some(sequence)) => Some(Origin::Producer {
+            id: id.to_owned(),
+            sequence,
+        }),
+        _ => {
+            return Err(ApiError::invalid(
+                "a producer gives its id and the row's sequence number, both",
+            ));
+        }
+    };
+    let features_max = shared.limits.features_per_request;
+    let plan = request::plan(shared, request::wanted(&fields, features_max)?)?;
+    let inputs = match fields.get("inputs") {
+        None => None,
+        Some(json) => Some(given(&plan, json)?),
+    };
+    Ok(Asked {
+        plan,
+        source,
+        stored,
+        origin,
+        inputs,
+        promise: request::promise(shared, &fields)?,
+        defaults: fields.flag("defaults", true)?,
+        timeout: request::timeout(&fields, &shared.limits)?,
+    })
+}
+
+/// The inputs that are in an object; others are none.
+fn given(plan: &ServicePlan, json: &Json<'_>) -> Result<Vec<Option<Value>>, ApiError> {
+    let Json::Object(members) = json else {
+        return Err(wrong("inputs", json, "an object"));
+    };
+    let mut decoder = plan.decoder.clone();
+    let mut values = vec![Value::Null; decoder.columns().len()];
+    decoder
+        .fill(json, &mut values)
+        .map_err(|error| row_error(None, error))?;
+    let names: Vec<&Cow<'_, str>> = members.iter().map(|(name, _)| name).collect();
+    let inputs = plan.read.service().inputs.iter().zip(values);
+    Ok(inputs
+        .map(|(field, value)| names.iter().any(|n| **n == field.name).then_some(value))
+        .collect())
+}
+
+impl Asked {
+    async fn answer(self, shared: &Shared, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
+        let plan = &self.plan.read;
+        let positions = self.promise.positions(shared, plan);
+        let kept = self.promise.wait(shared, plan, &positions, deadline);
+        kept.await
+            .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))?;
+        // What is known of its identity and what is read are of one moment.
+        let read = features::with_cold(shared, deadline, |engine| {
+            let called = engine.call(&self.source, self.stored.clone(), self.origin.clone())?;
+            let Called::Row(call) = called else {
+                return Ok(Err(called));
+            };
+            let row = match self.row(&call) {
+                Ok(row) => row,
+                Err(missing) => return Ok(Ok((call, Err(missing)))),
+            };
+            let cut = engine.cut();
+            let answers = engine.read_call(plan, &call, &[row], &cut)?;
+            Ok(Ok((call, Ok((answers, engine.cut_in_words())))))
+        });
+        let read = read.await?.ok_or_else(|| {
+            ApiError::new(
+                "DEADLINE",
+                format!("after {} ms it is not read", deadline.timeout_ms()),
+            )
+            .with_hint("wait longer with `timeout_ms`")
+        })?;
+        let (call, answers) = read.map_err(|called| self.refusal(called))?;
+        let (answers, cut) = answers?;
+        let answer = ReadAnswer {
+            plan: &self.plan,
+            answers,
+            as_of: call.event_time(),
+            known_at: None,
+            cut,
+            degraded: None,
+            defaults: self.defaults,
+        };
+        let mut out = json!({"source": self.source.name, "known": call.is_known()})
+            .to_string()
+            .into_bytes();
+        out.pop();
+        out.push(b',');
+        out.extend_from_slice(answer.to_json().get(1..).unwrap_or_default());
+        Ok(out)
+    }
+
+    /// The inputs of the service: what the request gives, else what the row has.
+    fn row(&self, call: &Call) -> Result<Vec<Value>, ApiError> {
+        let inputs = self.plan.read.service().inputs.iter().enumerate();
+        inputs
+            .map(|(i, field)| {
+                let given = self.inputs.as_ref().and_then(|given| given[i].as_ref());
+                given
+                    .or_else(|| call.column(field))
+                    .cloned()
+                    .ok_or_else(|| {
+                        ApiError::invalid(format!(
+                            "the input `{}` is no column of `{}`",
+                            field.name, self.source.name
+                        ))
+                        .with_hint(format!(
+                            "give it: {{\"inputs\": {{\"{}\": ...}}}}",
+                            field.name
+                        ))
+                        .at(json!({"field": "inputs", "column": field.name}))
+                    })
+            })
+            .collect()
+    }
+
+    /// Why the row is no event.
+    fn refusal(&self, called: Called) -> ApiError {
+        let name = &self.source.name;
+        let (code, reason) = match called {
+            Called::LeftOut => (
+                "LEFT_OUT",
+                format!("`WHERE` of `{name}` leaves the row out"),
+            ),
+            Called::Rejected { code, reason } => (code, reason),
+            Called::Row(_) => ("INVALID", "the row is an event".to_owned()),
+        };
+        ApiError::invalid(format!("the row is no event of `{name}`: {reason}"))
+            .at(json!({"field": "row", "reason": code}))
+    }
+}
