@@ -83,6 +83,7 @@ pub(crate) enum Command {
     Rollback(RollbackArguments),
     Ingest(IngestArguments),
     Get(GetArguments),
+    Call(CallArguments),
     Explain(ExplainArguments),
     Train(TrainArguments),
     Sql(SqlArguments),
@@ -327,6 +328,45 @@ pub(crate) struct GetArguments {
     /// When, and what is known.
     #[command(flatten)]
     pub(crate) moment: Moment,
+}
+
+/// `evenkeel call`
+#[derive(Debug, Args)]
+#[command(
+    about = "Read features with one row more than is logged",
+    long_about = "Read features with one row more than is logged.\n\n\
+        The row is judged as if it were pushed now, and known to this one read, at its own event \
+        time: windows, look-ups and views over views have it in them. Nothing is left of it. What \
+        comes out is what a read would answer once the row is logged behind everything else; a \
+        row that was logged before counts once. The inputs of the service are columns of the row \
+        of that name, or given.",
+    after_help = "Examples:\n  \
+        evenkeel call payments --row id=77,card=4,amount=250.5,at=2026-03-01T10:00:00Z \\\n      \
+            --service fraud_model\n  \
+        evenkeel call payments --row id=77,card=4,amount=99,at=2026-03-01T10:00:00Z \\\n      \
+            --features spent:total,spent:n --json"
+)]
+pub(crate) struct CallArguments {
+    /// The source whose row it is
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// The row, as NAME=VALUE,...
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) row: Pairs,
+    /// The feature service, as NAME or NAME@VERSION
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "features",
+        conflicts_with = "features"
+    )]
+    pub(crate) service: Option<String>,
+    /// A list of features, as VIEW:FEATURE or VIEW:*
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) features: Vec<String>,
+    /// Inputs of the service that the row has no column for, as NAME=VALUE,...
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) inputs: Option<Pairs>,
 }
 
 /// `evenkeel explain`

@@ -2,6 +2,7 @@
 
 mod apply;
 mod backup;
+mod call;
 mod check;
 mod correct;
 mod dataset;
@@ -49,6 +50,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Rollback(arguments) => rollback::run(arguments, session),
         Command::Ingest(arguments) => ingest::run(arguments, session),
         Command::Get(arguments) => get::run(arguments, session),
+        Command::Call(arguments) => call::run(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
         Command::Sql(arguments) => sql::run(arguments, session),

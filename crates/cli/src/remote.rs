@@ -136,6 +136,50 @@ impl Remote {
         self.answer(ask, &json).ok_or_else(not_understood)
     }
 
+    /// Reads features with a row: the answer, the cut in words, the inputs, and whether the row
+    /// was logged before.
+    pub(crate) fn call(
+        &self,
+        mut asked: Json,
+        service: &ServiceDef,
+        features: &[String],
+    ) -> Result<(GetAnswer, String, Vec<Value>, bool), Failure> {
+        if features.is_empty() {
+            asked["service"] = json!(service.name);
+            asked["version"] = json!(service.version);
+        } else {
+            asked["features"] = json!(features);
+        }
+        asked["defaults"] = json!(false);
+        let body = asked.to_string();
+        let json = self.understood(self.client.post("/v1/calls", body.as_bytes()))?;
+        if json["definition"] != render::hex(&service.digest) {
+            return Err(
+                Failure::busy("the server reads other definitions than the registry has")
+                    .with_hint("start it again"),
+            );
+        }
+        let ask = Ask {
+            service,
+            dataset: None,
+            features,
+            rows: &[],
+            as_of: EventTime(0),
+            known_at: None,
+            cut: None,
+        };
+        let understood = || {
+            let (answer, cut) = self.answer(&ask, &json)?;
+            let input = |field: &Field| match &json["inputs"][&field.name] {
+                Json::Null => Some(Value::Null),
+                value => json_to_value(&field.data_type, value, &Zone::utc()).ok(),
+            };
+            let inputs = service.inputs.iter().map(input).collect::<Option<_>>()?;
+            Some((answer, cut, inputs, json["known"].as_bool()?))
+        };
+        understood().ok_or_else(not_understood)
+    }
+
     fn answer(&self, ask: &Ask<'_>, json: &Json) -> Option<(GetAnswer, String)> {
         let features = match ask.dataset {
             Some(plan) => plan.outputs().to_vec(),

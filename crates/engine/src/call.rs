@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::History;
 use evenkeel_log::OWN_POSITION;
-use evenkeel_types::definition::SourceDef;
+use evenkeel_types::definition::{ServiceDef, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, Field, Knowledge, LoggedEvent, Offset, Origin, Partition, Position, SourceCut,
     SourceId, Value, VisibleAt,
@@ -69,8 +69,28 @@ impl Call {
         self.is_known
     }
 
+    /// The inputs of a service: what is given of them, else what the row has under that name.
+    ///
+    /// # Errors
+    /// [`EngineError::CallInput`] if one is neither.
+    pub fn inputs(
+        &self,
+        service: &ServiceDef,
+        given: &[(String, Value)],
+    ) -> Result<Vec<Value>, EngineError> {
+        let input = |field: &Field| {
+            let given = given.iter().find(|(name, _)| *name == field.name);
+            let value = given.map(|(_, value)| value).or_else(|| self.column(field));
+            value.cloned().ok_or_else(|| EngineError::CallInput {
+                source_name: self.source.name.clone(),
+                input: field.name.clone(),
+            })
+        };
+        service.inputs.iter().map(input).collect()
+    }
+
     /// The value of a column of the source, if it has one of that name and type.
-    pub fn column(&self, field: &Field) -> Option<&Value> {
+    fn column(&self, field: &Field) -> Option<&Value> {
         let slot =
             self.source.columns.iter().position(|column| {
                 column.name == field.name && column.data_type == field.data_type

@@ -93,6 +93,8 @@ pub enum EngineError {
         /// What it read and is not the newest any more.
         changed: Vec<String>,
     },
+    #[error("the input `{input}` is no column of `{source_name}`")]
+    CallInput { source_name: String, input: String },
     #[error("`{text}` is no name of a frozen segment")]
     FrozenName { text: String },
     #[error("`{}` is damaged: {reason}", path.display())]
@@ -327,6 +329,7 @@ impl EngineError {
             | EngineError::TooManyEntities { .. }
             | EngineError::SegmentKey { .. }
             | EngineError::FrozenName { .. }
+            | EngineError::CallInput { .. }
             | EngineError::NothingToRollBack { .. }
             | EngineError::RollbackMeansAnother { .. }
             | EngineError::Inputs { .. }
@@ -487,6 +490,9 @@ impl EngineError {
                 },
                 None => "write the definition that you want, and apply it".to_owned(),
             },
+            EngineError::CallInput { input, .. } => {
+                format!("give `{input}` with the inputs")
+            }
             EngineError::FrozenName { .. } => {
                 "write NAME:NUMBER, such as `frequently_late:1`".to_owned()
             }

@@ -3,7 +3,6 @@
 //! The row is laid over the cut that is read, and nothing is left of it
 //! (`docs/decisions/0031`).
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use evenkeel_connect::{Json, RowDecoder, parse_json};
-use evenkeel_engine::{Call, Called, stored_columns};
+use evenkeel_engine::{Called, stored_columns};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Origin, Value};
 use serde_json::json;
@@ -25,6 +24,7 @@ use crate::plans::ServicePlan;
 use crate::reply;
 use crate::request::{self, Fields, json_error, row_error, wrong};
 use crate::shared::Shared;
+use crate::wire;
 
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &[
@@ -84,7 +84,7 @@ struct Asked {
     stored: Vec<Value>,
     origin: Option<Origin>,
     /// What the request gives of the service's inputs: over those that the row has.
-    inputs: Option<Vec<Option<Value>>>,
+    inputs: Vec<(String, Value)>,
     promise: crate::levels::Promise,
     defaults: bool,
     timeout: Duration,
@@ -127,8 +127,8 @@ fn understood(shared: &Shared, text: &str) -> Result<Asked, ApiError> {
     let features_max = shared.limits.features_per_request;
     let plan = request::plan(shared, request::wanted(&fields, features_max)?)?;
     let inputs = match fields.get("inputs") {
-        None => None,
-        Some(json) => Some(given(&plan, json)?),
+        None => Vec::new(),
+        Some(json) => given(&plan, json)?,
     };
     Ok(Asked {
         plan,
@@ -142,8 +142,8 @@ fn understood(shared: &Shared, text: &str) -> Result<Asked, ApiError> {
     })
 }
 
-/// The inputs that are in an object; others are none.
-fn given(plan: &ServicePlan, json: &Json<'_>) -> Result<Vec<Option<Value>>, ApiError> {
+/// The inputs that are in an object.
+fn given(plan: &ServicePlan, json: &Json<'_>) -> Result<Vec<(String, Value)>, ApiError> {
     let Json::Object(members) = json else {
         return Err(wrong("inputs", json, "an object"));
     };
@@ -152,10 +152,10 @@ fn given(plan: &ServicePlan, json: &Json<'_>) -> Result<Vec<Option<Value>>, ApiE
     decoder
         .fill(json, &mut values)
         .map_err(|error| row_error(None, error))?;
-    let names: Vec<&Cow<'_, str>> = members.iter().map(|(name, _)| name).collect();
     let inputs = plan.read.service().inputs.iter().zip(values);
     Ok(inputs
-        .map(|(field, value)| names.iter().any(|n| **n == field.name).then_some(value))
+        .filter(|(field, _)| members.iter().any(|(name, _)| *name == field.name))
+        .map(|(field, value)| (field.name.clone(), value))
         .collect())
 }
 
@@ -172,13 +172,10 @@ impl Asked {
             let Called::Row(call) = called else {
                 return Ok(Err(called));
             };
-            let row = match self.row(&call) {
-                Ok(row) => row,
-                Err(missing) => return Ok(Ok((call, Err(missing)))),
-            };
-            let cut = engine.cut();
-            let answers = engine.read_call(plan, &call, &[row], &cut)?;
-            Ok(Ok((call, Ok((answers, engine.cut_in_words())))))
+            let row = call.inputs(plan.service(), &self.inputs)?;
+            let rows = std::slice::from_ref(&row);
+            let answers = engine.read_call(plan, &call, rows, &engine.cut())?;
+            Ok(Ok((call, row, answers, engine.cut_in_words())))
         });
         let read = read.await?.ok_or_else(|| {
             ApiError::new(
@@ -187,8 +184,7 @@ impl Asked {
             )
             .with_hint("wait longer with `timeout_ms`")
         })?;
-        let (call, answers) = read.map_err(|called| self.refusal(called))?;
-        let (answers, cut) = answers?;
+        let (call, row, answers, cut) = read.map_err(|called| self.refusal(called))?;
         let answer = ReadAnswer {
             plan: &self.plan,
             answers,
@@ -198,37 +194,16 @@ impl Asked {
             degraded: None,
             defaults: self.defaults,
         };
-        let mut out = json!({"source": self.source.name, "known": call.is_known()})
-            .to_string()
-            .into_bytes();
+        let head = json!({
+            "source": self.source.name,
+            "known": call.is_known(),
+            "inputs": wire::values::row(&plan.service().inputs, &row),
+        });
+        let mut out = head.to_string().into_bytes();
         out.pop();
         out.push(b',');
         out.extend_from_slice(answer.to_json().get(1..).unwrap_or_default());
         Ok(out)
-    }
-
-    /// The inputs of the service: what the request gives, else what the row has.
-    fn row(&self, call: &Call) -> Result<Vec<Value>, ApiError> {
-        let inputs = self.plan.read.service().inputs.iter().enumerate();
-        inputs
-            .map(|(i, field)| {
-                let given = self.inputs.as_ref().and_then(|given| given[i].as_ref());
-                given
-                    .or_else(|| call.column(field))
-                    .cloned()
-                    .ok_or_else(|| {
-                        ApiError::invalid(format!(
-                            "the input `{}` is no column of `{}`",
-                            field.name, self.source.name
-                        ))
-                        .with_hint(format!(
-                            "give it: {{\"inputs\": {{\"{}\": ...}}}}",
-                            field.name
-                        ))
-                        .at(json!({"field": "inputs", "column": field.name}))
-                    })
-            })
-            .collect()
     }
 
     /// Why the row is no event.

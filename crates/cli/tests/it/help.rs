@@ -13,6 +13,7 @@ const COMMANDS: [&str; 35] = [
     "rollback",
     "ingest",
     "get",
+    "call",
     "explain",
     "train",
     "sql",

@@ -35,6 +35,7 @@ async fn it_answers_what_a_push_and_a_read_would() {
         (&json!("rides"), &json!(false))
     );
     assert_eq!(first["as_of"], "2026-03-01T10:30:00Z");
+    assert_eq!(first["inputs"], json!({"driver": 1}));
     assert_eq!(first["rows"][0]["values"], json!([2, 0.1 + 0.2, 0]));
     // Nothing is left of it.
     assert_eq!(called(&world, &asked).await, first);
@@ -140,8 +141,5 @@ async fn what_is_wrong_is_said() {
             answer.text()
         );
         assert!(said.starts_with(message), "{json}: {said}");
-        if false {
-            println!("{json}: {said}");
-        }
     }
 }
