@@ -75,6 +75,13 @@ pub enum EngineError {
     DatasetBusy { name: String },
     #[error("the dataset `{dataset}` cannot be read as it was built: {reason}")]
     DatasetGone { dataset: String, reason: String },
+    #[error(
+        "the cut lacks what it must know of `{}`: {} wanted, {} there",
+        _0.source,
+        _0.wanted,
+        _0.reached
+    )]
+    CutLacks(Box<crate::serving::Unmet>),
     #[error("a key of `{entity}` cannot be asked: {reason}")]
     SegmentKey { entity: String, reason: String },
     #[error("the view `{view}` is what it was in version {version} already, as version {newest}")]
@@ -328,6 +335,7 @@ impl EngineError {
             | EngineError::CutBeyond { .. }
             | EngineError::TooManyEntities { .. }
             | EngineError::SegmentKey { .. }
+            | EngineError::CutLacks(_)
             | EngineError::FrozenName { .. }
             | EngineError::CallInput { .. }
             | EngineError::NothingToRollBack { .. }

@@ -400,8 +400,7 @@ impl HotStore {
         }
     }
 
-    /// From now on reads that need what left say so, and do not bring it back themselves.
-    /// The keys of an index.
+    /// The keys of an index, as they are now.
     pub(crate) fn keys(&self, index: IndexId) -> KeyList {
         let plan = &self.plan().indexes()[index.0];
         let types = plan.source().row_types();
@@ -409,6 +408,7 @@ impl HotStore {
         self.blocks.keys(index.0, key_types.collect())
     }
 
+    /// From now on reads that need what left say so, and do not bring it back themselves.
     pub(crate) fn defer_cold(&self) {
         self.blocks.defer_cold();
     }

@@ -2,10 +2,11 @@
 //! before, as the next cell of a notebook does.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use evenkeel_ddl::ast::StatementKind;
 use evenkeel_ddl::{batch_table, parse_statements};
-use evenkeel_types::definition::Catalog;
+use evenkeel_types::definition::{Catalog, ServiceDef};
 
 use crate::engine::Engine;
 use crate::project::DefinitionFile;
@@ -39,8 +40,21 @@ pub(crate) fn with_registered(
     let entities = catalog.entities.values();
     let sources = catalog.sources.values();
     let views = catalog.views.keys().filter_map(|name| catalog.view(name));
-    let services = catalog.services.values();
-    let services = services.filter_map(|versions| versions.values().next_back());
+    // Of an older version of a service only what follows its views: another was left behind.
+    let follows = |service: &&Arc<ServiceDef>| {
+        service.items.iter().all(|item| {
+            let newest = catalog.view(&item.view.name);
+            newest.is_some_and(|newest| newest.digest == item.view.digest)
+        })
+    };
+    let services = catalog.services.values().flat_map(|versions| {
+        let newest = versions.values().next_back().into_iter();
+        let older = versions.values().rev().skip(1).filter(follows);
+        newest.chain(older)
+    });
+    let services: Vec<(String, &String)> = services
+        .map(|def| (versioned(&def.name, def.version), &def.sql))
+        .collect();
     let datasets = catalog.datasets.values();
     let datasets = datasets.filter_map(|versions| versions.values().next_back());
     let segments = catalog.segments.values();
@@ -49,7 +63,7 @@ pub(crate) fn with_registered(
         .map(|def| ("entity", &def.name, &def.sql))
         .chain(sources.map(|def| ("source", &def.name, &def.sql)))
         .chain(views.map(|def| ("view", &def.name, &def.sql)))
-        .chain(services.map(|def| ("service", &def.name, &def.sql)))
+        .chain(services.iter().map(|(name, sql)| ("service", name, *sql)))
         .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)))
         .chain(segments.map(|def| ("segment", &def.name, &def.sql)));
     let mut text = String::new();
@@ -66,6 +80,11 @@ pub(crate) fn with_registered(
     texts
 }
 
+/// Versions of a service are objects of their own.
+fn versioned(service: &str, version: u32) -> String {
+    format!("{service}@{version}")
+}
+
 /// The kind and the name of what a statement defines.
 fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
     let (kind, name) = match statement {
@@ -74,7 +93,10 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         StatementKind::CreateFeatureView(s) => ("view", s.name.as_ref()?),
         StatementKind::CreateOnDemandView(s) => ("view", &s.name),
         StatementKind::CreateBatchView(s) => ("view", &s.name),
-        StatementKind::CreateFeatureService(s) => ("service", &s.name),
+        StatementKind::CreateFeatureService(s) => {
+            let version = s.version.map_or(Some(1), |v| u32::try_from(v.value).ok())?;
+            return Some(("service", versioned(&s.name.value, version)));
+        }
         StatementKind::CreateTrainingDataset(s) => ("dataset", &s.name),
         StatementKind::CreateSegment(s) => ("segment", &s.name),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {

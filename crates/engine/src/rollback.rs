@@ -4,6 +4,7 @@
 //! read as before. A view's indexes belong to its meaning, not to its number, so what the
 //! earlier version needs is mostly there, and readers go over at once.
 
+use evenkeel_ddl::ast::Ident;
 use evenkeel_ddl::{Bound, bind, parse_statements};
 use evenkeel_types::definition::{Catalog, Definition, LookupTarget, ViewBody, ViewDef};
 
@@ -79,7 +80,8 @@ impl Rollback {
         }
         let changed = inputs(old).into_iter().filter(|input| {
             let newest = catalog.view(&input.name);
-            newest.is_none_or(|newest| newest.digest != input.digest)
+            let is_other = newest.is_none_or(|newest| newest.digest != input.digest);
+            is_other && !names_version(&old.sql, &input.name, input.version)
         });
         Err(EngineError::RollbackMeansAnother {
             view: self.view.clone(),
@@ -89,6 +91,16 @@ impl Rollback {
                 .collect(),
         })
     }
+}
+
+/// Whether a text names a version of a view.
+fn names_version(sql: &str, view: &str, version: u32) -> bool {
+    let named = format!("{}@{version}", Ident::named(view));
+    let mut found = sql.match_indices(&named);
+    found.any(|(at, named)| {
+        let behind = sql[at + named.len()..].chars().next();
+        behind.is_none_or(|c| !c.is_ascii_digit())
+    })
 }
 
 /// The views that a view reads itself.

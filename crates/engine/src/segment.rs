@@ -41,8 +41,12 @@ const KEYS: usize = 4_096;
 pub struct SegmentRequest {
     /// The segment.
     pub plan: Arc<SegmentPlan>,
-    /// `t`; none: now.
+    /// `t`; none: now, or later where `not_before` is.
     pub as_of: Option<EventTime>,
+    /// Now is at least this: the greatest event time of a write that the answer must know.
+    pub not_before: Option<EventTime>,
+    /// What the cut must hold.
+    pub positions: Cut,
     /// The cut; none: everything applied.
     pub cut: Option<Cut>,
     /// Only what was visible then.
@@ -147,7 +151,15 @@ pub fn ask_segment(
                 cut.clone()
             }
         };
-        let as_of = request.as_of.unwrap_or_else(|| engine.now());
+        if let Some(unmet) = engine.unmet_at(&request.positions, &cut) {
+            return Err(EngineError::CutLacks(Box::new(unmet)));
+        }
+        let now = || {
+            engine
+                .now()
+                .max(request.not_before.unwrap_or(EventTime(i64::MIN)))
+        };
+        let as_of = request.as_of.unwrap_or_else(now);
         Ok::<_, EngineError>((Candidates::of(engine, plan)?, as_of, cut))
     })?;
     candidates.begin_after(request.after.as_deref())?;

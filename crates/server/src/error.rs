@@ -216,6 +216,7 @@ impl From<&EngineError> for ApiError {
             _ => ApiError {
                 code: match (error, error.kind()) {
                     (EngineError::CutBeyond { .. }, _) => "CUT_BEYOND",
+                    (EngineError::CutLacks(_), _) => "CUT_LACKS",
                     (EngineError::TooManyEntities { .. }, _) => "TOO_MANY_ENTITIES",
                     (_, ErrorKind::Invalid) => "INVALID",
                     (_, ErrorKind::NotFound) => "NOT_FOUND",

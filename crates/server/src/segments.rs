@@ -11,18 +11,17 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response, header};
 use evenkeel_connect::{StreamColumn, StreamLayout, json_to_value};
 use evenkeel_engine::{
-    EngineError, SegmentAnswer, SegmentPlan, SegmentRequest, SessionToken, ask_segment, segment_of,
-    segment_query,
+    EngineError, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query,
 };
 use evenkeel_types::definition::SegmentDef;
 use evenkeel_types::time::parse_timestamp;
-use evenkeel_types::{EventTime, Field, Value, VisibleAt, Zone};
+use evenkeel_types::{Cut, EventTime, Field, Value, VisibleAt, Zone};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::ask::asked;
 use crate::body::Content;
-use crate::clock::{Deadline, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::error::{ApiError, chain};
 use crate::levels::{Level, Promise};
 use crate::long_work::{self, Made};
@@ -49,6 +48,8 @@ pub(crate) const FIELDS: &[&str] = &[
 const ROWS_DEFAULT: usize = 1_000;
 /// Rows of an answer at most.
 const ROWS_MAX: usize = 100_000;
+/// How many values may come as Arrow for one that may come as JSON.
+const ARROW_VALUES: usize = 8;
 
 #[derive(Debug, Deserialize)]
 struct Ask {
@@ -85,9 +86,16 @@ pub(crate) async fn query(
     let ask: Ask = asked(fields, FIELDS)?;
     let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
     let plan = Arc::new(SegmentPlan::new(definition(&shared, &ask)?));
-    let asked = segment_request(&shared, &ask, &plan)?;
-    promised(&shared, &ask, &plan, deadline).await?;
     let as_arrow = wants_arrow(&headers);
+    let mut asked = segment_request(&shared, &ask, &plan, as_arrow)?;
+    let promise = promise(&shared, &ask)?;
+    asked.positions = promise.positions(&shared, plan.reads());
+    asked.not_before = promise.session.time;
+    if asked.cut.is_none() {
+        let kept = promise.wait(&shared, plan.reads(), &asked.positions, deadline);
+        kept.await
+            .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))?;
+    }
     let online = Arc::clone(&shared);
     long_work::run(&shared, &headers, deadline, move |reporter| {
         let answer = run(&online, &asked, reporter)?;
@@ -147,6 +155,7 @@ fn segment_request(
     shared: &Shared,
     ask: &Ask,
     plan: &Arc<SegmentPlan>,
+    as_arrow: bool,
 ) -> Result<SegmentRequest, ApiError> {
     let time = |name: &str, text: &Option<String>| {
         let parsed = text
@@ -164,11 +173,32 @@ fn segment_request(
         .with_hint("go on behind `next` with `after`")
         .at(json!({"field": "limit"})));
     }
+    // Arrow has its values in columns, JSON one by one.
+    let values_max = match as_arrow {
+        true => shared
+            .limits
+            .values_per_request
+            .saturating_mul(ARROW_VALUES),
+        false => shared.limits.values_per_request,
+    };
+    let width = plan.fields().count();
+    if limit.saturating_mul(width) > values_max {
+        return Err(ApiError::new(
+            "TOO_MANY_VALUES",
+            format!(
+                "`limit` times columns are {}: at most {values_max} are allowed",
+                limit * width
+            ),
+        )
+        .with_hint("ask for fewer keys at once, and go on behind `next` with `after`"));
+    }
     let cut = ask.cut.as_ref().map(|text| shared.engine().parse_cut(text));
     let after = ask.after.as_ref().map(|given| key(&plan.def().key, given));
     Ok(SegmentRequest {
         plan: Arc::clone(plan),
         as_of: time("as_of", &ask.as_of)?.map(EventTime),
+        not_before: None,
+        positions: Cut::empty(),
         cut: cut.transpose()?,
         known_at: time("known_at", &ask.known_at)?.map(VisibleAt),
         after: after.transpose()?,
@@ -197,13 +227,8 @@ fn key(fields: &[Field], given: &Map<String, Json>) -> Result<Vec<Value>, ApiErr
     fields.iter().map(value).collect()
 }
 
-/// Waits until what the request must know is applied.
-async fn promised(
-    shared: &Shared,
-    ask: &Ask,
-    plan: &SegmentPlan,
-    deadline: Deadline,
-) -> Result<(), ApiError> {
+/// What the request must know.
+fn promise(shared: &Shared, ask: &Ask) -> Result<Promise, ApiError> {
     let level = match ask.consistency.as_deref() {
         None | Some("eventual") => Level::Eventual,
         Some("strong") => Level::Strong,
@@ -218,14 +243,10 @@ async fn promised(
         .session
         .as_ref()
         .map(|t| shared.engine().parse_session(t));
-    let promise = Promise {
+    Ok(Promise {
         level,
-        session: session.transpose()?.unwrap_or_else(SessionToken::default),
-    };
-    let positions = promise.positions(shared, plan.reads());
-    let kept = promise.wait(shared, plan.reads(), &positions, deadline);
-    kept.await
-        .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))
+        session: session.transpose()?.unwrap_or_default(),
+    })
 }
 
 /// An Arrow stream of the keys and what is selected; what JSON has besides is in its metadata.

@@ -9,6 +9,7 @@ use evenkeel_engine::{
 };
 use evenkeel_server::wire;
 use evenkeel_types::definition::Catalog;
+use evenkeel_types::{Cut, Field, Value};
 use serde_json::{Value as Json, json};
 
 use super::get::Source;
@@ -40,7 +41,7 @@ pub(crate) struct Wanted<'a> {
     /// The text, if it is no segment by name.
     pub(crate) query: Option<&'a str>,
     pub(crate) moment: &'a Moment,
-    pub(crate) after: Option<Vec<evenkeel_types::Value>>,
+    pub(crate) after: Option<Vec<Value>>,
     pub(crate) limit: usize,
     pub(crate) counts: bool,
 }
@@ -85,7 +86,7 @@ fn query(arguments: &SegmentQueryArguments, session: &Session) -> Result<Answer,
     let (answer, cut) = source.segment(&wanted, session)?;
     let plan = &wanted.plan;
     if let Some(path) = &arguments.out {
-        let summary = summary(plan, &answer, &cut);
+        let summary = summary(&wanted, &answer, &cut);
         let without_rows = SegmentAnswer {
             rows: 0,
             ..answer.clone()
@@ -103,7 +104,7 @@ fn query(arguments: &SegmentQueryArguments, session: &Session) -> Result<Answer,
     if answer.rows > 0 {
         text.push_str(&rows_table(plan, &answer));
     }
-    text.push_str(&summary(plan, &answer, &cut));
+    text.push_str(&summary(&wanted, &answer, &cut));
     Ok(Answer::done(json, text))
 }
 
@@ -123,11 +124,15 @@ fn rows_table(plan: &SegmentPlan, answer: &SegmentAnswer) -> String {
 }
 
 /// How many there are, and where to go on.
-fn summary(plan: &SegmentPlan, answer: &SegmentAnswer, cut: &str) -> String {
-    let def = plan.def();
+fn summary(wanted: &Wanted<'_>, answer: &SegmentAnswer, cut: &str) -> String {
+    let def = wanted.plan.def();
+    let behind = match &wanted.after {
+        None => String::new(),
+        Some(key) => format!(" behind {}", render::entity(&def.key, key)),
+    };
     let mut text = if answer.complete {
         format!(
-            "{} of {} of `{}` {} in it",
+            "{} of {} of `{}`{behind} {} in it",
             count(answer.matched),
             plural(answer.asked, "key"),
             def.entity,
@@ -143,10 +148,12 @@ fn summary(plan: &SegmentPlan, answer: &SegmentAnswer, cut: &str) -> String {
         ));
     }
     if let Some(next) = &answer.next {
+        let known_at = answer.known_at.map(|at| format!(" --known-at {at}"));
         text.push_str(&format!(
-            ": go on with `--after \"{}\" --as-of {} --cut {cut}`",
-            render::entity(&def.key, next),
-            answer.as_of
+            ": go on with `--after {} --as-of {}{} --cut {cut}`",
+            typed(&def.key, next),
+            answer.as_of,
+            known_at.unwrap_or_default()
         ));
     }
     let known_at = answer.known_at.map(|at| format!(", known at {at}"));
@@ -158,6 +165,27 @@ fn summary(plan: &SegmentPlan, answer: &SegmentAnswer, cut: &str) -> String {
     text
 }
 
+/// A key as it is given on a command line.
+fn typed(key: &[Field], values: &[Value]) -> String {
+    let parts = key.iter().zip(values).map(|(field, value)| {
+        let text = render::text_value(&field.data_type, value);
+        let is_plain = !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.:+".contains(&b))
+            && !text.eq_ignore_ascii_case("null");
+        match is_plain {
+            true => format!("{}={text}", field.name),
+            false => format!("{}=\"{}\"", field.name, text.replace('"', "\"\"")),
+        }
+    });
+    let text = parts.collect::<Vec<_>>().join(",");
+    match text.contains(['"', '$', '\'', ' ', '`', '\\']) {
+        true => format!("'{}'", text.replace('\'', "'\\''")),
+        false => text,
+    }
+}
+
 fn list(session: &Session) -> Result<Answer, Failure> {
     let store = session.offline()?;
     let defined = store.catalog().segments.values();
@@ -167,7 +195,12 @@ fn list(session: &Session) -> Result<Answer, Failure> {
         ["segment", "entity", "reads", "condition"],
         defined.iter().map(|def| {
             let reads: Vec<String> = def.inputs.iter().map(|v| v.name.clone()).collect();
-            let condition = def.sql.split_once("WHERE ").map_or("", |(_, text)| text);
+            // The text of the query alone: a comment may have the word, too.
+            let query = def
+                .sql
+                .split_once(" AS\nSELECT")
+                .map_or("", |(_, text)| text);
+            let condition = query.split_once("\nWHERE ").map_or("", |(_, text)| text);
             [
                 format!("{}@{}", def.name, def.version),
                 def.entity.clone(),
@@ -291,6 +324,8 @@ impl Source {
         let request = SegmentRequest {
             plan: Arc::clone(&wanted.plan),
             as_of: Some(known.as_of),
+            not_before: None,
+            positions: Cut::empty(),
             cut: inputs::cut(wanted.moment, engine)?,
             known_at: known.known_at,
             after: wanted.after.clone(),

@@ -14,6 +14,8 @@ use crate::output::Output;
 use crate::progress::Bar;
 use crate::render;
 
+/// Values that are asked for at once.
+const PAGE_VALUES: usize = 200_000;
 /// Keys that are asked for at once.
 const PAGE: usize = 50_000;
 
@@ -48,11 +50,12 @@ impl Remote {
         }
         let after = wanted.after.as_ref();
         asked["after"] = json!(after.map(|key| wire::segment_key(plan, key)));
+        let page = (PAGE_VALUES / plan.fields().count().max(1)).clamp(1, PAGE);
         let bar = Bar::counts(output);
         let mut all: Option<(SegmentAnswer, String)> = None;
         loop {
             let so_far = all.as_ref().map_or(0, |(answer, _)| answer.rows);
-            asked["limit"] = json!((wanted.limit - so_far).min(PAGE));
+            asked["limit"] = json!((wanted.limit - so_far).min(page));
             let body = asked.to_string();
             let mut progress = |what: &str, done, total| bar.show(what, done, total);
             let mut sent = Sent::new("POST", "/v1/segments/query", Scope::Read, body.as_bytes());

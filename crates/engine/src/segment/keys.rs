@@ -2,6 +2,7 @@
 //! read by the entity's key.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use evenkeel_store::{KeyList, ListedKey};
 use evenkeel_types::codec::decode_values;
@@ -17,6 +18,8 @@ pub(super) struct Candidates {
     entity: String,
     key_types: Vec<DataType>,
     lists: Vec<KeyList>,
+    /// The hot tier is not opened again while its rows are read.
+    _users: Arc<()>,
     /// The last key that was given.
     last: Option<ListedKey>,
 }
@@ -30,6 +33,7 @@ impl Candidates {
         Ok(Candidates {
             entity: plan.def().entity.clone(),
             key_types: plan.key_types().cloned().collect(),
+            _users: Arc::clone(engine.kv_users()),
             lists: indexes.into_iter().map(|i| engine.hot().keys(i)).collect(),
             last: None,
         })

@@ -38,6 +38,9 @@ CREATE FEATURE SERVICE of_a_shop AS of_shop (*);
 CREATE FEATURE SERVICE of_loan AS loan_now (*);
 ";
 
+/// A value in bytes, its status, its time.
+type Said = (Vec<u8>, String, Option<EventTime>);
+
 struct Random(u64);
 
 impl Random {
@@ -76,7 +79,7 @@ fn plan(engine: &Engine, service: &str) -> ReadPlan {
     ReadPlan::new(engine.service(service).unwrap())
 }
 
-fn bytes(answers: &Answers) -> Vec<(Vec<u8>, String, Option<EventTime>)> {
+fn bytes(answers: &Answers) -> Vec<Said> {
     let rows = answers.to_rows().into_iter().flatten();
     rows.map(|a| {
         (
@@ -89,10 +92,7 @@ fn bytes(answers: &Answers) -> Vec<(Vec<u8>, String, Option<EventTime>)> {
 }
 
 /// What every service says of keys that the row may have, and of others.
-fn all(
-    engine: &Engine,
-    read: impl Fn(&ReadPlan, &[Vec<Value>]) -> Answers,
-) -> Vec<Vec<(Vec<u8>, String, Option<EventTime>)>> {
+fn all(engine: &Engine, read: impl Fn(&ReadPlan, &[Vec<Value>]) -> Answers) -> Vec<Vec<Said>> {
     let numbers = |n: i64| (0..n).map(|i| vec![Value::BigInt(i)]).collect::<Vec<_>>();
     let shops: Vec<Vec<Value>> = ["a", "b", "c"]
         .iter()
@@ -129,7 +129,7 @@ fn push(engine: &mut Engine, source: &str, row: &[Value]) -> RowAnswer {
     }
 }
 
-fn read_at(engine: &Engine, at: EventTime) -> Vec<Vec<(Vec<u8>, String, Option<EventTime>)>> {
+fn read_at(engine: &Engine, at: EventTime) -> Vec<Vec<Said>> {
     let knowledge = Knowledge {
         cut: engine.cut(),
         known_at: None,
@@ -139,7 +139,7 @@ fn read_at(engine: &Engine, at: EventTime) -> Vec<Vec<(Vec<u8>, String, Option<E
     })
 }
 
-fn call_all(engine: &Engine, call: &Call) -> Vec<Vec<(Vec<u8>, String, Option<EventTime>)>> {
+fn call_all(engine: &Engine, call: &Call) -> Vec<Vec<Said>> {
     let cut = engine.cut();
     all(engine, |plan, keys| {
         engine.read_call(plan, call, keys, &cut).unwrap()

@@ -12,6 +12,7 @@ CREATE STREAM sales (id BIGINT, shop BIGINT, amount DOUBLE, at TIMESTAMP, EVENT 
 CREATE FEATURE VIEW sums ENTITY shop AS SELECT shop, sum(amount) OVER (LAST 6 HOURS) AS total FROM sales;
 CREATE FEATURE VIEW twice ENTITY shop AS SELECT total * 2 AS twice FROM sums;
 CREATE FEATURE SERVICE model VERSION 1 AS sums (*), twice (*);
+CREATE FEATURE SERVICE model VERSION 2 AS sums (*);
 ";
 const AT: &str = "2026-02-20T12:00:00Z";
 
@@ -42,7 +43,10 @@ fn roll_back(engine: &mut Engine, view: &str, version: u32) -> Result<(), Engine
 }
 
 fn read(engine: &Engine) -> Vec<Value> {
-    values(engine, "model", &[Value::BigInt(1)], AT)
+    ["model@1", "model@2"]
+        .into_iter()
+        .flat_map(|service| values(engine, service, &[Value::BigInt(1)], AT))
+        .collect()
 }
 
 #[test]
@@ -106,5 +110,23 @@ fn what_cannot_go_back_is_refused() {
     assert_eq!(
         hint.unwrap(),
         "roll that back first: `evenkeel rollback sums --to 1`"
+    );
+}
+
+#[test]
+fn what_a_version_names_itself_is_not_in_its_way() {
+    let world = World::new(FIRST);
+    let mut engine = world.engine();
+    let more = "CREATE FEATURE VIEW other ENTITY shop AS SELECT shop, count(*) OVER (LAST 1 HOURS) AS n FROM sales;
+CREATE FEATURE VIEW both ENTITY shop AS SELECT s.total, o.n FROM sums@1 s, other o;\n";
+    apply_text(&mut engine, &format!("{FIRST}{more}"));
+    let changed = more
+        .replace("LAST 1 HOURS", "LAST 2 HOURS")
+        .replace("SELECT s.total, o.n", "SELECT s.total, o.n + 1 AS n");
+    apply_text(&mut engine, &format!("{}{changed}", second()));
+    let error = engine.rollback("both", 1).unwrap_err();
+    assert_eq!(
+        error.hint().unwrap(),
+        "roll that back first: `evenkeel rollback other --to 1`"
     );
 }

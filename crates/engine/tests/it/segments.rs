@@ -146,6 +146,8 @@ fn request(plan: &Arc<SegmentPlan>, as_of: i64, cut: &Cut, limit: usize) -> Segm
     SegmentRequest {
         plan: Arc::clone(plan),
         as_of: Some(EventTime(as_of)),
+        not_before: None,
+        positions: Cut::empty(),
         cut: Some(cut.clone()),
         known_at: None,
         after: None,

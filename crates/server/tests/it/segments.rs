@@ -115,6 +115,10 @@ async fn pages_are_of_one_moment_while_events_come() {
         found.extend(answer["rows"].as_array().unwrap().clone());
         push(&world, came..came + 40).await;
         came += 40;
+        // A key that was not there, too.
+        let new = json!([{"id": format!("new{came}"), "driver": came, "fare": 1, "at": "2026-03-01T10:00:00Z"},
+            {"id": format!("new{came}b"), "driver": came, "fare": 1, "at": "2026-03-01T10:01:00Z"}]);
+        world.push("rides", &new).await;
         if answer["next"].is_null() {
             assert_eq!(answer["complete"], json!(true));
             break;
@@ -136,6 +140,56 @@ async fn pages_are_of_one_moment_while_events_come() {
         (&counted["complete"], &counted["next"]),
         (&json!(true), &Json::Null)
     );
+}
+
+#[tokio::test]
+async fn a_session_is_kept_or_refused() {
+    let world = world();
+    let before = asked(&world, &json!({"query": "SELECT driver FROM ride_stats"})).await;
+    // A producer whose clock is ahead.
+    let ahead = std::time::SystemTime::now() + std::time::Duration::from_secs(600);
+    let ahead = ahead
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_micros() as i64;
+    let at = evenkeel_types::time::format_timestamp(ahead);
+    let session = world
+        .push(
+            "rides",
+            &json!([{"id": "x", "driver": 7, "fare": 1, "at": at}]),
+        )
+        .await["session"]
+        .clone();
+    let query =
+        json!({"query": "SELECT driver FROM ride_stats WHERE rides > 0", "session": session});
+    assert_eq!(drivers(&asked(&world, &query).await), [7]);
+    let mut old = query.clone();
+    old["cut"] = before["cut"].clone();
+    let refused = ask(&world, &old).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (400, "CUT_LACKS".to_owned()),
+        "{}",
+        refused.text()
+    );
+    old["session"] = Json::Null;
+    old["consistency"] = json!("strong");
+    assert_eq!(ask(&world, &old).await.code(), "CUT_LACKS");
+    let wide = json!({"query": "SELECT * FROM ride_stats", "limit": 100_000, "count": true});
+    assert_eq!(asked(&world, &wide).await["matched"], 0);
+}
+
+#[tokio::test]
+async fn an_answer_has_a_size() {
+    let columns: Vec<String> = (0..30).map(|i| format!("rides + {i} AS c{i}")).collect();
+    let query = format!("SELECT {} FROM ride_stats", columns.join(", "));
+    let world = world();
+    let refused = ask(&world, &json!({"query": query, "limit": 100_000})).await;
+    assert_eq!(
+        (refused.status, refused.code()),
+        (413, "TOO_MANY_VALUES".to_owned())
+    );
+    asked(&world, &json!({"query": query, "limit": 50_000})).await;
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use evenkeel_types::DataType;
 
 use super::key::{self, RowPrefix};
-use super::{Blocks, Index};
+use super::{Blocks, Index, Tails};
 use crate::error::StoreError;
 use crate::kv::{Snapshot, Space};
 
@@ -20,6 +20,10 @@ pub struct KeyList {
     /// Of keys that are newer than the snapshot, or may be: where their rows would be, and the
     /// keys; ascending.
     newer: Vec<(RowPrefix, Box<[u8]>)>,
+    /// The same, not looked at yet.
+    tails: Vec<Box<[u8]>>,
+    /// What a checkpoint writes meanwhile.
+    frozen: Arc<Tails>,
 }
 
 /// A key, and where it stands among the keys of every index.
@@ -50,13 +54,13 @@ impl Blocks {
             tails,
             frozen,
         } = &self.indexes[index];
-        let newer = tails.keys().chain(frozen.keys());
-        let newer = newer.map(|key| (key::row_prefix(spec.number, key), key.clone()));
         KeyList {
             index: spec.number,
             key_types,
             snapshot: Arc::clone(&self.snapshot),
-            newer: newer.collect(),
+            newer: Vec::new(),
+            tails: tails.keys().cloned().collect(),
+            frozen: Arc::clone(frozen),
         }
     }
 }
@@ -65,6 +69,11 @@ impl KeyList {
     /// Puts what is in memory in order. Before the first [`KeyList::after`], by who has the
     /// time.
     pub fn sort(&mut self) {
+        let frozen = std::mem::take(&mut self.frozen);
+        let tails = std::mem::take(&mut self.tails);
+        let keys = tails.into_iter().chain(frozen.keys().cloned());
+        let placed = keys.map(|key| (key::row_prefix(self.index, &key), key));
+        self.newer.extend(placed);
         self.newer.sort_unstable();
         self.newer.dedup();
     }
