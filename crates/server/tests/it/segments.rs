@@ -147,12 +147,9 @@ async fn a_session_is_kept_or_refused() {
     let world = world();
     let before = asked(&world, &json!({"query": "SELECT driver FROM ride_stats"})).await;
     // A producer whose clock is ahead.
-    let ahead = std::time::SystemTime::now() + std::time::Duration::from_secs(600);
-    let ahead = ahead
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_micros() as i64;
-    let at = evenkeel_types::time::format_timestamp(ahead);
+    let now = before["as_of"].as_str().unwrap();
+    let now = evenkeel_types::time::parse_timestamp(now, &evenkeel_types::Zone::utc()).unwrap();
+    let at = evenkeel_types::time::format_timestamp(now + 600_000_000);
     let session = world
         .push(
             "rides",
