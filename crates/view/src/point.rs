@@ -275,10 +275,7 @@ impl<'a> Reader<'a> {
                 let values = columns.iter().map(|p| p.eval_row(&scope, t)).collect();
                 let latest = || self.latest(windows, history.as_ref()?, t);
                 ViewRow {
-                    event_time: match windows.live {
-                        Some(_) => changed,
-                        None => latest().max(changed),
-                    },
+                    event_time: latest().max(changed),
                     ..ViewRow::found(values)
                 }
             }

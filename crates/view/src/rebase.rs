@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use evenkeel_expr::build;
 use evenkeel_types::definition::{
     ComposedBody, Lookup, LookupTarget, RowBody, SourceDef, SourceWindows, Trigger, TriggerSide,
     ViewBody, ViewDef, WindowAggregate, WindowBody, WindowRows,
@@ -116,13 +117,30 @@ impl Rebased {
         Rebased { source: now, slots }
     }
 
-    /// The slots of its change row.
+    /// The slots of its change row. What is computed in place is computed of a row that was
+    /// there: of an insert there is none before it, of a delete it is the one that it ends.
     fn change_slots(&self) -> Slots {
-        let mut slots = Slots(Vec::new());
-        slots.extend(0, &self.slots);
-        slots.extend(self.source.row_width(), &self.slots);
+        let (mut after, mut before) = (Slots(Vec::new()), Slots(Vec::new()));
+        after.extend(0, &self.slots);
+        before.extend(self.source.row_width(), &self.slots);
+        for (after, before) in after.0.iter_mut().zip(&mut before.0) {
+            if matches!(before.kind, ExprKind::Column(_)) {
+                continue;
+            }
+            *after = case(self.is("delete"), before.clone(), after.clone());
+            let nothing = Expr::literal(Value::Null, before.data_type.clone());
+            *before = case(self.is("insert"), nothing, before.clone());
+        }
+        let mut slots = Slots(after.0.into_iter().chain(before.0).collect());
         slots.pass(self.source.operation_slot(), 1);
         slots
+    }
+
+    /// Whether a change is of this kind.
+    fn is(&self, operation: &str) -> Expr {
+        let column = Expr::column(self.source.operation_slot(), DataType::String);
+        let word = Expr::literal(Value::string(operation), DataType::String);
+        build::call("eq", vec![column, word]).expect("texts are compared")
     }
 
     /// The columns of a key, and whether the source has them.
@@ -145,6 +163,17 @@ impl Rebased {
             let never = Value::Boolean(false);
             Some(Expr::literal(never, DataType::Boolean))
         }
+    }
+}
+
+/// One of two of one type. It may be larger than what somebody may write.
+fn case(condition: Expr, then: Expr, otherwise: Expr) -> Expr {
+    Expr {
+        data_type: then.data_type.clone(),
+        kind: ExprKind::Case {
+            branches: vec![(condition, then)],
+            otherwise: Some(Box::new(otherwise)),
+        },
     }
 }
 

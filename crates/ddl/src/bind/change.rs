@@ -7,7 +7,7 @@
 
 use evenkeel_expr::build;
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{AggregateCall, DataType, Expr, Value};
+use evenkeel_types::{AggregateCall, DataType, Expr, ExprKind, Value};
 
 use super::rows::map_columns;
 use super::scope::{Meaning, NEW, OLD, Role, Scope, ScopeRelation};
@@ -23,12 +23,17 @@ pub(super) fn scope(scope: &Scope, source: &SourceDef) -> Scope {
         return scope;
     };
     let operation = Expr::column(source.operation_slot(), DataType::String);
-    let before = |expr: Expr| Some(map_columns(expr, &|slot| source.old_slot(slot)));
-    let after = |expr: Expr| {
-        let delete = Expr::literal(Value::string("delete"), DataType::String);
-        let lives = build::call("ne", vec![operation.clone(), delete]).ok()?;
-        build::case(vec![(lives, expr)], None).ok()
+    let unless = |word: &str, expr: Expr| {
+        let word = Expr::literal(Value::string(word), DataType::String);
+        let is_other = build::call("ne", vec![operation.clone(), word]).ok()?;
+        build::case(vec![(is_other, expr)], None).ok()
     };
+    // The columns of a row that was not there are NULL; what is computed of them may not be.
+    let before = |expr: Expr| match map_columns(expr, &|slot| source.old_slot(slot)) {
+        column if matches!(column.kind, ExprKind::Column(_)) => Some(column),
+        computed => unless("insert", computed),
+    };
+    let after = |expr: Expr| unless("delete", expr);
     let rows = [
         row(OLD, &table, source, &before),
         row(NEW, &table, source, &after),

@@ -4,6 +4,7 @@
 
 mod applying;
 mod calls;
+mod changes;
 mod correction;
 mod cut_purity;
 mod datasets;
