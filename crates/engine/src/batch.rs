@@ -19,6 +19,9 @@ use evenkeel_types::{Field, Schedule, Zone};
 use crate::definitions::unknown;
 use crate::error::EngineError;
 
+/// Columns of the table that are of runs, behind the key: operation, time, revision.
+const RUN_COLUMNS: usize = 3;
+
 pub use record::{RunCounts, RunRecord};
 pub use rows::RunRows;
 
@@ -70,6 +73,13 @@ impl BatchView {
                     _ => None,
                 };
                 if text("connector") != Some(BATCH_CONNECTOR) {
+                    return None;
+                }
+                // The view may be another one by now, beside the table of before.
+                let features = view.features.iter().map(|feature| &feature.name);
+                let first = table.primary_key.len() + RUN_COLUMNS;
+                let columns = table.columns.get(first..table.stored)?;
+                if !features.eq(columns.iter().map(|column| &column.name)) {
                     return None;
                 }
                 let zone = Zone::named(text("schedule_zone").unwrap_or("UTC"))?;

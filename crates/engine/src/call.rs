@@ -112,13 +112,22 @@ impl Engine {
     /// it counts.
     ///
     /// # Errors
-    /// If what is known of its identity cannot be read.
+    /// If the source was changed since, or what is known of the row's identity cannot be read.
     pub fn call(
         &self,
         source: &Arc<SourceDef>,
         stored: Vec<Value>,
         origin: Option<Origin>,
     ) -> Result<Called, EngineError> {
+        let now = self.catalog().source_by_id(source.id);
+        let is_current = now.is_some_and(|now| {
+            now.digest == source.digest && now.schema.version() == source.schema.version()
+        });
+        if !is_current {
+            return Err(EngineError::SourceChanged {
+                source_name: source.name.clone(),
+            });
+        }
         let recorder = Recorder::new(Arc::clone(source), self.project().limits.row_bytes)?;
         let logged_at = VisibleAt(self.timeline().0.max(self.now().0));
         let origin = origin.unwrap_or(OWN_POSITION);

@@ -249,9 +249,14 @@ impl Scheduler {
 }
 
 fn run_due(shared: &Arc<Shared>, known: &mut BTreeMap<String, (i64, i64)>) {
-    let (offline, now) = now(shared);
-    for batch in BatchView::all(offline.catalog()) {
-        let name = batch.view.name.clone();
+    let names = BatchView::all(shared.engine().catalog());
+    let names: Vec<String> = names.into_iter().map(|b| b.view.name.clone()).collect();
+    for name in names {
+        // Of this moment: it may read what the run before has written.
+        let (offline, now) = now(shared);
+        let Ok(batch) = BatchView::of(offline.catalog(), &name) else {
+            continue;
+        };
         let Some(due) = batch.schedule.last_until(now.0) else {
             continue;
         };

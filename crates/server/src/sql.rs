@@ -25,6 +25,9 @@ use crate::shared::Shared;
 use crate::training::{Form, form};
 use crate::wire;
 
+/// The longest query.
+const QUERY_BYTES_MAX: usize = 10_000;
+
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &["query", "as_of", "cut", "limit", "timeout_ms"];
 
@@ -81,7 +84,7 @@ fn answered(
         }
     };
     let query = Query {
-        text: ask.query,
+        text: within(ask.query)?,
         at,
         cut: ask.cut.map(|text| offline.parse_cut(&text)).transpose()?,
         files: false,
@@ -176,4 +179,16 @@ fn failed(error: SqlError) -> ApiError {
             failed
         }
     }
+}
+
+/// A text that is not so long that reading it could exhaust a stack.
+fn within(text: String) -> Result<String, ApiError> {
+    if text.len() <= QUERY_BYTES_MAX {
+        return Ok(text);
+    }
+    Err(ApiError::invalid(format!(
+        "the query has {} bytes: at most {QUERY_BYTES_MAX} are allowed",
+        text.len()
+    ))
+    .at(json!({"field": "query"})))
 }

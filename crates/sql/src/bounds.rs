@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use evenkeel_engine::SourceSlice;
@@ -90,13 +91,28 @@ fn compared(op: Operator, time: i64) -> Option<Bounds> {
     Some(Bounds { from, until })
 }
 
-/// Whether an expression is a time column, perhaps in another unit.
+/// Whether an expression is a time column, perhaps in the finer unit that it is compared in. A
+/// cast that loses something (a date, a second, a local time) is none.
 fn is_time(expr: &Expr, names: &[&str]) -> bool {
-    match expr {
+    let is_column = |expr: &Expr| match expr {
         Expr::Column(column) => names.contains(&column.name.as_str()),
-        Expr::Cast(cast) => is_time(&cast.expr, names),
         _ => false,
+    };
+    match expr {
+        Expr::Cast(cast) => keeps_times(cast.field.data_type()) && is_column(&cast.expr),
+        other => is_column(other),
     }
+}
+
+/// Whether a type has every time of a column, in order.
+fn keeps_times(data_type: &DataType) -> bool {
+    let DataType::Timestamp(unit, zone) = data_type else {
+        return false;
+    };
+    matches!(unit, TimeUnit::Microsecond | TimeUnit::Nanosecond)
+        && zone
+            .as_deref()
+            .is_none_or(|zone| zone == "UTC" || zone == "+00:00")
 }
 
 /// A literal time, rounded down to microseconds: a column has no finer ones.
@@ -133,6 +149,18 @@ mod tests {
         assert_eq!(bounds(&[col("t").gt(at(5))]), of(5, i64::MAX));
         assert_eq!(bounds(&[at(5).gt(col("t"))]), of(i64::MIN, 5));
         assert_eq!(bounds(&[col("t").eq(at(5))]), of(5, 5));
+        let cast = |unit: TimeUnit| {
+            let to = DataType::Timestamp(unit, Some("UTC".into()));
+            datafusion::logical_expr::cast(col("t"), to).eq(at(5))
+        };
+        assert_eq!(bounds(&[cast(TimeUnit::Nanosecond)]), of(5, 5));
+        // What loses something says nothing of the time.
+        let all = of(i64::MIN, i64::MAX);
+        assert_eq!(bounds(&[cast(TimeUnit::Second)]), all);
+        let date = datafusion::logical_expr::cast(col("t"), DataType::Date32);
+        let again = DataType::Timestamp(TimeUnit::Nanosecond, None);
+        let midnight = datafusion::logical_expr::cast(date, again).eq(at(5));
+        assert_eq!(bounds(&[midnight]), all);
         let both = [
             col("t").gt_eq(at(2)),
             col("t").lt(at(9)).and(col("x").eq(lit(1))),

@@ -151,6 +151,18 @@ pub(crate) fn columns(catalog: &Catalog, text: &str) -> Result<Vec<OurField>, Sq
     })
 }
 
+/// Functions that make large values of small arguments.
+const UNLIMITED_FUNCTIONS: [&str; 8] = [
+    "array_repeat",
+    "array_resize",
+    "gen_series",
+    "generate_series",
+    "range",
+    "repeat",
+    "lpad",
+    "rpad",
+];
+
 fn runtime() -> Result<tokio::runtime::Runtime, SqlError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -213,6 +225,12 @@ fn session(
         .with_runtime_env(environment.build_arc()?)
         .build();
     let context = SessionContext::new_with_state(state);
+    if query.limits.memory_bytes_max.is_some() {
+        // What they make is in no memory pool.
+        for name in UNLIMITED_FUNCTIONS {
+            context.deregister_udf(name);
+        }
+    }
     for (reference, relation) in named {
         if let Some(schema) = reference.schema() {
             let catalogs = context.catalog_names();
@@ -262,7 +280,7 @@ async fn execute(
         let more = batch.num_rows() > room;
         let batch = if more { batch.slice(0, room) } else { batch };
         rows += batch.num_rows();
-        bytes = bytes.saturating_add(batch.get_array_memory_size() as u64);
+        bytes = bytes.saturating_add(bytes_of(&batch));
         if bytes > limits.bytes_max {
             return Err(SqlError::TooManyBytes {
                 bytes_max: limits.bytes_max,
@@ -273,6 +291,18 @@ async fn execute(
             return Ok((schema, batches, true));
         }
     }
+}
+
+/// The bytes of its rows, not of what they are a slice of.
+fn bytes_of(batch: &RecordBatch) -> u64 {
+    let columns = batch.columns().iter();
+    let bytes = columns.map(|column| {
+        column
+            .to_data()
+            .get_slice_memory_size()
+            .unwrap_or(usize::MAX)
+    });
+    bytes.fold(0, |all, more| all.saturating_add(more as u64))
 }
 
 /// The rows as a table whose columns all have types of ours.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use evenkeel_types::definition::{Catalog, OptionValue};
-use evenkeel_types::{Field, Schedule, Zone};
+use evenkeel_types::{DataType, Field, Schedule, Zone};
 
 use super::from_file::{FileSource, ReadColumns};
 use super::report::Report;
@@ -224,13 +224,23 @@ fn text(
     let view = &create.name.value;
     let table = name(&batch_table(view));
     let mut text = format!("CREATE TABLE {table} (");
-    for field in keys.iter().chain(features) {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{} {}, ", name(&field.name), field.data_type);
-    }
+    // Writing to a `String` cannot fail.
+    let mut columns = |fields: &[Field]| {
+        for field in fields {
+            let _ = write!(text, "{} {}, ", name(&field.name), field.data_type);
+        }
+    };
+    columns(keys);
+    // The features last: a table takes new columns behind those that it has.
+    columns(&[
+        Field::new(RUN_OPERATION, DataType::String),
+        Field::new(RUN_AT, DataType::Timestamp),
+        Field::new(RUN_REVISION, DataType::BigInt),
+    ]);
+    columns(features);
     let _ = write!(
         text,
-        "{RUN_OPERATION} STRING, {RUN_AT} TIMESTAMP, {RUN_REVISION} BIGINT, PRIMARY KEY ({}), \
+        "PRIMARY KEY ({}), \
          EVENT TIME {RUN_AT}, SEQUENCE BY ({RUN_REVISION})) \
          WITH (connector = {}, operation = '{RUN_OPERATION}', query = {}, schedule = {}, schedule_zone = {}) \
          COMMENT {}; ",

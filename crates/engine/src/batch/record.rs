@@ -1,5 +1,6 @@
 //! What is known of the runs of a batch view: one file each in `runs/VIEW/` of the store.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::io::Write as _;
@@ -111,7 +112,8 @@ impl RunRecord {
         Ok(last)
     }
 
-    /// The time of the first run after a time.
+    /// The time of the first finished run after a time. One that is not finished ends what it
+    /// does not have itself, when it is.
     ///
     /// # Errors
     /// If the records cannot be read.
@@ -125,16 +127,20 @@ impl RunRecord {
             path: path.clone(),
             source,
         };
-        let mut first: Option<i64> = None;
+        let mut times = BTreeSet::new();
         for entry in fs::read_dir(&path).map_err(failed)? {
             let name = entry.map_err(failed)?.file_name();
             let name = name.to_string_lossy();
             let time = name.split('.').next().and_then(|time| time.parse().ok());
-            if let Some(time) = time.filter(|time| *time > at) {
-                first = Some(first.map_or(time, |first| first.min(time)));
+            times.extend(time.filter(|time: &i64| *time > at));
+        }
+        for time in times {
+            let record = RunRecord::of_time(offline, view, EventTime(time))?;
+            if record.is_some_and(|record| record.finished.is_some()) {
+                return Ok(Some(time));
             }
         }
-        Ok(first)
+        Ok(None)
     }
 
     /// Records what became of it.

@@ -9,7 +9,7 @@ use evenkeel_connect::Table;
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::{Column, Cut, EventTime, Value};
 
-use super::{BatchView, RunRecord};
+use super::{BatchView, RUN_COLUMNS, RunRecord};
 use crate::error::EngineError;
 use crate::offline::Offline;
 use crate::push::PushedRow;
@@ -44,9 +44,10 @@ impl RunRows {
     ) -> Result<Self, EngineError> {
         let table = &batch.table;
         let keys = table.primary_key.len();
-        let width = keys + batch.view.features.len();
-        let columns: Vec<Column> = table.columns[..width]
+        let features = &table.columns[keys + RUN_COLUMNS..table.stored];
+        let columns: Vec<Column> = table.columns[..keys]
             .iter()
+            .chain(features)
             .map(|column| result.column_as(&column.name, &column.data_type))
             .collect::<Result<_, _>>()
             .map_err(EngineError::connect)?;
@@ -72,39 +73,44 @@ impl RunRows {
                 });
             }
         }
-        let cut = record.cut(offline)?;
-        let ended = live(offline, batch, EventTime(record.at), &cut)?.into_iter();
-        let ended: Vec<Vec<Value>> = ended
-            .filter(|(key, _)| !versions.contains_key(key))
-            .map(|(_, values)| values)
-            .collect();
+        // Of what there is now: an earlier run may have been made since this one began.
+        let mut ended = live(offline, batch, EventTime(record.at), offline.cut())?;
+        ended.retain(|key, _| !versions.contains_key(key));
         let later = later_ends(offline, batch, record.at, &versions, keys)?;
         let count = versions.len();
-        let row = |operation: &str, at: i64, revision: u32, mut values: Vec<Value>| {
-            values.resize(width, Value::Null);
-            values.extend([
+        let row = |operation: &str, at: i64, revision: i64, values: Vec<Value>| {
+            let (key, features) = values.split_at(keys);
+            let of_run = [
                 Value::from(operation),
                 Value::Timestamp(at),
-                Value::BigInt(i64::from(revision)),
-            ]);
-            Ok(values)
+                Value::BigInt(revision),
+            ];
+            let mut row = [key, &of_run, features].concat();
+            row.resize(table.stored, Value::Null);
+            Ok(row)
         };
-        let all = versions.into_values().map(|values| ("upsert", values));
-        let all = all.chain(ended.into_iter().map(|values| ("delete", values)));
+        let revision = i64::from(record.revision);
         let producer: Arc<str> = record.identity().into();
         let mut rows: Vec<PushedRow> = (0..)
-            .zip(all)
-            .map(|(sequence, (operation, values))| PushedRow {
-                values: row(operation, record.at, record.revision, values),
+            .zip(versions.into_values())
+            .map(|(sequence, values)| PushedRow {
+                values: row("upsert", record.at, revision, values),
                 producer: Some((Arc::clone(&producer), sequence)),
             })
             .collect();
-        // Which they are may be another when a run goes on: each has an identity by its key. Whatever
-        // the later run says of the key when it is made again, goes before.
-        let producer: Arc<str> = format!("{producer}:later").into();
-        rows.extend(later.into_iter().map(|(at, key, values)| PushedRow {
-            values: row("delete", at, 0, values),
-            producer: Some((Arc::clone(&producer), sequence_of(&key))),
+        // Which keys end may be others when a run goes on: each end has an identity by its key.
+        let ends: Arc<str> = format!("{producer}:ended").into();
+        rows.extend(ended.into_iter().map(|(key, values)| PushedRow {
+            values: row("delete", record.at, revision, values),
+            producer: Some((Arc::clone(&ends), sequence_of(&key))),
+        }));
+        // Whatever the later run says of the key, now or when it is made again, goes before.
+        rows.extend(later.into_iter().map(|(at, key, values)| {
+            let ends: Arc<str> = format!("{producer}:later:{at}").into();
+            PushedRow {
+                values: row("delete", at, -1, values),
+                producer: Some((ends, sequence_of(&key))),
+            }
         }));
         Ok(RunRows {
             rows,

@@ -110,6 +110,62 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn runs_that_were_left_unfinished_end_alike(
+        orders in prop::collection::vec((0u8..4, 0i64..12, 1i64..9), 0..24),
+        runs in prop::collection::vec((0i64..14, prop_oneof![0usize..4, Just(usize::MAX)]), 1..7),
+        backwards in any::<bool>(),
+    ) {
+        let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&orders))]);
+        for (hours, dies_after) in &runs {
+            // It may die: that is what is tested.
+            let _ = run(&mut world, "recent", at(*hours), false, *dies_after);
+        }
+        let mut hours: Vec<i64> = runs.iter().map(|(hours, _)| *hours).collect();
+        if backwards {
+            hours.reverse();
+        }
+        let mut expected: BTreeMap<EventTime, Vec<Vec<Value>>> = BTreeMap::new();
+        for hours in hours {
+            run(&mut world, "recent", at(hours), false, usize::MAX).unwrap();
+            expected.insert(at(hours), rows_at(&world, RECENT, at(hours)));
+        }
+        for hours in -1..15 {
+            let t = at(hours);
+            let last = expected.range(..=t).next_back();
+            let last = last.map_or(Vec::new(), |(_, rows)| rows.clone());
+            let read = rows_at(&world, "SELECT shop, orders, total FROM recent ORDER BY shop", t);
+            prop_assert_eq!(read, last, "at {}", hours);
+        }
+    }
+}
+
+#[test]
+fn a_view_that_ran_takes_another_feature() {
+    let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5)]))]);
+    run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    let more = DEFINITIONS.replace("AS total FROM", "AS total, max(amount) AS most FROM");
+    world.apply(&more);
+    run(&mut world, "recent", at(3), false, usize::MAX).unwrap();
+    let rows = |t| rows_at(&world, "SELECT total, most FROM recent", t);
+    assert_eq!(rows(at(2)), [[Value::BigInt(5), Value::Null]]);
+    assert_eq!(rows(at(3)), [[Value::BigInt(5), Value::BigInt(5)]]);
+}
+
+#[test]
+fn a_run_that_only_began_takes_nothing_away() {
+    let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5), (2, 1, 7)]))]);
+    run(&mut world, "recent", at(3), false, 0).unwrap_err();
+    run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    let totals = |world: &World| rows_at(world, "SELECT total FROM recent ORDER BY shop", at(4));
+    assert_eq!(totals(&world), [[Value::BigInt(5)], [Value::BigInt(7)]]);
+    run(&mut world, "recent", at(3), false, usize::MAX).unwrap();
+    assert_eq!(totals(&world), [[Value::BigInt(5)], [Value::BigInt(7)]]);
+}
+
 #[test]
 fn a_run_that_is_made_again_knows_what_came_since() {
     let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5), (2, 1, 7)]))]);

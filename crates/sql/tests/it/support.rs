@@ -57,6 +57,14 @@ impl World {
         report.unwrap();
     }
 
+    /// Applies other definitions.
+    pub(crate) fn apply(&mut self, definitions: &str) {
+        fs::write(self.path().join("definitions.sql"), definitions).unwrap();
+        let files = self.engine.project().definition_files().unwrap();
+        let plan = self.engine.plan(&files).unwrap();
+        self.engine.apply(plan).unwrap();
+    }
+
     pub(crate) fn query(&self, text: &str) -> Query {
         Query {
             text: text.to_owned(),
