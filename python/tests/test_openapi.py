@@ -46,6 +46,14 @@ KNOWN = {
     "dataset": "buyers",
     "positions": "0@0..0@1",
     "dry_run": True,
+    "row": {
+        "order_id": "o-9",
+        "customer_id": "ada",
+        "amount": 2.5,
+        "ordered_at": "2026-01-12T00:00:00Z",
+    },
+    "after": {"customer_id": "ada"},
+    "inputs": {"customer_id": "ada"},
 }
 
 # One version is built, the other is there to be.
@@ -130,6 +138,12 @@ def about_what_exists(case):
         given = [name for name in ("service", "features", "dataset") if case.body.get(name)]
         for other in given[1:]:
             case.body.pop(other)
+        if case.operation.path.endswith("/segments/query"):
+            case.body.pop("segment", None)
+            case.body["query"] = "SELECT customer_id FROM customer_orders WHERE orders_7d > 0"
+        if case.operation.path.endswith("/calls"):
+            case.body.pop("producer_id", None)
+            case.body.pop("sequence", None)
         # The fields of a body that is JSON are in it.
         case.query = {}
 
