@@ -28,12 +28,16 @@ CREATE FEATURE VIEW of_shop ENTITY shop AS
 SELECT shop, avg(amount) OVER (LAST 3 DAYS) AS mean, count_distinct(card) OVER (LAST 3 DAYS) AS cards FROM payments;
 CREATE FEATURE VIEW taps_of ENTITY card AS SELECT card, count(*) OVER (LAST 1 DAYS) AS taps FROM taps;
 CREATE FEATURE VIEW owed ENTITY card AS SELECT card, count(*) AS loans, sum(amount) AS owed FROM loans GROUP BY card;
+CREATE FEATURE VIEW loan_changes ENTITY card AS
+SELECT card, count(*) FILTER (WHERE OLD.amount < NEW.amount) OVER w AS raised,
+  count(*) FILTER (WHERE NEW.loan IS NULL) OVER w AS ended, last_n(OLD.amount, 3) OVER w AS amounts_before
+FROM loans WINDOW w AS (LAST 3 DAYS);
 CREATE FEATURE VIEW loan_now ENTITY loan AS SELECT loan, amount, card AS by_card FROM loans;
 CREATE FEATURE VIEW last_payment ENTITY card AS
 SELECT p.card, p.shop, p.amount, s.mean AS mean_there, o.owed AS owed_then
 FROM payments p ASOF JOIN of_shop s ON p.shop = s.shop ASOF JOIN owed o ON p.card = o.card;
 CREATE FEATURE VIEW share ENTITY card AS SELECT s.total / o.owed AS share FROM spent s JOIN owed o USING (card);
-CREATE FEATURE SERVICE of_card AS spent (*), taps_of (*), owed (*), last_payment (*), share (*);
+CREATE FEATURE SERVICE of_card AS spent (*), taps_of (*), owed (*), last_payment (*), share (*), loan_changes (*);
 CREATE FEATURE SERVICE of_a_shop AS of_shop (*);
 CREATE FEATURE SERVICE of_loan AS loan_now (*);
 ";
