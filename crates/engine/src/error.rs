@@ -8,8 +8,8 @@ use evenkeel_ddl::Diagnostic;
 use evenkeel_lake::LakeError;
 use evenkeel_log::LogError;
 use evenkeel_train::TrainError;
-use evenkeel_types::SchemaError;
 use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{Position, SchemaError};
 
 /// A failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,27 @@ pub enum EngineError {
     },
     #[error("the input `{input}` is no column of `{source_name}`")]
     CallInput { source_name: String, input: String },
+    #[error("the input `{input}` ({data_type}) is no column of `{source_name}`")]
+    TriggerInput {
+        source_name: String,
+        input: String,
+        data_type: String,
+    },
+    #[error("`{text}` is no id of a result")]
+    ResultId { text: String },
+    #[error("`{source_name}` has no trigger at {position}")]
+    NoTrigger {
+        source_name: String,
+        position: Position,
+    },
+    #[error(
+        "the result of `{source_name}` at {position} is gone: results are kept for {kept_hours} hours"
+    )]
+    ResultGone {
+        source_name: String,
+        position: Position,
+        kept_hours: u32,
+    },
     #[error("`{text}` is no name of a frozen segment")]
     FrozenName { text: String },
     #[error("`{}` is damaged: {reason}", path.display())]
@@ -315,6 +336,8 @@ impl EngineError {
             | EngineError::UnknownEnvironment { .. }
             | EngineError::Unknown { .. }
             | EngineError::NoDeadLetter { .. }
+            | EngineError::NoTrigger { .. }
+            | EngineError::ResultGone { .. }
             | EngineError::NothingToVerify
             | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
             EngineError::RunKeyTwice { .. }
@@ -338,6 +361,8 @@ impl EngineError {
             | EngineError::CutLacks(_)
             | EngineError::FrozenName { .. }
             | EngineError::CallInput { .. }
+            | EngineError::TriggerInput { .. }
+            | EngineError::ResultId { .. }
             | EngineError::NothingToRollBack { .. }
             | EngineError::RollbackMeansAnother { .. }
             | EngineError::Inputs { .. }
@@ -500,6 +525,19 @@ impl EngineError {
             },
             EngineError::CallInput { input, .. } => {
                 format!("give `{input}` with the inputs")
+            }
+            EngineError::TriggerInput { input, .. } => format!(
+                "a trigger's inputs are columns of its source, so that its result can be asked for again: give \
+                 it a column `{input}`, ask a service without it, or make a call"
+            ),
+            EngineError::ResultId { .. } => {
+                "an id is what a trigger answered as `result`, such as \
+                 `payments~0~17~view~spent~1`"
+                    .to_owned()
+            }
+            EngineError::ResultGone { .. } => {
+                "ask sooner, set `results_kept_hours` of `[limits]`, or read the features at the time and cut"
+                    .to_owned()
             }
             EngineError::FrozenName { .. } => {
                 "write NAME:NUMBER, such as `frequently_late:1`".to_owned()

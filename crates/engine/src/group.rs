@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 
 use evenkeel_log::{Batch, DeadLetter, DeadLetterId};
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Event, Partition, SourceId, Value};
+use evenkeel_types::{Event, Partition, Position, SourceId, Value};
 use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
@@ -70,10 +70,16 @@ pub(crate) enum Accepted {
         index: usize,
     },
     /// It is there already.
-    Duplicate {
-        /// In this commit; `None`: in the log.
-        within: Option<usize>,
-    },
+    Duplicate(First),
+}
+
+/// Where an event is that came again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum First {
+    /// In this commit, by its number.
+    Here(usize),
+    /// In the log.
+    Logged(Position),
 }
 
 impl Group {
@@ -151,7 +157,7 @@ impl Group {
             // Its identity is the position that it will get: nothing can be like it.
             _ => Accepted::New { index },
         };
-        if !matches!(accepted, Accepted::Duplicate { .. }) {
+        if !matches!(accepted, Accepted::Duplicate(_)) {
             let Recordable {
                 event, row, marks, ..
             } = recordable;
@@ -172,8 +178,8 @@ impl Group {
         standing: Standing,
         index: usize,
     ) -> Accepted {
-        if standing == Standing::Repetition {
-            return Accepted::Duplicate { within: None };
+        if let Standing::Repetition { first } = standing {
+            return Accepted::Duplicate(First::Logged(first));
         }
         let new = Seen {
             partition,
@@ -193,9 +199,7 @@ impl Group {
         let mut seen = seen.filter(|s| s.revision == revision);
         let is_here = |s: &&Seen| s.payload == new.payload && s.partition == partition;
         if let Some(known) = seen.clone().find(is_here) {
-            return Accepted::Duplicate {
-                within: Some(known.index),
-            };
+            return Accepted::Duplicate(First::Here(known.index));
         }
         let conflict = standing == Standing::Conflict || seen.any(|s| s.payload != new.payload);
         others.push(new);

@@ -99,7 +99,7 @@ impl<'e> Intake<'e> {
             .write_beside_checkpoint(&mut self.pusher, write)?;
         match written {
             Written::Pushed(answer) => Ok(answer),
-            Written::Redriven(_) => unreachable!("rows are answered one by one"),
+            _ => unreachable!("rows of files are answered as pushed"),
         }
     }
 
@@ -335,7 +335,7 @@ impl Engine {
         };
         match self.write(&mut Pusher::default(), write)? {
             Written::Redriven(report) => Ok(report),
-            Written::Pushed(_) => unreachable!("dead letters are answered with a report"),
+            _ => unreachable!("dead letters are answered with a report"),
         }
     }
 }

@@ -44,6 +44,7 @@ mod slices;
 mod source_state;
 mod status;
 mod training;
+mod trigger;
 mod verify;
 
 pub use answers::{Answers, FeatureAnswers};
@@ -89,4 +90,5 @@ pub use slices::{Reading, SourceRows, SourceSlice, ViewRows};
 pub use source_state::{Applied, SourceState, Standing};
 pub use status::{dead_letters, kind_of};
 pub use training::TrainingPlan;
+pub use trigger::{Asked, ResultId, Trigger, TriggerAnswer, TriggerResult, refuse_inputs};
 pub use verify::MISMATCH_EXAMPLES_MAX;

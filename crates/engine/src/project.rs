@@ -58,6 +58,8 @@ pub struct Limits {
     pub compared_events: usize,
     /// About the bytes of memory that the hot tier may use.
     pub memory_bytes: u64,
+    /// Hours for which results of triggers may be asked for.
+    pub results_kept_hours: u32,
 }
 
 impl Default for Limits {
@@ -68,6 +70,7 @@ impl Default for Limits {
             rejected_rows: u64::MAX,
             compared_events: 4_000_000,
             memory_bytes: 512 << 20,
+            results_kept_hours: 7 * 24,
         }
     }
 }

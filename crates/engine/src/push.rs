@@ -23,7 +23,7 @@ use std::sync::Arc;
 use evenkeel_connect::FileRows;
 pub use evenkeel_connect::{FileRow, Undecoded};
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Origin, Position, Value};
+use evenkeel_types::{Cut, Origin, Position, Value};
 
 use crate::api::IngestReport;
 use crate::correction::Correction;
@@ -54,6 +54,13 @@ pub enum Write {
         source: Arc<SourceDef>,
         /// The rows.
         rows: Vec<PushedRow>,
+    },
+    /// A row that is answered at its own place in the log: [`Written::Triggered`].
+    Trigger {
+        /// The source.
+        source: Arc<SourceDef>,
+        /// The row.
+        row: PushedRow,
     },
     /// Rows of files for a source.
     Files {
@@ -90,6 +97,7 @@ impl Write {
     pub fn source(&self) -> &Arc<SourceDef> {
         match self {
             Write::Push { source, .. }
+            | Write::Trigger { source, .. }
             | Write::Files { source, .. }
             | Write::Corrections { source, .. }
             | Write::Considered { source, .. }
@@ -154,11 +162,25 @@ pub struct PushAnswer {
     pub session: SessionToken,
 }
 
+/// What became of a trigger.
+#[derive(Clone, Debug)]
+pub struct Triggered {
+    /// What became of its one row.
+    pub push: PushAnswer,
+    /// Where the event is, also if it was logged before; none if it is no event.
+    pub at: Option<Position>,
+    /// Everything that was logged up to the event, and the event; none if it was logged before:
+    /// then the log says it ([`crate::Trigger::find`]).
+    pub cut: Option<Cut>,
+}
+
 /// What became of a request to write.
 #[derive(Clone, Debug)]
 pub enum Written {
     /// A push, or rows of files.
     Pushed(PushAnswer),
+    /// A trigger.
+    Triggered(Triggered),
     /// Dead letters.
     Redriven(IngestReport),
 }

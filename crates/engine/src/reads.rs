@@ -205,7 +205,8 @@ pub(crate) fn answer(row: &ViewRow, index: usize) -> Answer {
     }
 }
 
-fn split_version(name: &str) -> (&str, Option<&str>) {
+/// A name, and a version that is behind an `@`.
+pub(crate) fn split_version(name: &str) -> (&str, Option<&str>) {
     match name.split_once('@') {
         Some((plain, version)) => (plain, Some(version)),
         None => (name, None),

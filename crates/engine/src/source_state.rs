@@ -24,7 +24,10 @@ pub enum Standing {
     New,
     /// The same payload under the same identity is in the same partition already: nothing to
     /// log. An identity that is an origin is one event's wherever it is.
-    Repetition,
+    Repetition {
+        /// Where the event is.
+        first: Position,
+    },
     /// The event id is known with the same payload in another partition: logged, changes
     /// nothing where both are known.
     Copy,
@@ -250,23 +253,26 @@ impl SourceState {
                 Standing::New
             };
         };
-        let (here, anywhere, rival) = match known {
+        let is_here = |at: &Position| at.partition.0 == partition;
+        let (anywhere, here, rival) = match known {
             Identity::Single(home) => {
                 let same = home.revision == revision && home.payload == marks.payload;
+                let anywhere = same.then_some(home.position);
                 (
-                    same && home.position.partition.0 == partition,
-                    same,
+                    anywhere,
+                    anywhere.filter(is_here),
                     home.revision == revision,
                 )
             }
             Identity::Group(versions) => {
                 let payload = self.program.payload(event);
-                let is_same = |v: &&Version| v.revision == revision && *v.payload == *payload;
+                let same = versions
+                    .iter()
+                    .filter(|v| v.revision == revision && *v.payload == *payload);
+                let mut places = same.map(|v| v.position);
                 (
-                    versions
-                        .iter()
-                        .any(|v| is_same(&v) && v.position.partition.0 == partition),
-                    versions.iter().any(|v| is_same(&v)),
+                    places.clone().next(),
+                    places.find(is_here),
                     versions.iter().any(|v| v.revision == revision),
                 )
             }
@@ -274,9 +280,9 @@ impl SourceState {
         // Where an event came from says which it is. It goes to another partition than before if
         // the bytes of its row, which decide it, have become wider.
         let is_origin = self.program.def().event_id.is_empty();
-        if here || anywhere && is_origin {
-            Standing::Repetition
-        } else if anywhere {
+        if let Some(first) = here.or(anywhere.filter(|_| is_origin)) {
+            Standing::Repetition { first }
+        } else if anywhere.is_some() {
             Standing::Copy
         } else if is_correction {
             Standing::Correction

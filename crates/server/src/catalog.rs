@@ -198,7 +198,7 @@ pub(crate) async fn redrive(State(shared): Shares, Name(source): Name, request: 
     let write = Write::Redrive { source: def, ids };
     match shared.queue.write(write, 1).await? {
         Written::Redriven(report) => Ok(Reply(wire::ingest_report(&report))),
-        Written::Pushed(_) => Err(ApiError::new("INTERNAL", "an answer of another kind")),
+        _ => Err(ApiError::new("INTERNAL", "an answer of another kind")),
     }
 }
 

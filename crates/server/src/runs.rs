@@ -207,7 +207,7 @@ fn run(
                 .map_err(Failed::Api)?;
             match written {
                 Written::Pushed(answer) => Ok(answer.rows),
-                Written::Redriven(_) => Ok(Vec::new()),
+                _ => Ok(Vec::new()),
             }
         },
         &mut |_, _| (),

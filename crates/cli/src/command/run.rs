@@ -73,7 +73,7 @@ fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
             let source = Arc::clone(source);
             match engine.write(&mut pusher, Write::Push { source, rows })? {
                 Written::Pushed(answer) => Ok(answer.rows),
-                Written::Redriven(_) => Ok(Vec::new()),
+                _ => Ok(Vec::new()),
             }
         },
         &mut |done, total| bar.show("writing", done, total),

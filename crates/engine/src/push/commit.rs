@@ -6,11 +6,11 @@ use evenkeel_log::{Appended, Batch, DeadLetter, Log};
 use evenkeel_types::{Cut, Event, EventTime, LoggedEvent, Offset, Partition, Position, SourceId};
 use rustc_hash::FxHashMap;
 
-use super::{PushAnswer, RowAnswer, Written};
+use super::{PushAnswer, RowAnswer, Triggered, Written};
 use crate::api::IngestReport;
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
-use crate::group::{Accepted, Made};
+use crate::group::{Accepted, First, Made};
 use crate::session_token::SessionToken;
 
 /// A commit that was judged: to be appended.
@@ -26,11 +26,21 @@ pub struct Judged {
 pub struct Durable {
     /// What is still to be applied, the first last.
     batches: Vec<DurableBatch>,
-    first: BTreeMap<(SourceId, Partition), u64>,
+    places: Places,
     /// Events that are corrected, as they are: whoever waits need not wait for the log.
     corrected: Earlier,
     requests: Vec<Result<Request, EngineError>>,
     losers: Vec<(SourceId, Position)>,
+}
+
+/// Where the events of a commit are.
+struct Places {
+    /// In the order of the log.
+    batches: Vec<Appended>,
+    /// The first offset of each.
+    first: BTreeMap<(SourceId, Partition), u64>,
+    /// Everything that was logged before them, if a request asks for it.
+    before: Option<Cut>,
 }
 
 /// Events that are known to be in the log, by their places.
@@ -60,14 +70,19 @@ impl Iterator for DurableBatch {
 
 /// A request on its way.
 pub(super) enum Request {
-    Push {
-        source: SourceId,
-        rows: Vec<Row>,
-        /// Where duplicates of what was logged before are.
-        known: Cut,
-        time: Option<EventTime>,
-    },
+    Push(Push),
+    /// One row.
+    Trigger(Push),
     Redrive(IngestReport),
+}
+
+/// Rows on their way.
+pub(super) struct Push {
+    pub(super) source: SourceId,
+    pub(super) rows: Vec<Row>,
+    /// Where duplicates of what was logged before are.
+    pub(super) known: Cut,
+    pub(super) time: Option<EventTime>,
 }
 
 pub(super) enum Row {
@@ -82,19 +97,22 @@ impl Judged {
     /// # Errors
     /// Of the log: then no request of it is answered otherwise.
     pub fn append(self, log: &Log) -> Result<Durable, EngineError> {
+        let mut requests = self.requests.iter();
+        let triggers = requests.any(|request| matches!(request, Ok(Request::Trigger(_))));
+        // Nobody else appends.
+        let before = triggers.then(|| log.ends());
         let places = append(log, &self.batches)?;
-        let mut first = BTreeMap::new();
+        let mut batches = Vec::new();
         let mut durable = Vec::new();
         let mut made = self.made.into_iter();
         for (batch, place) in self.batches.into_iter().zip(places) {
             if let Batch::Events {
-                source,
-                partition,
                 schema_version,
                 events: batch,
+                ..
             } = batch
             {
-                first.insert((source, partition), place.first);
+                batches.push(place);
                 let made = made.next().expect("something was made of each event");
                 durable.push(DurableBatch {
                     place,
@@ -105,9 +123,14 @@ impl Judged {
             }
         }
         durable.reverse();
+        let first = |batch: &Appended| ((batch.source, batch.partition), batch.first);
         Ok(Durable {
             batches: durable,
-            first,
+            places: Places {
+                first: batches.iter().map(first).collect(),
+                batches,
+                before,
+            },
             corrected: self.corrected,
             requests: self.requests,
             losers: Vec::new(),
@@ -130,11 +153,11 @@ impl Durable {
     /// The answers, once everything is applied: one per request, in order.
     pub fn answers(self) -> Vec<Result<Written, EngineError>> {
         let Durable {
-            first, requests, ..
+            places, requests, ..
         } = self;
         requests
             .into_iter()
-            .map(|request| Ok(written(request?, &first)))
+            .map(|request| Ok(places.written(request?)))
             .collect()
     }
 
@@ -152,50 +175,88 @@ impl Durable {
     }
 }
 
-fn written(request: Request, first: &BTreeMap<(SourceId, Partition), u64>) -> Written {
-    let place = |source: SourceId, partition: Partition, index: usize| Position {
-        partition,
-        offset: Offset(first.get(&(source, partition)).copied().unwrap_or(0) + index as u64),
-    };
-    match request {
-        Request::Push {
+impl Places {
+    /// Where the commit has an event of a partition, by its number there.
+    fn position(&self, source: SourceId, partition: Partition, index: usize) -> Position {
+        let first = self.first.get(&(source, partition)).copied().unwrap_or(0);
+        Position {
+            partition,
+            offset: Offset(first + index as u64),
+        }
+    }
+
+    /// Everything that was logged up to an event of the commit, and the event; none if it is
+    /// not of the commit.
+    fn cut_through(&self, source: SourceId, position: Position) -> Option<Cut> {
+        let mut cut = self.before.clone()?;
+        for batch in &self.batches {
+            let is_here = batch.source == source
+                && batch.partition == position.partition
+                && (Offset(batch.first)..batch.end()).contains(&position.offset);
+            if is_here {
+                cut.set_end(source, position.partition, Offset(position.offset.0 + 1));
+                return Some(cut);
+            }
+            cut.set_end(batch.source, batch.partition, batch.end());
+        }
+        None
+    }
+
+    fn written(&self, request: Request) -> Written {
+        match request {
+            Request::Push(push) => Written::Pushed(self.pushed(push).0),
+            Request::Trigger(push) => {
+                let source = push.source;
+                let (push, at) = self.pushed(push);
+                let cut = at.and_then(|at| self.cut_through(source, at));
+                Written::Triggered(Triggered { push, at, cut })
+            }
+            Request::Redrive(report) => Written::Redriven(report),
+        }
+    }
+
+    /// What became of rows; and where the last of them is that is an event.
+    fn pushed(&self, request: Push) -> (PushAnswer, Option<Position>) {
+        let Push {
             source,
             rows,
-            known,
+            known: mut positions,
             time,
-        } => {
-            let mut positions = known;
-            let mut reach = |position: Position| {
-                let end =
-                    Offset(position.offset.0 + 1).max(positions.end(source, position.partition));
-                positions.set_end(source, position.partition, end);
-                position
-            };
-            let rows = rows
-                .into_iter()
-                .map(|row| match row {
+        } = request;
+        let mut last = None;
+        let mut reach = |partition: Partition, index: usize| {
+            let position = self.position(source, partition, index);
+            let end = Offset(position.offset.0 + 1).max(positions.end(source, partition));
+            positions.set_end(source, partition, end);
+            position
+        };
+        let rows = rows
+            .into_iter()
+            .map(|row| {
+                let (answer, at) = match row {
                     Row::Event(partition, Accepted::New { index }) => {
-                        RowAnswer::Logged(reach(place(source, partition, index)))
+                        let at = reach(partition, index);
+                        (RowAnswer::Logged(at), Some(at))
                     }
                     Row::Event(partition, Accepted::Conflict { index }) => {
-                        RowAnswer::Conflict(reach(place(source, partition, index)))
+                        let at = reach(partition, index);
+                        (RowAnswer::Conflict(at), Some(at))
                     }
-                    Row::Event(partition, Accepted::Duplicate { within }) => {
-                        if let Some(index) = within {
-                            reach(place(source, partition, index));
-                        }
-                        RowAnswer::Duplicate
+                    Row::Event(partition, Accepted::Duplicate(First::Here(index))) => {
+                        (RowAnswer::Duplicate, Some(reach(partition, index)))
                     }
-                    Row::LeftOut => RowAnswer::LeftOut,
-                    Row::Rejected { code, reason } => RowAnswer::Rejected { code, reason },
-                })
-                .collect();
-            Written::Pushed(PushAnswer {
-                rows,
-                session: SessionToken { positions, time },
+                    Row::Event(_, Accepted::Duplicate(First::Logged(first))) => {
+                        (RowAnswer::Duplicate, Some(first))
+                    }
+                    Row::LeftOut => (RowAnswer::LeftOut, None),
+                    Row::Rejected { code, reason } => (RowAnswer::Rejected { code, reason }, None),
+                };
+                last = at.or(last);
+                answer
             })
-        }
-        Request::Redrive(report) => Written::Redriven(report),
+            .collect();
+        let session = SessionToken { positions, time };
+        (PushAnswer { rows, session }, last)
     }
 }
 

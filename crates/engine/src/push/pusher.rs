@@ -11,14 +11,14 @@ use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Cut, EventTime, Origin, SourceId, Value, VisibleAt};
 use evenkeel_view::SourceProgram;
 
-use super::commit::{Earlier, Judged, Request, Row};
+use super::commit::{Earlier, Judged, Push, Request, Row};
 use super::letters::DeadOrigins;
-use super::{Undecoded, Write};
+use super::{PushedRow, Undecoded, Write};
 use crate::api::IngestReport;
 use crate::correction::Correction;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::group::{Accepted, Group};
+use crate::group::{Accepted, First, Group};
 use crate::ingest::{decode_record, record_of};
 use crate::offline::Online;
 use crate::recorder::{Considered, Recordable, Recorder, Verdict};
@@ -71,14 +71,12 @@ impl Pusher {
     ) -> Result<Request, EngineError> {
         match write {
             Write::Push { source, rows } => {
-                let rows = rows.into_iter().map(|row| {
-                    let counted = row.producer.map(|(id, sequence)| Origin::Producer {
-                        id: id.to_string(),
-                        sequence,
-                    });
-                    (counted.unwrap_or(OWN_POSITION), row.values)
-                });
-                self.push(online, group, &source, rows)
+                let rows = rows.into_iter().map(pushed);
+                self.push(online, group, &source, rows).map(Request::Push)
+            }
+            Write::Trigger { source, row } => {
+                let row = std::iter::once(pushed(row));
+                self.push(online, group, &source, row).map(Request::Trigger)
             }
             Write::Files { source, rows } => {
                 let rows = rows.into_iter().map(|row| {
@@ -88,14 +86,16 @@ impl Pusher {
                     };
                     (origin, row.values)
                 });
-                self.push(online, group, &source, rows)
+                self.push(online, group, &source, rows).map(Request::Push)
             }
             Write::Corrections {
                 source,
                 corrections,
             } => online.with(|engine| correct(engine, group, corrected, &source, corrections)),
             Write::Considered { source, rows } => {
-                self.push_considered(online, group, &source, rows.0.into_iter())
+                let rows = rows.0.into_iter();
+                let push = self.push_considered(online, group, &source, rows);
+                push.map(Request::Push)
             }
             Write::Redrive { source, ids } => {
                 online.with(|engine| self.redrive(engine, group, &source, ids.as_deref()))
@@ -126,7 +126,7 @@ impl Pusher {
         group: &mut Group,
         source: &Arc<SourceDef>,
         rows: impl Iterator<Item = (Origin, Result<Vec<Value>, Undecoded>)>,
-    ) -> Result<Request, EngineError> {
+    ) -> Result<Push, EngineError> {
         let recorder = online.with(|engine| self.recorder(engine, source))?;
         let considered = rows.map(|(origin, values)| {
             let considered = values.map(|values| recorder.consider(values, origin.clone()));
@@ -141,7 +141,7 @@ impl Pusher {
         group: &mut Group,
         source: &Arc<SourceDef>,
         mut rows: impl Iterator<Item = (Origin, Result<Considered, Undecoded>)>,
-    ) -> Result<Request, EngineError> {
+    ) -> Result<Push, EngineError> {
         let timeline = online.with(|engine| {
             refuse_changed(engine, source)?;
             Ok::<_, EngineError>(engine.timeline())
@@ -161,7 +161,7 @@ impl Pusher {
                     let row = self.row(engine, group, source, timeline, origin, considered)?;
                     if let (Row::Event(partition, accepted), event_time) = &row {
                         time = time.max(*event_time);
-                        if *accepted == (Accepted::Duplicate { within: None }) {
+                        if matches!(accepted, Accepted::Duplicate(First::Logged(_))) {
                             // It is among what is applied there; one that is told by its origin
                             // may be in any partition.
                             let end = engine.applied_end(source.id, *partition);
@@ -180,7 +180,7 @@ impl Pusher {
                 known.set_end(id, partition, end);
             }
         }
-        Ok(Request::Push {
+        Ok(Push {
             source: source.id,
             rows: judged,
             known,
@@ -283,7 +283,7 @@ impl Pusher {
             };
             match verdict {
                 Verdict::Event(recordable) => match group.accept(engine, source, *recordable)? {
-                    Accepted::Duplicate { .. } => report.duplicates += 1,
+                    Accepted::Duplicate(_) => report.duplicates += 1,
                     Accepted::New { .. } => report.recorded += 1,
                     Accepted::Conflict { .. } => {
                         report.recorded += 1;
@@ -304,6 +304,15 @@ impl Pusher {
         }
         Ok(Request::Redrive(report))
     }
+}
+
+/// Where a row came from, and what it says.
+fn pushed(row: PushedRow) -> (Origin, Result<Vec<Value>, Undecoded>) {
+    let counted = row.producer.map(|(id, sequence)| Origin::Producer {
+        id: id.to_string(),
+        sequence,
+    });
+    (counted.unwrap_or(OWN_POSITION), row.values)
 }
 
 fn correct(
@@ -334,12 +343,12 @@ fn correct(
         Ok(Row::Event(partition, accepted))
     });
     let rows = rows.collect::<Result<_, EngineError>>()?;
-    Ok(Request::Push {
+    Ok(Request::Push(Push {
         source: source.id,
         rows,
         known: Cut::empty(),
         time,
-    })
+    }))
 }
 
 /// Rows are of the definition that they were decoded with. One that only has more or wider

@@ -25,4 +25,5 @@ mod rollback;
 mod segments;
 mod store;
 mod support;
+mod triggers;
 mod widening;

@@ -209,7 +209,7 @@ impl World {
         let written = self.edit(|engine| engine.write(&mut self.pusher.borrow_mut(), write));
         match written.unwrap() {
             Written::Pushed(answer) => answer.rows,
-            Written::Redriven(_) => panic!("it was a push"),
+            _ => panic!("it was a push"),
         }
     }
 

@@ -211,7 +211,7 @@ impl Ticker {
         let write = Write::Push { source, rows };
         let answers = match self.engine.write(&mut self.pusher, write)? {
             Written::Pushed(answer) => answer.rows,
-            Written::Redriven(_) => unreachable!("a push is answered as one"),
+            _ => unreachable!("a push is answered as one"),
         };
         let new = (end - next) as usize;
         assert!(

@@ -85,7 +85,7 @@ impl Store {
             let source = engine.source(source)?;
             match engine.write(pusher, Write::Redrive { source, ids })? {
                 Written::Redriven(report) => Ok(report),
-                Written::Pushed(_) => Err(Failure::broken()),
+                _ => Err(Failure::broken()),
             }
         })?;
         reports::ingest(py, &report, None)

@@ -1,0 +1,277 @@
+//! A trigger: an event that is logged, and what a service says of it at its own place in the
+//! log (`docs/decisions/0033`).
+//!
+//! Invariant: a result is a function of the event's position and the version of what is asked.
+//! So nothing of it is stored, and it is the same however often and whenever it is asked for.
+
+mod result_id;
+
+use std::sync::Arc;
+
+use evenkeel_log::{LogReader, Sequence};
+use evenkeel_types::definition::{ServiceDef, SourceDef};
+use evenkeel_types::{Cut, EventTime, Field, Knowledge, Position, Value, VisibleAt};
+use evenkeel_view::SourceProgram;
+
+pub use self::result_id::{Asked, ResultId};
+use crate::answers::Answers;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::ingest::fetch;
+use crate::push::{PushAnswer, PushedRow, Pusher, Triggered, Write, Written};
+use crate::serving::ReadPlan;
+
+const HOUR_MICROS: i64 = 3_600_000_000;
+
+/// An event that is in the log, to be answered.
+#[derive(Clone, Debug)]
+pub struct Trigger {
+    source: Arc<SourceDef>,
+    position: Position,
+    event_time: EventTime,
+    /// The source row.
+    row: Vec<Value>,
+    cut: Cut,
+}
+
+/// What became of a trigger, with its answer.
+#[derive(Clone, Debug)]
+pub struct TriggerAnswer {
+    /// What became of its row.
+    pub push: PushAnswer,
+    /// Its result; none if the row is no event.
+    pub result: Option<TriggerResult>,
+}
+
+/// What a service says of a trigger.
+#[derive(Clone, Debug)]
+pub struct TriggerResult {
+    /// Its name.
+    pub id: ResultId,
+    /// The event.
+    pub trigger: Trigger,
+    /// The inputs of the service.
+    pub inputs: Vec<Value>,
+    /// One row.
+    pub answers: Answers,
+}
+
+impl Trigger {
+    /// What was logged just now; none if it was logged before or the source changed since its
+    /// row was made: then it is to be found in the log. `stored` are the row's stored columns.
+    pub fn logged(
+        engine: &Engine,
+        source: &Arc<SourceDef>,
+        stored: &[Value],
+        triggered: &Triggered,
+    ) -> Option<Trigger> {
+        let program = engine.hot().source(source.id)?.program();
+        let now = program.def();
+        let is_same =
+            now.digest == source.digest && now.schema.version() == source.schema.version();
+        let row = program.columns(stored);
+        let Value::Timestamp(time) = row[source.event_time] else {
+            return None;
+        };
+        is_same.then_some(Trigger {
+            source: Arc::clone(source),
+            position: triggered.at?,
+            event_time: EventTime(time),
+            row,
+            cut: triggered.cut.clone()?,
+        })
+    }
+
+    /// The event at a position, and the time of the apply timeline there.
+    ///
+    /// # Errors
+    /// [`EngineError::NoTrigger`]; if the log cannot be read.
+    pub fn find(
+        log: &LogReader,
+        source: &Arc<SourceDef>,
+        position: Position,
+    ) -> Result<(Trigger, VisibleAt), EngineError> {
+        let none = || EngineError::NoTrigger {
+            source_name: source.name.clone(),
+            position,
+        };
+        let sequence = log
+            .sequence(source.id, position)
+            .map_err(EngineError::log)?;
+        let Sequence(number) = sequence.ok_or_else(none)?;
+        let logged = fetch(log, source, position)?;
+        if logged.event.revision > 0 || logged.event.operation.is_correction() {
+            return Err(none());
+        }
+        let cut = log.cut_before(Sequence(number + 1));
+        let trigger = Trigger {
+            source: Arc::clone(source),
+            position,
+            event_time: logged.event.event_time,
+            row: SourceProgram::new(Arc::clone(source)).columns(&logged.event.row),
+            cut: cut.map_err(EngineError::log)?,
+        };
+        Ok((trigger, logged.logged_at))
+    }
+
+    /// The source.
+    pub fn source(&self) -> &Arc<SourceDef> {
+        &self.source
+    }
+
+    /// Where it is.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// `t`: its own time.
+    pub fn event_time(&self) -> EventTime {
+        self.event_time
+    }
+
+    /// `K_e`: everything that was logged up to it, and the event.
+    pub fn cut(&self) -> &Cut {
+        &self.cut
+    }
+
+    /// The inputs of a service: what the row has under their names.
+    ///
+    /// # Errors
+    /// [`EngineError::TriggerInput`].
+    pub fn inputs(&self, service: &ServiceDef) -> Result<Vec<Value>, EngineError> {
+        let inputs = service.inputs.iter();
+        inputs
+            .map(|field| Ok(self.row[input_slot(&self.source, field)?].clone()))
+            .collect()
+    }
+
+    /// Refuses a result that is kept no more.
+    ///
+    /// # Errors
+    /// [`EngineError::ResultGone`].
+    pub fn refuse_gone(
+        &self,
+        logged_at: VisibleAt,
+        now: EventTime,
+        kept_hours: u32,
+    ) -> Result<(), EngineError> {
+        let kept = i64::from(kept_hours).saturating_mul(HOUR_MICROS);
+        if now.0.saturating_sub(logged_at.0) <= kept {
+            return Ok(());
+        }
+        Err(EngineError::ResultGone {
+            source_name: self.source.name.clone(),
+            position: self.position,
+            kept_hours,
+        })
+    }
+}
+
+/// Refuses to trigger what could not be answered: nothing is logged for it.
+///
+/// # Errors
+/// [`EngineError::TriggerInput`].
+pub fn refuse_inputs(source: &SourceDef, service: &ServiceDef) -> Result<(), EngineError> {
+    let mut inputs = service.inputs.iter();
+    inputs.try_for_each(|field| input_slot(source, field).map(|_| ()))
+}
+
+fn input_slot(source: &SourceDef, field: &Field) -> Result<usize, EngineError> {
+    let mut columns = source.columns.iter();
+    let found = columns.position(|c| c.name == field.name && c.data_type == field.data_type);
+    found.ok_or_else(|| EngineError::TriggerInput {
+        source_name: source.name.clone(),
+        input: field.name.clone(),
+        data_type: field.data_type.to_string(),
+    })
+}
+
+impl Engine {
+    /// Logs a row and answers what a service says of it, at its own place in the log. A row that
+    /// was logged before is answered as it was.
+    ///
+    /// # Errors
+    /// [`EngineError::TriggerInput`]: nothing is logged; as of [`Engine::write`]; if what the
+    /// answer needs cannot be read: then it is logged, and sent again it is answered.
+    pub fn trigger(
+        &mut self,
+        pusher: &mut Pusher,
+        source: &Arc<SourceDef>,
+        row: PushedRow,
+        asked: &Asked,
+    ) -> Result<TriggerAnswer, EngineError> {
+        let service = self.asked(asked)?;
+        refuse_inputs(source, &service)?;
+        let stored = row.values.clone().unwrap_or_default();
+        let write = Write::Trigger {
+            source: Arc::clone(source),
+            row,
+        };
+        let Written::Triggered(triggered) = self.write(pusher, write)? else {
+            unreachable!("a trigger is answered as one");
+        };
+        let result = match triggered.at {
+            None => None,
+            Some(position) => {
+                let trigger = match Trigger::logged(self, source, &stored, &triggered) {
+                    Some(trigger) => trigger,
+                    None => Trigger::find(self.reader(), &self.source(&source.name)?, position)?.0,
+                };
+                Some(self.result_of(trigger, asked, &service)?)
+            }
+        };
+        Ok(TriggerAnswer {
+            push: triggered.push,
+            result,
+        })
+    }
+
+    /// The result of a name.
+    ///
+    /// # Errors
+    /// [`EngineError::NoTrigger`], [`EngineError::ResultGone`]; if something it names is not
+    /// known, or it cannot be read.
+    pub fn result(&self, id: &ResultId) -> Result<TriggerResult, EngineError> {
+        let source = self.source(&id.source)?;
+        let service = self.asked(&id.asked)?;
+        let (trigger, logged_at) = Trigger::find(self.reader(), &source, id.position)?;
+        let kept_hours = self.project().limits.results_kept_hours;
+        trigger.refuse_gone(logged_at, self.now(), kept_hours)?;
+        self.result_of(trigger, &id.asked, &service)
+    }
+
+    fn result_of(
+        &self,
+        trigger: Trigger,
+        asked: &Asked,
+        service: &Arc<ServiceDef>,
+    ) -> Result<TriggerResult, EngineError> {
+        let plan = ReadPlan::new(Arc::clone(service));
+        let inputs = trigger.inputs(service)?;
+        let answers = self.read_trigger(&plan, &trigger, &inputs)?;
+        Ok(TriggerResult {
+            id: ResultId::of(&trigger, asked),
+            trigger,
+            inputs,
+            answers,
+        })
+    }
+
+    /// Reads a planned service at a trigger's own time and cut.
+    ///
+    /// # Errors
+    /// As of [`Engine::read`].
+    pub fn read_trigger(
+        &self,
+        plan: &ReadPlan,
+        trigger: &Trigger,
+        inputs: &[Value],
+    ) -> Result<Answers, EngineError> {
+        let knowledge = Knowledge {
+            cut: trigger.cut.clone(),
+            known_at: None,
+        };
+        self.refuse_beyond(&knowledge.cut)?;
+        self.read(plan, &[inputs.to_vec()], trigger.event_time, &knowledge)
+    }
+}
