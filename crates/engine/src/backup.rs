@@ -1,7 +1,7 @@
 //! Copies of a store: taken while it serves, checked, brought back.
 //!
-//! A backup is the log up to a cut, the registry, the datasets that were built and the segments
-//! that were frozen; everything else is computed from them.
+//! A backup is the log up to a cut, the registry, the records of runs of batch views, the datasets that were
+//! built and the segments that were frozen; everything else is computed from them.
 //! Its manifest has a digest of every file.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,6 +88,24 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, EngineError> {
     Ok(paths)
 }
 
+/// The names of the folders in a folder, sorted; none if there is no folder.
+fn folders_in(folder: &Path) -> Result<Vec<String>, EngineError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(read_error(folder)(source)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(read_error(folder))?;
+        if entry.path().is_dir() {
+            names.extend(entry.file_name().into_string());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
 /// Copies files, durably; those whose names `wanted` takes.
 fn copy_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> Result<(), EngineError> {
     DiskFileSystem
@@ -134,7 +152,15 @@ pub fn backup(
     DiskFileSystem
         .create_directory(&partial)
         .map_err(write_error(&partial))?;
-    // The log first: whatever is in it was defined before, so is in the registry later.
+    let mut folders = vec!["log".to_owned(), "registry".to_owned()];
+    // Before the log: of a run that is recorded as finished, the log has every row.
+    for view in folders_in(&project.store.join("runs"))? {
+        let folder = format!("runs/{view}");
+        let place = project.store.join(&folder);
+        copy_files(&place, &partial.join(&folder), is_record)?;
+        folders.push(folder);
+    }
+    // The log next: whatever is in it was defined before, so is in the registry later.
     let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &project.store.join("log"))
         .map_err(EngineError::log)?;
     let copied = log
@@ -146,7 +172,6 @@ pub fn backup(
         is_record,
     )?;
     let datasets = DatasetFolder::of(&project.store);
-    let mut folders = vec!["log".to_owned(), "registry".to_owned()];
     for (name, version) in datasets.built()? {
         let folder = format!("datasets/{name}/{version}");
         let place = datasets.place(&name, version);
@@ -222,6 +247,11 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
             listed(folder.as_str(), name)
         })?;
     }
+    for folder in run_folders(&manifest) {
+        copy_files(&from.join(&folder), &partial.join(&folder), |name| {
+            is_record(name) && listed(folder.as_str(), name)
+        })?;
+    }
     for folder in segment_folders(&manifest) {
         copy_files(&from.join(&folder), &partial.join(&folder), |name| {
             is_frozen_file(name) && listed(folder.as_str(), name)
@@ -251,6 +281,16 @@ fn dataset_folders(manifest: &Manifest) -> BTreeSet<String> {
         let (name, version) = (parts.next()?, parts.next()?.parse::<u32>().ok()?);
         let wanted: DatasetName = format!("{name}:{version}").parse().ok()?;
         Some(format!("datasets/{}/{version}", wanted.name))
+    };
+    manifest.files.keys().filter_map(folder).collect()
+}
+
+/// The folders of runs that a backup has, and no others.
+fn run_folders(manifest: &Manifest) -> BTreeSet<String> {
+    let folder = |path: &String| {
+        let (view, _) = path.strip_prefix("runs/")?.split_once('/')?;
+        let is_name = !["", ".", ".."].contains(&view);
+        is_name.then(|| format!("runs/{view}"))
     };
     manifest.files.keys().filter_map(folder).collect()
 }

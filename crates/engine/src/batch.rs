@@ -1,8 +1,8 @@
 //! Batch views: a query that runs on a schedule, whose results are rows of a table.
 //!
 //! Owns which runs there were and what of a run's rows is written; does not understand the query:
-//! whoever has an engine for it brings [`QueryColumns`] and the rows. Invariant: a run is recorded with its
-//! cut before anything of it is written, so that a run that was killed, made again, writes the same
+//! whoever has an engine for it brings [`QueryColumns`] and the rows. Invariants: nobody but runs writes the
+//! table; a run is recorded with its cut before anything of it is written, so that a run that was killed, made again, writes the same
 //! rows under the same identities, and what is there already is there once
 //! (`docs/decisions/0028-batch-views.md`).
 
@@ -32,6 +32,26 @@ pub trait QueryColumns: fmt::Debug + Send + Sync {
     /// # Errors
     /// In words, if it is no query over these.
     fn columns(&self, query: &str, catalog: &Catalog) -> Result<Vec<Field>, String>;
+}
+
+/// Refuses rows that somebody brings for the table of a batch view.
+///
+/// # Errors
+/// [`EngineError::OnlyRuns`], if it is one.
+pub fn refuse_by_hand(source: &SourceDef) -> Result<(), EngineError> {
+    match text_of(source, "connector") {
+        Some(BATCH_CONNECTOR) => Err(EngineError::OnlyRuns {
+            table: source.name.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn text_of<'a>(source: &'a SourceDef, option: &str) -> Option<&'a str> {
+    match source.options.get(option) {
+        Some(OptionValue::Text(text)) => Some(text),
+        _ => None,
+    }
 }
 
 /// A batch view.
@@ -68,10 +88,7 @@ impl BatchView {
         newest
             .filter_map(|view| {
                 let table = catalog.sources.get(&batch_table(&view.name))?;
-                let text = |key: &str| match table.options.get(key) {
-                    Some(OptionValue::Text(text)) => Some(text.as_str()),
-                    _ => None,
-                };
+                let text = |key: &str| text_of(table, key);
                 if text("connector") != Some(BATCH_CONNECTOR) {
                     return None;
                 }

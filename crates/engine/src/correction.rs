@@ -27,6 +27,7 @@ pub use truth::Truth;
 use self::held::{Held, Holdings, Places};
 use self::matching::{Change, Changes, Row, by_content, by_identity};
 use self::truth::{Judge, rules};
+use crate::batch::refuse_by_hand;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::offline::{Offline, Online};
@@ -203,6 +204,7 @@ impl Offline {
         means: Means,
         progress: &mut Progress<'_>,
     ) -> Result<Difference, EngineError> {
+        refuse_by_hand(source)?;
         let (program, recorder) = rules(source, means.row_bytes)?;
         let judge = Judge {
             program: &program,

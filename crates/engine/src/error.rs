@@ -62,6 +62,8 @@ pub enum EngineError {
     Dataset { path: PathBuf, reason: String },
     #[error("`{}` is damaged: {reason}", path.display())]
     Run { path: PathBuf, reason: String },
+    #[error("`{table}` has the results of a batch view: only its runs write it")]
+    OnlyRuns { table: String },
     #[error("the query of `{view}` gives two rows for the key {key}")]
     RunKeyTwice { view: String, key: String },
     #[error("the dataset `{name}:{version}` is built already, and never built otherwise")]
@@ -341,6 +343,7 @@ impl EngineError {
             | EngineError::NothingToVerify
             | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
             EngineError::RunKeyTwice { .. }
+            | EngineError::OnlyRuns { .. }
             | EngineError::ProjectFile { .. }
             | EngineError::Pattern { .. }
             | EngineError::DefinitionFileTooLarge { .. }
@@ -453,6 +456,9 @@ impl EngineError {
             }
             EngineError::RunKeyTwice { .. } => {
                 "GROUP BY the key, so that it has one row".to_owned()
+            }
+            EngineError::OnlyRuns { .. } => {
+                "`evenkeel run VIEW --at TIME --again` makes a run once more".to_owned()
             }
             EngineError::NoStore { .. } => {
                 "`evenkeel apply` makes it and registers the definitions".to_owned()

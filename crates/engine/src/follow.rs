@@ -23,6 +23,7 @@ use evenkeel_types::EventTime;
 use evenkeel_types::definition::SourceDef;
 
 use crate::api::IngestReport;
+use crate::batch::refuse_by_hand;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ingest::{RowSink, file_options, stored_columns};
@@ -98,6 +99,7 @@ impl Follower {
         path_override: Option<&Path>,
         origins: Origins,
     ) -> Result<Follower, EngineError> {
+        refuse_by_hand(&source)?;
         let (pattern, options) = file_options(&source)?;
         let (base, pattern) = match path_override {
             None => (root.to_owned(), pattern),

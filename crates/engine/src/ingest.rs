@@ -24,6 +24,7 @@ use evenkeel_types::definition::{OptionValue, SourceDef};
 use evenkeel_types::{DataType, EventTime, LoggedEvent, Origin, Position, Value, Zone};
 
 use crate::api::{IngestProgress, IngestReport};
+use crate::batch::refuse_by_hand;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::CheckpointWritten;
@@ -237,6 +238,7 @@ pub fn ingest_files<S: RowSink>(
     path_override: Option<&Path>,
     progress: &mut dyn FnMut(&IngestProgress),
 ) -> Result<IngestReport, S::Error> {
+    refuse_by_hand(source)?;
     let (pattern, options) = file_options(source)?;
     let files = match path_override {
         None => FileSet::expand(root, &pattern, &options),

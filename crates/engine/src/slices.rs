@@ -12,7 +12,7 @@ use crate::api::DeadLetterRow;
 use crate::dataset::{DatasetFolder, DatasetName};
 use crate::error::EngineError;
 use crate::offline::Offline;
-use crate::status::dead_letters;
+use crate::status::dead_letters_told;
 
 /// Is told how many events were read, and says whether to go on.
 pub type Reading<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
@@ -58,12 +58,17 @@ impl Offline {
         read.map(|(_, _, end)| end.0).sum()
     }
 
-    /// The dead letters of a source that were not driven again.
+    /// The dead letters of a source that were not driven again. `reading` is told how many there
+    /// are so far.
     ///
     /// # Errors
-    /// If the log cannot be read.
-    pub fn dead_letters(&self, source: &SourceDef) -> Result<Vec<DeadLetterRow>, EngineError> {
-        dead_letters(self.log(), source)
+    /// [`EngineError::Stopped`]; if the log cannot be read.
+    pub fn dead_letters(
+        &self,
+        source: &SourceDef,
+        reading: Reading<'_>,
+    ) -> Result<Vec<DeadLetterRow>, EngineError> {
+        dead_letters_told(self.log(), source, reading)
     }
 
     /// Names and versions of the datasets that were built.
@@ -74,15 +79,31 @@ impl Offline {
         DatasetFolder::of(self.store()).built()
     }
 
-    /// The rows of a dataset, part by part: the part's name and a table per file.
+    /// How many rows and columns a dataset has.
     ///
     /// # Errors
-    /// If there is no such dataset, its manifest is damaged, or a file cannot be read as a table.
-    pub fn dataset_rows(&self, name: &DatasetName) -> Result<Vec<(String, Table)>, EngineError> {
+    /// If there is no such dataset, or its manifest is damaged.
+    pub fn dataset_size(&self, name: &DatasetName) -> Result<(u64, usize), EngineError> {
+        let manifest = DatasetFolder::of(self.store()).manifest(name)?;
+        Ok((manifest.rows, manifest.columns.len()))
+    }
+
+    /// The rows of a dataset, part by part: the part's name and a table per file. `reading` is told
+    /// how many there are so far.
+    ///
+    /// # Errors
+    /// If there is no such dataset, its manifest is damaged, or a file cannot be read as a table;
+    /// [`EngineError::Stopped`].
+    pub fn dataset_rows(
+        &self,
+        name: &DatasetName,
+        reading: Reading<'_>,
+    ) -> Result<Vec<(String, Table)>, EngineError> {
         let folder = DatasetFolder::of(self.store());
         let manifest = folder.manifest(name)?;
         let place = folder.place(&manifest.dataset, manifest.version);
         let mut rows = Vec::new();
+        let mut read = 0;
         for part in &manifest.parts {
             let Some(file) = part.files.iter().find(|f| !f.file.ends_with(".tfrecord")) else {
                 return Err(EngineError::DatasetGone {
@@ -91,7 +112,11 @@ impl Offline {
                 });
             };
             let table = Table::read(&place.join(&file.file)).map_err(EngineError::connect)?;
+            read += table.len() as u64;
             rows.push((part.name.clone(), table));
+            if reading(read).is_break() {
+                return Err(EngineError::Stopped);
+            }
         }
         Ok(rows)
     }

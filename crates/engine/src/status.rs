@@ -1,14 +1,16 @@
 //! What a store holds: sources, watermarks, views, dead letters.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
-use evenkeel_log::{LogError, LogReader, LoggedDeadLetter};
+use evenkeel_log::{LogReader, LoggedDeadLetter};
 use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
 use evenkeel_types::{EventTime, SourceId};
 
 use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::slices::Reading;
 
 impl Engine {
     /// The state of the store.
@@ -99,7 +101,7 @@ impl Engine {
         &self,
         def: &SourceDef,
     ) -> Result<Vec<LoggedDeadLetter>, EngineError> {
-        open_letters(self.reader(), def)
+        open_letters(self.reader(), def, &mut |_| ControlFlow::Continue(()))
     }
 }
 
@@ -111,7 +113,16 @@ pub fn dead_letters(
     log: &LogReader,
     source: &SourceDef,
 ) -> Result<Vec<DeadLetterRow>, EngineError> {
-    let letters = open_letters(log, source)?;
+    dead_letters_told(log, source, &mut |_| ControlFlow::Continue(()))
+}
+
+/// The same for who may stop it: `reading` is told how many there are so far.
+pub(crate) fn dead_letters_told(
+    log: &LogReader,
+    source: &SourceDef,
+    reading: Reading<'_>,
+) -> Result<Vec<DeadLetterRow>, EngineError> {
+    let letters = open_letters(log, source, reading)?;
     Ok(letters
         .into_iter()
         .map(|logged| DeadLetterRow {
@@ -128,14 +139,23 @@ pub fn dead_letters(
         .collect())
 }
 
-fn open_letters(log: &LogReader, def: &SourceDef) -> Result<Vec<LoggedDeadLetter>, EngineError> {
-    let letters: Result<Vec<_>, LogError> = log
-        .dead_letters(def.id)
-        .map_err(EngineError::log)?
-        .collect();
-    let mut letters = letters.map_err(EngineError::log)?;
-    letters.retain(|l| !l.redriven);
-    Ok(letters)
+fn open_letters(
+    log: &LogReader,
+    def: &SourceDef,
+    reading: Reading<'_>,
+) -> Result<Vec<LoggedDeadLetter>, EngineError> {
+    let mut open = Vec::new();
+    for letter in log.dead_letters(def.id).map_err(EngineError::log)? {
+        let letter = letter.map_err(EngineError::log)?;
+        if letter.redriven {
+            continue;
+        }
+        open.push(letter);
+        if reading(open.len() as u64).is_break() {
+            return Err(EngineError::Stopped);
+        }
+    }
+    Ok(open)
 }
 
 /// The kind of a view in words.

@@ -7,6 +7,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Response};
 use bytes::Bytes;
 use evenkeel_connect::{ColumnSpec, Json, RowDecoder, Table, append_json, nearest, parse_json};
+use evenkeel_engine::batch::refuse_by_hand;
 use evenkeel_engine::push::{PushAnswer, PushedRow, RowAnswer, Undecoded, Write, Written};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{DataType, Value};
@@ -43,6 +44,7 @@ pub(crate) async fn push(
     let contents = [Content::Json, Content::JsonLines, Content::Arrow];
     let content = Content::of(&parts.headers, &contents)?;
     let def = shared.engine().source(&source)?;
+    refuse_by_hand(&def)?;
     let longest = started.deadline(std::time::Duration::from_millis(
         shared.limits.timeout_ms_max,
     ));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use evenkeel_connect::{FileRow, Table};
 use evenkeel_engine::api::IngestReport;
+use evenkeel_engine::batch::refuse_by_hand;
 use evenkeel_engine::push::{Write, Written};
 use evenkeel_engine::{origins, origins_of, stored_columns};
 use evenkeel_types::definition::SourceDef;
@@ -44,6 +45,7 @@ pub(crate) async fn take(
     let (parts, body) = request.into_parts();
     Content::of(&parts.headers, &[Content::Arrow])?;
     let def = shared.engine().source(&source)?;
+    refuse_by_hand(&def)?;
     if definition.is_some_and(|by| by != wire::hex(&def.digest)) {
         return Err(ApiError::invalid(format!(
             "`{source}` is not defined as it was when these rows were decoded"

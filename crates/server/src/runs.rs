@@ -1,7 +1,8 @@
 //! `POST /v1/views/{view}/run`, and the thread that runs batch views when they are due.
 //!
 //! Both do the same: the query is answered beside everything else, its rows go through the queue of
-//! pushes. One run is under way at a time. Of runs that were missed the latest is made.
+//! pushes. One run is under way at a time. Of runs that were missed the latest is made; runs that may have
+//! written rows and were not finished are, of whatever time.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,6 +32,9 @@ use crate::wire;
 
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &["at", "again", "timeout_ms"];
+/// By view: what the scheduler knows of its runs.
+type Known = BTreeMap<String, KnownRuns>;
+
 /// How often it is looked whether a view is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a run that failed is left alone, microseconds.
@@ -136,20 +140,30 @@ pub(crate) async fn run_view(
         };
         let told = reporter.clone();
         let go_on: GoOn = Arc::new(move || told.reach("running", 0, 0).is_continue());
-        let asked = BatchRun {
-            view: &view,
-            at: EventTime(at),
-            now,
-            again: ask.again,
-            limits: limits(&working),
+        let made = |offline: &Offline, now, at, again| {
+            let asked = BatchRun {
+                view: &view,
+                at,
+                now,
+                again,
+                limits: limits(&working),
+            };
+            run(&working, offline, &asked, &go_on).map_err(|failed| match failed {
+                Failed::Sql(SqlError::Stopped) => reporter.stopped(),
+                Failed::Sql(error) => ApiError::from(error),
+                Failed::Api(error) => error,
+            })
         };
-        let report = run(&working, &offline, &asked, &go_on);
-        let report = report.map_err(|failed| match failed {
-            Failed::Sql(SqlError::Stopped) => reporter.stopped(),
-            Failed::Sql(error) => ApiError::from(error),
-            Failed::Api(error) => error,
-        })?;
-        Ok(Made::Report(wire::run_report(&report)))
+        let report = made(&offline, now, EventTime(at), ask.again)?;
+        let mut resumed = Vec::new();
+        if ask.at.is_none() {
+            for at in RunRecord::unfinished(&offline, &view)? {
+                // Of this moment: each reads what the one before has written.
+                let (offline, now) = self::now(&working);
+                resumed.push(made(&offline, now, at, false)?);
+            }
+        }
+        Ok(Made::Report(wire::run_reports(&report, &resumed)))
     })
     .await
 }
@@ -231,8 +245,7 @@ impl Scheduler {
     pub(crate) fn start(shared: Arc<Shared>) -> Scheduler {
         let working = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
-            // By view: as of when it was run, or failed and until when that is left alone.
-            let mut known = BTreeMap::new();
+            let mut known = Known::new();
             while working.runs.wait() {
                 run_due(&working, &mut known);
             }
@@ -248,41 +261,92 @@ impl Scheduler {
     }
 }
 
-fn run_due(shared: &Arc<Shared>, known: &mut BTreeMap<String, (i64, i64)>) {
+/// What the scheduler knows of a view's runs.
+#[derive(Default)]
+struct KnownRuns {
+    /// How many had failed when it was last looked which are not finished.
+    failed: Option<u64>,
+    /// Those that were not.
+    unfinished: Vec<EventTime>,
+    /// Until when, in microseconds, a time is left alone.
+    left_alone: BTreeMap<EventTime, i64>,
+}
+
+fn run_due(shared: &Arc<Shared>, known: &mut Known) {
     let names = BatchView::all(shared.engine().catalog());
     let names: Vec<String> = names.into_iter().map(|b| b.view.name.clone()).collect();
     for name in names {
-        // Of this moment: it may read what the run before has written.
-        let (offline, now) = now(shared);
-        let Ok(batch) = BatchView::of(offline.catalog(), &name) else {
-            continue;
-        };
-        let Some(due) = batch.schedule.last_until(now.0) else {
-            continue;
-        };
-        let left_alone = known.get(&name);
-        if left_alone.is_some_and(|(at, until)| *at == due && now.0 < *until) {
-            continue;
+        let (offline, _) = now(shared);
+        let runs = known.entry(name.clone()).or_default();
+        // A run is left unfinished by a process that ended, or by one that failed.
+        let failed = shared
+            .runs
+            .by_view()
+            .get(&name)
+            .map_or(0, |runs| runs.failed);
+        if runs.failed != Some(failed) {
+            let Ok(unfinished) = RunRecord::unfinished(&offline, &name) else {
+                continue;
+            };
+            runs.unfinished = unfinished;
+            runs.failed = Some(failed);
         }
-        let stopping = Arc::clone(shared);
-        let go_on: GoOn = Arc::new(move || !stopping.runs.is_stopped());
-        let asked = BatchRun {
-            view: &name,
-            at: EventTime(due),
-            now,
-            again: false,
-            limits: limits(shared),
-        };
-        let was = RunRecord::of_time(&offline, &name, EventTime(due));
-        let is_finished = matches!(&was, Ok(Some(record)) if record.finished.is_some());
-        let ended = is_finished || run(shared, &offline, &asked, &go_on).is_ok();
-        let until = match ended {
-            true => i64::MAX,
-            false => now.0.saturating_add(RETRY_AFTER),
-        };
-        known.insert(name, (due, until));
+        run_view_due(shared, &name, runs);
         if shared.runs.is_stopped() {
             return;
         }
     }
+}
+
+/// Makes the runs of a view that are due, and goes on with those that were not finished.
+fn run_view_due(shared: &Arc<Shared>, name: &str, runs: &mut KnownRuns) {
+    let (offline, now) = now(shared);
+    let Ok(batch) = BatchView::of(offline.catalog(), name) else {
+        return;
+    };
+    let due = batch.schedule.last_until(now.0).map(EventTime);
+    let mut times = runs.unfinished.clone();
+    times.extend(due.filter(|due| !times.contains(due)));
+    runs.left_alone.retain(|time, _| times.contains(time));
+    for time in times {
+        if runs
+            .left_alone
+            .get(&time)
+            .is_some_and(|until| now.0 < *until)
+        {
+            continue;
+        }
+        let until = match run_scheduled(shared, name, time) {
+            true => i64::MAX,
+            false => now.0.saturating_add(RETRY_AFTER),
+        };
+        runs.left_alone.insert(time, until);
+        if shared.runs.is_stopped() {
+            return;
+        }
+    }
+}
+
+/// Makes the run of a time, unless it was finished; false if it failed.
+fn run_scheduled(shared: &Arc<Shared>, view: &str, at: EventTime) -> bool {
+    // Of this moment: it may read what the run before has written.
+    let (offline, now) = now(shared);
+    let was = RunRecord::of_time(&offline, view, at);
+    if matches!(&was, Ok(Some(record)) if record.finished.is_some()) {
+        return true;
+    }
+    let stopping = Arc::clone(shared);
+    let longest = Duration::from_millis(shared.limits.long_timeout_ms);
+    let deadline = Stopwatch::start().deadline(longest);
+    let go_on: GoOn = Arc::new(move || {
+        !stopping.runs.is_stopped() && !stopping.is_draining() && !deadline.has_passed()
+    });
+    let asked = BatchRun {
+        view,
+        at,
+        now,
+        again: false,
+        limits: limits(shared),
+    };
+    run(shared, &offline, &asked, &go_on).is_ok()
 }

@@ -17,7 +17,7 @@ use evenkeel_types::definition::{OptionValue, ServiceDef, SourceDef, SourceKind,
 use serde_json::{Value as Json, json};
 
 pub use rows::rows;
-pub use runs::run_report;
+pub use runs::run_reports;
 
 pub use reports::{
     correction_report, examination, explanation, mismatch_types, served_report, training_report,

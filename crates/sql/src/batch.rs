@@ -1,5 +1,6 @@
 //! Runs of batch views: the query as of a time, its rows written by whoever may.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_engine::batch::{BatchView, QueryColumns, RunCounts, RunRecord, RunRows};
@@ -105,7 +106,13 @@ impl BatchRun<'_> {
             go_on,
         )?;
         let table = rows.table;
-        let made = RunRows::of(offline, &batch, &record, &table).map_err(store)?;
+        let mut reading = |_| match go_on() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        let made = RunRows::of(offline, &batch, &record, &table, &mut reading).map_err(store)?;
+        // Not before: of a query that fails, nothing is half written.
+        record.record(offline).map_err(store)?;
         let mut counts = RunCounts {
             rows: table.len() as u64,
             failed: made.failed,

@@ -21,7 +21,7 @@ pub enum SqlError {
     #[error("the column `{name}` is {found}, which has no form here")]
     ColumnType { name: String, found: String },
     #[error(
-        "`{relation}` has {events} events in this cut: with the columns that the query reads these are more values than the {values_max} that one query may read"
+        "`{relation}` has {events} events in this cut: with the columns that the query reads, and with what else it reads, these are more values than the {values_max} that one query may read"
     )]
     TooManyValues {
         relation: String,

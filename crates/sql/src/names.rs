@@ -11,13 +11,13 @@ use datafusion::sql::sqlparser::ast::{
     Visitor, VisitorMut,
 };
 use evenkeel_connect::{Table, nearest};
+use evenkeel_engine::Span;
 use evenkeel_engine::dataset::DatasetName;
-use evenkeel_engine::{Offline, Span};
 use evenkeel_types::EventTime;
 use evenkeel_types::definition::{Catalog, SourceDef, ViewBody, ViewDef};
 
 use crate::error::SqlError;
-use crate::relation::Relation;
+use crate::relation::{Reader, Relation};
 use crate::text::{bytes_of, mistake, split_time};
 
 /// Names that a message lists, at most.
@@ -30,7 +30,7 @@ pub(crate) type Named = (TableReference, Relation);
 #[derive(Clone, Copy)]
 pub(crate) enum Over<'a> {
     /// What a store has.
-    Store(&'a Offline),
+    Store(&'a Reader),
     /// What is defined: nothing is read.
     Definitions(&'a Catalog),
 }
@@ -38,7 +38,7 @@ pub(crate) enum Over<'a> {
 impl<'a> Over<'a> {
     fn catalog(self) -> &'a Catalog {
         match self {
-            Over::Store(store) => store.catalog(),
+            Over::Store(reader) => reader.store.catalog(),
             Over::Definitions(catalog) => catalog,
         }
     }
@@ -256,6 +256,13 @@ impl Names<'_> {
         };
         match schema {
             "events" => Ok(Relation::Events(source()?)),
+            "dead_letters" if matches!(self.over, Over::Definitions(_)) => {
+                let what = format!("a definition cannot read the dead letters of `{name}`");
+                Err(mistake(what, span).hinted(
+                    "which there are changes when they are driven again, so a run of a batch view could not \
+                     be made again with the same rows",
+                ))
+            }
             "dead_letters" => Ok(Relation::DeadLetters(source()?)),
             "datasets" => self.dataset(name, span),
             _ => Err(self.unknown(&format!("{schema}.{name}"), span)),
@@ -263,13 +270,13 @@ impl Names<'_> {
     }
 
     fn dataset(&self, name: &str, span: Span) -> Result<Relation, SqlError> {
-        let Over::Store(store) = self.over else {
+        let Over::Store(reader) = self.over else {
             return Err(mistake(
                 format!("`{name}` is a dataset, which a definition cannot read"),
                 span,
             ));
         };
-        let built = store.built_datasets().map_err(SqlError::store)?;
+        let built = reader.store.built_datasets().map_err(SqlError::store)?;
         let wanted: DatasetName = name
             .parse()
             .map_err(|error| mistake(format!("{error}"), span))?;
@@ -285,7 +292,13 @@ impl Names<'_> {
             let what = format!("no dataset `{name}` was built");
             return Err(no_name(&what, name, names, span));
         }
-        let rows = store.dataset_rows(&wanted).map_err(SqlError::store)?;
+        let (rows, columns) = reader
+            .store
+            .dataset_size(&wanted)
+            .map_err(SqlError::store)?;
+        reader.count(&format!("datasets.{name}"), rows, columns)?;
+        let rows = reader.store.dataset_rows(&wanted, &mut reader.reading());
+        let rows = rows.map_err(SqlError::store)?;
         Ok(Relation::Dataset(rows))
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use datafusion::arrow::datatypes::{DataType as ArrowType, Field as ArrowField, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
@@ -45,28 +46,37 @@ pub(crate) enum Relation {
 pub(crate) struct Reader {
     pub(crate) store: Offline,
     pub(crate) cut: Option<Cut>,
-    /// Events times columns.
+    /// Events times columns of all that the query reads.
     pub(crate) values_max: u64,
+    /// How many were read.
+    pub(crate) values: AtomicU64,
     pub(crate) go_on: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Reader {
-    fn reading(&self) -> impl FnMut(u64) -> ControlFlow<()> + '_ {
+    pub(crate) fn reading(&self) -> impl FnMut(u64) -> ControlFlow<()> + '_ {
         |_| match (self.go_on)() {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         }
     }
 
-    fn refuse_too_many(&self, name: &str, events: u64, columns: usize) -> Result<(), SqlError> {
-        if events.saturating_mul(columns.max(1) as u64) > self.values_max {
-            return Err(SqlError::TooManyValues {
-                relation: name.to_owned(),
-                events,
-                values_max: self.values_max,
-            });
+    /// Counts what is about to be read.
+    pub(crate) fn count(&self, name: &str, events: u64, columns: usize) -> Result<(), SqlError> {
+        let values = events.saturating_mul(columns.max(1) as u64);
+        let before = self.values.fetch_add(values, Ordering::Relaxed);
+        match before.saturating_add(values) > self.values_max {
+            true => Err(self.too_many(name, events)),
+            false => Ok(()),
         }
-        Ok(())
+    }
+
+    fn too_many(&self, name: &str, events: u64) -> SqlError {
+        SqlError::TooManyValues {
+            relation: name.to_owned(),
+            events,
+            values_max: self.values_max,
+        }
     }
 
     fn events_of(&self, source: &SourceDef) -> u64 {
@@ -204,7 +214,7 @@ impl Relation {
         let own = source.columns.len();
         slice.slots = columns.iter().copied().filter(|at| *at < own).collect();
         let events = reader.events_of(&source);
-        reader.refuse_too_many(
+        reader.count(
             &source.name,
             events,
             columns.len() + source.primary_key.len(),
@@ -260,7 +270,7 @@ impl Relation {
     ) -> Result<Table, SqlError> {
         let fields = self.fields();
         let events = reader.store.events_read(view, reader.cut.as_ref());
-        reader.refuse_too_many(&view.name, events, fields.len())?;
+        reader.count(&view.name, events, fields.len())?;
         let rows = reader
             .store
             .view_rows(view, at, reader.cut.as_ref(), &mut reader.reading())
@@ -294,9 +304,27 @@ impl Relation {
         source: &SourceDef,
         columns: &[usize],
     ) -> Result<Table, SqlError> {
-        let letters = reader.store.dead_letters(source).map_err(SqlError::store)?;
-        let mut table = Table::of_rows(letters.len());
         let fields = self.fields();
+        // How many there are is known when they are read.
+        let room = reader
+            .values_max
+            .saturating_sub(reader.values.load(Ordering::Relaxed));
+        let rows_max = room / fields.len() as u64;
+        let mut reading = reader.reading();
+        let mut found = 0;
+        let letters = reader.store.dead_letters(source, &mut |read| {
+            found = read;
+            match read > rows_max {
+                true => ControlFlow::Break(()),
+                false => reading(read),
+            }
+        });
+        if found > rows_max {
+            return Err(reader.too_many(&source.name, found));
+        }
+        let letters = letters.map_err(SqlError::store)?;
+        reader.count(&source.name, letters.len() as u64, fields.len())?;
+        let mut table = Table::of_rows(letters.len());
         for &at in columns {
             let field = fields[at].clone();
             let values = letters.iter().map(|letter| match field.name.as_str() {

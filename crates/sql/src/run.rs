@@ -1,6 +1,7 @@
 //! Runs a query from beginning to end.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chrono::DateTime;
@@ -60,7 +61,7 @@ pub struct Limits {
     pub rows_max: usize,
     /// Bytes of the answer.
     pub bytes_max: u64,
-    /// Events times columns that are read per name.
+    /// Events times columns that are read, of all names together.
     pub values_max: u64,
     /// Bytes of joins, sorts and groups; `None`: as many as there are, and the disk.
     pub memory_bytes_max: Option<u64>,
@@ -95,21 +96,22 @@ pub struct Rows {
 /// With the place where the query is wrong; if a limit is reached; if the store cannot be read.
 pub fn run(store: &Offline, query: &Query, go_on: &GoOn) -> Result<Rows, SqlError> {
     let mut statement = parse(&query.text)?;
-    let named = resolve(
-        &mut statement,
-        &query.text,
-        Over::Store(store),
-        query.at,
-        query.files,
-    )?;
     let cut = query.cut.clone().unwrap_or_else(|| store.cut().clone());
     store.refuse_beyond(&cut).map_err(SqlError::store)?;
     let reader = Arc::new(Reader {
         store: store.clone(),
         cut: Some(cut.clone()),
         values_max: query.limits.values_max,
+        values: AtomicU64::new(0),
         go_on: Arc::clone(go_on),
     });
+    let named = resolve(
+        &mut statement,
+        &query.text,
+        Over::Store(&reader),
+        query.at,
+        query.files,
+    )?;
     runtime()?.block_on(async {
         let (state, plan) = planned(query, statement, named, Some(&reader)).await?;
         let (schema, batches, more) = execute(&state, &plan, query, go_on).await?;

@@ -10,7 +10,8 @@ use clap::Args;
         Its query is answered as of a time, and each row becomes the key's row from that time on; keys \
         that have no row any more end. A run is recorded with what it knows before anything is \
         written: killed in the middle, the same command goes on, and a run that was finished is \
-        not made twice. Also works while a server holds the store, which runs due views by itself. \
+        not made twice. Without --at, runs of other times that were begun and not finished are \
+        finished, too. Also works while a server holds the store, which runs due views by itself. \
         See docs/sql.md.",
     after_help = "Examples:\n  \
         evenkeel run nightly_delays\n  \

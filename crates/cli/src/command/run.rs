@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use evenkeel_engine::batch::BatchView;
+use evenkeel_engine::Engine;
+use evenkeel_engine::batch::{BatchView, RunRecord};
 use evenkeel_engine::push::{Pusher, Write, Written};
 use evenkeel_server::wire;
-use evenkeel_sql::{BatchRun, GoOn, Limits, SqlError};
+use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlError};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Zone};
 use serde_json::{Value as Json, json};
@@ -27,9 +28,11 @@ pub(super) fn run(arguments: &RunArguments, session: &Session) -> Result<Answer,
         None => here(arguments, session)?,
     };
     let text = text(&report, started);
-    let exit = match report["failed"].as_u64() {
-        Some(0) | None => Exit::Done,
-        Some(_) => Exit::Refuted,
+    let runs = std::iter::once(&report).chain(report["resumed"].as_array().into_iter().flatten());
+    let failed = runs.filter_map(|run| run["failed"].as_u64()).sum();
+    let exit = match failed {
+        0u64 => Exit::Done,
+        _ => Exit::Refuted,
     };
     Ok(Answer {
         json: report,
@@ -63,10 +66,31 @@ fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
         again: arguments.again,
         limits: Limits::NONE,
     };
+    let report = made(&mut engine, &asked, session)?;
+    let mut resumed = Vec::new();
+    if arguments.at.is_none() {
+        for at in RunRecord::unfinished(&engine.offline(), &arguments.view)? {
+            let again = false;
+            resumed.push(made(
+                &mut engine,
+                &BatchRun { at, again, ..asked },
+                session,
+            )?);
+        }
+    }
+    Ok(wire::run_reports(&report, &resumed))
+}
+
+fn made(
+    engine: &mut Engine,
+    asked: &BatchRun<'_>,
+    session: &Session,
+) -> Result<RunReport, Failure> {
+    let offline = engine.offline();
     let go_on: GoOn = Arc::new(|| true);
     let bar = Bar::counts(session.output);
     let mut pusher = Pusher::default();
-    let report = asked.run::<Failure>(
+    asked.run::<Failure>(
         &offline,
         &go_on,
         &mut |source, rows| {
@@ -77,8 +101,7 @@ fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
             }
         },
         &mut |done, total| bar.show("writing", done, total),
-    )?;
-    Ok(wire::run_report(&report))
+    )
 }
 
 fn text(report: &Json, started: Stopwatch) -> String {
@@ -86,7 +109,7 @@ fn text(report: &Json, started: Stopwatch) -> String {
     let word = |name: &str| report[name].as_str().unwrap_or_default().to_owned();
     let seconds = started.elapsed().as_secs_f64();
     let rate = (number("written") as f64 / seconds.max(0.001)) as u64;
-    format!(
+    let mut text = format!(
         "{} as of {}: {} written ({} rows/s), {} there already, {} ended, {} failed\n",
         word("view"),
         word("at"),
@@ -95,7 +118,19 @@ fn text(report: &Json, started: Stopwatch) -> String {
         count(number("ignored")),
         count(number("deleted")),
         count(number("failed")),
-    )
+    );
+    for run in report["resumed"].as_array().into_iter().flatten() {
+        let number = |name: &str| run[name].as_u64().unwrap_or_default();
+        text.push_str(&format!(
+            "  the run of {}, which was not finished, is: {} written, {} there already, {} ended, {} failed\n",
+            run["at"].as_str().unwrap_or_default(),
+            plural(number("written"), "row"),
+            count(number("ignored")),
+            count(number("deleted")),
+            count(number("failed")),
+        ));
+    }
+    text
 }
 
 impl From<SqlError> for Failure {

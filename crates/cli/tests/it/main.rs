@@ -21,6 +21,7 @@ mod ingest;
 mod kill;
 mod kill_files;
 mod rollback;
+mod runs;
 mod segments;
 mod serve;
 mod state_views;

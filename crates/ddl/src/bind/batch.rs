@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use evenkeel_types::definition::{Catalog, OptionValue};
 use evenkeel_types::{DataType, Field, Schedule, Zone};
 
+use super::dataset::refuse_name;
 use super::from_file::{FileSource, ReadColumns};
 use super::report::Report;
 use crate::ast::{CreateBatchView, Statement, StatementKind};
@@ -37,6 +38,7 @@ pub(super) fn write_out(
     read: &mut ReadColumns<'_>,
     report: &mut Report,
 ) -> Option<Vec<Statement>> {
+    refuse_name(&create.name, "a batch view", report);
     let zone = match &create.zone {
         None => Zone::utc(),
         Some(name) => match Zone::named(&name.value) {

@@ -14,8 +14,8 @@ use super::BatchView;
 use crate::error::EngineError;
 use crate::offline::Offline;
 
-/// The version of the records' format.
-const RUN_FORMAT: u32 = 1;
+/// The version of the records' format that is written (`docs/format/run.md`).
+const RUN_FORMAT: u32 = 2;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,8 +32,15 @@ pub struct RunRecord {
     pub query: String,
     /// What it knows, in words.
     pub cut: String,
+    /// How many records the registry had: what names in the query mean is what these say. None: the
+    /// record is of the first format.
+    #[serde(default)]
+    pub definitions: Option<u64>,
     /// What became of it; none: it was not finished.
     pub finished: Option<RunCounts>,
+    /// The digest of the rest; none: the record is of the first format.
+    #[serde(default)]
+    checksum: Option<String>,
 }
 
 /// What became of a run's rows.
@@ -53,11 +60,13 @@ pub struct RunCounts {
 }
 
 impl RunRecord {
-    /// The run of a time: the one that was begun, if the query is the same, else a new one, which is
-    /// recorded. With `again` a run that was finished is followed by another.
+    /// The run of a time: the one that is recorded, if it would give the same rows, else a new one,
+    /// which [`RunRecord::record`] records. With `again` a run that was finished is followed by
+    /// another. One that was not finished gives other rows than it began with if anything was defined
+    /// since: then what it wrote is followed by another revision, not mixed with other rows.
     ///
     /// # Errors
-    /// If records cannot be read or written, or the time is after the store's timeline.
+    /// If a record cannot be read, or is damaged.
     pub fn begin(
         offline: &Offline,
         batch: &BatchView,
@@ -67,23 +76,52 @@ impl RunRecord {
         let known = RunRecord::of_time(offline, &batch.view.name, at)?;
         let query = blake3::hash(batch.query.as_bytes()).to_hex()[..32].to_owned();
         let revision = known.as_ref().map_or(0, |last| last.revision + 1);
+        let definitions = Some(offline.records());
         if let Some(last) = known
             && last.query == query
-            && (last.finished.is_none() || !again)
+            && match last.finished {
+                Some(_) => !again,
+                None => last.definitions == definitions,
+            }
         {
             return Ok(last);
         }
-        let record = RunRecord {
+        Ok(RunRecord {
             format: RUN_FORMAT,
             view: batch.view.name.clone(),
             at: at.0,
             revision,
             query,
             cut: offline.format_cut(offline.cut()),
+            definitions,
             finished: None,
-        };
-        record.write(offline)?;
-        Ok(record)
+            checksum: None,
+        })
+    }
+
+    /// Records that it is about to write rows.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn record(&mut self, offline: &Offline) -> Result<(), EngineError> {
+        match self.checksum {
+            Some(_) => Ok(()),
+            None => self.write(offline),
+        }
+    }
+
+    /// The times whose last run may have written rows and was not finished, in order. One whose
+    /// record does not read is among them: making it says why.
+    ///
+    /// # Errors
+    /// If the records cannot be listed.
+    pub fn unfinished(offline: &Offline, view: &str) -> Result<Vec<EventTime>, EngineError> {
+        let mut unfinished = times(offline, view)?;
+        unfinished.retain(|time| {
+            let last = RunRecord::of_time(offline, view, EventTime(*time));
+            !matches!(last, Ok(Some(record)) if record.finished.is_some())
+        });
+        Ok(unfinished.into_iter().map(EventTime).collect())
     }
 
     /// The last run of a time.
@@ -103,11 +141,7 @@ impl RunRecord {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => break,
                 Err(source) => return Err(EngineError::Read { path, source }),
             };
-            let record: RunRecord = serde_json::from_slice(&bytes).map_err(|error| {
-                let reason = error.to_string();
-                EngineError::Run { path, reason }
-            })?;
-            last = Some(record);
+            last = Some(RunRecord::parse(path, &bytes)?);
         }
         Ok(last)
     }
@@ -122,19 +156,8 @@ impl RunRecord {
         view: &str,
         at: i64,
     ) -> Result<Option<i64>, EngineError> {
-        let path = offline.store().join("runs").join(view);
-        let failed = |source| EngineError::Read {
-            path: path.clone(),
-            source,
-        };
-        let mut times = BTreeSet::new();
-        for entry in fs::read_dir(&path).map_err(failed)? {
-            let name = entry.map_err(failed)?.file_name();
-            let name = name.to_string_lossy();
-            let time = name.split('.').next().and_then(|time| time.parse().ok());
-            times.extend(time.filter(|time: &i64| *time > at));
-        }
-        for time in times {
+        let later = times(offline, view)?.split_off(&(at.saturating_add(1)));
+        for time in later {
             let record = RunRecord::of_time(offline, view, EventTime(time))?;
             if record.is_some_and(|record| record.finished.is_some()) {
                 return Ok(Some(time));
@@ -177,7 +200,36 @@ impl RunRecord {
         )
     }
 
-    fn write(&self, offline: &Offline) -> Result<(), EngineError> {
+    fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, EngineError> {
+        let damaged = |path, reason| Err(EngineError::Run { path, reason });
+        let format = serde_json::from_slice(bytes).map(|Format { format }| format);
+        if let Ok(format) = format
+            && format > RUN_FORMAT
+        {
+            return Err(EngineError::StoreFormat { path, format });
+        }
+        let record: RunRecord = match serde_json::from_slice(bytes) {
+            Ok(record) => record,
+            Err(error) => return damaged(path, error.to_string()),
+        };
+        if record.format > 1 && record.checksum != Some(record.checksum_of()) {
+            return damaged(path, "its checksum is another".to_owned());
+        }
+        Ok(record)
+    }
+
+    fn checksum_of(&self) -> String {
+        let bare = RunRecord {
+            checksum: None,
+            ..self.clone()
+        };
+        let text = serde_json::to_string(&bare).unwrap_or_default();
+        blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+    }
+
+    fn write(&mut self, offline: &Offline) -> Result<(), EngineError> {
+        self.format = RUN_FORMAT;
+        self.checksum = Some(self.checksum_of());
         let path = place(offline.store(), &self.view, self.at, self.revision);
         let failed = |path: &Path| {
             let path = path.to_owned();
@@ -198,9 +250,85 @@ impl RunRecord {
     }
 }
 
+/// The version of a record, whatever else it has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+/// The times of which there are records.
+fn times(offline: &Offline, view: &str) -> Result<BTreeSet<i64>, EngineError> {
+    let path = offline.store().join("runs").join(view);
+    let failed = |source| EngineError::Read {
+        path: path.clone(),
+        source,
+    };
+    let entries = match fs::read_dir(&path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut times = BTreeSet::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let name = name.to_string_lossy();
+        let parts: Vec<&str> = name.split('.').collect();
+        // What an atomic write leaves behind is none.
+        if let [time, revision, "json"] = parts[..]
+            && revision.parse::<u32>().is_ok()
+        {
+            times.extend(time.parse::<i64>().ok());
+        }
+    }
+    Ok(times)
+}
+
 fn place(store: &Path, view: &str, at: i64, revision: u32) -> PathBuf {
     store
         .join("runs")
         .join(view)
         .join(format!("{at}.{revision}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIXTURES: [&str; 2] = [
+        include_str!("../../tests/fixtures/runs/1.json"),
+        include_str!("../../tests/fixtures/runs/2.json"),
+    ];
+
+    fn parse(text: &str) -> Result<RunRecord, EngineError> {
+        RunRecord::parse(PathBuf::from("run.json"), text.as_bytes())
+    }
+
+    #[test]
+    fn records_of_every_format_open() {
+        let [first, second] = FIXTURES.map(|text| parse(text).unwrap());
+        assert_eq!((first.definitions, first.finished), (None, None));
+        assert_eq!(second.definitions, Some(1));
+        assert_eq!(second.finished, Some(RunCounts::default()));
+        assert_eq!(first.identity(), second.identity());
+        assert_eq!(second.checksum, Some(second.checksum_of()));
+    }
+
+    #[test]
+    fn what_was_changed_and_what_is_newer_is_refused() {
+        let changed = FIXTURES[1].replace("\"revision\": 0", "\"revision\": 1");
+        let error = parse(&changed).unwrap_err();
+        assert!(error.to_string().contains("checksum"), "{error}");
+        for text in ["", "{}", &FIXTURES[1][..40]] {
+            assert!(
+                matches!(parse(text), Err(EngineError::Run { .. })),
+                "{text}"
+            );
+        }
+        let newer = FIXTURES[1].replace("\"format\": 2", "\"format\": 3, \"more\": 1");
+        let error = parse(&newer).unwrap_err();
+        assert!(
+            matches!(error, EngineError::StoreFormat { format: 3, .. }),
+            "{error}"
+        );
+    }
 }

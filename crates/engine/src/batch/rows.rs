@@ -2,18 +2,17 @@
 //! none any more.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_connect::Table;
 use evenkeel_types::codec::encode_values;
-use evenkeel_types::{Column, Cut, EventTime, Value};
+use evenkeel_types::{Column, EventTime, Value};
 
 use super::{BatchView, RUN_COLUMNS, RunRecord};
 use crate::error::EngineError;
 use crate::offline::Offline;
 use crate::push::PushedRow;
-use crate::slices::{SourceRows, SourceSlice};
+use crate::slices::{Reading, SourceRows, SourceSlice};
 
 /// The rows of a run, in the order of their keys, each with an identity.
 #[derive(Debug)]
@@ -35,12 +34,14 @@ impl RunRows {
     /// Of what the query gave.
     ///
     /// # Errors
-    /// If a column is missing or has another type, a key has two rows, or the table cannot be read.
+    /// If a column is missing or has another type, a key has two rows, or the table cannot be read;
+    /// [`EngineError::Stopped`].
     pub fn of(
         offline: &Offline,
         batch: &BatchView,
         record: &RunRecord,
         result: &Table,
+        reading: Reading<'_>,
     ) -> Result<Self, EngineError> {
         let table = &batch.table;
         let keys = table.primary_key.len();
@@ -74,9 +75,9 @@ impl RunRows {
             }
         }
         // Of what there is now: an earlier run may have been made since this one began.
-        let mut ended = live(offline, batch, EventTime(record.at), offline.cut())?;
+        let mut ended = live(offline, batch, EventTime(record.at), reading)?;
         ended.retain(|key, _| !versions.contains_key(key));
-        let later = later_ends(offline, batch, record.at, &versions, keys)?;
+        let later = later_ends(offline, batch, record.at, &versions, reading)?;
         let count = versions.len();
         let row = |operation: &str, at: i64, revision: i64, values: Vec<Value>| {
             let (key, features) = values.split_at(keys);
@@ -125,9 +126,9 @@ fn live(
     offline: &Offline,
     batch: &BatchView,
     at: EventTime,
-    cut: &Cut,
+    reading: Reading<'_>,
 ) -> Result<ByKey, EngineError> {
-    let rows = read(offline, batch, (i64::MIN, at.0), true, cut)?;
+    let rows = read(offline, batch, (i64::MIN, at.0), true, reading)?;
     Ok(keys_of(&rows, |_| true))
 }
 
@@ -137,13 +138,14 @@ fn later_ends(
     batch: &BatchView,
     at: i64,
     versions: &ByKey,
-    keys: usize,
+    reading: Reading<'_>,
 ) -> Result<Vec<LaterEnd>, EngineError> {
     let Some(later) = RunRecord::time_after(offline, &batch.view.name, at)? else {
         return Ok(Vec::new());
     };
     // What the later run wrote may be newer than what this one knows.
-    let rows = read(offline, batch, (later, later), false, offline.cut())?;
+    let rows = read(offline, batch, (later, later), false, reading)?;
+    let keys = batch.table.primary_key.len();
     let had = keys_of(&rows, |_| true);
     let new = versions.iter().filter(|(key, _)| !had.contains_key(*key));
     Ok(new
@@ -164,7 +166,7 @@ fn read(
     batch: &BatchView,
     (from, until): (i64, i64),
     live: bool,
-    cut: &Cut,
+    reading: Reading<'_>,
 ) -> Result<SourceRows, EngineError> {
     let slice = SourceSlice {
         source: Arc::clone(&batch.table),
@@ -173,7 +175,7 @@ fn read(
         until,
         live,
     };
-    offline.source_rows(&slice, Some(cut), &mut |_| ControlFlow::Continue(()))
+    offline.source_rows(&slice, Some(offline.cut()), reading)
 }
 
 fn keys_of(rows: &SourceRows, wanted: impl Fn(usize) -> bool) -> ByKey {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use evenkeel_connect::{ColumnSpec, RowBatch};
 use evenkeel_engine::api::IngestReport;
+use evenkeel_engine::batch::refuse_by_hand;
 use evenkeel_engine::push::{PushedRow, Undecoded, Write, Written};
 use evenkeel_engine::{Engine, SessionToken};
 use evenkeel_types::Value;
@@ -101,6 +102,7 @@ impl Store {
         mut rows: impl Iterator<Item = Decoded> + Send,
         producer: Option<(String, u64)>,
     ) -> PyResult<Bound<'py, PyDict>> {
+        refuse_by_hand(source).map_err(Failure::from)?;
         let producer = producer.map(|(id, first)| (Arc::<str>::from(id), first));
         let mut report = IngestReport {
             source: source.name.clone(),

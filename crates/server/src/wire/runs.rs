@@ -4,8 +4,15 @@ use evenkeel_sql::RunReport;
 use evenkeel_types::EventTime;
 use serde_json::{Value as Json, json};
 
+/// What became of a run that was asked for, and of those of other times that were finished with it.
+pub fn run_reports(report: &RunReport, resumed: &[RunReport]) -> Json {
+    let mut json = run_report(report);
+    json["resumed"] = resumed.iter().map(run_report).collect();
+    json
+}
+
 /// What became of a run.
-pub fn run_report(report: &RunReport) -> Json {
+fn run_report(report: &RunReport) -> Json {
     let RunReport { record, counts } = report;
     json!({
         "view": record.view,

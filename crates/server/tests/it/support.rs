@@ -112,6 +112,14 @@ impl World {
         }
     }
 
+    /// Serves the store again, which was stopped.
+    pub(crate) fn start(&mut self) {
+        let engine = self.engine();
+        let app = App::start(engine, ServerLimits::default(), Tokens::default()).unwrap();
+        self.router = Some(app.router());
+        self.app = Some(app);
+    }
+
     /// Stops serving, and opens the store again.
     pub(crate) fn engine(&mut self) -> Engine {
         self.stop();

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evenkeel_engine::Project;
+use evenkeel_engine::batch::RunRecord;
+use evenkeel_engine::correction::{Period, Truth};
 use evenkeel_engine::push::{Pusher, Write, Written};
+use evenkeel_engine::{Engine, EngineError, Project, backup, restore};
 use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlColumns, SqlError};
 use evenkeel_types::{EventTime, Value};
 use proptest::prelude::*;
@@ -187,6 +189,113 @@ fn a_run_that_is_made_again_knows_what_came_since() {
 }
 
 #[test]
+fn a_run_goes_on_as_another_if_a_view_that_it_reads_has_changed() {
+    let doubled = "CREATE FEATURE VIEW doubled ENTITY shop AS\n\
+        SELECT shop, sum(amount * 2) OVER h AS total FROM orders WINDOW h AS (LAST 1 DAYS);\n\
+        CREATE BATCH FEATURE VIEW copied ENTITY shop SCHEDULE '0 3 * * *' AS\n\
+        SELECT shop, total FROM doubled WHERE total > 0;\n";
+    let definitions = format!("{DEFINITIONS}{doubled}");
+    let orders = lines(&[(1, 1, 5), (2, 1, 7), (3, 1, -1)]);
+    let mut world = World::batch(&definitions, &[("orders", &orders)]);
+    run(&mut world, "copied", at(2), false, 1).unwrap_err();
+    world.apply(&definitions.replace("amount * 2", "amount * -3"));
+    let report = run(&mut world, "copied", at(2), false, usize::MAX).unwrap();
+    assert_eq!(report.record.revision, 1);
+    // One key has a row, and the one that the first revision wrote ends.
+    let counts = report.counts;
+    assert_eq!((counts.written, counts.deleted, counts.failed), (1, 1, 0));
+    let rows = rows_at(
+        &world,
+        "SELECT shop, total FROM copied ORDER BY shop",
+        at(3),
+    );
+    assert_eq!(rows, [[Value::from("s3"), Value::BigInt(3)]]);
+    // What was finished stays, whatever is defined later.
+    world.apply(&definitions);
+    let same = run(&mut world, "copied", at(2), false, usize::MAX).unwrap();
+    assert_eq!((same.record.revision, same.counts.written), (1, 0));
+}
+
+#[test]
+fn what_was_begun_is_known_and_what_failed_before_it_wrote_is_not() {
+    let failing = "CREATE BATCH FEATURE VIEW failing ENTITY shop SCHEDULE '0 3 * * *' AS\n\
+        SELECT shop, amount FROM orders;\n";
+    let definitions = format!("{DEFINITIONS}{failing}");
+    let orders = lines(&[(1, 3, 5), (1, 3, 6)]);
+    let mut world = World::batch(&definitions, &[("orders", &orders)]);
+    let unfinished = |world: &World, view| RunRecord::unfinished(&world.engine.offline(), view);
+    assert_eq!(unfinished(&world, "recent").unwrap(), []);
+    run(&mut world, "recent", at(5), false, 0).unwrap_err();
+    run(&mut world, "recent", at(3), false, 0).unwrap_err();
+    run(&mut world, "recent", at(4), false, usize::MAX).unwrap();
+    assert_eq!(unfinished(&world, "recent").unwrap(), [at(3), at(5)]);
+    run(&mut world, "recent", at(3), false, usize::MAX).unwrap();
+    assert_eq!(unfinished(&world, "recent").unwrap(), [at(5)]);
+    // Two rows for a key.
+    run(&mut world, "failing", at(3), false, usize::MAX).unwrap_err();
+    assert_eq!(unfinished(&world, "failing").unwrap(), []);
+    let path = world
+        .path()
+        .join(format!(".evenkeel/runs/recent/{}.0.json", at(3).0));
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("\"rows\": 1", "\"rows\": 2")).unwrap();
+    let error = run(&mut world, "recent", at(3), false, usize::MAX).unwrap_err();
+    assert!(error.to_string().contains("store"), "{error}");
+    assert_eq!(unfinished(&world, "recent").unwrap(), [at(3), at(5)]);
+}
+
+#[test]
+fn a_backup_has_what_was_run() {
+    let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5), (2, 1, 7)]))]);
+    run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    run(&mut world, "recent", at(3), false, 1).unwrap_err();
+    let target = world.path().join("backup");
+    backup(world.engine.project(), &target, &mut |_, _| ()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let definitions = std::fs::read(world.path().join("definitions.sql")).unwrap();
+    std::fs::write(folder.path().join("definitions.sql"), definitions).unwrap();
+    let mut project = Project::open(folder.path(), None).unwrap();
+    project.queries = Some(Arc::new(SqlColumns));
+    restore(&project, &target).unwrap();
+    world.engine = Engine::open(&project).unwrap();
+    let again = run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    assert_eq!((again.counts.written, again.counts.ignored), (0, 2));
+    let resumed = run(&mut world, "recent", at(3), false, usize::MAX).unwrap();
+    assert_eq!((resumed.counts.written, resumed.counts.ignored), (1, 1));
+    assert_eq!(resumed.record.revision, 0);
+}
+
+#[test]
+fn nobody_but_runs_writes_the_results() {
+    let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5)]))]);
+    run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    let path = world.path().join("rows.jsonl");
+    std::fs::write(&path, "{\"shop\": \"s1\", \"total\": 9}\n").unwrap();
+    let only_runs = |error: EngineError| {
+        let hint = error.hint().unwrap_or_default();
+        assert!(matches!(error, EngineError::OnlyRuns { .. }), "{error}");
+        assert!(hint.contains("--again"), "{hint}");
+    };
+    only_runs(
+        world
+            .engine
+            .ingest("recent_runs", Some(&path), &mut |_| ())
+            .unwrap_err(),
+    );
+    let followed = world.engine.follower("recent_runs", Some(&path));
+    only_runs(followed.map(|_| ()).unwrap_err());
+    let offline = world.engine.offline();
+    let table = offline.source("recent_runs").unwrap();
+    let truth = Truth::open(&table, world.path(), "rows.jsonl");
+    let period = Period::new(at(0), at(9)).unwrap();
+    let means = world.engine.means();
+    let difference = offline.difference(&table, truth.unwrap(), &period, means, &mut |_, _, _| {
+        std::ops::ControlFlow::Continue(())
+    });
+    only_runs(difference.map(|_| ()).unwrap_err());
+}
+
+#[test]
 fn what_cannot_be_a_batch_view_is_refused_at_its_place() {
     let refused = |view: &str| {
         let folder = tempfile::tempdir().unwrap();
@@ -230,6 +339,16 @@ fn what_cannot_be_a_batch_view_is_refused_at_its_place() {
         (
             format!("{head} SELECT shop FROM datasets.x"),
             "which a definition cannot read",
+        ),
+        (
+            format!(
+                "{head} SELECT reason AS shop, count(*) AS s FROM dead_letters.orders GROUP BY reason"
+            ),
+            "cannot read the dead letters of `orders`",
+        ),
+        (
+            head.replace("VIEW v", "VIEW \"../v\"") + " SELECT shop, 1 AS s FROM orders",
+            "cannot be the name of a batch view",
         ),
         (format!("{head} DROP TABLE orders"), "only reads"),
         (

@@ -263,6 +263,26 @@ fn limits_hold() {
         matches!(error, SqlError::TooManyValues { events: 3, .. }),
         "{error}"
     );
+    // The limit is one of the query, whatever it reads and how often.
+    let values = |values_max| Limits {
+        values_max,
+        ..Limits::NONE
+    };
+    let mut query = world.query("SELECT a.order_id FROM orders a, orders b");
+    query.limits = values(6);
+    assert_eq!(world.run(&query).unwrap().table.len(), 9);
+    let error = refused(values(5), &query.text);
+    assert!(matches!(error, SqlError::TooManyValues { .. }), "{error}");
+    let letters = "SELECT reason FROM dead_letters.orders";
+    let error = refused(values(5), letters);
+    assert!(
+        matches!(error, SqlError::TooManyValues { events: 1, .. }),
+        "{error}"
+    );
+    assert_eq!(world.rows(letters).len(), 1);
+    let mut query = world.query(letters);
+    query.limits = values(6);
+    assert_eq!(world.run(&query).unwrap().table.len(), 1);
     let error = refused(
         Limits {
             bytes_max: 7,
