@@ -17,6 +17,7 @@ mod change;
 mod composed;
 mod cost;
 mod dataset;
+mod derived;
 mod describe;
 mod digest;
 mod entity;
@@ -54,7 +55,7 @@ use evenkeel_types::definition::{
     Catalog, Definition, Digest, SegmentDef, ServiceDef, SpineQuery, ViewDef,
 };
 
-use crate::ast::{self, PlannedKind, Statement, StatementKind};
+use crate::ast::{self, OnLateKind, PlannedKind, SourceBody, Statement, StatementKind};
 use crate::error::Diagnostic;
 use order::{Reference, Space, references};
 use report::Report;
@@ -216,6 +217,17 @@ impl Binder<'_> {
             ))),
             StatementKind::CreateSource(create) => {
                 let id = self.source_id(&create.name.value);
+                if let SourceBody::Query { query, on_late } = &create.body {
+                    let written = derived::Written {
+                        create,
+                        query,
+                        revises: on_late.is_some_and(|on| on.kind == OnLateKind::Revise),
+                        sql,
+                        digest: digest::digest(statement, &self.dependencies(statement)),
+                    };
+                    let source = self.derived_stream(written, id, report)?;
+                    return Some(Definition::Source(Arc::new(source)));
+                }
                 let mut source = source::bind_source(create, id, sql, report)?;
                 source.digest = digest::digest(statement, &[]);
                 Some(Definition::Source(Arc::new(source)))

@@ -18,6 +18,7 @@ use crate::answers::Answers;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::{HotRead, Recorded};
+use crate::reads::refuse_derived;
 use crate::recorder::{Recorder, Verdict};
 use crate::serving::ReadPlan;
 use crate::source_state::Standing;
@@ -119,6 +120,7 @@ impl Engine {
         stored: Vec<Value>,
         origin: Option<Origin>,
     ) -> Result<Called, EngineError> {
+        refuse_derived(source)?;
         let now = self.catalog().source_by_id(source.id);
         let is_current = now.is_some_and(|now| {
             now.digest == source.digest && now.schema.version() == source.schema.version()

@@ -32,7 +32,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::offline::{Offline, Online};
 use crate::push::{Pusher, Write};
-use crate::reads::source_of;
+use crate::reads::{refuse_derived, source_of};
 
 /// Events of one commit.
 const COMMIT_EVENTS: usize = 1_000;
@@ -205,6 +205,7 @@ impl Offline {
         progress: &mut Progress<'_>,
     ) -> Result<Difference, EngineError> {
         refuse_by_hand(source)?;
+        refuse_derived(source)?;
         let (program, recorder) = rules(source, means.row_bytes)?;
         let judge = Judge {
             program: &program,
@@ -261,6 +262,7 @@ impl Offline {
         means: Means,
         progress: &mut Progress<'_>,
     ) -> Result<Difference, EngineError> {
+        refuse_derived(source)?;
         let mut places = Places::new();
         for (partition, range) in positions {
             let applied = self.cut().end(source.id, *partition).0;

@@ -19,7 +19,7 @@ use evenkeel_log::{
 use evenkeel_store::{EmbeddedKv, Finding, IndexShape, Kv, Snapshot, Space, StoreError, examine};
 use evenkeel_types::DataType;
 use evenkeel_types::codec::decode_values;
-use evenkeel_types::definition::{Catalog, ViewDef};
+use evenkeel_types::definition::Catalog;
 use evenkeel_view::Plan;
 
 use crate::dataset::examine_datasets;
@@ -333,8 +333,7 @@ fn hot_rows(
         state,
     } = hot;
     let snapshot = in_use::Watched::new(snapshot, watch);
-    let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
-    let plan = Plan::new(views).map_err(EngineError::signature)?;
+    let plan = Plan::new(catalog.evaluated()).map_err(EngineError::signature)?;
     let mut shapes: BTreeMap<u32, (String, IndexShape)> = BTreeMap::new();
     let mut numbers = Vec::new();
     for (position, index) in plan.indexes().iter().enumerate() {

@@ -23,6 +23,7 @@ use self::healing::HotFailure;
 use crate::api::Change;
 use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan};
+use crate::emission::Emitter;
 use crate::error::{EngineError, ErrorKind};
 use crate::group::Made;
 use crate::hot_store::{Beside, Folder, HotStore, MemoryLimits, SpentBuild};
@@ -70,6 +71,9 @@ pub struct Engine {
     /// meanwhile.
     kv_users: Arc<()>,
     spent_build: Option<SpentBuild>,
+    emitter: Emitter,
+    /// Why it did not go on.
+    emission_failure: Option<String>,
 }
 
 impl Engine {
@@ -108,6 +112,7 @@ impl Engine {
         .map_err(EngineError::log)?;
         let mut engine = Self::build(project, machine, LogHandle::Writer(Arc::new(log)), recovery)?;
         engine.tell()?;
+        engine.emit();
         Ok(engine)
     }
 
@@ -186,6 +191,8 @@ impl Engine {
             defers_cold: false,
             kv_users: Arc::default(),
             spent_build: None,
+            emitter: Emitter::default(),
+            emission_failure: None,
         };
         engine.replay()?;
         Ok(engine)
@@ -419,6 +426,30 @@ impl Engine {
         &self.hot
     }
 
+    /// Why emissions do not go on; none if they do.
+    pub fn emission_failure(&self) -> Option<&str> {
+        self.emission_failure.as_deref()
+    }
+
+    /// Whether emissions go on, and if not, why.
+    pub fn note_emission(&mut self, failure: Option<String>) {
+        self.emission_failure = failure;
+    }
+
+    pub(crate) fn emitter_mut(&mut self) -> &mut Emitter {
+        &mut self.emitter
+    }
+
+    /// Of derived streams the first record for which nothing was emitted yet, as far as known.
+    pub(crate) fn reached(&self) -> &BTreeMap<SourceId, u64> {
+        self.hot.reached()
+    }
+
+    /// How far derived streams have come, for the next checkpoint.
+    pub fn set_reached(&mut self, reached: BTreeMap<SourceId, u64>) {
+        self.hot.set_reached(reached);
+    }
+
     /// The time that the next append will have, at the earliest.
     pub(crate) fn timeline(&self) -> VisibleAt {
         let now = VisibleAt(self.machine.clock.now_micros());
@@ -478,6 +509,7 @@ impl Engine {
         self.checkpoint()?;
         self.bring_up(Arc::clone(self.hot.kv()), false)?;
         self.checkpoint()?;
+        self.emit();
         Ok(changes)
     }
 }

@@ -225,6 +225,11 @@ pub enum EngineError {
         "events of `{source_name}` came while its definition was changed as only that of a source without events can be"
     )]
     EventsCame { source_name: String },
+    #[error("`{source_name}` is a derived stream: its events are made of those of `{trigger}`")]
+    DerivedSource {
+        source_name: String,
+        trigger: String,
+    },
     #[error("`{source_name}` is defined otherwise than when these rows were decoded")]
     SourceChanged { source_name: String },
     #[error(
@@ -379,6 +384,7 @@ impl EngineError {
             | EngineError::EmptyPeriod { .. }
             | EngineError::PeriodTime { .. }
             | EngineError::PositionWords { .. }
+            | EngineError::DerivedSource { .. }
             | EngineError::Positions { .. } => ErrorKind::Invalid,
             EngineError::Lake(error) if matches!(**error, LakeError::Address { .. }) => {
                 ErrorKind::Invalid
@@ -472,6 +478,9 @@ impl EngineError {
             | EngineError::TruthChanged { .. }
             | EngineError::HotTierChanged => {
                 "run the command again".to_owned()
+            }
+            EngineError::DerivedSource { trigger, .. } => {
+                format!("push to `{trigger}`, or correct it: what follows is emitted")
             }
             EngineError::CutBeyond { .. } => {
                 "leave the cut out to read everything that is applied".to_owned()

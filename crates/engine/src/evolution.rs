@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use evenkeel_ddl::Change as Difference;
 use evenkeel_log::LogReader;
-use evenkeel_types::definition::{Catalog, OptionValue, SourceDef};
+use evenkeel_types::definition::{Catalog, DerivedDef, OptionValue, SourceDef};
 use evenkeel_types::{Cut, DataType, Offset, Partition, Position, SourceId};
 use evenkeel_view::rebase;
 
@@ -163,7 +163,15 @@ fn versions(
 
 /// The catalog with every version of every view over the newest definitions of its sources.
 pub(crate) fn over_newest_sources(mut catalog: Catalog) -> Catalog {
-    let sources = std::mem::take(&mut catalog.sources);
+    let mut sources = std::mem::take(&mut catalog.sources);
+    let defined = sources.clone();
+    for source in sources.values_mut() {
+        if let Some(derived) = source.derived.clone() {
+            let view = Arc::new(rebase(&derived.view, &defined));
+            let revises = derived.revises;
+            Arc::make_mut(source).derived = Some(Arc::new(DerivedDef { view, revises }));
+        }
+    }
     for view in catalog.views.values_mut().flat_map(|v| v.values_mut()) {
         *view = Arc::new(rebase(view, &sources));
     }

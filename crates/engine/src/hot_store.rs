@@ -55,6 +55,8 @@ pub struct HotStore {
     forced_horizon: Option<i64>,
     /// As of the last checkpoint that ended.
     state: StoreState,
+    /// Of derived streams the first record for which nothing was emitted yet.
+    reached: BTreeMap<SourceId, u64>,
     /// While indexes are built: the state without them, which is what checkpoints say.
     unfinished: Option<StoreState>,
 }
@@ -181,6 +183,7 @@ impl HotStore {
             blocks,
             log,
             forced_horizon: None,
+            reached: state.emitted.clone(),
             state,
             unfinished: None,
         })
@@ -222,6 +225,14 @@ impl HotStore {
     /// As of the last checkpoint that ended.
     pub(crate) fn state(&self) -> &StoreState {
         &self.state
+    }
+
+    pub(crate) fn reached(&self) -> &BTreeMap<SourceId, u64> {
+        &self.reached
+    }
+
+    pub(crate) fn set_reached(&mut self, reached: BTreeMap<SourceId, u64>) {
+        self.reached = reached;
     }
 
     pub(crate) fn kv(&self) -> &Arc<dyn Kv> {
@@ -437,6 +448,7 @@ impl HotStore {
         state.applied = cut.clone();
         state.next_sequence = next_sequence;
         state.sources = sources.collect();
+        state.emitted = self.reached.clone();
         state
     }
 

@@ -29,6 +29,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::CheckpointWritten;
 use crate::push::{ConsideredRows, PushAnswer, Pusher, Write, Written, append};
+use crate::reads::refuse_derived;
 use crate::recorder::Recorder;
 
 /// Batches of a file that are decoded ahead of the one that is taken.
@@ -418,6 +419,7 @@ pub(crate) fn nothing_at(def: &SourceDef, position: Position) -> EngineError {
 
 /// The files and the options of a source's definition.
 pub(crate) fn file_options(def: &SourceDef) -> Result<(String, FileOptions), EngineError> {
+    refuse_derived(def)?;
     file_options_of(&def.name, &def.options, &def.zone)
 }
 

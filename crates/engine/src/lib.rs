@@ -16,6 +16,7 @@ pub mod correction;
 pub mod dataset;
 mod definitions;
 pub mod doctor;
+mod emission;
 mod engine;
 mod error;
 mod evolution;
@@ -56,6 +57,7 @@ pub use cold_tier::{
     Pins, Upkeep,
 };
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
+pub use emission::Emitter;
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;

@@ -235,6 +235,7 @@ impl Engine {
             }
             Err(error) => commit.unapplied(&error),
         };
+        self.emit();
         answers.pop().expect("one request has one answer")
     }
 }

@@ -170,6 +170,20 @@ pub fn source_of(catalog: &Catalog, name: &str) -> Result<Arc<SourceDef>, Engine
     found.ok_or_else(|| unknown("source", name, catalog.sources.keys()))
 }
 
+/// Refuses to take events for a derived stream.
+///
+/// # Errors
+/// [`EngineError::DerivedSource`].
+pub(crate) fn refuse_derived(source: &SourceDef) -> Result<(), EngineError> {
+    match &source.derived {
+        None => Ok(()),
+        Some(derived) => Err(EngineError::DerivedSource {
+            source_name: source.name.clone(),
+            trigger: derived.trigger().source.name.clone(),
+        }),
+    }
+}
+
 /// A service by name, or by name and version (`delay_model@1`).
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use evenkeel_log::OWN_POSITION;
 use evenkeel_store::StoreError;
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
@@ -74,6 +75,25 @@ impl Marks {
             payload: xxh3_128(payload),
         }
     }
+}
+
+/// What an event changes about what holds under its identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing held before.
+    Begins,
+    /// It holds now, in place of what is logged here.
+    Replaces(Position),
+    /// Nothing holds any more, of what is logged here.
+    Ends(Position),
+}
+
+/// The newest version of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Newest {
+    pub(crate) revision: u32,
+    pub(crate) position: Position,
+    pub(crate) removed: bool,
 }
 
 /// What applying an event asks of the indexes.
@@ -346,6 +366,73 @@ impl SourceState {
             }
         }
         Ok(())
+    }
+
+    /// What an event that is applied changes about its identity at a cut that ends with it; none
+    /// if it changes nothing there.
+    ///
+    /// # Errors
+    /// If what is known of the identity cannot be read.
+    pub(crate) fn turn(
+        &self,
+        logged: &LoggedEvent,
+        row: &[Value],
+        cut: &SourceCut,
+    ) -> Result<Option<Turn>, StoreError> {
+        let Some(Identity::Group(versions)) = self.identity_of(&logged.event, row)? else {
+            return Ok(Some(Turn::Begins));
+        };
+        let is_in = |v: &&Version| cut.contains(v.position);
+        let now = winner(versions.iter().filter(is_in)).filter(|v| !v.removed);
+        let earlier = versions.iter().filter(is_in);
+        let before = winner(earlier.filter(|v| v.position != logged.position));
+        let before = before.filter(|v| !v.removed);
+        Ok(match (before, now) {
+            (None, None) => None,
+            (None, Some(_)) => Some(Turn::Begins),
+            (Some(before), None) => Some(Turn::Ends(before.position)),
+            // A copy that was visible earlier says nothing else.
+            (Some(before), Some(now))
+                if (before.revision, &before.payload) == (now.revision, &now.payload) =>
+            {
+                None
+            }
+            (Some(before), Some(_)) => Some(Turn::Replaces(before.position)),
+        })
+    }
+
+    /// The newest version of an identity, of a source whose revisions are told apart by who writes
+    /// it: that of an event with this source row and time.
+    ///
+    /// # Errors
+    /// If what is known of the identity cannot be read.
+    pub(crate) fn newest(
+        &self,
+        row: &[Value],
+        time: EventTime,
+    ) -> Result<Option<Newest>, StoreError> {
+        let identity = self.program.identity_at(row, &OWN_POSITION, time.0);
+        let mut key = identity_key(self.program.def().id, time.0, &identity);
+        self.ledger.take_over(&mut key);
+        Ok(match self.ledger.identity(&key)? {
+            None => None,
+            Some(Identity::Single(home)) => Some(Newest {
+                revision: home.revision,
+                position: home.position,
+                removed: false,
+            }),
+            Some(Identity::Group(versions)) => winner(&versions).map(|v| Newest {
+                revision: v.revision,
+                position: v.position,
+                removed: v.removed,
+            }),
+        })
+    }
+
+    fn identity_of(&self, event: &Event, row: &[Value]) -> Result<Option<Identity>, StoreError> {
+        let mut marks = Marks::of(&self.program, event, row, &[]);
+        self.ledger.take_over(&mut marks.key);
+        self.ledger.identity(&marks.key)
     }
 
     /// Whether a contested entry, itself known, is the event that holds, given what is known.

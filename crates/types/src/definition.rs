@@ -156,12 +156,49 @@ pub struct SourceDef {
     pub checks: Vec<Check>,
     /// `WITH (...)`.
     pub options: BTreeMap<String, OptionValue>,
+    /// Of a derived stream: what its events are. Nobody else brings any.
+    pub derived: Option<Arc<DerivedDef>>,
     /// Comment, owner, tags.
     pub metadata: Metadata,
     /// Canonical SQL.
     pub sql: String,
     /// Its `D`: what of it can change a value.
     pub digest: Digest,
+}
+
+/// `CREATE STREAM ... AS SELECT`: the rows of a view as events. The stored columns of the stream
+/// are the trigger's identity ([`DerivedDef::TRIGGER_ID`], which is the event id), its time
+/// ([`DerivedDef::TRIGGERED_AT`]), and what is selected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DerivedDef {
+    /// A row view whose trigger is one stream and has no key: each event brings its row. It has
+    /// the name and the `D` of the stream.
+    pub view: Arc<ViewDef>,
+    /// `ON LATE REVISE`
+    pub revises: bool,
+}
+
+impl DerivedDef {
+    /// The name of the column of the trigger's identity.
+    pub const TRIGGER_ID: &'static str = "trigger_id";
+    /// The name of the column of the trigger's time.
+    pub const TRIGGERED_AT: &'static str = "triggered_at";
+
+    /// How a row comes about.
+    pub fn body(&self) -> &RowBody {
+        match &self.view.body {
+            ViewBody::Row(body) => body,
+            _ => unreachable!("what a derived stream has are the rows of a row view"),
+        }
+    }
+
+    /// What brings the rows.
+    pub fn trigger(&self) -> &TriggerSide {
+        match &self.body().trigger {
+            Trigger::Source(side) => side,
+            Trigger::Full { .. } => unreachable!("a derived stream has one trigger"),
+        }
+    }
 }
 
 impl SourceDef {
@@ -431,7 +468,8 @@ pub enum Trigger {
 pub struct TriggerSide {
     /// The source.
     pub source: Arc<SourceDef>,
-    /// Source row indices of the view's key.
+    /// Source row indices of the view's key. Of a derived stream there are none: each event
+    /// brings its row, and none is looked for.
     pub key_columns: Vec<usize>,
     /// What of `WHERE` needs this side's columns only; over its source row.
     pub filter: Option<Expr>,
@@ -627,6 +665,19 @@ pub struct Catalog {
 }
 
 impl Catalog {
+    /// Everything that is evaluated: all versions of views, and what derived streams emit.
+    pub fn evaluated(&self) -> Vec<&Arc<ViewDef>> {
+        let views = self.views.values().flat_map(|versions| versions.values());
+        let derived = self.derived().filter_map(|source| source.derived.as_ref());
+        views.chain(derived.map(|derived| &derived.view)).collect()
+    }
+
+    /// The derived streams, by name.
+    pub fn derived(&self) -> impl Iterator<Item = &Arc<SourceDef>> {
+        let sources = self.sources.values();
+        sources.filter(|source| source.derived.is_some())
+    }
+
     /// The newest version of a view.
     pub fn view(&self, name: &str) -> Option<&Arc<ViewDef>> {
         self.views.get(name)?.values().next_back()

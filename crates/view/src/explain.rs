@@ -138,6 +138,7 @@ impl Reader<'_> {
         let sides: Vec<&CompiledSide> = match &body.trigger {
             CompiledTrigger::Source(only) => vec![only],
             CompiledTrigger::Full { left, right } => vec![left, right],
+            CompiledTrigger::Brought { .. } => Vec::new(),
         };
         let mut start = 0;
         for side in sides {

@@ -60,6 +60,10 @@ impl LookBacks {
     }
 
     fn row(&mut self, body: &RowBody, ago: Option<i64>) {
+        // An event of a derived stream's trigger brings its row when it comes: at a new time, as
+        // a rule.
+        let is_brought =
+            matches!(&body.trigger, Trigger::Source(side) if side.key_columns.is_empty());
         // A row that is older than its TTL is not evaluated, unless rows are skipped.
         let row = match (body.ttl, &body.filter) {
             (Some(ttl), None) => plus(ago, Some(longest(ttl))),
@@ -80,7 +84,11 @@ impl LookBacks {
             Trigger::Source(side) => side.filter.is_some(),
             Trigger::Full { .. } => true,
         };
-        let row = if skips { None } else { row };
+        let row = match is_brought {
+            true => ago,
+            false if skips => None,
+            false => row,
+        };
         for windows in &body.windows {
             self.windows(windows, row);
         }

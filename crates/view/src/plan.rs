@@ -156,6 +156,11 @@ pub(crate) enum CompiledTrigger {
         left: CompiledSide,
         right: CompiledSide,
     },
+    /// Each event brings its row: it is in no index.
+    Brought {
+        /// Over its source row.
+        condition: Option<Program>,
+    },
 }
 
 #[derive(Debug)]
@@ -233,6 +238,7 @@ impl CompiledView {
             CompiledBody::Row(body) => match &body.trigger {
                 CompiledTrigger::Source(side) => BTreeSet::from([side.index]),
                 CompiledTrigger::Full { left, right } => BTreeSet::from([left.index, right.index]),
+                CompiledTrigger::Brought { .. } => BTreeSet::new(),
             },
             CompiledBody::Composed { inputs, .. } => {
                 inputs.iter().flat_map(|view| view.own_indexes()).collect()
@@ -327,6 +333,9 @@ impl Plan {
 
     fn compile_row(&mut self, body: &RowBody) -> Result<CompiledBody, SignatureError> {
         let trigger = match &body.trigger {
+            Trigger::Source(side) if side.key_columns.is_empty() => CompiledTrigger::Brought {
+                condition: side.filter.as_ref().map(Program::compile),
+            },
             Trigger::Source(side) => CompiledTrigger::Source(self.compile_trigger_side(side)),
             Trigger::Full { left, right } => CompiledTrigger::Full {
                 left: self.compile_trigger_side(left),

@@ -186,6 +186,34 @@ impl<'a> Reader<'a> {
         Ok(row)
     }
 
+    /// The row that an event brings to a view of a derived stream: evaluated at the event's time,
+    /// from its source row. None if it is left out.
+    ///
+    /// # Errors
+    /// If what the row needs cannot be read.
+    pub fn brought(
+        &self,
+        view: &CompiledView,
+        event: &[Value],
+        time: i64,
+    ) -> Result<Option<Vec<Value>>, ReadError> {
+        let CompiledBody::Row(body) = &view.body else {
+            return Ok(None);
+        };
+        let CompiledTrigger::Brought { condition } = &body.trigger else {
+            return Ok(None);
+        };
+        let passes = condition
+            .as_ref()
+            .is_none_or(|c| c.eval_row(event, time) == Value::Boolean(true));
+        let mut scope = event.to_vec();
+        let row = passes
+            .then(|| self.evaluate(body, time, time, &mut scope))
+            .flatten();
+        self.trouble()?;
+        Ok(row)
+    }
+
     /// Rows of a view are going to be read of these keys, in this order.
     pub fn expect<'k>(&self, view: &CompiledView, keys: impl Iterator<Item = &'k [Value]>) {
         let index = match &view.body {
@@ -193,6 +221,7 @@ impl<'a> Reader<'a> {
             CompiledBody::Row(body) => match &body.trigger {
                 CompiledTrigger::Source(side) => side.index,
                 CompiledTrigger::Full { left, .. } => left.index,
+                CompiledTrigger::Brought { .. } => return,
             },
             CompiledBody::Composed { .. } => return,
         };
@@ -448,29 +477,9 @@ impl<'a> Reader<'a> {
             row: mut scope,
         }) = walk.next()
         {
-            for windows in &body.windows {
-                let key: Vec<Value> = windows
-                    .key_slots
-                    .iter()
-                    .map(|&slot| scope[slot].clone())
-                    .collect();
-                self.windows(windows, &key, time, &mut scope);
-            }
-            for lookup in &body.lookups {
-                self.look_up(lookup, time, &mut scope);
-            }
-            let passes = body
-                .condition
-                .as_ref()
-                .is_none_or(|c| c.eval_row(&scope, search.at) == Value::Boolean(true));
-            if !passes {
+            let Some(features) = self.evaluate(body, time, search.at, &mut scope) else {
                 continue;
-            }
-            let features: Vec<Value> = body
-                .columns
-                .iter()
-                .map(|p| p.eval_row(&scope, search.at))
-                .collect();
+            };
             if accept(&features) {
                 *scope_out = scope;
                 return Some(FoundRow {
@@ -480,6 +489,33 @@ impl<'a> Reader<'a> {
             }
         }
         None
+    }
+
+    /// The features of the row that a trigger brings at a time, read at `at`; none if it is left
+    /// out. The scope has the trigger, and then everything else.
+    fn evaluate(
+        &self,
+        body: &CompiledRow,
+        time: i64,
+        at: i64,
+        scope: &mut Vec<Value>,
+    ) -> Option<Vec<Value>> {
+        for windows in &body.windows {
+            let key: Vec<Value> = windows
+                .key_slots
+                .iter()
+                .map(|&slot| scope[slot].clone())
+                .collect();
+            self.windows(windows, &key, time, scope);
+        }
+        for lookup in &body.lookups {
+            self.look_up(lookup, time, scope);
+        }
+        let passes = body
+            .condition
+            .as_ref()
+            .is_none_or(|c| c.eval_row(scope, at) == Value::Boolean(true));
+        passes.then(|| body.columns.iter().map(|p| p.eval_row(scope, at)).collect())
     }
 
     /// The time and the row scope, look-ups included, of the row that [`Reader::last_row`]
@@ -673,6 +709,7 @@ impl<'a> TriggerWalk<'a> {
         let sides = match trigger {
             CompiledTrigger::Source(only) => vec![side(only)],
             CompiledTrigger::Full { left, right } => vec![side(left), side(right)],
+            CompiledTrigger::Brought { .. } => vec![(None, 0)],
         };
         TriggerWalk {
             sides,

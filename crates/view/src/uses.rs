@@ -142,6 +142,10 @@ impl Uses {
                 .collect()
         };
         let add_side = |uses: &mut Uses, side: &TriggerSide, start: usize| {
+            // An event that brings its row itself is not looked for.
+            if side.key_columns.is_empty() {
+                return;
+            }
             let mut slots = of(start..start + side.source.row_width());
             slots.extend(side.filter.iter().flat_map(Expr::columns));
             uses.add(&side.source, &side.key_columns, slots);

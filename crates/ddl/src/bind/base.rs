@@ -192,7 +192,7 @@ pub(super) fn key_columns(
                 if rows.is_of_trigger(&expr) {
                     "name a column of the source; if there is none, compute one: `name TYPE AS (...)`"
                 } else {
-                    "a derived stream (planned) can be keyed by a looked-up column"
+                    "put the column into a derived stream, and key that: `CREATE STREAM ... AS SELECT`"
                 },
             );
             continue;

@@ -253,10 +253,12 @@ fn finish(
         return report.hinted(
             "the windows would have to count only rows whose look-ups fit",
             base.late_filter.unwrap_or(first.name_span),
-            "filter by columns of the events themselves, or use `FILTER (WHERE ...)`; aggregating over looked-up columns needs a derived stream (planned)",
+            "filter by columns of the events themselves, or use `FILTER (WHERE ...)`; aggregate over a derived stream: `CREATE STREAM ... AS SELECT`",
         );
     }
-    let is_window_view = base.rows.is_windows_only(&base.key_columns, &exprs);
+    // A derived stream has no key: what it has are rows, whatever is in them.
+    let is_window_view =
+        !base.key_columns.is_empty() && base.rows.is_windows_only(&base.key_columns, &exprs);
     let body = if is_window_view {
         let source = base.rows.source()?.clone();
         if let Some(ttl) = &view.ttl {

@@ -42,6 +42,18 @@ impl Evolution<'_> {
             );
             return vec![self.of_source(message, "give the new one another name")];
         }
+        if self.old.derived.is_some() != self.new.derived.is_some() {
+            let name = &self.new.name;
+            let message = match self.new.derived {
+                Some(_) => format!(
+                    "`{name}` has events that were brought to it, and cannot become a derived stream"
+                ),
+                None => {
+                    format!("`{name}` has the events of a derived stream, and cannot take others")
+                }
+            };
+            return vec![self.of_source(message, "give the new one another name")];
+        }
         if let Some(refusal) = self.order() {
             return vec![refusal];
         }

@@ -1,8 +1,8 @@
 //! What a statement names, and in which order statements can be bound.
 
 use crate::ast::{
-    DatasetSpine, Ident, Label, Query, Relation, RelationSource, Span, SpineItem, Statement,
-    StatementKind,
+    DatasetSpine, Ident, Label, Query, Relation, RelationSource, SourceBody, Span, SpineItem,
+    Statement, StatementKind,
 };
 
 /// Names of one space are told apart; entities, sources and views, services, datasets, segments are
@@ -79,8 +79,12 @@ pub(super) fn references(statement: &Statement) -> Vec<Reference<'_>> {
             }
         }
         StatementKind::CreateSegment(create) => query(&create.query, &mut found),
+        StatementKind::CreateSource(create) => {
+            if let SourceBody::Query { query: of, .. } = &create.body {
+                query(of, &mut found);
+            }
+        }
         StatementKind::CreateEntity(_)
-        | StatementKind::CreateSource(_)
         | StatementKind::Drop(_)
         | StatementKind::Alter(_)
         | StatementKind::Planned(_) => {}

@@ -116,7 +116,7 @@ impl Context for Selecting<'_, '_> {
         };
         let bound = bind_aggregate(call, span, scope, &is_event_time, report);
         let window = match over {
-            Some(over) => self.window(over, &source, &is_event_time, report),
+            Some(over) => self.window(over, span, &source, &is_event_time, report),
             None => Some((self.key_columns.to_vec(), Frame::unbounded(), None)),
         };
         let (bound, (key_columns, frame, partition)) = (bound?, window?);
@@ -134,7 +134,7 @@ impl Context for Selecting<'_, '_> {
                 return report.hinted(
                     format!("an aggregate cannot be over {what}"),
                     span,
-                    "aggregate columns of the events themselves; aggregating over what is looked up needs a derived stream (planned)",
+                    "aggregate columns of the events themselves, or put this query into a derived stream and aggregate over that: `CREATE STREAM ... AS SELECT`",
                 );
             }
         }
@@ -191,6 +191,7 @@ impl Selecting<'_, '_> {
     fn window(
         &self,
         over: &WindowRef,
+        span: Span,
         source: &SourceDef,
         is_event_time: &dyn Fn(&Expr) -> bool,
         report: &mut Report,
@@ -209,7 +210,7 @@ impl Selecting<'_, '_> {
                     if self.rows.is_of_trigger(&key) {
                         "name a column of the source; if there is none, compute one: `name TYPE AS (...)`"
                     } else {
-                        "a derived stream (planned) can be partitioned by a looked-up column"
+                        "put the column into a derived stream, and partition that: `CREATE STREAM ... AS SELECT`"
                     },
                 );
             };
@@ -230,6 +231,13 @@ impl Selecting<'_, '_> {
         for item in window.order_by {
             let mut context = Plain::new(scope, "`ORDER BY`");
             ordered_by_time(item, &mut context, is_event_time, report)?;
+        }
+        if key_columns.is_empty() && self.key_columns.is_empty() {
+            return report.hinted(
+                "a derived stream has no key, so its windows say whose events they are over",
+                span,
+                "write `OVER (PARTITION BY column ...)`",
+            );
         }
         // However it is written: one order for one set of columns, the entity's key in its own.
         key_columns.sort_unstable();

@@ -49,11 +49,8 @@ pub(super) fn bind_source(
             path.span,
             "write the statement out: `evenkeel plan` prints it",
         ),
-        SourceBody::Query { query, .. } => report.hinted(
-            "derived streams are planned: they need the log of emissions, which does not exist yet",
-            query.span,
-            "aggregate over columns of the source itself, or look the value up with `ASOF JOIN`",
-        ),
+        // `Binder::derived_stream` binds it.
+        SourceBody::Query { .. } => None,
     }
 }
 
@@ -562,6 +559,7 @@ impl<'a> SourceBuilder<'a> {
             filter,
             checks,
             options: options.values,
+            derived: None,
             metadata: metadata(&self.create.metadata, report),
             sql,
             digest: [0; 16],

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions, Sequence};
 use evenkeel_store::{Batch, IndexSpec, Kv, Replaced, Space};
-use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
+use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
@@ -123,8 +123,7 @@ impl HotStore {
         log: &LogReader,
         limits: MemoryLimits,
     ) -> Result<Beside, EngineError> {
-        let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
-        let plan = Arc::new(Plan::new(views).map_err(EngineError::signature)?);
+        let plan = Arc::new(Plan::new(catalog.evaluated()).map_err(EngineError::signature)?);
         let changed: Vec<SourceId> = self
             .sources
             .iter()

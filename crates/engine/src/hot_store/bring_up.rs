@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions};
 use evenkeel_store::{Batch, BlocksOptions, Kv, Space, StoreError};
-use evenkeel_types::definition::{Catalog, SourceDef, ViewDef};
+use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
@@ -57,8 +57,7 @@ impl HotStore {
         catalog: &Catalog,
         limits: MemoryLimits,
     ) -> Result<Self, EngineError> {
-        let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
-        let plan = Arc::new(Plan::new(views).map_err(EngineError::signature)?);
+        let plan = Arc::new(Plan::new(catalog.evaluated()).map_err(EngineError::signature)?);
         let mut old = StoreState::read(kv.as_ref())?;
         if !fits(&old, reader, catalog) {
             wipe(kv.as_ref())?;

@@ -43,6 +43,9 @@ pub(crate) struct StoreState {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) leaving_ledgers: Vec<LedgerId>,
     pub(crate) sources: BTreeMap<SourceId, SourceCounts>,
+    /// Of derived streams the first record of the log for which nothing was emitted yet.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) emitted: BTreeMap<SourceId, u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]

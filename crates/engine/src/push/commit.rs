@@ -10,7 +10,7 @@ use super::{PushAnswer, RowAnswer, Triggered, Written};
 use crate::api::IngestReport;
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
-use crate::group::{Accepted, First, Made};
+use crate::group::{Accepted, First, Group, Made};
 use crate::session_token::SessionToken;
 
 /// A commit that was judged: to be appended.
@@ -92,6 +92,17 @@ pub(super) enum Row {
 }
 
 impl Judged {
+    /// A commit that nobody waits for.
+    pub(crate) fn of(group: Group) -> Self {
+        let (batches, made) = group.into_batches();
+        Judged {
+            batches,
+            corrected: Earlier::default(),
+            made,
+            requests: Vec::new(),
+        }
+    }
+
     /// Makes the commit durable.
     ///
     /// # Errors

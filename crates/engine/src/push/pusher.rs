@@ -21,6 +21,7 @@ use crate::error::EngineError;
 use crate::group::{Accepted, First, Group};
 use crate::ingest::{decode_record, record_of};
 use crate::offline::Online;
+use crate::reads::refuse_derived;
 use crate::recorder::{Considered, Recordable, Recorder, Verdict};
 
 /// Rows that are judged under one hold of the engine: who waits to write keeps other readers
@@ -69,6 +70,7 @@ impl Pusher {
         corrected: &mut Earlier,
         write: Write,
     ) -> Result<Request, EngineError> {
+        refuse_derived(write.source())?;
         match write {
             Write::Push { source, rows } => {
                 let rows = rows.into_iter().map(pushed);

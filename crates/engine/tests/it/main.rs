@@ -8,6 +8,7 @@ mod changes;
 mod correction;
 mod cut_purity;
 mod datasets;
+mod emissions;
 mod evolution;
 mod follow;
 mod healing;

@@ -1,0 +1,298 @@
+//! Emissions: the events of derived streams, made of what is logged, one after the other
+//! (`docs/decisions/0032-emissions.md`).
+//!
+//! Owns in which order they are made and how far that has come; what one is, is in `row`, what they
+//! are made from at a time in `piece`. Invariant: what is emitted is a function of the definitions and of
+//! the events that others logged, in the order of the log, whatever the commits and restarts were. The
+//! emissions of a stream for one record are in one commit, so that how far it has come is what its
+//! last emission says.
+
+mod piece;
+mod row;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use evenkeel_log::{LogReader, Sequence};
+use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef};
+use evenkeel_types::{Cut, Event, Offset, Origin, Partition, Position, SourceId};
+use evenkeel_view::Uses;
+
+use self::piece::Piece;
+use self::row::Rows;
+use crate::engine::Engine;
+use crate::error::{EngineError, chain};
+use crate::ingest::{fetch, nothing_at};
+use crate::offline::Online;
+use crate::push::Judged;
+
+/// The partition of every derived stream: emissions have one order.
+const PARTITION: Partition = Partition(0);
+
+/// Makes emissions. It remembers how far it has come; after a commit that was not appended a new
+/// one is needed.
+#[derive(Default)]
+pub struct Emitter {
+    /// What it was begun for: the catalog and the log.
+    begun: Option<(Arc<Catalog>, LogReader)>,
+    /// Each after those that it reads.
+    streams: Vec<Stream>,
+    /// Everything that others logged before the piece.
+    base: Cut,
+    piece: Option<Piece>,
+}
+
+/// A derived stream on its way.
+struct Stream {
+    def: Arc<SourceDef>,
+    derived: Arc<DerivedDef>,
+    /// The first record for which nothing was emitted yet.
+    next: u64,
+    /// The offset of its first emission for a record of the piece, or later.
+    emitted: u64,
+}
+
+impl Emitter {
+    /// The emissions that come next: to be appended and applied, and then [`Emitter::done`]. None if
+    /// there are none until more is logged. Everything that is logged must be applied.
+    ///
+    /// # Errors
+    /// If what they are made of cannot be read.
+    pub fn next(&mut self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
+        self.begin(online)?;
+        loop {
+            if self.piece.is_none() && !self.take_piece(online)? {
+                return Ok(None);
+            }
+            if let Some(judged) = self.judge(online)? {
+                return Ok(Some(judged));
+            }
+            self.done()?;
+        }
+    }
+
+    /// What was next is logged and applied.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn done(&mut self) -> Result<(), EngineError> {
+        let (Some((_, log)), Some(piece)) = (&self.begun, &mut self.piece) else {
+            return Ok(());
+        };
+        if let Some(stream) = self.streams.get_mut(piece.next) {
+            piece.take_emitted(log, &stream.def, stream.emitted)?;
+            stream.next = stream.next.max(piece.end);
+            piece.next += 1;
+        }
+        if piece.next < self.streams.len() {
+            return Ok(());
+        }
+        for stream in &mut self.streams {
+            stream.emitted += piece.emitted_of(stream.def.id).len() as u64;
+        }
+        self.base = std::mem::take(&mut piece.cut);
+        self.piece = None;
+        Ok(())
+    }
+
+    /// Of each derived stream the first record for which nothing was emitted yet.
+    pub fn reached(&self) -> BTreeMap<SourceId, u64> {
+        let streams = self.streams.iter();
+        streams.map(|stream| (stream.def.id, stream.next)).collect()
+    }
+
+    /// Finds where it goes on, if definitions or the store are others than before.
+    fn begin(&mut self, online: &impl Online) -> Result<(), EngineError> {
+        let (catalog, log, reached) = online.with(|engine| {
+            let catalog = Arc::clone(engine.shared_catalog());
+            (catalog, engine.reader().clone(), engine.reached().clone())
+        });
+        if let Some((known, _)) = &self.begun
+            && Arc::ptr_eq(known, &catalog)
+        {
+            return Ok(());
+        }
+        *self = Emitter::default();
+        for def in in_order(&catalog) {
+            let Some(derived) = def.derived.clone() else {
+                continue;
+            };
+            let end = log.end(def.id, PARTITION).0;
+            let last = match end.checked_sub(1) {
+                None => 0,
+                Some(last) => record_at(&log, &def, last)? + 1,
+            };
+            let next = reached.get(&def.id).copied().unwrap_or(0).max(last);
+            self.streams.push(Stream {
+                def,
+                derived,
+                next,
+                emitted: end,
+            });
+        }
+        let from = self.from();
+        for stream in &mut self.streams {
+            stream.emitted = first_emitted(&log, stream, from)?;
+        }
+        self.base = log.cut_before(Sequence(from)).map_err(EngineError::log)?;
+        self.begun = Some((catalog, log));
+        Ok(())
+    }
+
+    /// The first record that some stream has not emitted for.
+    fn from(&self) -> u64 {
+        self.streams.iter().map(|s| s.next).min().unwrap_or(0)
+    }
+
+    /// Takes what was logged next; whether there is something.
+    fn take_piece(&mut self, online: &impl Online) -> Result<bool, EngineError> {
+        let Some((catalog, log)) = &self.begun else {
+            return Ok(false);
+        };
+        if self.streams.is_empty() {
+            return Ok(false);
+        }
+        let triggers = self.streams.iter().map(|s| s.derived.trigger().source.id);
+        let wanted: BTreeSet<SourceId> = triggers.collect();
+        let applied = online.with(Engine::cut);
+        self.piece = Piece::take(log, catalog, &wanted, self.from(), (&self.base, applied))?;
+        Ok(self.piece.is_some())
+    }
+
+    /// What the next stream of the piece emits; none if that is nothing.
+    fn judge(&self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
+        let Some((piece, stream)) = self
+            .piece
+            .as_ref()
+            .and_then(|piece| Some((piece, self.streams.get(piece.next)?)))
+        else {
+            return Ok(None);
+        };
+        let trigger = stream.derived.trigger().source.id;
+        let mut rows = Rows::new(&stream.def, &stream.derived);
+        for root in piece.roots.iter().filter(|r| r.record >= stream.next) {
+            let cut = self.cut_of(piece, root.record, &root.cut);
+            if root.event.source == trigger {
+                rows.bring(online, root.record, &root.event, &cut)?;
+            }
+            for emission in piece.emitted_for(trigger, root.record) {
+                let mut cut = cut.clone();
+                let Position { partition, offset } = emission.event.position;
+                cut.set_end(trigger, partition, Offset(offset.0 + 1));
+                rows.bring(online, root.record, &emission.event, &cut)?;
+            }
+        }
+        rows.judge(online)
+    }
+
+    /// What a stream knows at a record: everything up to it, and what the streams before emitted
+    /// up to it.
+    fn cut_of(&self, piece: &Piece, record: u64, logged: &Cut) -> Cut {
+        let mut cut = logged.clone();
+        for (number, stream) in self.streams.iter().enumerate() {
+            let emitted = match number < piece.next {
+                true => piece.emitted_until(stream.def.id, record),
+                false => 0,
+            };
+            cut.set_end(stream.def.id, PARTITION, Offset(stream.emitted + emitted));
+        }
+        cut
+    }
+}
+
+/// The derived streams, each after those that it reads.
+fn in_order(catalog: &Catalog) -> Vec<Arc<SourceDef>> {
+    let mut left: Vec<&Arc<SourceDef>> = catalog.derived().collect();
+    let mut ordered: Vec<Arc<SourceDef>> = Vec::new();
+    while !left.is_empty() {
+        let names: BTreeSet<SourceId> = left.iter().map(|def| def.id).collect();
+        let (ready, waiting): (Vec<_>, Vec<_>) = left.into_iter().partition(|def| {
+            let read = def.derived.as_ref().map(|derived| read_by(derived));
+            read.is_none_or(|read| read.is_disjoint(&names))
+        });
+        if ready.is_empty() {
+            // A project refuses circles.
+            break;
+        }
+        ordered.extend(ready.into_iter().cloned());
+        left = waiting;
+    }
+    ordered
+}
+
+/// The sources that a derived stream reads, its trigger included.
+fn read_by(derived: &DerivedDef) -> BTreeSet<SourceId> {
+    let uses = Uses::of([derived.view.as_ref()]);
+    let read = uses.sources().into_keys();
+    read.chain([derived.trigger().source.id]).collect()
+}
+
+/// Where an emission comes from: the definition, and the record that it was made for.
+fn origin_of(def: &SourceDef, record: u64) -> Origin {
+    let digest: String = def.digest[..8].iter().map(|b| format!("{b:02x}")).collect();
+    Origin::Producer {
+        id: digest,
+        sequence: record,
+    }
+}
+
+/// The record that an emission was made for.
+pub(crate) fn record_of(event: &Event) -> Option<u64> {
+    match event.origin {
+        Origin::Producer { sequence, .. } => Some(sequence),
+        _ => None,
+    }
+}
+
+fn record_at(log: &LogReader, def: &SourceDef, offset: u64) -> Result<u64, EngineError> {
+    let position = Position::new(PARTITION.0, offset);
+    let logged = fetch(log, def, position)?;
+    record_of(&logged.event).ok_or_else(|| nothing_at(def, position))
+}
+
+/// The offset of the first emission of a stream for a record or a later one: they are in the order of
+/// records.
+fn first_emitted(log: &LogReader, stream: &Stream, record: u64) -> Result<u64, EngineError> {
+    if stream.next <= record {
+        return Ok(stream.emitted);
+    }
+    let (mut first, mut end) = (0, stream.emitted);
+    while first < end {
+        let middle = first + (end - first) / 2;
+        match record_at(log, &stream.def, middle)? < record {
+            true => first = middle + 1,
+            false => end = middle,
+        }
+    }
+    Ok(first)
+}
+
+impl Engine {
+    /// Emits what is logged and not emitted yet. What goes wrong is told by
+    /// [`Engine::emission_failure`], and tried again with the next write.
+    pub(crate) fn emit(&mut self) {
+        if self.catalog().derived().next().is_none() {
+            return;
+        }
+        let mut emitter = std::mem::take(self.emitter_mut());
+        let emitted = self.emit_all(&mut emitter);
+        if emitted.is_ok() {
+            *self.emitter_mut() = emitter;
+        }
+        self.note_emission(emitted.err().map(|error| chain(&error)));
+    }
+
+    fn emit_all(&mut self, emitter: &mut Emitter) -> Result<(), EngineError> {
+        let log = self.writer()?;
+        while let Some(judged) = emitter.next(self)? {
+            let mut commit = judged.append(&log)?;
+            while self.apply_some(&mut commit, usize::MAX)? {}
+            emitter.done()?;
+            self.set_reached(emitter.reached());
+            // If it fails, the next write finds the hot tier closed.
+            let _ = self.checkpoint_if_due();
+        }
+        self.set_reached(emitter.reached());
+        Ok(())
+    }
+}

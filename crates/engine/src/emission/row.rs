@@ -1,0 +1,284 @@
+//! What an event of its trigger makes a derived stream emit.
+//!
+//! An emission has the identity of its trigger. What holds under that identity decides: a row that
+//! was not there is emitted, one that took the place of another is emitted again with the next
+//! revision, one that is gone or left out is withdrawn. Invariant: nothing of it depends on what was
+//! logged behind the cut.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use evenkeel_types::codec::encode_canonical_row;
+use evenkeel_types::definition::{DerivedDef, SourceDef};
+use evenkeel_types::{
+    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, Value,
+};
+use evenkeel_view::{Reader, SourceProgram};
+
+use super::{PARTITION, origin_of};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::group::Group;
+use crate::hot_store::HotRead;
+use crate::ingest::fetch;
+use crate::offline::Online;
+use crate::push::Judged;
+use crate::recorder::Recordable;
+use crate::source_state::{Newest, Turn};
+
+/// Columns before those that are selected: the trigger's identity and its time.
+const OWN_COLUMNS: usize = 2;
+
+/// The emissions of a stream in the making.
+pub(super) struct Rows<'a> {
+    def: &'a Arc<SourceDef>,
+    derived: &'a DerivedDef,
+    program: SourceProgram,
+    events: Vec<Event>,
+    /// What is newest under identities that are among these.
+    latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
+}
+
+/// What was emitted last under an identity.
+#[derive(Clone)]
+struct Latest {
+    revision: u32,
+    /// None if it was withdrawn.
+    row: Option<Vec<Value>>,
+}
+
+/// What holds at a cut under the identity of a trigger.
+struct Brought {
+    /// The identity, without the time.
+    id: Vec<u8>,
+    time: EventTime,
+    /// The time of what held before, if that is another one.
+    other_time: Option<EventTime>,
+    /// The columns that are selected; none if there is no row.
+    row: Option<Vec<Value>>,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(def: &'a Arc<SourceDef>, derived: &'a DerivedDef) -> Self {
+        Rows {
+            def,
+            derived,
+            program: SourceProgram::new(Arc::clone(def)),
+            events: Vec::new(),
+            latest: BTreeMap::new(),
+        }
+    }
+
+    /// What an event of the trigger, logged as or for a record, makes the stream emit.
+    ///
+    /// # Errors
+    /// If what it is made of cannot be read.
+    pub(super) fn bring(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        trigger: &LoggedEvent,
+        cut: &Cut,
+    ) -> Result<(), EngineError> {
+        let derived = self.derived;
+        let brought = online.read_with(|engine| brought(engine, derived, trigger, cut))?;
+        let Some(brought) = brought else {
+            return Ok(());
+        };
+        if let Some(time) = brought.other_time {
+            self.settle(online, record, trigger, (&brought.id, time), None)?;
+        }
+        let identity = (brought.id.as_slice(), brought.time);
+        self.settle(online, record, trigger, identity, brought.row)
+    }
+
+    /// Emits what holds now under an identity.
+    fn settle(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        trigger: &LoggedEvent,
+        (id, time): (&[u8], EventTime),
+        row: Option<Vec<Value>>,
+    ) -> Result<(), EngineError> {
+        let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
+        let key = (id.to_vec(), time);
+        let latest = match self.latest.get(&key) {
+            Some(latest) => Some(latest.clone()),
+            None => online.with(|engine| self.newest(engine, &own, time))?,
+        };
+        let before = latest.as_ref().and_then(|latest| latest.row.clone());
+        let (operation, revision, row) = match (row, &latest) {
+            (None, _) => match before.clone() {
+                None => return Ok(()),
+                Some(row) => (Operation::Remove, next_revision(&latest), row),
+            },
+            (Some(row), None) => (Operation::Insert, 0, [&own, &row[..]].concat()),
+            (Some(row), Some(_)) => {
+                let row = [&own, &row[..]].concat();
+                (Operation::Replace, next_revision(&latest), row)
+            }
+        };
+        let is_first = operation == Operation::Insert;
+        let declared = trigger.event.known_at.filter(|_| is_first);
+        let is_there = operation != Operation::Remove;
+        self.latest.insert(
+            key,
+            Latest {
+                revision,
+                row: is_there.then(|| row.clone()),
+            },
+        );
+        self.events.push(Event {
+            operation,
+            revision,
+            event_time: time,
+            known_at: declared.map(|_| trigger.visible_at()),
+            origin: origin_of(self.def, record),
+            row,
+            before: before.filter(|_| operation == Operation::Replace),
+        });
+        Ok(())
+    }
+
+    /// What the log has newest under an identity.
+    fn newest(
+        &self,
+        engine: &Engine,
+        own: &[Value],
+        time: EventTime,
+    ) -> Result<Option<Latest>, EngineError> {
+        let Some(state) = engine.hot().source(self.def.id) else {
+            return Ok(None);
+        };
+        let mut row = own.to_vec();
+        row.resize(self.def.row_width(), Value::Null);
+        let Some(newest) = state.newest(&row, time)? else {
+            return Ok(None);
+        };
+        let Newest {
+            revision,
+            position,
+            removed,
+        } = newest;
+        let row = match removed {
+            true => None,
+            false => Some(fetch(engine.reader(), self.def, position)?.event.row),
+        };
+        Ok(Some(Latest { revision, row }))
+    }
+
+    /// The commit of what was emitted; none if that is nothing.
+    ///
+    /// # Errors
+    /// If what is known of identities cannot be read.
+    pub(super) fn judge(self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
+        if self.events.is_empty() {
+            return Ok(None);
+        }
+        let mut group = Group::default();
+        online.with(|engine| {
+            for event in self.events {
+                let recordable = Recordable::of(&self.program, event, PARTITION);
+                group.accept(engine, self.def, recordable)?;
+            }
+            Ok::<_, EngineError>(())
+        })?;
+        Ok(Some(Judged::of(group)))
+    }
+}
+
+fn next_revision(latest: &Option<Latest>) -> u32 {
+    latest
+        .as_ref()
+        .map_or(0, |latest| latest.revision.saturating_add(1))
+}
+
+/// What an event of the trigger changes about its identity; none if that is nothing.
+fn brought(
+    engine: &Engine,
+    derived: &DerivedDef,
+    trigger: &LoggedEvent,
+    cut: &Cut,
+) -> Result<Option<Brought>, EngineError> {
+    let Some(state) = engine.hot().source(trigger.source) else {
+        return Ok(None);
+    };
+    let program = state.program();
+    let row = program.row(trigger);
+    let Some(turn) = state.turn(trigger, &row, &cut.of_source(trigger.source))? else {
+        return Ok(None);
+    };
+    let (now, before) = match turn {
+        Turn::Begins => (true, None),
+        Turn::Replaces(before) => (true, Some(before)),
+        Turn::Ends(before) => (false, Some(before)),
+    };
+    let time = trigger.event.event_time;
+    let selected = match now {
+        true => evaluate(engine, derived, &row, time, cut)?,
+        false => None,
+    };
+    Ok(Some(Brought {
+        id: identity_of(program, trigger, &row),
+        time,
+        other_time: match before {
+            Some(before) => other_time(engine, program, trigger, before)?,
+            None => None,
+        },
+        row: selected,
+    }))
+}
+
+/// The identity of an event, without its time.
+fn identity_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<u8> {
+    match program.def().event_id.is_empty() {
+        false => program.event_id(row),
+        true => {
+            let mut bytes = Vec::new();
+            event.event.origin.encode(&mut bytes);
+            bytes
+        }
+    }
+}
+
+/// The time of what held before, if it is another one: an origin may have told another time.
+fn other_time(
+    engine: &Engine,
+    program: &SourceProgram,
+    trigger: &LoggedEvent,
+    before: Position,
+) -> Result<Option<EventTime>, EngineError> {
+    if !program.def().event_id.is_empty() {
+        return Ok(None);
+    }
+    let before = fetch(engine.reader(), program.def(), before)?;
+    let time = before.event.event_time;
+    Ok((time != trigger.event.event_time).then_some(time))
+}
+
+/// The selected columns of the row that an event brings; none if it is left out.
+fn evaluate(
+    engine: &Engine,
+    derived: &DerivedDef,
+    row: &[Value],
+    time: EventTime,
+    cut: &Cut,
+) -> Result<Option<Vec<Value>>, EngineError> {
+    let view = engine.compiled(&derived.view.digest, &derived.view.name)?;
+    let hot = HotRead::of(engine.hot());
+    let knowledge = Knowledge::latest(cut.clone());
+    let reader = Reader::new(&hot, &knowledge);
+    let brought = hot.checked(reader.brought(view, row, time.0))?;
+    Ok(brought.map(|row| within(row, engine.project().limits.row_bytes)))
+}
+
+/// A row that is too large to be an event says so in every column: what follows it goes on.
+fn within(row: Vec<Value>, bytes_max: usize) -> Vec<Value> {
+    let mut bytes = Vec::new();
+    encode_canonical_row(&row, &mut bytes);
+    match bytes.len() + OWN_COLUMNS * size_of::<u64>() > bytes_max {
+        true => vec![Value::Error(ErrorReason::Limit); row.len()],
+        false => row,
+    }
+}
