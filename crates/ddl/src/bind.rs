@@ -55,7 +55,7 @@ use evenkeel_types::definition::{
     Catalog, Definition, Digest, SegmentDef, ServiceDef, SpineQuery, ViewDef,
 };
 
-use crate::ast::{self, OnLateKind, PlannedKind, SourceBody, Statement, StatementKind};
+use crate::ast::{self, PlannedKind, SourceBody, Statement, StatementKind};
 use crate::error::Diagnostic;
 use order::{Reference, Space, references};
 use report::Report;
@@ -221,7 +221,7 @@ impl Binder<'_> {
                     let written = derived::Written {
                         create,
                         query,
-                        revises: on_late.is_some_and(|on| on.kind == OnLateKind::Revise),
+                        on_late: *on_late,
                         sql,
                         digest: digest::digest(statement, &self.dependencies(statement)),
                     };

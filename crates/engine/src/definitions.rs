@@ -8,7 +8,8 @@ use evenkeel_ddl::{
     parse_spine_query, parse_statements,
 };
 use evenkeel_types::definition::{
-    Catalog, Definition, ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef, WindowRows,
+    Catalog, Definition, DerivedDef, ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef,
+    WindowRows,
 };
 use evenkeel_types::{DataType, Interval};
 use evenkeel_view::{Plan, Uses};
@@ -171,16 +172,31 @@ fn object_of(definition: &Definition) -> Object {
 
 /// What a view is, where its windows begin and end, and what it costs.
 fn notes_of(definition: &Definition) -> Vec<String> {
-    let Definition::View(view) = definition else {
-        return Vec::new();
+    let (view, first) = match definition {
+        Definition::View(view) => (view, None),
+        Definition::Source(def) => match &def.derived {
+            Some(derived) => (&derived.view, Some(emission_words(derived))),
+            None => return Vec::new(),
+        },
+        _ => return Vec::new(),
     };
     let words = describe(view);
-    let mut notes = vec![format!("{}: {}", words.kind, words.reads)];
+    let first = first.unwrap_or_else(|| format!("{}: {}", words.kind, words.reads));
+    let mut notes = vec![first];
     notes.extend(words.windows.into_iter().map(|w| format!("window {w}")));
     notes.extend(words.lookups.into_iter().map(|l| format!("look-up {l}")));
     notes.extend(costs_of(view));
     notes.extend(leaving_of(view));
     notes
+}
+
+/// What a derived stream has.
+fn emission_words(derived: &DerivedDef) -> String {
+    format!(
+        "derived stream: an event per event of `{}`, made of what was logged before it; late inputs \
+         leave it as it is",
+        derived.trigger().source.name
+    )
 }
 
 /// When events that a view reads leave the hot tier, where their source says so.

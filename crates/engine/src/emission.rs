@@ -21,7 +21,7 @@ use evenkeel_view::Uses;
 use self::piece::Piece;
 use self::row::Rows;
 use crate::engine::Engine;
-use crate::error::{EngineError, chain};
+use crate::error::EngineError;
 use crate::ingest::{fetch, nothing_at};
 use crate::offline::Online;
 use crate::push::Judged;
@@ -96,7 +96,7 @@ impl Emitter {
     }
 
     /// Of each derived stream the first record for which nothing was emitted yet.
-    pub fn reached(&self) -> BTreeMap<SourceId, u64> {
+    fn reached(&self) -> BTreeMap<SourceId, u64> {
         let streams = self.streams.iter();
         streams.map(|stream| (stream.def.id, stream.next)).collect()
     }
@@ -279,7 +279,18 @@ impl Engine {
         if emitted.is_ok() {
             *self.emitter_mut() = emitter;
         }
-        self.note_emission(emitted.err().map(|error| chain(&error)));
+        self.note_emission(emitted.err().as_ref());
+    }
+
+    /// Whether it is known how far an emitter has come.
+    pub fn is_emitted(&self, emitter: &Emitter) -> bool {
+        self.emission_failure().is_none() && *self.reached() == emitter.reached()
+    }
+
+    /// Takes down how far an emitter has come, for the next checkpoint.
+    pub fn emitted(&mut self, emitter: &Emitter) {
+        self.note_emission(None);
+        self.set_reached(emitter.reached());
     }
 
     fn emit_all(&mut self, emitter: &mut Emitter) -> Result<(), EngineError> {
@@ -288,11 +299,11 @@ impl Engine {
             let mut commit = judged.append(&log)?;
             while self.apply_some(&mut commit, usize::MAX)? {}
             emitter.done()?;
-            self.set_reached(emitter.reached());
+            self.emitted(emitter);
             // If it fails, the next write finds the hot tier closed.
             let _ = self.checkpoint_if_due();
         }
-        self.set_reached(emitter.reached());
+        self.emitted(emitter);
         Ok(())
     }
 }

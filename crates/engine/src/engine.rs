@@ -24,7 +24,7 @@ use crate::api::Change;
 use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan};
 use crate::emission::Emitter;
-use crate::error::{EngineError, ErrorKind};
+use crate::error::{EngineError, ErrorKind, chain};
 use crate::group::Made;
 use crate::hot_store::{Beside, Folder, HotStore, MemoryLimits, SpentBuild};
 use crate::ingest::fetch;
@@ -432,8 +432,8 @@ impl Engine {
     }
 
     /// Whether emissions go on, and if not, why.
-    pub fn note_emission(&mut self, failure: Option<String>) {
-        self.emission_failure = failure;
+    pub fn note_emission(&mut self, failure: Option<&EngineError>) {
+        self.emission_failure = failure.map(|error| chain(error));
     }
 
     pub(crate) fn emitter_mut(&mut self) -> &mut Emitter {
@@ -445,8 +445,7 @@ impl Engine {
         self.hot.reached()
     }
 
-    /// How far derived streams have come, for the next checkpoint.
-    pub fn set_reached(&mut self, reached: BTreeMap<SourceId, u64>) {
+    pub(crate) fn set_reached(&mut self, reached: BTreeMap<SourceId, u64>) {
         self.hot.set_reached(reached);
     }
 

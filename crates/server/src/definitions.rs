@@ -167,6 +167,8 @@ fn go_over(
                 drop(spent);
                 // So that the next start need not build it. If it fails, the definitions hold.
                 shared.checkpoints.write_now(shared);
+                // A new derived stream begins with what was logged before.
+                shared.queue.wake();
                 return Ok(changes);
             }
             Switched::Later(later) => {

@@ -20,6 +20,7 @@ mod corrections;
 mod datasets;
 mod definitions;
 mod doctor;
+mod emissions;
 mod engine_lock;
 mod error;
 mod events;

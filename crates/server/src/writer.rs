@@ -5,18 +5,20 @@
 //! microseconds. The queue is bounded; when it is
 //! full, a push is refused at once with `OVERLOADED` and nothing of it is written. When the
 //! log cannot be written, or an event cannot be applied, the queue is closed: reads go on at
-//! the last cut, writes are refused until the store is opened again.
+//! the last cut, writes are refused until the store is opened again. Between commits it emits
+//! ([`crate::emissions`]).
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use evenkeel_engine::EngineError;
 use evenkeel_engine::push::{Durable, Judged, Pusher, Write, Written, append};
+use evenkeel_engine::{Emitter, EngineError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::emissions::emit;
 use crate::error::ApiError;
 use crate::shared::Shared;
 
@@ -33,7 +35,8 @@ const TOLD_EVENTS: usize = 128;
 
 /// A request on its way to the writer, with where its answer goes.
 pub(crate) struct Job {
-    write: Write,
+    /// None if it only wakes the writer.
+    write: Option<Write>,
     rows: usize,
     answer: oneshot::Sender<Result<Written, ApiError>>,
 }
@@ -110,7 +113,7 @@ impl Queue {
         let (answer, answered) = oneshot::channel();
         self.waiting.fetch_add(1, Ordering::Relaxed);
         permit.send(Job {
-            write,
+            write: Some(write),
             rows,
             answer,
         });
@@ -118,6 +121,20 @@ impl Queue {
         drop(sender);
         let answered = answered.await;
         Some(answered.unwrap_or_else(|_| Err(closed("the writer gave up"))))
+    }
+
+    /// Lets the writer see what else there is to do. A writer with a full queue sees it anyway.
+    pub(crate) fn wake(&self) {
+        let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = sender.as_ref() {
+            let (answer, _) = oneshot::channel();
+            let woken = sender.try_send(Job {
+                write: None,
+                rows: 0,
+                answer,
+            });
+            drop(woken);
+        }
     }
 
     /// Sends a request, and waits for its answer.
@@ -151,7 +168,7 @@ impl Queue {
             match sender.as_ref() {
                 Some(sender) => sender
                     .try_send(Job {
-                        write,
+                        write: Some(write),
                         rows,
                         answer,
                     })
@@ -189,10 +206,15 @@ impl Writer {
     pub(crate) fn start(shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Writer {
         let write = move || {
             let mut pusher = Pusher::default();
+            let mut emitter = Emitter::default();
             while let Some(jobs) = next_group(&mut queue) {
-                let (writes, answers): (Vec<_>, Vec<_>) =
-                    jobs.into_iter().map(|j| (j.write, j.answer)).unzip();
-                let results = commit(&shared, &mut pusher, writes);
+                let jobs = jobs.into_iter();
+                let wanted = jobs.filter_map(|job| Some((job.write?, job.answer)));
+                let (writes, answers): (Vec<_>, Vec<_>) = wanted.unzip();
+                let results = match writes.is_empty() {
+                    true => Vec::new(),
+                    false => commit(&shared, &mut pusher, writes),
+                };
                 // Who has an answer waits no more.
                 let count = answers.len();
                 shared.queue.waiting.fetch_sub(count, Ordering::Relaxed);
@@ -201,6 +223,7 @@ impl Writer {
                     let _ = answer.send(result);
                 }
                 make_room(&shared);
+                emit(&shared, &mut emitter, || !queue.is_empty());
             }
         };
         #[expect(
@@ -263,7 +286,7 @@ fn commit(
 }
 
 /// Room for the next commit: a checkpoint is begun if it is time.
-fn make_room(shared: &Shared) {
+pub(crate) fn make_room(shared: &Shared) {
     // A letter that could not be logged keeps checkpoints back: it is tried again.
     if shared.engine().is_untold() && shared.engine_mut().tell().is_err() {
         return;
@@ -278,18 +301,7 @@ fn write(
 ) -> Result<Vec<Result<Written, EngineError>>, EngineError> {
     let log = &shared.writer_log;
     let mut commit = judged.append(log)?;
-    let applied = loop {
-        let more = apply(shared, &mut commit);
-        shared.applied.send_replace(());
-        match more {
-            Ok(true) => {}
-            Ok(false) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    if let Err(error) = applied {
-        // What is logged and not applied is a gap that no later event may be applied behind.
-        shared.queue.close_for(error.to_string());
+    if let Err(error) = apply_all(shared, &mut commit) {
         return Ok(commit.unapplied(&error));
     }
     // What is durable and seen is acknowledged, whatever becomes of its letters.
@@ -305,6 +317,23 @@ fn write(
         Err(error) => shared.queue.close_for(error.to_string()),
     }
     Ok(commit.answers())
+}
+
+/// Applies a commit. If that fails nothing is written any more: what is logged and not applied is a
+/// gap that no later event may be applied behind.
+pub(crate) fn apply_all(shared: &Shared, commit: &mut Durable) -> Result<(), EngineError> {
+    loop {
+        let more = apply(shared, commit);
+        shared.applied.send_replace(());
+        match more {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) => {
+                shared.queue.close_for(error.to_string());
+                return Err(error);
+            }
+        }
+    }
 }
 
 /// Applies some of a commit; whether there is more.

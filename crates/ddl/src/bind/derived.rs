@@ -18,13 +18,15 @@ use super::features::bind_features;
 use super::relation::{Read, Target};
 use super::report::Report;
 use super::source::MAX_FUTURE_DEFAULT;
-use crate::ast::{CreateFeatureView, CreateSource, EntityRef, Ident, JoinKind, Query};
+use crate::ast::{
+    CreateFeatureView, CreateSource, EntityRef, Ident, JoinKind, OnLate, OnLateKind, Query,
+};
 
 /// A derived stream as it is written.
 pub(super) struct Written<'a> {
     pub(super) create: &'a CreateSource,
     pub(super) query: &'a Query,
-    pub(super) revises: bool,
+    pub(super) on_late: Option<OnLate>,
     /// Its canonical text.
     pub(super) sql: String,
     pub(super) digest: Digest,
@@ -47,6 +49,13 @@ impl Binder<'_> {
                 "write `FROM` and a stream",
             );
         };
+        if let Some(on_late) = written.on_late.filter(|on| on.kind == OnLateKind::Revise) {
+            report.hinted::<()>(
+                "`ON LATE REVISE` is planned: emissions stay as they are when inputs arrive late",
+                on_late.span,
+                "leave it out; what was corrected is emitted again anyway",
+            );
+        }
         let first = self.read(from, report)?;
         let trigger = trigger_of(query, &first, report)?;
         let view = as_view(create, query);
@@ -102,7 +111,7 @@ impl Binder<'_> {
             options: BTreeMap::new(),
             derived: Some(Arc::new(DerivedDef {
                 view,
-                revises: written.revises,
+                revises: false,
             })),
             metadata: metadata(&create.metadata, report),
             sql: written.sql,

@@ -145,8 +145,29 @@ CREATE STREAM t (at TIMESTAMP, EVENT TIME at) WITH (connector = 'file', path = '
 --- tags given twice
 CREATE STREAM s (at TIMESTAMP, EVENT TIME at) TAGS ('a' = 'b', 'a' = 'c');
 
---- sources that come from elsewhere
-CREATE STREAM t AS SELECT a FROM s;
+--- derived streams that cannot be
+CREATE ENTITY card (card BIGINT);
+CREATE STREAM s (id BIGINT, card BIGINT, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+CREATE STREAM twice (id BIGINT, at TIMESTAMP, EVENT ID (id), EVENT TIME at, DEDUPLICATE WITHIN INTERVAL '1' HOUR);
+CREATE TABLE u (card BIGINT, at TIMESTAMP, PRIMARY KEY (card), EVENT TIME at);
+CREATE FEATURE VIEW v ENTITY card AS SELECT card, count(*) OVER (LAST 1 HOURS) AS n FROM s;
+CREATE STREAM a AS SELECT missing FROM s;
+CREATE STREAM b AS SELECT card FROM u;
+CREATE STREAM c AS SELECT n FROM v;
+CREATE STREAM d AS SELECT count(*) OVER (LAST 1 HOURS) AS n FROM s;
+CREATE STREAM e AS SELECT amount AS trigger_id FROM s;
+CREATE STREAM f AS SELECT id FROM twice;
+CREATE STREAM g AS SELECT s.amount FROM s ASOF FULL JOIN u ON s.card = u.card;
+CREATE STREAM h AS SELECT card FROM h;
+CREATE STREAM i AS SELECT amount FROM s ON LATE REVISE;
+
+--- good: a derived stream, and windows over what it looked up
+CREATE ENTITY kind (kind STRING);
+CREATE STREAM s (id BIGINT, card BIGINT, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at LATENESS INTERVAL '5' MINUTE);
+CREATE TABLE u (card BIGINT, kind STRING, at TIMESTAMP, PRIMARY KEY (card), EVENT TIME at);
+CREATE STREAM x AS SELECT s.card, u.kind, s.amount, sum(s.amount) OVER (PARTITION BY s.card RANGE BETWEEN INTERVAL '1' HOUR PRECEDING AND CURRENT ROW) AS spent
+FROM s ASOF JOIN u ON s.card = u.card WHERE s.amount > 0;
+CREATE FEATURE VIEW of_kind ENTITY kind AS SELECT kind, sum(spent) OVER (LAST 7 DAYS) AS spent FROM x;
 
 --- good: a column says which rows are deletes
 CREATE TABLE t (k STRING, op STRING, at TIMESTAMP, PRIMARY KEY (k), EVENT TIME at) WITH (connector = 'file', path = 'x', operation = 'op');
