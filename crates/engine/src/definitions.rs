@@ -32,6 +32,8 @@ pub struct ChangePlan {
     pub warnings: Vec<(String, Diagnostic)>,
     /// What the registry will record.
     pub(crate) objects: Vec<Object>,
+    /// Everything that is defined once it is applied.
+    pub(crate) catalog: Catalog,
 }
 
 impl ChangePlan {
@@ -143,6 +145,11 @@ pub(crate) fn plan(
         changes,
         warnings: in_files(project.warnings),
         objects,
+        catalog: over_newest_sources({
+            let mut catalog = existing.clone();
+            catalog.add_all(&project.catalog);
+            catalog
+        }),
     })
 }
 

@@ -257,6 +257,19 @@ pub enum EngineError {
     TruthChanged { path: PathBuf },
     #[error("nothing is between {from} and {to}: the end of a period is not in it")]
     EmptyPeriod { from: String, to: String },
+    #[error("`{view}` cannot be tried: {reason}")]
+    NotTried { view: String, reason: String },
+    #[error(
+        "which events are the triggers of `{service}`: {}",
+        triggers(inputs, fitting)
+    )]
+    Triggers {
+        service: String,
+        inputs: Vec<String>,
+        fitting: Vec<String>,
+    },
+    #[error("nothing happened to `{view}`{period}: no event there brings a key of it")]
+    NothingToTry { view: String, period: String },
     #[error("`{name}`: {reason}")]
     PeriodTime { name: &'static str, reason: String },
     #[error("`{text}` are no positions")]
@@ -346,6 +359,7 @@ impl EngineError {
             | EngineError::NoTrigger { .. }
             | EngineError::ResultGone { .. }
             | EngineError::NothingToVerify
+            | EngineError::NothingToTry { .. }
             | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
             EngineError::RunKeyTwice { .. }
             | EngineError::OnlyRuns { .. }
@@ -382,6 +396,8 @@ impl EngineError {
             | EngineError::TooManyCompared { .. }
             | EngineError::Truth { .. }
             | EngineError::EmptyPeriod { .. }
+            | EngineError::NotTried { .. }
+            | EngineError::Triggers { .. }
             | EngineError::PeriodTime { .. }
             | EngineError::PositionWords { .. }
             | EngineError::DerivedSource { .. }
@@ -572,9 +588,29 @@ impl EngineError {
                     .to_owned()
             }
             EngineError::NothingToVerify => "run `evenkeel ingest` first".to_owned(),
+            EngineError::Triggers { fitting, .. } => match fitting.first() {
+                Some(first) => format!("name one: --source {first}"),
+                None => "name a source that has them with --source, or give them as rows of a file with \
+                         --spine"
+                    .to_owned(),
+            },
+            EngineError::NothingToTry { .. } => {
+                "ingest events first, or take a longer period or a larger sample".to_owned()
+            }
             _ => return None,
         })
     }
+}
+
+fn triggers(inputs: &[String], fitting: &[String]) -> String {
+    let named = |names: &[String]| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        names.join(", ")
+    };
+    if fitting.is_empty() {
+        return format!("none of its sources has all of {}", named(inputs));
+    }
+    format!("{} have its inputs", named(fitting))
 }
 
 fn what_changed(changed: &[String]) -> String {

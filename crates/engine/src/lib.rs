@@ -8,6 +8,7 @@
 mod answers;
 pub mod api;
 mod applying;
+pub mod backtest;
 mod backup;
 pub mod batch;
 mod call;
@@ -45,6 +46,7 @@ mod slices;
 mod source_state;
 mod status;
 mod training;
+pub mod trial;
 mod trigger;
 mod verify;
 
@@ -76,6 +78,7 @@ pub use project::{
 };
 pub use reads::{service_of, source_of};
 pub use recorder::{Recordable, Recorder, Verdict};
+pub use registered::views_of;
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use rollback::Rollback;
 pub use segment::{

@@ -185,21 +185,7 @@ impl Project {
         };
         let mut paths = Vec::new();
         for pattern in &patterns {
-            let full = self.root.join(pattern);
-            let matches =
-                glob::glob(&full.to_string_lossy()).map_err(|e| EngineError::Pattern {
-                    pattern: pattern.clone(),
-                    reason: e.msg.to_owned(),
-                })?;
-            for path in matches {
-                let path = path.map_err(|e| EngineError::Read {
-                    path: e.path().to_owned(),
-                    source: std::io::Error::from(e.error().kind()),
-                })?;
-                if path.is_file() {
-                    paths.push(path);
-                }
-            }
+            paths.extend(matching(pattern, &self.root.join(pattern))?);
         }
         paths.sort();
         paths.dedup();
@@ -207,6 +193,29 @@ impl Project {
             .into_iter()
             .map(|path| self.definition_file(&path))
             .collect()
+    }
+
+    /// The definition files at some places, in their order: files, and of folders the `*.sql` files in
+    /// the order of their names.
+    ///
+    /// # Errors
+    /// If a place is not there, or a file cannot be read.
+    pub fn definition_files_in(
+        &self,
+        places: &[PathBuf],
+    ) -> Result<Vec<DefinitionFile>, EngineError> {
+        let mut files = Vec::new();
+        for place in places {
+            if !place.is_dir() {
+                files.push(self.definition_file(place)?);
+                continue;
+            }
+            let folder = glob::Pattern::escape(&place.to_string_lossy());
+            for path in matching(&folder, &Path::new(&folder).join("**/*.sql"))? {
+                files.push(self.definition_file(&path)?);
+            }
+        }
+        Ok(files)
     }
 
     fn definition_file(&self, path: &Path) -> Result<DefinitionFile, EngineError> {
@@ -232,6 +241,26 @@ impl Project {
             text: fs::read_to_string(path).map_err(read)?,
         })
     }
+}
+
+/// The files that a pattern matches.
+fn matching(pattern: &str, full: &Path) -> Result<Vec<PathBuf>, EngineError> {
+    let matches = glob::glob(&full.to_string_lossy()).map_err(|e| EngineError::Pattern {
+        pattern: pattern.to_owned(),
+        reason: e.msg.to_owned(),
+    })?;
+    let mut paths = Vec::new();
+    for path in matches {
+        let path = path.map_err(|e| EngineError::Read {
+            path: e.path().to_owned(),
+            source: std::io::Error::from(e.error().kind()),
+        })?;
+        if path.is_file() {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 fn parse(path: &Path, text: &str, environment: Option<&str>) -> Result<ProjectFile, EngineError> {

@@ -9,6 +9,7 @@ use evenkeel_ddl::{batch_table, parse_statements};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 
 use crate::engine::Engine;
+use crate::offline::Offline;
 use crate::project::DefinitionFile;
 
 /// What places in registered statements are said to be in.
@@ -19,6 +20,21 @@ impl Engine {
     pub fn with_registered(&self, texts: Vec<DefinitionFile>) -> Vec<DefinitionFile> {
         with_registered(self.catalog(), texts)
     }
+}
+
+impl Offline {
+    /// [`with_registered`] of what is registered here.
+    pub fn with_registered(&self, texts: Vec<DefinitionFile>) -> Vec<DefinitionFile> {
+        with_registered(self.catalog(), texts)
+    }
+}
+
+/// The names of the views that texts define.
+pub fn views_of(texts: &[DefinitionFile]) -> BTreeSet<String> {
+    let statements = texts.iter().flat_map(|text| parse_statements(&text.text).0);
+    let names = statements.filter_map(|statement| name_of(&statement.kind));
+    let views = names.filter(|(kind, _)| *kind == "view");
+    views.map(|(_, name)| name).collect()
 }
 
 /// Texts together with the newest of every registered definition that they do not hold

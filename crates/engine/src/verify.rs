@@ -10,7 +10,7 @@ use evenkeel_store::bucket_of;
 use evenkeel_train::{Answers, Evaluator, Requests};
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::definition::{ViewBody, ViewDef};
-use evenkeel_types::{Column, Cut, EventTime, Knowledge, LoggedEvent, SourceId, Value};
+use evenkeel_types::{Column, Cut, EventTime, Knowledge, LoggedEvent, SourceId, Status, Value};
 use evenkeel_view::oracle::Oracle;
 use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow, encode_key};
 
@@ -326,41 +326,57 @@ impl<O: Online> Check<'_, O> {
         point: &Point,
         rows: &[(&'static str, ViewRow)],
     ) {
-        let (_, first) = &rows[0];
-        if rows.iter().all(|(_, row)| row.same_bits(first)) {
-            return;
-        }
-        for (index, feature) in view.features.iter().enumerate() {
-            let differs = rows.iter().any(|(_, row)| {
-                row.found != first.found
-                    || row
-                        .event_time
-                        .zip(first.event_time)
-                        .is_some_and(|(a, b)| a != b)
-                    || !row.values[index].same_bits(&first.values[index])
-            });
-            if !differs {
-                continue;
-            }
-            self.report.mismatches += 1;
-            if self.report.examples.len() < MISMATCH_EXAMPLES_MAX {
-                self.report.examples.push(Mismatch {
-                    feature: format!("{}:{}", view.name, feature.name),
-                    key: point.key.clone(),
-                    time: EventTime(point.time),
-                    cut: self.offline.format_cut(cut),
-                    known_at: point.known_at,
-                    answers: rows
-                        .iter()
-                        .map(|(name, row)| {
-                            let answer = answer(row, index);
-                            (*name, answer.value, answer.status)
-                        })
-                        .collect(),
-                });
-            }
-        }
+        let found = differing(view, rows, &|feature, answers| Mismatch {
+            feature,
+            key: point.key.clone(),
+            time: EventTime(point.time),
+            cut: self.offline.format_cut(cut),
+            known_at: point.known_at,
+            answers,
+        });
+        self.report.mismatches += found.len() as u64;
+        let room = MISMATCH_EXAMPLES_MAX - self.report.examples.len();
+        self.report.examples.extend(found.into_iter().take(room));
     }
+}
+
+/// What each path answers, by its name.
+type PathAnswers = Vec<(&'static str, Value, Status)>;
+
+/// The features that the rows of several paths do not have the same bits of. `mismatch` makes one
+/// of its name and what each path answers.
+pub(crate) fn differing(
+    view: &ViewDef,
+    rows: &[(&'static str, ViewRow)],
+    mismatch: &dyn Fn(String, PathAnswers) -> Mismatch,
+) -> Vec<Mismatch> {
+    let Some((_, first)) = rows.first() else {
+        return Vec::new();
+    };
+    if rows.iter().all(|(_, row)| row.same_bits(first)) {
+        return Vec::new();
+    }
+    let differs = |index: usize| {
+        rows.iter().any(|(_, row)| {
+            row.found != first.found
+                || row
+                    .event_time
+                    .zip(first.event_time)
+                    .is_some_and(|(a, b)| a != b)
+                || !row.values[index].same_bits(&first.values[index])
+        })
+    };
+    let features = view.features.iter().enumerate();
+    features
+        .filter(|(index, _)| differs(*index))
+        .map(|(index, feature)| {
+            let answers = rows.iter().map(|(name, row)| {
+                let answer = answer(row, index);
+                (*name, answer.value, answer.status)
+            });
+            mismatch(format!("{}:{}", view.name, feature.name), answers.collect())
+        })
+        .collect()
 }
 
 fn knowledge_of(cut: &Cut, point: &Point) -> Knowledge {
@@ -394,7 +410,8 @@ fn train(view: &ViewDef, points: &[Point], evaluator: &Evaluator) -> Answers {
     evaluator.read(view, &requests, &request)
 }
 
-fn trained_row(view: &ViewDef, answers: &Answers, at: usize) -> ViewRow {
+/// What the training path answers in one row.
+pub(crate) fn trained_row(view: &ViewDef, answers: &Answers, at: usize) -> ViewRow {
     let values: Vec<Value> = answers.columns.iter().map(|c| c.get(at)).collect();
     let event_time = match view.body {
         ViewBody::Row(_) => answers.times[at],

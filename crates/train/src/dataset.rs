@@ -12,6 +12,7 @@ mod rows;
 mod statistics;
 mod transform;
 
+pub(crate) use numbers::double_of;
 pub use parts::Parts;
 pub use rows::{DatasetRows, TrainingRows};
 pub use statistics::{DISTINCT_MAX, Statistics};

@@ -22,6 +22,12 @@ pub enum TrainError {
     NameCollision { name: String },
     #[error("the transform of `{feature}`: {reason}; define another version of the dataset")]
     Transform { feature: String, reason: String },
+    #[error("`{source_name}` has no column `{input}`, which the service needs: it has {}", has.join(", "))]
+    NoInput {
+        source_name: String,
+        input: String,
+        has: Vec<String>,
+    },
     #[error("it was stopped")]
     Stopped,
     #[error(
@@ -60,6 +66,7 @@ impl TrainError {
             | TrainError::NameCollision { .. }
             | TrainError::Table(_) => true,
             TrainError::Transform { .. }
+            | TrainError::NoInput { .. }
             | TrainError::Stopped
             | TrainError::TooManyValues { .. }
             | TrainError::Log(_)

@@ -4,21 +4,29 @@
 //! Invariant: a value here equals the read path's at the same key, time and knowledge to the
 //! last bit; `evenkeel verify` compares them.
 
+mod backtest;
 pub mod dataset;
+mod difference;
 mod error;
 mod evaluate;
 mod events;
 mod identities;
+mod instants;
 mod keyed;
 mod load;
+mod profile;
 mod report;
 mod runs;
 mod slices;
 mod training;
 mod windows;
 
+pub use backtest::{Backtest, BacktestRows};
+pub use difference::{DIFFERENCE_EXAMPLES_MAX, Difference, DifferenceExample};
 pub use error::TrainError;
 pub use evaluate::{Answers, Evaluator, Requests};
+pub use instants::{Instants, Sample};
+pub use profile::{Bin, Profile};
 pub use report::{KnowledgeMode, LabelReport, SpineSource, TrainReport, TrainingSet};
 pub use slices::{SourceRows, SourceSlice, ViewRows};
 pub use training::{Job, KNOWN_AT_COLUMN, NamedLabel, Spine, TIME_COLUMN};

@@ -152,6 +152,35 @@ impl Spine {
         Ok(self)
     }
 
+    /// Rows with their times and the times of what was known.
+    pub(crate) fn at(table: Table, times: Vec<i64>, known_at: Vec<i64>) -> Self {
+        Spine {
+            table,
+            times,
+            known_at,
+            labels: Vec::new(),
+        }
+    }
+
+    /// The spine of these rows, without labels.
+    pub(crate) fn take(&self, rows: &[u32]) -> Result<Self, TrainError> {
+        let of = |times: &[i64]| rows.iter().map(|row| times[*row as usize]).collect();
+        let table = self.table.take(rows).map_err(TrainError::table)?;
+        Ok(Spine::at(table, of(&self.times), of(&self.known_at)))
+    }
+
+    pub(crate) fn rows(&self) -> &Table {
+        &self.table
+    }
+
+    pub(crate) fn times(&self) -> &[i64] {
+        &self.times
+    }
+
+    pub(crate) fn known_at(&self) -> &[i64] {
+        &self.known_at
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.times.len()
@@ -426,7 +455,11 @@ fn times_of(table: &Table, name: &str) -> Result<Vec<i64>, TrainError> {
         .collect()
 }
 
-fn typed_column(table: &Table, name: &str, data_type: &DataType) -> Result<Column, TrainError> {
+pub(crate) fn typed_column(
+    table: &Table,
+    name: &str,
+    data_type: &DataType,
+) -> Result<Column, TrainError> {
     if !table.has_column(name) {
         return Err(TrainError::MissingColumn {
             column: name.to_owned(),
@@ -436,7 +469,7 @@ fn typed_column(table: &Table, name: &str, data_type: &DataType) -> Result<Colum
     table.column_as(name, data_type).map_err(TrainError::table)
 }
 
-fn key_columns(table: &Table, item: &ServiceItem) -> Result<Vec<Column>, TrainError> {
+pub(crate) fn key_columns(table: &Table, item: &ServiceItem) -> Result<Vec<Column>, TrainError> {
     item.key
         .iter()
         .zip(&item.view.key)
@@ -444,7 +477,7 @@ fn key_columns(table: &Table, item: &ServiceItem) -> Result<Vec<Column>, TrainEr
         .collect()
 }
 
-fn request_columns(table: &Table, view: &ViewDef) -> Result<Vec<Column>, TrainError> {
+pub(crate) fn request_columns(table: &Table, view: &ViewDef) -> Result<Vec<Column>, TrainError> {
     let ViewBody::Composed(body) = &view.body else {
         return Ok(Vec::new());
     };

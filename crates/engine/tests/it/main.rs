@@ -26,5 +26,7 @@ mod rollback;
 mod segments;
 mod store;
 mod support;
+mod trial_purity;
+mod trials;
 mod triggers;
 mod widening;

@@ -5,7 +5,7 @@ use evenkeel_connect::value_to_text;
 use evenkeel_types::{AggregateFunction, DataType, Value};
 
 /// A number as DOUBLE, the nearest; none if the value is missing or no number.
-pub(super) fn double_of(data_type: &DataType, value: &Value) -> Option<f64> {
+pub(crate) fn double_of(data_type: &DataType, value: &Value) -> Option<f64> {
     Some(match value {
         Value::Int(x) => f64::from(*x),
         #[expect(clippy::cast_precision_loss, reason = "the nearest is meant")]

@@ -50,7 +50,7 @@ fn is_zero(number: &u64) -> bool {
 
 impl Statistics {
     /// Of some rows of a column.
-    pub(super) fn of(data_type: &DataType, column: &Column, rows: &[u32]) -> Self {
+    pub fn of(data_type: &DataType, column: &Column, rows: &[u32]) -> Self {
         let mut least = Running::new(AggregateFunction::Min, data_type);
         let mut greatest = Running::new(AggregateFunction::Max, data_type);
         let mut moments = data_type.is_numeric().then(Moments::new);

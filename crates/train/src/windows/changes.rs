@@ -55,6 +55,20 @@ impl Evaluator {
             versions.one_by_one(requests)
         }
     }
+
+    /// Which keys rows of a table come to and leave: of each change an event whose row has the
+    /// key, and the event that changed it.
+    pub(crate) fn changed_keys(&self, windows: &SourceWindows) -> Vec<(u32, u32)> {
+        let versions = Versions::new(self, windows);
+        let mut changes = Vec::new();
+        for row in (0u32..).take(versions.by_row.len()) {
+            versions.of_row(row, i64::MAX, None, &mut changes);
+        }
+        let mut changed: Vec<(u32, u32)> = changes.iter().map(|c| (c.row, c.event)).collect();
+        let left = changes.iter().filter(|c| c.old != NO_SLOT);
+        changed.extend(left.map(|c| (c.old, c.event)));
+        changed
+    }
 }
 
 impl<'a> Versions<'a> {
