@@ -8,6 +8,7 @@ mod pairs;
 mod run;
 mod segment;
 mod sql;
+mod trial;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub(crate) use segment::{
     FreezeArguments, SegmentArguments, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
 };
 pub(crate) use sql::SqlArguments;
+pub(crate) use trial::{BacktestArguments, HistoryArguments, PublishArguments, TryArguments};
 
 /// The widest help, so that it reads the same everywhere.
 const HELP_WIDTH: usize = 100;
@@ -79,13 +81,16 @@ pub(crate) enum Command {
     Init(InitArguments),
     Check(CheckArguments),
     Plan(PlanArguments),
+    Try(TryArguments),
     Apply(ApplyArguments),
+    Publish(PublishArguments),
     Rollback(RollbackArguments),
     Ingest(IngestArguments),
     Get(GetArguments),
     Call(CallArguments),
     Explain(ExplainArguments),
     Train(TrainArguments),
+    Backtest(BacktestArguments),
     Sql(SqlArguments),
     Run(RunArguments),
     Dataset(DatasetArguments),

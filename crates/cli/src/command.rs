@@ -1,6 +1,7 @@
 //! The commands: each takes its arguments and a session, and gives an answer.
 
 mod apply;
+mod backtest;
 mod backup;
 mod call;
 mod check;
@@ -17,6 +18,7 @@ mod init;
 mod inputs;
 mod lake;
 mod plan;
+mod publish;
 mod rollback;
 mod run;
 mod segment;
@@ -24,6 +26,7 @@ mod serve;
 mod sql;
 mod status;
 mod train;
+mod trial;
 mod verify;
 
 use crate::arguments::Command;
@@ -47,12 +50,15 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Check(_) => check::run(session),
         Command::Plan(arguments) => plan::run(arguments, session),
         Command::Apply(_) => apply::run(session),
+        Command::Try(arguments) => trial::run(arguments, session),
+        Command::Publish(arguments) => publish::run(arguments, session),
         Command::Rollback(arguments) => rollback::run(arguments, session),
         Command::Ingest(arguments) => ingest::run(arguments, session),
         Command::Get(arguments) => get::run(arguments, session),
         Command::Call(arguments) => call::run(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
+        Command::Backtest(arguments) => backtest::run(arguments, session),
         Command::Sql(arguments) => sql::run(arguments, session),
         Command::Run(arguments) => run::run(arguments, session),
         Command::Dataset(arguments) => dataset::run(&arguments.command, session),

@@ -20,8 +20,8 @@ pub use rows::rows;
 pub use runs::run_reports;
 
 pub use reports::{
-    correction_report, examination, explanation, mismatch_types, served_report, training_report,
-    training_set, verify_report,
+    correction_report, examination, explanation, mismatch, mismatch_types, served_report,
+    training_report, training_set, verify_report,
 };
 
 pub use segments::{segment, segment_answer, segment_key};

@@ -148,8 +148,16 @@ pub(crate) fn summary(report: &Json, catalog: &Catalog) -> String {
         },
         count(number(report, "oracle_checked")),
     );
+    let examples: Vec<Json> = examples(report).cloned().collect();
+    text.push_str(&mismatches(&examples, catalog));
+    text
+}
+
+/// Values that were not the same on every path, for a person.
+pub(super) fn mismatches(examples: &[Json], catalog: &Catalog) -> String {
+    let mut text = String::new();
     let word = |json: &Json| json.as_str().unwrap_or_default().to_owned();
-    for example in examples(report) {
+    for example in examples {
         let feature = word(&example["feature"]);
         let (key_types, value_type) = wire::mismatch_types(catalog, &feature);
         let key: Vec<String> = example["key"]

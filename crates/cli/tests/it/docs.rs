@@ -141,6 +141,12 @@ fn the_tutorial_says_what_happens() {
 }
 
 #[test]
+fn the_walk_through_of_publishing_says_what_happens() {
+    let project = Project::empty();
+    replay(&page("docs/publishing.md"), project.path());
+}
+
+#[test]
 fn words_are_split_as_a_shell_does() {
     assert_eq!(
         words("evenkeel train --spine \"SELECT 'x'\"  --out ''"),

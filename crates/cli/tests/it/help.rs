@@ -4,18 +4,21 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 36] = [
+const COMMANDS: [&str; 39] = [
     "demo",
     "init",
     "check",
     "plan",
+    "try",
     "apply",
+    "publish",
     "rollback",
     "ingest",
     "get",
     "call",
     "explain",
     "train",
+    "backtest",
     "sql",
     "run",
     "dataset",

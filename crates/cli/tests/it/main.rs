@@ -27,3 +27,4 @@ mod serve;
 mod state_views;
 mod store;
 mod support;
+mod trials;

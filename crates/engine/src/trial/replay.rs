@@ -88,7 +88,7 @@ impl Replay<'_> {
         let compiled = hot.plan().view(&self.view.digest).cloned();
         let compiled = compiled.expect("the plan is of the view");
         let mut report = ReplayReport {
-            as_it_came: sources.iter().all(|source| source.known_at.is_none()),
+            as_it_came: !sources.iter().any(|source| was_known_before(source)),
             instants: all,
             ..ReplayReport::default()
         };
@@ -252,6 +252,12 @@ fn digest(row: &ViewRow, view: &ViewDef) -> u128 {
     }
     bytes.extend(encode_values(&row.values));
     xxh3_128(&bytes)
+}
+
+/// Whether events of a source, or what made them, may have been visible before they were logged.
+fn was_known_before(source: &SourceDef) -> bool {
+    let made_of = source.derived.as_ref().map(|d| &d.trigger().source);
+    source.known_at.is_some() || made_of.is_some_and(|source| was_known_before(source))
 }
 
 fn upgrade(source: &SourceDef, logged: &mut LoggedEvent) -> Result<(), EngineError> {

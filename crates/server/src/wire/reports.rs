@@ -117,7 +117,8 @@ pub fn mismatch_types(catalog: &Catalog, feature: &str) -> (Vec<DataType>, DataT
     (key.unwrap_or_default(), value.unwrap_or(DataType::String))
 }
 
-fn mismatch(example: &Mismatch, catalog: &Catalog) -> Json {
+/// A value that was not the same on every path.
+pub fn mismatch(example: &Mismatch, catalog: &Catalog) -> Json {
     let (key_types, value_type) = mismatch_types(catalog, &example.feature);
     let key: Vec<Json> = example
         .key
