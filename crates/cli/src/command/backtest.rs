@@ -1,7 +1,6 @@
 //! `evenkeel backtest`.
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 
 use evenkeel_engine::Offline;
 use evenkeel_engine::backtest::{BacktestOptions, BacktestReport, Triggers};
@@ -56,7 +55,7 @@ fn json_report(report: &BacktestReport, store: &Offline) -> Json {
         "differing": report.differing,
         "resumed": report.resumed,
         "features": features,
-        "out": report.out.as_ref().map(PathBuf::as_path),
+        "out": report.out.as_deref(),
         "digest": report.digest,
     })
 }

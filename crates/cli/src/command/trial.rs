@@ -3,7 +3,6 @@
 mod words;
 
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use evenkeel_engine::trial::{History, PART_INSTANTS, Sample, TrialOptions, TrialReport};
@@ -11,7 +10,7 @@ use evenkeel_engine::{ChangePlan, DefinitionFile, EngineError, Offline, views_of
 use evenkeel_server::wire;
 use evenkeel_types::Zone;
 use evenkeel_types::definition::{Catalog, ViewDef};
-use evenkeel_types::time::{format_timestamp, parse_timestamp};
+use evenkeel_types::time::parse_timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{apply, verify};
@@ -206,12 +205,7 @@ fn json_report(report: &TrialReport, store: &Offline, catalog: &Catalog) -> Json
         "comparison": comparison,
         "replay": replay,
         "micros_per_row": report.micros_per_row,
-        "out": report.out.as_ref().map(PathBuf::as_path),
+        "out": report.out.as_deref(),
         "digest": report.digest,
     })
-}
-
-/// A time of an example.
-pub(super) fn time_in_words(micros: i64) -> String {
-    format_timestamp(micros)
 }

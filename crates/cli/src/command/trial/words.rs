@@ -2,9 +2,9 @@
 
 use evenkeel_engine::trial::{Difference, DifferenceExample};
 use evenkeel_types::Field;
+use evenkeel_types::time::format_timestamp;
 use serde_json::{Value as Json, json};
 
-use super::time_in_words;
 use crate::table::{count, mixed_table, plural};
 
 /// From few to many.
@@ -184,7 +184,7 @@ pub(in super::super) fn json_differences(features: &[(Field, Difference)]) -> Ve
     let example = |example: &DifferenceExample| {
         json!({
             "key": example.key,
-            "time": time_in_words(example.time),
+            "time": format_timestamp(example.time),
             "first": example.first,
             "second": example.second,
         })
