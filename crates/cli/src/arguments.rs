@@ -9,6 +9,7 @@ mod run;
 mod segment;
 mod sql;
 mod trial;
+mod trigger;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ pub(crate) use segment::{
 };
 pub(crate) use sql::SqlArguments;
 pub(crate) use trial::{BacktestArguments, HistoryArguments, PublishArguments, TryArguments};
+pub(crate) use trigger::{ResultArguments, TriggerArguments};
 
 /// The widest help, so that it reads the same everywhere.
 const HELP_WIDTH: usize = 100;
@@ -88,6 +90,8 @@ pub(crate) enum Command {
     Ingest(IngestArguments),
     Get(GetArguments),
     Call(CallArguments),
+    Trigger(TriggerArguments),
+    Result(ResultArguments),
     Explain(ExplainArguments),
     Train(TrainArguments),
     Backtest(BacktestArguments),

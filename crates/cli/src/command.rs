@@ -27,6 +27,7 @@ mod sql;
 mod status;
 mod train;
 mod trial;
+mod trigger;
 mod verify;
 
 use crate::arguments::Command;
@@ -40,6 +41,7 @@ pub(crate) use ingest::{ingest_source, report_line};
 pub(crate) use segment::Wanted as WantedSegment;
 pub(crate) use sql::Answered;
 pub(crate) use train::{QUERY_PLACE, build, json_report as json_training_report, query_text};
+pub(crate) use trigger::Read as ReadOfTrigger;
 pub(crate) use verify::summary as verify_summary;
 
 /// Runs a command.
@@ -56,6 +58,8 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Ingest(arguments) => ingest::run(arguments, session),
         Command::Get(arguments) => get::run(arguments, session),
         Command::Call(arguments) => call::run(arguments, session),
+        Command::Trigger(arguments) => trigger::run(arguments, session),
+        Command::Result(arguments) => trigger::result(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
         Command::Backtest(arguments) => backtest::run(arguments, session),

@@ -30,6 +30,7 @@ mod letters;
 mod rows;
 mod segments;
 mod sql;
+mod triggers;
 
 /// See the module.
 pub(crate) struct Remote {
@@ -82,6 +83,17 @@ impl Remote {
 
     fn understood(&self, reply: std::io::Result<Reply>) -> Result<Json, Failure> {
         self.understood_in(reply, &[], "the request")
+    }
+
+    /// The same of what may be answered later.
+    fn accepted(&self, reply: std::io::Result<Reply>) -> Result<Json, Failure> {
+        let as_done = |mut reply: Reply| {
+            if reply.status == 202 {
+                reply.status = 200;
+            }
+            reply
+        };
+        self.understood(reply.map(as_done))
     }
 
     /// The same, where mistakes are in these texts.

@@ -30,6 +30,7 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ("FORBIDDEN", 403, "the token does not allow it"),
     ("NOT_FOUND", 404, "something named does not exist"),
     ("METHOD", 405, "the path takes other methods"),
+    ("GONE", 410, "the result of a trigger is kept no more"),
     ("BODY_TOO_LARGE", 413, "more bytes than a body may have"),
     (
         "UNPACKED_TOO_LARGE",
@@ -217,6 +218,7 @@ impl From<&EngineError> for ApiError {
                 code: match (error, error.kind()) {
                     (EngineError::CutBeyond { .. }, _) => "CUT_BEYOND",
                     (EngineError::CutLacks(_), _) => "CUT_LACKS",
+                    (EngineError::ResultGone { .. }, _) => "GONE",
                     (EngineError::TooManyEntities { .. }, _) => "TOO_MANY_ENTITIES",
                     (_, ErrorKind::Invalid) => "INVALID",
                     (_, ErrorKind::NotFound) => "NOT_FOUND",

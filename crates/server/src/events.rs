@@ -81,7 +81,7 @@ fn producer_of(headers: &HeaderMap) -> Result<Producer, ApiError> {
     producer(text(PRODUCER_ID)?, sequence.transpose()?)
 }
 
-fn producer(id: Option<&str>, sequence: Option<u64>) -> Result<Producer, ApiError> {
+pub(crate) fn producer(id: Option<&str>, sequence: Option<u64>) -> Result<Producer, ApiError> {
     match (id, sequence) {
         (None, None) => Ok(None),
         (Some(id), Some(sequence)) => {
@@ -155,7 +155,7 @@ fn number(
     Ok(numbered.collect())
 }
 
-fn row(decoder: &mut RowDecoder, json: &Json<'_>) -> Result<Vec<Value>, Undecoded> {
+pub(crate) fn row(decoder: &mut RowDecoder, json: &Json<'_>) -> Result<Vec<Value>, Undecoded> {
     let mut values = vec![Value::Null; decoder.columns().len()];
     match decoder.fill(json, &mut values) {
         Ok(()) => Ok(values),

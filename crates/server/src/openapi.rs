@@ -24,7 +24,8 @@ mod tests {
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
     use crate::{
-        calls, corrections, definitions, doctor, runs, segments, sql, training, verification,
+        calls, corrections, definitions, doctor, runs, segments, sql, training, triggers,
+        verification,
     };
 
     fn json() -> Json {
@@ -77,6 +78,7 @@ mod tests {
             ("DoctorRequest", doctor::FIELDS),
             ("SegmentRequest", segments::FIELDS),
             ("CallRequest", calls::FIELDS),
+            ("TriggerRequest", triggers::FIELDS),
             ("ExclusionRequest", corrections::EXCLUSION_FIELDS),
         ] {
             let fields = schemas[name]["properties"].as_object().unwrap();

@@ -106,6 +106,7 @@ impl Plans {
         let dataset = manifest
             .map(|manifest| DatasetPlan::new(manifest, engine.catalog()))
             .transpose()?;
+        let named = matches!(wanted, Wanted::Service(..));
         let service = match &wanted {
             Wanted::Service(name, None) => engine.service(name)?,
             Wanted::Service(name, Some(version)) => engine.service(&format!("{name}@{version}"))?,
@@ -115,6 +116,30 @@ impl Plans {
                 None => engine.service(&name.name)?,
             },
         };
+        let logged = dataset.is_none() || is_list(engine, &service);
+        let plan = Arc::new(ServicePlan {
+            logged,
+            ..ServicePlan::of(service, dataset, named)
+        });
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= LISTS_MAX {
+            known.clear();
+        }
+        known.insert(wanted, Arc::clone(&plan));
+        Ok(plan)
+    }
+}
+
+impl ServicePlan {
+    /// Of a service as it was once defined: others are asked for by its name now.
+    pub(crate) fn of_past(service: Arc<ServiceDef>) -> Self {
+        ServicePlan {
+            logged: false,
+            ..ServicePlan::of(service, None, true)
+        }
+    }
+
+    fn of(service: Arc<ServiceDef>, dataset: Option<DatasetPlan>, named: bool) -> Self {
         let read = ReadPlan::new(service);
         let columns = read.service().inputs.iter();
         let columns = columns.map(|f| ColumnSpec::new(f.name.clone(), f.data_type.clone()));
@@ -126,7 +151,6 @@ impl Plans {
             .iter()
             .map(|f| json!({"name": f.name, "type": f.data_type.to_string()}))
             .collect();
-        let named = matches!(wanted, Wanted::Service(..));
         let (name, version) = match read.service() {
             service if named || dataset.is_some() => (json!(service.name), json!(service.version)),
             _ => (json!(null), json!(null)),
@@ -140,29 +164,21 @@ impl Plans {
                 plan.views()
             )
         });
-        let plan = Arc::new(ServicePlan {
+        ServicePlan {
             head_json: format!(
                 "{{\"service\":{name},\"version\":{version},\"definition\":\"{definition}\"{}",
                 of_dataset.unwrap_or_default()
             ),
-            logged: dataset.is_none() || is_list(engine, read.service()),
+            logged: true,
             dataset,
             decoder: RowDecoder::new(columns.collect(), Zone::utc()),
             named,
             stream_layouts: Default::default(),
             features_json: format!("\"features\":{}", json!(features)),
             read,
-        });
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= LISTS_MAX {
-            known.clear();
         }
-        known.insert(wanted, Arc::clone(&plan));
-        Ok(plan)
     }
-}
 
-impl ServicePlan {
     /// Names and types of what is answered, in order.
     pub(crate) fn outputs(&self) -> &[Field] {
         match &self.dataset {

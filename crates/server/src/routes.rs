@@ -18,16 +18,17 @@ use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
     calls, catalog, corrections, datasets, definitions, doctor, events, features, file_rows,
-    openapi, runs, segments, sql, training, unread, verification,
+    openapi, results, runs, segments, sql, training, triggers, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
 /// What only reads.
-const READS: [&str; 9] = [
+const READS: [&str; 10] = [
     "/v1/features",
     "/v1/calls",
+    "/v1/results/{id}",
     "/v1/training",
     "/v1/sql",
     "/v1/datasets/{dataset}/stale",
@@ -41,6 +42,8 @@ const READS: [&str; 9] = [
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/features", Some(Scope::Read)),
     ("POST", "/v1/calls", Some(Scope::Read)),
+    ("POST", "/v1/triggers/{source}", Some(Scope::Write)),
+    ("GET", "/v1/results/{id}", Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/events", Some(Scope::Write)),
     ("GET", "/v1/sources/{source}", Some(Scope::Read)),
     ("POST", "/v1/sources/{source}/file-rows", Some(Scope::Write)),
@@ -97,6 +100,8 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/v1/features", post(features::read))
         .route("/v1/calls", post(calls::call))
+        .route("/v1/triggers/{source}", post(triggers::trigger))
+        .route("/v1/results/{id}", get(results::result))
         .route("/v1/sources/{source}/events", post(events::push))
         .route("/v1/sources/{source}", get(catalog::source))
         .route("/v1/sources/{source}/file-rows", post(file_rows::take))

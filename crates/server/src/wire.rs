@@ -4,6 +4,7 @@ mod reports;
 mod rows;
 mod runs;
 mod segments;
+mod triggers;
 pub mod values;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub use reports::{
 };
 
 pub use segments::{segment, segment_answer, segment_key};
+
+pub use triggers::{result_head, trigger_head};
 
 /// The state of a source.
 pub fn source_status(source: &SourceStatus) -> Json {

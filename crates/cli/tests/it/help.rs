@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 39] = [
+const COMMANDS: [&str; 41] = [
     "demo",
     "init",
     "check",
@@ -16,6 +16,8 @@ const COMMANDS: [&str; 39] = [
     "ingest",
     "get",
     "call",
+    "trigger",
+    "result",
     "explain",
     "train",
     "backtest",

@@ -28,3 +28,4 @@ mod state_views;
 mod store;
 mod support;
 mod trials;
+mod triggers;

@@ -89,13 +89,9 @@ impl Asked {
     /// If there is none.
     pub fn service(&self, catalog: &Catalog) -> Result<Option<Arc<ServiceDef>>, EngineError> {
         match self {
-            Asked::Service {
-                name,
-                version,
-                digest,
-            } => {
+            Asked::Service { name, version, .. } => {
                 let now = service_of(catalog, &format!("{name}@{version}"))?;
-                Ok((beginning(&now.digest) == *digest).then_some(now))
+                Ok(self.is(&now).then_some(now))
             }
             Asked::View { name, version } => {
                 let full = format!("{name}@{version}");
@@ -105,8 +101,19 @@ impl Asked {
         }
     }
 
-    /// The service as it was once defined.
-    fn past_service(&self, records: &[Record]) -> Result<Arc<ServiceDef>, EngineError> {
+    /// Whether the service of this name and version is what is asked.
+    pub fn is(&self, service: &ServiceDef) -> bool {
+        match self {
+            Asked::Service { digest, .. } => beginning(&service.digest) == *digest,
+            Asked::View { .. } => true,
+        }
+    }
+
+    /// The service as it was once defined, by the records of a registry.
+    ///
+    /// # Errors
+    /// If it never was.
+    pub fn past_service(&self, records: &[Record]) -> Result<Arc<ServiceDef>, EngineError> {
         let (_, name, version) = self.parts();
         let is_it = |object: &Object| object.name == name && object.version == version;
         for count in (1..=records.len()).rev() {

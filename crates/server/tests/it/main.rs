@@ -24,3 +24,4 @@ mod sql;
 mod support;
 mod tokens;
 mod training;
+mod triggers;

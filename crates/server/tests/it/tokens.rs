@@ -46,6 +46,8 @@ async fn each_route_asks_for_its_scope() {
     for (method, path, allowed) in [
         ("POST", "/v1/features", [true, false, true]),
         ("POST", "/v1/sources/rides/events", [false, true, true]),
+        ("POST", "/v1/triggers/rides", [false, false, true]),
+        ("GET", "/v1/results/nothing", [true, false, true]),
         ("GET", "/v1/sources/rides", [true, false, true]),
         ("POST", "/v1/sources/rides/file-rows", [false, true, true]),
         ("GET", "/v1/sources/rides/files", [true, false, true]),

@@ -1,0 +1,64 @@
+//! `evenkeel trigger` and `evenkeel result`.
+
+use clap::Args;
+
+use super::Pairs;
+
+/// `evenkeel trigger`
+#[derive(Debug, Args)]
+#[command(
+    about = "Log a row, and read features at its place in the log",
+    long_about = "Log a row, and read features at its place in the log.\n\n\
+        The row is logged and applied as a push's is; then the features are read at its own event time, \
+        with everything that was logged up to it and nothing that came behind. Sent again (with \
+        an event id, or a producer and a sequence number) it is logged once and answered as the \
+        first time. The inputs of what is asked are columns of the row. Also works while a \
+        server holds the store. See docs/server.md.",
+    after_help = "Examples:\n  \
+        evenkeel trigger payments --row id=77,card=4,amount=250.5,at=2026-03-01T10:00:00Z \\\n      \
+            --service fraud_model\n  \
+        evenkeel trigger payments --row id=78,card=4,amount=99,at=2026-03-01T10:00:00Z \\\n      \
+            --view spent --json"
+)]
+pub(crate) struct TriggerArguments {
+    /// The source whose row it is
+    #[arg(value_name = "SOURCE")]
+    pub(crate) source: String,
+    /// The row, as NAME=VALUE,...
+    #[arg(long, value_name = "PAIRS")]
+    pub(crate) row: Pairs,
+    /// The feature service, as NAME or NAME@VERSION
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "view",
+        conflicts_with = "view"
+    )]
+    pub(crate) service: Option<String>,
+    /// A view with all of its features, as NAME or NAME@VERSION
+    #[arg(long, value_name = "NAME")]
+    pub(crate) view: Option<String>,
+    /// Who sends it; with --sequence
+    #[arg(long, value_name = "ID", requires = "sequence")]
+    pub(crate) producer: Option<String>,
+    /// Its number among the producer's rows
+    #[arg(long, value_name = "NUMBER", requires = "producer")]
+    pub(crate) sequence: Option<u64>,
+}
+
+/// `evenkeel result`
+#[derive(Debug, Args)]
+#[command(
+    about = "Show what was answered to a trigger",
+    long_about = "Show what was answered to a trigger.\n\n\
+        A result is not stored but computed again from its name: the same bits, whatever was logged or \
+        defined since. Also works while a server holds the store.",
+    after_help = "Examples:\n  \
+        evenkeel result payments~0~17~view~spent~1\n  \
+        evenkeel result payments~0~17~service~fraud_model~2~9a1f00c27be4d713 --json"
+)]
+pub(crate) struct ResultArguments {
+    /// `result` of the trigger's answer
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}

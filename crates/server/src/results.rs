@@ -1,0 +1,217 @@
+//! What a service says of a trigger, as it is read and written; and `GET /v1/results/{id}`.
+//!
+//! Nothing of a result is stored: it is computed again from its name
+//! (`docs/decisions/0033`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use evenkeel_engine::{Answers, Asked, Engine, EngineError, ResultId, ServedAnswer, Trigger};
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{Position, Value, VisibleAt};
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
+
+use crate::answer::ReadAnswer;
+use crate::catalog::{QueryOf, query};
+use crate::clock::{Deadline, Stopwatch};
+use crate::error::ApiError;
+use crate::features::with_cold;
+use crate::name::Name;
+use crate::plans::{ServicePlan, Wanted};
+use crate::reply;
+use crate::request;
+use crate::shared::Shared;
+use crate::wire;
+
+/// A trigger that was read.
+pub(crate) struct Read {
+    pub(crate) trigger: Trigger,
+    inputs: Vec<Value>,
+    answers: Answers,
+    cut: Arc<str>,
+}
+
+impl Read {
+    /// Reads what is asked of a trigger.
+    pub(crate) fn of(
+        engine: &Engine,
+        plan: &ServicePlan,
+        trigger: &Trigger,
+    ) -> Result<Read, EngineError> {
+        let inputs = trigger.inputs(plan.read.service())?;
+        Ok(Read {
+            answers: engine.read_trigger(&plan.read, trigger, &inputs)?,
+            cut: engine.format_cut(trigger.cut()).into(),
+            trigger: trigger.clone(),
+            inputs,
+        })
+    }
+
+    /// The answer: `head`, which is an object, and what a read answers.
+    pub(crate) fn to_json(self, mut head: Json, plan: &ServicePlan, defaults: bool) -> Vec<u8> {
+        let service = plan.read.service();
+        head["inputs"] = wire::values::row(&service.inputs, &self.inputs);
+        let answer = ReadAnswer {
+            plan,
+            answers: self.answers,
+            as_of: self.trigger.event_time(),
+            known_at: None,
+            cut: self.cut,
+            degraded: None,
+            defaults,
+        };
+        let mut out = head.to_string().into_bytes();
+        out.pop();
+        out.push(b',');
+        out.extend_from_slice(answer.to_json().get(1..).unwrap_or_default());
+        out
+    }
+
+    /// Logs it among what was served, if it is its turn.
+    pub(crate) fn log(&self, shared: &Shared, plan: &ServicePlan) {
+        if !plan.logged || !shared.served.wants() {
+            return;
+        }
+        let now = shared.engine().now();
+        shared.served.log(ServedAnswer::new(
+            now,
+            &plan.read,
+            !plan.named,
+            std::slice::from_ref(&self.inputs),
+            self.trigger.event_time(),
+            None,
+            &self.cut,
+            &self.answers.to_rows(),
+        ));
+    }
+}
+
+/// An answer without a result, which may be asked for.
+pub(crate) fn not_yet(head: &Json) -> Response<Body> {
+    let mut response = reply::json(head.to_string().into_bytes());
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
+}
+
+/// The plan of what is asked.
+pub(crate) fn plan(shared: &Shared, asked: &Asked) -> Result<Arc<ServicePlan>, ApiError> {
+    let wanted = match asked {
+        Asked::Service { name, version, .. } => Wanted::Service(name.clone(), Some(*version)),
+        Asked::View { name, version } => Wanted::Features(vec![format!("{name}@{version}:*")]),
+    };
+    let now = request::plan(shared, wanted);
+    if let Ok(plan) = now
+        && asked.is(plan.read.service())
+    {
+        return Ok(plan);
+    }
+    // The version of the service has another definition now.
+    let service = shared.engine().asked(asked)?;
+    Ok(Arc::new(ServicePlan::of_past(service)))
+}
+
+/// Finds an event that was logged before; none if time is up before.
+pub(crate) async fn find(
+    shared: &Shared,
+    source: &Arc<SourceDef>,
+    position: Position,
+    deadline: Deadline,
+) -> Result<Option<(Trigger, VisibleAt)>, ApiError> {
+    let log = shared.log.clone();
+    let source = Arc::clone(source);
+    let found = shared
+        .scans
+        .run(move || Trigger::find(&log, &source, position));
+    match tokio::time::timeout(deadline.left(), found).await {
+        Ok(found) => Ok(Some(found??)),
+        Err(_) => Ok(None),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Waits {
+    wait_ms: Option<u64>,
+    defaults: Option<bool>,
+}
+
+pub(crate) async fn result(
+    State(shared): State<Arc<Shared>>,
+    Name(id): Name,
+    waits: QueryOf<Waits>,
+) -> Result<Response<Body>, ApiError> {
+    let started = Stopwatch::start();
+    let waits: Waits = query(waits)?;
+    let response = answer(&shared, &id, &waits, started).await;
+    shared.metrics.read(started.elapsed());
+    response
+}
+
+async fn answer(
+    shared: &Shared,
+    id: &str,
+    waits: &Waits,
+    started: Stopwatch,
+) -> Result<Response<Body>, ApiError> {
+    let id: ResultId = id.parse()?;
+    let wait_ms = waits.wait_ms.unwrap_or(shared.limits.timeout_ms);
+    if wait_ms > shared.limits.timeout_ms_max {
+        let most = shared.limits.timeout_ms_max;
+        let message = format!("`wait_ms` is {wait_ms}: from 0 to {most}");
+        return Err(ApiError::new("TIMEOUT_RANGE", message).at(json!({"field": "wait_ms"})));
+    }
+    let deadline = started.deadline(Duration::from_millis(wait_ms));
+    // A little reading of the log is not what is waited for.
+    let longest = started.deadline(Duration::from_millis(shared.limits.timeout_ms_max));
+    let source = shared.engine().source(&id.source)?;
+    let plan = plan(shared, &id.asked)?;
+    let deadlines = (deadline, longest);
+    if let Some(read) = read(shared, &id, &source, &plan, deadlines).await? {
+        let head = wire::result_head(&id, true);
+        let defaults = waits.defaults.unwrap_or(true);
+        return Ok(reply::json(read.to_json(head, &plan, defaults)));
+    }
+    if wait_ms == 0 {
+        return Ok(not_yet(&wire::result_head(&id, false)));
+    }
+    let error = ApiError::new("DEADLINE", format!("after {wait_ms} ms there is no answer"));
+    Err(error
+        .at(json!({"result": id.to_string()}))
+        .with_hint("its event is logged: ask again, or wait longer with `wait_ms`"))
+}
+
+/// Reads a result; none if time is up before.
+async fn read(
+    shared: &Shared,
+    id: &ResultId,
+    source: &Arc<SourceDef>,
+    plan: &ServicePlan,
+    (deadline, longest): (Deadline, Deadline),
+) -> Result<Option<Read>, ApiError> {
+    // What is not logged is never waited for, what is logged and not applied yet is.
+    let is_applied = |engine: &Engine| {
+        let end = engine.applied_end(source.id, id.position.partition);
+        end > id.position.offset
+    };
+    let mut applied = shared.applied.subscribe();
+    let logged = shared.log.end(source.id, id.position.partition) > id.position.offset;
+    while logged && !is_applied(&shared.engine()) {
+        match tokio::time::timeout(deadline.left(), applied.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return Ok(None),
+        }
+    }
+    let Some((trigger, logged_at)) = find(shared, source, id.position, longest).await? else {
+        return Ok(None);
+    };
+    let (now, kept_hours) = {
+        let engine = shared.engine();
+        (engine.now(), engine.project().limits.results_kept_hours)
+    };
+    trigger.refuse_gone(logged_at, now, kept_hours)?;
+    with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
+}

@@ -1,0 +1,251 @@
+//! `POST /v1/triggers/{source}`: a row is logged, and what a service says of it is answered, at
+//! its own place in the log (`docs/decisions/0033`).
+//!
+//! Invariant: once the event is logged, every answer names its result.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::Response;
+use evenkeel_connect::{Json, RowDecoder, parse_json};
+use evenkeel_engine::push::{PushedRow, Triggered, Write, Written};
+use evenkeel_engine::{Asked, ResultId, Scope, Trigger, refuse_inputs, stored_columns};
+use evenkeel_types::definition::SourceDef;
+use evenkeel_types::{Position, Value};
+use serde_json::json;
+
+use crate::body::{self, Content};
+use crate::clock::{Deadline, Stopwatch};
+use crate::error::ApiError;
+use crate::events;
+use crate::features::with_cold;
+use crate::name::Name;
+use crate::plans::ServicePlan;
+use crate::reply;
+use crate::request::{self, Fields, json_error};
+use crate::results::{self, Read};
+use crate::shared::Shared;
+use crate::wire;
+
+/// The fields of a request.
+pub(crate) const FIELDS: &[&str] = &[
+    "row",
+    "producer_id",
+    "sequence",
+    "service",
+    "view",
+    "version",
+    "correlation_id",
+    "deadline_ms",
+    "defaults",
+];
+/// Characters of a correlation id.
+const CORRELATION_CHARS_MAX: usize = 256;
+
+pub(crate) async fn trigger(
+    State(shared): State<Arc<Shared>>,
+    Name(source): Name,
+    request: Request,
+) -> Result<Response<Body>, ApiError> {
+    let started = Stopwatch::start();
+    let response = answer(&shared, &source, request, started).await;
+    shared.metrics.read(started.elapsed());
+    response
+}
+
+async fn answer(
+    shared: &Shared,
+    source: &str,
+    request: Request,
+    started: Stopwatch,
+) -> Result<Response<Body>, ApiError> {
+    let (parts, body) = request.into_parts();
+    // It writes, and it reads.
+    shared.tokens.check(&parts.headers, Scope::Read)?;
+    Content::of(&parts.headers, &[Content::Json])?;
+    let longest = Duration::from_millis(shared.limits.timeout_ms_max);
+    let longest = started.deadline(longest);
+    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
+    let text = std::str::from_utf8(&body).map_err(|e| {
+        ApiError::new("JSON", "the body is not UTF-8").at(json!({"byte": e.valid_up_to()}))
+    })?;
+    let asked = understood(shared, source, text)?;
+    let deadline = started.deadline(asked.deadline);
+    asked.answer(shared, deadline).await
+}
+
+/// A request that was understood.
+struct Ask {
+    source: Arc<SourceDef>,
+    row: PushedRow,
+    asked: Asked,
+    plan: Arc<ServicePlan>,
+    correlation_id: Option<String>,
+    defaults: bool,
+    deadline: Duration,
+}
+
+fn understood(shared: &Shared, source: &str, text: &str) -> Result<Ask, ApiError> {
+    let json = parse_json(text).map_err(json_error)?;
+    let Json::Object(members) = &json else {
+        return Err(ApiError::invalid(format!(
+            "the body is {}, not an object",
+            json.kind()
+        )));
+    };
+    request::refuse_unknown(members, FIELDS)?;
+    let fields = Fields(members);
+    let source = shared.engine().source(source)?;
+    let row = fields
+        .get("row")
+        .ok_or_else(|| ApiError::invalid("`row` is missing"))?;
+    let mut decoder = RowDecoder::new(stored_columns(&source), source.zone.clone());
+    let row = events::row(&mut decoder, row);
+    let producer = events::producer(fields.text("producer_id")?, fields.number("sequence")?)?;
+    let asked = asked(shared, &fields)?;
+    let plan = results::plan(shared, &asked)?;
+    // What could not be answered is not logged.
+    refuse_inputs(&source, plan.read.service())?;
+    Ok(Ask {
+        source,
+        row: PushedRow {
+            values: row,
+            producer,
+        },
+        asked,
+        plan,
+        correlation_id: correlation_id(&fields)?,
+        defaults: fields.flag("defaults", true)?,
+        deadline: deadline(&fields, shared)?,
+    })
+}
+
+fn asked(shared: &Shared, fields: &Fields<'_>) -> Result<Asked, ApiError> {
+    let version = fields.number("version")?;
+    let full = |name: &str| match version {
+        None => name.to_owned(),
+        Some(version) => format!("{name}@{version}"),
+    };
+    let engine = shared.engine();
+    let catalog = engine.catalog();
+    let asked = match (fields.text("service")?, fields.text("view")?) {
+        (Some(name), None) => Asked::of_service(catalog, &full(name)),
+        (None, Some(name)) => Asked::of_view(catalog, &full(name)),
+        (Some(_), Some(_)) => {
+            return Err(ApiError::invalid("give `service` or `view`, not both"));
+        }
+        (None, None) => return Err(ApiError::invalid("`service` or `view` is missing")),
+    };
+    Ok(asked?)
+}
+
+fn correlation_id(fields: &Fields<'_>) -> Result<Option<String>, ApiError> {
+    let id = fields.text("correlation_id")?;
+    if id.is_some_and(|id| id.chars().count() > CORRELATION_CHARS_MAX) {
+        let message = format!("`correlation_id` has more than {CORRELATION_CHARS_MAX} characters");
+        return Err(ApiError::invalid(message).at(json!({"field": "correlation_id"})));
+    }
+    Ok(id.map(str::to_owned))
+}
+
+/// How long the answer may take; 0: nobody waits for it.
+fn deadline(fields: &Fields<'_>, shared: &Shared) -> Result<Duration, ApiError> {
+    let limits = &shared.limits;
+    let deadline = fields.number("deadline_ms")?.unwrap_or(limits.timeout_ms);
+    if deadline > limits.timeout_ms_max {
+        let most = limits.timeout_ms_max;
+        let message = format!("`deadline_ms` is {deadline}: from 0 to {most}");
+        return Err(ApiError::new("TIMEOUT_RANGE", message).at(json!({"field": "deadline_ms"})));
+    }
+    Ok(Duration::from_millis(deadline))
+}
+
+impl Ask {
+    async fn answer(self, shared: &Shared, deadline: Deadline) -> Result<Response<Body>, ApiError> {
+        let stored = self.row.values.clone().unwrap_or_default();
+        let write = Write::Trigger {
+            source: Arc::clone(&self.source),
+            row: self.row.clone(),
+        };
+        let Written::Triggered(triggered) = shared.queue.write(write, 1).await? else {
+            return Err(ApiError::new(
+                "INTERNAL",
+                "a trigger was answered as something else",
+            ));
+        };
+        let name = &self.source.name;
+        shared.metrics.pushed(name, &triggered.push.rows);
+        let row = triggered.push.rows.first();
+        let id = triggered.at.map(|position| self.id(position));
+        let session = shared.engine().format_session(&triggered.push.session);
+        let correlation_id = self.correlation_id.as_deref();
+        let mut head = wire::trigger_head(name, row, id.as_ref(), &session, correlation_id);
+        let Some(position) = triggered.at else {
+            return Ok(reply::json(head.to_string().into_bytes()));
+        };
+        let logged = Logged {
+            source: &self.source,
+            stored: &stored,
+            triggered: &triggered,
+            position,
+        };
+        let read = logged.read(shared, &self.plan, deadline).await;
+        // It is logged: whoever sent it can ask for it.
+        let read = read.map_err(|error| error.at(json!({"result": head["result"]})))?;
+        let Some(read) = read else {
+            head["answered"] = json!(false);
+            return Ok(results::not_yet(&head));
+        };
+        read.log(shared, &self.plan);
+        Ok(reply::json(read.to_json(head, &self.plan, self.defaults)))
+    }
+
+    fn id(&self, position: Position) -> ResultId {
+        ResultId {
+            source: self.source.name.clone(),
+            position,
+            asked: self.asked.clone(),
+        }
+    }
+}
+
+/// A trigger that is logged.
+struct Logged<'a> {
+    source: &'a Arc<SourceDef>,
+    stored: &'a [Value],
+    triggered: &'a Triggered,
+    position: Position,
+}
+
+impl Logged<'_> {
+    /// Reads what is asked of it; none if time is up before.
+    async fn read(
+        &self,
+        shared: &Shared,
+        plan: &ServicePlan,
+        deadline: Deadline,
+    ) -> Result<Option<Read>, ApiError> {
+        if deadline.has_passed() {
+            return Ok(None);
+        }
+        let now = with_cold(shared, deadline, |engine| {
+            let trigger = Trigger::logged(engine, self.source, self.stored, self.triggered);
+            let read = trigger.map(|trigger| Read::of(engine, plan, &trigger));
+            read.transpose()
+        });
+        match now.await? {
+            None => return Ok(None),
+            Some(Some(read)) => return Ok(Some(read)),
+            Some(None) => {}
+        }
+        // It was logged before.
+        let source = shared.engine().source(&self.source.name)?;
+        let found = results::find(shared, &source, self.position, deadline).await?;
+        let Some((trigger, _)) = found else {
+            return Ok(None);
+        };
+        with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
+    }
+}
