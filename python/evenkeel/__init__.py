@@ -39,8 +39,9 @@ from ._reports import (
     ViewEffect,
     ViewStatus,
 )
-from ._results import Answers, Frame, TrainingSet
+from ._results import Answers, Frame, Segment, TrainingSet
 from ._store import Store, open
+from ._triggers import Triggered
 
 __all__ = [
     "Answers",
@@ -62,6 +63,7 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "Plan",
+    "Segment",
     "ServiceStatus",
     "SourceStatus",
     "Status",
@@ -69,6 +71,7 @@ __all__ = [
     "StorageError",
     "Store",
     "TrainingSet",
+    "Triggered",
     "UnauthorizedError",
     "UnavailableError",
     "VerificationError",

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote, urlencode
 
 from ._connection import ARROW, JSON, Body, Connections
-from ._errors import InvalidError
+from ._errors import DeadlineError, InvalidError
 from ._evenkeel import Table, content_type, send_file_rows, warnings
 from ._frames import Time, is_rows, rows_of, table_of, time_text
 from ._reports import (
@@ -27,7 +27,7 @@ from ._reports import (
     of_dict,
     status_of,
 )
-from ._results import Answers, TrainingSet
+from ._results import Answers, Frame, Segment, TrainingSet
 from ._store import (
     Definitions,
     What,
@@ -38,6 +38,7 @@ from ._store import (
     spine_of,
     texts_of,
 )
+from ._triggers import Triggered, asked_of, triggered_of
 from ._wire import (
     added,
     joined,
@@ -45,7 +46,9 @@ from ._wire import (
     explanation_of,
     json_fields,
     json_of,
+    number_of,
     parts_of,
+    row_answers_of,
     rows_report_of,
     summed,
     time_of,
@@ -169,6 +172,155 @@ class Client:
         )
         found = Table.from_ipc(answer)
         return Answers(given.beside(found), parts_of(found))
+
+    def call(
+        self,
+        source: str,
+        row: Mapping[str, Any],
+        service: What,
+        *,
+        inputs: Optional[Mapping[str, Any]] = None,
+        timeout_ms: Optional[int] = None,
+    ) -> Answers:
+        """Reads features with one row more than is logged, as `Store.call`."""
+        name, features = service_of(service)
+        asked: Dict[str, Any] = {
+            "source": source,
+            "row": json_of(dict(row)),
+            "inputs": json_of(dict(inputs or {})),
+            "defaults": False,
+            "session": self.session,
+            "timeout_ms": timeout_ms,
+        }
+        if name is None:
+            asked["features"] = features
+        else:
+            asked["service"], _, version = name.partition("@")
+            asked["version"] = number_of(version)
+        answer = self._connections.request(
+            "POST", "/v1/calls", json.dumps(asked).encode(), JSON, accept=ARROW, again=True
+        )
+        return row_answers_of(answer)[1]
+
+    def trigger(
+        self,
+        source: str,
+        row: Mapping[str, Any],
+        *,
+        service: Optional[str] = None,
+        view: Optional[str] = None,
+        producer_id: Optional[str] = None,
+        sequence: Optional[int] = None,
+        deadline_ms: Optional[int] = None,
+    ) -> Triggered:
+        """Logs a row and reads features at its place in the log, as `Store.trigger`. If they are
+        not there within `deadline_ms`, `answers` is none, and `result` names them."""
+        producer = producer_of(producer_id, sequence)
+        kind, name = asked_of(service, view)
+        name, _, version = name.partition("@")
+        asked = {
+            "row": json_of(dict(row)),
+            kind: name,
+            "version": number_of(version),
+            "producer_id": None if producer is None else producer[0],
+            "sequence": None if producer is None else producer[1],
+            "deadline_ms": deadline_ms,
+            "defaults": False,
+        }
+        path = f"/v1/triggers/{quote(source, safe='')}"
+        answer = self._connections.request(
+            "POST", path, json.dumps(asked).encode(), JSON, accept=ARROW
+        )
+        if answer.startswith(b"{"):
+            triggered = triggered_of(json.loads(answer), None)
+        else:
+            triggered = triggered_of(*row_answers_of(answer))
+        self.session = joined(self.session, triggered.session)
+        return triggered
+
+    def result(self, id: str, *, wait_ms: Optional[int] = None) -> Answers:
+        """What was answered to a trigger, as `Store.result`; waits for it."""
+        path = f"/v1/results/{quote(id, safe='')}?defaults=false"
+        if wait_ms is not None:
+            path += f"&wait_ms={wait_ms}"
+        answer = self._connections.request("GET", path, accept=ARROW, again=True)
+        if answer.startswith(b"{"):
+            raise DeadlineError("the result is not there yet", hint="wait longer: `wait_ms`")
+        return row_answers_of(answer)[1]
+
+    def sql(
+        self,
+        query: str,
+        *,
+        as_of: Optional[Time] = None,
+        cut: Optional[str] = None,
+        limit: Optional[int] = None,
+        timeout_ms: Optional[int] = None,
+    ) -> Frame:
+        """Any SELECT over events, tables and features as of a time, answered where the store is."""
+        asked = {
+            "query": query,
+            "as_of": time_text(as_of),
+            "cut": cut,
+            "limit": limit,
+            "timeout_ms": timeout_ms,
+        }
+        body = json.dumps({name: value for name, value in asked.items() if value is not None})
+        _, made = self._connections.long_work(
+            "/v1/sql", body.encode(), JSON, accept=ARROW, texts=[("query", query)]
+        )
+        return Frame(Table.from_ipc(made))
+
+    def segment(
+        self,
+        segment: Optional[str] = None,
+        *,
+        query: Optional[str] = None,
+        as_of: Optional[Time] = None,
+        known_at: Optional[Time] = None,
+        cut: Optional[str] = None,
+        limit: int = 100_000,
+        after: Optional[Mapping[str, Any]] = None,
+        timeout_ms: Optional[int] = None,
+    ) -> Segment:
+        """The keys that are in a segment (`vip`, `vip@2`) or match a query, with the columns that
+        it selects, all of one cut. Where `next` is not none, `after=next` goes on, with the same
+        `as_of` and `cut`."""
+        asked = {
+            "segment": segment,
+            "query": query,
+            "as_of": time_text(as_of),
+            "known_at": time_text(known_at),
+            "cut": cut,
+            "session": self.session if cut is None else None,
+            "limit": limit,
+            "after": None if after is None else json_of(dict(after)),
+            "timeout_ms": timeout_ms,
+        }
+        body = json.dumps({name: value for name, value in asked.items() if value is not None})
+        told, made = self._connections.long_work(
+            "/v1/segments/query",
+            body.encode(),
+            JSON,
+            accept=ARROW,
+            texts=[] if query is None else [("query", query)],
+        )
+        return Segment(Table.from_ipc(made), {**told, "as_of": time_of(told["as_of"])})
+
+    def run(
+        self,
+        view: str,
+        *,
+        at: Optional[Time] = None,
+        again: bool = False,
+        timeout_ms: Optional[int] = None,
+    ) -> Dict[str, Any]:
+        """Runs a batch view as of a time (default: the last of its schedule), and answers what
+        became of it."""
+        path = f"/v1/views/{quote(view, safe='')}/run"
+        asked = {"at": time_text(at), "again": again, "timeout_ms": timeout_ms}
+        report, _ = self._connections.long_work(path, json.dumps(asked).encode(), JSON)
+        return dict(report)
 
     def ingest(
         self,

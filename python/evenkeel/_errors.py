@@ -102,6 +102,7 @@ class VerificationError(Error):
 _CLASSES = {
     "DEFINITIONS": DefinitionError,
     "NOT_FOUND": NotFoundError,
+    "GONE": NotFoundError,
     "BUSY": BusyError,
     "STORAGE": StorageError,
     "INTERNAL": StorageError,

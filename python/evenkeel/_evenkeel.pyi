@@ -72,6 +72,22 @@ class Store:
         defaults: bool,
         dataset: Optional[str],
     ) -> Tuple[Table, Dict[str, Any]]: ...
+    def call(
+        self,
+        source: str,
+        row: Dict[str, Any],
+        name: Optional[str],
+        features: List[str],
+        inputs: Dict[str, Any],
+    ) -> Tuple[Table, Dict[str, Any]]: ...
+    def trigger(
+        self,
+        source: str,
+        row: Dict[str, Any],
+        asked: Tuple[str, str],
+        producer: Optional[Tuple[str, int]],
+    ) -> Tuple[Dict[str, Any], Optional[Tuple[Table, Dict[str, Any]]]]: ...
+    def result(self, id: str) -> Tuple[Table, Dict[str, Any]]: ...
     def datasets(self) -> str: ...
     def dataset(self, name: str) -> str: ...
     def dataset_work(

@@ -9,7 +9,7 @@ from ._errors import InvalidError
 from ._evenkeel import Table
 from ._reports import FeatureReport, LabelReport, of_dict
 
-__all__ = ["Answers", "Frame", "TrainingSet"]
+__all__ = ["Answers", "Frame", "Segment", "TrainingSet"]
 
 
 def _module(name: str, why: str) -> Any:
@@ -136,6 +136,27 @@ class Answers(Frame):
                 f"{len(self)} entities with {len(self.features)} features are no single value"
             )
         return self.values.to_pylist()[0][self.features[0]]
+
+
+class Segment(Frame):
+    """Keys of an entity that are in a segment, with what it selects of them."""
+
+    def __init__(self, table: Table, parts: Mapping[str, Any]) -> None:
+        super().__init__(table)
+        self.as_of: datetime = parts["as_of"]
+        """When the condition was asked."""
+        self.cut: str = parts["cut"]
+        """How far each source was known."""
+        self.matched: int = parts["matched"]
+        """Keys that are in it, as far as they were asked."""
+        self.asked: int = parts["asked"]
+        """Keys that were asked."""
+        self.undecided: int = parts["undecided"]
+        """Keys whose condition is NULL or an error."""
+        self.complete: bool = parts["complete"]
+        """Whether every key was asked."""
+        self.next: Optional[Mapping[str, Any]] = parts.get("next")
+        """The key behind which the next page begins; none if there is none."""
 
 
 class TrainingSet(Frame):

@@ -27,6 +27,7 @@ from ._reports import (
     status_of,
 )
 from ._results import Answers, TrainingSet
+from ._triggers import Triggered, asked_of, triggered_of
 
 __all__ = ["Store", "open"]
 
@@ -220,6 +221,45 @@ class Store:
             dataset,
         )
         return Answers(table, parts)
+
+    def call(
+        self,
+        source: str,
+        row: Mapping[str, Any],
+        service: What,
+        *,
+        inputs: Optional[Mapping[str, Any]] = None,
+    ) -> Answers:
+        """Reads features with one row more than is logged, at the row's own time; nothing is
+        left of it. `inputs` are those of the service that the row has no column for."""
+        name, features = service_of(service)
+        table, parts = self._store.call(source, dict(row), name, features, dict(inputs or {}))
+        return Answers(table, parts)
+
+    def trigger(
+        self,
+        source: str,
+        row: Mapping[str, Any],
+        *,
+        service: Optional[str] = None,
+        view: Optional[str] = None,
+        producer_id: Optional[str] = None,
+        sequence: Optional[int] = None,
+    ) -> Triggered:
+        """Logs a row, and reads a service or a view (`model`, `model@2`) at its place in the
+        log: with everything before it, and nothing behind.
+
+        A row that was logged before (by event id, or `producer_id` and `sequence`) is answered as
+        the first time. A row that is no event is a dead letter, and says so.
+        """
+        producer = producer_of(producer_id, sequence)
+        asked = asked_of(service, view)
+        head, read = self._store.trigger(source, dict(row), asked, producer)
+        return triggered_of(head, None if read is None else Answers(*read))
+
+    def result(self, id: str) -> Answers:
+        """What was answered to a trigger, by its `result`: computed again, to the same bits."""
+        return Answers(*self._store.result(id))
 
     def train(
         self,

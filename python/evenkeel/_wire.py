@@ -15,6 +15,7 @@ from ._errors import InvalidError
 from ._evenkeel import Table
 from ._frames import is_rows, rows_of, table_of
 from ._reports import Explanation, IngestReport, Mismatch, Step, VerifyReport, of_dict
+from ._results import Answers
 
 # A body is at most half of what servers take if nobody set another limit.
 _BODY_BYTES = 8 << 20
@@ -159,6 +160,20 @@ def parts_of(table: Table) -> Dict[str, Any]:
         "definition": metadata["definition"],
         "degraded": None if degraded is None else json.loads(degraded),
     }
+
+
+def row_answers_of(answer: bytes) -> Tuple[Mapping[str, Any], Answers]:
+    """The features that were read with one row, behind the inputs; and what stands before them."""
+    table = Table.from_ipc(answer)
+    head = json.loads(table.metadata["evenkeel.head"])
+    return (head, Answers(Table.from_rows([head["inputs"]]).beside(table), parts_of(table)))
+
+
+def number_of(version: str) -> Any:
+    """A version of a name, if it has one; what is no number is refused where it goes."""
+    if not version:
+        return None
+    return int(version) if version.isdigit() else version
 
 
 def _features(columns: List[str]) -> List[str]:

@@ -54,6 +54,7 @@ KNOWN = {
     },
     "after": {"customer_id": "ada"},
     "inputs": {"customer_id": "ada"},
+    "id": "orders~0~0~view~customer_orders~1",
 }
 
 # One version is built, the other is there to be.
@@ -141,9 +142,12 @@ def about_what_exists(case):
         if case.operation.path.endswith("/segments/query"):
             case.body.pop("segment", None)
             case.body["query"] = "SELECT customer_id FROM customer_orders WHERE orders_7d > 0"
-        if case.operation.path.endswith("/calls"):
+        if case.operation.path.endswith("/calls") or "/triggers/" in case.operation.path:
             case.body.pop("producer_id", None)
             case.body.pop("sequence", None)
+        if "/triggers/" in case.operation.path:
+            case.body.pop("view", None)
+            case.body.setdefault("service", "customer_model")
         # The fields of a body that is JSON are in it.
         case.query = {}
 

@@ -153,6 +153,19 @@ pub enum RowAnswer {
     },
 }
 
+impl RowAnswer {
+    /// In a word.
+    pub fn word(&self) -> &'static str {
+        match self {
+            RowAnswer::Logged(_) => "logged",
+            RowAnswer::Conflict(_) => "conflict",
+            RowAnswer::Duplicate => "duplicate",
+            RowAnswer::LeftOut => "left_out",
+            RowAnswer::Rejected { .. } => "rejected",
+        }
+    }
+}
+
 /// What became of a push.
 #[derive(Clone, Debug)]
 pub struct PushAnswer {

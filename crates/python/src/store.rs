@@ -3,6 +3,7 @@
 mod correct;
 mod datasets;
 mod read;
+mod triggers;
 mod write;
 
 use std::path::PathBuf;

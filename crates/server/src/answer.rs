@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::Response;
 use evenkeel_connect::{ConnectError, StreamColumn, StreamLayout, append_json};
 use evenkeel_engine::{Answers, FeatureAnswers, Unmet, ViewColumns};
 use evenkeel_types::{Column, DataType, EventTime, Field, Status, Value, VisibleAt};
 use serde_json::Value as Json;
 
+use crate::body::Content;
 use crate::error::{ApiError, unmet_json};
 use crate::plans::ServicePlan;
+use crate::reply;
 use crate::wire::hex;
 
 /// About the bytes that a feature takes in a row: value, status and event time.
@@ -169,6 +173,18 @@ impl ReadAnswer<'_> {
         out
     }
 
+    /// With what stands before it, which is an object.
+    pub(crate) fn behind(&self, head: &Json, as_arrow: bool) -> Result<Response<Body>, ApiError> {
+        if as_arrow {
+            return Ok(reply::body(self.to_arrow(Some(head))?, Content::ARROW));
+        }
+        let mut out = head.to_string().into_bytes();
+        out.pop();
+        out.push(b',');
+        out.extend_from_slice(self.to_json().get(1..).unwrap_or_default());
+        Ok(reply::json(out))
+    }
+
     fn row(
         &self,
         features: &[Field],
@@ -213,8 +229,9 @@ impl ReadAnswer<'_> {
     }
 
     /// As an Arrow IPC stream: per feature its value, `__status`, `__event_time` and, where
-    /// it has a default, `__default`; the rest as metadata of the schema.
-    pub(crate) fn to_arrow(&self) -> Result<Vec<u8>, ApiError> {
+    /// it has a default, `__default`; the rest, and what stands before it, as metadata of the
+    /// schema.
+    pub(crate) fn to_arrow(&self, head: Option<&Json>) -> Result<Vec<u8>, ApiError> {
         let not_arrow = |e: ConnectError| {
             ApiError::invalid(crate::error::chain(&e))
                 .with_hint("ask for `Accept: application/json`")
@@ -272,11 +289,11 @@ impl ReadAnswer<'_> {
         }
         let Columns { layout, made } = columns;
         layout
-            .stream(made, rows, &self.metadata())
+            .stream(made, rows, &self.metadata(head))
             .map_err(not_arrow)
     }
 
-    fn metadata(&self) -> BTreeMap<String, String> {
+    fn metadata(&self, head: Option<&Json>) -> BTreeMap<String, String> {
         let service = self.plan.read.service();
         let mut metadata = BTreeMap::from([
             ("evenkeel.definition".to_owned(), hex(&service.digest)),
@@ -299,6 +316,9 @@ impl ReadAnswer<'_> {
                 "evenkeel.degraded".to_owned(),
                 unmet_json(unmet).to_string(),
             );
+        }
+        if let Some(head) = head {
+            metadata.insert("evenkeel.head".to_owned(), head.to_string());
         }
         metadata
     }

@@ -58,6 +58,13 @@ impl Content {
     }
 }
 
+/// Whether an Arrow stream is wanted in answer.
+pub(crate) fn wants_arrow(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    let accept = accept.and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains(Content::ARROW))
+}
+
 /// Reads a body whole.
 pub(crate) async fn read(
     headers: &HeaderMap,

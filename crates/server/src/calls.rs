@@ -21,7 +21,6 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
 use crate::features;
 use crate::plans::ServicePlan;
-use crate::reply;
 use crate::request::{self, Fields, json_error, row_error, wrong};
 use crate::shared::Shared;
 use crate::wire;
@@ -73,8 +72,8 @@ async fn answer(
     })?;
     let asked = understood(shared, text)?;
     let deadline = started.deadline(asked.timeout);
-    let body = asked.answer(shared, deadline).await?;
-    Ok(reply::json(body))
+    let as_arrow = body::wants_arrow(&parts.headers);
+    asked.answer(shared, deadline, as_arrow).await
 }
 
 /// A request that was understood.
@@ -160,7 +159,12 @@ fn given(plan: &ServicePlan, json: &Json<'_>) -> Result<Vec<(String, Value)>, Ap
 }
 
 impl Asked {
-    async fn answer(self, shared: &Shared, deadline: Deadline) -> Result<Vec<u8>, ApiError> {
+    async fn answer(
+        self,
+        shared: &Shared,
+        deadline: Deadline,
+        as_arrow: bool,
+    ) -> Result<Response<Body>, ApiError> {
         let plan = &self.plan.read;
         let positions = self.promise.positions(shared, plan);
         let kept = self.promise.wait(shared, plan, &positions, deadline);
@@ -199,11 +203,7 @@ impl Asked {
             "known": call.is_known(),
             "inputs": wire::values::row(&plan.service().inputs, &row),
         });
-        let mut out = head.to_string().into_bytes();
-        out.pop();
-        out.push(b',');
-        out.extend_from_slice(answer.to_json().get(1..).unwrap_or_default());
-        Ok(out)
+        answer.behind(&head, as_arrow)
     }
 
     /// Why the row is no event.

@@ -16,7 +16,6 @@ use serde_json::json;
 use crate::body::{self, Content, aside};
 use crate::clock::Stopwatch;
 use crate::error::ApiError;
-use crate::metrics::outcome;
 use crate::name::Name;
 use crate::reply;
 use crate::request::json_error;
@@ -298,7 +297,7 @@ fn to_json(shared: &Shared, source: &str, answer: &PushAnswer) -> Vec<u8> {
         ["logged", "duplicate", "conflict", "left_out", "rejected"].map(|word| (word, 0u64)),
     );
     for row in &answer.rows {
-        *counts.entry(outcome(row)).or_default() += 1;
+        *counts.entry(row.word()).or_default() += 1;
     }
     let head = json!({
         "source": source,
@@ -317,7 +316,7 @@ fn to_json(shared: &Shared, source: &str, answer: &PushAnswer) -> Vec<u8> {
             out.push(b',');
         }
         out.extend_from_slice(b"{\"status\":");
-        text(outcome(row), &mut out);
+        text(row.word(), &mut out);
         match row {
             RowAnswer::Logged(position) | RowAnswer::Conflict(position) => {
                 let (partition, offset) = (position.partition.0, position.offset.0);

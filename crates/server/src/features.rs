@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
-use axum::http::{Response, header};
+use axum::http::Response;
 use evenkeel_engine::{Answers, Brought, Engine, EngineError, ReadPlan, ServedAnswer};
 use evenkeel_types::{EventTime, Knowledge, Value};
 
@@ -36,11 +36,7 @@ async fn answer(
 ) -> Result<Response<Body>, ApiError> {
     let (parts, body) = request.into_parts();
     let content = Content::of(&parts.headers, &[Content::Json, Content::Arrow])?;
-    let as_arrow = parts
-        .headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.contains(Content::ARROW));
+    let as_arrow = body::wants_arrow(&parts.headers);
     let Query(query) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri)
         .map_err(|e| ApiError::invalid(e.body_text()))?;
     if content == Content::Json && !query.is_empty() {
@@ -62,7 +58,7 @@ async fn answer(
     let deadline = started.deadline(request.timeout);
     let answer = evaluate(shared, &request, deadline).await?;
     Ok(if as_arrow {
-        reply::body(answer.to_arrow()?, Content::ARROW)
+        reply::body(answer.to_arrow(None)?, Content::ARROW)
     } else {
         reply::json(answer.to_json())
     })

@@ -83,8 +83,7 @@ impl Metrics {
     pub(crate) fn pushed(&self, source: &str, answers: &[RowAnswer]) {
         let mut rows = self.rows.lock().unwrap_or_else(PoisonError::into_inner);
         for answer in answers {
-            let outcome = outcome(answer);
-            *rows.entry((source.to_owned(), outcome)).or_default() += 1;
+            *rows.entry((source.to_owned(), answer.word())).or_default() += 1;
         }
     }
 
@@ -315,17 +314,6 @@ fn batch_views(text: &mut String, runs: &Runs) {
             let labelled = format!("{name}{{view=\"{}\"}}", label(view));
             line(text, &labelled, last / 1_000_000);
         }
-    }
-}
-
-/// What became of a row, in a word.
-pub(crate) fn outcome(answer: &RowAnswer) -> &'static str {
-    match answer {
-        RowAnswer::Logged(_) => "logged",
-        RowAnswer::Conflict(_) => "conflict",
-        RowAnswer::Duplicate => "duplicate",
-        RowAnswer::LeftOut => "left_out",
-        RowAnswer::Rejected { .. } => "rejected",
     }
 }
 

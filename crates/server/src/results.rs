@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use evenkeel_engine::{Answers, Asked, Engine, EngineError, ResultId, ServedAnswer, Trigger};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Position, Value, VisibleAt};
@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::answer::ReadAnswer;
+use crate::body::wants_arrow;
 use crate::catalog::{QueryOf, query};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
@@ -52,7 +53,13 @@ impl Read {
     }
 
     /// The answer: `head`, which is an object, and what a read answers.
-    pub(crate) fn to_json(self, mut head: Json, plan: &ServicePlan, defaults: bool) -> Vec<u8> {
+    pub(crate) fn behind(
+        self,
+        mut head: Json,
+        plan: &ServicePlan,
+        defaults: bool,
+        as_arrow: bool,
+    ) -> Result<Response<Body>, ApiError> {
         let service = plan.read.service();
         head["inputs"] = wire::values::row(&service.inputs, &self.inputs);
         let answer = ReadAnswer {
@@ -64,11 +71,7 @@ impl Read {
             degraded: None,
             defaults,
         };
-        let mut out = head.to_string().into_bytes();
-        out.pop();
-        out.push(b',');
-        out.extend_from_slice(answer.to_json().get(1..).unwrap_or_default());
-        out
+        answer.behind(&head, as_arrow)
     }
 
     /// Logs it among what was served, if it is its turn.
@@ -143,10 +146,11 @@ pub(crate) async fn result(
     State(shared): State<Arc<Shared>>,
     Name(id): Name,
     waits: QueryOf<Waits>,
+    headers: HeaderMap,
 ) -> Result<Response<Body>, ApiError> {
     let started = Stopwatch::start();
     let waits: Waits = query(waits)?;
-    let response = answer(&shared, &id, &waits, started).await;
+    let response = answer(&shared, &id, &waits, wants_arrow(&headers), started).await;
     shared.metrics.read(started.elapsed());
     response
 }
@@ -155,6 +159,7 @@ async fn answer(
     shared: &Shared,
     id: &str,
     waits: &Waits,
+    as_arrow: bool,
     started: Stopwatch,
 ) -> Result<Response<Body>, ApiError> {
     let id: ResultId = id.parse()?;
@@ -173,7 +178,7 @@ async fn answer(
     if let Some(read) = read(shared, &id, &source, &plan, deadlines).await? {
         let head = wire::result_head(&id, true);
         let defaults = waits.defaults.unwrap_or(true);
-        return Ok(reply::json(read.to_json(head, &plan, defaults)));
+        return read.behind(head, &plan, defaults, as_arrow);
     }
     if wait_ms == 0 {
         return Ok(not_yet(&wire::result_head(&id, false)));

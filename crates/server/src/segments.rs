@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response, header};
+use axum::http::{HeaderMap, Response};
 use evenkeel_connect::{StreamColumn, StreamLayout, json_to_value};
 use evenkeel_engine::{
     EngineError, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query,
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
 use crate::ask::asked;
-use crate::body::Content;
+use crate::body::{Content, wants_arrow};
 use crate::clock::Stopwatch;
 use crate::error::{ApiError, chain};
 use crate::levels::{Level, Promise};
@@ -131,12 +131,6 @@ fn run(
         EngineError::Stopped => reporter.stopped(),
         error => ApiError::from(error),
     })
-}
-
-fn wants_arrow(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT);
-    let accept = accept.and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains(Content::ARROW))
 }
 
 /// The segment of a name, or of a query.

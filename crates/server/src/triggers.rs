@@ -71,7 +71,8 @@ async fn answer(
     let text = std::str::from_utf8(&body).map_err(|e| {
         ApiError::new("JSON", "the body is not UTF-8").at(json!({"byte": e.valid_up_to()}))
     })?;
-    let asked = understood(shared, source, text)?;
+    let mut asked = understood(shared, source, text)?;
+    asked.as_arrow = body::wants_arrow(&parts.headers);
     let deadline = started.deadline(asked.deadline);
     asked.answer(shared, deadline).await
 }
@@ -84,6 +85,7 @@ struct Ask {
     plan: Arc<ServicePlan>,
     correlation_id: Option<String>,
     defaults: bool,
+    as_arrow: bool,
     deadline: Duration,
 }
 
@@ -118,6 +120,7 @@ fn understood(shared: &Shared, source: &str, text: &str) -> Result<Ask, ApiError
         plan,
         correlation_id: correlation_id(&fields)?,
         defaults: fields.flag("defaults", true)?,
+        as_arrow: false,
         deadline: deadline(&fields, shared)?,
     })
 }
@@ -199,7 +202,7 @@ impl Ask {
             return Ok(results::not_yet(&head));
         };
         read.log(shared, &self.plan);
-        Ok(reply::json(read.to_json(head, &self.plan, self.defaults)))
+        read.behind(head, &self.plan, self.defaults, self.as_arrow)
     }
 
     fn id(&self, position: Position) -> ResultId {

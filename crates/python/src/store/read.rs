@@ -55,7 +55,7 @@ impl Moment {
 }
 
 /// A service, or a list of features as one.
-fn service(
+pub(super) fn service(
     engine: &Engine,
     name: Option<&str>,
     features: &[String],
@@ -146,6 +146,45 @@ fn answers(
     Ok(table)
 }
 
+/// What an answer says of itself; of a named service, which it is.
+pub(super) fn parts<'py>(
+    py: Python<'py>,
+    service: Option<&ServiceDef>,
+    answer: &GetAnswer,
+    cut: String,
+) -> PyResult<Bound<'py, PyDict>> {
+    let builders = Builders::new(py)?;
+    let dict = PyDict::new(py);
+    dict.set_item("service", service.map(|service| &service.name))?;
+    dict.set_item("version", service.map(|service| service.version))?;
+    dict.set_item(
+        "features",
+        answer
+            .features
+            .iter()
+            .map(|f| f.name.clone())
+            .collect::<Vec<_>>(),
+    )?;
+    dict.set_item("types", reports::fields(&answer.features))?;
+    dict.set_item("as_of", builders.time(answer.as_of.0)?)?;
+    dict.set_item("cut", cut)?;
+    let known_at = answer.known_at.map(|t| builders.time(t.0)).transpose()?;
+    dict.set_item("known_at", known_at)?;
+    dict.set_item("definition", reports::hex(&answer.definition))?;
+    Ok(dict)
+}
+
+/// One row of features behind the inputs that they were read with.
+pub(super) fn one_row(
+    service: &ServiceDef,
+    inputs: Vec<Value>,
+    answer: &GetAnswer,
+) -> Result<Table, Failure> {
+    let given = vec![true; service.inputs.len()];
+    let entities = entities(service, &[inputs], &given)?;
+    Ok(Table(answers(entities, answer, None)?))
+}
+
 #[pymethods]
 impl Store {
     /// Reads features for a table's rows or for dictionaries.
@@ -200,26 +239,9 @@ impl Store {
             };
             Ok((answers(entities, &answer, defaults)?, answer, cut))
         })?;
-        let builders = Builders::new(py)?;
-        let dict = PyDict::new(py);
         let named = name.is_some() || dataset.is_some();
+        let dict = parts(py, named.then_some(&*service), &answer, cut)?;
         dict.set_item("dataset", dataset.as_ref().map(|plan| &plan.title))?;
-        dict.set_item("service", named.then_some(&service.name))?;
-        dict.set_item("version", named.then_some(service.version))?;
-        dict.set_item(
-            "features",
-            answer
-                .features
-                .iter()
-                .map(|f| f.name.clone())
-                .collect::<Vec<_>>(),
-        )?;
-        dict.set_item("types", reports::fields(&answer.features))?;
-        dict.set_item("as_of", builders.time(answer.as_of.0)?)?;
-        dict.set_item("cut", cut)?;
-        let known_at = answer.known_at.map(|t| builders.time(t.0)).transpose()?;
-        dict.set_item("known_at", known_at)?;
-        dict.set_item("definition", reports::hex(&answer.definition))?;
         Ok((Table(table), dict))
     }
 
@@ -341,7 +363,7 @@ impl Store {
 
 impl Store {
     /// Dictionaries as inputs of a service, and which inputs any of them names.
-    fn dicts<'py>(
+    pub(super) fn dicts<'py>(
         &self,
         py: Python<'py>,
         service: &ServiceDef,

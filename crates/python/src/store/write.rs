@@ -153,7 +153,7 @@ fn join(session: &mut SessionToken, other: &SessionToken) {
     session.time = session.time.max(other.time);
 }
 
-fn columns(def: &SourceDef) -> Vec<ColumnSpec> {
+pub(super) fn columns(def: &SourceDef) -> Vec<ColumnSpec> {
     def.columns[..def.stored]
         .iter()
         .map(|c| ColumnSpec::new(c.name.clone(), c.data_type.clone()))

@@ -4,8 +4,6 @@ use evenkeel_engine::ResultId;
 use evenkeel_engine::push::RowAnswer;
 use serde_json::{Value as Json, json};
 
-use crate::metrics::outcome;
-
 /// A result, whether it is there or not.
 pub fn result_head(id: &ResultId, answered: bool) -> Json {
     let (kind, name, version) = id.asked.parts();
@@ -31,7 +29,7 @@ pub fn trigger_head(
         Some(id) => result_head(id, true),
         None => json!({"source": source, "result": null, "answered": false}),
     };
-    head["status"] = json!(row.map(outcome));
+    head["status"] = json!(row.map(RowAnswer::word));
     head["duplicate"] = json!(row == Some(&RowAnswer::Duplicate));
     head["session"] = json!(session);
     head["correlation_id"] = json!(correlation_id);

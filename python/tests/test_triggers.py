@@ -1,0 +1,121 @@
+"""Calls, triggers and results of a server are those of this process; SQL, segments and runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from conftest import ride
+from test_client import client, server  # noqa: F401 - fixtures
+
+import evenkeel
+
+MODEL = "rider_model"
+
+
+def alike(one, other):
+    assert one.to_pylist() == other.to_pylist()
+    assert one.digest() == other.digest()
+    for part in ("features", "service", "version", "as_of", "known_at", "cut", "definition"):
+        assert getattr(one, part) == getattr(other, part), part
+
+
+def test_a_trigger_is_answered_once_and_for_ever(server, client):  # noqa: F811
+    called = client.call("rides", ride(1, tip=0.5), MODEL)
+    first = client.trigger("rides", ride(1, tip=0.5), service=MODEL)
+    assert (first.status, first.duplicate, first.position) == ("logged", False, (0, 0))
+    assert first.features["rides_7d"] == 1
+    assert first.answers.as_of == datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
+    assert first.answers.cut == "rides/0@1"
+    assert first.answers.to_pylist() == called.to_pylist()
+    # A read of this client sees it.
+    seen = client.get(["rider_rides:rides_7d"], {"rider_id": "ada"}, as_of="2026-01-02")
+    assert seen.scalar() == 1
+    client.ingest("rides", [ride(2)])
+    later = client.trigger("rides", ride(1, tip=0.5), service="rider_model@1")
+    assert (later.status, later.result) == ("duplicate", first.result)
+    alike(later.answers, first.answers)
+    alike(client.result(first.result), first.answers)
+    of_view = client.trigger("rides", ride(3), view="rider_rides", deadline_ms=0)
+    assert of_view.answers is None
+    with pytest.raises(evenkeel.InvalidError, match="has no features"):
+        of_view.features
+    found = client.result(of_view.result, wait_ms=5_000)
+    assert (found.service, found.values.to_pylist()[0]["rides_7d"]) == (None, 3)
+    other = client.trigger("rides", ride(3, fare=0.5), view="rider_rides")
+    assert (other.status, other.position) == ("conflict", (0, 3))
+    server.stop()
+    with evenkeel.open(server.folder) as store:
+        again = store.trigger("rides", ride(1, tip=0.5), service=MODEL)
+        assert (again.status, again.duplicate, again.result) == ("duplicate", True, first.result)
+        alike(again.answers, first.answers)
+        alike(store.result(first.result), first.answers)
+        alike(store.result(of_view.result), found)
+        alike(store.trigger("rides", ride(3, fare=0.5), view="rider_rides").answers, other.answers)
+        new = store.trigger("rides", ride(4), view="rider_rides")
+        assert (new.status, new.position, new.features["rides_7d"]) == ("logged", (0, 4), 4)
+        counted = store.call("rides", ride(5), ["rider_rides:rides_7d"])
+        assert counted.scalar() == 5
+
+
+def test_what_is_no_event_and_what_is_wrong(server, client):  # noqa: F811
+    def hold(store):
+        rejected = store.trigger("rides", ride(1, ride_id=None), service=MODEL)
+        assert (rejected.status, rejected.code, rejected.result) == ("rejected", "REQUIRED", None)
+        undecoded = store.trigger("rides", ride(1, fare="much"), service=MODEL)
+        assert (undecoded.status, undecoded.code) == ("rejected", "DECODE")
+        with pytest.raises(evenkeel.InvalidError, match="has no features"):
+            undecoded.features
+        for wrong, error in [
+            (lambda: store.trigger("rides", ride(1)), evenkeel.InvalidError),
+            (lambda: store.trigger("rides", ride(1), service="none"), evenkeel.NotFoundError),
+            (lambda: store.trigger("none", ride(1), service=MODEL), evenkeel.NotFoundError),
+            (lambda: store.result("none"), evenkeel.InvalidError),
+            (lambda: store.result("rides~0~99~view~rider_rides~1"), evenkeel.NotFoundError),
+            (lambda: store.call("rides", ride(1, fare="much"), MODEL), evenkeel.InvalidError),
+            (lambda: store.call("rides", ride(1, ride_id=None), MODEL), evenkeel.InvalidError),
+        ]:
+            with pytest.raises(error):
+                wrong()
+
+    hold(client)
+    server.stop()
+    with evenkeel.open(server.folder) as store:
+        hold(store)
+        assert store.status().source("rides").events == 0
+
+
+def test_queries_and_segments_of_a_server(server, client):  # noqa: F811
+    client.ingest("rides", [ride(n, rider_id=f"rider {n % 3}") for n in range(1, 8)])
+    found = client.sql("SELECT count(*) AS n, sum(fare) AS fares FROM rides")
+    assert found.to_pylist() == [{"n": 7, "fares": 98.0}]
+    before = client.sql("SELECT ride_id FROM rides WHERE ride_at < TIMESTAMP '2026-01-03'")
+    assert sorted(before.to_arrow()["ride_id"].to_pylist()) == ["r-1", "r-2"]
+    with pytest.raises(evenkeel.InvalidError):
+        client.sql("SELECT nothing FROM rides")
+    query = "SELECT rider_id, rides_7d FROM rider_rides WHERE rides_7d > 1"
+    whole = client.segment(query=query, as_of="2026-01-08")
+    assert (whole.matched, whole.complete, whole.next) == (3, True, None)
+    keys = []
+    page = client.segment(query=query, as_of="2026-01-08", limit=2)
+    while True:
+        keys += page.to_pylist()
+        if page.next is None:
+            break
+        page = client.segment(
+            query=query, as_of=page.as_of, cut=page.cut, after=page.next, limit=2
+        )
+    assert keys == whole.to_pylist()
+    assert sorted(key["rider_id"] for key in keys) == ["rider 0", "rider 1", "rider 2"]
+
+
+def test_a_batch_view_runs(server, client):  # noqa: F811
+    client.apply(
+        "CREATE BATCH FEATURE VIEW totals ENTITY rider (rider_id) SCHEDULE '0 3 * * *' AS "
+        "SELECT rider_id, sum(fare) AS fares FROM rides GROUP BY rider_id"
+    )
+    client.ingest("rides", [ride(1), ride(2)])
+    report = client.run("totals", at="2026-01-05")
+    assert (report["written"], report["failed"]) == (1, 0)
+    assert client.run("totals", at="2026-01-05")["written"] == 0
+    assert client.get(["totals:fares"], {"rider_id": "ada"}, as_of="2026-01-06").scalar() == 23.0
