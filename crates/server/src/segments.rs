@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Response};
+use axum::http::Response;
 use evenkeel_connect::{StreamColumn, StreamLayout, json_to_value};
 use evenkeel_engine::{
     EngineError, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query,
