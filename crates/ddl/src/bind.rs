@@ -20,6 +20,7 @@ mod dataset;
 mod derived;
 mod describe;
 mod digest;
+mod emitted;
 mod entity;
 mod events;
 mod evolve;

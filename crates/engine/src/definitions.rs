@@ -199,9 +199,12 @@ fn notes_of(definition: &Definition) -> Vec<String> {
 
 /// What a derived stream has.
 fn emission_words(derived: &DerivedDef) -> String {
+    let late = match derived.revises {
+        true => "emit again what they change",
+        false => "leave it as it is",
+    };
     format!(
-        "derived stream: an event per event of `{}`, made of what was logged before it; late inputs \
-         leave it as it is",
+        "derived stream: an event per event of `{}`, made of what was logged before it; late inputs {late}",
         derived.trigger().source.name
     )
 }

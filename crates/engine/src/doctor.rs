@@ -333,7 +333,7 @@ fn hot_rows(
         state,
     } = hot;
     let snapshot = in_use::Watched::new(snapshot, watch);
-    let plan = Plan::new(catalog.evaluated()).map_err(EngineError::signature)?;
+    let plan = Plan::of(catalog).map_err(EngineError::signature)?;
     let mut shapes: BTreeMap<u32, (String, IndexShape)> = BTreeMap::new();
     let mut numbers = Vec::new();
     for (position, index) in plan.indexes().iter().enumerate() {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evenkeel_log::{LogReader, Sequence};
-use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef};
+use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{Cut, Event, Offset, Origin, Partition, Position, SourceId};
 use evenkeel_view::Uses;
 
@@ -46,6 +46,8 @@ pub struct Emitter {
 struct Stream {
     def: Arc<SourceDef>,
     derived: Arc<DerivedDef>,
+    /// What makes it emit again, besides its trigger.
+    watched: Vec<Watched>,
     /// The first record for which nothing was emitted yet.
     next: u64,
     /// The offset of its first emission for a record of the piece, or later.
@@ -123,7 +125,13 @@ impl Emitter {
                 Some(last) => record_at(&log, &def, last)? + 1,
             };
             let next = reached.get(&def.id).copied().unwrap_or(0).max(last);
+            let watched = match derived.revises {
+                // What cannot be watched was refused when it was applied.
+                true => derived.watched().unwrap_or_default(),
+                false => Vec::new(),
+            };
             self.streams.push(Stream {
+                watched,
                 def,
                 derived,
                 next,
@@ -153,7 +161,8 @@ impl Emitter {
             return Ok(false);
         }
         let triggers = self.streams.iter().map(|s| s.derived.trigger().source.id);
-        let wanted: BTreeSet<SourceId> = triggers.collect();
+        let watched = self.streams.iter().flat_map(|s| &s.watched);
+        let wanted: BTreeSet<SourceId> = triggers.chain(watched.map(|w| w.source)).collect();
         let applied = online.with(Engine::cut);
         self.piece = Piece::take(log, catalog, &wanted, self.from(), (&self.base, applied))?;
         Ok(self.piece.is_some())
@@ -176,10 +185,15 @@ impl Emitter {
                 rows.bring(online, root.record, &root.event, &cut)?;
             }
             for emission in piece.emitted_for(trigger, root.record) {
-                let mut cut = cut.clone();
-                let Position { partition, offset } = emission.event.position;
-                cut.set_end(trigger, partition, Offset(offset.0 + 1));
                 rows.bring(online, root.record, &emission.event, &cut)?;
+            }
+            let sources: BTreeSet<SourceId> = stream.watched.iter().map(|w| w.source).collect();
+            for source in sources {
+                let logged = (root.event.source == source).then_some(&root.event);
+                let emitted = piece.emitted_for(source, root.record);
+                for late in logged.into_iter().chain(emitted.iter().map(|e| &e.event)) {
+                    rows.revise(online, root.record, late, &stream.watched, &cut)?;
+                }
             }
         }
         rows.judge(online)

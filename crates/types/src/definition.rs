@@ -16,6 +16,7 @@
 //!   input view in order.
 
 mod dataset;
+mod derived;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use dataset::{
     DatasetDef, DatasetFormat, DatasetLabel, DatasetSpine, DatasetTransform, Impute, Shape,
     SharePart, Split, TimePart,
 };
+pub use derived::{DerivedDef, Watched};
 
 /// A digest of a definition and of everything it depends on: its `D`.
 pub type Digest = [u8; 16];
@@ -164,41 +166,6 @@ pub struct SourceDef {
     pub sql: String,
     /// Its `D`: what of it can change a value.
     pub digest: Digest,
-}
-
-/// `CREATE STREAM ... AS SELECT`: the rows of a view as events. The stored columns of the stream
-/// are the trigger's identity ([`DerivedDef::TRIGGER_ID`], which is the event id), its time
-/// ([`DerivedDef::TRIGGERED_AT`]), and what is selected.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DerivedDef {
-    /// A row view whose trigger is one stream and has no key: each event brings its row. It has
-    /// the name and the `D` of the stream.
-    pub view: Arc<ViewDef>,
-    /// `ON LATE REVISE`
-    pub revises: bool,
-}
-
-impl DerivedDef {
-    /// The name of the column of the trigger's identity.
-    pub const TRIGGER_ID: &'static str = "trigger_id";
-    /// The name of the column of the trigger's time.
-    pub const TRIGGERED_AT: &'static str = "triggered_at";
-
-    /// How a row comes about.
-    pub fn body(&self) -> &RowBody {
-        match &self.view.body {
-            ViewBody::Row(body) => body,
-            _ => unreachable!("what a derived stream has are the rows of a row view"),
-        }
-    }
-
-    /// What brings the rows.
-    pub fn trigger(&self) -> &TriggerSide {
-        match &self.body().trigger {
-            Trigger::Source(side) => side,
-            Trigger::Full { .. } => unreachable!("a derived stream has one trigger"),
-        }
-    }
 }
 
 impl SourceDef {
@@ -670,6 +637,18 @@ impl Catalog {
         let views = self.views.values().flat_map(|versions| versions.values());
         let derived = self.derived().filter_map(|source| source.derived.as_ref());
         views.chain(derived.map(|derived| &derived.view)).collect()
+    }
+
+    /// What is watched for late inputs: sources, and the columns by which their events are found.
+    pub fn watched(&self) -> Vec<(&Arc<SourceDef>, Vec<usize>)> {
+        let derived = self.derived().filter_map(|source| source.derived.as_ref());
+        derived
+            .filter(|derived| derived.revises)
+            .flat_map(|derived| {
+                let watched = derived.watched().unwrap_or_default().into_iter();
+                watched.map(|watched| (&derived.trigger().source, watched.trigger_key))
+            })
+            .collect()
     }
 
     /// The derived streams, by name.

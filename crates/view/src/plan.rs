@@ -11,8 +11,8 @@ use std::sync::Arc;
 use evenkeel_aggregate::{Aggregates, SignatureError, SpecId, WhereId};
 use evenkeel_expr::Program;
 use evenkeel_types::definition::{
-    ComposedBody, Digest, LookupTarget, MaxAge, RowBody, SourceDef, SourceKind, SourceWindows,
-    Trigger, TriggerSide, ViewBody, ViewDef, WindowBody, WindowRows,
+    Catalog, ComposedBody, Digest, LookupTarget, MaxAge, RowBody, SourceDef, SourceKind,
+    SourceWindows, Trigger, TriggerSide, ViewBody, ViewDef, WindowBody, WindowRows,
 };
 use evenkeel_types::{AggregateCall, DataType, Expr, ExprKind, Frame, Interval, SourceId};
 
@@ -261,9 +261,29 @@ impl Plan {
     pub fn new<'a>(
         views: impl IntoIterator<Item = &'a Arc<ViewDef>> + Clone,
     ) -> Result<Self, SignatureError> {
+        Plan::watching(views, &[])
+    }
+
+    /// Everything that is evaluated of a catalog.
+    ///
+    /// # Errors
+    /// As [`Plan::new`].
+    pub fn of(catalog: &Catalog) -> Result<Self, SignatureError> {
+        Plan::watching(catalog.evaluated(), &catalog.watched())
+    }
+
+    /// [`Plan::new`], and events of sources that are found by some columns.
+    fn watching<'a>(
+        views: impl IntoIterator<Item = &'a Arc<ViewDef>> + Clone,
+        watched: &[(&Arc<SourceDef>, Vec<usize>)],
+    ) -> Result<Self, SignatureError> {
         let mut plan = Plan::default();
         let look_backs = LookBacks::of(views.clone().into_iter().map(AsRef::as_ref));
-        for key_use in Uses::of(views.clone().into_iter().map(AsRef::as_ref)).iter() {
+        let mut uses = Uses::of(views.clone().into_iter().map(AsRef::as_ref));
+        for (source, key_columns) in watched {
+            uses.add_key(source, key_columns);
+        }
+        for key_use in uses.iter() {
             let id = IndexId(plan.indexes.len());
             plan.by_key
                 .insert((key_use.source.id, key_use.key_columns.clone()), id);
@@ -289,6 +309,11 @@ impl Plan {
     /// The indexes by number.
     pub fn indexes(&self) -> &[IndexPlan] {
         &self.indexes
+    }
+
+    /// The index of a source by some columns.
+    pub fn index(&self, source: SourceId, key_columns: &[usize]) -> Option<IndexId> {
+        self.by_key.get(&(source, key_columns.to_vec())).copied()
     }
 
     /// The compiled form of a view that the plan was made for.

@@ -214,6 +214,30 @@ impl<'a> Reader<'a> {
         Ok(row)
     }
 
+    /// The places of the events of a key in an index that hold, from a time on.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn places_from(
+        &self,
+        index: IndexId,
+        key: &[Value],
+        from: i64,
+    ) -> Result<Vec<Position>, ReadError> {
+        let sight = self.sight(index);
+        let history = self.history(index, key);
+        let places = history.iter().flat_map(|history| {
+            history
+                .descending(i64::MAX, false, &sight)
+                .take_while(|entry| entry.time() >= from)
+                .map(|entry| entry.position())
+                .collect::<Vec<_>>()
+        });
+        let places = places.collect();
+        self.trouble()?;
+        Ok(places)
+    }
+
     /// Rows of a view are going to be read of these keys, in this order.
     pub fn expect<'k>(&self, view: &CompiledView, keys: impl Iterator<Item = &'k [Value]>) {
         let index = match &view.body {

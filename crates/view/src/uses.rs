@@ -63,6 +63,11 @@ impl Uses {
         self.add(source, &[], slots);
     }
 
+    /// Adds a key by which events of a source are found, and nothing is read of them.
+    pub fn add_key(&mut self, source: &Arc<SourceDef>, key_columns: &[usize]) {
+        self.add(source, key_columns, []);
+    }
+
     /// Every (source, key) with the columns read.
     pub fn iter(&self) -> impl Iterator<Item = &KeyUse> + '_ {
         self.by_key.values()

@@ -13,7 +13,7 @@ use evenkeel_types::{DataType, Field, Schedule, Zone};
 use super::dataset::refuse_name;
 use super::from_file::{FileSource, ReadColumns};
 use super::report::Report;
-use crate::ast::{CreateBatchView, Statement, StatementKind};
+use crate::ast::{CreateBatchView, Ident, Statement, StatementKind};
 use crate::parser::parse_statements;
 
 /// The connector of a table that a batch view writes.
@@ -59,7 +59,7 @@ pub(super) fn write_out(
             );
         }
     };
-    let entity_keys = entity_keys(create, statements, existing, report)?;
+    let entity_keys = entity_keys(&create.entity.name, statements, existing, report)?;
     let keys: Vec<Field> = match &create.entity.columns {
         None => entity_keys,
         Some(columns) if columns.columns.len() == entity_keys.len() => columns
@@ -89,14 +89,13 @@ pub(super) fn write_out(
     Some(written)
 }
 
-/// The key of the view's entity.
-fn entity_keys(
-    create: &CreateBatchView,
+/// The key of a view's entity.
+pub(super) fn entity_keys(
+    name: &Ident,
     statements: &[&Statement],
     existing: &Catalog,
     report: &mut Report,
 ) -> Option<Vec<Field>> {
-    let name = &create.entity.name;
     let written = statements
         .iter()
         .find_map(|statement| match &statement.kind {

@@ -49,13 +49,6 @@ impl Binder<'_> {
                 "write `FROM` and a stream",
             );
         };
-        if let Some(on_late) = written.on_late.filter(|on| on.kind == OnLateKind::Revise) {
-            report.hinted::<()>(
-                "`ON LATE REVISE` is planned: emissions stay as they are when inputs arrive late",
-                on_late.span,
-                "leave it out; what was corrected is emitted again anyway",
-            );
-        }
         let first = self.read(from, report)?;
         let trigger = trigger_of(query, &first, report)?;
         let view = as_view(create, query);
@@ -88,6 +81,23 @@ impl Binder<'_> {
             sql: written.sql.clone(),
             digest: written.digest,
         });
+        let revise = written.on_late.filter(|on| on.kind == OnLateKind::Revise);
+        let derived = DerivedDef {
+            view,
+            revises: revise.is_some(),
+        };
+        if let Some(on_late) = revise
+            && let Err(lookup) = derived.watched()
+        {
+            return report.hinted(
+                format!(
+                    "which emissions a late event changes cannot be found through `{}`",
+                    lookup.alias
+                ),
+                on_late.span,
+                "look up a source, or a window view, by columns of the stream itself; or leave `ON LATE REVISE` out",
+            );
+        }
         Some(SourceDef {
             id,
             name: create.name.value.clone(),
@@ -109,10 +119,7 @@ impl Binder<'_> {
             filter: None,
             checks: Vec::new(),
             options: BTreeMap::new(),
-            derived: Some(Arc::new(DerivedDef {
-                view,
-                revises: false,
-            })),
+            derived: Some(Arc::new(derived)),
             metadata: metadata(&create.metadata, report),
             sql: written.sql,
             digest: written.digest,

@@ -15,7 +15,7 @@ use super::evolve::{Evolution, Refusal};
 use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
-use super::{Binder, Broken, batch};
+use super::{Binder, Broken, batch, emitted};
 use crate::ast::{Span, Statement, StatementKind};
 use crate::error::{Diagnostic, line_and_column};
 use crate::parser::parse_statements;
@@ -121,7 +121,8 @@ pub fn bind_project(
                 }),
         );
     }
-    let mut nodes = write_out_batch_views(nodes, existing, read, &mut found, &mut unread);
+    let nodes = write_out_batch_views(nodes, existing, read, &mut found, &mut unread);
+    let mut nodes = write_out_emitted_views(nodes, existing, &mut found, &mut unread);
     let altered = alter::alter(&mut nodes, &unread);
     for (file, report) in altered.reports {
         found.take(file, report);
@@ -275,6 +276,46 @@ fn write_out_batch_views(
                 statement: node.statement,
                 parsed,
                 written_from: Some(create.name.span),
+            })),
+        }
+    }
+    others
+}
+
+/// Puts rows, stream and view in place of each view that is emitted.
+fn write_out_emitted_views(
+    nodes: Vec<Node>,
+    existing: &Catalog,
+    found: &mut Found<'_>,
+    unread: &mut Vec<(Space, String)>,
+) -> Vec<Node> {
+    let is_emitted = |node: &Node| match &node.parsed.kind {
+        StatementKind::CreateFeatureView(view) => emitted::is_emitted(view),
+        _ => false,
+    };
+    if !nodes.iter().any(is_emitted) {
+        return nodes;
+    }
+    let (views, mut others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_emitted);
+    for node in views {
+        let StatementKind::CreateFeatureView(view) = &node.parsed.kind else {
+            continue;
+        };
+        let mut report = Report::default();
+        let statements: Vec<&Statement> = others.iter().map(|other| &other.parsed).collect();
+        let written = emitted::write_out(view, &statements, existing, &mut report);
+        found.take(node.file, report);
+        match written {
+            None => {
+                let names = view.name.as_ref().map(|name| name.value.clone());
+                let names = names.into_iter().chain(emitted::topic_of(view));
+                unread.extend(names.map(|name| (Space::Relation, name)));
+            }
+            Some(statements) => others.extend(statements.into_iter().map(|parsed| Node {
+                file: node.file,
+                statement: node.statement,
+                parsed,
+                written_from: None,
             })),
         }
     }

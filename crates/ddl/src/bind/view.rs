@@ -10,7 +10,7 @@ use super::entity::metadata;
 use super::features::bind_features;
 use super::relation::Target;
 use super::report::{Report, did_you_mean};
-use crate::ast::{CreateFeatureView, CreateOnDemandView, Ident, OnLateKind};
+use crate::ast::{CreateFeatureView, CreateOnDemandView, Ident};
 use crate::error::Diagnostic;
 
 impl Binder<'_> {
@@ -22,7 +22,7 @@ impl Binder<'_> {
         sql: String,
         report: &mut Report,
     ) -> Option<ViewDef> {
-        refuse_planned(view, report);
+        refuse_emissions(view, report);
         let errors_before = report.error_count();
         let entity = self.entity(&view.entity.name, report);
         let name = match &view.name {
@@ -151,31 +151,19 @@ impl Binder<'_> {
     }
 }
 
-/// Clauses that are written and do not exist yet.
-fn refuse_planned(view: &CreateFeatureView, report: &mut Report) {
-    if let Some(span) = view.materialized {
+/// What a project writes out in place of a view; alone it is nothing.
+fn refuse_emissions(view: &CreateFeatureView, report: &mut Report) {
+    if super::emitted::is_emitted(view) {
         report.hinted::<()>(
-            "materialized views are planned: they need the log of emissions, which does not exist yet",
-            span,
-            "leave it out: a row view is evaluated when it is read, and late inputs need no repair",
+            "a view that is emitted is written out by a project, and here is none",
+            view.query.span,
+            "write the derived stream, `CREATE STREAM ... AS SELECT`, and a view over it",
         );
-    }
-    if let Some(topic) = &view.emit_to {
+    } else if let Some(on_late) = &view.on_late {
         report.hinted::<()>(
-            "`EMIT TO` is planned: it needs the log of emissions, which does not exist yet",
-            topic.span,
-            "leave it out, and read the view",
-        );
-    }
-    if let Some(on_late) = &view.on_late {
-        let word = match on_late.kind {
-            OnLateKind::Keep => "KEEP",
-            OnLateKind::Revise => "REVISE",
-        };
-        report.hinted::<()>(
-            format!("`ON LATE {word}` is planned: it is about emissions, which do not exist yet"),
+            "`ON LATE` is about what is emitted, and this view is read",
             on_late.span,
-            "leave it out: what is read includes late inputs",
+            "leave it out: what is read includes late inputs; or write `MATERIALIZED` or `EMIT TO 'topic'`",
         );
     }
 }

@@ -5,15 +5,15 @@
 //! revision, one that is gone or left out is withdrawn. Invariant: nothing of it depends on what was
 //! logged behind the cut.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evenkeel_types::codec::encode_canonical_row;
-use evenkeel_types::definition::{DerivedDef, SourceDef};
+use evenkeel_types::definition::{DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
     Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, Value,
 };
-use evenkeel_view::{Reader, SourceProgram};
+use evenkeel_view::{Reader, SourceProgram, Store};
 
 use super::{PARTITION, origin_of};
 use crate::engine::Engine;
@@ -90,6 +90,52 @@ impl<'a> Rows<'a> {
         }
         let identity = (brought.id.as_slice(), brought.time);
         self.settle(online, record, trigger, identity, brought.row)
+    }
+
+    /// Emits again what an event of another source changes, or one of the trigger's own: rows of
+    /// events that are later and hold, whose key it has.
+    ///
+    /// # Errors
+    /// If what they are made of cannot be read.
+    pub(super) fn revise(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        late: &LoggedEvent,
+        watched: &[Watched],
+        cut: &Cut,
+    ) -> Result<(), EngineError> {
+        let derived = self.derived;
+        let affected = online.read_with(|engine| affected(engine, derived, late, watched, cut))?;
+        for position in affected {
+            let found = online.read_with(|engine| again(engine, derived, position, cut))?;
+            let Some((trigger, brought)) = found else {
+                continue;
+            };
+            let own = [
+                Value::Bytes(brought.id.as_slice().into()),
+                Value::Timestamp(brought.time.0),
+            ];
+            let key = (brought.id.clone(), brought.time);
+            let latest = match self.latest.get(&key) {
+                Some(latest) => Some(latest.clone()),
+                None => online.with(|engine| self.newest(engine, &own, brought.time))?,
+            };
+            let emitted = latest.and_then(|latest| latest.row);
+            let is_same = match (&emitted, &brought.row) {
+                (None, None) => true,
+                (Some(emitted), Some(row)) => {
+                    let mut pairs = emitted[OWN_COLUMNS..].iter().zip(row);
+                    emitted.len() == row.len() + OWN_COLUMNS && pairs.all(|(a, b)| a.same_bits(b))
+                }
+                _ => false,
+            };
+            if !is_same {
+                let identity = (brought.id.as_slice(), brought.time);
+                self.settle(online, record, &trigger, identity, brought.row)?;
+            }
+        }
+        Ok(())
     }
 
     /// Emits what holds now under an identity.
@@ -228,6 +274,70 @@ fn brought(
         },
         row: selected,
     }))
+}
+
+/// The places of the trigger's events whose rows an event may change, in the order of the log by
+/// partition.
+fn affected(
+    engine: &Engine,
+    derived: &DerivedDef,
+    late: &LoggedEvent,
+    watched: &[Watched],
+    cut: &Cut,
+) -> Result<BTreeSet<Position>, EngineError> {
+    let mut affected = BTreeSet::new();
+    let Some(state) = engine.hot().source(late.source) else {
+        return Ok(affected);
+    };
+    let program = state.program();
+    let row = program.row(late);
+    let Some(turn) = state.turn(late, &row, &cut.of_source(late.source))? else {
+        return Ok(affected);
+    };
+    let mut rows = vec![(row, late.event.event_time)];
+    if let Turn::Replaces(before) | Turn::Ends(before) = turn {
+        let before = fetch(engine.reader(), program.def(), before)?;
+        rows.push((program.row(&before), before.event.event_time));
+    }
+    let hot = HotRead::of(engine.hot());
+    let knowledge = Knowledge::latest(cut.clone());
+    let reader = Reader::new(&hot, &knowledge);
+    let trigger = derived.trigger().source.id;
+    for watched in watched.iter().filter(|w| w.source == late.source) {
+        let Some(index) = engine.hot().plan().index(trigger, &watched.trigger_key) else {
+            continue;
+        };
+        for (row, from) in &rows {
+            let key = watched.source_key.iter().map(|&slot| row[slot].clone());
+            let key: Vec<Value> = key.collect();
+            let places = hot.checked(reader.places_from(index, &key, from.0))?;
+            affected.extend(places);
+        }
+    }
+    Ok(affected)
+}
+
+/// An event of the trigger that holds, and what it brings by what is known now.
+fn again(
+    engine: &Engine,
+    derived: &DerivedDef,
+    position: Position,
+    cut: &Cut,
+) -> Result<Option<(LoggedEvent, Brought)>, EngineError> {
+    let Some(state) = engine.hot().source(derived.trigger().source.id) else {
+        return Ok(None);
+    };
+    let program = state.program();
+    let trigger = fetch(engine.reader(), program.def(), position)?;
+    let row = program.row(&trigger);
+    let time = trigger.event.event_time;
+    let brought = Brought {
+        id: identity_of(program, &trigger, &row),
+        time,
+        other_time: None,
+        row: evaluate(engine, derived, &row, time, cut)?,
+    };
+    Ok(Some((trigger, brought)))
 }
 
 /// The identity of an event, without its time.

@@ -123,7 +123,7 @@ impl HotStore {
         log: &LogReader,
         limits: MemoryLimits,
     ) -> Result<Beside, EngineError> {
-        let plan = Arc::new(Plan::new(catalog.evaluated()).map_err(EngineError::signature)?);
+        let plan = Arc::new(Plan::of(&catalog).map_err(EngineError::signature)?);
         let changed: Vec<SourceId> = self
             .sources
             .iter()

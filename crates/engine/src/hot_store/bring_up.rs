@@ -57,7 +57,7 @@ impl HotStore {
         catalog: &Catalog,
         limits: MemoryLimits,
     ) -> Result<Self, EngineError> {
-        let plan = Arc::new(Plan::new(catalog.evaluated()).map_err(EngineError::signature)?);
+        let plan = Arc::new(Plan::of(catalog).map_err(EngineError::signature)?);
         let mut old = StoreState::read(kv.as_ref())?;
         if !fits(&old, reader, catalog) {
             wipe(kv.as_ref())?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use evenkeel_engine::api::{Answer, VerifyOptions};
 use evenkeel_engine::correction::Correction;
 use evenkeel_engine::push::{PushedRow, Pusher, Write};
-use evenkeel_engine::{Engine, ReadPlan};
+use evenkeel_engine::{Engine, EngineError, ReadPlan};
 use evenkeel_log::{ReadOptions, Sequence};
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::{
@@ -14,7 +14,7 @@ use evenkeel_types::{
 };
 
 use crate::random_history::Random;
-use crate::support::{World, t};
+use crate::support::{World, read, request, t};
 
 /// Each derived stream has a twin: a row view of the same query, by the trigger's id.
 const DEFINITIONS: &str = "
@@ -356,4 +356,232 @@ fn emissions_are_what_their_query_says_at_their_cut_whatever_the_commits_were() 
             assert_eq!(all(&grouped), emitted, "seed {seed}, commits of {commit}");
         }
     }
+}
+
+/// The same streams, which emit again what late inputs change.
+fn revising() -> String {
+    let revised = |sql: String, end: &str| {
+        sql.replacen(
+            end,
+            &format!("{} ON LATE REVISE;", &end[..end.len() - 1]),
+            1,
+        )
+    };
+    let ends = [
+        "ON t.id = c.id;",
+        "ON c.city = p.city;",
+        "z.city <> 'closed');",
+    ];
+    ends.into_iter().fold(DEFINITIONS.to_owned(), revised)
+}
+
+/// What is emitted last is what is known now, of every identity of the trigger.
+fn check_revised(engine: &Engine) {
+    let cut = engine.cut();
+    let ids: Vec<(Value, EventTime)> = events(engine, "trips")
+        .into_iter()
+        .map(|e| (e.event.row[0].clone(), e.event.event_time))
+        .collect();
+    let mut live = 0;
+    for stream in DERIVED {
+        let mut last: BTreeMap<(Vec<u8>, EventTime), LoggedEvent> = BTreeMap::new();
+        for emission in events(engine, stream) {
+            let key = bits([emission.event.row[2].clone()]);
+            last.insert((key, emission.event.event_time), emission);
+        }
+        for (id, time) in &ids {
+            let says = twin(engine, stream, id, *time, &cut);
+            let is_there = says[0].event_time == Some(*time) && says[0].status != Status::NotFound;
+            let emitted = last.get(&(bits([id.clone()]), *time));
+            let emitted = emitted.filter(|e| e.event.operation != Operation::Remove);
+            let said = says.iter().map(|a| match a.status {
+                Status::Error(reason) => Value::Error(reason),
+                _ => a.value.clone(),
+            });
+            let emitted = emitted.map(|e| bits(e.event.row[3..].iter().cloned()));
+            assert_eq!(emitted, is_there.then(|| bits(said)), "{stream} {id:?}");
+            live += usize::from(is_there);
+        }
+    }
+    assert!(live > 30, "{live}");
+}
+
+#[test]
+fn what_is_revised_is_what_is_known_now() {
+    for seed in 10..12 {
+        let mut random = Random(seed);
+        let steps = history(&mut random, 60);
+        let world = World::new(&revising());
+        let single = play(&world, &steps, 1, &mut random);
+        check(&single);
+        check_revised(&single);
+        let emitted = all(&single);
+        let revised = emitted
+            .iter()
+            .filter(|(_, revision, ..)| *revision > 0)
+            .count();
+        assert!(revised > 20, "{revised}");
+        let world = World::new(&revising());
+        let grouped = play(&world, &steps, 7, &mut random);
+        assert_eq!(all(&grouped), emitted, "seed {seed}");
+    }
+}
+
+#[test]
+fn what_was_logged_and_not_emitted_is_emitted_when_the_store_is_opened() {
+    let mut random = Random(3);
+    let world = World::new(DEFINITIONS);
+    let trips: Vec<Vec<Value>> = (0..20).map(|id| trip(&mut random, id)).collect();
+    let mut engine = world.engine();
+    let rows = trips.iter().map(|values| PushedRow {
+        values: Ok(values.clone()),
+        producer: None,
+    });
+    let write = Write::Push {
+        source: engine.source("trips").unwrap(),
+        rows: rows.collect(),
+    };
+    let judged = Pusher::default().judge(&engine, vec![write]);
+    // Dies between the append and everything else.
+    drop(judged.append(&engine.writer().unwrap()).unwrap());
+    assert!(events(&engine, "city_trips").is_empty());
+    drop(engine);
+    engine = Engine::open_with(&world.project(), world.clock.clone()).unwrap();
+    check(&engine);
+    check_complete(&engine);
+    let died = all(&engine);
+    assert!(died.len() > 20);
+    let other = World::new(DEFINITIONS);
+    let mut whole = other.engine();
+    push(&mut whole, "trips", trips);
+    assert_eq!(all(&whole), died);
+}
+
+#[test]
+fn a_stream_that_is_new_begins_with_what_was_logged_before() {
+    let mut random = Random(4);
+    let steps = history(&mut random, 40);
+    let plain: Vec<&str> = DEFINITIONS
+        .split(';')
+        .filter(|statement| {
+            statement.contains("ENTITY") && !statement.contains("VIEW")
+                || statement.contains(" TIMESTAMP")
+        })
+        .collect();
+    let world = World::new(&format!("{};", plain.join(";")));
+    drop(play(&world, &steps, 3, &mut random));
+    world.write("definitions.sql", DEFINITIONS);
+    let late = world.engine();
+    check(&late);
+    check_complete(&late);
+    let world = World::new(DEFINITIONS);
+    let early = play(&world, &steps, 3, &mut random);
+    assert_eq!(all(&late), all(&early));
+}
+
+#[test]
+fn nobody_else_brings_events_to_a_derived_stream() {
+    let world = World::new(DEFINITIONS);
+    let mut engine = world.engine();
+    push(&mut engine, "trips", vec![trip(&mut Random(1), 1)]);
+    let source = engine.source("city_trips").unwrap();
+    let emitted = events(&engine, "city_trips").remove(0).event.row;
+    let refused = |error: EngineError| {
+        assert_eq!(
+            error.to_string(),
+            "`city_trips` is a derived stream: its events are made of those of `trips`"
+        );
+        assert!(error.hint().unwrap().contains("push to `trips`"));
+    };
+    let rows = vec![PushedRow {
+        values: Ok(emitted.clone()),
+        producer: None,
+    }];
+    let write = Write::Push {
+        source: source.clone(),
+        rows,
+    };
+    refused(engine.write(&mut Pusher::default(), write).unwrap_err());
+    refused(engine.call(&source, emitted, None).unwrap_err());
+    refused(engine.ingest("city_trips", None, &mut |_| ()).unwrap_err());
+    let means = engine.means();
+    let positions = [(Partition(0), 0..1)];
+    let exclusion = engine
+        .offline()
+        .exclusion(&source, &positions, means, &mut |_, _, _| {
+            std::ops::ControlFlow::Continue(())
+        });
+    refused(exclusion.unwrap_err());
+    assert_eq!(events(&engine, "city_trips").len(), 1);
+}
+
+const MATERIALISED: &str = "
+CREATE ENTITY card (card BIGINT);
+CREATE STREAM payments (id BIGINT, card BIGINT, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+CREATE TABLE limits (card BIGINT, most DOUBLE, at TIMESTAMP, PRIMARY KEY (card), EVENT TIME at);
+CREATE FEATURE VIEW spending ENTITY card TTL INTERVAL '1' DAY MATERIALIZED EMIT TO 'spent' AS
+SELECT p.card, p.amount, l.most, sum(p.amount) OVER (LAST 2 HOURS) AS spent_2h
+FROM payments p ASOF JOIN limits l ON p.card = l.card;
+CREATE FEATURE SERVICE model AS spending (*);
+";
+
+#[test]
+fn a_materialised_view_says_what_was_known_when_its_row_came() {
+    let world = World::new(MATERIALISED);
+    let mut engine = world.engine();
+    let at = |minute: i64| Value::Timestamp(t(BEGIN) + minute * MINUTE);
+    let pay = |id: i64, amount: f64, minute: i64| {
+        vec![
+            Value::BigInt(id),
+            Value::BigInt(7),
+            Value::Double(amount),
+            at(minute),
+        ]
+    };
+    let limit = |most: f64, minute: i64| vec![Value::BigInt(7), Value::Double(most), at(minute)];
+    let says = |engine: &Engine, minute: i64| -> Vec<Value> {
+        let request = request(
+            engine,
+            "model",
+            vec![vec![Value::BigInt(7)]],
+            t(BEGIN) + minute * MINUTE,
+        );
+        let answer = read(engine, &request);
+        answer.rows[0].iter().map(|a| a.value.clone()).collect()
+    };
+    push(&mut engine, "limits", vec![limit(100.0, 0)]);
+    push(
+        &mut engine,
+        "payments",
+        vec![pay(1, 5.0, 10), pay(2, 6.0, 20)],
+    );
+    let double = Value::Double;
+    assert_eq!(
+        says(&engine, 30),
+        [double(6.0), double(100.0), double(11.0)]
+    );
+    // They come late: the rows that were emitted stay.
+    push(&mut engine, "limits", vec![limit(50.0, 15)]);
+    push(&mut engine, "payments", vec![pay(3, 1.0, 12)]);
+    assert_eq!(
+        says(&engine, 30),
+        [double(6.0), double(100.0), double(11.0)]
+    );
+    assert_eq!(says(&engine, 13), [double(1.0), double(100.0), double(6.0)]);
+    assert_eq!(
+        says(&engine, 26 * 60),
+        [Value::Null, Value::Null, Value::Null]
+    );
+    assert_eq!(events(&engine, "spent").len(), 3);
+    // What is read at the trigger's rows is what is known now.
+    let rows = engine
+        .feature_list(&["spending_rows:most".to_owned()])
+        .unwrap();
+    let knowledge = Knowledge::latest(engine.cut());
+    let now = EventTime(t(BEGIN) + 30 * MINUTE);
+    let key = [vec![Value::BigInt(7)]];
+    let known = engine
+        .read(&ReadPlan::new(rows), &key, now, &knowledge)
+        .unwrap();
+    assert_eq!(known.to_rows()[0][0].value, double(50.0));
 }

@@ -159,7 +159,25 @@ CREATE STREAM e AS SELECT amount AS trigger_id FROM s;
 CREATE STREAM f AS SELECT id FROM twice;
 CREATE STREAM g AS SELECT s.amount FROM s ASOF FULL JOIN u ON s.card = u.card;
 CREATE STREAM h AS SELECT card FROM h;
-CREATE STREAM i AS SELECT amount FROM s ON LATE REVISE;
+CREATE FEATURE VIEW w ENTITY card AS SELECT s.card, u.at AS since FROM s ASOF JOIN u ON s.card = u.card;
+CREATE STREAM i AS SELECT w.since FROM s ASOF JOIN w ON s.card = w.card ON LATE REVISE;
+CREATE STREAM j AS SELECT u.at AS since FROM s ASOF JOIN u ON s.card + 1 = u.card ON LATE REVISE;
+
+--- views that cannot be emitted
+CREATE ENTITY card (card BIGINT);
+CREATE STREAM s (id BIGINT, card BIGINT, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+CREATE FEATURE VIEW a ENTITY card MATERIALIZED AS SELECT * FROM s;
+CREATE FEATURE VIEW b ENTITY card EMIT TO 's' AS SELECT amount FROM s;
+CREATE FEATURE VIEW c ENTITY card ON LATE KEEP AS SELECT amount FROM s;
+CREATE FEATURE VIEW d ENTITY nobody MATERIALIZED AS SELECT amount FROM s;
+CREATE FEATURE VIEW e ENTITY card EMIT TO 'e_rows' AS SELECT missing FROM s;
+
+--- good: a materialised view is a stream of rows and a view over it
+CREATE ENTITY holder (card BIGINT);
+CREATE STREAM s (id BIGINT, payer BIGINT, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+CREATE FEATURE VIEW v (spent DEFAULT 0) ENTITY holder (payer) TTL INTERVAL '1' DAY MATERIALIZED EMIT TO 'spending' COMMENT 'spent' AS
+SELECT payer, amount, sum(amount) OVER (LAST 1 HOURS) AS spent FROM s;
+CREATE FEATURE VIEW w ENTITY holder (payer) EMIT TO 'amounts' ON LATE KEEP AS SELECT amount FROM s;
 
 --- good: a derived stream, and windows over what it looked up
 CREATE ENTITY kind (kind STRING);

@@ -170,7 +170,7 @@ SELECT count(*) OVER (LAST 1 DAY) AS n, sum(amount) OVER (LAST 1 DAY) AS m, coun
 --- a window view has no time to live
 CREATE FEATURE VIEW v ENTITY customer TTL INTERVAL '1' DAY AS SELECT count(*) OVER (LAST 1 DAY) AS n FROM payments;
 
---- clauses that are planned
+--- a window view is read at any time: it has no rows that could be emitted
 CREATE FEATURE VIEW v ENTITY customer MATERIALIZED EMIT TO 'topic' ON LATE REVISE AS SELECT count(*) OVER (LAST 1 DAY) AS n FROM payments;
 
 --- no name, no entity, no source
