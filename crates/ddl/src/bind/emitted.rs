@@ -67,7 +67,7 @@ pub(super) fn write_out(
         materialized: None,
         emit_to: None,
         on_late: None,
-        ttl: view.ttl.clone().filter(|_| view.materialized.is_none()),
+        ttl: view.ttl.filter(|_| view.materialized.is_none()),
         metadata: match view.materialized {
             Some(_) => Metadata::default(),
             None => view.metadata.clone(),
