@@ -18,7 +18,7 @@ use crate::error::EngineError;
 use crate::offline::Offline;
 use crate::reads::source_of;
 use crate::trial::parts::{Notes, Parts, Rows, digest_of, table_of};
-use crate::trial::{History, Progress, errors_in, mark_differing};
+use crate::trial::{History, Progress, errors_in, mark_differing, refuse_format};
 
 /// Separates these digests from others; changes when what is hashed does.
 const DOMAIN: &[u8] = b"evenkeel backtest 1";
@@ -93,6 +93,7 @@ impl Offline {
         progress: Progress<'_>,
     ) -> Result<BacktestReport, EngineError> {
         options.history.refuse_empty()?;
+        refuse_format(options.out.as_deref())?;
         let mut reach = |stage: &str, done, total| match progress(stage, done, total) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(EngineError::Stopped),

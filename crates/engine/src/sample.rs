@@ -2,7 +2,7 @@
 //! between them, exactly at the edges of its windows and one microsecond beside them.
 
 use evenkeel_types::definition::{
-    LookupTarget, RowBody, SourceDef, SourceWindows, Trigger, ViewBody, ViewDef,
+    LookupTarget, RowBody, SourceDef, SourceWindows, Trigger, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{
     CalendarUnit, Cut, DataType, Extent, Interval, Offset, Value, VisibleAt, Zone,
@@ -68,6 +68,8 @@ pub(crate) struct Anchor<'a> {
     pub(crate) source: &'a SourceDef,
     /// Source row slots of the view's key.
     pub(crate) key_columns: &'a [usize],
+    /// Whether rows that come to a key leave another.
+    pub(crate) rows_move: bool,
 }
 
 /// The sources whose events bring the keys of a view.
@@ -76,6 +78,7 @@ pub(crate) fn anchors(view: &ViewDef) -> Vec<Anchor<'_>> {
         ViewBody::Window(body) => vec![Anchor {
             source: &body.windows.source,
             key_columns: &body.windows.key_columns,
+            rows_move: body.windows.has(WindowRows::Live) || body.windows.has(WindowRows::Changes),
         }],
         ViewBody::Row(body) => {
             let sides = match &body.trigger {
@@ -87,11 +90,29 @@ pub(crate) fn anchors(view: &ViewDef) -> Vec<Anchor<'_>> {
                 .map(|s| Anchor {
                     source: &s.source,
                     key_columns: &s.key_columns,
+                    rows_move: false,
                 })
                 .collect()
         }
         ViewBody::Composed(body) => body.inputs.iter().flat_map(|v| anchors(v)).collect(),
     }
+}
+
+/// The instants at which rows of a table leave a key: `rows` are its versions and ends, each with
+/// the bytes of its primary key and whether it lives. What of them holds does not matter here.
+pub(crate) fn left_keys(mut rows: Vec<(Vec<u8>, Seen, bool)>) -> Vec<Seen> {
+    rows.sort_by(|(a, x, _), (b, y, _)| (a, x.time).cmp(&(b, y.time)));
+    let neighbours = rows.windows(2).filter_map(|pair| {
+        let [(row, old, lived), (same, new, lives)] = pair else {
+            return None;
+        };
+        let stays = *lives && old.key.iter().zip(&new.key).all(|(a, b)| a.same_bits(b));
+        (row == same && *lived && !stays).then(|| Seen {
+            key: old.key.clone(),
+            ..new.clone()
+        })
+    });
+    neighbours.collect()
 }
 
 fn edges(view: &ViewDef, edges: &mut Vec<Edge>) {
@@ -285,4 +306,38 @@ pub(crate) fn earlier_cut(applied: &Cut, random: &mut Random) -> Cut {
         );
     }
     cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_that_moves_or_ends_leaves_a_key() {
+        let version = |row: u8, key: &str, time: i64, lives: bool| {
+            let seen = Seen {
+                key: vec![Value::string(key)],
+                time,
+                visible_at: time + 1,
+            };
+            (vec![row], seen, lives)
+        };
+        let left = left_keys(vec![
+            version(1, "b", 20, true),
+            version(1, "a", 10, true),
+            version(2, "a", 15, true),
+            version(1, "b", 25, true),
+            // An end has the key of no row.
+            version(1, "", 30, false),
+            version(1, "c", 40, true),
+        ]);
+        let left: Vec<(Value, i64, i64)> = left
+            .iter()
+            .map(|s| (s.key[0].clone(), s.time, s.visible_at))
+            .collect();
+        assert_eq!(
+            left,
+            [(Value::string("a"), 20, 21), (Value::string("b"), 30, 31)]
+        );
+    }
 }

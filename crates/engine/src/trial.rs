@@ -10,10 +10,10 @@ mod replay;
 
 use std::collections::BTreeSet;
 use std::ops::{ControlFlow, Range};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_connect::value_to_json;
+use evenkeel_connect::{TableFormat, value_to_json};
 use evenkeel_train::{Answers, Evaluator, Instants, Requests};
 use evenkeel_types::definition::{ViewBody, ViewDef};
 use evenkeel_types::time::format_timestamp;
@@ -167,6 +167,7 @@ impl Offline {
     ) -> Result<TrialReport, EngineError> {
         self.refuse_to_try(plan, view)?;
         options.history.refuse_empty()?;
+        refuse_format(options.out.as_deref())?;
         let newest = self.catalog().view(&view.name);
         // Over the sources as they will be.
         let published = newest.and_then(|v| plan.catalog.view_version(&v.name, v.version));
@@ -533,6 +534,14 @@ impl Trial<'_> {
                 .collect(),
         }
     }
+}
+
+/// Refuses a file that could not be written when everything is done.
+pub(crate) fn refuse_format(out: Option<&Path>) -> Result<(), EngineError> {
+    out.map(TableFormat::of)
+        .transpose()
+        .map(|_| ())
+        .map_err(EngineError::connect)
 }
 
 /// How many values of a column are ERROR.

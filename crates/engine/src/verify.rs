@@ -10,7 +10,9 @@ use evenkeel_store::bucket_of;
 use evenkeel_train::{Answers, Evaluator, Requests};
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::definition::{ViewBody, ViewDef};
-use evenkeel_types::{Column, Cut, EventTime, Knowledge, LoggedEvent, SourceId, Status, Value};
+use evenkeel_types::{
+    Column, Cut, EventTime, Knowledge, LoggedEvent, Operation, SourceId, Status, Value,
+};
 use evenkeel_view::oracle::Oracle;
 use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow, encode_key};
 
@@ -20,7 +22,7 @@ use crate::error::EngineError;
 use crate::hot_store::HotRead;
 use crate::offline::{Offline, Online};
 use crate::reads::answer;
-use crate::sample::{Point, Random, Sampler, Seen, anchors, earlier_cut};
+use crate::sample::{Point, Random, Sampler, Seen, anchors, earlier_cut, left_keys};
 
 /// Mismatches that are kept whole; the rest is counted.
 pub const MISMATCH_EXAMPLES_MAX: usize = 20;
@@ -187,18 +189,24 @@ impl Offline {
         let mut seen = Vec::new();
         for anchor in anchors(view) {
             let program = SourceProgram::new(Arc::new(anchor.source.clone()));
+            let mut rows = Vec::new();
             for logged in events.get(&anchor.source.id).into_iter().flatten() {
                 let row = program.row(logged);
-                seen.push(Seen {
-                    key: anchor
-                        .key_columns
-                        .iter()
-                        .map(|&slot| row[slot].clone())
-                        .collect(),
+                let values = anchor.key_columns.iter().map(|&slot| row[slot].clone());
+                let this = Seen {
+                    key: values.collect(),
                     time: logged.event.event_time.0,
                     visible_at: logged.visible_at().0,
-                });
+                };
+                if anchor.rows_move
+                    && let Some(id) = program.key(&row, &anchor.source.primary_key)
+                {
+                    let lives = logged.event.operation != Operation::Delete;
+                    rows.push((id, this.clone(), lives));
+                }
+                seen.push(this);
             }
+            seen.extend(left_keys(rows));
         }
         seen
     }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use evenkeel_connect::{Table, TableType};
 use evenkeel_expr::{Program, ReadTime};
 use evenkeel_types::definition::{
-    Label, ServiceDef, ServiceItem, SourceWindows, SpineQuery, ViewBody, ViewDef,
+    Label, ServiceDef, ServiceItem, SourceWindows, SpineQuery, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{
     Column, Cut, DataType, Extent, Field, Frame, Interval, SLOT_PRESENT, Status, Value,
@@ -509,17 +509,19 @@ fn coincidences(evaluator: &Evaluator, view: &ViewDef, requests: &Requests) -> V
         ViewBody::Window(body) if body.is_state() => Vec::new(),
         ViewBody::Window(body) => {
             let windows = &body.windows;
-            if !windows
-                .aggregates
-                .iter()
-                .any(|a| contains_its_end(&a.frame))
-            {
-                return Vec::new();
+            let reach_their_end = |rows: WindowRows| {
+                let mut of = windows.aggregates.iter().filter(|a| a.rows == rows);
+                of.any(|a| contains_its_end(&a.frame))
+            };
+            let mut marks = vec![false; requests.len()];
+            if reach_their_end(WindowRows::Events) {
+                mark_coincident(evaluator, windows, requests, &mut marks);
             }
-            vec![(
-                windows.source.name.clone(),
-                count_coincident(evaluator, windows, requests),
-            )]
+            if reach_their_end(WindowRows::Changes) {
+                evaluator.mark_changes(windows, requests, &mut marks);
+            }
+            let count = marks.into_iter().filter(|mark| *mark).count() as u64;
+            vec![(windows.source.name.clone(), count)]
         }
         ViewBody::Composed(body) => body
             .inputs
@@ -540,11 +542,16 @@ fn contains_its_end(frame: &Frame) -> bool {
         }
 }
 
-fn count_coincident(evaluator: &Evaluator, windows: &SourceWindows, requests: &Requests) -> u64 {
+/// Marks the requests that have the time of an event of their own key.
+fn mark_coincident(
+    evaluator: &Evaluator,
+    windows: &SourceWindows,
+    requests: &Requests,
+    marks: &mut [bool],
+) {
     let events = evaluator.events(windows.source.id);
     let keyed = evaluator.keyed(windows.source.id, &windows.key_columns);
     let placed = evaluator.placed(windows.source.id, &windows.key_columns, requests);
-    let mut count = 0;
     for (key, of_key) in placed.keys() {
         let KeyEvents { numbers, times } = keyed.of(key);
         let mut first = 0;
@@ -554,13 +561,10 @@ fn count_coincident(evaluator: &Evaluator, windows: &SourceWindows, requests: &R
             }
             let known_at = requests.known_at(request as usize);
             let mut at_once = numbers[first..].iter().zip(&times[first..]);
-            count += u64::from(
-                at_once
-                    .by_ref()
-                    .take_while(|(_, t)| **t == time)
-                    .any(|(number, _)| events.holds(*number, known_at)),
-            );
+            marks[request as usize] |= at_once
+                .by_ref()
+                .take_while(|(_, t)| **t == time)
+                .any(|(number, _)| events.holds(*number, known_at));
         }
     }
-    count
 }

@@ -1,6 +1,7 @@
 //! Windows over the changes of a table: rows that were not there, and sources that evolve.
 
-use evenkeel_engine::Engine;
+use evenkeel_engine::api::{KnowledgeMode, SpineSource};
+use evenkeel_engine::{Engine, TrainingPlan};
 use evenkeel_types::Value;
 
 use crate::support::{World, apply_text, statuses, t, values};
@@ -87,4 +88,46 @@ CREATE FEATURE SERVICE model AS open (*);",
         Some(t("2026-02-01T00:00:00Z"))
     );
     assert_eq!(statuses(&engine, "model", &[Value::BigInt(2)], AT).len(), 1);
+}
+
+/// Windows over changes contain a change at their end, whatever key its event has.
+#[test]
+fn training_counts_rows_at_the_time_of_a_change() {
+    let definitions = "CREATE ENTITY town (town STRING);
+        CREATE TABLE shops (shop STRING, town STRING, op STRING, at TIMESTAMP, PRIMARY KEY (shop), EVENT TIME at)
+          WITH (connector = 'file', path = 'shops.csv', operation = 'op');
+        CREATE FEATURE VIEW moved ENTITY town AS
+        SELECT town, count(OLD.town) OVER (ALL HISTORY) AS closed FROM shops;
+        CREATE FEATURE SERVICE model AS moved (*);";
+    let world = World::new(definitions);
+    let mut engine = world.engine();
+    let rows =
+        "shop,town,op,at\nx,Ulm,upsert,2026-02-20T01:00:00Z\nx,,delete,2026-02-22T03:00:00Z\n";
+    world.ingest_text(&mut engine, "shops", "shops1.csv", rows);
+    let spine = world.write(
+        "spine.csv",
+        "town,event_time,known_at\nUlm,2026-02-22T03:00:00Z,2026-02-22T03:00:00Z\n\
+         Ulm,2026-02-22T03:00:01Z,2026-03-03T00:00:00Z\nUlm,2026-02-22T03:00:00Z,2026-03-03T00:00:00Z\n\
+         Bonn,2026-02-22T03:00:00Z,2026-03-03T00:00:00Z\n",
+    );
+    let counted = |knowledge| {
+        let plan = TrainingPlan {
+            service: engine.service("model").unwrap(),
+            spine: SpineSource::File {
+                path: spine.clone(),
+                time_column: None,
+                known_at_column: None,
+            },
+            knowledge,
+            cut: None,
+            statuses: false,
+            values_max: u64::MAX,
+        };
+        let set = engine.training_set(&plan, &mut |_, _, _| ()).unwrap();
+        set.coincident
+    };
+    // The end of the row has no town: it is the row's.
+    assert_eq!(counted(KnowledgeMode::Latest), [("shops".to_owned(), 2)]);
+    // The first row does not know of it yet.
+    assert_eq!(counted(KnowledgeMode::AsServed), [("shops".to_owned(), 1)]);
 }

@@ -69,6 +69,41 @@ impl Evaluator {
         changed.extend(left.map(|c| (c.old, c.event)));
         changed
     }
+
+    /// Marks the requests that have the time of a change of their own key.
+    pub(crate) fn mark_changes(
+        &self,
+        windows: &SourceWindows,
+        requests: &Requests,
+        marks: &mut [bool],
+    ) {
+        let versions = Versions::new(self, windows);
+        let times = versions.events.times();
+        let placed = self.placed(windows.source.id, &windows.key_columns, requests);
+        let mut changes = Vec::new();
+        if know_the_same(versions.events, requests) {
+            for row in (0u32..).take(versions.by_row.len()) {
+                versions.of_row(row, i64::MAX, None, &mut changes);
+            }
+            let of = |c: &Change| (versions.key_of[c.row as usize], times[c.event as usize]);
+            let changed: BTreeSet<(u32, i64)> = changes.iter().map(of).collect();
+            for (key, of_key) in placed.keys() {
+                for &(time, request) in of_key {
+                    marks[request as usize] |= changed.contains(&(key, time));
+                }
+            }
+            return;
+        }
+        for (key, of_key) in placed.keys() {
+            for &(time, request) in of_key {
+                changes.clear();
+                let known_at = requests.known_at(request as usize);
+                versions.of_key(key, time, known_at, &mut changes);
+                let last = changes.last();
+                marks[request as usize] |= last.is_some_and(|c| times[c.event as usize] == time);
+            }
+        }
+    }
 }
 
 impl<'a> Versions<'a> {
