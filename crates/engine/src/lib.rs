@@ -82,8 +82,8 @@ pub use registered::views_of;
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use rollback::Rollback;
 pub use segment::{
-    FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE, SegmentAnswer, SegmentPlan,
-    SegmentRequest, ask_segment, segment_of, segment_query, segment_table,
+    AtOnce, FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE, SegmentAnswer,
+    SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query, segment_table,
 };
 pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{

@@ -7,6 +7,7 @@
 mod frozen;
 mod keys;
 mod plan;
+mod population;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::offline::Online;
 use keys::Candidates;
+use population::Rest;
 
 /// What a query without a name is called where its mistakes are underlined.
 pub const SEGMENT_QUERY_PLACE: &str = "query";
@@ -57,6 +59,32 @@ pub struct SegmentRequest {
     pub limit: usize,
     /// Whether all keys are asked, also when there are enough for the answer.
     pub counts: bool,
+    /// When the rest of the keys are asked all at once.
+    pub at_once: AtOnce,
+}
+
+/// When keys are asked all at once, from the events of their views, in place of one by one. The
+/// answer is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AtOnce {
+    /// So many keys are asked one by one first: they tell how many there are, and how many of them
+    /// are in.
+    pub keys_first: u64,
+    /// Events that cost as much to read as a key to ask.
+    pub events_per_key: u64,
+    /// The most values of events that may be in memory for it.
+    pub values_max: u64,
+}
+
+impl Default for AtOnce {
+    /// A key takes some ten microseconds with its rows not in memory, an event half of one.
+    fn default() -> Self {
+        AtOnce {
+            keys_first: 8_192,
+            events_per_key: 16,
+            values_max: u64::MAX,
+        }
+    }
 }
 
 /// The keys that are in a segment.
@@ -168,10 +196,17 @@ pub fn ask_segment(
         known_at: request.known_at,
     };
     let step = (READ_VALUES / plan.width().max(1)).max(1);
+    let rest = Rest::new(request, &knowledge);
     let mut taken = Taken::new(plan, request.limit, request.counts);
     let mut looked_at = 0;
     'all: loop {
-        let keys = candidates.next(KEYS)?;
+        if rest.is_cheaper_at_once(&candidates, &taken)
+            && let Some(offline) = rest.offline(online)
+        {
+            rest.ask(&offline, &candidates, as_of, &mut taken, progress)?;
+            break;
+        }
+        let keys = candidates.next(rest.keys_before_look(candidates.given()).min(KEYS))?;
         if keys.is_empty() {
             break;
         }
@@ -184,7 +219,7 @@ pub fn ask_segment(
             }
             let answers =
                 online.read_with(|engine| engine.read(plan.reads(), piece, as_of, &knowledge))?;
-            taken.take(plan, piece, &answers, as_of);
+            taken.take(plan, &Piece::of(plan, piece, &answers), as_of);
             looked_at += piece.len() as u64;
         }
     }
@@ -237,58 +272,50 @@ impl Taken {
         self.is_cut && !self.counts
     }
 
-    fn take(&mut self, plan: &SegmentPlan, keys: &[Vec<Value>], answers: &Answers, at: EventTime) {
-        let keys_of = |(part, field): (usize, &DataType)| {
-            Column::from_values(field, keys.iter().map(|key| &key[part]))
-        };
-        let parts: Vec<Column> = plan.key_types().enumerate().map(keys_of).collect();
-        let features = answers.features().map(|feature| feature.values());
-        let scope: Vec<&Column> = parts.iter().chain(features).collect();
-        let time = ReadTime::Constant(at.0);
-        let condition = plan
-            .filter()
-            .map(|filter| filter.eval_batch(&scope, keys.len(), time));
+    fn take(&mut self, plan: &SegmentPlan, piece: &Piece<'_>, at: EventTime) {
+        let verdicts = piece.verdicts(plan, at);
         let mut rows: Vec<u32> = Vec::new();
-        for (row, number) in (0..keys.len()).zip(0u32..) {
-            if !answers.views().iter().any(|v| v.event_time(row).is_some()) {
-                continue;
-            }
-            self.asked += 1;
-            let is_in = match &condition {
-                None => true,
-                Some(condition) => match condition.state(row) {
-                    SLOT_PRESENT => condition.get(row) == Value::Boolean(true),
-                    SLOT_NULL => false,
-                    _ => {
-                        self.undecided += 1;
-                        false
-                    }
-                },
-            };
-            if !is_in {
-                continue;
-            }
-            if self.rows + rows.len() < self.limit {
-                self.matched += 1;
-                rows.push(number);
-                if self.rows + rows.len() == self.limit {
-                    self.last = Some((keys[row].clone(), self.asked, self.undecided));
+        for ((row, verdict), number) in verdicts.into_iter().enumerate().zip(0u32..) {
+            match verdict {
+                Verdict::Unknown => continue,
+                Verdict::Out => self.asked += 1,
+                Verdict::Undecided => {
+                    self.asked += 1;
+                    self.undecided += 1;
                 }
-                continue;
+                Verdict::In => {
+                    self.asked += 1;
+                    if self.rows + rows.len() < self.limit {
+                        self.matched += 1;
+                        rows.push(number);
+                        if self.rows + rows.len() == self.limit {
+                            self.last = Some((piece.key(row), self.asked, self.undecided));
+                        }
+                        continue;
+                    }
+                    self.is_cut = true;
+                    if !self.counts {
+                        break;
+                    }
+                    self.matched += 1;
+                }
             }
-            self.is_cut = true;
-            if !self.counts {
-                break;
-            }
-            self.matched += 1;
         }
+        self.keep(plan, piece, &rows, at);
+    }
+
+    /// Keeps keys that are in, with what is selected of them.
+    fn keep(&mut self, plan: &SegmentPlan, piece: &Piece<'_>, rows: &[u32], at: EventTime) {
         self.rows += rows.len();
         if rows.is_empty() {
             return;
         }
-        let chosen: Vec<Column> = scope.iter().map(|column| column.gather(&rows)).collect();
+        let time = ReadTime::Constant(at.0);
+        let scope = piece.scope();
+        let chosen: Vec<Column> = scope.iter().map(|column| column.gather(rows)).collect();
         let chosen: Vec<&Column> = chosen.iter().collect();
-        let mut found: Vec<Column> = chosen[..parts.len()].iter().map(|&c| c.clone()).collect();
+        let keys = chosen[..piece.keys.len()].iter();
+        let mut found: Vec<Column> = keys.map(|&c| c.clone()).collect();
         found.extend(
             plan.columns()
                 .iter()
@@ -318,5 +345,67 @@ impl Taken {
             cut: knowledge.cut,
             known_at: knowledge.known_at,
         }
+    }
+}
+
+/// Keys that were asked: what is known of them.
+struct Piece<'a> {
+    /// The parts of the keys.
+    keys: Vec<Column>,
+    /// What is read of the views.
+    features: Vec<&'a Column>,
+    /// Whether any view knows something of each key.
+    known: Vec<bool>,
+}
+
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing is known of it.
+    Unknown,
+    Out,
+    /// The condition is an ERROR.
+    Undecided,
+    In,
+}
+
+impl<'a> Piece<'a> {
+    fn of(plan: &SegmentPlan, keys: &[Vec<Value>], answers: &'a Answers) -> Self {
+        let part = |(part, data_type): (usize, &DataType)| {
+            Column::from_values(data_type, keys.iter().map(|key| &key[part]))
+        };
+        let is_known = |row| answers.views().iter().any(|v| v.event_time(row).is_some());
+        Piece {
+            keys: plan.key_types().enumerate().map(part).collect(),
+            features: answers.features().map(|feature| feature.values()).collect(),
+            known: (0..keys.len()).map(is_known).collect(),
+        }
+    }
+
+    /// What condition and columns are over.
+    fn scope(&self) -> Vec<&Column> {
+        let features = self.features.iter().copied();
+        self.keys.iter().chain(features).collect()
+    }
+
+    fn key(&self, row: usize) -> Vec<Value> {
+        self.keys.iter().map(|part| part.get(row)).collect()
+    }
+
+    fn verdicts(&self, plan: &SegmentPlan, at: EventTime) -> Vec<Verdict> {
+        let time = ReadTime::Constant(at.0);
+        let condition = plan
+            .filter()
+            .map(|filter| filter.eval_batch(&self.scope(), self.known.len(), time));
+        let verdict = |(row, is_known): (usize, &bool)| match &condition {
+            _ if !is_known => Verdict::Unknown,
+            None => Verdict::In,
+            Some(condition) => match condition.state(row) {
+                SLOT_PRESENT if condition.get(row) == Value::Boolean(true) => Verdict::In,
+                SLOT_PRESENT | SLOT_NULL => Verdict::Out,
+                _ => Verdict::Undecided,
+            },
+        };
+        self.known.iter().enumerate().map(verdict).collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use evenkeel_connect::Table;
+use evenkeel_train::Population;
 pub use evenkeel_train::{SourceRows, SourceSlice, ViewRows};
 use evenkeel_types::definition::{SourceDef, ViewDef};
 use evenkeel_types::{Cut, EventTime};
@@ -48,6 +49,22 @@ impl Offline {
         let sources: Vec<_> = Uses::of([view]).sources().into_keys().collect();
         let events = self.events(&sources)?;
         ViewRows::read(&events, view, at.0, &cut, reading).map_err(EngineError::train)
+    }
+
+    /// What views of one entity say of every key at a time and a cut.
+    ///
+    /// # Errors
+    /// As [`Offline::source_rows`].
+    pub(crate) fn population(
+        &self,
+        views: &[ViewDef],
+        at: EventTime,
+        cut: &Cut,
+        reading: Reading<'_>,
+    ) -> Result<Population, EngineError> {
+        let sources: Vec<_> = Uses::of(views).sources().into_keys().collect();
+        let events = self.events(&sources)?;
+        Population::read(&events, views, at.0, cut, reading).map_err(EngineError::train)
     }
 
     /// How many events of what a view reads are in a cut.

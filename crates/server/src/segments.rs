@@ -11,7 +11,8 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 use evenkeel_connect::{StreamColumn, StreamLayout, json_to_value};
 use evenkeel_engine::{
-    EngineError, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query,
+    AtOnce, EngineError, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of,
+    segment_query,
 };
 use evenkeel_types::definition::SegmentDef;
 use evenkeel_types::time::parse_timestamp;
@@ -198,6 +199,10 @@ fn segment_request(
         after: after.transpose()?,
         limit,
         counts: ask.count,
+        at_once: AtOnce {
+            values_max: shared.limits.training_values,
+            ..AtOnce::default()
+        },
     })
 }
 

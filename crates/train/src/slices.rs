@@ -3,14 +3,12 @@
 //! A slice is read like a training set, from the log at a cut. Invariant: the row of a table here is what
 //! a look-up finds at the same time and cut, and the features of a key are what training gives it.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_log::EventSource;
-use evenkeel_types::codec::encode_value;
-use evenkeel_types::definition::{SourceDef, Trigger, TriggerSide, ViewBody, ViewDef};
-use evenkeel_types::{Column, Cut, Operation, Position, SourceId};
+use evenkeel_types::definition::{SourceDef, ViewDef};
+use evenkeel_types::{Column, Cut, Operation, Position};
 use evenkeel_view::{Found, Uses};
 
 use crate::error::TrainError;
@@ -162,62 +160,6 @@ impl Evaluator {
             keys: gather(&requests.keys),
             times: rows.iter().map(|r| answers.times[*r as usize]).collect(),
             columns: gather(&answers.columns),
-        }
-    }
-
-    /// Every key that has an event up to a time in what brings values of a view: a column per part
-    /// of the key, each key once.
-    fn keys_until(&self, view: &ViewDef, until: i64) -> Vec<Column> {
-        let mut keys: Vec<Column> = view
-            .key
-            .iter()
-            .map(|field| Column::new(&field.data_type))
-            .collect();
-        let mut known = BTreeSet::new();
-        let mut sides = Vec::new();
-        collect_sides(view, &mut sides);
-        for (source, key_columns) in sides {
-            let events = self.events(source);
-            let keyed = self.keyed(source, key_columns);
-            // As many as events, of which there are fewer than 2^32.
-            for of_key in (0..keyed.len()).map(|key| keyed.of(key as u32)) {
-                let end = of_key.times.partition_point(|&time| time <= until);
-                let mut numbers = of_key.numbers[..end].iter();
-                let Some(&number) = numbers.find(|n| events.holds(**n, None)) else {
-                    continue;
-                };
-                let key: Vec<_> = key_columns
-                    .iter()
-                    .map(|&slot| events.columns()[slot].get(number as usize))
-                    .collect();
-                let mut encoded = Vec::new();
-                key.iter().for_each(|part| encode_value(part, &mut encoded));
-                if known.insert(encoded) {
-                    for (column, part) in keys.iter_mut().zip(&key) {
-                        column.push(part);
-                    }
-                }
-            }
-        }
-        keys
-    }
-}
-
-/// The sources whose events give a view's keys, with the columns that are the key.
-fn collect_sides<'a>(view: &'a ViewDef, sides: &mut Vec<(SourceId, &'a [usize])>) {
-    let side = |side: &'a TriggerSide| (side.source.id, side.key_columns.as_slice());
-    match &view.body {
-        ViewBody::Window(body) => {
-            sides.push((body.windows.source.id, &body.windows.key_columns));
-        }
-        ViewBody::Row(body) => match &body.trigger {
-            Trigger::Source(only) => sides.push(side(only)),
-            Trigger::Full { left, right } => sides.extend([side(left), side(right)]),
-        },
-        ViewBody::Composed(body) => {
-            for input in &body.inputs {
-                collect_sides(input, sides);
-            }
         }
     }
 }

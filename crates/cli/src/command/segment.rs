@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_engine::{
-    DefinitionFile, FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE, SegmentAnswer,
-    SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query, segment_table,
+    AtOnce, DefinitionFile, FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE,
+    SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query,
+    segment_table,
 };
 use evenkeel_server::wire;
 use evenkeel_types::definition::Catalog;
@@ -331,6 +332,7 @@ impl Source {
             after: wanted.after.clone(),
             limit: wanted.limit,
             counts: wanted.counts,
+            at_once: AtOnce::default(),
         };
         let bar = Bar::words(session.output);
         let answer = ask_segment(engine.as_ref(), &request, &mut |keys| {

@@ -20,8 +20,12 @@ pub(super) struct Candidates {
     lists: Vec<KeyList>,
     /// The hot tier is not opened again while its rows are read.
     _users: Arc<()>,
+    /// The key behind which it began.
+    after: Option<ListedKey>,
     /// The last key that was given.
     last: Option<ListedKey>,
+    /// How many keys were given.
+    given: u64,
 }
 
 impl Candidates {
@@ -35,7 +39,9 @@ impl Candidates {
             key_types: plan.key_types().cloned().collect(),
             _users: Arc::clone(engine.kv_users()),
             lists: indexes.into_iter().map(|i| engine.hot().keys(i)).collect(),
+            after: None,
             last: None,
+            given: 0,
         })
     }
 
@@ -54,8 +60,27 @@ impl Candidates {
             return Err(wrong(format!("it has {got} parts, a key has {wanted}")));
         }
         let encoded = encode_key(key).ok_or_else(|| wrong("a part of it is NULL".to_owned()))?;
-        self.last = Some(ListedKey::of(&encoded));
+        self.after = Some(ListedKey::of(&encoded));
+        self.last.clone_from(&self.after);
         Ok(())
+    }
+
+    /// The last key that was given, or behind which it began.
+    pub(super) fn last(&self) -> Option<&ListedKey> {
+        self.last.as_ref()
+    }
+
+    /// How many keys were given.
+    pub(super) fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// About how many keys are still to come: any number, as long as none was given.
+    pub(super) fn to_come(&self) -> u64 {
+        match &self.last {
+            Some(last) if self.given > 0 => last.keys_behind(self.after.as_ref(), self.given),
+            _ => u64::MAX,
+        }
     }
 
     /// The next keys, at most so many; none if there are no more.
@@ -69,6 +94,7 @@ impl Candidates {
         // Each list gave as many as are wanted, so nothing is missing among the first.
         found.truncate(keys);
         self.last = found.last().cloned().or(self.last.take());
+        self.given += found.len() as u64;
         let decoded = |listed: ListedKey| {
             let wrong = |reason: String| EngineError::SegmentKey {
                 entity: self.entity.clone(),

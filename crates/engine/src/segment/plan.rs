@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_expr::Program;
-use evenkeel_types::definition::{Metadata, SegmentDef, ServiceDef, ServiceItem};
+use evenkeel_types::definition::{
+    Metadata, SegmentDef, ServiceDef, ServiceItem, ViewBody, ViewDef,
+};
 use evenkeel_types::{DataType, Expr, ExprKind, Field};
 
 use crate::serving::ReadPlan;
@@ -84,6 +86,12 @@ impl SegmentPlan {
         &self.reads
     }
 
+    /// The views with the features that are used and no others.
+    pub(super) fn narrowed(&self) -> Vec<ViewDef> {
+        let items = self.reads.service().items.iter();
+        items.map(|item| narrowed(item)).collect()
+    }
+
     pub(super) fn types(&self) -> impl Iterator<Item = &DataType> {
         self.fields().map(|field| &field.data_type)
     }
@@ -104,4 +112,17 @@ impl SegmentPlan {
     pub(super) fn columns(&self) -> &[Program] {
         &self.columns
     }
+}
+
+fn narrowed(item: &ServiceItem) -> ViewDef {
+    let mut view = ViewDef::clone(&item.view);
+    let used = || item.features.iter().map(|(number, _)| *number);
+    view.features = used().map(|i| item.view.features[i].clone()).collect();
+    let columns = match &mut view.body {
+        ViewBody::Window(body) => &mut body.columns,
+        ViewBody::Row(body) => &mut body.columns,
+        ViewBody::Composed(body) => &mut body.columns,
+    };
+    *columns = used().map(|i| columns[i].clone()).collect();
+    view
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use evenkeel_engine::api::GetRequest;
 use evenkeel_engine::doctor::{Part, doctor};
 use evenkeel_engine::{
-    Engine, EngineError, FrozenSegments, SegmentPlan, SegmentRequest, ask_segment, backup, restore,
-    segment_of, segment_query,
+    AtOnce, Engine, EngineError, FrozenSegments, SegmentAnswer, SegmentPlan, SegmentRequest,
+    ask_segment, backup, restore, segment_of, segment_query,
 };
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::time::format_timestamp;
@@ -153,6 +153,19 @@ fn request(plan: &Arc<SegmentPlan>, as_of: i64, cut: &Cut, limit: usize) -> Segm
         after: None,
         limit,
         counts: false,
+        at_once: AtOnce::default(),
+    }
+}
+
+/// The same question, with the keys behind the first `keys_first` asked at once.
+fn at_once(request: &SegmentRequest, keys_first: u64) -> SegmentRequest {
+    SegmentRequest {
+        at_once: AtOnce {
+            keys_first,
+            events_per_key: u64::MAX,
+            values_max: u64::MAX,
+        },
+        ..request.clone()
     }
 }
 
@@ -195,12 +208,30 @@ proptest! {
             let (all, ..) = pages(engine, request(&rich, as_of, cut, usize::MAX));
             assert_eq!(all.len(), want.len());
             assert_eq!(all.iter().cloned().collect::<BTreeSet<_>>(), want);
-            assert_eq!(pages(engine, request(&rich, as_of, cut, limit)), (all, asked, undecided));
+            let paged = request(&rich, as_of, cut, limit);
+            let of_pages = (all.clone(), asked, undecided);
+            assert_eq!(pages(engine, paged.clone()), of_pages);
             let counting = SegmentRequest { counts: true, ..request(&rich, as_of, cut, 0) };
             let counted = engine.ask_segment(&counting).unwrap();
             assert_eq!((counted.rows, counted.complete), (0, true));
             assert_eq!(counted.matched, want.len() as u64);
             assert_eq!((counted.asked, counted.undecided), (asked, undecided));
+            for keys_first in [0, 1, 7] {
+                let in_pages = pages(engine, at_once(&paged, keys_first));
+                assert_eq!(in_pages, of_pages, "at once behind {keys_first} keys");
+                let whole = at_once(&request(&rich, as_of, cut, usize::MAX), keys_first);
+                assert_eq!(pages(engine, whole), of_pages, "at once behind {keys_first} keys");
+                for limit in [0, limit] {
+                    let counting = SegmentRequest { counts: true, ..request(&rich, as_of, cut, limit) };
+                    let one_by_one = engine.ask_segment(&counting).unwrap();
+                    let found = engine.ask_segment(&at_once(&counting, keys_first)).unwrap();
+                    let of = |answer: &SegmentAnswer| {
+                        let rows: Vec<_> = (0..answer.rows).map(|row| answer.row(row)).collect();
+                        (rows, answer.matched, answer.asked, answer.undecided, answer.next.clone())
+                    };
+                    assert_eq!(of(&found), of(&one_by_one), "at once behind {keys_first} keys");
+                }
+            }
         };
         let moments: Vec<(i64, Cut)> = (0..3)
             .map(|_| {

@@ -1,5 +1,6 @@
 //! The keys of an index, one after the other.
 
+use std::cmp::Ordering;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -42,6 +43,29 @@ impl ListedKey {
             place: key::place(&key::row_prefix(0, key)).into(),
             key: Some(key.to_vec()),
         }
+    }
+
+    /// Whether a key, by its encoding, comes behind this one.
+    pub fn is_before(&self, key: &[u8]) -> bool {
+        // The bucket decides nearly always.
+        match key::bucket_of(key).cmp(&self.bucket()) {
+            Ordering::Equal => key::place(&key::row_prefix(0, key)) > &self.place[..],
+            other => other.is_gt(),
+        }
+    }
+
+    fn bucket(&self) -> u16 {
+        let two = self.place.first_chunk();
+        two.map_or(0, |two| u16::from_be_bytes(*two))
+    }
+
+    /// About how many keys follow this one, if so many were found behind `after`, or from the first
+    /// one on, up to it: keys are spread evenly over buckets.
+    pub fn keys_behind(&self, after: Option<&ListedKey>, found: u64) -> u64 {
+        let bucket = |key: &ListedKey| u64::from(key.bucket());
+        let (here, begun) = (bucket(self), after.map_or(0, bucket));
+        let passed = here.saturating_sub(begun) + 1;
+        found.saturating_mul(key::BUCKETS.saturating_sub(here + 1)) / passed
     }
 }
 

@@ -1,0 +1,159 @@
+//! Many keys at once: what their views say is computed from the events, as for a training set.
+//!
+//! A read of a key finds its events in the hot tier, which for a million keys is a million searches,
+//! most of them for rows that are not in memory. A pass over the events costs a twentieth of that,
+//! and gives the same bits (`docs/decisions/0003-three-evaluators.md`), so it may take over
+//! wherever the pass over the keys has come to.
+
+use std::ops::ControlFlow;
+
+use evenkeel_store::ListedKey;
+use evenkeel_types::codec::encode_values;
+use evenkeel_types::definition::ViewDef;
+use evenkeel_types::{EventTime, Knowledge};
+use evenkeel_view::Uses;
+
+use super::keys::Candidates;
+use super::{AtOnce, Piece, SegmentRequest, Taken, Verdict};
+use crate::error::EngineError;
+use crate::offline::{Offline, Online};
+
+/// The keys that were not asked yet.
+pub(super) struct Rest<'a> {
+    request: &'a SegmentRequest,
+    knowledge: &'a Knowledge,
+    views: Vec<ViewDef>,
+    /// Events of their sources in the cut.
+    events: u64,
+    /// Whether they can be asked at once at all.
+    is_able: bool,
+}
+
+impl<'a> Rest<'a> {
+    pub(super) fn new(request: &'a SegmentRequest, knowledge: &'a Knowledge) -> Self {
+        let views = request.plan.narrowed();
+        let sources = Uses::of(&views).sources();
+        let of_cut = |id| {
+            let parts = knowledge
+                .cut
+                .iter()
+                .filter(move |(source, ..)| *source == id);
+            parts.map(|(_, _, end)| end.0).sum::<u64>()
+        };
+        let events = sources.keys().map(|id| of_cut(*id)).sum();
+        let values = sources
+            .iter()
+            .map(|(id, (_, slots))| of_cut(*id).saturating_mul(slots.len() as u64))
+            .fold(0, u64::saturating_add);
+        Rest {
+            request,
+            knowledge,
+            views,
+            events,
+            is_able: knowledge.known_at.is_none() && values <= request.at_once.values_max,
+        }
+    }
+
+    /// Whether a pass over the events costs less than to ask the keys that are still needed.
+    pub(super) fn is_cheaper_at_once(&self, candidates: &Candidates, taken: &Taken) -> bool {
+        let AtOnce {
+            keys_first,
+            events_per_key,
+            ..
+        } = self.request.at_once;
+        if !self.is_able || candidates.given() < keys_first || taken.has_enough() {
+            return false;
+        }
+        let mut needed = candidates.to_come();
+        if !taken.counts && taken.matched > 0 {
+            let rows = (taken.limit - taken.rows) as u64 + 1;
+            needed = needed.min(rows.saturating_mul(candidates.given()) / taken.matched);
+        }
+        needed.saturating_mul(events_per_key) > self.events
+    }
+
+    /// After so many keys more it is looked again whether that is cheaper.
+    pub(super) fn keys_before_look(&self, given: u64) -> usize {
+        let first = self.request.at_once.keys_first.saturating_sub(given);
+        usize::try_from(first)
+            .ok()
+            .filter(|keys| *keys > 0)
+            .unwrap_or(usize::MAX)
+    }
+
+    /// What the events are read from; none if it does not have the cut.
+    pub(super) fn offline(&self, online: &impl Online) -> Option<Offline> {
+        let offline = online.with(|engine| engine.offline());
+        let has_cut = offline.refuse_beyond(&self.knowledge.cut).is_ok();
+        has_cut.then_some(offline)
+    }
+
+    /// Asks them.
+    pub(super) fn ask(
+        &self,
+        offline: &Offline,
+        candidates: &Candidates,
+        at: EventTime,
+        taken: &mut Taken,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let given = candidates.given();
+        let population = offline.population(&self.views, at, &self.knowledge.cut, &mut |_| {
+            progress(given)
+        })?;
+        let plan = &self.request.plan;
+        let piece = Piece {
+            features: population.features.iter().flatten().collect(),
+            keys: population.keys,
+            known: population.known,
+        };
+        let mut verdicts = piece.verdicts(plan, at);
+        let encoded = |row: usize| encode_values(&piece.key(row));
+        if let Some(last) = candidates.last() {
+            for (row, verdict) in verdicts.iter_mut().enumerate() {
+                if *verdict != Verdict::Unknown && !last.is_before(&encoded(row)) {
+                    *verdict = Verdict::Unknown;
+                }
+            }
+        }
+        let with = |wanted: Verdict| (0..).zip(&verdicts).filter(move |(_, v)| **v == wanted);
+        let mut found: Vec<(ListedKey, u32)> = with(Verdict::In)
+            .map(|(row, _)| (ListedKey::of(&encoded(row as usize)), row))
+            .collect();
+        found.sort_unstable();
+        let room = (taken.limit - taken.rows).min(found.len());
+        taken.is_cut |= found.len() > room;
+        let end = match room.checked_sub(1).map(|last| &found[last]) {
+            Some((key, row)) if taken.rows + room == taken.limit => Some((key, *row)),
+            _ => None,
+        };
+        let up_to = |key: Option<&ListedKey>| {
+            let counted = |wanted| {
+                let rows = with(wanted).filter(|(row, _)| {
+                    key.is_none_or(|key| !key.is_before(&encoded(*row as usize)))
+                });
+                rows.count() as u64
+            };
+            let undecided = counted(Verdict::Undecided);
+            (
+                counted(Verdict::In) + counted(Verdict::Out) + undecided,
+                undecided,
+            )
+        };
+        if let Some((key, row)) = end {
+            let (asked, undecided) = up_to(Some(key));
+            taken.last = Some((
+                piece.key(row as usize),
+                taken.asked + asked,
+                taken.undecided + undecided,
+            ));
+        }
+        let (asked, undecided) = up_to(None);
+        taken.asked += asked;
+        taken.undecided += undecided;
+        taken.matched += if taken.counts { found.len() } else { room } as u64;
+        let rows: Vec<u32> = found[..room].iter().map(|(_, row)| *row).collect();
+        taken.keep(plan, &piece, &rows, at);
+        Ok(())
+    }
+}
