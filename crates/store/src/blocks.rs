@@ -16,6 +16,7 @@ mod directory;
 pub(crate) mod examine;
 mod examine_cold;
 mod examine_tree;
+mod fresh;
 mod key;
 mod key_cache;
 mod keys;
@@ -42,10 +43,10 @@ use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot};
 use brought::Reheated;
 use checkpoint::{Garbage, IndexCheckpoint, RunCounts};
+use fresh::Fresh;
 use key::RowPrefix;
 use key_cache::KeyCache;
 use reheat::Reheater;
-use run::Tail;
 use stored::{KeySource, Stored};
 
 /// Entries of a sealed block, as a rule.
@@ -53,6 +54,8 @@ pub const SEALED_ENTRIES: usize = 512;
 /// About the bytes of a key in memory, whatever it has: nodes, places in maps, the pieces of
 /// its first block.
 const KEY_BYTES: usize = 600;
+/// About the bytes of a key of which something is new, besides its events.
+const FRESH_KEY_BYTES: usize = 160;
 /// About the bytes of an entry in memory besides its order bytes and values.
 const ENTRY_BYTES: usize = 64;
 /// About the bytes in memory of a stored block or node that is named.
@@ -93,7 +96,7 @@ impl BlocksOptions {
     }
 }
 
-type Tails = FxHashMap<Box<[u8]>, Tail>;
+type Tails = FxHashMap<Box<[u8]>, Fresh>;
 
 #[derive(Debug)]
 struct Index {
@@ -109,7 +112,7 @@ impl Index {
     fn adopt(&mut self, spec: IndexSpec) {
         if spec.aggregates.summary_ids() != self.spec.aggregates.summary_ids() {
             for tail in self.tails.values_mut() {
-                tail.events.forget_states();
+                tail.forget_states();
             }
         }
         self.spec = spec;
@@ -340,11 +343,11 @@ impl Blocks {
         let entry_bytes = bytes_of(entry);
         self.dirty_bytes += entry_bytes;
         if let Some(tail) = tails.get_mut(key) {
-            tail.events.insert(entry);
+            tail.insert(entry, &spec.types);
         } else {
-            self.dirty_bytes += KEY_BYTES + key.len();
-            let mut tail = Tail::new(&spec.types);
-            tail.events.insert(entry);
+            self.dirty_bytes += FRESH_KEY_BYTES + key.len();
+            let mut tail = Fresh::new();
+            tail.insert(entry, &spec.types);
             tails.insert(key.into(), tail);
         }
         let prefix = key::row_prefix(spec.number, key);
@@ -358,9 +361,7 @@ impl Blocks {
     pub fn contest(&mut self, index: usize, key: &[u8], time: i64, order: &[u8]) {
         let Index { spec, tails, .. } = &mut self.indexes[index];
         self.dirty_bytes += ENTRY_BYTES + order.len();
-        let tail = tails
-            .entry(key.into())
-            .or_insert_with(|| Tail::new(&spec.types));
+        let tail = tails.entry(key.into()).or_insert_with(Fresh::new);
         tail.contest(time, order);
         let prefix = key::row_prefix(spec.number, key);
         self.cache.change(&prefix, |cached| {
@@ -432,13 +433,14 @@ impl Blocks {
         }
         let stored = Stored::load(self.snapshot.as_ref(), &spec.types, &prefix)?;
         let newer = [frozen.get(key), tails.get(key)];
+        let newer = newer.map(|fresh| Some(fresh?.tail(&spec.types)));
         if stored.is_empty() && newer.iter().all(Option::is_none) {
             return Ok(None);
         }
         let source = stored.source(&self.kv, index, &prefix, &self.reheater);
         let mut history = stored.history(&spec.types, source.as_ref());
         let marks = stored.marks.iter();
-        for tail in newer.into_iter().flatten() {
+        for tail in newer.iter().flatten() {
             history.absorb(&tail.events);
         }
         for mark in marks.chain(newer.iter().flatten().flat_map(|tail| &tail.marks)) {

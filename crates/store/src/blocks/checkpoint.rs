@@ -9,6 +9,7 @@ use evenkeel_types::bytes::{ByteReader, put_bytes, put_varint};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::directory::Directory;
+use super::fresh::Fresh;
 use super::key::{self, RowKind, RowPrefix};
 use super::reheat::Reheater;
 use super::run::Tail;
@@ -156,12 +157,12 @@ impl BlockCheckpoint {
             let mut tails: Vec<_> = index
                 .tails
                 .iter()
-                .map(|(key, tail)| (key::row_prefix(index.spec.number, key), tail))
+                .map(|(key, fresh)| (key::row_prefix(index.spec.number, key), fresh))
                 .collect();
             tails.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             let moved_before = written.moved.len();
-            for (prefix, tail) in tails {
-                self.write_key(index, prefix, tail, number, batch, &mut written)?;
+            for (prefix, fresh) in tails {
+                self.write_key(index, prefix, fresh, number, batch, &mut written)?;
             }
             let swept = self.sweep(index, moved_before, batch, &mut written)?;
             written.swept.push(swept);
@@ -228,12 +229,13 @@ impl BlockCheckpoint {
         &self,
         index: &IndexCheckpoint,
         prefix: RowPrefix,
-        tail: &Tail,
+        fresh: &Fresh,
         number: u64,
         batch: &mut Batch,
         written: &mut Written,
     ) -> Result<(), StoreError> {
         let spec = &index.spec;
+        let tail = &*fresh.tail(&spec.types);
         let count = self.run_counts.of(&prefix);
         let known = match count.load(Ordering::Relaxed) {
             UNKNOWN => self.runs_of(&prefix)?,
