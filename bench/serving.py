@@ -30,6 +30,8 @@ USERS = 100_000
 SECONDS = 4
 TICKS = os.sysconf("SC_CLK_TCK")
 ARROW = "application/vnd.apache.arrow.stream"
+SILENT = {**os.environ, "FEAST_USAGE": "False", "PYTHONDONTWRITEBYTECODE": "1"}
+PERIOD = ["2025-01-01T00:00:00", "2027-01-01T00:00:00"]
 NEEDED = {"wrk": "wrk", "nginx": "nginx", "redis-server": "redis-server"}
 
 
@@ -51,6 +53,19 @@ def feast():
             *["--requirement", HERE / "requirements.txt"],
         )
     return program
+
+
+def feast_project(folder, redis_port):
+    """A project of Feast in a folder, whose online store is Redis."""
+    (folder / "feature_store.yaml").write_text(
+        f"""project: bench
+provider: local
+registry: {{path: registry.db, cache_ttl_seconds: 300}}
+online_store: {{type: redis, connection_string: "127.0.0.1:{redis_port}"}}
+offline_store: {{type: file}}
+entity_key_serialization_version: 3
+"""
+    )
 
 
 def free_port():
@@ -245,22 +260,12 @@ class World:
         command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         redis = self.start("redis", port, command)
         shutil.copy(HERE / "feast_definitions.py", self.folder)
-        (self.folder / "feature_store.yaml").write_text(
-            f"""project: bench
-provider: local
-registry: {{path: registry.db, cache_ttl_seconds: 300}}
-online_store: {{type: redis, connection_string: "127.0.0.1:{port}"}}
-offline_store: {{type: file}}
-entity_key_serialization_version: 3
-"""
-        )
-        silent = {**os.environ, "FEAST_USAGE": "False", "PYTHONDONTWRITEBYTECODE": "1"}
-        measure.run(program, "apply", cwd=self.folder, env=silent)
-        period = ["2025-01-01T00:00:00", "2027-01-01T00:00:00"]
-        measure.run(program, "materialize", *period, cwd=self.folder, env=silent)
+        feast_project(self.folder, port)
+        measure.run(program, "apply", cwd=self.folder, env=SILENT)
+        measure.run(program, "materialize", *PERIOD, cwd=self.folder, env=SILENT)
         port = free_port()
         command = [program, "serve", "--port", port, "--no-access-log", "--workers", 1, "--max-requests", 0]
-        return redis, self.start("feast", port, command, environment=silent)
+        return redis, self.start("feast", port, command, environment=SILENT)
 
     def start_nginx(self, body):
         port = free_port()
