@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use evenkeel_aggregate::{Entry, History};
+use evenkeel_aggregate::Entry;
 use evenkeel_types::{DataType, Offset, Partition, Position, Value};
 
 use super::run::{Mark, Tail};
