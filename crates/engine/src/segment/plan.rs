@@ -89,7 +89,7 @@ impl SegmentPlan {
     /// The views with the features that are used and no others.
     pub(super) fn narrowed(&self) -> Vec<ViewDef> {
         let items = self.reads.service().items.iter();
-        items.map(|item| narrowed(item)).collect()
+        items.map(narrowed).collect()
     }
 
     pub(super) fn types(&self) -> impl Iterator<Item = &DataType> {
