@@ -8,6 +8,7 @@ mod pairs;
 mod run;
 mod segment;
 mod sql;
+mod tail;
 mod trial;
 mod trigger;
 
@@ -25,6 +26,7 @@ pub(crate) use segment::{
     FreezeArguments, SegmentArguments, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
 };
 pub(crate) use sql::SqlArguments;
+pub(crate) use tail::TailArguments;
 pub(crate) use trial::{BacktestArguments, HistoryArguments, PublishArguments, TryArguments};
 pub(crate) use trigger::{ResultArguments, TriggerArguments};
 
@@ -97,6 +99,7 @@ pub(crate) enum Command {
     Backtest(BacktestArguments),
     Sql(SqlArguments),
     Run(RunArguments),
+    Tail(TailArguments),
     Dataset(DatasetArguments),
     Segment(SegmentArguments),
     Verify(VerifyArguments),

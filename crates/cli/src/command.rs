@@ -25,6 +25,7 @@ mod segment;
 mod serve;
 mod sql;
 mod status;
+mod tail;
 mod train;
 mod trial;
 mod trigger;
@@ -65,6 +66,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Backtest(arguments) => backtest::run(arguments, session),
         Command::Sql(arguments) => sql::run(arguments, session),
         Command::Run(arguments) => run::run(arguments, session),
+        Command::Tail(arguments) => tail::run(arguments, session),
         Command::Dataset(arguments) => dataset::run(&arguments.command, session),
         Command::Segment(arguments) => segment::run(&arguments.command, session),
         Command::Verify(arguments) => verify::run(arguments, session),

@@ -30,6 +30,7 @@ mod letters;
 mod rows;
 mod segments;
 mod sql;
+mod topics;
 mod triggers;
 
 /// See the module.

@@ -208,6 +208,8 @@ pub struct SourceStatus {
     pub watermark: Option<EventTime>,
     /// The apply timeline's last time.
     pub visible_at: Option<VisibleAt>,
+    /// Of a derived stream: how many records of the log it has not been emitted for.
+    pub emission_lag: Option<u64>,
 }
 
 /// The state of a store.
@@ -227,6 +229,8 @@ pub struct StoreStatus {
     pub brought_back: Reheats,
     /// What recovery found when the store was opened, in words.
     pub recovery: Option<String>,
+    /// Why emissions do not go on; none if they do.
+    pub emission_failure: Option<String>,
 }
 
 /// A rejected row.

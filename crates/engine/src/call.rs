@@ -15,9 +15,10 @@ use evenkeel_types::{
 use evenkeel_view::{IndexId, Plan, ReadError, Reader, Store};
 
 use crate::answers::Answers;
+use crate::emission::{emission_of, in_order};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::hot_store::{HotRead, Recorded};
+use crate::hot_store::{HotRead, HotStore, Recorded};
 use crate::reads::refuse_derived;
 use crate::recorder::{Recorder, Verdict};
 use crate::serving::ReadPlan;
@@ -98,14 +99,6 @@ impl Call {
             })?;
         self.row.get(slot)
     }
-
-    /// A cut with the row.
-    fn within(&self, mut cut: Cut) -> Cut {
-        if !self.is_known {
-            cut.set_end(self.source.id, PARTITION, Offset(1));
-        }
-        cut
-    }
 }
 
 impl Engine {
@@ -180,23 +173,18 @@ impl Engine {
         rows: &[Vec<Value>],
         cut: &Cut,
     ) -> Result<Answers, EngineError> {
-        let knowledge = Knowledge {
-            cut: call.within(cut.clone()),
-            known_at: None,
-        };
         let hot = HotRead::of(self.hot());
-        let state = self.hot().source(call.source.id);
-        let recorded = state.filter(|_| !call.is_known).map(|state| Recorded {
-            program: state.program(),
-            logged: &call.logged,
-            row: &call.row,
-            entry: u64::MAX,
-            contested: false,
-        });
-        let store = WithCall {
+        let mut store = WithCall {
             hot: &hot,
-            recorded,
+            sources: self.hot(),
+            rows: Vec::new(),
         };
+        let mut knowledge = Knowledge::latest(cut.clone());
+        if !call.is_known {
+            store.rows.push((call.logged.clone(), call.row.clone()));
+            knowledge.cut.set_end(call.source.id, PARTITION, Offset(1));
+            self.emit_within(&mut store, &mut knowledge)?;
+        }
         let reader = Reader::new(&store, &knowledge);
         let mut answers = Answers::new(plan);
         self.read_with(plan, rows, call.event_time(), &hot, reader, &mut answers)?;
@@ -204,11 +192,44 @@ impl Engine {
     }
 }
 
-/// The hot tier with the row laid over it.
+impl Engine {
+    /// Lays over what derived streams would emit for the rows that are laid over.
+    fn emit_within(
+        &self,
+        store: &mut WithCall<'_>,
+        knowledge: &mut Knowledge,
+    ) -> Result<(), EngineError> {
+        for def in in_order(self.catalog()) {
+            let Some(derived) = &def.derived else {
+                continue;
+            };
+            let trigger = derived.trigger().source.id;
+            let Some((logged, row)) = store.rows.iter().find(|(l, _)| l.source == trigger) else {
+                continue;
+            };
+            let Some(state) = self.hot().source(trigger) else {
+                continue;
+            };
+            let view = self.compiled(&derived.view.digest, &derived.view.name)?;
+            let time = logged.event.event_time;
+            let reader = Reader::new(store, knowledge);
+            let brought = store.hot.checked(reader.brought(view, row, time.0))?;
+            let Some(selected) = brought else {
+                continue;
+            };
+            let emitted = emission_of(&def, state.program(), (logged, row), selected);
+            store.rows.push(emitted);
+            knowledge.cut.set_end(def.id, PARTITION, Offset(1));
+        }
+        Ok(())
+    }
+}
+
+/// The hot tier with rows laid over it: at most one of a source.
 struct WithCall<'a> {
     hot: &'a HotRead<'a>,
-    /// None if the row is there already.
-    recorded: Option<Recorded<'a>>,
+    sources: &'a HotStore,
+    rows: Vec<(LoggedEvent, Vec<Value>)>,
 }
 
 impl Store for WithCall<'_> {
@@ -219,12 +240,17 @@ impl Store for WithCall<'_> {
     fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError> {
         let found = self.hot.history(index, key)?;
         let plan = &self.plan().indexes()[index.0];
-        let recorded = self
-            .recorded
-            .as_ref()
-            .filter(|recorded| recorded.logged.source == plan.source().id)
-            .filter(|recorded| recorded.key(plan).as_deref() == Some(key));
-        let Some(recorded) = recorded else {
+        let of_source = |(logged, _): &&(LoggedEvent, _)| logged.source == plan.source().id;
+        let laid = self.rows.iter().find(of_source);
+        let state = self.sources.source(plan.source().id);
+        let recorded = laid.zip(state).map(|((logged, row), state)| Recorded {
+            program: state.program(),
+            logged,
+            row,
+            entry: u64::MAX,
+            contested: false,
+        });
+        let Some(recorded) = recorded.filter(|r| r.key(plan).as_deref() == Some(key)) else {
             return Ok(found);
         };
         let mut history = found.unwrap_or_else(|| History::new(plan.types().into()));

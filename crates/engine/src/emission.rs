@@ -9,6 +9,7 @@
 
 mod piece;
 mod row;
+mod tail;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,8 +19,11 @@ use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{Cut, Event, Offset, Origin, Partition, Position, SourceId};
 use evenkeel_view::Uses;
 
+pub use self::tail::{emissions, emissions_end, topic_of};
+
 use self::piece::Piece;
 use self::row::Rows;
+pub(crate) use self::row::emission_of;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ingest::{fetch, nothing_at};
@@ -215,7 +219,7 @@ impl Emitter {
 }
 
 /// The derived streams, each after those that it reads.
-fn in_order(catalog: &Catalog) -> Vec<Arc<SourceDef>> {
+pub(crate) fn in_order(catalog: &Catalog) -> Vec<Arc<SourceDef>> {
     let mut left: Vec<&Arc<SourceDef>> = catalog.derived().collect();
     let mut ordered: Vec<Arc<SourceDef>> = Vec::new();
     while !left.is_empty() {

@@ -50,6 +50,10 @@ impl Engine {
                 greatest_time,
                 watermark: greatest_time.map(|t| EventTime(def.lateness.before(t.0))),
                 visible_at: self.reader().timeline(),
+                emission_lag: def.derived.as_ref().map(|_| {
+                    let reached = self.reached().get(&def.id).copied().unwrap_or(0);
+                    self.reader().next_sequence().0.saturating_sub(reached)
+                }),
             });
         }
         let views = self
@@ -79,6 +83,7 @@ impl Engine {
             views,
             services,
             log_bytes: bytes_of(self.reader().directory()),
+            emission_failure: self.emission_failure().map(str::to_owned),
             brought_back: self.reheats(),
             recovery: self.recovery().torn_tail.as_ref().map(|tail| {
                 format!(

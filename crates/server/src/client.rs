@@ -19,6 +19,7 @@ use serde_json::Value as Json;
 use crate::auth::secret;
 use crate::long_work::LINES;
 use crate::presence::Presence;
+use crate::topics::EVENTS;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -170,6 +171,8 @@ pub struct Sent<'a> {
     pub length: u64,
     /// Of long work: is told how far it is.
     pub progress: Option<Progress<'a>>,
+    /// Of server-sent events: takes the data of each as it comes; false to end.
+    pub events: Option<&'a mut dyn FnMut(&str) -> bool>,
     /// Of long work: takes the file that it makes.
     pub file: Option<&'a mut dyn Write>,
 }
@@ -186,6 +189,7 @@ impl<'a> Sent<'a> {
             length: body.len() as u64,
             body: Box::new(body),
             progress: None,
+            events: None,
             file: None,
         }
     }
@@ -266,6 +270,9 @@ fn receive(mut stream: impl BufRead, sent: &mut Sent<'_>) -> io::Result<Reply> {
     };
     let (status, body) = if content_type == LINES {
         told(&mut body, status, sent)?
+    } else if content_type == EVENTS {
+        taken(&mut body, sent)?;
+        (status, Vec::new())
     } else {
         let mut whole = Vec::new();
         body.take(ANSWER_BYTES_MAX).read_to_end(&mut whole)?;
@@ -307,6 +314,23 @@ fn told(body: &mut dyn BufRead, status: u16, sent: &mut Sent<'_>) -> io::Result<
             return Err(not_whole());
         }
         return Ok((status, json["result"].take().to_string().into_bytes()));
+    }
+}
+
+/// Server-sent events, until their end or until somebody has had enough. Each has one line of data.
+fn taken(body: &mut dyn BufRead, sent: &mut Sent<'_>) -> io::Result<()> {
+    loop {
+        let mut line = String::new();
+        (&mut *body).take(ANSWER_BYTES_MAX).read_line(&mut line)?;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let data = line.trim_end().strip_prefix("data: ");
+        if let (Some(data), Some(events)) = (data, &mut sent.events)
+            && !events(data)
+        {
+            return Ok(());
+        }
     }
 }
 

@@ -49,6 +49,7 @@ mod shared;
 mod spine_rows;
 mod spool;
 mod sql;
+mod topics;
 mod training;
 mod triggers;
 mod unread;

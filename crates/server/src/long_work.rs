@@ -35,7 +35,7 @@ const PROGRESS: &str = "evenkeel-progress";
 /// The type of an answer with progress.
 pub(crate) const LINES: &str = "application/vnd.evenkeel.progress";
 /// How often it is looked whether there is progress to tell.
-const TICK: Duration = Duration::from_millis(200);
+pub(crate) const TICK: Duration = Duration::from_millis(200);
 /// After so many ticks something is said in any case, so that a client that waits knows that
 /// somebody works.
 const QUIET_TICKS_MAX: u32 = 25;
@@ -44,7 +44,7 @@ const PIECE_BYTES: usize = 256 << 10;
 /// Pieces that wait for the client.
 const PIECES_WAITING: usize = 4;
 /// How long a client may take to accept a piece.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What work made.
 pub(crate) enum Made {
@@ -159,7 +159,7 @@ pub(crate) async fn run(
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
     if with_progress {
         tokio::spawn(tell(done, standing, sender));
-        let body = Body::new(Pieces { receiver, waiting });
+        let body = Body::new(Pieces::new(receiver, waiting));
         return Ok(reply::typed(body, LINES));
     }
     match done.await? {
@@ -171,7 +171,7 @@ pub(crate) async fn run(
         } => {
             let bytes = length(&file)?;
             tokio::spawn(send(file, sender));
-            let body = Body::new(Pieces { receiver, waiting });
+            let body = Body::new(Pieces::new(receiver, waiting));
             let mut response = reply::typed(body, content_type);
             let headers = response.headers_mut();
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes));
@@ -292,14 +292,21 @@ async fn send(file: Spooled, sender: mpsc::Sender<Bytes>) {
     }
 }
 
-/// A body whose pieces come as they are made; when it is dropped, nobody waits any more.
-struct Pieces {
+/// A body whose pieces come as they are made.
+pub(crate) struct Pieces<G> {
     receiver: mpsc::Receiver<Bytes>,
     #[expect(dead_code, reason = "it is held for its drop")]
-    waiting: Waiting,
+    held: G,
 }
 
-impl hyper::body::Body for Pieces {
+impl<G> Pieces<G> {
+    /// What comes; something is held as long as somebody takes it.
+    pub(crate) fn new(receiver: mpsc::Receiver<Bytes>, held: G) -> Self {
+        Pieces { receiver, held }
+    }
+}
+
+impl<G: Unpin> hyper::body::Body for Pieces<G> {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
     calls, catalog, corrections, datasets, definitions, doctor, events, features, file_rows,
-    openapi, results, runs, segments, sql, training, triggers, unread, verification,
+    openapi, results, runs, segments, sql, topics, training, triggers, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
@@ -86,6 +86,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/datasets/{dataset}/stale", Some(Scope::Read)),
     ("GET", "/v1/segments", Some(Scope::Read)),
     ("POST", "/v1/segments/query", Some(Scope::Read)),
+    ("GET", "/v1/topics/{topic}", Some(Scope::Read)),
     ("POST", "/v1/verify", Some(Scope::Read)),
     ("POST", "/v1/explain", Some(Scope::Read)),
     ("POST", "/v1/doctor", Some(Scope::Admin)),
@@ -120,6 +121,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/v1/sources/{source}/exclusions",
             post(corrections::exclude),
         )
+        .route("/v1/topics/{topic}", get(topics::topic))
         .route("/v1/views", get(catalog::views))
         .route("/v1/views/{view}", get(catalog::view))
         .route("/v1/views/{view}/run", post(runs::run_view))

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) lake: LakeFlushes,
     pub(crate) runs: Runs,
     pub(crate) in_flight: Semaphore,
+    /// Places of those who read topics.
+    pub(crate) topic_readers: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
     /// Changes whenever something was applied.
     pub(crate) applied: watch::Sender<()>,
@@ -85,6 +87,7 @@ impl Shared {
             lake: LakeFlushes::default(),
             runs: Runs::default(),
             in_flight: Semaphore::new(limits.requests.max(1)),
+            topic_readers: Arc::new(Semaphore::new(limits.requests.max(1))),
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),
             draining: AtomicBool::new(false),

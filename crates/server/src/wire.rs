@@ -1,5 +1,6 @@
 //! States and definitions as JSON: what the server answers and the command line prints.
 
+mod emissions;
 mod reports;
 mod rows;
 mod runs;
@@ -25,6 +26,7 @@ pub use reports::{
     training_report, training_set, verify_report,
 };
 
+pub use emissions::emission;
 pub use segments::{segment, segment_answer, segment_key};
 
 pub use triggers::{result_head, trigger_head};
@@ -45,6 +47,7 @@ pub fn source_status(source: &SourceStatus) -> Json {
         "greatest_time": source.greatest_time.map(|t| t.to_string()),
         "watermark": source.watermark.map(|t| t.to_string()),
         "visible_at": source.visible_at.map(|t| t.to_string()),
+        "emission_lag": source.emission_lag,
     })
 }
 
@@ -69,6 +72,7 @@ pub fn store_status(status: &StoreStatus) -> Json {
         "store": status.store,
         "log_bytes": status.log_bytes,
         "recovery": status.recovery,
+        "emission_failure": status.emission_failure,
         "brought_back": {
             "scans": status.brought_back.scans,
             "keys": status.brought_back.keys,

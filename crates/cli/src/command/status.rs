@@ -42,6 +42,19 @@ fn text(status: &Json) -> String {
             count(number(&brought_back["scans"]))
         ));
     }
+    if let Some(failure) = status["emission_failure"].as_str() {
+        text.push_str(&format!("emissions do not go on: {failure}\n"));
+    }
+    for source in rows("sources") {
+        let behind = number(&source["emission_lag"]);
+        if behind > 0 {
+            text.push_str(&format!(
+                "`{}` is not emitted yet for the last {} records of the log\n",
+                word(&source["name"]),
+                count(behind)
+            ));
+        }
+    }
     for failure in rows("lake_failures") {
         let source = failure["source"].as_str();
         let what = source.map_or("the lake".to_owned(), |source| format!("`{source}`"));

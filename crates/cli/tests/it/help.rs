@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 41] = [
+const COMMANDS: [&str; 42] = [
     "demo",
     "init",
     "check",
@@ -23,6 +23,7 @@ const COMMANDS: [&str; 41] = [
     "backtest",
     "sql",
     "run",
+    "tail",
     "dataset",
     "dataset build",
     "dataset list",

@@ -27,5 +27,6 @@ mod serve;
 mod state_views;
 mod store;
 mod support;
+mod tail;
 mod trials;
 mod triggers;

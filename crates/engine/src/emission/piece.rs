@@ -56,6 +56,8 @@ impl Piece {
         let derived: BTreeSet<SourceId> = catalog.derived().map(|def| def.id).collect();
         let unread = catalog.sources.values().map(|def| def.id);
         let unread = unread.filter(|id| derived.contains(id) || !wanted.contains(id));
+        // Behind everything that is applied nothing is skipped.
+        let whole = applied.covers(&log.ends()).then(|| log.next_sequence().0);
         let mut events = log.read(ReadOptions {
             from: Sequence(from),
             until: Some(applied),
@@ -71,10 +73,12 @@ impl Piece {
         };
         let mut logged = LoggedEvent::blank();
         let mut records = 0;
-        while piece.roots.len() < ROOTS_MAX
-            && records < RECORDS_MAX
-            && events.next_into(&mut logged).map_err(EngineError::log)?
-        {
+        while piece.roots.len() < ROOTS_MAX && records < RECORDS_MAX {
+            if !events.next_into(&mut logged).map_err(EngineError::log)? {
+                // Dead letters are records, too.
+                piece.end = piece.end.max(whole.unwrap_or_default());
+                break;
+            }
             records += 1;
             let record = events.sequence().0;
             piece.end = record + 1;

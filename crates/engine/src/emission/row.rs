@@ -234,6 +234,30 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// What a derived stream would emit for an event that is not logged, and its source row.
+pub(crate) fn emission_of(
+    def: &Arc<SourceDef>,
+    program: &SourceProgram,
+    (trigger, row): (&LoggedEvent, &[Value]),
+    selected: Vec<Value>,
+) -> (LoggedEvent, Vec<Value>) {
+    let time = trigger.event.event_time;
+    let id = identity_of(program, trigger, row);
+    let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
+    let logged = LoggedEvent {
+        source: def.id,
+        schema_version: def.schema.version(),
+        event: Event {
+            row: own.into_iter().chain(selected).collect(),
+            known_at: None,
+            ..trigger.event.clone()
+        },
+        ..trigger.clone()
+    };
+    let row = SourceProgram::new(Arc::clone(def)).row(&logged);
+    (logged, row)
+}
+
 fn next_revision(latest: &Option<Latest>) -> u32 {
     latest
         .as_ref()

@@ -37,7 +37,13 @@ CREATE FEATURE VIEW last_payment ENTITY card AS
 SELECT p.card, p.shop, p.amount, s.mean AS mean_there, o.owed AS owed_then
 FROM payments p ASOF JOIN of_shop s ON p.shop = s.shop ASOF JOIN owed o ON p.card = o.card;
 CREATE FEATURE VIEW share ENTITY card AS SELECT s.total / o.owed AS share FROM spent s JOIN owed o USING (card);
-CREATE FEATURE SERVICE of_card AS spent (*), taps_of (*), owed (*), last_payment (*), share (*), loan_changes (*);
+CREATE STREAM spending AS SELECT p.card, p.shop, p.amount, s.mean FROM payments p ASOF JOIN of_shop s ON p.shop = s.shop;
+CREATE STREAM taps_seen AS SELECT t.card, g.amount FROM taps t ASOF JOIN spending g ON t.card = g.card;
+CREATE FEATURE VIEW spending_of ENTITY card AS
+SELECT card, sum(mean) OVER (LAST 3 DAYS) AS means, last_n(shop, 3) OVER (LAST 3 DAYS) AS where_to FROM spending;
+CREATE FEATURE VIEW seen_of ENTITY card AS SELECT card, sum(amount) OVER (LAST 3 DAYS) AS seen FROM taps_seen;
+CREATE FEATURE SERVICE of_card AS spent (*), taps_of (*), owed (*), last_payment (*), share (*), loan_changes (*),
+  spending_of (*), seen_of (*);
 CREATE FEATURE SERVICE of_a_shop AS of_shop (*);
 CREATE FEATURE SERVICE of_loan AS loan_now (*);
 ";

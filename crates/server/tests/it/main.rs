@@ -23,5 +23,6 @@ mod segments;
 mod sql;
 mod support;
 mod tokens;
+mod topics;
 mod training;
 mod triggers;

@@ -1,0 +1,82 @@
+//! Emissions as they are read: by topic, from a position on.
+
+use std::sync::Arc;
+
+use evenkeel_log::{LogReader, ReadOptions};
+use evenkeel_types::definition::{Catalog, SourceDef};
+use evenkeel_types::{Cut, LoggedEvent, Offset};
+
+use super::PARTITION;
+use crate::definitions::unknown;
+use crate::error::EngineError;
+use crate::offline::Offline;
+
+/// A topic by its name: a derived stream.
+///
+/// # Errors
+/// If there is none.
+pub fn topic_of(catalog: &Catalog, name: &str) -> Result<Arc<SourceDef>, EngineError> {
+    let found = catalog.derived().find(|topic| topic.name == name);
+    found.cloned().ok_or_else(|| {
+        let names: Vec<String> = catalog.derived().map(|topic| topic.name.clone()).collect();
+        unknown("topic", name, &names)
+    })
+}
+
+/// The emissions of a topic from a position on, in their order, at most so many; with the columns
+/// that the topic has now.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn emissions(
+    log: &LogReader,
+    topic: &SourceDef,
+    from: u64,
+    most: usize,
+) -> Result<Vec<LoggedEvent>, EngineError> {
+    if log.end(topic.id, PARTITION).0 <= from {
+        return Ok(Vec::new());
+    }
+    let mut after = Cut::empty();
+    after.set_end(topic.id, PARTITION, Offset(from));
+    let events = log.read(ReadOptions {
+        sources: Some(vec![topic.id]),
+        after,
+        ..ReadOptions::default()
+    });
+    let now = |logged: Result<LoggedEvent, _>| {
+        let mut logged: LoggedEvent = logged.map_err(EngineError::log)?;
+        topic
+            .schema
+            .upgrade(&mut logged)
+            .map_err(|reason| EngineError::schema(topic, reason))?;
+        Ok(logged)
+    };
+    events.take(most).map(now).collect()
+}
+
+/// The position that the next emission of a topic will have.
+pub fn emissions_end(log: &LogReader, topic: &SourceDef) -> u64 {
+    log.end(topic.id, PARTITION).0
+}
+
+impl Offline {
+    /// [`emissions_end`].
+    pub fn emissions_end(&self, topic: &SourceDef) -> u64 {
+        emissions_end(self.log(), topic)
+    }
+
+    /// The emissions of a topic from a position on ([`emissions`]); none named: its last ones.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub fn emissions(
+        &self,
+        topic: &SourceDef,
+        from: Option<u64>,
+        most: usize,
+    ) -> Result<Vec<LoggedEvent>, EngineError> {
+        let last = || emissions_end(self.log(), topic).saturating_sub(most as u64);
+        emissions(self.log(), topic, from.unwrap_or_else(last), most)
+    }
+}

@@ -1,0 +1,44 @@
+//! Emissions as JSON.
+
+use evenkeel_types::definition::{DerivedDef, SourceDef};
+use evenkeel_types::{LoggedEvent, Origin, Value};
+use serde_json::{Map, Value as Json, json};
+
+use super::values::value;
+
+/// An emission of a topic: where it stands, what it is made of, and its row. What is an error is NULL
+/// in the row, and named in `errors`.
+pub fn emission(topic: &SourceDef, logged: &LoggedEvent) -> Json {
+    let event = &logged.event;
+    let (mut row, mut errors) = (Map::new(), Map::new());
+    let mut trigger = Json::Null;
+    for (column, found) in topic.columns.iter().zip(&event.row) {
+        match column.name.as_str() {
+            DerivedDef::TRIGGER_ID => trigger = value(&column.data_type, found),
+            DerivedDef::TRIGGERED_AT => {}
+            name => {
+                if let Value::Error(reason) = found {
+                    errors.insert(name.to_owned(), json!(reason.to_string()));
+                }
+                row.insert(name.to_owned(), value(&column.data_type, found));
+            }
+        }
+    }
+    let (definition, record) = match &event.origin {
+        Origin::Producer { id, sequence } => (json!(id), json!(sequence)),
+        _ => (Json::Null, Json::Null),
+    };
+    json!({
+        "topic": topic.name,
+        "position": logged.position.offset.0,
+        "operation": event.operation.to_string(),
+        "revision": event.revision,
+        "event_time": event.event_time.to_string(),
+        "logged_at": logged.logged_at.to_string(),
+        "trigger": trigger,
+        "record": record,
+        "definition": definition,
+        "row": row,
+        "errors": errors,
+    })
+}

@@ -1,0 +1,138 @@
+//! Topics over HTTP: emissions as server-sent events, from any position on, as they come.
+
+use axum::body::Body;
+use axum::http::Request;
+use evenkeel_engine::ServerLimits;
+use evenkeel_server::Tokens;
+use http_body_util::BodyExt;
+use serde_json::{Value as Json, json};
+use tower::ServiceExt;
+
+use crate::support::{Answer, DEFINITIONS, World};
+
+const FARES: &str = "
+CREATE STREAM fares AS SELECT driver, fare, 1 / CAST(fare AS INT) AS share FROM rides;
+";
+
+fn world() -> World {
+    let definitions = format!("{DEFINITIONS}{FARES}");
+    World::with(&definitions, ServerLimits::default(), Tokens::default())
+}
+
+async fn ride(world: &World, n: i64) {
+    let at = format!("2026-03-01T10:{n:02}:00Z");
+    let ride = json!([{"id": format!("r{n}"), "driver": n, "fare": n, "at": at}]);
+    world.push("rides", &ride).await;
+}
+
+/// The events of a stream: id, operation, data.
+fn events(answer: &Answer) -> Vec<(String, String, Json)> {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.headers["content-type"], "text/event-stream");
+    let text = answer.text();
+    let events = text.split("\n\n").filter(|event| event.starts_with("id: "));
+    events
+        .map(|event| {
+            let mut lines = event.lines();
+            let mut field = |name: &str| lines.next().unwrap().strip_prefix(name).unwrap();
+            let (id, operation) = (field("id: ").to_owned(), field("event: ").to_owned());
+            (
+                id,
+                operation,
+                serde_json::from_str(field("data: ")).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_topic_has_what_was_emitted_and_goes_on_behind_the_last_event() {
+    let world = world();
+    for n in 0..3 {
+        ride(&world, n).await;
+    }
+    let all = events(&world.get("/v1/topics/fares?from=0&limit=3").await);
+    let ids: Vec<&str> = all.iter().map(|(id, ..)| id.as_str()).collect();
+    assert_eq!(ids, ["0", "1", "2"]);
+    let (_, operation, data) = &all[0];
+    assert_eq!(
+        (operation.as_str(), &data["operation"]),
+        ("insert", &json!("insert"))
+    );
+    assert_eq!(
+        data["row"],
+        json!({"driver": 0, "fare": 0.0, "share": null})
+    );
+    assert_eq!(data["errors"], json!({"share": "DIVISION_BY_ZERO"}));
+    assert_eq!(data["event_time"], "2026-03-01T10:00:00Z");
+    let request = Request::get("/v1/topics/fares?limit=1").header("Last-Event-ID", "1");
+    let again = world.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(events(&again), all[2..]);
+}
+
+#[tokio::test]
+async fn what_comes_is_told_as_it_comes() {
+    let world = world();
+    ride(&world, 0).await;
+    events(&world.get("/v1/topics/fares?from=0&limit=1").await);
+    let request = Request::get("/v1/topics/fares?limit=2").body(Body::empty());
+    let mut body = world
+        .router()
+        .oneshot(request.unwrap())
+        .await
+        .unwrap()
+        .into_body();
+    let mut next = async || body.frame().await.map(|f| f.unwrap().into_data().unwrap());
+    // From here on.
+    assert_eq!(next().await.unwrap().as_ref(), b": from 1\n\n");
+    for n in 1..3 {
+        ride(&world, n).await;
+    }
+    let mut text = Vec::new();
+    while let Some(bytes) = next().await {
+        text.extend(bytes);
+    }
+    let text = String::from_utf8(text).unwrap();
+    let ids = text.lines().filter_map(|line| line.strip_prefix("id: "));
+    assert_eq!(ids.collect::<Vec<_>>(), ["1", "2"]);
+}
+
+#[tokio::test]
+async fn what_is_no_topic_or_no_position_is_refused() {
+    let world = world();
+    for (path, code) in [
+        ("/v1/topics/fare", "NOT_FOUND"),
+        ("/v1/topics/rides", "NOT_FOUND"),
+        ("/v1/topics/fares?from=1", "INVALID"),
+        ("/v1/topics/fares?begin=1", "UNKNOWN_FIELD"),
+        ("/v1/topics/fares?timeout_ms=0", "TIMEOUT_RANGE"),
+    ] {
+        assert_eq!(world.get(path).await.code(), code, "{path}");
+    }
+    let request = Request::get("/v1/topics/fares").header("Last-Event-ID", "r7");
+    let answer = world.send(request.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.code(), "INVALID");
+    let rows = json!([{"trigger_id": "00", "driver": 1, "fare": 1.0}]);
+    let pushed = world.post_json("/v1/sources/fares/events", &rows).await;
+    assert_eq!(pushed.code(), "INVALID");
+    assert!(
+        pushed.text().contains("is a derived stream"),
+        "{}",
+        pushed.text()
+    );
+}
+
+#[tokio::test]
+async fn a_new_stream_begins_with_what_was_logged_before() {
+    let world = World::new();
+    for n in 0..3 {
+        ride(&world, n).await;
+    }
+    let files = json!({"files": [{"name": "all.sql", "text": format!("{DEFINITIONS}{FARES}")}]});
+    let applied = world.post_json("/v1/definitions/apply", &files).await;
+    assert_eq!(applied.status, 200, "{}", applied.text());
+    let all = events(&world.get("/v1/topics/fares?from=0&limit=3").await);
+    assert_eq!(all.len(), 3);
+    let status = world.get("/v1/status").await.json();
+    assert_eq!(status["emission_failure"], Json::Null);
+}
