@@ -78,7 +78,7 @@ pub use project::{
 };
 pub use reads::{service_of, source_of};
 pub use recorder::{Recordable, Recorder, Verdict};
-pub use registered::views_of;
+pub use registered::{PlannedApart, views_of};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use rollback::Rollback;
 pub use segment::{

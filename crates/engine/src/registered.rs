@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_ddl::ast::StatementKind;
-use evenkeel_ddl::{batch_table, parse_statements};
+use evenkeel_ddl::{Diagnostic, batch_table, parse_statements};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 
+use crate::definitions::ChangePlan;
 use crate::engine::Engine;
+use crate::error::EngineError;
 use crate::offline::Offline;
 use crate::project::DefinitionFile;
 
@@ -27,6 +29,63 @@ impl Offline {
     pub fn with_registered(&self, texts: Vec<DefinitionFile>) -> Vec<DefinitionFile> {
         with_registered(self.catalog(), texts)
     }
+
+    /// What texts define, over what is registered as far as that still fits them.
+    ///
+    /// # Errors
+    /// The mistakes in the texts.
+    pub fn plan_apart(&self, texts: Vec<DefinitionFile>) -> Result<PlannedApart, EngineError> {
+        let own = texts.len();
+        let mut files = self.with_registered(texts);
+        let mut left_out = Vec::new();
+        loop {
+            let found = match self.plan(&files) {
+                Err(EngineError::Definitions(found)) => found,
+                planned => {
+                    return Ok(PlannedApart {
+                        plan: planned?,
+                        files,
+                        left_out,
+                    });
+                }
+            };
+            let is_own = |(file, _): &(String, Diagnostic)| file != REGISTERED;
+            let registered = files.get_mut(own).filter(|_| !found.iter().any(is_own));
+            let blanked = registered.map(|file| blank_out(&mut file.text, &found));
+            match blanked {
+                Some(names) if !names.is_empty() => left_out.extend(names),
+                _ => return Err(EngineError::Definitions(found)),
+            }
+        }
+    }
+}
+
+/// See [`Offline::plan_apart`].
+#[derive(Clone, Debug)]
+pub struct PlannedApart {
+    /// What applying the texts would change, but for what is left out.
+    pub plan: ChangePlan,
+    /// All texts that mistakes can be in.
+    pub files: Vec<DefinitionFile>,
+    /// What is registered and would be refused beside the texts.
+    pub left_out: Vec<String>,
+}
+
+/// Takes the statements that mistakes are in out of a text, so that all others stay at their places;
+/// what they define.
+fn blank_out(text: &mut String, mistakes: &[(String, Diagnostic)]) -> Vec<String> {
+    let mut names = Vec::new();
+    for statement in parse_statements(text).0 {
+        let span = statement.span;
+        let is_in = |place: &Diagnostic| (span.start..=span.end).contains(&place.span.start);
+        if !mistakes.iter().any(|(_, mistake)| is_in(mistake)) {
+            continue;
+        }
+        // A statement that is empty is none.
+        text.replace_range(span.start..span.end, &" ".repeat(span.end - span.start));
+        names.extend(name_of(&statement.kind).map(|(_, name)| name));
+    }
+    names
 }
 
 /// The names of the views that texts define.

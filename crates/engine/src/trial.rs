@@ -325,8 +325,12 @@ impl Offline {
         }
         for (id, (source, _)) in Uses::of([view]).sources() {
             if self.catalog().source_by_id(id).is_none() {
+                let next = match source.derived {
+                    Some(_) => "apply that: it begins with the first event of the log",
+                    None => "apply that, and ingest its events",
+                };
                 return refuse(format!(
-                    "it reads `{}`, which is not in the store: apply that, and ingest its events",
+                    "it reads `{}`, which is not in the store: {next}",
                     source.name
                 ));
             }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_engine::trial::{History, PART_INSTANTS, Sample, TrialOptions, TrialReport};
-use evenkeel_engine::{ChangePlan, DefinitionFile, EngineError, Offline, views_of};
+use evenkeel_engine::{ChangePlan, DefinitionFile, EngineError, Offline, PlannedApart, views_of};
 use evenkeel_server::wire;
 use evenkeel_types::Zone;
 use evenkeel_types::definition::{Catalog, ViewDef};
@@ -26,7 +26,19 @@ pub(super) fn run(arguments: &TryArguments, session: &Session) -> Result<Answer,
     let store = session.offline()?;
     let own = session.project()?.definition_files_in(&arguments.files)?;
     let names = views_of(&own);
-    let (plan, files) = planned(&store, own, session)?;
+    let apart = store.plan_apart(own.clone());
+    let PlannedApart {
+        plan,
+        files,
+        left_out,
+    } = apart.map_err(|error| Failure::engine(error, &own))?;
+    warn(&plan, &own, session);
+    if !left_out.is_empty() && !session.output.is_json() {
+        session.output.note(&format!(
+            "left out, as it does not fit these definitions: {}",
+            left_out.join(", ")
+        ));
+    }
     let views = if arguments.views.is_empty() {
         match plan.views(&names) {
             // A batch view alone is refused with what to do instead.
@@ -64,8 +76,9 @@ pub(super) fn run(arguments: &TryArguments, session: &Session) -> Result<Answer,
             Err(error) => return Err(Failure::engine(error, &files)),
         }
     }
-    let json = found.json(&store, plan.catalog());
+    let mut json = found.json(&store, plan.catalog());
     let mut text = words::trials(&json);
+    json["left_out"] = json!(left_out);
     text.push_str(&found.mismatches(plan.catalog()));
     Ok(Answer {
         json,
@@ -116,15 +129,19 @@ pub(super) fn planned(
     own: Vec<DefinitionFile>,
     session: &Session,
 ) -> Result<(ChangePlan, Vec<DefinitionFile>), Failure> {
-    let names: Vec<String> = own.iter().map(|file| file.name.clone()).collect();
-    let files = store.with_registered(own);
+    let files = store.with_registered(own.clone());
     let plan = store
         .plan(&files)
         .map_err(|error| Failure::engine(error, &files))?;
-    let mut warnings = plan.warnings.clone();
-    warnings.retain(|(file, _)| names.contains(file));
-    apply::warn(warnings, &files, session);
+    warn(&plan, &own, session);
     Ok((plan, files))
+}
+
+/// Shows the warnings of a plan that are in some of its files.
+fn warn(plan: &ChangePlan, own: &[DefinitionFile], session: &Session) {
+    let mut warnings = plan.warnings.clone();
+    warnings.retain(|(name, _)| own.iter().any(|file| file.name == *name));
+    apply::warn(warnings, own, session);
 }
 
 /// What of history is looked at.

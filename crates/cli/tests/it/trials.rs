@@ -99,6 +99,11 @@ fn what_cannot_be_tried_says_why() {
         ("gone", &["try", "bad/gone.sql"], 3),
         ("unknown", &["try", "new", "--view", "last_orders"], 1),
         ("two_outs", &["try", "new", "--out", "x.csv"], 2),
+        (
+            "ending",
+            &["try", "new", "--view", "last_order", "--out", "rows.txt"],
+            1,
+        ),
         ("sample", &["try", "new", "--sample", "101%"], 2),
         (
             "empty",

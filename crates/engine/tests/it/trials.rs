@@ -292,12 +292,62 @@ fn what_cannot_be_tried_is_refused_with_what_can() {
     let new_source = "CREATE STREAM clicks (card STRING, at TIMESTAMP, EVENT TIME at);
         CREATE FEATURE VIEW clicked ENTITY card AS SELECT card, count(*) OVER (LAST 1 HOURS) AS n FROM clicks;";
     assert!(refused(new_source).contains("`clicks`, which is not in the store"));
+    let mut asked = options(None);
+    asked.out = Some(PathBuf::from("rows.txt"));
+    let error = tried(&engine, SPENT_NOW, &asked).unwrap_err();
+    assert!(error.to_string().contains("rows.txt"), "{error}");
+    let derived = "CREATE STREAM named AS SELECT p.card, o.name FROM paid p ASOF JOIN owner o ON p.card = o.card;
+        CREATE FEATURE VIEW names ENTITY card AS SELECT card, count(*) OVER (LAST 1 HOURS) AS n FROM named;";
+    assert!(refused(derived).contains("it begins with the first event of the log"));
     let unknown = "CREATE FEATURE VIEW v ENTITY card AS SELECT card, count(*) OVER (LAST 1 HOURS) AS n FROM pait;";
     let error = part_of(&engine, unknown).unwrap_err();
     assert!(matches!(error, EngineError::Definitions(_)), "{error}");
     let plan = part_of(&engine, SPENT_NOW).unwrap();
     let error = plan.view("spend").unwrap_err();
     assert_eq!(error.hint().unwrap(), "did you mean `spent`?");
+}
+
+#[test]
+fn what_is_registered_and_does_not_fit_any_more_is_left_out_of_a_trial() {
+    let (_world, mut engine) = loaded();
+    let more = "CREATE FEATURE VIEW doubled ENTITY card AS SELECT n * 2 AS twice, total FROM spent;
+        CREATE FEATURE SERVICE doubling AS doubled (twice);";
+    let files = engine.with_registered(vec![DefinitionFile {
+        name: "more.sql".to_owned(),
+        text: more.to_owned(),
+    }]);
+    crate::support::apply(&mut engine, &files);
+    let text = "CREATE FEATURE VIEW spent ENTITY card AS
+        SELECT card, sum(amount) OVER (LAST 2 HOURS) AS total FROM paid;";
+    assert!(part_of(&engine, text).is_err());
+    let own = |text: &str| {
+        vec![DefinitionFile {
+            name: "try.sql".to_owned(),
+            text: text.to_owned(),
+        }]
+    };
+    let store = engine.offline();
+    let apart = store.plan_apart(own(text)).unwrap();
+    assert_eq!(apart.left_out, ["doubled", "doubling@1"]);
+    let view = apart.plan.view("spent").unwrap();
+    let go_on = &mut |_: &str, _, _| ControlFlow::Continue(());
+    let report = store.try_view(&apart.plan, &view, &options(None), go_on);
+    let comparison = report.unwrap().comparison.unwrap();
+    assert_eq!(comparison.removed, ["n"]);
+    // Mistakes of one's own are told as ever.
+    let wrong = store.plan_apart(own(&text.replace("amount", "amuont")));
+    let EngineError::Definitions(found) = wrong.unwrap_err() else {
+        panic!("mistakes are told");
+    };
+    assert_eq!(found[0].0, "try.sql");
+    // What fits stays.
+    assert!(
+        store
+            .plan_apart(own(SPENT_NOW))
+            .unwrap()
+            .left_out
+            .is_empty()
+    );
 }
 
 fn backtested_until(
