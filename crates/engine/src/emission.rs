@@ -289,7 +289,8 @@ impl Engine {
     /// Emits what is logged and not emitted yet. What goes wrong is told by
     /// [`Engine::emission_failure`], and tried again with the next write.
     pub(crate) fn emit(&mut self) {
-        if self.catalog().derived().next().is_none() {
+        // Behind an event that could not be applied nothing is.
+        if self.catalog().derived().next().is_none() || self.needs_healing() {
             return;
         }
         let mut emitter = std::mem::take(self.emitter_mut());

@@ -10,7 +10,7 @@ use super::{PARTITION, record_of};
 use crate::error::EngineError;
 
 /// Records that bring something.
-const ROOTS_MAX: usize = 256;
+const ROOTS_MAX: usize = 1_024;
 /// Records that are read.
 const RECORDS_MAX: usize = 16_384;
 

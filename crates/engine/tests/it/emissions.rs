@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use evenkeel_engine::api::{Answer, VerifyOptions};
 use evenkeel_engine::correction::Correction;
 use evenkeel_engine::push::{PushedRow, Pusher, Write};
-use evenkeel_engine::{Engine, EngineError, ReadPlan};
+use evenkeel_engine::{Emitter, Engine, EngineError, ReadPlan};
 use evenkeel_log::{ReadOptions, Sequence};
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::{
@@ -455,6 +455,44 @@ fn what_was_logged_and_not_emitted_is_emitted_when_the_store_is_opened() {
     let mut whole = other.engine();
     push(&mut whole, "trips", trips);
     assert_eq!(all(&whole), died);
+}
+
+#[test]
+fn what_was_emitted_in_part_goes_on_where_it_ended() {
+    let mut random = Random(5);
+    let trips: Vec<Vec<Value>> = (0..20).map(|id| trip(&mut random, id)).collect();
+    let other = World::new(DEFINITIONS);
+    let mut whole = other.engine();
+    push(&mut whole, "trips", trips.clone());
+    // One stream after the other emits; the process dies behind the append of each.
+    for parts in 1..=DERIVED.len() {
+        let world = World::new(DEFINITIONS);
+        let mut engine = world.engine();
+        let log = engine.writer().unwrap();
+        let rows = trips.iter().map(|values| PushedRow {
+            values: Ok(values.clone()),
+            producer: None,
+        });
+        let write = Write::Push {
+            source: engine.source("trips").unwrap(),
+            rows: rows.collect(),
+        };
+        let judged = Pusher::default().judge(&engine, vec![write]);
+        let mut commit = judged.append(&log).unwrap();
+        while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
+        let mut emitter = Emitter::default();
+        for part in 1..=parts {
+            let judged = emitter.next(&engine).unwrap().unwrap();
+            let mut commit = judged.append(&log).unwrap();
+            if part < parts {
+                while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
+                emitter.done().unwrap();
+            }
+        }
+        drop((engine, log));
+        let engine = Engine::open_with(&world.project(), world.clock.clone()).unwrap();
+        assert_eq!(all(&engine), all(&whole), "{parts} parts");
+    }
 }
 
 #[test]
