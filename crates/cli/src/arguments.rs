@@ -4,6 +4,7 @@
 //! text is a golden file of the tests.
 
 mod dataset;
+mod log;
 mod pairs;
 mod run;
 mod segment;
@@ -20,6 +21,7 @@ pub(crate) use dataset::{
     BuildArguments, DatasetArguments, DatasetCommand, DiffArguments, RebuildArguments,
     ShowArguments,
 };
+pub(crate) use log::{LogArguments, LogCommand, TruncateArguments};
 pub(crate) use pairs::Pairs;
 pub(crate) use run::RunArguments;
 pub(crate) use segment::{
@@ -111,6 +113,7 @@ pub(crate) enum Command {
     Doctor(DoctorArguments),
     Flush(FlushArguments),
     Lake(LakeArguments),
+    Log(LogArguments),
     Backup(BackupArguments),
     Restore(RestoreArguments),
     Functions(FunctionsArguments),
@@ -710,8 +713,9 @@ pub(crate) struct LakeArguments {
     about = "Copy the store, also while it is in use",
     long_about = "Copy the store, also while it is in use.\n\n\
         Copies the log up to this moment and the registry into a new folder, with a digest of \
-        every file; everything else is computed from them. The copy is durable when the command \
-        returns.",
+        every file; everything else is computed from them. Where the log is truncated, the lake's \
+        tables on a local disk are copied, too; those of an object store are not. The copy is \
+        durable when the command returns.",
     after_help = "Examples:\n  \
         evenkeel backup --to /backups/shop-2026-03-01"
 )]

@@ -17,6 +17,7 @@ mod ingest;
 mod init;
 mod inputs;
 mod lake;
+mod log;
 mod plan;
 mod publish;
 mod rollback;
@@ -78,6 +79,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Doctor(arguments) => doctor::run(arguments, session),
         Command::Flush(arguments) => flush::run(arguments, session),
         Command::Lake(arguments) => lake::run(arguments, session),
+        Command::Log(arguments) => log::run(&arguments.command, session),
         Command::Backup(arguments) => backup::backup(arguments, session),
         Command::Restore(arguments) => backup::restore(arguments, session),
         Command::Functions(arguments) => functions::run(arguments),

@@ -1,8 +1,11 @@
 //! Copies of a store: taken while it serves, checked, brought back.
 //!
 //! A backup is the log up to a cut, the registry, the records of runs of batch views, the datasets that were
-//! built and the segments that were frozen; everything else is computed from them.
+//! built and the segments that were frozen; everything else is computed from them. Where the log is
+//! truncated the lake's tables are part of it, if they are on a local disk; else they stay where they are.
 //! Its manifest has a digest of every file.
+
+mod lake;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -171,6 +174,9 @@ pub fn backup(
         &partial.join("registry"),
         is_record,
     )?;
+    if lake::is_truncated(&partial)? {
+        folders.extend(lake::copy_tables(project, &partial)?);
+    }
     let datasets = DatasetFolder::of(&project.store);
     for (name, version) in datasets.built()? {
         let folder = format!("datasets/{name}/{version}");
@@ -244,6 +250,12 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
     })?;
     for folder in dataset_folders(&manifest) {
         copy_files(&from.join(&folder), &partial.join(&folder), |name| {
+            listed(folder.as_str(), name)
+        })?;
+    }
+    for folder in lake::folders(&manifest) {
+        let to = lake::place(project, from, &partial, &folder)?;
+        copy_files(&from.join(&folder), &to, |name| {
             listed(folder.as_str(), name)
         })?;
     }

@@ -1,9 +1,11 @@
 //! The cold tier of a store: where its tables are, and which versions of them training reads.
 //!
-//! Owns the settings and the flush from the log. Invariant: the log stays whole and is the
-//! truth; a lake that is gone is flushed again.
+//! Owns the settings, the flush from the log, and what a truncated log has here alone. Invariant: what
+//! the log has whole is the log's, and a lake that is gone is flushed again; what was truncated is here, or
+//! it is said what is not.
 
 mod flush;
+mod older;
 mod pins;
 mod settings;
 mod upkeep;

@@ -22,12 +22,14 @@ use evenkeel_types::codec::decode_values;
 use evenkeel_types::definition::Catalog;
 use evenkeel_view::Plan;
 
+use crate::cold_tier::ColdTier;
 use crate::dataset::examine_datasets;
 use crate::definitions::catalog_of;
 use crate::engine::{Engine, hot_directory, log_directory};
-use crate::error::{EngineError, ErrorKind};
+use crate::error::{EngineError, ErrorKind, chain};
 use crate::hot_store::{ColdLog, StoreState, index_digest};
 use crate::ledger;
+use crate::machine::Machine;
 use crate::project::Project;
 use crate::registry::Registry;
 use crate::segment::FrozenSegments;
@@ -104,7 +106,7 @@ pub fn doctor(
     watch: &Watch<'_>,
 ) -> Result<Examination, EngineError> {
     let mut examination = Examination::default();
-    let catalog = registry(project, &mut examination)?;
+    let (catalog, identity) = registry(project, &mut examination)?;
     datasets(project, &mut examination)?;
     // Held while we look, so that nothing changes.
     let lock = match Log::open(
@@ -124,6 +126,7 @@ pub fn doctor(
         }
     };
     if let Some(log) = &lock {
+        stand_lake_behind(project, identity, log, &catalog);
         read_log(log, &catalog, &mut examination, watch)?;
         hot_tier(project, log, &catalog, &mut examination, watch)?;
     }
@@ -139,7 +142,22 @@ pub fn doctor(
     Ok(examination)
 }
 
-fn registry(project: &Project, examination: &mut Examination) -> Result<Catalog, EngineError> {
+/// What a truncated log has no more is in the lake.
+fn stand_lake_behind(
+    project: &Project,
+    identity: Option<String>,
+    log: &LogReader,
+    catalog: &Arc<Catalog>,
+) {
+    let cold = ColdTier::of(project, &Machine::default(), identity);
+    cold.stand_behind(log, catalog);
+}
+
+/// What was defined, and what tells the store from others.
+fn registry(
+    project: &Project,
+    examination: &mut Examination,
+) -> Result<(Arc<Catalog>, Option<String>), EngineError> {
     let damage = |path: &PathBuf, reason: String| Damage {
         part: Part::Registry,
         source: None,
@@ -151,11 +169,11 @@ fn registry(project: &Project, examination: &mut Examination) -> Result<Catalog,
     match Registry::open(&project.store) {
         Ok(registry) => {
             examination.registry_records = registry.records().len() as u64;
-            catalog_of(&registry)
+            Ok((Arc::new(catalog_of(&registry)?), registry.identity()))
         }
         Err(EngineError::Registry { path, reason }) => {
             examination.damages.push(damage(&path, reason));
-            Ok(Catalog::default())
+            Ok((Arc::default(), None))
         }
         Err(error) => Err(error),
     }
@@ -192,6 +210,10 @@ fn log_damage(error: &EngineError) -> Option<Damage> {
         LogError::LostSuffix { directory, .. } | LogError::MissingSegment { directory, .. } => {
             (directory.display().to_string(), None, error.to_string())
         }
+        LogError::OlderMissing { path, .. } => {
+            (path.display().to_string(), None, error.to_string())
+        }
+        LogError::Lake { .. } => ("the lake".to_owned(), None, chain(&**error)),
         LogError::MissingMark { path } => (path.display().to_string(), None, error.to_string()),
         _ => return None,
     };

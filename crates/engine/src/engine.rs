@@ -172,6 +172,7 @@ impl Engine {
             }
             LogHandle::Reader(reader) => (reader.clone(), Arc::new(MemoryKv::new())),
         };
+        ColdTier::of(project, &machine, registry.identity()).stand_behind(&reader, &catalog);
         let hot = HotStore::bring_up(kv, &reader, &catalog, limits)?;
         let mut engine = Engine {
             project: project.clone(),
@@ -413,6 +414,7 @@ impl Engine {
     pub(crate) fn go_over(&mut self, registry: Registry, beside: Beside) {
         self.registry = registry;
         self.catalog = Arc::clone(beside.catalog());
+        self.cold_tier().stand_behind(self.reader(), &self.catalog);
         self.spent_build = Some(self.hot.adopt(beside));
     }
 
@@ -505,6 +507,7 @@ impl Engine {
                 .append(self.machine.clock.now_micros(), objects)?;
         }
         self.catalog = Arc::new(definitions::catalog_of(&self.registry)?);
+        self.cold_tier().stand_behind(self.reader(), &self.catalog);
         self.checkpoint()?;
         self.bring_up(Arc::clone(self.hot.kv()), false)?;
         self.checkpoint()?;

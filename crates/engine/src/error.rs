@@ -9,7 +9,7 @@ use evenkeel_lake::LakeError;
 use evenkeel_log::LogError;
 use evenkeel_train::TrainError;
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Position, SchemaError};
+use evenkeel_types::{Position, SchemaError, SourceId};
 
 /// A failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,14 @@ pub enum EngineError {
     Dataset { path: PathBuf, reason: String },
     #[error("`{}` is damaged: {reason}", path.display())]
     Run { path: PathBuf, reason: String },
+    #[error(
+        "the lake does not have event {position} of source {} as the log does; nothing of its segment was truncated",
+        source_id.0
+    )]
+    LakeDiffers {
+        source_id: SourceId,
+        position: Position,
+    },
     #[error("`{table}` has the results of a batch view: only its runs write it")]
     OnlyRuns { table: String },
     #[error("the query of `{view}` gives two rows for the key {key}")]
@@ -430,6 +438,7 @@ impl EngineError {
             }
             EngineError::Read { .. }
             | EngineError::Lake(_)
+            | EngineError::LakeDiffers { .. }
             | EngineError::Write { .. }
             | EngineError::Registry { .. }
             | EngineError::StoreFormat { .. }

@@ -48,6 +48,7 @@ mod status;
 mod training;
 pub mod trial;
 mod trigger;
+mod truncation;
 mod verify;
 
 pub use answers::{Answers, FeatureAnswers};
@@ -96,4 +97,5 @@ pub use source_state::{Applied, SourceState, Standing};
 pub use status::{dead_letters, kind_of};
 pub use training::TrainingPlan;
 pub use trigger::{Asked, ResultId, Trigger, TriggerAnswer, TriggerResult, refuse_inputs};
+pub use truncation::{LogTruncation, TruncateOptions, TruncateReport};
 pub use verify::MISMATCH_EXAMPLES_MAX;

@@ -114,12 +114,15 @@ impl Offline {
             return Ok(Engine::open_to_read(project)?.offline());
         }
         let registry = Registry::open(&project.store)?;
+        let catalog = Arc::new(catalog_of(&registry)?);
+        let cold = ColdTier::of(project, &Machine::default(), registry.identity());
+        cold.clone().stand_behind(&log, &catalog);
         Ok(Offline {
-            catalog: Arc::new(catalog_of(&registry)?),
+            catalog,
             applied: log.ends(),
             log,
             root: project.root.clone(),
-            cold: ColdTier::of(project, &Machine::default(), registry.identity()),
+            cold,
             store: project.store.clone(),
             records: registry.records().len() as u64,
             queries: project.queries.clone(),

@@ -145,7 +145,7 @@ impl EventStream for Both {
     }
 }
 
-fn of_lake(source: LakeError) -> LogError {
+pub(crate) fn of_lake(source: LakeError) -> LogError {
     LogError::Lake {
         source: Box::new(source),
     }

@@ -60,6 +60,10 @@ pub enum LakeError {
         column: String,
         reason: String,
     },
+    #[error(
+        "the log was truncated, and the lake's table of `{table}` lacks what it had: {reason}; bring the table back from a copy"
+    )]
+    Lacks { table: String, reason: String },
     #[error("`{path}` of the lake is missing")]
     MissingFile { path: String },
     #[error("`{path}` of the lake is damaged: {reason}")]
@@ -74,10 +78,10 @@ impl LakeError {
             | LakeError::Conflict { .. }
             | LakeError::NewerSchema { .. } => "run the command again",
             LakeError::MissingFile { .. } | LakeError::Damaged { .. } => {
-                "run the command again; if it stays so, remove the table's directory and flush: the log has its events"
+                "run the command again; if it stays so, bring the table back from a copy; unless the log was truncated, it has the events: remove the table's directory and flush"
             }
             LakeError::NotOurs { .. } | LakeError::Ahead { .. } => {
-                "name another place with `url` of `[lake]`, or remove the table"
+                "name another place with `url` of `[lake]`, or remove the table, unless a log was truncated by it"
             }
             _ => return None,
         })

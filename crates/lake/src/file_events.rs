@@ -1,7 +1,7 @@
 //! The events of a data file, as they were logged.
 
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow_array::Array;
@@ -43,6 +43,18 @@ impl Wanted {
                 .as_ref()
                 .is_none_or(|until| until.contains(self.source, position))
             && in_times.is_none_or(|times| times.contains(&EventTime(time)))
+    }
+
+    /// Offsets among which all are that are wanted, of any partition.
+    pub(crate) fn offsets(&self) -> Range<u64> {
+        let Some(until) = &self.until else {
+            return 0..u64::MAX;
+        };
+        let ends = until.iter().filter(|(id, ..)| *id == self.source);
+        let wanted = ends.map(|(id, partition, end)| (self.after.end(id, partition).0, end.0));
+        let wanted = wanted.filter(|(first, end)| first < end);
+        let all = wanted.reduce(|(a, b), (first, end)| (a.min(first), b.max(end)));
+        all.map_or(0..0, |(first, end)| first..end)
     }
 
     fn column(&self, slot: usize) -> bool {

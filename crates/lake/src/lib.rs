@@ -2,7 +2,7 @@
 //! store.
 //!
 //! Owns what a row of a table holds, data files, commits, compaction and vacuum, and reading
-//! events back, alone ([`Table`]) or with what is only in the log ([`ColdAndLog`]). Does not know
+//! events back, alone ([`Table`], for a log that was truncated) or with what is only in the log ([`ColdAndLog`]). Does not know
 //! views, features or SQL, nor which events hold: it has what the log has. The only crate that
 //! names Delta and object stores; none of their types leaves it. `docs/format/lake.md` says what a
 //! table looks like.
@@ -22,6 +22,7 @@ mod layout;
 mod leftovers;
 mod maintenance;
 mod names;
+mod older;
 mod statistics;
 mod table;
 

@@ -95,6 +95,13 @@ pub(crate) fn greatest_time(statistics: &str, column: &str) -> Option<i64> {
     Some(DateTime::parse_from_rfc3339(text).ok()?.timestamp_micros())
 }
 
+/// The least and the greatest of a column of numbers, from the statistics of a file.
+pub(crate) fn number_bounds(statistics: &str, column: &str) -> Option<(i64, i64)> {
+    let statistics: Json = serde_json::from_str(statistics).ok()?;
+    let bound = |of: &str| statistics.get(of)?.get(column)?.as_i64();
+    Some((bound("minValues")?, bound("maxValues")?))
+}
+
 /// Years that every reader reads.
 fn is_usual(year: i32) -> bool {
     (1..=9999).contains(&year)

@@ -23,8 +23,8 @@ use crate::data_file::{self, Encoded};
 use crate::error::LakeError;
 use crate::file_events::{FileEvents, Wanted};
 use crate::lake::Lake;
-use crate::layout::{FORMAT, Layout};
-use crate::statistics::greatest_time;
+use crate::layout::{FORMAT, Layout, own};
+use crate::statistics::{greatest_time, number_bounds};
 
 /// Settings of a table, in its own log.
 const SETTING_FORMAT: &str = "evenkeel.format";
@@ -234,21 +234,12 @@ impl Table {
     /// # Errors
     /// If it cannot be read; if its last event is not the one that the log has there.
     pub fn covered(&self, log: &LogReader) -> Result<Cut, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| unreadable(&self.source, e))?;
-        let log_store = self.delta.log_store();
         let ends = log.ends();
         let (mut covered, mut last, mut all_logged) = (Cut::empty(), None, true);
         for (id, partition, logged) in ends.iter().filter(|(id, _, _)| *id == self.source.id) {
-            let application = self.application(partition);
-            let version = state.transaction_version(log_store.as_ref(), application);
-            let version = self.lake.wait(version);
-            let Some(end) = version.map_err(|e| unreadable(&self.source, e))? else {
+            let Some(end) = self.end(partition)? else {
                 continue;
             };
-            let end = Offset(end.cast_unsigned());
             covered.set_end(id, partition, end);
             all_logged &= end <= logged;
             if let Some(before) = end.0.checked_sub(1).filter(|_| end <= logged) {
@@ -270,6 +261,20 @@ impl Table {
             });
         }
         Ok(covered)
+    }
+
+    /// The first offset of a partition that the version does not have; `None` if it has nothing of it.
+    pub(crate) fn end(&self, partition: Partition) -> Result<Option<Offset>, LakeError> {
+        let state = self
+            .delta
+            .snapshot()
+            .map_err(|e| unreadable(&self.source, e))?;
+        let log_store = self.delta.log_store();
+        let application = self.application(partition);
+        let version = state.transaction_version(log_store.as_ref(), application);
+        let version = self.lake.wait(version);
+        let version = version.map_err(|e| unreadable(&self.source, e))?;
+        Ok(version.map(|end| Offset(end.cast_unsigned())))
     }
 
     /// The apply timeline at the last event, as the statistics have it.
@@ -453,13 +458,36 @@ impl Table {
 
     /// The events of this version that are wanted, in the order in which they were logged.
     pub(crate) fn read(&self, wanted: Wanted) -> Result<TableEvents, LakeError> {
-        let files = self.files()?.into_iter().map(|file| file.path).collect();
         Ok(TableEvents {
+            files: self.files_with(&wanted)?.into(),
             table: self.clone(),
             wanted,
-            files,
             open: None,
         })
+    }
+
+    /// The files that may have what is wanted, by the bounds of their offsets.
+    fn files_with(&self, wanted: &Wanted) -> Result<Vec<String>, LakeError> {
+        let state = self
+            .delta
+            .snapshot()
+            .map_err(|e| unreadable(&self.source, e))?;
+        let bounds = wanted.offsets();
+        let views = state.log_data();
+        let name = self.layout.fields[own::OFFSET].name.as_str();
+        let may_have = |statistics: Option<&str>| {
+            let found = statistics.and_then(|text| number_bounds(text, name));
+            let offset = |x: i64| x.cast_unsigned();
+            found.is_none_or(|(least, greatest)| {
+                offset(greatest) >= bounds.start && offset(least) < bounds.end
+            })
+        };
+        let files = views
+            .iter()
+            .filter(|view| may_have(view.stats().as_deref()));
+        let mut files: Vec<String> = files.map(|view| view.path().into_owned()).collect();
+        files.sort();
+        Ok(files)
     }
 
     /// All events of some of the files.

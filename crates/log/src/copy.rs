@@ -11,6 +11,7 @@ use crate::layout::Mark;
 use crate::mark::MarkFile;
 use crate::reader::LogReader;
 use crate::segment::{create, file_name, io_error};
+use crate::truncated;
 
 /// How much is copied at once.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -50,15 +51,25 @@ impl LogReader {
         file_system
             .create_directory(directory)
             .map_err(io_error("create", directory))?;
+        // What was truncated meanwhile is shorter.
         let total = segments.values().sum();
         let mut done = 0;
         let mut buffer = vec![0; CHUNK_BYTES];
         for (first, end) in segments {
             let name = file_name(first);
             let from = self.directory().join(&name);
-            let source = file_system
-                .open(&from, OpenMode::Read)
-                .map_err(io_error("open", &from))?;
+            // Of a truncated one the file itself, as long as it is.
+            let opened = truncated::open(file_system, &from, OpenMode::Read)?;
+            let (source, end) = match opened.is_truncated {
+                false => (opened.file, end),
+                true => {
+                    let file = file_system
+                        .open(&from, OpenMode::Read)
+                        .map_err(io_error("open", &from))?;
+                    let length = file.length().map_err(io_error("open", &from))?;
+                    (file, length)
+                }
+            };
             let to = directory.join(&name);
             let copy = create(file_system, directory, &name, &[])?;
             let mut at = 0;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use evenkeel_types::SourceId;
+use evenkeel_types::{Position, SourceId};
 
 use crate::batch::DeadLetterId;
 
@@ -71,6 +71,37 @@ pub enum LogError {
         /// Its answer.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The events of a truncated segment are wanted, and nobody said where they are.
+    #[error("`{}` is truncated: its events are in the lake, which this does not read", path.display())]
+    OlderClosed {
+        /// The segment.
+        path: PathBuf,
+    },
+    /// An event of a truncated segment is not where it was to be.
+    #[error(
+        "`{}` is truncated, and the lake does not have event {position} of source {}, which was in it; bring the lake's table back from a copy",
+        path.display(),
+        source_id.0
+    )]
+    OlderMissing {
+        /// The segment.
+        path: PathBuf,
+        /// The source.
+        source_id: SourceId,
+        /// The first that is missing, or is another.
+        position: Position,
+    },
+    /// There is no such segment to truncate.
+    #[error(
+        "no segment of `{}` begins with record {first}, or it is appended to",
+        directory.display()
+    )]
+    NoSegment {
+        /// The log's directory.
+        directory: PathBuf,
+        /// The record.
+        first: u64,
     },
     /// Bytes that were acknowledged are not what was written.
     #[error("`{}` is damaged at byte {at}; restore the file from a copy", path.display())]

@@ -1,6 +1,6 @@
 //! Events in apply order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 
 use evenkeel_types::{
@@ -12,6 +12,7 @@ use crate::body::{Columnar, EventDecoder, FrameColumn};
 use crate::error::{Flaw, LogError};
 use crate::index::Block;
 use crate::layout::{FrameHeader, FrameKind};
+use crate::older::{Older, OlderFrame};
 use crate::reader::{BlockCursor, LogReader, ReadOptions};
 use crate::segment::{Commit, Trouble};
 
@@ -21,6 +22,9 @@ pub struct Events {
     reader: LogReader,
     wanted: Wanted,
     cursor: BlockCursor,
+    older: Older,
+    /// Whether what is in the log is read from elsewhere, too.
+    only_older: bool,
     /// The block to enter next.
     next_block: usize,
     /// The frames of the current commit that are still to be read, last first.
@@ -61,6 +65,8 @@ enum Decoder {
         /// The event that is read next.
         next: usize,
     },
+    /// Those that are wanted, from elsewhere.
+    Older(VecDeque<LoggedEvent>),
 }
 
 /// What comes next in a log.
@@ -215,6 +221,8 @@ impl Events {
         };
         Events {
             cursor: BlockCursor::new(reader.clone()),
+            older: Older::default(),
+            only_older: false,
             reader,
             wanted,
             next_block,
@@ -225,6 +233,12 @@ impl Events {
             number: 0,
             finished: false,
         }
+    }
+
+    /// Reads no event from the log itself.
+    pub(crate) fn only_older(mut self) -> Self {
+        self.only_older = true;
+        self
     }
 
     /// Counts the events of each source, also those that are not read: [`Events::number`].
@@ -340,6 +354,23 @@ impl Events {
         let Some(offsets) = self.wanted.offsets(&header, placed.first_sequence) else {
             return Ok(None);
         };
+        if self.only_older || self.cursor.is_truncated() {
+            let frame = OlderFrame {
+                // The one that was entered.
+                block: self.next_block.saturating_sub(1),
+                header,
+                logged_at: VisibleAt(placed.logged_at),
+                offsets,
+            };
+            let events = self
+                .older
+                .events(&self.reader, &frame, &self.wanted.options)?;
+            return Ok(Some(OpenFrame {
+                placed,
+                offsets,
+                decoder: Decoder::Older(events),
+            }));
+        }
         let body = self.cursor.body(&header, placed.at)?;
         let decoder = if header.columnar {
             let parts = self.wanted.options.parts.get(&SourceId(header.source));
@@ -445,6 +476,13 @@ impl OpenFrame {
         let times = wanted.options.event_times.as_ref();
         loop {
             let next = match &mut self.decoder {
+                Decoder::Older(events) => {
+                    let Some(event) = events.pop_front() else {
+                        return Ok(false);
+                    };
+                    *logged = event;
+                    return Ok(true);
+                }
                 Decoder::Rows(rows) => rows
                     .next_into(parts, &mut logged.event)
                     .map_err(|flaw| damaged(self.placed.at, flaw, cursor))?,

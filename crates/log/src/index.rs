@@ -4,7 +4,7 @@
 //! memory per 64 KiB of log and stream, not per commit. Built when the log is opened, grown
 //! by appends, never shrunk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use evenkeel_types::{Cut, Offset, Partition, SourceId};
 
@@ -95,6 +95,8 @@ pub(crate) struct Chain {
 pub(crate) struct Index {
     pub(crate) chain: Chain,
     pub(crate) blocks: Vec<Block>,
+    /// The segments that were truncated when the log was opened, or since by this process.
+    pub(crate) truncated: BTreeSet<u64>,
     streams: BTreeMap<StreamKey, Stream>,
 }
 
@@ -108,6 +110,7 @@ impl Default for Index {
                 logged_at: i64::MIN,
             },
             blocks: Vec::new(),
+            truncated: BTreeSet::new(),
             streams: BTreeMap::new(),
         }
     }

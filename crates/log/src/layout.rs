@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 use crate::error::Flaw;
 use crate::index::StreamKey;
 
-/// The version that is written; older ones are read.
+/// The version that is written; older ones are read. Truncated segments have a version of their own.
 pub(crate) const FORMAT_VERSION: u16 = 2;
 /// The first version in which events may stand column by column.
 const COLUMNS_VERSION: u16 = 2;
@@ -28,7 +28,8 @@ pub(crate) const COMMIT_HEADER_BYTES: usize = 56;
 /// The size of a frame's header.
 pub(crate) const FRAME_HEADER_BYTES: usize = 64;
 
-const SEGMENT_MAGIC: [u8; 8] = *b"EVKNLOG\0";
+/// Begins every segment.
+pub(crate) const SEGMENT_MAGIC: [u8; 8] = *b"EVKNLOG\0";
 const MARK_MAGIC: [u8; 8] = *b"EVKNMRK\0";
 /// Begins every commit.
 pub(crate) const COMMIT_MAGIC: [u8; 4] = *b"EVKC";

@@ -1,7 +1,8 @@
 //! The event log: what was acknowledged, in the order in which it was applied.
 //!
 //! Owns positions, the apply timeline, segments on disk, dead letters, and the seams to
-//! clock and files. Does not know what events mean: a row is a list of values.
+//! clock and files. Does not know what events mean: a row is a list of values; nor where the events of
+//! truncated segments are ([`OlderEvents`]).
 //!
 //! Invariant: what [`Log::append`] has answered is read back, in the same order and at the
 //! same positions and times, for ever, or reading and opening answer with an error that
@@ -20,10 +21,13 @@ mod index;
 mod layout;
 mod log;
 mod mark;
+mod older;
 mod reader;
 mod recovery;
 mod segment;
 mod source;
+mod truncated;
+mod truncation;
 
 pub use batch::{
     Appended, Batch, DeadLetter, DeadLetterId, LoggedDeadLetter, OWN_POSITION, Sequence,
@@ -38,6 +42,8 @@ pub use file_system::{
     Crash, DiskFileSystem, File, FileSystem, Lock, LockGuard, MemoryFileSystem, OpenMode,
 };
 pub use log::{Compression, Log, LogOptions};
+pub use older::OlderEvents;
 pub use reader::{EventParts, LogReader, ReadOptions};
 pub use recovery::{RecoveryReport, TornTail};
 pub use source::{EventSource, EventStream, events_at};
+pub use truncation::{LogSegment, TruncatedSegment};

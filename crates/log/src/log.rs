@@ -25,6 +25,7 @@ use crate::mark::MarkFile;
 use crate::reader::LogReader;
 use crate::recovery::{LastSegment, RecoveryReport, recover};
 use crate::segment::{self, create, io_error};
+use crate::truncation::LogSegment;
 
 const LOCK_FILE: &str = "lock";
 
@@ -182,6 +183,31 @@ impl Log {
         writer.write(&self.reader, &encoded)?;
         writer.finish(&self.reader, encoded);
         Ok(places)
+    }
+
+    /// Begins a new segment, unless nothing was written to the last one: what was logged so far is in
+    /// segments then that nothing is appended to.
+    ///
+    /// # Errors
+    /// [`LogError::Closed`]; [`LogError::StorageFull`]: later appends may succeed; else the log is
+    /// closed for writes.
+    pub fn begin_segment(&self) -> Result<(), LogError> {
+        let mut writer = self.writer();
+        if let Some(cause) = &writer.closed {
+            return Err(LogError::Closed {
+                cause: cause.clone(),
+            });
+        }
+        if writer.last.end <= SEGMENT_HEADER_BYTES as u64 {
+            return Ok(());
+        }
+        let chain = self.reader.index().chain;
+        writer.roll(&chain)
+    }
+
+    /// Whether a segment is the one that is appended to.
+    pub fn is_written(&self, segment: &LogSegment) -> bool {
+        self.writer().last.first_sequence == segment.first.0
     }
 
     /// Why the log takes no more writes; `None` if it does.

@@ -15,8 +15,10 @@ use crate::events::Events;
 use crate::file_system::{FileSystem, OpenMode};
 use crate::index::{Index, StreamKey};
 use crate::layout::{FrameHeader, FrameKind};
+use crate::older::OlderEvents;
 use crate::recovery::{RecoveryReport, recover};
-use crate::segment::{self, Commit, READ_AHEAD_BYTES, SegmentReader, io_error};
+use crate::segment::{self, Commit, READ_AHEAD_BYTES, SegmentReader};
+use crate::truncated;
 
 /// Which events to read. The default reads everything.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,7 @@ struct Shared {
     file_system: Arc<dyn FileSystem>,
     directory: PathBuf,
     index: RwLock<Index>,
+    older: RwLock<Option<Arc<dyn OlderEvents>>>,
 }
 
 impl LogReader {
@@ -86,8 +89,20 @@ impl LogReader {
                 file_system,
                 directory: directory.to_owned(),
                 index: RwLock::new(index),
+                older: RwLock::new(None),
             }),
         }
+    }
+
+    /// Says where events of truncated segments are, for this and its clones. Replaces what was said before.
+    pub fn set_older(&self, older: Arc<dyn OlderEvents>) {
+        let place = self.shared.older.write();
+        *place.unwrap_or_else(PoisonError::into_inner) = Some(older);
+    }
+
+    pub(crate) fn older(&self) -> Option<Arc<dyn OlderEvents>> {
+        let older = self.shared.older.read();
+        older.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn file_system(&self) -> &dyn FileSystem {
@@ -133,6 +148,11 @@ impl LogReader {
     /// Events in apply order: the order of [`Sequence`], over all partitions of all sources.
     pub fn read(&self, options: ReadOptions) -> Events {
         Events::new(self.clone(), options)
+    }
+
+    /// The same, as if every segment were truncated: nothing of an event is read from the log.
+    pub fn read_older(&self, options: ReadOptions) -> Events {
+        Events::new(self.clone(), options).only_older()
     }
 
     /// The event at a position; `None` if there is none yet.
@@ -288,6 +308,7 @@ struct OpenSegment {
     first_sequence: u64,
     path: PathBuf,
     reader: SegmentReader,
+    is_truncated: bool,
 }
 
 impl BlockCursor {
@@ -310,14 +331,12 @@ impl BlockCursor {
             Some(open) if open.first_sequence == segment => open.reader.extend(end),
             _ => {
                 let path = segment::path(self.reader.directory(), segment);
-                let file_system = &self.reader.shared.file_system;
-                let file = file_system
-                    .open(&path, OpenMode::Read)
-                    .map_err(io_error("open", &path))?;
+                let opened = truncated::open(self.reader.file_system(), &path, OpenMode::Read)?;
                 self.segment = Some(OpenSegment {
                     first_sequence: segment,
                     path,
-                    reader: SegmentReader::new(file, end, READ_AHEAD_BYTES),
+                    reader: SegmentReader::new(opened.file, end, READ_AHEAD_BYTES),
+                    is_truncated: opened.is_truncated,
                 });
             }
         }
@@ -352,6 +371,11 @@ impl BlockCursor {
         open.reader
             .body(frame, at)
             .map_err(|trouble| trouble.into_error(&open.path))
+    }
+
+    /// Whether the bodies of events are not in the open segment.
+    pub(crate) fn is_truncated(&self) -> bool {
+        self.segment.as_ref().is_some_and(|open| open.is_truncated)
     }
 
     /// The open segment's path, for errors.

@@ -16,6 +16,7 @@ use crate::segment::{
     self, Commit, HEADERS_BYTES, READ_AHEAD_BYTES, SegmentReader, Trouble, first_sequence_of,
     io_error, is_temporary,
 };
+use crate::truncated::{self, Opened};
 
 /// What opening a log found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,7 +112,9 @@ pub(crate) fn recover(
         };
     };
     for (i, &first_sequence) in segments.iter().enumerate() {
-        let is_last = i + 1 == segments.len();
+        // Nothing is appended to a truncated one: in a copy it may be the last.
+        let is_last = i + 1 == segments.len()
+            && !truncated::is_truncated(file_system, directory, first_sequence)?;
         let walk = Walk {
             file_system,
             directory,
@@ -173,12 +176,11 @@ impl Walk<'_> {
         recovered: &mut Recovered,
     ) -> Result<LastSegment, LogError> {
         let path = segment::path(self.directory, first_sequence);
-        let opened = (|| -> io::Result<_> {
-            let file = self.file_system.open(&path, self.mode)?;
-            let length = file.length()?;
-            Ok((file, length))
-        })();
-        let (file, length) = opened.map_err(io_error("open", &path))?;
+        let Opened { file, is_truncated } = truncated::open(self.file_system, &path, self.mode)?;
+        if is_truncated {
+            recovered.index.truncated.insert(first_sequence);
+        }
+        let length = file.length().map_err(io_error("open", &path))?;
         // The bodies of other segments than the last are skipped.
         let ahead = if self.is_last {
             READ_AHEAD_BYTES

@@ -1,4 +1,5 @@
-//! The thread that brings the lake up to the log while the server serves.
+//! The thread that brings the lake up to the log while the server serves, and lets leave the log what is
+//! old and in the lake.
 //!
 //! Owns when that is done, and says in the metrics how it went. Invariant: it holds the engine
 //! for a moment only; what it could not flush stays in the log and is flushed the next time.
@@ -10,10 +11,14 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use evenkeel_engine::{EngineError, TruncateOptions};
+use evenkeel_types::VisibleAt;
 use serde_json::{Value as Json, json};
 
 use crate::error::chain;
 use crate::shared::Shared;
+
+const DAY_MICROS: i64 = 86_400_000_000;
 
 /// How flushing goes.
 #[derive(Debug, Default)]
@@ -128,9 +133,36 @@ fn flush(shared: &Shared) {
             shared.lake.events.fetch_add(events, Ordering::Relaxed);
             let failed = report.failed.into_iter();
             let failed = failed.map(|failed| (Some(failed.source), chain(&failed.error)));
-            shared.lake.ended(failed.collect());
+            let mut failed: Vec<_> = failed.collect();
+            match truncate(shared) {
+                Ok(()) => {}
+                Err(_) if shared.lake.is_stopped() => return,
+                Err(error) => failed.push((None, chain(&error))),
+            }
+            shared.lake.ended(failed);
         }
         Err(_) if shared.lake.is_stopped() => {}
         Err(error) => shared.lake.ended(vec![(None, chain(&error))]),
     }
+}
+
+/// Lets leave the log what is old enough, if anything says so.
+fn truncate(shared: &Shared) -> Result<(), EngineError> {
+    let (truncation, before) = {
+        let engine = shared.engine();
+        let Some(days) = engine.project().lake.log_days else {
+            return Ok(());
+        };
+        let before = engine.now().0 - i64::from(days) * DAY_MICROS;
+        (engine.log_truncation()?, VisibleAt(before))
+    };
+    let options = TruncateOptions {
+        before: Some(before),
+        dry_run: false,
+    };
+    truncation.run(&options, &mut |_, _| match shared.lake.is_stopped() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })?;
+    Ok(())
 }

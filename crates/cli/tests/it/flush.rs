@@ -46,3 +46,47 @@ fn a_source_that_cannot_be_flushed_is_named_and_the_others_are_flushed() {
     let run = project.run(&["flush"]).ok();
     assert!(run.stdout.contains("orders"), "{}", run.stdout);
 }
+
+#[test]
+fn a_log_is_truncated_by_what_was_flushed() {
+    let project = Project::sample();
+    let truncate = ["log", "truncate"];
+    project.expect_text("log_truncate_before_flush", &truncate, 0);
+    project.run(&["flush"]).ok();
+    let young = [&truncate[..], &["--days", "30"]].concat();
+    let stays = project.run(&young).ok().stdout;
+    assert!(stays.contains("its last event was logged at"), "{stays}");
+    let tried = [&truncate[..], &["--dry-run"]].concat();
+    project.expect_text("log_truncate_dry_run", &tried, 0);
+    project.expect_json("log_truncate_dry_run", &tried, 0);
+    let get = [
+        "get",
+        "--service",
+        "customer_model",
+        "--entity",
+        "customer_id=ada",
+        "--as-of",
+        "2026-01-12",
+        "--json",
+    ];
+    let read = project.run(&get).ok().json()["rows"].clone();
+    let done = project
+        .run(&[&truncate[..], &["--json"]].concat())
+        .ok()
+        .json();
+    assert_eq!(
+        (&done["truncated"], &done["whole"]),
+        (&1.into(), &0.into()),
+        "{done}"
+    );
+    project.expect_text("log_truncate_again", &truncate, 0);
+    assert_eq!(project.run(&get).ok().json()["rows"], read);
+    let again = project.run(&["ingest", "--json"]).ok().json();
+    assert_eq!(again["recorded"], 0, "{again}");
+    fs::remove_dir_all(project.path().join(".evenkeel/hot")).unwrap();
+    assert_eq!(project.run(&get).ok().json()["rows"], read);
+    project.run(&["verify"]).ok();
+    project.run(&["doctor"]).ok();
+    fs::remove_dir_all(project.path().join(".evenkeel/lake/orders")).unwrap();
+    project.expect_text("doctor_truncated", &["doctor"], 3);
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 42] = [
+const COMMANDS: [&str; 44] = [
     "demo",
     "init",
     "check",
@@ -44,6 +44,8 @@ const COMMANDS: [&str; 42] = [
     "doctor",
     "flush",
     "lake",
+    "log",
+    "log truncate",
     "backup",
     "restore",
     "functions",

@@ -9,7 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use evenkeel_lake::{LakeError, Table, TableColumns};
-use evenkeel_log::ReadOptions;
+use evenkeel_log::{LogSegment, ReadOptions};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Cut, LoggedEvent, Offset};
 
@@ -118,6 +118,24 @@ impl Offline {
         }
     }
 
+    /// Refuses a new table for a source of which the log was truncated: the old one has what the log
+    /// has no more.
+    fn refuse_if_truncated(&self, source: &SourceDef) -> Result<(), EngineError> {
+        let segments = self.log().segments().map_err(EngineError::log)?;
+        let has_lost = |segment: &LogSegment| {
+            let mut ends = segment.until.iter().filter(|(id, ..)| *id == source.id);
+            segment.is_truncated
+                && ends.any(|(id, partition, end)| end > segment.after.end(id, partition))
+        };
+        match segments.iter().any(has_lost) {
+            true => Err(EngineError::lake(LakeError::Lacks {
+                table: source.name.clone(),
+                reason: "there is no such table".to_owned(),
+            })),
+            false => Ok(()),
+        }
+    }
+
     fn flush_over_newest(
         &self,
         source: &Arc<SourceDef>,
@@ -136,6 +154,7 @@ impl Offline {
                 let Some(identity) = &cold.identity else {
                     return Ok(None);
                 };
+                self.refuse_if_truncated(source)?;
                 let clustering = clustering_of(self.catalog(), source);
                 Table::create(&lake, source, identity, &clustering).map_err(EngineError::lake)?
             }

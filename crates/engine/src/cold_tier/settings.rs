@@ -4,6 +4,7 @@
 //! [lake]
 //! url = "s3://bucket/features"        # default: `lake` in the store's directory
 //! file_events = 524288                # events of a data file
+//! log_days = 30                       # beside a server: after a flush, what is older leaves the log
 //!
 //! [lake.options]                      # of the object store; also AWS_..., AZURE_..., GOOGLE_...
 //! region = "eu-central-1"
@@ -26,6 +27,8 @@ pub struct LakeSettings {
     pub options: BTreeMap<String, String>,
     /// Events of a data file, at most.
     pub file_events: usize,
+    /// Days after which a server lets leave the log what the lake has; `None`: it keeps all of it.
+    pub log_days: Option<u32>,
     /// When a server flushes; `None`: never.
     pub flush: Option<FlushSettings>,
 }
@@ -44,6 +47,7 @@ impl Default for LakeSettings {
             url: None,
             options: BTreeMap::new(),
             file_events: 1 << 19,
+            log_days: None,
             flush: None,
         }
     }

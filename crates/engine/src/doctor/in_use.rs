@@ -15,7 +15,7 @@ use evenkeel_store::{ExamineUntil, Kv, Snapshot, Space, StoreError, Visit};
 
 use super::{
     Examination, HotTier, WATCH_EVERY, Watch, datasets, hot_damage, hot_rows, log_damage, read_log,
-    registry,
+    registry, stand_lake_behind,
 };
 use crate::engine::{Engine, hot_directory, log_directory};
 use crate::error::EngineError;
@@ -55,7 +55,7 @@ impl InUse {
         let directory = log_directory(store);
         let log = LogReader::open(Arc::new(DiskFileSystem), &directory).map_err(EngineError::log);
         // After the log: whatever is in it was defined before.
-        let catalog = registry(&self.project, &mut examination)?;
+        let (catalog, identity) = registry(&self.project, &mut examination)?;
         datasets(&self.project, &mut examination)?;
         let log = match log {
             Ok((log, _)) => log,
@@ -65,6 +65,7 @@ impl InUse {
                 return Ok(examination);
             }
         };
+        stand_lake_behind(&self.project, identity, &log, &catalog);
         read_log(&log, &catalog, &mut examination, watch)?;
         let place = hot_directory(store).display().to_string();
         match StoreState::read_from(self.snapshot.as_ref()) {

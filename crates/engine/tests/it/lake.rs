@@ -13,7 +13,7 @@ use crate::partitions::{SOURCES, answers, training_digest, verified, world};
 use crate::random_history::Random;
 use crate::support::{World, apply};
 
-fn flush(engine: &Engine, sources: &[&str]) -> FlushReport {
+pub(crate) fn flush(engine: &Engine, sources: &[&str]) -> FlushReport {
     let report = try_flush(engine, sources);
     assert!(report.failed.is_empty(), "{:?}", report.failed);
     report
@@ -42,6 +42,16 @@ fn pieces(world: &World, source: &str, random: &mut Random) -> Vec<String> {
 /// A world whose events came in pieces, in an order that the seed says; with a lake that was flushed
 /// in between.
 fn in_pieces(seed: u64, partitions: u32, has_lake: bool) -> (World, Engine) {
+    in_pieces_of(seed, partitions, has_lake, World::engine)
+}
+
+/// The same with a store that is opened otherwise.
+pub(crate) fn in_pieces_of(
+    seed: u64,
+    partitions: u32,
+    has_lake: bool,
+    open: fn(&World) -> Engine,
+) -> (World, Engine) {
     let mut random = Random(seed);
     let world = world(partitions);
     let events = 7 + random.below(60);
@@ -53,7 +63,7 @@ fn in_pieces(seed: u64, partitions: u32, has_lake: bool) -> (World, Engine) {
         .iter()
         .map(|source| (*source, pieces(&world, source, &mut random)))
         .collect();
-    let mut engine = world.engine();
+    let mut engine = open(&world);
     let mut number = 0;
     while let Some(source) = {
         let named: Vec<&str> = left.keys().copied().collect();
@@ -80,7 +90,7 @@ fn in_pieces(seed: u64, partitions: u32, has_lake: bool) -> (World, Engine) {
     (world, engine)
 }
 
-fn data_files(world: &World, source: &str) -> Vec<PathBuf> {
+pub(crate) fn data_files(world: &World, source: &str) -> Vec<PathBuf> {
     let directory = world.path().join(".evenkeel/lake").join(source);
     let entries = fs::read_dir(directory).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path());

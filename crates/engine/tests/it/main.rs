@@ -29,4 +29,5 @@ mod support;
 mod trial_purity;
 mod trials;
 mod triggers;
+mod truncation;
 mod widening;

@@ -9,8 +9,8 @@ use evenkeel_connect::Table;
 use evenkeel_engine::api::{
     Answer, GetAnswer, GetRequest, IngestReport, KnowledgeMode, SpineSource, TrainRequest,
 };
-use evenkeel_engine::{DefinitionFile, Engine, Project};
-use evenkeel_log::ManualClock;
+use evenkeel_engine::{DefinitionFile, Engine, Machine, Project};
+use evenkeel_log::{LogOptions, ManualClock};
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Column, Cut, DataType, EventTime, Field, Status, Value, VisibleAt, Zone};
@@ -50,6 +50,22 @@ impl World {
     pub(crate) fn engine(&self) -> Engine {
         let project = self.project();
         let mut engine = Engine::open_with(&project, self.clock.clone()).unwrap();
+        apply(&mut engine, &project.definition_files().unwrap());
+        engine
+    }
+
+    /// The same, whose log has short segments.
+    pub(crate) fn engine_of_short_segments(&self) -> Engine {
+        let project = self.project();
+        let machine = Machine {
+            clock: self.clock.clone(),
+            log: LogOptions {
+                segment_bytes: 2_000,
+                ..LogOptions::default()
+            },
+            ..Machine::default()
+        };
+        let mut engine = Engine::open_on(&project, machine).unwrap();
         apply(&mut engine, &project.definition_files().unwrap());
         engine
     }

@@ -1,5 +1,5 @@
-//! The kill loop: a process that pushes events, checkpoints all the time and is killed at
-//! any moment, again and again. Nothing acknowledged is lost, nothing is doubled, writing
+//! The kill loop: a process that pushes events, checkpoints all the time, flushes to the lake and truncates
+//! the log, and is killed at any moment, again and again. Nothing acknowledged is lost, nothing is doubled, writing
 //! goes on, and what is in the hot tier, or has left it, is what the log says.
 //!
 //! `EVENKEEL_KILLS` is the number of kills (50), `EVENKEEL_SEED` where they fall. A kill
@@ -15,8 +15,12 @@
 mod ticks;
 
 use std::io::{BufRead, BufReader, Write as _};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+use evenkeel_engine::{Engine, Machine, TruncateOptions};
+use evenkeel_log::LogOptions;
 
 use ticks::{BATCH_MAX, DEFINITIONS, LIMITS, Ticker, check, mix, number, read_old};
 
@@ -39,14 +43,40 @@ fn push_for_ever(directory: &Path) {
         println!("{word} {n}");
         std::io::stdout().flush().unwrap();
     };
-    let mut ticker = Ticker::open(directory);
+    let machine = Machine {
+        sealed_entries: 4,
+        log: LogOptions {
+            segment_bytes: 4_000,
+            ..LogOptions::default()
+        },
+        ..Machine::default()
+    };
+    let mut engine = ticks::open_on(directory, machine);
+    ticks::apply(&mut engine);
+    let mut ticker = Ticker::over(engine);
     say("ready", ticker.next);
     loop {
         ticker.push();
         say("logged", ticker.next);
+        if mix(ticker.next).is_multiple_of(6) {
+            truncate(&mut ticker.engine);
+        }
         // One that is wrong ends the process.
         read_old(&ticker.engine, ticker.next, ticker.next);
     }
+}
+
+/// Lets leave the log what can.
+fn truncate(engine: &mut Engine) {
+    engine.checkpoint().unwrap();
+    let mut go_on = |_: &str, _, _| ControlFlow::Continue(());
+    let flushed = engine.offline().flush(&[], &mut go_on).unwrap();
+    assert!(flushed.failed.is_empty(), "{:?}", flushed.failed);
+    let truncation = engine.log_truncation().unwrap();
+    let all = TruncateOptions::default();
+    truncation
+        .run(&all, &mut |_, _| ControlFlow::Continue(()))
+        .unwrap();
 }
 
 fn kill_loop() {
@@ -90,9 +120,15 @@ fn kill_loop() {
     }
     assert!(acknowledged > 0);
     let there = check(directory.path(), acknowledged, 3_000);
-    let brought_back = read_old(&ticks::open(directory.path()), there, 7);
+    let engine = ticks::open(directory.path());
+    let brought_back = read_old(&engine, there, 7);
     assert!(brought_back > 0);
+    let segments = engine.reader().segments().unwrap();
+    let truncated = segments.iter().filter(|segment| segment.is_truncated);
+    let truncated = truncated.count();
+    assert!(truncated > 0);
     println!(
-        "{kills} kills, {acknowledged} ticks acknowledged, {there} there: none lost, none doubled; old ones are brought back"
+        "{kills} kills, {acknowledged} ticks acknowledged, {there} there: none lost, none doubled; old ones are brought back; {truncated} of {} segments are truncated",
+        segments.len()
     );
 }

@@ -13,3 +13,4 @@ mod file_systems;
 mod fixture;
 mod reading;
 mod support;
+mod truncation;

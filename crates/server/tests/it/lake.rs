@@ -1,6 +1,9 @@
 //! The lake is brought up to the log while the server serves.
 
-use evenkeel_engine::ServerLimits;
+use std::sync::Arc;
+
+use evenkeel_engine::{Machine, ServerLimits};
+use evenkeel_log::{DiskFileSystem, LogOptions, LogReader};
 use evenkeel_server::Tokens;
 use serde_json::{Value as Json, json};
 
@@ -90,4 +93,49 @@ async fn a_source_that_cannot_be_flushed_is_named_with_the_reason_and_others_are
     while world.get("/v1/status").await.json()["lake_failures"] != json!([]) {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_old_and_in_the_lake_leaves_the_log() {
+    let machine = Machine {
+        log: LogOptions {
+            segment_bytes: 500,
+            ..LogOptions::default()
+        },
+        ..Machine::default()
+    };
+    let project = "[lake]\nlog_days = 0\n[lake.flush]\nevery_seconds = 1\n";
+    let (limits, tokens) = (ServerLimits::default(), Tokens::default());
+    let mut world = World::on(machine, project, DEFINITIONS, limits, tokens);
+    for first in (0..90).step_by(10) {
+        world.push("rides", &rides(first..first + 10)).await;
+    }
+    let read = json!({"features": ["ride_stats:*"], "entities": [{"driver": 1}, {"driver": 2}], "as_of": "2026-03-01T08:30:00Z"});
+    let rows = world.read(&read).await["rows"].clone();
+    // All of it is in a checkpoint then.
+    world.stop();
+    world.start();
+    let log = world.directory.path().join(".evenkeel/log");
+    let truncated = || {
+        let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &log).unwrap();
+        let segments = log.segments().unwrap();
+        segments
+            .iter()
+            .filter(|segment| segment.is_truncated)
+            .count()
+    };
+    while truncated() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let verified = world.post_json("/v1/verify", &json!({"values": 500})).await;
+    assert_eq!(verified.json()["mismatches"], 0, "{}", verified.text());
+    assert_eq!(world.read(&read).await["rows"], rows);
+    // Known again, whose events are in the lake alone.
+    let pushed = world.push("rides", &rides(0..10)).await;
+    assert_eq!(pushed["counts"]["duplicate"], 10, "{pushed}");
+    world.stop();
+    // Built from nothing.
+    std::fs::remove_dir_all(world.directory.path().join(".evenkeel/hot")).unwrap();
+    world.start();
+    assert_eq!(world.read(&read).await["rows"], rows);
 }

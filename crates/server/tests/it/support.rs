@@ -114,7 +114,9 @@ impl World {
 
     /// Serves the store again, which was stopped.
     pub(crate) fn start(&mut self) {
-        let engine = self.engine();
+        // Where nobody waits on the same thread, as the lake asks for.
+        let opened = std::thread::scope(|scope| scope.spawn(|| self.engine()).join());
+        let engine = opened.unwrap();
         let app = App::start(engine, ServerLimits::default(), Tokens::default()).unwrap();
         self.router = Some(app.router());
         self.app = Some(app);

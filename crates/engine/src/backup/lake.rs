@@ -1,0 +1,98 @@
+//! The tables of the lake in a backup: of a log that is truncated they have the events.
+//!
+//! Invariant: what is copied is a table at one moment, as the lake is held meanwhile; what is brought back is
+//! written over nothing.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use evenkeel_lake::{Lake, LakeAddress};
+use evenkeel_log::{DiskFileSystem, LogReader};
+
+use super::Manifest;
+use crate::engine::log_directory;
+use crate::error::EngineError;
+use crate::machine::Machine;
+use crate::project::Project;
+
+/// The folder of a table's own log.
+const DELTA_LOG: &str = "_delta_log";
+
+/// Whether events of a log are in the lake alone.
+pub(super) fn is_truncated(store: &Path) -> Result<bool, EngineError> {
+    let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &log_directory(store))
+        .map_err(EngineError::log)?;
+    let segments = log.segments().map_err(EngineError::log)?;
+    Ok(segments.iter().any(|segment| segment.is_truncated))
+}
+
+/// Copies the tables of a lake on a local disk, while nobody writes them; the folders that they are in.
+pub(super) fn copy_tables(project: &Project, partial: &Path) -> Result<Vec<String>, EngineError> {
+    let LakeAddress::Directory(directory) = &project.lake_address else {
+        return Ok(Vec::new());
+    };
+    let machine = Machine::default();
+    let lake = Lake::at(&project.lake_address, machine.files, machine.clock);
+    let lake = lake.map_err(EngineError::lake)?;
+    let _hold = lake.hold().map_err(EngineError::lake)?;
+    let mut folders = Vec::new();
+    for table in super::folders_in(directory)? {
+        for (folder, place) in [
+            (format!("lake/{table}"), directory.join(&table)),
+            (
+                format!("lake/{table}/{DELTA_LOG}"),
+                directory.join(&table).join(DELTA_LOG),
+            ),
+        ] {
+            let is_whole = |name: &str| !name.ends_with(".temporary");
+            super::copy_files(&place, &partial.join(&folder), is_whole)?;
+            folders.push(folder);
+        }
+    }
+    Ok(folders)
+}
+
+/// The folders of the lake that a backup has, and no others.
+pub(super) fn folders(manifest: &Manifest) -> BTreeSet<String> {
+    let folder = |path: &String| {
+        let (folder, _) = path.rsplit_once('/')?;
+        let table = folder.strip_prefix("lake/")?;
+        let table = table
+            .strip_suffix(&format!("/{DELTA_LOG}"))
+            .unwrap_or(table);
+        let is_name = !["", ".", ".."].contains(&table) && !table.contains('/');
+        is_name.then(|| folder.to_owned())
+    };
+    manifest.files.keys().filter_map(folder).collect()
+}
+
+/// Where a folder of the lake goes: below the store, if the lake is there.
+pub(super) fn place(
+    project: &Project,
+    from: &Path,
+    partial: &Path,
+    folder: &str,
+) -> Result<PathBuf, EngineError> {
+    let refused = |reason: String| EngineError::Backup {
+        path: from.to_owned(),
+        reason,
+    };
+    let LakeAddress::Directory(directory) = &project.lake_address else {
+        return Err(refused(
+            "it has the tables of a lake on a local disk, and the project's is none".to_owned(),
+        ));
+    };
+    let table = Path::new(folder.strip_prefix("lake/").unwrap_or(folder));
+    if let Ok(below) = directory.strip_prefix(&project.store) {
+        return Ok(partial.join(below).join(table));
+    }
+    let place = directory.join(table);
+    match super::files(&place)?.is_empty() {
+        true => Ok(place),
+        false => Err(refused(format!(
+            "it has tables of the lake, and there are files in `{}`: move them away first",
+            place.display()
+        ))),
+    }
+}

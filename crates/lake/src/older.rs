@@ -1,0 +1,59 @@
+//! Events of a table alone: of a log that was truncated they are nowhere else.
+//!
+//! Invariant: what is asked for is covered by the version that is read, or it is said what is not.
+
+use evenkeel_log::{EventStream, LogError, Next, ReadOptions};
+use evenkeel_types::{Cut, LoggedEvent, Offset};
+
+use crate::cold::of_lake;
+use crate::error::LakeError;
+use crate::file_events::Wanted;
+use crate::table::{Table, TableEvents};
+
+impl Table {
+    /// The events that are wanted of this version, file by file.
+    ///
+    /// # Errors
+    /// [`LakeError::Lacks`] if it does not cover what is wanted; if it cannot be read.
+    pub fn events(&self, options: &ReadOptions) -> Result<Box<dyn EventStream>, LakeError> {
+        let source = self.id();
+        let mut until = Cut::empty();
+        let wanted = options.until.iter().flat_map(Cut::iter);
+        for (id, partition, end) in wanted.filter(|(id, ..)| *id == source) {
+            let covered = self.end(partition)?.unwrap_or(Offset(0));
+            if covered < end {
+                return Err(LakeError::Lacks {
+                    table: self.source().name.clone(),
+                    reason: format!(
+                        "it covers partition {} up to {}, events up to {} were truncated",
+                        partition.0, covered.0, end.0
+                    ),
+                });
+            }
+            until.set_end(id, partition, end);
+        }
+        let events = self.read(Wanted {
+            source,
+            after: options.after.clone(),
+            until: Some(until),
+            event_times: options.event_times.clone(),
+            parts: options.parts.get(&source).cloned(),
+        })?;
+        Ok(Box::new(OfTable(events)))
+    }
+}
+
+struct OfTable(TableEvents);
+
+impl EventStream for OfTable {
+    fn next_into(&mut self, logged: &mut LoggedEvent) -> Result<bool, LogError> {
+        Ok(self.0.next_into(logged).map_err(of_lake)?.is_some())
+    }
+
+    fn next_columns(&mut self, logged: &mut LoggedEvent) -> Result<Next, LogError> {
+        match self.next_into(logged)? {
+            true => Ok(Next::Event),
+            false => Ok(Next::End),
+        }
+    }
+}
