@@ -152,7 +152,7 @@ class Segment(Frame):
         self.asked: int = parts["asked"]
         """Keys that were asked."""
         self.undecided: int = parts["undecided"]
-        """Keys whose condition is NULL or an error."""
+        """Keys whose condition is an error."""
         self.complete: bool = parts["complete"]
         """Whether every key was asked."""
         self.next: Optional[Mapping[str, Any]] = parts.get("next")

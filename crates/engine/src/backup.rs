@@ -16,6 +16,7 @@ use std::sync::Arc;
 use evenkeel_log::{DiskFileSystem, FileSystem, LogReader};
 use serde::{Deserialize, Serialize};
 
+use crate::batch::RunRecord;
 use crate::dataset::{DatasetFolder, DatasetName};
 use crate::error::EngineError;
 use crate::project::Project;
@@ -161,7 +162,6 @@ pub fn backup(
         let folder = format!("runs/{view}");
         let place = project.store.join(&folder);
         copy_files(&place, &partial.join(&folder), is_record)?;
-        folders.push(folder);
     }
     // The log next: whatever is in it was defined before, so is in the registry later.
     let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &project.store.join("log"))
@@ -169,6 +169,11 @@ pub fn backup(
     let copied = log
         .copy_to(&partial.join("log"), progress)
         .map_err(EngineError::log)?;
+    // And after it: of a row that a run has written meanwhile, the record is there.
+    for view in folders_in(&project.store.join("runs"))? {
+        RunRecord::copy_begun(&project.store, &view, &partial)?;
+        folders.push(format!("runs/{view}"));
+    }
     copy_files(
         &project.store.join("registry"),
         &partial.join("registry"),

@@ -72,7 +72,7 @@ pub struct AtOnce {
     pub keys_first: u64,
     /// Events that cost as much to read as a key to ask.
     pub events_per_key: u64,
-    /// The most values of events that may be in memory for it.
+    /// The most values that may be in memory for it: of events, and of features of as many keys.
     pub values_max: u64,
 }
 
@@ -82,7 +82,7 @@ impl Default for AtOnce {
         AtOnce {
             keys_first: 8_192,
             events_per_key: 16,
-            values_max: u64::MAX,
+            values_max: 100_000_000,
         }
     }
 }
@@ -196,14 +196,14 @@ pub fn ask_segment(
         known_at: request.known_at,
     };
     let step = (READ_VALUES / plan.width().max(1)).max(1);
-    let rest = Rest::new(request, &knowledge);
+    let mut rest = Rest::new(request, &knowledge);
     let mut taken = Taken::new(plan, request.limit, request.counts);
     let mut looked_at = 0;
     'all: loop {
         if rest.is_cheaper_at_once(&candidates, &taken)
-            && let Some(offline) = rest.offline(online)
+            && let Some(population) = rest.population(online, &candidates, as_of, progress)?
         {
-            rest.ask(&offline, &candidates, as_of, &mut taken, progress)?;
+            rest.take(population, &candidates, as_of, &mut taken);
             break;
         }
         let keys = candidates.next(rest.keys_before_look(candidates.given()).min(KEYS))?;

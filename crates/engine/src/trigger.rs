@@ -15,6 +15,7 @@ use evenkeel_view::SourceProgram;
 
 pub use self::result_id::{Asked, ResultId};
 use crate::answers::Answers;
+use crate::batch::refuse_by_hand;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ingest::fetch;
@@ -167,11 +168,13 @@ impl Trigger {
     }
 }
 
-/// Refuses to trigger what could not be answered: nothing is logged for it.
+/// Refuses to trigger what could not be answered, or what only runs write: nothing is logged for
+/// it.
 ///
 /// # Errors
-/// [`EngineError::TriggerInput`].
+/// [`EngineError::TriggerInput`], [`EngineError::OnlyRuns`].
 pub fn refuse_inputs(source: &SourceDef, service: &ServiceDef) -> Result<(), EngineError> {
+    refuse_by_hand(source)?;
     let mut inputs = service.inputs.iter();
     inputs.try_for_each(|field| input_slot(source, field).map(|_| ()))
 }

@@ -288,6 +288,10 @@ fn run_due(shared: &Arc<Shared>, known: &mut Known) {
             let Ok(unfinished) = RunRecord::unfinished(&offline, &name) else {
                 continue;
             };
+            // One that was finished may have been begun again since.
+            let is_known =
+                |time: &EventTime, until: i64| until < i64::MAX || !unfinished.contains(time);
+            runs.left_alone.retain(|time, until| is_known(time, *until));
             runs.unfinished = unfinished;
             runs.failed = Some(failed);
         }

@@ -116,7 +116,7 @@ impl RunRecord {
     /// # Errors
     /// If the records cannot be listed.
     pub fn unfinished(offline: &Offline, view: &str) -> Result<Vec<EventTime>, EngineError> {
-        let mut unfinished = times(offline, view)?;
+        let mut unfinished = times(offline.store(), view)?;
         unfinished.retain(|time| {
             let last = RunRecord::of_time(offline, view, EventTime(*time));
             !matches!(last, Ok(Some(record)) if record.finished.is_some())
@@ -156,7 +156,7 @@ impl RunRecord {
         view: &str,
         at: i64,
     ) -> Result<Option<i64>, EngineError> {
-        let later = times(offline, view)?.split_off(&(at.saturating_add(1)));
+        let later = times(offline.store(), view)?.split_off(&(at.saturating_add(1)));
         for time in later {
             let record = RunRecord::of_time(offline, view, EventTime(time))?;
             if record.is_some_and(|record| record.finished.is_some()) {
@@ -228,14 +228,40 @@ impl RunRecord {
     }
 
     fn write(&mut self, offline: &Offline) -> Result<(), EngineError> {
+        self.write_in(offline.store())
+    }
+
+    /// Copies the records of a view's runs that a copy of a store does not have, as those of runs
+    /// that were not finished: what they have written may be there in part.
+    pub(crate) fn copy_begun(store: &Path, view: &str, copy: &Path) -> Result<(), EngineError> {
+        for at in times(store, view)? {
+            for revision in 0.. {
+                let path = place(store, view, at, revision);
+                let bytes = match fs::read(&path) {
+                    Ok(bytes) => bytes,
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                    Err(source) => return Err(EngineError::Read { path, source }),
+                };
+                if !place(copy, view, at, revision).exists() {
+                    let mut record = RunRecord::parse(path, &bytes)?;
+                    record.finished = None;
+                    record.write_in(copy)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes it in a store's directory.
+    fn write_in(&mut self, store: &Path) -> Result<(), EngineError> {
         self.format = RUN_FORMAT;
         self.checksum = Some(self.checksum_of());
-        let path = place(offline.store(), &self.view, self.at, self.revision);
+        let path = place(store, &self.view, self.at, self.revision);
         let failed = |path: &Path| {
             let path = path.to_owned();
             move |source: io::Error| EngineError::Write { path, source }
         };
-        let folder = path.parent().unwrap_or(offline.store());
+        let folder = path.parent().unwrap_or(store);
         fs::create_dir_all(folder).map_err(failed(folder))?;
         // Their names are to be there after a power cut, too.
         for folder in folder.ancestors().take(3) {
@@ -257,8 +283,8 @@ struct Format {
 }
 
 /// The times of which there are records.
-fn times(offline: &Offline, view: &str) -> Result<BTreeSet<i64>, EngineError> {
-    let path = offline.store().join("runs").join(view);
+fn times(store: &Path, view: &str) -> Result<BTreeSet<i64>, EngineError> {
+    let path = store.join("runs").join(view);
     let failed = |source| EngineError::Read {
         path: path.clone(),
         source,

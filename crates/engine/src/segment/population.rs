@@ -8,6 +8,7 @@
 use std::ops::ControlFlow;
 
 use evenkeel_store::ListedKey;
+use evenkeel_train::Population;
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::definition::ViewDef;
 use evenkeel_types::{EventTime, Knowledge};
@@ -16,7 +17,7 @@ use evenkeel_view::Uses;
 use super::keys::Candidates;
 use super::{AtOnce, Piece, SegmentRequest, Taken, Verdict};
 use crate::error::EngineError;
-use crate::offline::{Offline, Online};
+use crate::offline::Online;
 
 /// The keys that were not asked yet.
 pub(super) struct Rest<'a> {
@@ -41,9 +42,10 @@ impl<'a> Rest<'a> {
             parts.map(|(_, _, end)| end.0).sum::<u64>()
         };
         let events = sources.keys().map(|id| of_cut(*id)).sum();
+        let features = views.iter().map(|view| view.features.len()).sum::<usize>();
         let values = sources
             .iter()
-            .map(|(id, (_, slots))| of_cut(*id).saturating_mul(slots.len() as u64))
+            .map(|(id, (_, slots))| of_cut(*id).saturating_mul((slots.len() + features) as u64))
             .fold(0, u64::saturating_add);
         Rest {
             request,
@@ -81,26 +83,39 @@ impl<'a> Rest<'a> {
             .unwrap_or(usize::MAX)
     }
 
-    /// What the events are read from; none if it does not have the cut.
-    pub(super) fn offline(&self, online: &impl Online) -> Option<Offline> {
+    /// What the views say of all keys; none if it cannot be told from log and lake, where the hot
+    /// tier may be able to.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`].
+    pub(super) fn population(
+        &mut self,
+        online: &impl Online,
+        candidates: &Candidates,
+        at: EventTime,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Option<Population>, EngineError> {
         let offline = online.with(|engine| engine.offline());
-        let has_cut = offline.refuse_beyond(&self.knowledge.cut).is_ok();
-        has_cut.then_some(offline)
+        let (cut, given) = (&self.knowledge.cut, candidates.given());
+        let read = offline.population(&self.views, at, cut, &mut |_| progress(given));
+        match read {
+            Ok(population) => Ok(Some(population)),
+            Err(EngineError::Stopped) => Err(EngineError::Stopped),
+            Err(_) => {
+                self.is_able = false;
+                Ok(None)
+            }
+        }
     }
 
-    /// Asks them.
-    pub(super) fn ask(
+    /// Takes the keys that were not asked.
+    pub(super) fn take(
         &self,
-        offline: &Offline,
+        population: Population,
         candidates: &Candidates,
         at: EventTime,
         taken: &mut Taken,
-        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<(), EngineError> {
-        let given = candidates.given();
-        let population = offline.population(&self.views, at, &self.knowledge.cut, &mut |_| {
-            progress(given)
-        })?;
+    ) {
         let plan = &self.request.plan;
         let piece = Piece {
             features: population.features.iter().flatten().collect(),
@@ -154,6 +169,5 @@ impl<'a> Rest<'a> {
         taken.matched += if taken.counts { found.len() } else { room } as u64;
         let rows: Vec<u32> = found[..room].iter().map(|(_, row)| *row).collect();
         taken.keep(plan, &piece, &rows, at);
-        Ok(())
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use evenkeel_engine::batch::RunRecord;
 use evenkeel_engine::correction::{Period, Truth};
-use evenkeel_engine::push::{Pusher, Write, Written};
-use evenkeel_engine::{Engine, EngineError, Project, backup, restore};
+use evenkeel_engine::push::{PushedRow, Pusher, Write, Written};
+use evenkeel_engine::{Asked, Engine, EngineError, Project, backup, restore};
 use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlColumns, SqlError};
 use evenkeel_types::{EventTime, Value};
 use proptest::prelude::*;
@@ -266,6 +266,36 @@ fn a_backup_has_what_was_run() {
 }
 
 #[test]
+fn a_run_that_is_made_while_a_backup_is_goes_on_in_the_copy() {
+    let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5), (2, 1, 7)]))]);
+    run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    let target = world.path().join("backup");
+    let project = world.engine.project().clone();
+    let mut made = Vec::new();
+    backup(&project, &target, &mut |_, _| {
+        // The log is being copied, as it was when that began.
+        if made.is_empty() {
+            made.push(run(&mut world, "recent", at(3), false, usize::MAX).unwrap());
+            run(&mut world, "recent", at(4), false, 1).unwrap_err();
+        }
+    })
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let definitions = std::fs::read(world.path().join("definitions.sql")).unwrap();
+    std::fs::write(folder.path().join("definitions.sql"), definitions).unwrap();
+    let mut project = Project::open(folder.path(), None).unwrap();
+    project.queries = Some(Arc::new(SqlColumns));
+    restore(&project, &target).unwrap();
+    world.engine = Engine::open(&project).unwrap();
+    let offline = world.engine.offline();
+    let unfinished = RunRecord::unfinished(&offline, "recent").unwrap();
+    assert_eq!(unfinished, [at(3), at(4)]);
+    let again = run(&mut world, "recent", at(3), false, usize::MAX).unwrap();
+    assert_eq!(again.record.identity(), made[0].record.identity());
+    assert_eq!(again.counts.written + again.counts.ignored, 2);
+}
+
+#[test]
 fn nobody_but_runs_writes_the_results() {
     let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5)]))]);
     run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
@@ -280,6 +310,22 @@ fn nobody_but_runs_writes_the_results() {
         world
             .engine
             .ingest("recent_runs", Some(&path), &mut |_| ())
+            .unwrap_err(),
+    );
+    let table = world.engine.source("recent_runs").unwrap();
+    let asked = Asked::View {
+        name: "recent".to_owned(),
+        version: 1,
+    };
+    let row = PushedRow {
+        values: Ok(vec![Value::Null; table.stored_fields().len()]),
+        producer: None,
+    };
+    only_runs(
+        world
+            .engine
+            .trigger(&mut Pusher::default(), &table, row, &asked)
+            .map(|_| ())
             .unwrap_err(),
     );
     let followed = world.engine.follower("recent_runs", Some(&path));
