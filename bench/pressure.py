@@ -46,8 +46,19 @@ PUSH = {
 }
 
 
+TRIGGER = {
+    "path": "/v1/triggers/payments",
+    "before": '{"service":"decision","row":',
+    "row": PUSH["row"],
+    "after": "}",
+    "rows": 1,
+    "keys": TERMINALS,
+    "first": PAYMENTS,
+}
+
+
 def definitions():
-    """Fifty features: 25 of a customer, 25 of a terminal."""
+    """Fifty features: 25 of a customer, 25 of a terminal; and what decides about a payment."""
     yield "CREATE ENTITY customer (customer_id BIGINT); CREATE ENTITY terminal (terminal_id BIGINT);"
     yield """CREATE STREAM payments (payment_id BIGINT, customer_id BIGINT NOT NULL,
       terminal_id BIGINT NOT NULL, amount DOUBLE, at TIMESTAMP, EVENT ID (payment_id), EVENT TIME at)
@@ -64,6 +75,15 @@ def definitions():
         SELECT {entity}_id, {", ".join(columns)} FROM payments WINDOW {windows};"""
     yield """CREATE FEATURE SERVICE fifty VERSION 1 AS
       of_customer (*) AS customer, of_terminal (*) AS terminal;"""
+    # A payment with three look-ups: windows of both, and the payment before at the terminal.
+    yield """CREATE FEATURE VIEW at_terminal ENTITY terminal AS
+      SELECT terminal_id, amount AS last_amount, at AS last_at FROM payments;
+    CREATE FEATURE VIEW deciding ENTITY customer AS
+      SELECT p.customer_id, p.amount, c.count_1d, c.avg_30d, t.sum_1d AS terminal_sum_1d, l.last_amount
+      FROM payments p ASOF JOIN of_customer c ON p.customer_id = c.customer_id
+        ASOF JOIN of_terminal t ON p.terminal_id = t.terminal_id
+        ASOF JOIN at_terminal l MATCH_CONDITION (p.event_time > l.event_time) ON p.terminal_id = l.terminal_id;
+    CREATE FEATURE SERVICE decision AS deciding (*);"""
 
 
 def write_payments(folder):
@@ -252,6 +272,23 @@ def push():
         return report
 
 
+def trigger():
+    """1,000 triggers/s with three look-ups each, logged durably and answered; beside it, pushes of one row."""
+    with World() as world:
+        stream = {"name": "triggers", "rate": 1_000, "connections": 16, **TRIGGER}
+        # What the disk takes is in both.
+        pushes = {"name": "pushes", "rate": 1_000, "rows": 1, "connections": 16, **PUSH, "first": 1 << 40}
+        alone = world.load(pushes)
+        found = world.load(stream)
+        one = world.load({**stream, "rate": 1e6, "connections": 1, "first": 1 << 41}, seconds=5)
+        return {
+            "triggers": found["triggers"],
+            "pushes_of_one_row": alone["pushes"],
+            "one_after_the_other": one["triggers"],
+            "server_cpu_s": found["server_cpu_s"],
+        }
+
+
 def overload():
     """Five times more reads than the server can answer, from 400 connections."""
     with World() as world:
@@ -268,4 +305,4 @@ def overload():
         }
 
 
-ALL = {f.__name__: f for f in (payment, freshness, open_loop, push, overload)}
+ALL = {f.__name__: f for f in (payment, freshness, open_loop, push, trigger, overload)}

@@ -238,6 +238,30 @@ class Client:
         self.session = joined(self.session, triggered.session)
         return triggered
 
+    def set(
+        self,
+        view: str,
+        key: Mapping[str, Any],
+        features: Mapping[str, Any],
+        *,
+        at: Optional[Time] = None,
+    ) -> Dict[str, Any]:
+        """Sets features of a row of a pushed view, as `Store.set`."""
+        return self._change(view, {"key": json_of(dict(key)), "features": json_of(dict(features))}, at)
+
+    def delete(
+        self, view: str, key: Mapping[str, Any], *, at: Optional[Time] = None
+    ) -> Dict[str, Any]:
+        """Ends a row of a pushed view, as `Store.delete`."""
+        return self._change(view, {"key": json_of(dict(key)), "delete": True}, at)
+
+    def _change(self, view: str, change: Dict[str, Any], at: Optional[Time]) -> Dict[str, Any]:
+        path = f"/v1/views/{quote(view, safe='')}/rows"
+        body = json.dumps({**change, "at": time_text(at)}).encode()
+        told = dict(json.loads(self._connections.request("POST", path, body, JSON)))
+        self.session = joined(self.session, told["session"])
+        return told
+
     def result(self, id: str, *, wait_ms: Optional[int] = None) -> Answers:
         """What was answered to a trigger, as `Store.result`; waits for it."""
         path = f"/v1/results/{quote(id, safe='')}?defaults=false"

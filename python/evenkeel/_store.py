@@ -257,6 +257,24 @@ class Store:
         head, read = self._store.trigger(source, dict(row), asked, producer)
         return triggered_of(head, None if read is None else Answers(*read))
 
+    def set(
+        self,
+        view: str,
+        key: Mapping[str, Any],
+        features: Mapping[str, Any],
+        *,
+        at: Optional[Time] = None,
+    ) -> Dict[str, Any]:
+        """Sets features of a row of a pushed view from `at` on (default: now); the others stay
+        as they are at that time. Answers `partition` and `offset`, the version of the row."""
+        return dict(self._store.change(view, dict(key), dict(features), time_text(at)))
+
+    def delete(
+        self, view: str, key: Mapping[str, Any], *, at: Optional[Time] = None
+    ) -> Dict[str, Any]:
+        """Ends a row of a pushed view; what it had is still read at earlier times."""
+        return dict(self._store.change(view, dict(key), None, time_text(at)))
+
     def result(self, id: str) -> Answers:
         """What was answered to a trigger, by its `result`: computed again, to the same bits."""
         return Answers(*self._store.result(id))

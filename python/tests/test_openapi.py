@@ -65,6 +65,7 @@ CREATE TRAINING DATASET buyers FROM SERVICE customer_model
   SPINE (SELECT customer_id FROM orders);
 CREATE TRAINING DATASET buyers VERSION 2 FROM SERVICE customer_model
   SPINE (SELECT order_id, customer_id FROM orders);
+CREATE PUSHED FEATURE VIEW scores (risk DOUBLE) ENTITY customer;
 """
 
 
@@ -147,6 +148,11 @@ def about_what_exists(case):
         if case.operation.path.endswith("/segments/query"):
             case.body.pop("segment", None)
             case.body["query"] = "SELECT customer_id FROM customer_orders WHERE orders_7d > 0"
+        if case.operation.path.endswith("/views/{view}/rows"):
+            case.path_parameters["view"] = "scores"
+            case.body["key"] = {"customer_id": "ada"}
+            case.body["features"] = {"risk": 0.5}
+            case.body.pop("delete", None)
         if case.operation.path.endswith("/calls") or "/triggers/" in case.operation.path:
             case.body.pop("producer_id", None)
             case.body.pop("sequence", None)

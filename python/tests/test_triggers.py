@@ -1,4 +1,5 @@
-"""Calls, triggers and results of a server are those of this process; SQL, segments and runs."""
+"""Calls, triggers, results and rows that are set of a server are those of this process; SQL,
+segments and runs."""
 
 from __future__ import annotations
 
@@ -119,3 +120,42 @@ def test_a_batch_view_runs(server, client):  # noqa: F811
     assert (report["written"], report["failed"]) == (1, 0)
     assert client.run("totals", at="2026-01-05")["written"] == 0
     assert client.get(["totals:fares"], {"rider_id": "ada"}, as_of="2026-01-06").scalar() == 23.0
+
+
+def test_features_are_set_one_by_one(server, client):  # noqa: F811
+    view = "CREATE PUSHED FEATURE VIEW scores (risk DOUBLE, grade STRING) ENTITY rider (rider_id)"
+    client.apply(view)
+    ada, bob = {"rider_id": "ada"}, {"rider_id": "bob"}
+    told = client.set("scores", ada, {"risk": 0.5, "grade": "b"}, at="2026-01-10")
+    assert (told["status"], told["partition"], told["offset"]) == ("logged", 0, 0)
+    client.set("scores", ada, {"risk": 0.25}, at="2026-01-12")
+    client.set("scores", bob, {"grade": "a"}, at="2026-01-12")
+    client.delete("scores", bob, at="2026-01-13")
+
+    def hold(store):
+        def read(key, at):
+            return store.get(["scores:*"], key, as_of=at).values.to_pylist()[0]
+
+        assert read(ada, "2026-01-11") == {"risk": 0.5, "grade": "b"}
+        assert read(ada, "2026-01-12") == {"risk": 0.25, "grade": "b"}
+        assert read(bob, "2026-01-12") == {"risk": None, "grade": "a"}
+        assert read(bob, "2026-01-14") == {"risk": None, "grade": None}
+        for wrong in (
+            lambda: store.set("scores", {}, {"risk": 1.0}),
+            lambda: store.set("scores", ada, {}),
+            lambda: store.set("scores", ada, {"rsk": 1.0}),
+            lambda: store.set("scores", ada, {"risk": "much"}),
+        ):
+            with pytest.raises(evenkeel.InvalidError):
+                wrong()
+        with pytest.raises(evenkeel.NotFoundError):
+            store.set("last_ride", ada, {"last_fare": 1.0})
+
+    hold(client)
+    server.stop()
+    with evenkeel.open(server.folder) as store:
+        hold(store)
+        told = store.set("scores", ada, {"grade": None}, at="2026-01-15")
+        assert (told["status"], told["offset"]) == ("logged", 4)
+        read = store.get(["scores:*"], ada, as_of="2026-01-15")
+        assert read.values.to_pylist() == [{"risk": 0.25, "grade": None}]

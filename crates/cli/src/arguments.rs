@@ -6,6 +6,7 @@
 mod dataset;
 mod log;
 mod pairs;
+mod pushed;
 mod run;
 mod segment;
 mod sql;
@@ -23,6 +24,7 @@ pub(crate) use dataset::{
 };
 pub(crate) use log::{LogArguments, LogCommand, TruncateArguments};
 pub(crate) use pairs::Pairs;
+pub(crate) use pushed::{DeleteArguments, SetArguments};
 pub(crate) use run::RunArguments;
 pub(crate) use segment::{
     FreezeArguments, SegmentArguments, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     Call(CallArguments),
     Trigger(TriggerArguments),
     Result(ResultArguments),
+    Set(SetArguments),
+    Delete(DeleteArguments),
     Explain(ExplainArguments),
     Train(TrainArguments),
     Backtest(BacktestArguments),

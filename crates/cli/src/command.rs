@@ -20,6 +20,7 @@ mod lake;
 mod log;
 mod plan;
 mod publish;
+mod pushed;
 mod rollback;
 mod run;
 mod segment;
@@ -62,6 +63,8 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Call(arguments) => call::run(arguments, session),
         Command::Trigger(arguments) => trigger::run(arguments, session),
         Command::Result(arguments) => trigger::result(arguments, session),
+        Command::Set(arguments) => pushed::set(arguments, session),
+        Command::Delete(arguments) => pushed::delete(arguments, session),
         Command::Explain(arguments) => explain::run(arguments, session),
         Command::Train(arguments) => train::run(arguments, session),
         Command::Backtest(arguments) => backtest::run(arguments, session),

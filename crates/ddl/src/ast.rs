@@ -10,6 +10,7 @@
 mod batch;
 mod dataset;
 mod expr;
+mod pushed;
 mod query;
 mod segment;
 mod statement;
@@ -27,6 +28,7 @@ pub use expr::{
     BinaryOperator, CaseBranch, Expr, ExprKind, FunctionArgs, FunctionCall, IsTest, Literal,
     NullTreatment, NullTreatmentKind, UnaryOperator,
 };
+pub use pushed::CreatePushedView;
 pub use query::{
     Bound, BoundKind, BoundOffset, Exclude, ExcludeKind, FrameSpec, FrameUnit, FrameWindow,
     GroupBy, Join, JoinConstraint, JoinKind, Label, NamedWindow, OrderItem, Query, Relation,

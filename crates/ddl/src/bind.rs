@@ -35,6 +35,7 @@ mod match_condition;
 mod options;
 mod order;
 mod project;
+mod pushed;
 mod relation;
 mod report;
 mod rows;
@@ -71,6 +72,7 @@ pub use frame::FRAME_ROWS_MAX;
 pub use from_file::{FileColumns, FileSource, FromFile, ReadColumns};
 pub use options::PARTITIONS_MAX;
 pub use project::{Change, InFile, Project, ProjectObject, bind_project};
+pub use pushed::{PUSHED_AT, PUSHED_OPERATION, pushed_table};
 pub use source::MAX_FUTURE_DEFAULT;
 
 /// A definition with what it makes think twice.
@@ -275,6 +277,11 @@ impl Binder<'_> {
             ),
             StatementKind::CreateBatchView(view) => report.hinted(
                 "a batch view is written out by a project, and here is none",
+                statement.span,
+                format!("write the table and the view that `{}` is", view.name),
+            ),
+            StatementKind::CreatePushedView(view) => report.hinted(
+                "a pushed view is written out by a project, and here is none",
                 statement.span,
                 format!("write the table and the view that `{}` is", view.name),
             ),

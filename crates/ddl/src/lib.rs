@@ -15,9 +15,10 @@ mod suggest;
 pub use bind::{
     BATCH_CONNECTOR, Bound, COLUMN_PARTS_MAX, Change, DATASET_NAME_MAX, FEATURES_MAX,
     FRAME_ROWS_MAX, FileColumns, FileSource, FromFile, InFile, LOOKUPS_MAX, MAX_FUTURE_DEFAULT,
-    PARTITIONS_MAX, Project, ProjectObject, ReadColumns, VIEW_DEPTH_MAX, VIEW_READS_MAX,
-    ViewDescription, WINDOWS_MAX, batch_table, bind, bind_feature_list, bind_project,
-    bind_segment_query, bind_spine_query, dataset_name_problem, describe,
+    PARTITIONS_MAX, PUSHED_AT, PUSHED_OPERATION, Project, ProjectObject, ReadColumns,
+    VIEW_DEPTH_MAX, VIEW_READS_MAX, ViewDescription, WINDOWS_MAX, batch_table, bind,
+    bind_feature_list, bind_project, bind_segment_query, bind_spine_query, dataset_name_problem,
+    describe, pushed_table,
 };
 pub use error::{DIAGNOSTICS_MAX, Diagnostic, Related, Severity, line_and_column};
 pub use parser::{

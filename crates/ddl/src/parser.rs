@@ -17,6 +17,7 @@ mod expr;
 mod interval;
 mod option;
 mod primary;
+mod pushed;
 mod query;
 mod segment;
 mod service;

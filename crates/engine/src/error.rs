@@ -118,6 +118,8 @@ pub enum EngineError {
         input: String,
         data_type: String,
     },
+    #[error("`{table}` is written by somebody else at the same time")]
+    RowInUse { table: String },
     #[error("`{text}` is no id of a result")]
     ResultId { text: String },
     #[error("`{source_name}` has no trigger at {position}")]
@@ -432,6 +434,7 @@ impl EngineError {
             | EngineError::TruthChanged { .. }
             | EngineError::DatasetBusy { .. }
             | EngineError::SegmentBusy { .. }
+            | EngineError::RowInUse { .. }
             | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy

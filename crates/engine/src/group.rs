@@ -97,6 +97,11 @@ impl Group {
         }
     }
 
+    /// Whether it has events of a source.
+    pub(crate) fn has(&self, source: SourceId) -> bool {
+        self.events.range(places_of(source)).next().is_some()
+    }
+
     /// As if nothing had been offered since then.
     pub(crate) fn go_back(&mut self, to: &Savepoint) {
         for ((_, partition), made) in self.made.range_mut(places_of(to.source)) {

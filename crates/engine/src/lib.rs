@@ -31,6 +31,7 @@ mod machine;
 mod offline;
 mod project;
 pub mod push;
+mod pushed;
 mod reads;
 mod recorder;
 mod registered;
@@ -77,6 +78,7 @@ pub use offline::{Offline, Online};
 pub use project::{
     DEFINITION_FILE_BYTES_MAX, DefinitionFile, Limits, PROJECT_FILE, Project, STORE_DEFAULT,
 };
+pub use pushed::{PushedView, RowChange};
 pub use reads::{service_of, source_of};
 pub use recorder::{Recordable, Recorder, Verdict};
 pub use registered::{PlannedApart, views_of};
@@ -96,6 +98,6 @@ pub use slices::{Reading, SourceRows, SourceSlice, ViewRows};
 pub use source_state::{Applied, SourceState, Standing};
 pub use status::{dead_letters, kind_of};
 pub use training::TrainingPlan;
-pub use trigger::{Asked, ResultId, Trigger, TriggerAnswer, TriggerResult, refuse_inputs};
+pub use trigger::{Asked, ResultId, Trigger, TriggerAnswer, TriggerResult, refuse_trigger};
 pub use truncation::{LogTruncation, TruncateOptions, TruncateReport};
 pub use verify::MISMATCH_EXAMPLES_MAX;

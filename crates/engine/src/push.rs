@@ -29,6 +29,7 @@ use crate::api::IngestReport;
 use crate::correction::Correction;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::pushed::RowChange;
 use crate::recorder::{Considered, Recorder};
 use crate::session_token::SessionToken;
 
@@ -83,6 +84,9 @@ pub enum Write {
         /// The rows.
         rows: ConsideredRows,
     },
+    /// A change of a row of a pushed view. It is made of the row as it is applied: nothing else
+    /// for its table is in the commit.
+    Change(Box<RowChange>),
     /// Dead letters to judge again; `None`: all open ones.
     Redrive {
         /// The source.
@@ -102,6 +106,7 @@ impl Write {
             | Write::Corrections { source, .. }
             | Write::Considered { source, .. }
             | Write::Redrive { source, .. } => source,
+            Write::Change(change) => change.table(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_ddl::ast::StatementKind;
-use evenkeel_ddl::{Diagnostic, batch_table, parse_statements};
+use evenkeel_ddl::{Diagnostic, batch_table, parse_statements, pushed_table};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 
 use crate::definitions::ChangePlan;
@@ -106,9 +106,12 @@ pub(crate) fn with_registered(
     for text in &texts {
         let (statements, _) = parse_statements(&text.text);
         named.extend(statements.iter().filter_map(|s| name_of(&s.kind)));
-        // A batch view is a table, too.
+        // A batch view and a pushed view are a table, too.
         named.extend(statements.iter().filter_map(|s| match &s.kind {
             StatementKind::CreateBatchView(view) => Some(("source", batch_table(&view.name.value))),
+            StatementKind::CreatePushedView(view) => {
+                Some(("source", pushed_table(&view.name.value)))
+            }
             _ => None,
         }));
     }
@@ -168,6 +171,7 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         StatementKind::CreateFeatureView(s) => ("view", s.name.as_ref()?),
         StatementKind::CreateOnDemandView(s) => ("view", &s.name),
         StatementKind::CreateBatchView(s) => ("view", &s.name),
+        StatementKind::CreatePushedView(s) => ("view", &s.name),
         StatementKind::CreateFeatureService(s) => {
             let version = s.version.map_or(Some(1), |v| u32::try_from(v.value).ok())?;
             return Some(("service", versioned(&s.name.value, version)));

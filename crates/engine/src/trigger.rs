@@ -168,12 +168,11 @@ impl Trigger {
     }
 }
 
-/// Refuses to trigger what could not be answered, or what only runs write: nothing is logged for
-/// it.
+/// Refuses to trigger what nobody pushes to, or what could not be answered: nothing is logged for it.
 ///
 /// # Errors
-/// [`EngineError::TriggerInput`], [`EngineError::OnlyRuns`].
-pub fn refuse_inputs(source: &SourceDef, service: &ServiceDef) -> Result<(), EngineError> {
+/// [`EngineError::OnlyRuns`], [`EngineError::TriggerInput`].
+pub fn refuse_trigger(source: &SourceDef, service: &ServiceDef) -> Result<(), EngineError> {
     refuse_by_hand(source)?;
     let mut inputs = service.inputs.iter();
     inputs.try_for_each(|field| input_slot(source, field).map(|_| ()))
@@ -204,7 +203,7 @@ impl Engine {
         asked: &Asked,
     ) -> Result<TriggerAnswer, EngineError> {
         let service = self.asked(asked)?;
-        refuse_inputs(source, &service)?;
+        refuse_trigger(source, &service)?;
         let stored = row.values.clone().unwrap_or_default();
         let write = Write::Trigger {
             source: Arc::clone(source),

@@ -2,6 +2,7 @@
 
 mod correct;
 mod datasets;
+mod pushed;
 mod read;
 mod triggers;
 mod write;

@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use evenkeel_engine::ServerLimits;
 use flate2::read::MultiGzDecoder;
+use serde_json::json;
 
 use crate::arrival::Arrival;
 use crate::clock::Deadline;
@@ -56,6 +57,13 @@ impl Content {
             Content::Arrow => Content::ARROW,
         }
     }
+}
+
+/// A body that is text.
+pub(crate) fn utf8(body: &[u8]) -> Result<&str, ApiError> {
+    std::str::from_utf8(body).map_err(|e| {
+        ApiError::new("JSON", "the body is not UTF-8").at(json!({"byte": e.valid_up_to()}))
+    })
 }
 
 /// Whether an Arrow stream is wanted in answer.

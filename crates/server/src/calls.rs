@@ -21,7 +21,7 @@ use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
 use crate::features;
 use crate::plans::ServicePlan;
-use crate::request::{self, Fields, json_error, row_error, wrong};
+use crate::request::{self, json_error, row_error, wrong};
 use crate::shared::Shared;
 use crate::wire;
 
@@ -67,9 +67,7 @@ async fn answer(
         started.deadline(longest),
     )
     .await?;
-    let text = std::str::from_utf8(&body).map_err(|e| {
-        ApiError::new("JSON", "the body is not UTF-8").at(json!({"byte": e.valid_up_to()}))
-    })?;
+    let text = body::utf8(&body)?;
     let asked = understood(shared, text)?;
     let deadline = started.deadline(asked.timeout);
     let as_arrow = body::wants_arrow(&parts.headers);
@@ -91,14 +89,7 @@ struct Asked {
 
 fn understood(shared: &Shared, text: &str) -> Result<Asked, ApiError> {
     let json = parse_json(text).map_err(json_error)?;
-    let Json::Object(members) = &json else {
-        return Err(ApiError::invalid(format!(
-            "the body is {}, not an object",
-            json.kind()
-        )));
-    };
-    request::refuse_unknown(members, FIELDS)?;
-    let fields = Fields(members);
+    let fields = request::fields(&json, FIELDS)?;
     let name = fields
         .text("source")?
         .ok_or_else(|| ApiError::invalid("`source` is missing"))?;

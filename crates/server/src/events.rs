@@ -165,19 +165,13 @@ pub(crate) fn row(decoder: &mut RowDecoder, json: &Json<'_>) -> Result<Vec<Value
     }
 }
 
-fn utf8(body: &[u8]) -> Result<&str, ApiError> {
-    std::str::from_utf8(body).map_err(|e| {
-        ApiError::new("JSON", "the body is not UTF-8").at(json!({"byte": e.valid_up_to()}))
-    })
-}
-
 fn json_rows(
     shared: &Shared,
     mut decoder: RowDecoder,
     body: &[u8],
     mut sender: Producer,
 ) -> Result<Vec<PushedRow>, ApiError> {
-    let json = parse_json(utf8(body)?).map_err(json_error)?;
+    let json = parse_json(body::utf8(body)?).map_err(json_error)?;
     let rows = match &json {
         Json::Array(rows) => rows,
         Json::Object(members) => {
@@ -247,7 +241,10 @@ fn lines(
     body: &[u8],
     producer: Producer,
 ) -> Result<Vec<PushedRow>, ApiError> {
-    let texts = utf8(body)?.lines().map(str::trim).filter(|l| !l.is_empty());
+    let texts = body::utf8(body)?
+        .lines()
+        .map(str::trim)
+        .filter(|l| !l.is_empty());
     check_rows(shared, texts.clone().count())?;
     let rows = texts.map(|line| match parse_json(line) {
         Ok(json) => row(&mut decoder, &json),

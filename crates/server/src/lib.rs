@@ -37,6 +37,7 @@ mod outgoing;
 mod plans;
 mod pool;
 mod presence;
+mod pushed;
 mod reply;
 mod request;
 mod results;

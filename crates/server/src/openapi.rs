@@ -24,7 +24,7 @@ mod tests {
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
     use crate::{
-        calls, corrections, definitions, doctor, runs, segments, sql, training, triggers,
+        calls, corrections, definitions, doctor, pushed, runs, segments, sql, training, triggers,
         verification,
     };
 
@@ -72,6 +72,7 @@ mod tests {
             ("TrainingRequest", training::FIELDS),
             ("SqlRequest", sql::FIELDS),
             ("RunRequest", runs::FIELDS),
+            ("RowChange", pushed::FIELDS),
             ("VerifyRequest", verification::VERIFY_FIELDS),
             ("ExplainRequest", verification::EXPLAIN_FIELDS),
             ("DefinitionsRequest", definitions::FIELDS),

@@ -185,7 +185,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
+    pub(crate) fn time(&self, name: &str) -> Result<Option<i64>, ApiError> {
         self.text(name)?.map(|text| time(name, text)).transpose()
     }
 }
@@ -196,7 +196,7 @@ fn time(name: &str, text: &str) -> Result<i64, ApiError> {
 }
 
 /// Refuses fields that no request of the kind has.
-pub(crate) fn refuse_unknown(
+fn refuse_unknown(
     members: &[(Cow<'_, str>, Json<'_>)],
     known: &[&'static str],
 ) -> Result<(), ApiError> {
@@ -211,6 +211,21 @@ pub(crate) fn refuse_unknown(
         }
     }
     Ok(())
+}
+
+/// The fields of a body, all of which are known.
+pub(crate) fn fields<'a>(
+    json: &'a Json<'a>,
+    known: &[&'static str],
+) -> Result<Fields<'a>, ApiError> {
+    let Json::Object(members) = json else {
+        return Err(ApiError::invalid(format!(
+            "the body is {}, not an object",
+            json.kind()
+        )));
+    };
+    refuse_unknown(members, known)?;
+    Ok(Fields(members))
 }
 
 /// How long an answer may take.

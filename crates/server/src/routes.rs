@@ -18,7 +18,8 @@ use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
     calls, catalog, corrections, datasets, definitions, doctor, events, features, file_rows,
-    openapi, results, runs, segments, sql, topics, training, triggers, unread, verification,
+    openapi, pushed, results, runs, segments, sql, topics, training, triggers, unread,
+    verification,
 };
 
 /// The header that tells this server from others at its address.
@@ -72,6 +73,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("GET", "/v1/views", Some(Scope::Read)),
     ("GET", "/v1/views/{view}", Some(Scope::Read)),
     ("POST", "/v1/views/{view}/run", Some(Scope::Write)),
+    ("POST", "/v1/views/{view}/rows", Some(Scope::Write)),
     ("GET", "/v1/services", Some(Scope::Read)),
     ("GET", "/v1/services/{service}", Some(Scope::Read)),
     ("GET", "/v1/status", Some(Scope::Read)),
@@ -125,6 +127,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/views", get(catalog::views))
         .route("/v1/views/{view}", get(catalog::view))
         .route("/v1/views/{view}/run", post(runs::run_view))
+        .route("/v1/views/{view}/rows", post(pushed::change))
         .route("/v1/services", get(catalog::services))
         .route("/v1/services/{service}", get(catalog::service))
         .route("/v1/status", get(catalog::store_status))

@@ -9,9 +9,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
-use evenkeel_connect::{Json, RowDecoder, parse_json};
+use evenkeel_connect::{RowDecoder, parse_json};
 use evenkeel_engine::push::{PushedRow, Triggered, Write, Written};
-use evenkeel_engine::{Asked, ResultId, Scope, Trigger, refuse_inputs, stored_columns};
+use evenkeel_engine::{Asked, ResultId, Scope, Trigger, refuse_trigger, stored_columns};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Position, Value};
 use serde_json::json;
@@ -68,9 +68,7 @@ async fn answer(
     let longest = Duration::from_millis(shared.limits.timeout_ms_max);
     let longest = started.deadline(longest);
     let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
-    let text = std::str::from_utf8(&body).map_err(|e| {
-        ApiError::new("JSON", "the body is not UTF-8").at(json!({"byte": e.valid_up_to()}))
-    })?;
+    let text = body::utf8(&body)?;
     let mut asked = understood(shared, source, text)?;
     asked.as_arrow = body::wants_arrow(&parts.headers);
     let deadline = started.deadline(asked.deadline);
@@ -91,14 +89,7 @@ struct Ask {
 
 fn understood(shared: &Shared, source: &str, text: &str) -> Result<Ask, ApiError> {
     let json = parse_json(text).map_err(json_error)?;
-    let Json::Object(members) = &json else {
-        return Err(ApiError::invalid(format!(
-            "the body is {}, not an object",
-            json.kind()
-        )));
-    };
-    request::refuse_unknown(members, FIELDS)?;
-    let fields = Fields(members);
+    let fields = request::fields(&json, FIELDS)?;
     let source = shared.engine().source(source)?;
     let row = fields
         .get("row")
@@ -109,7 +100,7 @@ fn understood(shared: &Shared, source: &str, text: &str) -> Result<Ask, ApiError
     let asked = asked(shared, &fields)?;
     let plan = results::plan(shared, &asked)?;
     // What could not be answered is not logged.
-    refuse_inputs(&source, plan.read.service())?;
+    refuse_trigger(&source, plan.read.service())?;
     Ok(Ask {
         source,
         row: PushedRow {

@@ -41,6 +41,13 @@ pub(crate) struct Job {
     answer: oneshot::Sender<Result<Written, ApiError>>,
 }
 
+impl Job {
+    /// Whether it is made of what is applied, so that nothing else may be in its commit.
+    fn is_alone(&self) -> bool {
+        matches!(self.write, Some(Write::Change(_)))
+    }
+}
+
 /// The way to the writer.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -207,7 +214,8 @@ impl Writer {
         let write = move || {
             let mut pusher = Pusher::default();
             let mut emitter = Emitter::default();
-            while let Some(jobs) = next_group(&mut queue) {
+            let mut held = None;
+            while let Some(jobs) = next_group(&mut queue, &mut held) {
                 let jobs = jobs.into_iter();
                 let wanted = jobs.filter_map(|job| Some((job.write?, job.answer)));
                 let (writes, answers): (Vec<_>, Vec<_>) = wanted.unzip();
@@ -223,7 +231,9 @@ impl Writer {
                     let _ = answer.send(result);
                 }
                 make_room(&shared);
-                emit(&shared, &mut emitter, || !queue.is_empty());
+                emit(&shared, &mut emitter, || {
+                    !queue.is_empty() || held.is_some()
+                });
             }
         };
         #[expect(
@@ -242,13 +252,22 @@ impl Writer {
     }
 }
 
-/// Waits for a request, and takes those that wait behind it.
-fn next_group(queue: &mut mpsc::Receiver<Job>) -> Option<Vec<Job>> {
-    let first = queue.blocking_recv()?;
+/// Waits for a request, and takes those that wait behind it. `held` is one that was taken and
+/// is of the next commit.
+fn next_group(queue: &mut mpsc::Receiver<Job>, held: &mut Option<Job>) -> Option<Vec<Job>> {
+    let first = match held.take() {
+        Some(job) => job,
+        None => queue.blocking_recv()?,
+    };
     let mut rows = first.rows;
+    let is_alone = first.is_alone();
     let mut jobs = vec![first];
-    while jobs.len() < GROUP_REQUESTS_MAX && rows < GROUP_ROWS_MAX {
+    while !is_alone && jobs.len() < GROUP_REQUESTS_MAX && rows < GROUP_ROWS_MAX {
         let Ok(job) = queue.try_recv() else { break };
+        if job.is_alone() {
+            *held = Some(job);
+            break;
+        }
         rows += job.rows;
         jobs.push(job);
     }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use evenkeel_connect::{Table, text_to_value};
+use evenkeel_connect::{Table, text_to_value, value_to_json};
 use evenkeel_engine::{DefinitionFile, Engine, feature_list_of};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{Cut, EventTime, Field, Value, VisibleAt, Zone};
+use serde_json::Value as Json;
 
 use crate::arguments::{Moment, Pairs};
 use crate::clock;
@@ -84,6 +85,14 @@ pub(super) fn row(
         };
     }
     Ok(row)
+}
+
+/// What was typed of a row, by name.
+pub(super) fn object(fields: &[Field], row: &[Value], typed: &Pairs) -> Json {
+    let fields = fields.iter().zip(row);
+    let fields = fields.filter(|(field, _)| typed.names().any(|name| name == field.name));
+    let members = fields.map(|(f, value)| (f.name.clone(), value_to_json(&f.data_type, value)));
+    Json::Object(members.collect())
 }
 
 /// The rows of a file; inputs that it has no column for are NULL.

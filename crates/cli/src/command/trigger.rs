@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use evenkeel_connect::value_to_json;
 use evenkeel_engine::api::GetAnswer;
 use evenkeel_engine::push::{PushedRow, Pusher};
 use evenkeel_engine::{Asked, Registry, ResultId, TriggerResult, source_of};
 use evenkeel_server::wire;
+use evenkeel_types::Value;
 use evenkeel_types::definition::{Catalog, ServiceDef};
-use evenkeel_types::{Field, Value};
 use serde_json::{Value as Json, json};
 
 use super::inputs;
-use crate::arguments::{Pairs, ResultArguments, TriggerArguments};
+use crate::arguments::{ResultArguments, TriggerArguments};
 use crate::failure::Failure;
 use crate::remote::Remote;
 use crate::render;
@@ -42,7 +41,7 @@ pub(super) fn run(arguments: &TriggerArguments, session: &Session) -> Result<Ans
             let stored = inputs::row(&columns, &arguments.row, None)?;
             let (kind, name, version) = asked.parts();
             let mut request = json!({
-                "row": object(&columns, &stored, &arguments.row),
+                "row": inputs::object(&columns, &stored, &arguments.row),
                 "version": version,
                 "producer_id": arguments.producer,
                 "sequence": arguments.sequence,
@@ -109,14 +108,6 @@ fn asked(arguments: &TriggerArguments, catalog: &Catalog) -> Result<Asked, Failu
         (None, None) => return Err(Failure::request("neither service nor view is named")),
     };
     Ok(asked?)
-}
-
-/// What was typed of a row, by name.
-fn object(fields: &[Field], row: &[Value], typed: &Pairs) -> Json {
-    let fields = fields.iter().zip(row);
-    let fields = fields.filter(|(field, _)| typed.names().any(|name| name == field.name));
-    let members = fields.map(|(f, value)| (f.name.clone(), value_to_json(&f.data_type, value)));
-    Json::Object(members.collect())
 }
 
 fn of_result(result: TriggerResult, service: Arc<ServiceDef>, cut: String) -> Read {

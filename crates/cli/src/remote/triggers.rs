@@ -1,4 +1,4 @@
-//! Triggers and their results, asked of a server.
+//! Triggers and their results, and rows of pushed views, asked of a server.
 
 use std::sync::Arc;
 
@@ -25,6 +25,14 @@ impl Remote {
     /// Reads a result.
     pub(crate) fn result(&self, id: &ResultId) -> Result<Json, Failure> {
         self.accepted(self.client.get(&format!("/v1/results/{id}")))
+    }
+
+    /// Changes a row of a pushed view.
+    pub(crate) fn change_row(&self, view: &str, change: &Json) -> Result<Json, Failure> {
+        let body = change.to_string();
+        let path = format!("/v1/views/{}/rows", super::escaped(view));
+        let mut sent = Sent::new("POST", &path, Scope::Write, body.as_bytes());
+        self.understood(self.client.send(&mut sent))
     }
 
     /// The features in an answer.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 44] = [
+const COMMANDS: [&str; 46] = [
     "demo",
     "init",
     "check",
@@ -18,6 +18,8 @@ const COMMANDS: [&str; 44] = [
     "call",
     "trigger",
     "result",
+    "set",
+    "delete",
     "explain",
     "train",
     "backtest",

@@ -20,6 +20,7 @@ mod help;
 mod ingest;
 mod kill;
 mod kill_files;
+mod pushed;
 mod rollback;
 mod runs;
 mod segments;

@@ -1,8 +1,8 @@
 //! Statements: what defines, changes and removes objects.
 
 use super::{
-    ColumnList, CreateBatchView, CreateSegment, CreateTrainingDataset, Expr, Ident, IntervalLit,
-    Literal, NumberLit, Query, Span, StringLit, TypeName,
+    ColumnList, CreateBatchView, CreatePushedView, CreateSegment, CreateTrainingDataset, Expr,
+    Ident, IntervalLit, Literal, NumberLit, Query, Span, StringLit, TypeName,
 };
 
 /// One statement of a file.
@@ -27,6 +27,8 @@ pub enum StatementKind {
     CreateOnDemandView(Box<CreateOnDemandView>),
     /// `CREATE BATCH FEATURE VIEW`
     CreateBatchView(Box<CreateBatchView>),
+    /// `CREATE PUSHED FEATURE VIEW`
+    CreatePushedView(Box<CreatePushedView>),
     /// `CREATE FEATURE SERVICE`
     CreateFeatureService(CreateFeatureService),
     /// `CREATE TRAINING DATASET`

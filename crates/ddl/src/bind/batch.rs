@@ -13,7 +13,7 @@ use evenkeel_types::{DataType, Field, Schedule, Zone};
 use super::dataset::refuse_name;
 use super::from_file::{FileSource, ReadColumns};
 use super::report::Report;
-use crate::ast::{CreateBatchView, Ident, Statement, StatementKind};
+use crate::ast::{CreateBatchView, EntityRef, Ident, Metadata, Span, Statement, StatementKind};
 use crate::parser::parse_statements;
 
 /// The connector of a table that a batch view writes.
@@ -59,34 +59,60 @@ pub(super) fn write_out(
             );
         }
     };
-    let entity_keys = entity_keys(&create.entity.name, statements, existing, report)?;
-    let keys: Vec<Field> = match &create.entity.columns {
-        None => entity_keys,
-        Some(columns) if columns.columns.len() == entity_keys.len() => columns
-            .columns
-            .iter()
-            .zip(entity_keys)
-            .map(|(name, key)| Field::new(name.value.clone(), key.data_type))
-            .collect(),
+    let keys = keys_of(&create.entity, statements, existing, report)?;
+    let features = features(create, &keys, read, report)?;
+    let recorded = Recorded {
+        view: &create.name,
+        entity: &create.entity,
+        metadata: &create.metadata,
+        table: batch_table(&create.name.value),
+        keys: &keys,
+        // The features last: a table takes new columns behind those that it has.
+        own: &[
+            Field::new(RUN_OPERATION, DataType::String),
+            Field::new(RUN_AT, DataType::Timestamp),
+            Field::new(RUN_REVISION, DataType::BigInt),
+        ],
+        features: &features,
+        rules: format!(
+            "EVENT TIME {RUN_AT}, SEQUENCE BY ({RUN_REVISION})) \
+             WITH (connector = {}, operation = '{RUN_OPERATION}', query = {}, schedule = {}, schedule_zone = {}) \
+             COMMENT {}",
+            quoted(BATCH_CONNECTOR),
+            quoted(&create.query.value),
+            quoted(schedule.text()),
+            quoted(schedule.zone().name()),
+            quoted(&format!(
+                "the results of the batch view {}",
+                create.name.value
+            )),
+        ),
+    };
+    recorded.statements(create.query.span, report)
+}
+
+/// The columns of a view's key, with the types of its entity's.
+pub(super) fn keys_of(
+    entity: &EntityRef,
+    statements: &[&Statement],
+    existing: &Catalog,
+    report: &mut Report,
+) -> Option<Vec<Field>> {
+    let entity_keys = entity_keys(&entity.name, statements, existing, report)?;
+    match &entity.columns {
+        None => Some(entity_keys),
+        Some(columns) if columns.columns.len() == entity_keys.len() => {
+            let named = columns.columns.iter().zip(entity_keys);
+            let field =
+                |(name, key): (&Ident, Field)| Field::new(name.value.clone(), key.data_type);
+            Some(named.map(field).collect())
+        }
         Some(columns) => {
             let wanted = entity_keys.len();
-            let message = format!("`{}` has {wanted} key columns", create.entity.name);
-            return report.error(message, columns.span);
+            let message = format!("`{}` has {wanted} key columns", entity.name);
+            report.error(message, columns.span)
         }
-    };
-    let features = features(create, &keys, read, report)?;
-    let text = text(create, &schedule, &keys, &features);
-    let (mut written, errors) = parse_statements(&text);
-    for error in errors {
-        report.error::<()>(error.message, create.name.span);
     }
-    if written.len() != 2 {
-        return None;
-    }
-    for statement in &mut written {
-        statement.span = create.query.span;
-    }
-    Some(written)
 }
 
 /// The key of a view's entity.
@@ -209,70 +235,83 @@ fn features(
     Some(declared)
 }
 
-/// The two statements as text.
-fn text(
-    create: &CreateBatchView,
-    schedule: &Schedule,
-    keys: &[Field],
-    features: &[Field],
-) -> String {
-    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
-    let name = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-    let names = |fields: &[Field]| -> String {
-        let names: Vec<String> = fields.iter().map(|f| name(&f.name)).collect();
-        names.join(", ")
-    };
-    let view = &create.name.value;
-    let table = name(&batch_table(view));
-    let mut text = format!("CREATE TABLE {table} (");
-    // Writing to a `String` cannot fail.
-    let mut columns = |fields: &[Field]| {
-        for field in fields {
+/// A view whose rows are recorded in a table of its own.
+pub(super) struct Recorded<'a> {
+    pub(super) view: &'a Ident,
+    pub(super) entity: &'a EntityRef,
+    pub(super) metadata: &'a Metadata,
+    pub(super) table: String,
+    pub(super) keys: &'a [Field],
+    /// Columns of the table that are no features.
+    pub(super) own: &'a [Field],
+    pub(super) features: &'a [Field],
+    /// What stands behind the table's primary key.
+    pub(super) rules: String,
+}
+
+/// A text of SQL.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name of SQL.
+fn name(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\"\""))
+}
+
+fn names<'f>(fields: impl IntoIterator<Item = &'f Field>) -> String {
+    let names: Vec<String> = fields.into_iter().map(|f| name(&f.name)).collect();
+    names.join(", ")
+}
+
+impl Recorded<'_> {
+    /// The table and the view; `report` says why not. What is wrong with the query is told at
+    /// a place.
+    pub(super) fn statements(&self, place: Span, report: &mut Report) -> Option<Vec<Statement>> {
+        let (mut written, errors) = parse_statements(&self.text());
+        for error in errors {
+            report.error::<()>(error.message, self.view.span);
+        }
+        if written.len() != 2 {
+            return None;
+        }
+        for statement in &mut written {
+            statement.span = place;
+        }
+        Some(written)
+    }
+
+    fn text(&self) -> String {
+        let table = name(&self.table);
+        let mut text = format!("CREATE TABLE {table} (");
+        for field in self.keys.iter().chain(self.own).chain(self.features) {
+            // Writing to a `String` cannot fail.
             let _ = write!(text, "{} {}, ", name(&field.name), field.data_type);
         }
-    };
-    columns(keys);
-    // The features last: a table takes new columns behind those that it has.
-    columns(&[
-        Field::new(RUN_OPERATION, DataType::String),
-        Field::new(RUN_AT, DataType::Timestamp),
-        Field::new(RUN_REVISION, DataType::BigInt),
-    ]);
-    columns(features);
-    let _ = write!(
-        text,
-        "PRIMARY KEY ({}), \
-         EVENT TIME {RUN_AT}, SEQUENCE BY ({RUN_REVISION})) \
-         WITH (connector = {}, operation = '{RUN_OPERATION}', query = {}, schedule = {}, schedule_zone = {}) \
-         COMMENT {}; ",
-        names(keys),
-        quoted(BATCH_CONNECTOR),
-        quoted(&create.query.value),
-        quoted(schedule.text()),
-        quoted(schedule.zone().name()),
-        quoted(&format!("the results of the batch view {view}")),
-    );
-    let _ = write!(
-        text,
-        "CREATE FEATURE VIEW {} ENTITY {} ({})",
-        name(view),
-        name(&create.entity.name.value),
-        names(keys)
-    );
-    let metadata = &create.metadata;
-    for (word, literal) in [("COMMENT", &metadata.comment), ("OWNER", &metadata.owner)] {
-        if let Some(literal) = literal {
-            let _ = write!(text, " {word} {}", quoted(&literal.value));
+        let _ = write!(
+            text,
+            "PRIMARY KEY ({}), {}; CREATE FEATURE VIEW {} ENTITY {} ({})",
+            names(self.keys),
+            self.rules,
+            name(&self.view.value),
+            name(&self.entity.name.value),
+            names(self.keys)
+        );
+        let metadata = self.metadata;
+        for (word, literal) in [("COMMENT", &metadata.comment), ("OWNER", &metadata.owner)] {
+            if let Some(literal) = literal {
+                let _ = write!(text, " {word} {}", quoted(&literal.value));
+            }
         }
+        if !metadata.tags.is_empty() {
+            let tags = metadata.tags.iter();
+            let tags: Vec<String> = tags
+                .map(|tag| format!("{} = {}", quoted(&tag.key.value), quoted(&tag.value.value)))
+                .collect();
+            let _ = write!(text, " TAGS ({})", tags.join(", "));
+        }
+        let all = names(self.keys.iter().chain(self.features));
+        let _ = write!(text, " AS SELECT {all} FROM {table};");
+        text
     }
-    if !metadata.tags.is_empty() {
-        let tags = metadata.tags.iter();
-        let tags: Vec<String> = tags
-            .map(|tag| format!("{} = {}", quoted(&tag.key.value), quoted(&tag.value.value)))
-            .collect();
-        let _ = write!(text, " TAGS ({})", tags.join(", "));
-    }
-    let all: Vec<Field> = keys.iter().chain(features).cloned().collect();
-    let _ = write!(text, " AS SELECT {} FROM {table};", names(&all));
-    text
 }

@@ -73,6 +73,7 @@ fn essence(statement: &Statement) -> Statement {
             strip_requests(&mut view.request);
         }
         StatementKind::CreateBatchView(view) => view.metadata = Metadata::default(),
+        StatementKind::CreatePushedView(view) => view.metadata = Metadata::default(),
         StatementKind::CreateFeatureService(service) => service.metadata = Metadata::default(),
         StatementKind::CreateTrainingDataset(dataset) => dataset.metadata = Metadata::default(),
         StatementKind::CreateSegment(segment) => segment.metadata = Metadata::default(),

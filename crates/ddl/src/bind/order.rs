@@ -36,6 +36,7 @@ pub(super) fn defined(statement: &Statement) -> Option<(Space, &Ident)> {
         }
         StatementKind::CreateOnDemandView(view) => Some((Space::Relation, &view.name)),
         StatementKind::CreateBatchView(view) => Some((Space::Relation, &view.name)),
+        StatementKind::CreatePushedView(view) => Some((Space::Relation, &view.name)),
         StatementKind::CreateFeatureService(create) => Some((Space::Service, &create.name)),
         StatementKind::CreateTrainingDataset(create) => Some((Space::Dataset, &create.name)),
         StatementKind::CreateSegment(create) => Some((Space::Segment, &create.name)),
@@ -56,6 +57,7 @@ pub(super) fn references(statement: &Statement) -> Vec<Reference<'_>> {
             query(&view.query, &mut found);
         }
         StatementKind::CreateBatchView(view) => found.push(entity(&view.entity.name)),
+        StatementKind::CreatePushedView(view) => found.push(entity(&view.entity.name)),
         StatementKind::CreateFeatureService(create) => {
             found.extend(create.items.iter().map(|item| Reference {
                 space: Space::Relation,
@@ -132,13 +134,14 @@ fn relation<'a>(of: &'a Relation, found: &mut Vec<Reference<'a>>) {
 /// the like, whether it was understood or not. Names in comments are among them, which only
 /// means that nobody is told that they are missing.
 pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
-    const STARTS: [(&[&str], Space); 9] = [
+    const STARTS: [(&[&str], Space); 10] = [
         (&["create", "entity"], Space::Entity),
         (&["create", "stream"], Space::Relation),
         (&["create", "table"], Space::Relation),
         (&["create", "feature", "view"], Space::Relation),
         (&["demand", "feature", "view"], Space::Relation),
         (&["batch", "feature", "view"], Space::Relation),
+        (&["pushed", "feature", "view"], Space::Relation),
         (&["create", "feature", "service"], Space::Service),
         (&["create", "training", "dataset"], Space::Dataset),
         (&["create", "segment"], Space::Segment),

@@ -15,7 +15,7 @@ use super::evolve::{Evolution, Refusal};
 use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
-use super::{Binder, Broken, batch, emitted};
+use super::{Binder, Broken, batch, emitted, pushed};
 use crate::ast::{Span, Statement, StatementKind};
 use crate::error::{Diagnostic, line_and_column};
 use crate::parser::parse_statements;
@@ -121,7 +121,7 @@ pub fn bind_project(
                 }),
         );
     }
-    let nodes = write_out_batch_views(nodes, existing, read, &mut found, &mut unread);
+    let nodes = write_out_recorded_views(nodes, existing, read, &mut found, &mut unread);
     let mut nodes = write_out_emitted_views(nodes, existing, &mut found, &mut unread);
     let altered = alter::alter(&mut nodes, &unread);
     for (file, report) in altered.reports {
@@ -244,38 +244,52 @@ impl Node {
     }
 }
 
-/// Puts a table and a view in place of each batch view. Those that cannot be are among what was not
-/// read.
-fn write_out_batch_views(
+/// Puts a table and a view in place of each batch view and pushed view. Those that cannot be are
+/// among what was not read.
+fn write_out_recorded_views(
     nodes: Vec<Node>,
     existing: &Catalog,
     read: &mut ReadColumns<'_>,
     found: &mut Found<'_>,
     unread: &mut Vec<(Space, String)>,
 ) -> Vec<Node> {
-    let is_batch = |node: &Node| matches!(node.parsed.kind, StatementKind::CreateBatchView(_));
-    if !nodes.iter().any(is_batch) {
+    let is_recorded = |node: &Node| {
+        matches!(
+            node.parsed.kind,
+            StatementKind::CreateBatchView(_) | StatementKind::CreatePushedView(_)
+        )
+    };
+    if !nodes.iter().any(is_recorded) {
         return nodes;
     }
-    let (batch, mut others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_batch);
-    for node in batch {
-        let StatementKind::CreateBatchView(create) = &node.parsed.kind else {
-            continue;
-        };
+    let (recorded, mut others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_recorded);
+    for node in recorded {
         let mut report = Report::default();
         let statements: Vec<&Statement> = others.iter().map(|other| &other.parsed).collect();
-        let written = batch::write_out(create, &statements, existing, read, &mut report);
+        let (name, table, written) = match &node.parsed.kind {
+            StatementKind::CreateBatchView(create) => (
+                &create.name,
+                batch::batch_table(&create.name.value),
+                batch::write_out(create, &statements, existing, read, &mut report),
+            ),
+            StatementKind::CreatePushedView(create) => (
+                &create.name,
+                pushed::pushed_table(&create.name.value),
+                pushed::write_out(create, &statements, existing, &mut report),
+            ),
+            _ => continue,
+        };
         found.take(node.file, report);
         match written {
             None => unread.extend([
-                (Space::Relation, create.name.value.clone()),
-                (Space::Relation, batch::batch_table(&create.name.value)),
+                (Space::Relation, name.value.clone()),
+                (Space::Relation, table),
             ]),
             Some(statements) => others.extend(statements.into_iter().map(|parsed| Node {
                 file: node.file,
                 statement: node.statement,
                 parsed,
-                written_from: Some(create.name.span),
+                written_from: Some(name.span),
             })),
         }
     }

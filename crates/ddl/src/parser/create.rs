@@ -11,9 +11,9 @@ use crate::keyword::is_not_a_column;
 use crate::lexer::{Symbol, TokenKind};
 
 /// Words that may follow `CREATE`, `DROP` or `ALTER`.
-pub(super) const OBJECT_WORDS: [&str; 13] = [
-    "ENTITY", "STREAM", "TABLE", "FEATURE", "ON", "BATCH", "FUNCTION", "MODEL", "SEGMENT",
-    "TRAINING", "SECRET", "SOURCE", "VIEW",
+pub(super) const OBJECT_WORDS: [&str; 14] = [
+    "ENTITY", "STREAM", "TABLE", "FEATURE", "ON", "BATCH", "PUSHED", "FUNCTION", "MODEL",
+    "SEGMENT", "TRAINING", "SECRET", "SOURCE", "VIEW",
 ];
 
 /// Mistaken words after `CREATE`, with what to write.
@@ -114,6 +114,10 @@ impl Parser<'_> {
             let view = self.batch_view()?;
             return Ok(StatementKind::CreateBatchView(Box::new(view)));
         }
+        if self.eat_words(&["PUSHED", "FEATURE", "VIEW"]).is_some() {
+            let view = self.pushed_view()?;
+            return Ok(StatementKind::CreatePushedView(Box::new(view)));
+        }
         let planned: [(&[&str], PlannedKind); 3] = [
             (&["FUNCTION"], PlannedKind::Function),
             (&["MODEL"], PlannedKind::Model),
@@ -141,7 +145,7 @@ impl Parser<'_> {
         if self.eat_word("FEATURE").is_some() {
             return self.unexpected_word("`VIEW` or `SERVICE`", &["VIEW", "SERVICE"]);
         }
-        if self.eat_word("BATCH").is_some() {
+        if self.eat_word("BATCH").is_some() || self.eat_word("PUSHED").is_some() {
             return self.unexpected_word("`FEATURE VIEW`", &["FEATURE"]);
         }
         if self.eat_word("TRAINING").is_some() {
@@ -153,7 +157,15 @@ impl Parser<'_> {
         let mut diagnostic = self.unexpected_word(
             "`ENTITY`, `STREAM`, `TABLE`, `FEATURE VIEW`, `ON DEMAND FEATURE VIEW` or `FEATURE \
              SERVICE`",
-            &["ENTITY", "STREAM", "TABLE", "FEATURE", "ON DEMAND", "BATCH"],
+            &[
+                "ENTITY",
+                "STREAM",
+                "TABLE",
+                "FEATURE",
+                "ON DEMAND",
+                "BATCH",
+                "PUSHED",
+            ],
         );
         if self.is_word("TEMP") || self.is_word("TEMPORARY") {
             diagnostic.hint = Some("nothing is temporary here; leave it out".to_owned());

@@ -30,6 +30,11 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
             metadata(f, &view.metadata)?;
             batch::query(f, view)
         }
+        StatementKind::CreatePushedView(view) => {
+            write!(f, "CREATE PUSHED FEATURE VIEW {}", view.name)?;
+            batch::features_of(f, &view.features, &view.entity)?;
+            metadata(f, &view.metadata)
+        }
         StatementKind::Drop(drop) => drop_object(f, drop),
         StatementKind::Alter(change) => alter(f, change),
         StatementKind::Planned(statement) => planned(f, statement),

@@ -99,6 +99,17 @@ impl Pusher {
                 let push = self.push_considered(online, group, &source, rows);
                 push.map(Request::Push)
             }
+            Write::Change(change) => {
+                let table = change.table();
+                if group.has(table.id) {
+                    return Err(EngineError::RowInUse {
+                        table: table.name.clone(),
+                    });
+                }
+                let row = online.read_with(|engine| engine.changed_row(&change))?;
+                let row = std::iter::once((OWN_POSITION, Ok(row)));
+                self.push(online, group, table, row).map(Request::Push)
+            }
             Write::Redrive { source, ids } => {
                 online.with(|engine| self.redrive(engine, group, &source, ids.as_deref()))
             }

@@ -19,6 +19,7 @@ mod long_history;
 mod partitions;
 mod push;
 mod push_failures;
+mod pushed;
 mod random_evolution;
 mod random_history;
 mod retention;

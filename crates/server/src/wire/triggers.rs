@@ -1,8 +1,31 @@
-//! What is said of triggers, beside their features.
+//! What is said of triggers, beside their features, and of rows that are set.
 
-use evenkeel_engine::ResultId;
 use evenkeel_engine::push::RowAnswer;
+use evenkeel_engine::{PushedView, ResultId};
 use serde_json::{Value as Json, json};
+
+/// What became of a row of a pushed view: its place in the log is its version.
+pub fn row_change(view: &PushedView, row: Option<&RowAnswer>, session: &str) -> Json {
+    let mut told = json!({
+        "view": view.view.name,
+        "version": view.view.version,
+        "table": view.table.name,
+        "status": row.map(RowAnswer::word),
+        "session": session,
+    });
+    match row {
+        Some(RowAnswer::Logged(position) | RowAnswer::Conflict(position)) => {
+            told["partition"] = json!(position.partition.0);
+            told["offset"] = json!(position.offset.0);
+        }
+        Some(RowAnswer::Rejected { code, reason }) => {
+            told["code"] = json!(code);
+            told["reason"] = json!(reason);
+        }
+        _ => {}
+    }
+    told
+}
 
 /// A result, whether it is there or not.
 pub fn result_head(id: &ResultId, answered: bool) -> Json {
