@@ -156,7 +156,8 @@ def flush():
             connect().execute(f"COPY (FROM '{world.file}') TO '{theirs}' (COMPRESSION zstd)")
 
         report = measure.in_turns(evenkeel=(remove, evenkeel_flush), duckdb=(nothing, duckdb_copy))
-        events = json.loads(evenkeel(world.folder, "status"))["sources"][0]["events"]
+        sources = json.loads(evenkeel(world.folder, "status"))["sources"]
+        events = next(s["events"] for s in sources if s["name"] == "transactions")
         same(counted[-1], events)
         files = [file for file in lake.rglob("*.parquet")]
         sizes = {"evenkeel": sum(f.stat().st_size for f in files), "duckdb": theirs.stat().st_size}
