@@ -718,8 +718,8 @@ pub(crate) struct LakeArguments {
     long_about = "Copy the store, also while it is in use.\n\n\
         Copies the log up to this moment and the registry into a new folder, with a digest of \
         every file; everything else is computed from them. Where the log is truncated, the lake's \
-        tables on a local disk are copied, too; those of an object store are not. The copy is \
-        durable when the command returns.",
+        tables are copied, too, and nothing is flushed meanwhile. The copy is durable when the \
+        command returns.",
     after_help = "Examples:\n  \
         evenkeel backup --to /backups/shop-2026-03-01"
 )]

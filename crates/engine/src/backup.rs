@@ -2,7 +2,7 @@
 //!
 //! A backup is the log up to a cut, the registry, the records of runs of batch views, the datasets that were
 //! built and the segments that were frozen; everything else is computed from them. Where the log is
-//! truncated the lake's tables are part of it, if they are on a local disk; else they stay where they are.
+//! truncated the lake's tables are part of it, of the same moment (`docs/decisions/0035-truncation-of-the-log.md`).
 //! Its manifest has a digest of every file.
 
 mod lake;
@@ -164,8 +164,7 @@ pub fn backup(
         copy_files(&place, &partial.join(&folder), is_record)?;
     }
     // The log next: whatever is in it was defined before, so is in the registry later.
-    let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &project.store.join("log"))
-        .map_err(EngineError::log)?;
+    let (log, hold) = lake::open_log(project)?;
     let copied = log
         .copy_to(&partial.join("log"), progress)
         .map_err(EngineError::log)?;
@@ -180,7 +179,11 @@ pub fn backup(
         is_record,
     )?;
     if lake::is_truncated(&partial)? {
-        folders.extend(lake::copy_tables(project, &partial)?);
+        let Some(hold) = hold else {
+            // It was truncated for the first time meanwhile: once more, with the lake held.
+            return backup(project, target, progress);
+        };
+        folders.extend(lake::copy_tables(project, &partial, hold)?);
     }
     let datasets = DatasetFolder::of(&project.store);
     for (name, version) in datasets.built()? {
@@ -258,12 +261,6 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
             listed(folder.as_str(), name)
         })?;
     }
-    for folder in lake::folders(&manifest) {
-        let to = lake::place(project, from, &partial, &folder)?;
-        copy_files(&from.join(&folder), &to, |name| {
-            listed(folder.as_str(), name)
-        })?;
-    }
     for folder in run_folders(&manifest) {
         copy_files(&from.join(&folder), &partial.join(&folder), |name| {
             is_record(name) && listed(folder.as_str(), name)
@@ -287,6 +284,13 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
         });
     }
     Registry::open(&partial)?;
+    // Last: they may not be below the store.
+    for folder in lake::folders(&manifest) {
+        let to = lake::place(project, from, &partial, &folder)?;
+        copy_files(&from.join(&folder), &to, |name| {
+            listed(folder.as_str(), name)
+        })?;
+    }
     publish(&partial, &project.store)?;
     Ok(manifest)
 }

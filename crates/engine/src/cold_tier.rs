@@ -62,6 +62,11 @@ impl ColdTier {
         }
     }
 
+    /// Refuses to let events leave the log for a lake that no backup brings back to its moment.
+    pub(crate) fn refuse_truncation(&self) -> Result<(), EngineError> {
+        refuse_objects(&self.address, "the log is not truncated")
+    }
+
     fn lake(&self) -> Result<Lake, EngineError> {
         let (files, clock) = (Arc::clone(&self.files), Arc::clone(&self.clock));
         Lake::at(&self.address, files, clock).map_err(EngineError::lake)
@@ -98,6 +103,20 @@ impl ColdTier {
             }
         }
         ColdAndLog::new(log.clone(), tables).map_err(EngineError::lake)
+    }
+}
+
+/// Refuses a lake that no backup brings back to the moment of the log.
+pub(crate) fn refuse_objects(
+    address: &LakeAddress,
+    refused: &'static str,
+) -> Result<(), EngineError> {
+    match address {
+        LakeAddress::Directory(_) => Ok(()),
+        LakeAddress::Objects { url, .. } => Err(EngineError::LakeOfObjects {
+            refused,
+            url: url.to_string(),
+        }),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::emission::Emitter;
 use crate::error::{EngineError, ErrorKind, chain};
 use crate::group::Made;
 use crate::hot_store::{Beside, Folder, HotStore, MemoryLimits, SpentBuild};
-use crate::ingest::fetch;
+use crate::ingest::fetch_unless_known;
 use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
 use crate::push::Earlier;
@@ -249,10 +249,10 @@ impl Engine {
                 .as_ref()
                 .filter(|l| l.position == position)
                 .cloned();
-            if let Some(known) = known.get(&(def.id, position)).cloned().or(before) {
-                return Ok(known);
+            if let Some(before) = before {
+                return Ok(before);
             }
-            let found = fetch(&reader, &def, position)?;
+            let found = fetch_unless_known(&reader, &def, position, known)?;
             *last.borrow_mut() = Some(found.clone());
             Ok(found)
         };

@@ -9,7 +9,7 @@ use evenkeel_lake::LakeError;
 use evenkeel_log::LogError;
 use evenkeel_train::TrainError;
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Position, SchemaError, SourceId};
+use evenkeel_types::{Position, SchemaError};
 
 /// A failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -63,13 +63,16 @@ pub enum EngineError {
     #[error("`{}` is damaged: {reason}", path.display())]
     Run { path: PathBuf, reason: String },
     #[error(
-        "the lake does not have event {position} of source {} as the log does; nothing of its segment was truncated",
-        source_id.0
+        "the lake does not have event {position} of `{source_name}` as the log does; nothing of its segment was truncated"
     )]
     LakeDiffers {
-        source_id: SourceId,
+        source_name: String,
         position: Position,
     },
+    #[error(
+        "{refused}: the lake `{url}` is in an object store, which no backup brings back to the moment of the log"
+    )]
+    LakeOfObjects { refused: &'static str, url: String },
     #[error("`{table}` has the results of a batch view: only its runs write it")]
     OnlyRuns { table: String },
     #[error("the query of `{view}` gives two rows for the key {key}")]
@@ -401,6 +404,7 @@ impl EngineError {
             | EngineError::Connect(_)
             | EngineError::Signature(_)
             | EngineError::ReadOnly { .. }
+            | EngineError::LakeOfObjects { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
             EngineError::Exists { .. }
             | EngineError::TooManyCompared { .. }
@@ -517,6 +521,13 @@ impl EngineError {
                 "write SOURCE/PARTITION@END, separated by commas: departures/0@1234".to_owned()
             }
             EngineError::Lake(error) => error.hint()?.to_owned(),
+            EngineError::LakeDiffers { .. } => {
+                "somebody else wrote the table, or it is damaged: bring it back from a copy; if no segment was truncated yet, remove it and flush"
+                    .to_owned()
+            }
+            EngineError::LakeOfObjects { .. } => {
+                "name a folder with `url` of `[lake]`, flush into it, and truncate then".to_owned()
+            }
             EngineError::Store(_) | EngineError::Unreadable(_) => {
                 "nothing is lost: everything in it is in the log; `evenkeel doctor --repair` builds it again"
                     .to_owned()

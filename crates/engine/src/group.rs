@@ -27,6 +27,9 @@ pub(crate) struct Group {
     redriven: BTreeMap<SourceId, Vec<DeadLetterId>>,
     /// What judging made of the events.
     made: BTreeMap<(SourceId, Partition), Vec<Made>>,
+    /// Earlier events that applying those of the request at hand asks for, and that the log has no
+    /// more.
+    truncated: Vec<Position>,
     /// What this commit holds of each identity: first, and further ones.
     seen: FxHashMap<IdentityKey, (Seen, Vec<Seen>)>,
 }
@@ -115,6 +118,7 @@ impl Group {
         for ((_, partition), events) in self.events.range_mut(places_of(to.source)) {
             events.truncate(to.events.get(partition).copied().unwrap_or(0));
         }
+        self.truncated.clear();
         self.made.retain(|_, made| !made.is_empty());
         self.events.retain(|_, events| !events.is_empty());
         shorten(&mut self.letters, to.source, to.letters);
@@ -157,7 +161,15 @@ impl Group {
             (Some(state), Some(marks)) => {
                 let standing = state.standing(marks, &recordable.event, partition.0)?;
                 let place = (partition, recordable.event.revision);
-                self.stand(marks, place, standing, index)
+                let accepted = self.stand(marks, place, standing, index);
+                let is_logged = !matches!(accepted, Accepted::Duplicate(_));
+                let has_rivals = standing != Standing::New || def.deduplicate_within.is_some();
+                if is_logged && has_rivals {
+                    let places = state.asks_for(marks, &recordable.event, &recordable.row)?;
+                    let is_gone = |at: &Position| engine.reader().is_truncated_at(def.id, *at);
+                    self.truncated.extend(places.into_iter().filter(is_gone));
+                }
+                accepted
             }
             // Its identity is the position that it will get: nothing can be like it.
             _ => Accepted::New { index },
@@ -174,6 +186,12 @@ impl Group {
                 .push(Made { row, marks });
         }
         Ok(accepted)
+    }
+
+    /// Earlier events that applying those that were taken since it was asked last asks for, and that
+    /// the log has no more.
+    pub(crate) fn take_truncated(&mut self) -> Vec<Position> {
+        std::mem::take(&mut self.truncated)
     }
 
     fn stand(

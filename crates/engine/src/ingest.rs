@@ -28,7 +28,7 @@ use crate::batch::refuse_by_hand;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::CheckpointWritten;
-use crate::push::{ConsideredRows, PushAnswer, Pusher, Write, Written, append};
+use crate::push::{ConsideredRows, Earlier, PushAnswer, Pusher, Write, Written, append};
 use crate::reads::refuse_derived;
 use crate::recorder::Recorder;
 
@@ -352,7 +352,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let letters = losers
             .iter()
-            .map(|&position| self.conflict_letter(def, position))
+            .map(|&position| self.conflict_letter(def, position, &Earlier::default()))
             .collect::<Result<Vec<_>, EngineError>>()?;
         if letters.is_empty() {
             return Ok(());
@@ -364,13 +364,14 @@ impl Engine {
         append(self.log()?, &[batch]).map(drop)
     }
 
-    /// The dead letter of a payload that lost a conflict.
+    /// The dead letter of a payload that lost a conflict; what is known need not be read.
     pub(crate) fn conflict_letter(
         &self,
         def: &SourceDef,
         position: Position,
+        known: &Earlier,
     ) -> Result<DeadLetter, EngineError> {
-        let logged = self.event_at(def, position)?;
+        let logged = fetch_unless_known(self.reader(), def, position, known)?;
         Ok(DeadLetter {
             origin: Some(logged.event.origin.clone()),
             code: "CONFLICT".to_owned(),
@@ -381,15 +382,6 @@ impl Engine {
             position: Some(position),
         })
     }
-
-    /// The event at a position that is known to hold one.
-    pub(crate) fn event_at(
-        &self,
-        def: &SourceDef,
-        position: Position,
-    ) -> Result<LoggedEvent, EngineError> {
-        fetch(self.reader(), def, position)
-    }
 }
 
 /// The event of a source at a position that is known to hold one, with the columns and types
@@ -399,10 +391,21 @@ pub(crate) fn fetch(
     def: &SourceDef,
     position: Position,
 ) -> Result<LoggedEvent, EngineError> {
-    let mut logged = reader
-        .event(def.id, position)
-        .map_err(EngineError::log)?
-        .ok_or_else(|| nothing_at(def, position))?;
+    fetch_unless_known(reader, def, position, &Earlier::default())
+}
+
+/// The same; what is known is not read.
+pub(crate) fn fetch_unless_known(
+    reader: &evenkeel_log::LogReader,
+    def: &SourceDef,
+    position: Position,
+    known: &Earlier,
+) -> Result<LoggedEvent, EngineError> {
+    let found = match known.get(&(def.id, position)) {
+        Some(known) => Some(known.clone()),
+        None => reader.event(def.id, position).map_err(EngineError::log)?,
+    };
+    let mut logged = found.ok_or_else(|| nothing_at(def, position))?;
     def.schema
         .upgrade(&mut logged)
         .map_err(|reason| EngineError::schema(def, reason))?;

@@ -171,6 +171,44 @@ impl SourceState {
         Ok(self.stands(known.as_ref(), marks, event, partition))
     }
 
+    /// Where the earlier events are that applying an event asks for: those that become contested
+    /// by it. Its marks are those of the ledger that there is now.
+    ///
+    /// # Errors
+    /// If what is known of identities cannot be read.
+    pub(crate) fn asks_for(
+        &self,
+        marks: &Marks,
+        event: &Event,
+        row: &[Value],
+    ) -> Result<Vec<Position>, StoreError> {
+        let mut places = Vec::new();
+        if let Some(Identity::Single(home)) = self.ledger.identity(&marks.key)? {
+            places.push(home.position);
+        }
+        if let Some(within) = self.program.def().deduplicate_within {
+            let time = event.event_time.0;
+            let later = time.saturating_add(1)..=time.saturating_add(within);
+            let id = self.program.event_id(row);
+            for later in self.ledger.times(&id, later)?.values() {
+                let versions = self.versions_of(later)?;
+                places.extend(versions.iter().map(|(_, position)| *position));
+            }
+        }
+        Ok(places)
+    }
+
+    /// The numbers and the places of the events of an identity.
+    fn versions_of(&self, key: &IdentityKey) -> Result<Vec<(u64, Position)>, StoreError> {
+        Ok(match self.ledger.identity(key)? {
+            Some(Identity::Single(home)) => vec![(home.entry, home.position)],
+            Some(Identity::Group(versions)) => {
+                versions.iter().map(|v| (v.entry, v.position)).collect()
+            }
+            None => Vec::new(),
+        })
+    }
+
     /// Applies an event of the log. `row` is its source row; `marks` are its own, if they were
     /// made before; `fetch` gives the earlier event at a position, when its payload is needed.
     ///
@@ -351,14 +389,7 @@ impl SourceState {
         }
         // Later events of this id that it may drop.
         for (t, later) in times.range(time.saturating_add(1)..) {
-            let versions: Vec<(u64, Position)> = match self.ledger.identity(later)? {
-                Some(Identity::Single(home)) => vec![(home.entry, home.position)],
-                Some(Identity::Group(versions)) => {
-                    versions.iter().map(|v| (v.entry, v.position)).collect()
-                }
-                None => Vec::new(),
-            };
-            for (entry, position) in versions {
+            for (entry, position) in self.versions_of(later)? {
                 self.ledger.change_contested(entry, |contested| {
                     contested.droppable.get_or_insert((id.clone(), *t));
                 })?;

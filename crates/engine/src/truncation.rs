@@ -72,13 +72,14 @@ impl LogTruncation {
     /// there are in the log.
     ///
     /// # Errors
-    /// [`EngineError::Stopped`], [`EngineError::LakeDiffers`]; if log or lake cannot be read or
+    /// [`EngineError::Stopped`], [`EngineError::LakeDiffers`], [`EngineError::LakeOfObjects`]; if log or lake cannot be read or
     /// written. What was truncated before stays so.
     pub fn run(
         &self,
         options: &TruncateOptions,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<TruncateReport, EngineError> {
+        self.offline.cold().refuse_truncation()?;
         let mut report = TruncateReport::default();
         let mut segments = self.log.segments().map_err(EngineError::log)?;
         let mut number = 0;
@@ -174,8 +175,9 @@ impl LogTruncation {
         while here.next_into(&mut logged).map_err(EngineError::log)? {
             let found = there.next_into(&mut older).map_err(EngineError::log)?;
             if !found || !self.is_same(&mut logged, &mut older)? {
+                let def = self.offline.catalog().source_by_id(logged.source);
                 return Err(EngineError::LakeDiffers {
-                    source_id: logged.source,
+                    source_name: def.map_or_else(String::new, |def| def.name.clone()),
                     position: logged.position,
                 });
             }

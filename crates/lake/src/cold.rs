@@ -34,7 +34,8 @@ impl ColdAndLog {
         for table in tables {
             let of_table = table.covered(&log)?;
             // It was flushed since this log was opened, or the log is of a backup: then what it has
-            // there may never have been logged here. The log has everything in any case.
+            // there may never have been logged here. Then the log is read, which asks the table for
+            // what was truncated and for nothing behind it.
             let is_ahead = |(source, partition, end)| end > ends.end(source, partition);
             if of_table.iter().any(is_ahead) {
                 continue;

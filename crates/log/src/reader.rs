@@ -155,6 +155,14 @@ impl LogReader {
         Events::new(self.clone(), options).only_older()
     }
 
+    /// Whether the body of an event has left the log: who asks for it asks [`OlderEvents`].
+    pub fn is_truncated_at(&self, source: SourceId, position: Position) -> bool {
+        let index = self.index();
+        let key = StreamKey::events(source, position.partition);
+        let block = index.block_of(key, position.offset.0);
+        block.is_some_and(|block| index.truncated.contains(&index.blocks[block].segment))
+    }
+
     /// The event at a position; `None` if there is none yet.
     ///
     /// # Errors

@@ -1,16 +1,17 @@
 //! The tables of the lake in a backup: of a log that is truncated they have the events.
 //!
-//! Invariant: what is copied is a table at one moment, as the lake is held meanwhile; what is brought back is
-//! written over nothing.
+//! Invariant: what is copied is a table at one moment, as the lake is held meanwhile, and has nothing that the
+//! copied log does not have, as it is held from before that; what is brought back is written over nothing.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use evenkeel_lake::{Lake, LakeAddress};
+use evenkeel_lake::{Hold, Lake, LakeAddress};
 use evenkeel_log::{DiskFileSystem, LogReader};
 
 use super::Manifest;
+use crate::cold_tier::refuse_objects;
 use crate::engine::log_directory;
 use crate::error::EngineError;
 use crate::machine::Machine;
@@ -21,21 +22,46 @@ const DELTA_LOG: &str = "_delta_log";
 
 /// Whether events of a log are in the lake alone.
 pub(super) fn is_truncated(store: &Path) -> Result<bool, EngineError> {
-    let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &log_directory(store))
-        .map_err(EngineError::log)?;
+    has_truncated(&open(store)?)
+}
+
+fn open(store: &Path) -> Result<LogReader, EngineError> {
+    let opened = LogReader::open(Arc::new(DiskFileSystem), &log_directory(store));
+    opened.map(|(log, _)| log).map_err(EngineError::log)
+}
+
+fn has_truncated(log: &LogReader) -> Result<bool, EngineError> {
     let segments = log.segments().map_err(EngineError::log)?;
     Ok(segments.iter().any(|segment| segment.is_truncated))
 }
 
-/// Copies the tables of a lake on a local disk, while nobody writes them; the folders that they are in.
-pub(super) fn copy_tables(project: &Project, partial: &Path) -> Result<Vec<String>, EngineError> {
+/// The log that is copied. If it is truncated nothing is flushed from before it is opened until the tables are
+/// copied, too: a table that is ahead of a restored log would have other events at its next positions.
+pub(super) fn open_log(project: &Project) -> Result<(LogReader, Option<Hold>), EngineError> {
+    let log = open(&project.store)?;
+    if !has_truncated(&log)? {
+        return Ok((log, None));
+    }
+    refuse_objects(
+        &project.lake_address,
+        "no backup is made of a truncated log",
+    )?;
+    let machine = Machine::default();
+    let lake = Lake::at(&project.lake_address, machine.files, machine.clock);
+    let hold = lake.and_then(|lake| lake.hold());
+    let hold = hold.map_err(EngineError::lake)?;
+    Ok((open(&project.store)?, Some(hold)))
+}
+
+/// Copies the tables of a lake on a local disk, which is held; the folders that they are in.
+pub(super) fn copy_tables(
+    project: &Project,
+    partial: &Path,
+    hold: Hold,
+) -> Result<Vec<String>, EngineError> {
     let LakeAddress::Directory(directory) = &project.lake_address else {
         return Ok(Vec::new());
     };
-    let machine = Machine::default();
-    let lake = Lake::at(&project.lake_address, machine.files, machine.clock);
-    let lake = lake.map_err(EngineError::lake)?;
-    let _hold = lake.hold().map_err(EngineError::lake)?;
     let mut folders = Vec::new();
     for table in super::folders_in(directory)? {
         for (folder, place) in [
@@ -50,6 +76,7 @@ pub(super) fn copy_tables(project: &Project, partial: &Path) -> Result<Vec<Strin
             folders.push(folder);
         }
     }
+    drop(hold);
     Ok(folders)
 }
 

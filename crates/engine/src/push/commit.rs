@@ -16,7 +16,7 @@ use crate::session_token::SessionToken;
 /// A commit that was judged: to be appended.
 pub struct Judged {
     pub(super) batches: Vec<Batch>,
-    pub(super) corrected: Earlier,
+    pub(super) earlier: Earlier,
     /// What was made of the events of the first of these.
     pub(super) made: Vec<Vec<Made>>,
     pub(super) requests: Vec<Result<Request, EngineError>>,
@@ -27,8 +27,9 @@ pub struct Durable {
     /// What is still to be applied, the first last.
     batches: Vec<DurableBatch>,
     places: Places,
-    /// Events that are corrected, as they are: whoever waits need not wait for the log.
-    corrected: Earlier,
+    /// Events that are corrected or contested, as they are: whoever waits need not wait for the log, or
+    /// for the lake.
+    earlier: Earlier,
     requests: Vec<Result<Request, EngineError>>,
     losers: Vec<(SourceId, Position)>,
 }
@@ -97,7 +98,7 @@ impl Judged {
         let (batches, made) = group.into_batches();
         Judged {
             batches,
-            corrected: Earlier::default(),
+            earlier: Earlier::default(),
             made,
             requests: Vec::new(),
         }
@@ -142,7 +143,7 @@ impl Judged {
                 batches,
                 before,
             },
-            corrected: self.corrected,
+            earlier: self.earlier,
             requests: self.requests,
             losers: Vec::new(),
         })
@@ -284,7 +285,7 @@ impl Engine {
             for (logged, made) in batch.by_ref().take(left) {
                 left -= 1;
                 let source = logged.source;
-                let applied = self.apply_logged(logged, Some(made), &commit.corrected);
+                let applied = self.apply_logged(logged, Some(made), &commit.earlier);
                 if let Some(loser) = applied? {
                     commit.losers.push((source, loser));
                 }
@@ -307,7 +308,7 @@ impl Engine {
         let mut letters: BTreeMap<SourceId, Vec<DeadLetter>> = BTreeMap::new();
         for (source, position) in &commit.losers {
             if let Some(def) = self.catalog().source_by_id(*source) {
-                let letter = self.conflict_letter(def, *position)?;
+                let letter = self.conflict_letter(def, *position, &commit.earlier)?;
                 letters.entry(*source).or_default().push(letter);
             }
         }

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_log::{DeadLetter, LoggedDeadLetter, OWN_POSITION};
+use evenkeel_log::{DeadLetter, LoggedDeadLetter, OWN_POSITION, events_at};
 use evenkeel_types::definition::SourceDef;
-use evenkeel_types::{Cut, EventTime, Origin, SourceId, Value, VisibleAt};
+use evenkeel_types::{Cut, EventTime, Origin, Position, SourceId, Value, VisibleAt};
 use evenkeel_view::SourceProgram;
 
 use super::commit::{Earlier, Judged, Push, Request, Row};
@@ -41,13 +41,18 @@ impl Pusher {
     /// answer, and no matter of the others.
     pub fn judge(&mut self, online: &impl Online, writes: Vec<Write>) -> Judged {
         let mut group = Group::default();
-        let mut corrected = Earlier::default();
+        let mut earlier = Earlier::default();
         let requests = writes
             .into_iter()
             .map(|write| {
-                let before = group.savepoint(write.source().id);
+                let source = write.source().id;
+                let before = group.savepoint(source);
                 self.dead.begin();
-                let request = self.request(online, &mut group, &mut corrected, write);
+                let request = self.request(online, &mut group, &mut earlier, write);
+                let request = request.and_then(|request| {
+                    read_ahead(online, &mut earlier, source, group.take_truncated())?;
+                    Ok(request)
+                });
                 request.inspect_err(|_| {
                     group.go_back(&before);
                     self.dead.go_back();
@@ -58,7 +63,7 @@ impl Pusher {
         Judged {
             batches,
             made,
-            corrected,
+            earlier,
             requests,
         }
     }
@@ -67,7 +72,7 @@ impl Pusher {
         &mut self,
         online: &impl Online,
         group: &mut Group,
-        corrected: &mut Earlier,
+        earlier: &mut Earlier,
         write: Write,
     ) -> Result<Request, EngineError> {
         refuse_derived(write.source())?;
@@ -93,7 +98,7 @@ impl Pusher {
             Write::Corrections {
                 source,
                 corrections,
-            } => online.with(|engine| correct(engine, group, corrected, &source, corrections)),
+            } => online.with(|engine| correct(engine, group, earlier, &source, corrections)),
             Write::Considered { source, rows } => {
                 let rows = rows.0.into_iter();
                 let push = self.push_considered(online, group, &source, rows);
@@ -328,10 +333,28 @@ fn pushed(row: PushedRow) -> (Origin, Result<Vec<Value>, Undecoded>) {
     (counted.unwrap_or(OWN_POSITION), row.values)
 }
 
+/// Reads what applying the events of a request asks for and what is in the lake alone, with no hold on
+/// the engine. What cannot be read keeps the request out of the log: behind it nothing could be applied.
+fn read_ahead(
+    online: &impl Online,
+    earlier: &mut Earlier,
+    source: SourceId,
+    mut places: Vec<Position>,
+) -> Result<(), EngineError> {
+    places.retain(|position| !earlier.contains_key(&(source, *position)));
+    if places.is_empty() {
+        return Ok(());
+    }
+    let log = online.with(|engine| engine.reader().clone());
+    let found = events_at(&log, source, &places).map_err(EngineError::log)?;
+    earlier.extend(found.into_iter().map(|(at, logged)| ((source, at), logged)));
+    Ok(())
+}
+
 fn correct(
     engine: &Engine,
     group: &mut Group,
-    corrected: &mut Earlier,
+    known: &mut Earlier,
     source: &Arc<SourceDef>,
     corrections: Vec<Correction>,
 ) -> Result<Request, EngineError> {
@@ -348,7 +371,7 @@ fn correct(
             corrects,
         } = correction;
         if let Some(earlier) = corrects.filter(|_| is_same) {
-            corrected.insert((source.id, earlier.position), *earlier);
+            known.insert((source.id, earlier.position), *earlier);
         }
         time = time.max(Some(event.event_time));
         let recordable = Recordable::of(&program, event, partition);

@@ -175,6 +175,114 @@ fn a_backup_of_a_truncated_log_has_the_tables() {
     }
 }
 
+#[test]
+fn a_backup_beside_flushes_has_no_table_that_is_ahead_of_its_log() {
+    let open = World::engine_of_short_segments;
+    let (world, mut engine) = in_pieces_of(7, 4, true, open);
+    flush(&engine, &[]);
+    assert!(truncate(&mut engine).truncated > 0);
+    let digest = training_digest(&engine, &world);
+    let target = world.path().join("backup");
+    let project = engine.project().clone();
+    let mut refused = 0;
+    let mut lines = (0..).map(|i| format!("driver,place,at\n1,q{i},2026-03-01T09:00:00Z\n"));
+    backup(&project, &target, &mut |_, _| {
+        let text = lines.next().unwrap();
+        world.ingest_text(&mut engine, "pings", "during.csv", &text);
+        let mut go_on = |_: &str, _, _| ControlFlow::Continue(());
+        match engine.offline().flush(&[], &mut go_on) {
+            Err(error) => refused += usize::from(chain(&error).contains("is being written")),
+            Ok(report) => assert!(report.failed.is_empty(), "{report:?}"),
+        }
+    })
+    .unwrap();
+    assert!(refused > 0);
+    // It is given back.
+    flush(&engine, &[]);
+    drop(engine);
+    let other = crate::partitions::world(4);
+    restore(&other.project(), &target).unwrap();
+    let mut engine = other.engine();
+    assert_eq!(training_digest(&engine, &other), digest);
+    // What comes now has positions of its own in log and lake.
+    let text = "driver,place,at\n2,after,2026-03-01T09:30:00Z\n";
+    other.ingest_text(&mut engine, "pings", "after.csv", text);
+    flush(&engine, &[]);
+    truncate(&mut engine);
+    drop(engine);
+    assert_eq!(examined(&other).damages, []);
+}
+
+#[test]
+fn a_lake_of_objects_is_refused() {
+    let open = World::engine_of_short_segments;
+    let (world, mut engine) = in_pieces_of(5, 1, true, open);
+    flush(&engine, &[]);
+    assert!(truncate(&mut engine).truncated > 0);
+    drop(engine);
+    world.write("evenkeel.toml", "[lake]\nurl = \"s3://somewhere/lake\"\n");
+    let mut engine = open(&world);
+    engine.checkpoint().unwrap();
+    let refused = |result: Result<(), EngineError>| {
+        let error = result.unwrap_err();
+        assert!(
+            error.to_string().contains("`s3://somewhere/lake`"),
+            "{error}"
+        );
+        assert!(error.hint().unwrap().contains("`url` of `[lake]`"));
+    };
+    refused(run(&engine, &TruncateOptions::default()).map(drop));
+    let target = world.path().join("backup");
+    refused(backup(engine.project(), &target, &mut |_, _| ()).map(drop));
+    assert!(!target.exists());
+}
+
+#[test]
+fn a_lake_that_cannot_be_read_keeps_out_what_competes_with_it_and_nothing_else() {
+    let open = World::engine_of_short_segments;
+    let (world, mut engine) = in_pieces_of(8, 1, true, open);
+    flush(&engine, &[]);
+    assert!(truncate(&mut engine).truncated > 3);
+    let before = letters(&engine).len();
+    let table = world.path().join(".evenkeel/lake/rides");
+    let aside = world.path().join("rides.aside");
+    fs::rename(&table, &aside).unwrap();
+    // Of a ride that came once, another payload.
+    let row = |id: &str| format!("id,driver,fare,at\n{id},1,0.5,2026-03-01T09:00:00Z\n");
+    let rides = fs::read_to_string(world.path().join("rides.csv")).unwrap();
+    let first = |id: &str| {
+        let mut lines = rides.lines().filter(|line| line.starts_with(id));
+        lines.next().unwrap().to_owned()
+    };
+    let (header, known) = ("id,driver,fare,at\n", first("r101"));
+    let time = known.rsplit_once(',').unwrap().1;
+    let other = world.write("other.csv", &format!("{header}r101,1,0.5,{time}\n"));
+    let logged = engine.reader().next_sequence();
+    let error = engine
+        .ingest("rides", Some(&other), &mut |_| ())
+        .unwrap_err();
+    assert!(chain(&error).contains("`rides`"), "{}", chain(&error));
+    assert_eq!(engine.reader().next_sequence(), logged);
+    // What needs no lake is written, also beside what is known.
+    let report = world.ingest_text(&mut engine, "rides", "new.csv", &row("new"));
+    assert_eq!(report.recorded, 1);
+    let again = world.ingest_text(
+        &mut engine,
+        "rides",
+        "again.csv",
+        &format!("{header}{known}\n"),
+    );
+    assert_eq!((again.recorded, again.duplicates), (0, 1));
+    fs::rename(&aside, &table).unwrap();
+    let report = engine.ingest("rides", Some(&other), &mut |_| ()).unwrap();
+    assert_eq!((report.recorded, report.conflicts), (1, 1));
+    assert_eq!(letters(&engine).len(), before + 1);
+    let told = answers(&engine);
+    drop(engine);
+    remove_hot_tier(&world);
+    assert_eq!(answers(&open(&world)), told);
+}
+
 fn records_that_are_no_events(engine: &Engine) -> u64 {
     let ends = engine.reader().ends();
     engine.reader().next_sequence().0 - ends.iter().map(|(_, _, end)| end.0).sum::<u64>()

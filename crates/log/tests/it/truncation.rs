@@ -214,6 +214,20 @@ fn what_is_not_there_is_named() {
     let name = format!("{DIRECTORY}/{:020}.segment", segments[1].first.0);
     assert_eq!(path.display().to_string(), name);
     assert!(less.end(*source_id, position.partition) <= position.offset);
+    // So it is if only events of some time are asked for.
+    let of_a_time = ReadOptions {
+        event_times: Some(EventTime(i64::MIN)..=EventTime(i64::MAX)),
+        ..ReadOptions::default()
+    };
+    let bounded: Result<Vec<LoggedEvent>, LogError> = log.read(of_a_time).collect();
+    assert_eq!(bounded.unwrap_err().to_string(), error.to_string());
+    for (source, position, is_truncated) in [
+        (*source_id, *position, true),
+        (SourceId(1), Position::new(0, 0), false),
+        (SourceId(7), Position::new(0, 0), false),
+    ] {
+        assert_eq!(log.is_truncated_at(source, position), is_truncated);
+    }
     log.set_older(Arc::new(whole));
     assert_eq!(all(&log).unwrap().len(), 30 * 151);
     // The segment that is appended to stays, and what is no segment.
