@@ -4,6 +4,7 @@
 //! Owns which events are the triggers and what is said of the difference; values are the training
 //! path's. Nothing is written but the result that was asked for.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::error::EngineError;
 use crate::offline::Offline;
 use crate::reads::source_of;
 use crate::trial::parts::{Notes, Parts, Rows, digest_of, table_of};
-use crate::trial::{History, Progress, errors_in, mark_differing, refuse_format};
+use crate::trial::{History, Progress, errors_in, refuse_format};
 
 /// Separates these digests from others; changes when what is hashed does.
 const DOMAIN: &[u8] = b"evenkeel backtest 1";
@@ -98,12 +99,13 @@ impl Offline {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(EngineError::Stopped),
         };
+        let columns = Columns::of(service)?;
         let source = self.trigger_source(service, &options.triggers)?;
         let mut uses = Evaluator::uses_of(service, &[], None);
         if let Some(source) = &source {
             Backtest::use_source(service, source, &mut uses).map_err(EngineError::train)?;
         }
-        let parts = Parts::beside(options.out.as_deref());
+        let mut parts = Parts::beside(options.out.as_deref())?;
         let asked = asked(service, source.as_deref(), options)?;
         let (cut, words) = self.begun_cut(&options.history, &parts, &asked)?;
         let sources: Vec<SourceId> = uses.sources().into_keys().collect();
@@ -117,24 +119,18 @@ impl Offline {
             });
         }
         parts.begin(&asked, &words)?;
-        let features = service.features();
-        let fields = fields_of(&backtest, &features);
         let total = backtest.len() as u64;
         let whole = parts.run(
-            &fields,
+            &columns.all,
             (backtest.len(), options.part_rows),
             &mut |range| {
                 let rows = backtest.rows(&evaluator, range);
-                Ok(compared(
-                    rows.map_err(EngineError::train)?,
-                    &backtest.input_fields(),
-                    &features,
-                ))
+                Ok(columns.compared(rows.map_err(EngineError::train)?))
             },
             &mut |done| reach(&service.name, done, total),
         )?;
-        let Rows { columns, notes } = whole.rows;
-        let table = table_of(&fields, columns)?;
+        let notes = whole.rows.notes;
+        let table = table_of(&columns.all, whole.rows.columns)?;
         let digest = digest_of(&table)?;
         if let Some(out) = &options.out {
             reach("writing", 0, 1)?;
@@ -147,7 +143,11 @@ impl Offline {
             cut,
             rows: table.len() as u64,
             differing: notes.differing,
-            features: features.into_iter().zip(notes.differences).collect(),
+            features: columns
+                .features
+                .into_iter()
+                .zip(notes.differences)
+                .collect(),
             errors: notes.errors,
             out: options.out.clone(),
             digest,
@@ -237,49 +237,80 @@ fn rows_of<'a>(
         .map_err(EngineError::train)
 }
 
-/// The columns of the result: inputs and times, then each feature as served and as known now.
-fn fields_of(backtest: &Backtest<'_>, features: &[Field]) -> Vec<Field> {
-    let mut fields = backtest.input_fields();
-    for feature in features {
-        let latest = format!("{}{LATEST_SUFFIX}", feature.name);
-        fields.push(feature.clone());
-        fields.push(Field::new(latest, feature.data_type.clone()));
-    }
-    fields
+/// The columns of the result.
+struct Columns {
+    /// What the service is asked with, and the times.
+    inputs: Vec<Field>,
+    features: Vec<Field>,
+    /// Inputs and times, then each feature as served and as known now.
+    all: Vec<Field>,
 }
 
-fn compared(rows: BacktestRows, inputs: &[Field], features: &[Field]) -> Rows {
-    let BacktestRows {
-        inputs: columns,
-        served,
-        latest,
-    } = rows;
-    let times = columns[inputs.len() - 2].clone();
-    let keys = columns[..inputs.len() - 2].to_vec();
-    let key_of = |row: usize| {
-        let fields = inputs.iter().zip(&keys);
-        let key = fields.map(|(f, c): (&Field, &Column)| value_to_json(&f.data_type, &c.get(row)));
-        let time = match times.get(row) {
-            Value::Timestamp(time) => time,
-            _ => 0,
-        };
-        (key.collect(), time)
-    };
-    let mut differs = vec![false; times.len()];
-    let mut notes = Notes::default();
-    for (feature, (first, second)) in features.iter().zip(served.iter().zip(&latest)) {
-        let difference = Difference::between(&feature.data_type, first, second, &key_of);
-        if difference.differ > 0 {
-            mark_differing(first, second, &mut differs);
+impl Columns {
+    fn of(service: &ServiceDef) -> Result<Self, EngineError> {
+        let features = service.features();
+        let both = features.iter().flat_map(|feature| {
+            let latest = format!("{}{LATEST_SUFFIX}", feature.name);
+            [
+                feature.clone(),
+                Field::new(latest, feature.data_type.clone()),
+            ]
+        });
+        let both: Vec<Field> = both.collect();
+        let inputs = Backtest::input_fields(service, &both);
+        let all: Vec<Field> = inputs.iter().cloned().chain(both).collect();
+        let mut names = BTreeSet::new();
+        if let Some(twice) = all.iter().find(|field| !names.insert(&field.name)) {
+            return Err(EngineError::ColumnTwice {
+                name: twice.name.clone(),
+            });
         }
-        notes.errors.push(errors_in(first));
-        notes.differences.push(difference);
+        Ok(Columns {
+            inputs,
+            features,
+            all,
+        })
     }
-    notes.differing = differs.iter().filter(|d| **d).count() as u64;
-    let mut columns = columns;
-    for (served, latest) in served.into_iter().zip(latest) {
-        columns.push(served);
-        columns.push(latest);
+
+    fn compared(&self, rows: BacktestRows) -> Rows {
+        let BacktestRows {
+            inputs: mut columns,
+            served,
+            latest,
+        } = rows;
+        let (keys, times) = columns.split_at(self.inputs.len() - 2);
+        let key_of = |row: usize| {
+            let fields = self.inputs.iter().zip(keys);
+            let key =
+                fields.map(|(f, c): (&Field, &Column)| value_to_json(&f.data_type, &c.get(row)));
+            let time = match times[0].get(row) {
+                Value::Timestamp(time) => time,
+                _ => 0,
+            };
+            (key.collect(), time)
+        };
+        let mut differs = vec![false; times[0].len()];
+        let mut notes = Notes::default();
+        for (feature, (first, second)) in self.features.iter().zip(served.iter().zip(&latest)) {
+            let difference = Difference::between(&feature.data_type, first, second, &key_of);
+            if difference.differ > 0 {
+                mark_differing(first, second, &mut differs);
+            }
+            notes.errors.push(errors_in(first));
+            notes.differences.push(difference);
+        }
+        notes.differing = differs.iter().filter(|d| **d).count() as u64;
+        for (served, latest) in served.into_iter().zip(latest) {
+            columns.push(served);
+            columns.push(latest);
+        }
+        Rows { columns, notes }
     }
-    Rows { columns, notes }
+}
+
+/// Marks the rows in which two columns differ.
+fn mark_differing(first: &Column, second: &Column, differs: &mut [bool]) {
+    for (row, differs) in differs.iter_mut().enumerate() {
+        *differs |= !first.get(row).same_bits(&second.get(row));
+    }
 }

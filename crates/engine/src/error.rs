@@ -1,6 +1,6 @@
 //! What can go wrong in the engine, with what to do about it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use evenkeel_aggregate::SignatureError;
 use evenkeel_connect::ConnectError;
@@ -9,6 +9,7 @@ use evenkeel_lake::LakeError;
 use evenkeel_log::LogError;
 use evenkeel_train::TrainError;
 use evenkeel_types::definition::SourceDef;
+use evenkeel_types::time::format_timestamp;
 use evenkeel_types::{Position, SchemaError};
 
 /// A failure of a command.
@@ -270,6 +271,12 @@ pub enum EngineError {
     TruthChanged { path: PathBuf },
     #[error("nothing is between {from} and {to}: the end of a period is not in it")]
     EmptyPeriod { from: String, to: String },
+    #[error("the result would have two columns `{name}`")]
+    ColumnTwice { name: String },
+    #[error("`{}` is not what a trial or a backtest left", path.display())]
+    NotParts { path: PathBuf },
+    #[error("another trial or backtest writes to `{}`", path.display())]
+    PartsBusy { path: PathBuf },
     #[error("`{view}` cannot be tried: {reason}")]
     NotTried { view: String, reason: String },
     #[error(
@@ -410,6 +417,8 @@ impl EngineError {
             | EngineError::TooManyCompared { .. }
             | EngineError::Truth { .. }
             | EngineError::EmptyPeriod { .. }
+            | EngineError::ColumnTwice { .. }
+            | EngineError::NotParts { .. }
             | EngineError::NotTried { .. }
             | EngineError::Triggers { .. }
             | EngineError::PeriodTime { .. }
@@ -439,6 +448,7 @@ impl EngineError {
             | EngineError::DatasetBusy { .. }
             | EngineError::SegmentBusy { .. }
             | EngineError::RowInUse { .. }
+            | EngineError::PartsBusy { .. }
             | EngineError::Stopped => ErrorKind::Busy,
             EngineError::Log(error) if matches!(**error, LogError::Locked { .. }) => {
                 ErrorKind::Busy
@@ -495,6 +505,13 @@ impl EngineError {
             EngineError::RunKeyTwice { .. } => {
                 "GROUP BY the key, so that it has one row".to_owned()
             }
+            EngineError::Run { path, .. } => match run_of(path) {
+                Some((view, at)) => format!(
+                    "make that run once more: `evenkeel run {view} --at {at} --again`; its rows take the place \
+                     of what it wrote"
+                ),
+                None => return None,
+            },
             EngineError::OnlyRuns { .. } => {
                 "`evenkeel run VIEW --at TIME --again` makes a run once more".to_owned()
             }
@@ -600,7 +617,15 @@ impl EngineError {
                 "bring it back from a backup, or freeze the segment again at its time and cut"
                     .to_owned()
             }
-            EngineError::DatasetBusy { .. } | EngineError::SegmentBusy { .. } => "wait until that has ended".to_owned(),
+            EngineError::DatasetBusy { .. }
+            | EngineError::SegmentBusy { .. }
+            | EngineError::PartsBusy { .. } => "wait until that has ended".to_owned(),
+            EngineError::ColumnTwice { .. } => {
+                "give one of them another name in the service: `view (feature AS name)`".to_owned()
+            }
+            EngineError::NotParts { .. } => {
+                "parts of a result are kept there: move it away, or name another --out".to_owned()
+            }
             EngineError::SplitEntity { keys, .. } => format!(
                 "define the next version with `SPLIT BY ENTITY HASH OF ({}) (...)`, or with another column that \
                  no two parts may share",
@@ -623,6 +648,13 @@ impl EngineError {
             _ => return None,
         })
     }
+}
+
+/// View and time of a run, from the place of its record.
+fn run_of(path: &Path) -> Option<(String, String)> {
+    let view = path.parent()?.file_name()?.to_str()?;
+    let (at, _) = path.file_name()?.to_str()?.split_once('.')?;
+    Some((view.to_owned(), format_timestamp(at.parse().ok()?)))
 }
 
 fn triggers(inputs: &[String], fitting: &[String]) -> String {

@@ -76,7 +76,7 @@ impl Offline {
     }
 
     /// The dead letters of a source that were not driven again. `reading` is told how many there
-    /// are so far.
+    /// are so far, after each that was read.
     ///
     /// # Errors
     /// [`EngineError::Stopped`]; if the log cannot be read.

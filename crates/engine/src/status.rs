@@ -152,10 +152,10 @@ fn open_letters(
     let mut open = Vec::new();
     for letter in log.dead_letters(def.id).map_err(EngineError::log)? {
         let letter = letter.map_err(EngineError::log)?;
-        if letter.redriven {
-            continue;
+        if !letter.redriven {
+            open.push(letter);
         }
-        open.push(letter);
+        // Also after those that were driven again: there may be millions of them.
         if reading(open.len() as u64).is_break() {
             return Err(EngineError::Stopped);
         }

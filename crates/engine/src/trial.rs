@@ -51,7 +51,7 @@ pub struct History {
     pub to: i64,
     /// Of which keys.
     pub sample: Sample,
-    /// What is known; `None`: everything applied.
+    /// What is known; `None`: everything applied, or what was applied when the same was begun.
     pub cut: Option<Cut>,
 }
 
@@ -104,7 +104,7 @@ pub struct TrialReport {
 pub struct Comparison {
     /// That version.
     pub version: u32,
-    /// Of each feature that both have, with one type.
+    /// Of each feature that both have, with one type: at the instants of either, rows or not.
     pub features: Vec<(Field, Difference)>,
     /// Only the new version has them.
     pub added: Vec<String>,
@@ -112,6 +112,10 @@ pub struct Comparison {
     pub removed: Vec<String>,
     /// They have another type.
     pub retyped: Vec<String>,
+    /// Instants at which only the new version has a row of its own.
+    pub rows_only_new: u64,
+    /// At which only the published version has one: later readers of the new version see the row before.
+    pub rows_only_published: u64,
 }
 
 impl ChangePlan {
@@ -177,7 +181,7 @@ impl Offline {
             view,
             published: published.filter(|p| p.key == view.key),
         };
-        let parts = Parts::beside(options.out.as_deref());
+        let mut parts = Parts::beside(options.out.as_deref())?;
         let asked = trial.asked(options);
         let (cut, words) = self.begun_cut(&options.history, &parts, &asked)?;
         let mut reach = |stage: &str, done, total| match progress(stage, done, total) {
@@ -198,21 +202,35 @@ impl Offline {
                 period: options.history.in_words(),
             });
         }
+        // Where only the published version has something new, readers may see it, too.
+        let further = match trial.published {
+            Some(published) => evaluator.further_instants(view, published, from..to, sample),
+            None => instants.none(),
+        };
         parts.begin(&asked, &words)?;
         let fields = trial.fields();
+        let total = instants.len() + further.len();
         let clock = Machine::default().clock;
         let mut computed = (0, 0);
         let whole = parts.run(
             &fields,
-            (instants.len(), options.part_instants),
+            (total, options.part_instants),
             &mut |range| {
                 let (started, length) = (clock.now_micros(), range.len() as u64);
-                let rows = trial.rows(&evaluator, &instants, range);
+                let own = instants.len();
+                let mut rows = trial.rows(
+                    &evaluator,
+                    &instants,
+                    range.start.min(own)..range.end.min(own),
+                );
+                let range = range.start.max(own) - own..range.end.max(own) - own;
+                rows.notes
+                    .add(trial.compared_at(&evaluator, &further, range));
                 computed.0 += length;
                 computed.1 += clock.now_micros().saturating_sub(started).max(0);
                 Ok(rows)
             },
-            &mut |done| reach(&view.name, done, instants.len() as u64),
+            &mut |done| reach(&view.name, done, total as u64),
         )?;
         let Rows { columns, notes } = whole.rows;
         let features = trial.profiles(&columns, &notes);
@@ -243,7 +261,7 @@ impl Offline {
             instants: instants.len() as u64,
             rows: table.len() as u64,
             features,
-            comparison: published.map(|p| trial.comparison(p, notes.differences)),
+            comparison: published.map(|p| trial.comparison(p, notes)),
             published_as: published_as.map(|p| p.version),
             replay,
             out: options.out.clone(),
@@ -369,6 +387,8 @@ impl History {
         hasher.update(&self.from.to_be_bytes());
         hasher.update(&self.to.to_be_bytes());
         hasher.update(&self.sample.millionths().to_be_bytes());
+        // Which one it is is beside what was asked: another begins anew.
+        hasher.update(&[u8::from(self.cut.is_some())]);
     }
 }
 
@@ -432,57 +452,68 @@ impl Trial<'_> {
             .collect()
     }
 
-    /// The rows of some instants.
+    /// The rows of some instants, and how both versions compare there.
     fn rows(&self, evaluator: &Evaluator, instants: &Instants, range: Range<usize>) -> Rows {
-        let all: Vec<u32> = (0..u32::MAX).skip(range.start).take(range.len()).collect();
-        let keys: Vec<Column> = instants.keys.iter().map(|c| c.gather(&all)).collect();
-        let times = instants.times[range].to_vec();
-        let requests = Requests::new(keys, times, None);
-        let mut answers = evaluator.read(self.view, &requests, &[]);
-        let kept = self.kept(&answers, &requests.times);
-        let mut notes = Notes {
-            without_row: (requests.len() - kept.len()) as u64,
-            ..Notes::default()
-        };
+        let requests = instants.requests(range);
+        let answers = evaluator.read(self.view, &requests, &[]);
+        let mut notes = self.compared(evaluator, &requests, &answers);
+        let has_row = has_rows(self.view, &answers, &requests.times);
+        let kept: Vec<u32> = (0..)
+            .zip(has_row)
+            .filter_map(|(number, has_row)| has_row.then_some(number))
+            .collect();
         let keep = |column: &Column| column.gather(&kept);
-        answers.columns = answers.columns.iter().map(keep).collect();
-        let keys: Vec<Column> = requests.keys.iter().map(keep).collect();
-        let times: Vec<i64> = kept.iter().map(|&i| requests.times[i as usize]).collect();
-        notes.errors = answers.columns.iter().map(errors_in).collect();
-        if let Some(published) = self.published {
-            let requests = Requests::new(keys.clone(), times.clone(), None);
-            let other = evaluator.read(published, &requests, &[]);
-            let key_of = |row: usize| -> (Vec<Json>, i64) { (self.key_at(&keys, row), times[row]) };
-            let mut differs = vec![false; times.len()];
-            for (at, of_other) in self.shared() {
-                let (first, second) = (&answers.columns[at], &other.columns[of_other]);
-                let data_type = &self.view.features[at].data_type;
-                let difference = Difference::between(data_type, first, second, &key_of);
-                if difference.differ > 0 {
-                    mark_differing(first, second, &mut differs);
-                }
-                notes.differences.push(difference);
-            }
-            notes.differing = differs.iter().filter(|d| **d).count() as u64;
-        }
-        let times: Vec<Value> = times.into_iter().map(Value::Timestamp).collect();
-        let mut columns = keys;
+        let features: Vec<Column> = answers.columns.iter().map(keep).collect();
+        notes.errors = features.iter().map(errors_in).collect();
+        let times = kept.iter().map(|&i| requests.times[i as usize]);
+        let times: Vec<Value> = times.map(Value::Timestamp).collect();
+        let mut columns: Vec<Column> = requests.keys.iter().map(keep).collect();
         columns.push(Column::from_values(&DataType::Timestamp, &times));
-        columns.extend(answers.columns);
+        columns.extend(features);
         Rows { columns, notes }
     }
 
-    /// The instants at which there is a row: a row view has one if it is of that instant.
-    fn kept(&self, answers: &Answers, times: &[i64]) -> Vec<u32> {
-        let is_row_view = matches!(self.view.body, ViewBody::Row(_));
-        let has_row = |i: usize| {
-            !is_row_view || answers.found[i] == Found::Row && answers.times[i] == Some(times[i])
+    /// How both versions compare at instants that the published one alone has.
+    fn compared_at(
+        &self,
+        evaluator: &Evaluator,
+        instants: &Instants,
+        range: Range<usize>,
+    ) -> Notes {
+        if range.is_empty() {
+            return Notes::default();
+        }
+        let requests = instants.requests(range);
+        let answers = evaluator.read(self.view, &requests, &[]);
+        self.compared(evaluator, &requests, &answers)
+    }
+
+    /// How what a reader sees differs, whether there is a row of these instants or an older one.
+    fn compared(&self, evaluator: &Evaluator, requests: &Requests, answers: &Answers) -> Notes {
+        let mut notes = Notes::default();
+        let Some(published) = self.published else {
+            return notes;
         };
-        (0..u32::MAX)
-            .zip(0..times.len())
-            .filter(|(_, i)| has_row(*i))
-            .map(|(number, _)| number)
-            .collect()
+        let other = evaluator.read(published, requests, &[]);
+        let both = has_rows(self.view, answers, &requests.times).zip(has_rows(
+            published,
+            &other,
+            &requests.times,
+        ));
+        for (first, second) in both {
+            notes.rows_only_first += u64::from(first && !second);
+            notes.rows_only_second += u64::from(second && !first);
+        }
+        let key_of = |row: usize| -> (Vec<Json>, i64) {
+            (self.key_at(&requests.keys, row), requests.times[row])
+        };
+        for (at, of_other) in self.shared() {
+            let (first, second) = (&answers.columns[at], &other.columns[of_other]);
+            let data_type = &self.view.features[at].data_type;
+            let difference = Difference::between(data_type, first, second, &key_of);
+            notes.differences.push(difference);
+        }
+        notes
     }
 
     fn key_at(&self, keys: &[Column], row: usize) -> Vec<Json> {
@@ -508,7 +539,7 @@ impl Trial<'_> {
 
     /// How the features compare with those of a published version. Where its keys are others,
     /// none of them can be.
-    fn comparison(&self, published: &ViewDef, differences: Vec<Difference>) -> Comparison {
+    fn comparison(&self, published: &ViewDef, notes: Notes) -> Comparison {
         let shared = self.shared();
         let names = |view: &ViewDef| -> Vec<String> {
             view.features.iter().map(|f| f.name.clone()).collect()
@@ -527,7 +558,7 @@ impl Trial<'_> {
             features: shared
                 .iter()
                 .map(|(at, _)| of(*at))
-                .zip(differences)
+                .zip(notes.differences)
                 .collect(),
             added: new.iter().filter(|n| !old.contains(n)).cloned().collect(),
             removed: old.iter().filter(|n| !new.contains(n)).cloned().collect(),
@@ -536,6 +567,8 @@ impl Trial<'_> {
                 .filter(|n| old.contains(n) && !is_shared(n))
                 .cloned()
                 .collect(),
+            rows_only_new: notes.rows_only_first,
+            rows_only_published: notes.rows_only_second,
         }
     }
 }
@@ -548,15 +581,19 @@ pub(crate) fn refuse_format(out: Option<&Path>) -> Result<(), EngineError> {
         .map_err(EngineError::connect)
 }
 
+/// At which times there is a row: a row view has one if it is of that time, others always.
+fn has_rows<'a>(
+    view: &ViewDef,
+    answers: &'a Answers,
+    times: &'a [i64],
+) -> impl Iterator<Item = bool> + 'a {
+    let is_row_view = matches!(view.body, ViewBody::Row(_));
+    let rows = answers.found.iter().zip(&answers.times).zip(times);
+    rows.map(move |((found, of), time)| !is_row_view || *found == Found::Row && *of == Some(*time))
+}
+
 /// How many values of a column are ERROR.
 pub(crate) fn errors_in(column: &Column) -> u64 {
     let values = column.iter();
     values.filter(|v| matches!(v, Value::Error(_))).count() as u64
-}
-
-/// Marks the rows in which two columns differ.
-pub(crate) fn mark_differing(first: &Column, second: &Column, differs: &mut [bool]) {
-    for (row, differs) in differs.iter_mut().enumerate() {
-        *differs |= !first.get(row).same_bits(&second.get(row));
-    }
 }

@@ -13,9 +13,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
-use evenkeel_engine::Offline;
 use evenkeel_engine::batch::{BatchView, RunRecord};
 use evenkeel_engine::push::{Write, Written};
+use evenkeel_engine::{EngineError, Offline};
 use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlError};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Zone};
@@ -155,15 +155,18 @@ pub(crate) async fn run_view(
             })
         };
         let report = made(&offline, now, EventTime(at), ask.again)?;
-        let mut resumed = Vec::new();
+        let (mut resumed, mut damaged) = (Vec::new(), Vec::new());
         if ask.at.is_none() {
             for at in RunRecord::unfinished(&offline, &view)? {
                 // Of this moment: each reads what the one before has written.
                 let (offline, now) = self::now(&working);
-                resumed.push(made(&offline, now, at, false)?);
+                match RunRecord::of_time(&offline, &view, at) {
+                    Err(error @ EngineError::Run { .. }) => damaged.push((at, error)),
+                    _ => resumed.push(made(&offline, now, at, false)?),
+                }
             }
         }
-        Ok(Made::Report(wire::run_reports(&report, &resumed)))
+        Ok(Made::Report(wire::run_reports(&report, &resumed, &damaged)))
     })
     .await
 }

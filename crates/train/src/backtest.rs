@@ -35,8 +35,9 @@ pub struct BacktestRows {
 }
 
 impl<'a> Backtest<'a> {
-    /// At the events of a source that hold, each known as of when it was visible itself. The source
-    /// has the service's inputs as columns, which were loaded.
+    /// At the events of a source as they came first, each known as of when it was visible itself:
+    /// what corrected or removed one came later. The source has the service's inputs as columns,
+    /// which were loaded.
     ///
     /// # Errors
     /// If it lacks one of them.
@@ -47,7 +48,7 @@ impl<'a> Backtest<'a> {
         range: &Range<i64>,
     ) -> Result<Self, TrainError> {
         let events = evaluator.events(source.id);
-        let mut numbers = events.in_order();
+        let mut numbers = events.as_they_came();
         numbers.retain(|n| range.contains(&events.times()[*n as usize]));
         let mut columns = Vec::new();
         for input in &service.inputs {
@@ -144,12 +145,13 @@ impl<'a> Backtest<'a> {
         table.digest().map_err(TrainError::table)
     }
 
-    /// The names and types of [`BacktestRows::inputs`].
-    pub fn input_fields(&self) -> Vec<Field> {
-        let mut fields = self.service.inputs.clone();
+    /// The names and types of [`BacktestRows::inputs`]; the times have names that no other column
+    /// of the result has.
+    pub fn input_fields(service: &ServiceDef, others: &[Field]) -> Vec<Field> {
+        let mut fields = service.inputs.clone();
         for name in [TIME_COLUMN, KNOWN_AT_COLUMN] {
             let mut name = name.to_owned();
-            while fields.iter().any(|f| f.name == name) {
+            while fields.iter().chain(others).any(|f| f.name == name) {
                 name.push('_');
             }
             fields.push(Field::new(name, DataType::Timestamp));

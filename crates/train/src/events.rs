@@ -309,6 +309,29 @@ impl SourceEvents {
         events.into_iter().map(|(_, number)| number).collect()
     }
 
+    /// The events that held when they were visible themselves, of each identity the first: what a
+    /// trigger was when it came, whatever corrected or removed it since. In the order of time and ties.
+    pub(crate) fn as_they_came(&self) -> Vec<u32> {
+        let visible = |number: u32| Some(self.visible[number as usize]);
+        let held = |number: u32| self.holds(number, visible(number));
+        let held_first = |number: u32| {
+            let is_before = |version: &Version| {
+                u32::try_from(version.entry).is_ok_and(|other| {
+                    (visible(other), other) < (visible(number), number) && held(other)
+                })
+            };
+            let versions = self.versions.get(&number);
+            held(number) && !versions.is_some_and(|versions| versions.iter().any(is_before))
+        };
+        let mut events: Vec<(i64, u32)> = (0..)
+            .zip(&self.times)
+            .filter(|&(n, _)| !self.is_delete(n) && held_first(n))
+            .map(|(n, time)| (*time, n))
+            .collect();
+        self.sort(&mut events);
+        events.into_iter().map(|(_, number)| number).collect()
+    }
+
     /// Sorts events, with their times, into the order of time and ties.
     pub(crate) fn sort(&self, events: &mut [(i64, u32)]) {
         if !events.is_sorted_by_key(|(time, _)| *time) {

@@ -12,10 +12,10 @@ use evenkeel_types::definition::{
 };
 use evenkeel_types::{Column, Position, SourceId, Value};
 use evenkeel_view::encode_key;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::evaluate::Evaluator;
+use crate::evaluate::{Evaluator, Requests};
 
 /// A share of all keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,24 @@ impl Instants {
     pub fn is_empty(&self) -> bool {
         self.times.is_empty()
     }
+
+    /// No instants, of the same key.
+    pub fn none(&self) -> Self {
+        Instants {
+            keys: self.keys.iter().map(|c| c.gather(&[])).collect(),
+            times: Vec::new(),
+            visible: Vec::new(),
+            events: Vec::new(),
+            distinct_keys: 0,
+        }
+    }
+
+    /// Requests for some of them, at everything in the cut.
+    pub fn requests(&self, range: Range<usize>) -> Requests {
+        let numbers: Vec<u32> = (0..u32::MAX).skip(range.start).take(range.len()).collect();
+        let keys = self.keys.iter().map(|c| c.gather(&numbers)).collect();
+        Requests::new(keys, self.times[range].to_vec(), None)
+    }
 }
 
 /// One instant, its key by number.
@@ -103,6 +121,24 @@ impl Evaluator {
         let mut collected = Collected::new(self, range, sample);
         collected.add_view(view);
         collected.finish(view)
+    }
+
+    /// The instants that another view of the same key has, and this one has not.
+    pub fn further_instants(
+        &self,
+        view: &ViewDef,
+        other: &ViewDef,
+        range: Range<i64>,
+        sample: Sample,
+    ) -> Instants {
+        let mut collected = Collected::new(self, range, sample);
+        collected.add_view(view);
+        let own = collected.found.drain(..).map(|i| (i.time, i.key));
+        let own: FxHashSet<(i64, u32)> = own.collect();
+        collected.add_view(other);
+        let is_further = |i: &Instant| !own.contains(&(i.time, i.key));
+        collected.found.retain(is_further);
+        collected.finish(other)
     }
 }
 

@@ -1,5 +1,6 @@
 //! `evenkeel publish`: plan, trial and replay of what changes, apply.
 
+use evenkeel_engine::api::Change;
 use evenkeel_engine::trial::{PART_INSTANTS, Sample, TrialOptions};
 use evenkeel_engine::{ChangePlan, DefinitionFile, Engine, EngineError, Offline, check};
 use evenkeel_server::wire;
@@ -34,7 +35,7 @@ pub(super) fn run(arguments: &PublishArguments, session: &Session) -> Result<Ans
     let is_refuted = tried.exit() != Exit::Done;
     let is_applied = !is_refuted && !arguments.dry_run && !plan.is_empty();
     if is_applied {
-        apply_files(&files, session)?;
+        apply_files(&files, &plan.changes, session)?;
     }
     let mut json = tried.json(&store, plan.catalog());
     let mut text = trials(&json);
@@ -61,7 +62,7 @@ fn first(
     apply::warn(plan.warnings.clone(), &files, session);
     let is_applied = !arguments.dry_run;
     if is_applied {
-        apply_files(&files, session)?;
+        apply_files(&files, &plan.changes, session)?;
     }
     let mut json = json!({"trials": [], "not_tried": []});
     let mut text = "there is no store yet, so there is nothing to try on\n".to_owned();
@@ -115,10 +116,22 @@ fn try_changes(
     Ok(found)
 }
 
-/// Applies files, whoever holds the store.
-fn apply_files(files: &[DefinitionFile], session: &Session) -> Result<(), Failure> {
+/// Applies files, whoever holds the store, if that changes what was planned.
+fn apply_files(
+    files: &[DefinitionFile],
+    planned: &[Change],
+    session: &Session,
+) -> Result<(), Failure> {
     let project = session.project()?;
+    let refuse_others = |now: &[Change]| match is_same(planned, now) {
+        true => Ok(()),
+        false => Err(Failure::from(EngineError::RegistryRace {
+            path: project.store.clone(),
+        })),
+    };
     if let Some(remote) = Remote::find(&project)? {
+        let found = remote.definitions("/v1/definitions/plan", files, session.output)?;
+        refuse_others(&found.changes)?;
         remote.definitions("/v1/definitions/apply", files, session.output)?;
         return Ok(());
     }
@@ -126,6 +139,47 @@ fn apply_files(files: &[DefinitionFile], session: &Session) -> Result<(), Failur
     let plan = engine
         .plan(files)
         .map_err(|error| Failure::engine(error, files))?;
+    refuse_others(&plan.changes)?;
     engine.apply(plan)?;
     Ok(())
+}
+
+/// Whether two plans change the same: else somebody else applied something in between, over which
+/// this would be applied unseen.
+fn is_same(planned: &[Change], now: &[Change]) -> bool {
+    let what = |c: &Change| (c.object.to_owned(), c.name.clone(), c.version, c.kind);
+    planned.iter().map(what).eq(now.iter().map(what))
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_engine::api::ChangeKind;
+
+    use super::*;
+
+    #[test]
+    fn what_others_applied_meanwhile_is_seen() {
+        let change = |name: &str, version: u32, kind: ChangeKind| Change {
+            object: "feature view",
+            name: name.to_owned(),
+            version,
+            kind,
+            notes: Vec::new(),
+            statement: None,
+            statement_now: None,
+        };
+        let planned = [
+            change("spent", 2, ChangeKind::NewVersion),
+            change("owner", 1, ChangeKind::Unchanged),
+        ];
+        assert!(is_same(&planned, &planned.clone()));
+        for now in [
+            change("spent", 3, ChangeKind::NewVersion),
+            change("spent", 2, ChangeKind::Unchanged),
+            change("other", 2, ChangeKind::NewVersion),
+        ] {
+            assert!(!is_same(&planned, &[now, planned[1].clone()]));
+        }
+        assert!(!is_same(&planned, &planned[..1]));
+    }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use evenkeel_engine::Engine;
 use evenkeel_engine::batch::{BatchView, RunRecord};
 use evenkeel_engine::push::{Pusher, Write, Written};
+use evenkeel_engine::{Engine, EngineError};
 use evenkeel_server::wire;
 use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlError};
 use evenkeel_types::time::parse_timestamp;
@@ -30,7 +30,9 @@ pub(super) fn run(arguments: &RunArguments, session: &Session) -> Result<Answer,
     let text = text(&report, started);
     let runs = std::iter::once(&report).chain(report["resumed"].as_array().into_iter().flatten());
     let failed = runs.filter_map(|run| run["failed"].as_u64()).sum();
+    let has_damaged = report["damaged"].as_array().is_some_and(|d| !d.is_empty());
     let exit = match failed {
+        _ if has_damaged => Exit::Storage,
         0u64 => Exit::Done,
         _ => Exit::Refuted,
     };
@@ -67,18 +69,19 @@ fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
         limits: Limits::NONE,
     };
     let report = made(&mut engine, &asked, session)?;
-    let mut resumed = Vec::new();
+    let (mut resumed, mut damaged) = (Vec::new(), Vec::new());
     if arguments.at.is_none() {
         for at in RunRecord::unfinished(&engine.offline(), &arguments.view)? {
             let again = false;
-            resumed.push(made(
-                &mut engine,
-                &BatchRun { at, again, ..asked },
-                session,
-            )?);
+            let asked = BatchRun { at, again, ..asked };
+            match RunRecord::of_time(&engine.offline(), &arguments.view, at) {
+                // What was made is told all the same.
+                Err(error @ EngineError::Run { .. }) => damaged.push((at, error)),
+                _ => resumed.push(made(&mut engine, &asked, session)?),
+            }
         }
     }
-    Ok(wire::run_reports(&report, &resumed))
+    Ok(wire::run_reports(&report, &resumed, &damaged))
 }
 
 fn made(
@@ -128,6 +131,15 @@ fn text(report: &Json, started: Stopwatch) -> String {
             count(number("ignored")),
             count(number("deleted")),
             count(number("failed")),
+        ));
+    }
+    for run in report["damaged"].as_array().into_iter().flatten() {
+        let word = |name: &str| run[name].as_str().unwrap_or_default();
+        text.push_str(&format!(
+            "  the run of {} is not known: {}; {}\n",
+            word("at"),
+            word("reason"),
+            word("hint"),
         ));
     }
     text

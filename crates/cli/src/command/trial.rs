@@ -196,6 +196,8 @@ fn json_report(report: &TrialReport, store: &Offline, catalog: &Catalog) -> Json
             "added": comparison.added,
             "removed": comparison.removed,
             "retyped": comparison.retyped,
+            "rows_only_new": comparison.rows_only_new,
+            "rows_only_published": comparison.rows_only_published,
         })
     });
     let replay = report.replay.as_ref().map(|replay| {

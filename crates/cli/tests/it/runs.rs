@@ -90,6 +90,22 @@ fn a_run_is_made_once_and_what_was_begun_is_finished() {
     assert_eq!(resumed.len(), 1, "{newest}");
     assert_eq!(resumed[0]["at"], "2026-01-12T03:00:00Z");
     assert_eq!(run(&[])["resumed"], json!([]));
+    // A damaged record keeps nothing else from being made and told.
+    let next = std::path::PathBuf::from(begun[0].to_string_lossy().replace(".0.", ".1."));
+    let last = if next.exists() { &next } else { &begun[0] };
+    std::fs::write(last, "{").unwrap();
+    let told = project.run(&["run", "spent", "--json"]);
+    assert_eq!(told.code, 3, "{}", told.stdout);
+    let told = told.json();
+    assert_eq!(told["failed"], 0);
+    assert_eq!(told["damaged"][0]["at"], AT);
+    let hint = told["damaged"][0]["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("evenkeel run spent --at 2026-01-12T03:00:00Z --again"),
+        "{hint}"
+    );
+    assert_eq!(run(&["--at", AT, "--again"])["written"], json!(rows));
+    assert_eq!(run(&[])["damaged"], json!([]));
     for (name, arguments) in [
         ("run_unknown", &["run", "spend"][..]),
         ("run_in_future", &["run", "spent", "--at", "2999-01-01"]),

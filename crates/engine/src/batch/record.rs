@@ -62,7 +62,7 @@ pub struct RunCounts {
 impl RunRecord {
     /// The run of a time: the one that is recorded, if it would give the same rows, else a new one,
     /// which [`RunRecord::record`] records. With `again` a run that was finished is followed by
-    /// another. One that was not finished gives other rows than it began with if anything was defined
+    /// another, and one whose record is damaged. One that was not finished gives other rows than it began with if anything was defined
     /// since: then what it wrote is followed by another revision, not mixed with other rows.
     ///
     /// # Errors
@@ -73,9 +73,14 @@ impl RunRecord {
         at: EventTime,
         again: bool,
     ) -> Result<Self, EngineError> {
-        let known = RunRecord::of_time(offline, &batch.view.name, at)?;
+        let newest = newest_revision(offline, &batch.view.name, at.0)?;
+        let known = match RunRecord::of_time(offline, &batch.view.name, at) {
+            // Whatever it wrote, the next revision is above it.
+            Err(EngineError::Run { .. }) if again => None,
+            known => known?,
+        };
         let query = blake3::hash(batch.query.as_bytes()).to_hex()[..32].to_owned();
-        let revision = known.as_ref().map_or(0, |last| last.revision + 1);
+        let revision = newest.map_or(0, |newest| newest + 1);
         let definitions = Some(offline.records());
         if let Some(last) = known
             && last.query == query
@@ -133,17 +138,14 @@ impl RunRecord {
         view: &str,
         at: EventTime,
     ) -> Result<Option<Self>, EngineError> {
-        let mut last = None;
-        for revision in 0.. {
-            let path = place(offline.store(), view, at.0, revision);
-            let bytes = match fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
-                Err(source) => return Err(EngineError::Read { path, source }),
-            };
-            last = Some(RunRecord::parse(path, &bytes)?);
+        let Some(revision) = newest_revision(offline, view, at.0)? else {
+            return Ok(None);
+        };
+        let path = place(offline.store(), view, at.0, revision);
+        match fs::read(&path) {
+            Ok(bytes) => RunRecord::parse(path, &bytes).map(Some),
+            Err(source) => Err(EngineError::Read { path, source }),
         }
-        Ok(last)
     }
 
     /// The time of the first finished run after a time. One that is not finished ends what it
@@ -282,6 +284,20 @@ struct Format {
     format: u32,
 }
 
+/// The number of the last run of a time. Only its record is read: those before it are history.
+fn newest_revision(offline: &Offline, view: &str, at: i64) -> Result<Option<u32>, EngineError> {
+    let mut newest = None;
+    for revision in 0.. {
+        let path = place(offline.store(), view, at, revision);
+        match path.try_exists() {
+            Ok(true) => newest = Some(revision),
+            Ok(false) => break,
+            Err(source) => return Err(EngineError::Read { path, source }),
+        }
+    }
+    Ok(newest)
+}
+
 /// The times of which there are records.
 fn times(store: &Path, view: &str) -> Result<BTreeSet<i64>, EngineError> {
     let path = store.join("runs").join(view);
@@ -350,6 +366,11 @@ mod tests {
                 "{text}"
             );
         }
+        let path = PathBuf::from("runs/nightly/1764000000000000.0.json");
+        let error = RunRecord::parse(path, b"").unwrap_err();
+        let hint = error.hint().unwrap();
+        let command = "`evenkeel run nightly --at 2025-11-24T16:00:00Z --again`";
+        assert!(hint.contains(command), "{hint}");
         let newer = FIXTURES[1].replace("\"format\": 2", "\"format\": 3, \"more\": 1");
         let error = parse(&newer).unwrap_err();
         assert!(

@@ -2,7 +2,8 @@
 //! that the same command goes on where it was stopped.
 //!
 //! `OUT.parts` has what was asked with the cut at which it is answered, and per part a table and
-//! its notes, written last: a part without notes is not done. Invariant: a whole is the same
+//! its notes, written last: a part without notes is not done. Its `lock` is taken while parts are
+//! made, and a folder that is not ours is left alone. Invariant: a whole is the same
 //! whether it was made at once or in several goes, as parts have a fixed number of rows, and one
 //! that is not what its notes say is made again.
 
@@ -12,6 +13,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use evenkeel_connect::{AtomicFile, Table};
+use evenkeel_log::{DiskFileSystem, FileSystem, Lock, LockGuard};
 use evenkeel_train::Difference;
 use evenkeel_types::{Column, Field};
 use serde::de::DeserializeOwned;
@@ -20,8 +22,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::EngineError;
 
 /// Which form the files of parts have.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const ASKED: &str = "asked.json";
+/// Who has it open makes parts; nobody else does meanwhile.
+const LOCK: &str = "lock";
 
 /// What was asked, and the cut at which it is answered.
 #[derive(Debug, Serialize, Deserialize)]
@@ -36,8 +40,10 @@ struct Asked {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Notes {
-    /// Instants at which there was no row.
-    pub(crate) without_row: u64,
+    /// Instants at which only the first of what is compared has a row of its own.
+    pub(crate) rows_only_first: u64,
+    /// Only the second.
+    pub(crate) rows_only_second: u64,
     /// ERRORs, by feature.
     pub(crate) errors: Vec<u64>,
     /// By feature that is compared.
@@ -65,6 +71,8 @@ struct Done {
 /// Where parts are kept; nowhere if the result is not written.
 pub(crate) struct Parts {
     folder: Option<PathBuf>,
+    /// Taken while the folder is there: closing it gives it back.
+    lock: Option<Box<dyn LockGuard>>,
 }
 
 /// A whole, and how much of it was done before.
@@ -75,15 +83,18 @@ pub(crate) struct Whole {
 }
 
 impl Notes {
-    fn add(&mut self, more: Notes) {
-        self.without_row += more.without_row;
+    pub(crate) fn add(&mut self, more: Notes) {
+        self.rows_only_first += more.rows_only_first;
+        self.rows_only_second += more.rows_only_second;
         self.differing += more.differing;
-        self.errors.resize(more.errors.len(), 0);
+        let errors = self.errors.len().max(more.errors.len());
+        self.errors.resize(errors, 0);
         for (all, more) in self.errors.iter_mut().zip(more.errors) {
             *all += more;
         }
+        let differences = self.differences.len().max(more.differences.len());
         self.differences
-            .resize_with(more.differences.len(), Difference::default);
+            .resize_with(differences, Difference::default);
         for (all, more) in self.differences.iter_mut().zip(more.differences) {
             all.add(more);
         }
@@ -92,13 +103,40 @@ impl Notes {
 
 impl Parts {
     /// Beside a result.
-    pub(crate) fn beside(out: Option<&Path>) -> Self {
+    ///
+    /// # Errors
+    /// [`EngineError::NotParts`] if something else is there; [`EngineError::PartsBusy`].
+    pub(crate) fn beside(out: Option<&Path>) -> Result<Self, EngineError> {
         let folder = out.map(|out| {
             let mut name = out.as_os_str().to_owned();
             name.push(".parts");
             PathBuf::from(name)
         });
-        Parts { folder }
+        let mut parts = Parts { folder, lock: None };
+        if let Some(folder) = parts.folder.clone()
+            && fs::symlink_metadata(&folder).is_ok()
+        {
+            refuse_others(&folder)?;
+            parts.take(&folder)?;
+        }
+        Ok(parts)
+    }
+
+    /// Takes the lock of a folder that is there.
+    fn take(&mut self, folder: &Path) -> Result<(), EngineError> {
+        if self.lock.is_some() {
+            return Ok(());
+        }
+        let path = folder.join(LOCK);
+        match DiskFileSystem.lock(&path).map_err(write_error(&path))? {
+            Lock::Taken(guard) => {
+                self.lock = Some(guard);
+                Ok(())
+            }
+            Lock::Held { .. } => Err(EngineError::PartsBusy {
+                path: folder.to_owned(),
+            }),
+        }
     }
 
     /// The cut at which the same was begun, in words.
@@ -111,15 +149,16 @@ impl Parts {
     ///
     /// # Errors
     /// If the folder cannot be written.
-    pub(crate) fn begin(&self, asked: &str, cut: &str) -> Result<(), EngineError> {
-        let Some(folder) = &self.folder else {
+    pub(crate) fn begin(&mut self, asked: &str, cut: &str) -> Result<(), EngineError> {
+        let Some(folder) = &self.folder.clone() else {
             return Ok(());
         };
+        fs::create_dir_all(folder).map_err(write_error(folder))?;
+        self.take(folder)?;
         if self.begun(asked).is_some_and(|before| before == cut) {
             return Ok(());
         }
-        self.remove()?;
-        fs::create_dir_all(folder).map_err(write_error(folder))?;
+        remove_all_but_lock(folder)?;
         let asked = Asked {
             format: FORMAT,
             asked: asked.to_owned(),
@@ -238,6 +277,37 @@ pub(crate) fn table_of(fields: &[Field], columns: Vec<Column>) -> Result<Table, 
 pub(crate) fn digest_of(table: &Table) -> Result<String, EngineError> {
     let digest = table.digest().map_err(EngineError::connect)?;
     Ok(digest.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Refuses what is no folder of parts: it would be removed.
+fn refuse_others(folder: &Path) -> Result<(), EngineError> {
+    let is_ours = folder.is_dir()
+        && match folder.join(ASKED).is_file() {
+            true => true,
+            // One that was made just before a crash.
+            false => {
+                let mut entries = fs::read_dir(folder).map_err(write_error(folder))?;
+                entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK))
+            }
+        };
+    match is_ours {
+        true => Ok(()),
+        false => Err(EngineError::NotParts {
+            path: folder.to_owned(),
+        }),
+    }
+}
+
+/// Removes parts of something else; what says that the folder is ours goes last.
+fn remove_all_but_lock(folder: &Path) -> Result<(), EngineError> {
+    let entries = fs::read_dir(folder).map_err(write_error(folder))?;
+    for entry in entries {
+        let entry = entry.map_err(write_error(folder))?;
+        if entry.file_name() != LOCK && entry.file_name() != ASKED {
+            fs::remove_file(entry.path()).map_err(write_error(&entry.path()))?;
+        }
+    }
+    Ok(())
 }
 
 fn read_json<T: DeserializeOwned>(path: &Path) -> Option<T> {

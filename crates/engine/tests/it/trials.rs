@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use evenkeel_connect::Table;
 use evenkeel_engine::api::KnowledgeMode;
 use evenkeel_engine::backtest::{BacktestOptions, BacktestReport, Triggers};
-use evenkeel_engine::trial::{History, TrialOptions, TrialReport};
+use evenkeel_engine::correction::{Period, Truth};
+use evenkeel_engine::trial::{Difference, History, TrialOptions, TrialReport};
 use evenkeel_engine::{ChangePlan, DefinitionFile, Engine, EngineError, views_of};
+use evenkeel_log::{DiskFileSystem, FileSystem, Lock};
 use evenkeel_train::Sample;
-use evenkeel_types::{DataType, Value, VisibleAt};
+use evenkeel_types::{DataType, EventTime, Value, VisibleAt};
 
 use crate::support::{Spine, World, t, train_table};
 
@@ -193,6 +195,52 @@ fn a_row_view_has_the_rows_of_its_triggers() {
     assert_eq!(report.replay.unwrap().mismatches, 0);
 }
 
+/// Of a feature that is compared.
+fn difference<'a>(report: &'a TrialReport, feature: &str) -> &'a Difference {
+    let comparison = report.comparison.as_ref().unwrap();
+    let mut features = comparison.features.iter();
+    let found = features.find(|(field, _)| field.name == feature);
+    &found.unwrap().1
+}
+
+/// How many instants have a row of the new version alone, and of the published one alone.
+fn rows_only(report: &TrialReport) -> (u64, u64) {
+    let comparison = report.comparison.as_ref().unwrap();
+    (comparison.rows_only_new, comparison.rows_only_published)
+}
+
+#[test]
+fn rows_that_only_one_version_has_are_compared() {
+    let (_world, mut engine) = loaded();
+    let published = engine.catalog().view("context").unwrap().sql.clone();
+    let fewer = "CREATE FEATURE VIEW context ENTITY card AS
+        SELECT p.card, p.amount, o.name FROM paid p ASOF JOIN owner o ON p.card = o.card
+        WHERE p.amount < 5 OR p.amount > 8;";
+    let report = tried(&engine, fewer, &options(None)).unwrap();
+    assert_eq!((report.instants, report.rows), (12, 9));
+    // Readers behind a dropped row see the one before.
+    let amount = difference(&report, "amount");
+    assert_eq!((amount.equal, amount.differ), (9, 3));
+    assert_eq!(amount.largest, Some(3.0));
+    assert_eq!(difference(&report, "name").differ, 0);
+    assert_eq!(rows_only(&report), (0, 3));
+    let files = engine.with_registered(vec![DefinitionFile {
+        name: "fewer.sql".to_owned(),
+        text: fewer.to_owned(),
+    }]);
+    crate::support::apply(&mut engine, &files);
+    let report = tried(&engine, &published, &options(None)).unwrap();
+    assert_eq!((report.rows, rows_only(&report)), (12, (3, 0)));
+    assert_eq!(difference(&report, "amount").differ, 3);
+    // Rows that another source brings.
+    let other = "CREATE FEATURE VIEW context ENTITY card AS SELECT card, name FROM owner;";
+    let report = tried(&engine, other, &options(None)).unwrap();
+    assert_eq!((report.instants, report.rows), (1, 1));
+    let name = difference(&report, "name");
+    assert_eq!((name.equal, name.differ, name.only_first), (12, 1, 1));
+    assert_eq!(rows_only(&report), (1, 9));
+}
+
 #[test]
 fn a_trial_that_was_stopped_goes_on_to_the_same() {
     let (world, mut engine) = loaded();
@@ -225,26 +273,74 @@ fn a_trial_that_was_stopped_goes_on_to_the_same() {
     assert!(next.digest != whole.digest);
 }
 
+/// Stops the trial of [`SPENT_NOW`] when two of its parts are done.
+fn stop(engine: &Engine, asked: &TrialOptions) {
+    let stopped = tried_until(
+        engine,
+        SPENT_NOW,
+        asked,
+        &mut |stage, done, _| match stage == "spent" && done >= 10 {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        },
+    );
+    assert!(matches!(stopped, Err(EngineError::Stopped)));
+}
+
+#[test]
+fn a_cut_that_is_named_is_part_of_what_is_asked() {
+    let (world, mut engine) = loaded();
+    let mut asked = options(Some(world.path().join("trial.arrow")));
+    asked.history.cut = Some(engine.cut());
+    stop(&engine, &asked);
+    late(&world, &mut engine);
+    let at_cut = asked.history.cut.take();
+    let report = tried(&engine, SPENT_NOW, &asked).unwrap();
+    assert_eq!((report.resumed, report.instants), (0, 13));
+    // Begun without: the cut that is named is another.
+    stop(&engine, &asked);
+    asked.history.cut = at_cut;
+    let report = tried(&engine, SPENT_NOW, &asked).unwrap();
+    assert_eq!((report.resumed, report.instants), (0, 12));
+    stop(&engine, &asked);
+    assert_eq!(tried(&engine, SPENT_NOW, &asked).unwrap().resumed, 10);
+}
+
+#[test]
+fn what_is_in_the_place_of_the_parts_is_left_alone() {
+    let (world, engine) = loaded();
+    let asked = options(Some(world.path().join("trial.arrow")));
+    let folder = world.path().join("trial.arrow.parts");
+    let refused = || tried(&engine, SPENT_NOW, &asked).unwrap_err();
+    fs::write(&folder, "mine").unwrap();
+    assert!(matches!(refused(), EngineError::NotParts { .. }));
+    assert_eq!(fs::read_to_string(&folder).unwrap(), "mine");
+    fs::remove_file(&folder).unwrap();
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    assert!(matches!(refused(), EngineError::NotParts { .. }));
+    assert!(folder.join("notes.txt").exists());
+    fs::remove_file(folder.join("notes.txt")).unwrap();
+    // One that a crash left empty is taken.
+    stop(&engine, &asked);
+    let lock = DiskFileSystem.lock(&folder.join("lock")).unwrap();
+    assert!(matches!(lock, Lock::Taken(_)));
+    let error = refused();
+    assert!(matches!(error, EngineError::PartsBusy { .. }), "{error}");
+    drop(lock);
+    assert_eq!(tried(&engine, SPENT_NOW, &asked).unwrap().resumed, 10);
+    assert!(!folder.exists());
+}
+
 #[test]
 fn parts_of_another_question_and_damaged_parts_are_made_again() {
     let (world, engine) = loaded();
     let asked = options(Some(world.path().join("trial.arrow")));
-    let stop =
-        |sql: &str| {
-            let stopped = tried_until(&engine, sql, &asked, &mut |stage, done, _| match stage
-                == "spent"
-                && done >= 10
-            {
-                true => ControlFlow::Break(()),
-                false => ControlFlow::Continue(()),
-            });
-            assert!(matches!(stopped, Err(EngineError::Stopped)));
-        };
-    stop(SPENT_NOW);
+    stop(&engine, &asked);
     let other = SPENT_NOW.replace("LAST 2 HOURS", "LAST 3 HOURS");
     let report = tried(&engine, &other, &asked).unwrap();
     assert_eq!(report.resumed, 0);
-    stop(SPENT_NOW);
+    stop(&engine, &asked);
     let damaged = world.path().join("trial.arrow.parts/000001.arrow");
     let mut bytes = fs::read(&damaged).unwrap();
     let middle = bytes.len() / 2;
@@ -434,6 +530,65 @@ fn a_backtest_says_what_lateness_makes() {
             );
         }
     }
+}
+
+#[test]
+fn a_trigger_is_backtested_as_it_came_first() {
+    let (world, mut engine) = loaded();
+    world.clock.set(t("2026-03-05T00:00:00Z"));
+    let truth: String = payments()
+        .replace(":3.25", ":50")
+        .lines()
+        .filter(|line| !line.contains("\"p4\""))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let path = world.write("truth.jsonl", &truth);
+    let offline = engine.offline();
+    let source = offline.source("paid").unwrap();
+    let truth = Truth::open(&source, world.path(), &path.to_string_lossy()).unwrap();
+    let day = |text| EventTime(t(text));
+    let period = Period::new(day("2026-03-02T00:00:00Z"), day("2026-03-03T00:00:00Z")).unwrap();
+    let go_on = &mut |_: &str, _, _| ControlFlow::Continue(());
+    let difference = offline.difference(&source, truth, &period, engine.means(), go_on);
+    engine.correct(&difference.unwrap(), go_on).unwrap();
+    // The corrected one and the removed one are there as they came, at noon.
+    let report = backtested(&engine, &backtest_options(None)).unwrap();
+    assert_eq!((report.rows, report.differing), (12, 4));
+    let (_, n) = &report.features[0];
+    let (_, total) = &report.features[1];
+    assert_eq!((n.differ, total.differ), (2, 4));
+    assert_eq!(total.largest, Some(46.75));
+    assert_eq!(total.examples[0].time, t("2026-03-02T08:45:00Z"));
+}
+
+#[test]
+fn columns_of_a_backtest_have_names_of_their_own() {
+    let (world, mut engine) = loaded();
+    let files = engine.with_registered(vec![DefinitionFile {
+        name: "services.sql".to_owned(),
+        text: "CREATE FEATURE SERVICE timed AS spent (n AS event_time, total AS known_at);
+            CREATE FEATURE SERVICE twice AS spent (n AS x, total AS x__latest);"
+            .to_owned(),
+    }]);
+    crate::support::apply(&mut engine, &files);
+    let backtest = |name: &str, out: PathBuf| {
+        let service = engine.service(name).unwrap();
+        let options = backtest_options(Some(out));
+        engine
+            .offline()
+            .backtest(&service, &options, &mut |_, _, _| ControlFlow::Continue(()))
+    };
+    let out = world.path().join("timed.parquet");
+    backtest("timed", out.clone()).unwrap();
+    let table = Table::read(&out).unwrap();
+    let names: Vec<&str> = table.fields().into_iter().map(|(name, _)| name).collect();
+    let times = ["event_time_", "known_at_"];
+    assert_eq!((names[0], &names[1..3]), ("card", &times[..]));
+    let error = backtest("twice", world.path().join("twice.parquet")).unwrap_err();
+    assert!(
+        matches!(&error, EngineError::ColumnTwice { name } if name == "x__latest"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -242,6 +242,12 @@ fn what_was_begun_is_known_and_what_failed_before_it_wrote_is_not() {
     let error = run(&mut world, "recent", at(3), false, usize::MAX).unwrap_err();
     assert!(error.to_string().contains("store"), "{error}");
     assert_eq!(unfinished(&world, "recent").unwrap(), [at(3), at(5)]);
+    // Made again it is above whatever the damaged one wrote.
+    let again = run(&mut world, "recent", at(3), true, usize::MAX).unwrap();
+    assert_eq!((again.record.revision, again.counts.written), (1, 1));
+    assert_eq!(unfinished(&world, "recent").unwrap(), [at(5)]);
+    let same = run(&mut world, "recent", at(3), false, usize::MAX).unwrap();
+    assert_eq!((same.record.revision, same.counts.written), (1, 0));
 }
 
 #[test]

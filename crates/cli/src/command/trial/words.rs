@@ -124,6 +124,15 @@ fn comparison(comparison: &Json) -> String {
         text.push_str(&differences(features, ("now", "before")));
     }
     for (name, words) in [
+        ("rows_only_new", "at which only the new version has a row"),
+        ("rows_only_published", "at which it has none any more"),
+    ] {
+        let instants = number(&comparison[name]);
+        if instants > 0 {
+            text.push_str(&format!("{} {words}\n", plural(instants, "instant")));
+        }
+    }
+    for (name, words) in [
         ("added", "new"),
         ("removed", "not any more"),
         ("retyped", "of another type or key"),
