@@ -4,6 +4,8 @@
 
 use evenkeel_log::{EventStream, LogError, Next, ReadOptions};
 use evenkeel_types::{Cut, LoggedEvent, Offset};
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
 
 use crate::cold::of_lake;
 use crate::error::LakeError;
@@ -11,6 +13,21 @@ use crate::file_events::Wanted;
 use crate::table::{Table, TableEvents};
 
 impl Table {
+    /// Whether it is there, and has no newer version.
+    pub fn is_newest(&self) -> bool {
+        let store = self.delta.log_store().object_store(None);
+        let is_there = |version: u64| {
+            let entry = Path::from(format!("_delta_log/{version:020}.json"));
+            let found = self.lake.wait(async { store.head(&entry).await });
+            match found {
+                Ok(_) => Some(true),
+                Err(object_store::Error::NotFound { .. }) => Some(false),
+                Err(_) => None,
+            }
+        };
+        is_there(self.version()) == Some(true) && is_there(self.version() + 1) == Some(false)
+    }
+
     /// The events that are wanted of this version, file by file.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The events of a truncated log, from the lake.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use evenkeel_lake::LakeError;
+use evenkeel_lake::{LakeError, Table};
 use evenkeel_log::{EventStream, LogError, LogReader, OlderEvents, ReadOptions};
 use evenkeel_types::SourceId;
 use evenkeel_types::definition::Catalog;
@@ -15,6 +16,9 @@ use crate::error::EngineError;
 struct LakeEvents {
     cold: ColdTier,
     catalog: Arc<Catalog>,
+    /// Tables as they were when events of them were last wanted: to open one means to read its
+    /// log, and a window of the log wants few events.
+    open: Mutex<BTreeMap<SourceId, Table>>,
 }
 
 impl ColdTier {
@@ -24,7 +28,20 @@ impl ColdTier {
         log.set_older(Arc::new(LakeEvents {
             cold: self,
             catalog: Arc::clone(catalog),
+            open: Mutex::default(),
         }));
+    }
+}
+
+impl LakeEvents {
+    fn open(&self) -> MutexGuard<'_, BTreeMap<SourceId, Table>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A table that was opened before, if it has no newer version since.
+    fn newest(&self, source: SourceId) -> Option<Table> {
+        let table = self.open().get(&source).cloned();
+        table.filter(Table::is_newest)
     }
 }
 
@@ -47,9 +64,16 @@ impl OlderEvents for LakeEvents {
         let Some(def) = self.catalog.source_by_id(source) else {
             return Err(gone(format!("source {}", source.0)));
         };
-        let lake = self.cold.lake().map_err(of_lake)?;
-        let table = self.cold.table(&lake, def).map_err(of_lake)?;
-        let table = table.ok_or_else(|| gone(def.name.clone()))?;
+        let table = match self.newest(source) {
+            Some(table) => table,
+            None => {
+                let lake = self.cold.lake().map_err(of_lake)?;
+                let table = self.cold.table(&lake, def).map_err(of_lake)?;
+                let table = table.ok_or_else(|| gone(def.name.clone()))?;
+                self.open().insert(source, table.clone());
+                table
+            }
+        };
         let events = table.events(&options).map_err(EngineError::lake);
         events.map_err(of_lake)
     }
