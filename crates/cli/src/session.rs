@@ -91,6 +91,12 @@ impl Session {
         open(&self.project_with_store()?)
     }
 
+    /// The same for a server, which emits itself.
+    pub(crate) fn engine_to_serve(&self) -> Result<Engine, Failure> {
+        let project = self.project_with_store()?;
+        Engine::open_to_serve(&project).map_err(|error| not_opened(&project, error))
+    }
+
     /// The server that holds the project's store, if one does.
     pub(crate) fn server(&self) -> Result<Option<Remote>, Failure> {
         let project = self.project()?;
@@ -120,11 +126,13 @@ impl Session {
 
 /// A project's engine, to write; a server that holds the store is named.
 pub(crate) fn open(project: &Project) -> Result<Engine, Failure> {
-    Engine::open(project).map_err(|error| {
-        let busy = error.kind() == ErrorKind::Busy;
-        match Remote::find(project) {
-            Ok(Some(remote)) if busy => remote.holds_the_store(),
-            _ => Failure::from(error),
-        }
-    })
+    Engine::open(project).map_err(|error| not_opened(project, error))
+}
+
+fn not_opened(project: &Project, error: EngineError) -> Failure {
+    let busy = error.kind() == ErrorKind::Busy;
+    match Remote::find(project) {
+        Ok(Some(remote)) if busy => remote.holds_the_store(),
+        _ => Failure::from(error),
+    }
 }

@@ -38,6 +38,7 @@ mod project;
 mod pushed;
 mod relation;
 mod report;
+mod requery;
 mod rows;
 mod scope;
 mod segment;

@@ -58,23 +58,32 @@ struct Stream {
     emitted: u64,
 }
 
+/// What comes next.
+pub enum Next {
+    /// Emissions, to be appended and applied, and then [`Emitter::done`].
+    Emissions(Judged),
+    /// A piece of the log brought nothing: it goes on behind it.
+    Nothing,
+    /// There is nothing until more is logged.
+    End,
+}
+
 impl Emitter {
-    /// The emissions that come next: to be appended and applied, and then [`Emitter::done`]. None if
-    /// there are none until more is logged. Everything that is logged must be applied.
+    /// What one stream makes of one piece of the log, so that others have their turn in between.
+    /// What is logged and not applied is left for later.
     ///
     /// # Errors
-    /// If what they are made of cannot be read.
-    pub fn next(&mut self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
+    /// If what emissions are made of cannot be read.
+    pub fn next(&mut self, online: &impl Online) -> Result<Next, EngineError> {
         self.begin(online)?;
-        loop {
-            if self.piece.is_none() && !self.take_piece(online)? {
-                return Ok(None);
-            }
-            if let Some(judged) = self.judge(online)? {
-                return Ok(Some(judged));
-            }
-            self.done()?;
+        if self.piece.is_none() && !self.take_piece(online)? {
+            return Ok(Next::End);
         }
+        if let Some(judged) = self.judge(online)? {
+            return Ok(Next::Emissions(judged));
+        }
+        self.done()?;
+        Ok(Next::Nothing)
     }
 
     /// What was next is logged and applied.
@@ -130,8 +139,7 @@ impl Emitter {
             };
             let next = reached.get(&def.id).copied().unwrap_or(0).max(last);
             let watched = match derived.revises {
-                // What cannot be watched was refused when it was applied.
-                true => derived.watched().unwrap_or_default(),
+                true => watched(&def, &derived)?,
                 false => Vec::new(),
             };
             self.streams.push(Stream {
@@ -216,6 +224,20 @@ impl Emitter {
         }
         cut
     }
+}
+
+/// What makes a stream emit again. What cannot be watched was refused when it was applied.
+fn watched(def: &SourceDef, derived: &DerivedDef) -> Result<Vec<Watched>, EngineError> {
+    derived
+        .watched()
+        .map_err(|lookup| EngineError::Incompatible {
+            object: "derived stream",
+            name: def.name.clone(),
+            reason: format!(
+                "which emissions a late event changes cannot be found through `{}` any more",
+                lookup.alias
+            ),
+        })
 }
 
 /// The derived streams, each after those that it reads.
@@ -314,10 +336,16 @@ impl Engine {
 
     fn emit_all(&mut self, emitter: &mut Emitter) -> Result<(), EngineError> {
         let log = self.writer()?;
-        while let Some(judged) = emitter.next(self)? {
-            let mut commit = judged.append(&log)?;
-            while self.apply_some(&mut commit, usize::MAX)? {}
-            emitter.done()?;
+        loop {
+            match emitter.next(self)? {
+                Next::End => break,
+                Next::Nothing => {}
+                Next::Emissions(judged) => {
+                    let mut commit = judged.append(&log)?;
+                    while self.apply_some(&mut commit, usize::MAX)? {}
+                    emitter.done()?;
+                }
+            }
             self.emitted(emitter);
             // If it fails, the next write finds the hot tier closed.
             let _ = self.checkpoint_if_due();

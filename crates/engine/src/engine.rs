@@ -82,6 +82,14 @@ impl Engine {
         Self::open_on(project, Machine::default())
     }
 
+    /// [`Engine::open`] for who emits itself ([`Emitter`]): what was logged and not emitted yet is
+    /// left to it.
+    pub fn open_to_serve(project: &Project) -> Result<Self, EngineError> {
+        let mut engine = Self::open_to_write(project, Machine::default())?;
+        engine.tell()?;
+        Ok(engine)
+    }
+
     /// [`Engine::open`] with a clock of the caller's.
     pub fn open_with(project: &Project, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         Self::open_on(
@@ -95,6 +103,13 @@ impl Engine {
 
     /// [`Engine::open`] on a machine of the caller's.
     pub fn open_on(project: &Project, machine: Machine) -> Result<Self, EngineError> {
+        let mut engine = Self::open_to_write(project, machine)?;
+        engine.tell()?;
+        engine.emit();
+        Ok(engine)
+    }
+
+    fn open_to_write(project: &Project, machine: Machine) -> Result<Self, EngineError> {
         // Its name is durable too, else all that is in it would not be.
         machine
             .files
@@ -110,10 +125,7 @@ impl Engine {
             machine.log.clone(),
         )
         .map_err(EngineError::log)?;
-        let mut engine = Self::build(project, machine, LogHandle::Writer(Arc::new(log)), recovery)?;
-        engine.tell()?;
-        engine.emit();
-        Ok(engine)
+        Self::build(project, machine, LogHandle::Writer(Arc::new(log)), recovery)
     }
 
     /// Opens a project's store to read: like a writer if nothing holds it, so that little is

@@ -61,7 +61,7 @@ pub use cold_tier::{
     Pins, Upkeep,
 };
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
-pub use emission::{Emitter, emissions, emissions_end, topic_of};
+pub use emission::{Emitter, Next, emissions, emissions_end, topic_of};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;

@@ -3,18 +3,18 @@
 //! A piece at a time: evaluated under short holds of the engine, logged like any commit, applied
 //! in pieces. What waits to be written has its turn after each; nothing depends on when that is.
 
-use evenkeel_engine::{Emitter, EngineError};
+use evenkeel_engine::{Emitter, EngineError, Next};
 
 use crate::shared::Shared;
 use crate::writer::{apply_all, make_room};
 
-/// Emits what is logged and not emitted yet, until somebody wants to write. What goes wrong is in
-/// the status, and tried again after the next commit.
+/// Emits what is logged and not emitted yet, until somebody wants to write or the server stops. What
+/// goes wrong is in the status, and tried again after the next commit.
 pub(crate) fn emit(shared: &Shared, emitter: &mut Emitter, is_wanted: impl Fn() -> bool) {
     if shared.engine().catalog().derived().next().is_none() {
         return;
     }
-    while shared.queue.closed().is_none() {
+    while shared.queue.closed().is_none() && !shared.is_draining() {
         match step(shared, emitter) {
             Ok(true) => make_room(shared),
             Ok(false) => return,
@@ -32,17 +32,19 @@ pub(crate) fn emit(shared: &Shared, emitter: &mut Emitter, is_wanted: impl Fn() 
 
 /// Emits a piece; whether there is more.
 fn step(shared: &Shared, emitter: &mut Emitter) -> Result<bool, EngineError> {
+    // As before any other commit: nothing is logged over a hot tier that must be opened again.
+    shared.heal()?;
     // By what it is judged, it is logged: nobody goes over to other definitions in between.
     let _appending = shared.appending();
     let next = emitter.next(shared)?;
-    let more = next.is_some();
-    if let Some(judged) = next {
+    let more = !matches!(next, Next::End);
+    if let Next::Emissions(judged) = next {
         let mut commit = judged.append(&shared.writer_log)?;
         apply_all(shared, &mut commit)?;
         emitter.done()?;
     }
     let is_known = shared.engine().is_emitted(emitter);
-    if more || !is_known {
+    if !is_known {
         let mut engine = shared.engine_mut();
         engine.emitted(emitter);
     }

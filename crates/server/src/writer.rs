@@ -214,7 +214,12 @@ impl Writer {
         let write = move || {
             let mut pusher = Pusher::default();
             let mut emitter = Emitter::default();
+            let is_wanted = |queue: &mpsc::Receiver<Job>, held: &Option<Job>| {
+                !queue.is_empty() || held.is_some() || queue.is_closed()
+            };
             let mut held = None;
+            // What was not emitted when the store was closed.
+            emit(&shared, &mut emitter, || is_wanted(&queue, &held));
             while let Some(jobs) = next_group(&mut queue, &mut held) {
                 let jobs = jobs.into_iter();
                 let wanted = jobs.filter_map(|job| Some((job.write?, job.answer)));
@@ -231,9 +236,7 @@ impl Writer {
                     let _ = answer.send(result);
                 }
                 make_room(&shared);
-                emit(&shared, &mut emitter, || {
-                    !queue.is_empty() || held.is_some()
-                });
+                emit(&shared, &mut emitter, || is_wanted(&queue, &held));
             }
         };
         #[expect(

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::session::{Answer, Session};
 
 pub(super) fn run(arguments: &ServeArguments, session: &Session) -> Result<Answer, Failure> {
-    let engine = session.engine()?;
+    let engine = session.engine_to_serve()?;
     let mut settings = engine.project().server.clone();
     if let Some(bind) = &arguments.bind {
         settings.bind = bind.clone();

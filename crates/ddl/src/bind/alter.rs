@@ -139,7 +139,7 @@ fn source<'n>(
         SourceBody::Query { .. } => report.hinted(
             format!("the columns of `{name}` are those of its query, and are not altered"),
             name.span,
-            "change the query",
+            "write another derived stream, with a query that has them",
         ),
     }
 }

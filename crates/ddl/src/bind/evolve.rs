@@ -18,6 +18,8 @@ pub(super) struct Evolution<'a> {
     pub(super) create: &'a CreateSource,
     pub(super) old: &'a SourceDef,
     pub(super) new: &'a SourceDef,
+    /// What is defined so far, besides this.
+    pub(super) catalog: &'a Catalog,
     /// What was defined before: versions of views stay readable.
     pub(super) existing: &'a Catalog,
 }
@@ -54,7 +56,7 @@ impl Evolution<'_> {
             };
             return vec![self.of_source(message, "give the new one another name")];
         }
-        if let Some(refusal) = self.order() {
+        if let Some(refusal) = self.of_query().or_else(|| self.order()) {
             return vec![refusal];
         }
         let mut refusals = Vec::new();
@@ -76,7 +78,7 @@ impl Evolution<'_> {
         refusals
     }
 
-    fn of_source(&self, message: String, hint: impl Into<String>) -> Refusal {
+    pub(super) fn of_source(&self, message: String, hint: impl Into<String>) -> Refusal {
         Refusal {
             column: None,
             diagnostic: Diagnostic::error(message, self.create.name.span).with_hint(hint),
@@ -218,6 +220,32 @@ impl Evolution<'_> {
             for (source, slots) in key_uses(view) {
                 if source.name == old.name {
                     add(&what, slots);
+                }
+            }
+        }
+        for stream in self.existing.derived() {
+            let Some(derived) = &stream.derived else {
+                continue;
+            };
+            let what = format!(
+                "the key by which the derived stream `{}` reads",
+                stream.name
+            );
+            for (source, slots) in key_uses(&derived.view) {
+                if source.name == old.name {
+                    add(&what, slots);
+                }
+            }
+            // By these it finds what late inputs change.
+            let watched = derived
+                .revises
+                .then(|| derived.watched().unwrap_or_default());
+            for watched in watched.unwrap_or_default() {
+                if watched.source == old.id {
+                    add(&what, &watched.source_key);
+                }
+                if derived.trigger().source.id == old.id {
+                    add(&what, &watched.trigger_key);
                 }
             }
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evenkeel_types::SourceId;
-use evenkeel_types::definition::{Catalog, Definition};
+use evenkeel_types::definition::{Catalog, Definition, DerivedDef};
 
 use super::alter::{self, AlteredPlaces};
 use super::evolve::{Evolution, Refusal};
@@ -189,19 +189,29 @@ pub fn bind_project(
             if let Some(Definition::Source(new)) = &mut definition
                 && let Some(old) = existing.sources.get(&new.name)
                 && let StatementKind::CreateSource(create) = &node.parsed.kind
-                && has_events(old.id)
             {
                 let evolution = Evolution {
                     create,
                     old,
                     new,
+                    catalog: &project.catalog,
                     existing,
                 };
-                let refusals = evolution.refusals();
+                let emits = |derived: &DerivedDef| has_events(derived.trigger().source.id);
+                let refusals = match has_events(old.id) {
+                    true => evolution.refusals(),
+                    // It has come as far as its trigger, also where it left everything out.
+                    false if old.derived.as_deref().is_some_and(emits) => {
+                        evolution.of_query().into_iter().collect()
+                    }
+                    false => Vec::new(),
+                };
                 // Views are checked over columns that can be.
                 is_broken[index] |= !refusals.is_empty();
                 found.refuse(node.file, &new.name, refusals, &altered.places);
-                Arc::make_mut(new).continue_from(old);
+                if has_events(old.id) {
+                    Arc::make_mut(new).continue_from(old);
+                }
             }
             is_broken[index] |= definition.is_none();
             node.take(report, &mut found);

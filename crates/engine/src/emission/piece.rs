@@ -56,11 +56,9 @@ impl Piece {
         let derived: BTreeSet<SourceId> = catalog.derived().map(|def| def.id).collect();
         let unread = catalog.sources.values().map(|def| def.id);
         let unread = unread.filter(|id| derived.contains(id) || !wanted.contains(id));
-        // Behind everything that is applied nothing is skipped.
-        let whole = applied.covers(&log.ends()).then(|| log.next_sequence().0);
+        let whole = log.next_sequence().0;
         let mut events = log.read(ReadOptions {
             from: Sequence(from),
-            until: Some(applied),
             parts: unread.map(|id| (id, EventParts::default())).collect(),
             ..ReadOptions::default()
         });
@@ -76,7 +74,12 @@ impl Piece {
         while piece.roots.len() < ROOTS_MAX && records < RECORDS_MAX {
             if !events.next_into(&mut logged).map_err(EngineError::log)? {
                 // Dead letters are records, too.
-                piece.end = piece.end.max(whole.unwrap_or_default());
+                piece.end = piece.end.max(whole);
+                break;
+            }
+            let Position { partition, offset } = logged.position;
+            // Nothing behind what is not applied is looked at: it would be passed over for ever.
+            if applied.end(logged.source, partition) <= offset {
                 break;
             }
             records += 1;
@@ -85,7 +88,6 @@ impl Piece {
             if derived.contains(&logged.source) {
                 continue;
             }
-            let Position { partition, offset } = logged.position;
             piece
                 .cut
                 .set_end(logged.source, partition, Offset(offset.0 + 1));

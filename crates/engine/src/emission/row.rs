@@ -12,6 +12,7 @@ use evenkeel_types::codec::encode_canonical_row;
 use evenkeel_types::definition::{DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
     Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, Value,
+    VisibleAt,
 };
 use evenkeel_view::{Reader, SourceProgram, Store};
 
@@ -56,6 +57,8 @@ struct Brought {
     other_time: Option<EventTime>,
     /// The columns that are selected; none if there is no row.
     row: Option<Vec<Value>>,
+    /// When the row could be known, if that was before it is logged.
+    known_at: Option<VisibleAt>,
 }
 
 impl<'a> Rows<'a> {
@@ -86,10 +89,10 @@ impl<'a> Rows<'a> {
             return Ok(());
         };
         if let Some(time) = brought.other_time {
-            self.settle(online, record, trigger, (&brought.id, time), None)?;
+            self.settle(online, record, (&brought.id, time), None, None)?;
         }
         let identity = (brought.id.as_slice(), brought.time);
-        self.settle(online, record, trigger, identity, brought.row)
+        self.settle(online, record, identity, brought.row, brought.known_at)
     }
 
     /// Emits again what an event of another source changes, or one of the trigger's own: rows of
@@ -109,7 +112,7 @@ impl<'a> Rows<'a> {
         let affected = online.read_with(|engine| affected(engine, derived, late, watched, cut))?;
         for position in affected {
             let found = online.read_with(|engine| again(engine, derived, position, cut))?;
-            let Some((trigger, brought)) = found else {
+            let Some(brought) = found else {
                 continue;
             };
             let own = [
@@ -132,20 +135,20 @@ impl<'a> Rows<'a> {
             };
             if !is_same {
                 let identity = (brought.id.as_slice(), brought.time);
-                self.settle(online, record, &trigger, identity, brought.row)?;
+                self.settle(online, record, identity, brought.row, None)?;
             }
         }
         Ok(())
     }
 
-    /// Emits what holds now under an identity.
+    /// Emits what holds now under an identity; the first row may have been known before it is logged.
     fn settle(
         &mut self,
         online: &impl Online,
         record: u64,
-        trigger: &LoggedEvent,
         (id, time): (&[u8], EventTime),
         row: Option<Vec<Value>>,
+        known_at: Option<VisibleAt>,
     ) -> Result<(), EngineError> {
         let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
         let key = (id.to_vec(), time);
@@ -165,8 +168,7 @@ impl<'a> Rows<'a> {
                 (Operation::Replace, next_revision(&latest), row)
             }
         };
-        let is_first = operation == Operation::Insert;
-        let declared = trigger.event.known_at.filter(|_| is_first);
+        let known_at = known_at.filter(|_| operation == Operation::Insert);
         let is_there = operation != Operation::Remove;
         self.latest.insert(
             key,
@@ -179,7 +181,7 @@ impl<'a> Rows<'a> {
             operation,
             revision,
             event_time: time,
-            known_at: declared.map(|_| trigger.visible_at()),
+            known_at,
             origin: origin_of(self.def, record),
             row,
             before: before.filter(|_| operation == Operation::Replace),
@@ -285,11 +287,16 @@ fn brought(
         Turn::Ends(before) => (false, Some(before)),
     };
     let time = trigger.event.event_time;
+    let latest = Knowledge::latest(cut.clone());
     let selected = match now {
-        true => evaluate(engine, derived, &row, time, cut)?,
+        true => evaluate(engine, derived, &row, time, &latest)?,
         false => None,
     };
     Ok(Some(Brought {
+        known_at: match &selected {
+            Some(selected) => known_before(engine, derived, trigger, &row, (selected, cut))?,
+            None => None,
+        },
         id: identity_of(program, trigger, &row),
         time,
         other_time: match before {
@@ -347,7 +354,7 @@ fn again(
     derived: &DerivedDef,
     position: Position,
     cut: &Cut,
-) -> Result<Option<(LoggedEvent, Brought)>, EngineError> {
+) -> Result<Option<Brought>, EngineError> {
     let Some(state) = engine.hot().source(derived.trigger().source.id) else {
         return Ok(None);
     };
@@ -355,13 +362,39 @@ fn again(
     let trigger = fetch(engine.reader(), program.def(), position)?;
     let row = program.row(&trigger);
     let time = trigger.event.event_time;
-    let brought = Brought {
+    let latest = Knowledge::latest(cut.clone());
+    Ok(Some(Brought {
         id: identity_of(program, &trigger, &row),
         time,
         other_time: None,
-        row: evaluate(engine, derived, &row, time, cut)?,
-    };
-    Ok(Some((trigger, brought)))
+        row: evaluate(engine, derived, &row, time, &latest)?,
+        // It is what came late that makes the row what it is.
+        known_at: None,
+    }))
+}
+
+/// When the row of a trigger could be known, if the trigger declares when it was: then, if who
+/// had read it then would have had the same.
+fn known_before(
+    engine: &Engine,
+    derived: &DerivedDef,
+    trigger: &LoggedEvent,
+    row: &[Value],
+    (selected, cut): (&[Value], &Cut),
+) -> Result<Option<VisibleAt>, EngineError> {
+    let event = &trigger.event;
+    let is_original = event.operation == Operation::Insert && event.revision == 0;
+    if event.known_at.is_none() || !is_original {
+        return Ok(None);
+    }
+    let known_at = trigger.visible_at();
+    let then = Knowledge::as_served(cut.clone(), known_at);
+    let said = evaluate(engine, derived, row, event.event_time, &then)?;
+    let is_same = said.is_some_and(|said| {
+        let mut pairs = said.iter().zip(selected);
+        pairs.all(|(a, b)| a.same_bits(b))
+    });
+    Ok(is_same.then_some(known_at))
 }
 
 /// The identity of an event, without its time.
@@ -397,12 +430,11 @@ fn evaluate(
     derived: &DerivedDef,
     row: &[Value],
     time: EventTime,
-    cut: &Cut,
+    knowledge: &Knowledge,
 ) -> Result<Option<Vec<Value>>, EngineError> {
     let view = engine.compiled(&derived.view.digest, &derived.view.name)?;
     let hot = HotRead::of(engine.hot());
-    let knowledge = Knowledge::latest(cut.clone());
-    let reader = Reader::new(&hot, &knowledge);
+    let reader = Reader::new(&hot, knowledge);
     let brought = hot.checked(reader.brought(view, row, time.0))?;
     Ok(brought.map(|row| within(row, engine.project().limits.row_bytes)))
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use evenkeel_engine::api::{Answer, VerifyOptions};
 use evenkeel_engine::correction::Correction;
 use evenkeel_engine::push::{PushedRow, Pusher, Write};
-use evenkeel_engine::{Emitter, Engine, EngineError, ReadPlan};
+use evenkeel_engine::{Emitter, Engine, EngineError, Next, ReadPlan};
 use evenkeel_log::{ReadOptions, Sequence};
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::{
@@ -482,7 +482,9 @@ fn what_was_emitted_in_part_goes_on_where_it_ended() {
         while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
         let mut emitter = Emitter::default();
         for part in 1..=parts {
-            let judged = emitter.next(&engine).unwrap().unwrap();
+            let Next::Emissions(judged) = emitter.next(&engine).unwrap() else {
+                panic!("part {part} of {parts} emits nothing");
+            };
             let mut commit = judged.append(&log).unwrap();
             if part < parts {
                 while engine.apply_some(&mut commit, usize::MAX).unwrap() {}

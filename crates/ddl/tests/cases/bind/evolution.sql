@@ -9,6 +9,12 @@ CREATE STREAM sizes (w INT, k INT AS (CAST(w + 1 AS INT)), at TIMESTAMP, EVENT T
 CREATE STREAM spans (w INT, n INT, at TIMESTAMP, EVENT TIME at, SEQUENCE BY (n));
 CREATE FEATURE VIEW by_size ENTITY size (w) AS SELECT w, count(*) OVER (ALL HISTORY) AS n FROM spans;
 CREATE FEATURE VIEW by_k ENTITY size (k) AS SELECT k, count(*) OVER (ALL HISTORY) AS n FROM sizes;
+CREATE STREAM scans (w INT, n INT, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tags (w INT, note STRING, at TIMESTAMP, EVENT TIME at);
+CREATE FEATURE VIEW noted ENTITY size (w) AS SELECT w, count(*) OVER (LAST 1 DAY) AS notes FROM tags;
+CREATE STREAM tagged AS SELECT s.w, s.n, t.note FROM scans s ASOF JOIN tags t ON s.w = t.w WHERE s.n > 1 ON LATE REVISE;
+CREATE STREAM counted AS SELECT s.n, v.notes FROM scans s ASOF JOIN noted v ON s.w = v.w;
+CREATE STREAM whole AS SELECT * FROM scans;
 
 --- altered good: columns are added and widened, in order
 ALTER STREAM orders ADD COLUMN note STRING COMMENT 'from the shop', ADD COLUMN parts ARRAY<INT>;
@@ -101,3 +107,39 @@ CREATE STREAM sizes (w INT, at TIMESTAMP, EVENT TIME at);
 
 --- changed: a file's column has another type
 CREATE STREAM orders (weight DOUBLE, EVENT ID (order_id)) FROM FILE 'data/orders.csv';
+
+--- changed good: what is told of a derived stream
+CREATE STREAM scans (w INT, n INT, at TIMESTAMP, note STRING, EVENT TIME at);
+CREATE STREAM tags (w INT, note STRING, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tagged COMMENT 'with what was noted' AS
+  SELECT s.w, s.n, t.note FROM scans s ASOF JOIN tags t ON s.w = t.w WHERE s.n > 1 ON LATE REVISE;
+
+--- changed: the query of a derived stream
+CREATE STREAM scans (w INT, n INT, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tags (w INT, note STRING, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tagged AS SELECT s.w, s.n, t.note FROM scans s ASOF JOIN tags t ON s.w = t.w WHERE s.n > 2 ON LATE REVISE;
+
+--- changed: a column more of a derived stream, and another `ON LATE`
+CREATE STREAM scans (w INT, n INT, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tags (w INT, note STRING, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tagged AS SELECT s.w, s.n, t.note, t.at AS noted_at FROM scans s ASOF JOIN tags t ON s.w = t.w WHERE s.n > 1;
+
+--- changed: what brings the events of a derived stream
+CREATE STREAM spans (w INT, n INT, at TIMESTAMP, EVENT TIME at, SEQUENCE BY (n));
+CREATE STREAM tags (w INT, note STRING, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tagged AS SELECT s.w, s.n, t.note FROM spans s ASOF JOIN tags t ON s.w = t.w WHERE s.n > 1 ON LATE REVISE;
+
+--- changed: a view that a derived stream reads
+CREATE ENTITY size (weight INT);
+CREATE STREAM scans (w INT, n INT, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tags (w INT, note STRING, at TIMESTAMP, EVENT TIME at);
+CREATE FEATURE VIEW noted ENTITY size (w) AS SELECT w, count(*) OVER (LAST 2 DAYS) AS notes FROM tags;
+CREATE STREAM counted AS SELECT s.n, v.notes FROM scans s ASOF JOIN noted v ON s.w = v.w;
+
+--- changed: a column more of what a derived stream selects all of
+CREATE STREAM scans (w INT, n INT, at TIMESTAMP, note STRING, EVENT TIME at);
+CREATE STREAM whole AS SELECT * FROM scans;
+
+--- changed: keys by which derived streams that are in no file read
+CREATE STREAM scans (w BIGINT, n BIGINT, at TIMESTAMP, EVENT TIME at);
+CREATE STREAM tags (w BIGINT, note STRING, at TIMESTAMP, EVENT TIME at);
