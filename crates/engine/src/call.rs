@@ -217,7 +217,9 @@ impl Engine {
             let Some(selected) = brought else {
                 continue;
             };
-            let emitted = emission_of(&def, state.program(), (logged, row), selected);
+            let bytes_max = self.project().limits.row_bytes;
+            let trigger = (logged, row.as_slice());
+            let emitted = emission_of(&def, state.program(), trigger, selected, bytes_max);
             store.rows.push(emitted);
             knowledge.cut.set_end(def.id, PARTITION, Offset(1));
         }

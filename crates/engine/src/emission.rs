@@ -9,6 +9,7 @@
 
 mod piece;
 mod row;
+mod size;
 mod tail;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ pub use self::tail::{emissions, emissions_end, topic_of};
 use self::piece::Piece;
 use self::row::Rows;
 pub(crate) use self::row::emission_of;
+pub(crate) use self::size::bytes_of;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ingest::{fetch, nothing_at};
@@ -32,6 +34,8 @@ use crate::push::Judged;
 
 /// The partition of every derived stream: emissions have one order.
 const PARTITION: Partition = Partition(0);
+/// After about so many bytes of emissions the rest of a piece is another commit.
+const COMMIT_BYTES: usize = 8 << 20;
 
 /// Makes emissions. It remembers how far it has come; after a commit that was not appended a new
 /// one is needed.
@@ -44,6 +48,8 @@ pub struct Emitter {
     /// Everything that others logged before the piece.
     base: Cut,
     piece: Option<Piece>,
+    /// The first record of the piece that the next stream's commit leaves for another one.
+    judged: u64,
 }
 
 /// A derived stream on its way.
@@ -79,7 +85,9 @@ impl Emitter {
         if self.piece.is_none() && !self.take_piece(online)? {
             return Ok(Next::End);
         }
-        if let Some(judged) = self.judge(online)? {
+        let (judged, end) = self.judge(online)?;
+        self.judged = end;
+        if let Some(judged) = judged {
             return Ok(Next::Emissions(judged));
         }
         self.done()?;
@@ -95,6 +103,10 @@ impl Emitter {
             return Ok(());
         };
         if let Some(stream) = self.streams.get_mut(piece.next) {
+            if self.judged < piece.end {
+                stream.next = stream.next.max(self.judged);
+                return Ok(());
+            }
             piece.take_emitted(log, &stream.def, stream.emitted)?;
             stream.next = stream.next.max(piece.end);
             piece.next += 1;
@@ -180,15 +192,16 @@ impl Emitter {
         Ok(self.piece.is_some())
     }
 
-    /// What the next stream of the piece emits; none if that is nothing.
-    fn judge(&self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
+    /// What the next stream of the piece emits, none if that is nothing; and up to which record.
+    fn judge(&self, online: &impl Online) -> Result<(Option<Judged>, u64), EngineError> {
         let Some((piece, stream)) = self
             .piece
             .as_ref()
             .and_then(|piece| Some((piece, self.streams.get(piece.next)?)))
         else {
-            return Ok(None);
+            return Ok((None, u64::MAX));
         };
+        let mut end = piece.end;
         let trigger = stream.derived.trigger().source.id;
         let mut rows = Rows::new(&stream.def, &stream.derived);
         for root in piece.roots.iter().filter(|r| r.record >= stream.next) {
@@ -207,8 +220,12 @@ impl Emitter {
                     rows.revise(online, root.record, late, &stream.watched, &cut)?;
                 }
             }
+            if rows.bytes() > COMMIT_BYTES {
+                end = end.min(root.record + 1);
+                break;
+            }
         }
-        rows.judge(online)
+        Ok((rows.judge(online)?, end))
     }
 
     /// What a stream knows at a record: everything up to it, and what the streams before emitted

@@ -8,18 +8,40 @@ use evenkeel_engine::{Emitter, EngineError, Next};
 use crate::shared::Shared;
 use crate::writer::{apply_all, make_room};
 
+/// At most two to the power of this many commits pass between two trials.
+const RESTS_MAX_LOG2: u32 = 6;
+
+/// What has been emitted, and what went wrong.
+#[derive(Default)]
+pub(crate) struct Emissions {
+    emitter: Emitter,
+    /// One after the other.
+    failures: u32,
+    /// So many commits pass before it is tried again.
+    rests: u32,
+}
+
 /// Emits what is logged and not emitted yet, until somebody wants to write or the server stops. What
-/// goes wrong is in the status, and tried again after the next commit.
-pub(crate) fn emit(shared: &Shared, emitter: &mut Emitter, is_wanted: impl Fn() -> bool) {
+/// goes wrong is in the status, and tried again after the next commit, seldom if that keeps failing.
+pub(crate) fn emit(shared: &Shared, emissions: &mut Emissions, is_wanted: impl Fn() -> bool) {
+    if emissions.rests > 0 {
+        emissions.rests -= 1;
+        return;
+    }
     if shared.engine().catalog().derived().next().is_none() {
         return;
     }
     while shared.queue.closed().is_none() && !shared.is_draining() {
-        match step(shared, emitter) {
-            Ok(true) => make_room(shared),
+        match step(shared, &mut emissions.emitter) {
+            Ok(true) => {
+                emissions.failures = 0;
+                make_room(shared);
+            }
             Ok(false) => return,
             Err(error) => {
-                *emitter = Emitter::default();
+                emissions.emitter = Emitter::default();
+                emissions.rests = (1 << emissions.failures.min(RESTS_MAX_LOG2)) - 1;
+                emissions.failures += 1;
                 shared.engine_mut().note_emission(Some(&error));
                 return;
             }

@@ -6,6 +6,7 @@
 //! it does not take for a minute ends its stream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -29,11 +30,13 @@ use crate::wire;
 pub(crate) const EVENTS: &str = "text/event-stream";
 /// Emissions that are read at a time.
 const PIECE: usize = 256;
+/// About how many bytes of them, but for the last one.
+const PIECE_BYTES: usize = 256 << 10;
 /// Pieces that wait for the client.
 const PIECES_WAITING: usize = 2;
-/// After so many looks without an emission something is said, so that a client that waits knows that
-/// somebody is there.
-const QUIET_TICKS_MAX: u32 = 25;
+/// After so long without an emission something is said, so that a client that waits knows that somebody
+/// is there.
+const QUIET_MAX: Duration = Duration::from_secs(5);
 
 /// Where to begin and when to end.
 #[derive(Debug, Deserialize)]
@@ -108,7 +111,7 @@ impl Reader {
     /// Tells emissions as they come, until somebody has had enough.
     async fn tell(mut self) {
         let mut applied = self.shared.applied.subscribe();
-        let mut quiet = 0;
+        let mut quiet = Stopwatch::start();
         // So that the client knows at once that it is heard.
         let mut piece = Some(Bytes::from(format!(": from {}\n\n", self.next)));
         loop {
@@ -117,7 +120,7 @@ impl Reader {
                 if !matches!(sent, Ok(Ok(()))) {
                     return;
                 }
-                quiet = 0;
+                quiet = Stopwatch::start();
             }
             if self.left == 0 || self.deadline.has_passed() || self.shared.is_draining() {
                 return;
@@ -128,9 +131,9 @@ impl Reader {
                 Some(_) => {
                     tokio::select! {
                         () = self.sender.closed() => return,
-                        _ = tokio::time::timeout(TICK, applied.changed()) => quiet += 1,
+                        _ = tokio::time::timeout(TICK, applied.changed()) => {}
                     }
-                    if quiet > QUIET_TICKS_MAX {
+                    if quiet.elapsed() > QUIET_MAX {
                         piece = Some(Bytes::from_static(b":\n\n"));
                     }
                 }
@@ -148,11 +151,14 @@ impl Reader {
             .source_by_id(self.topic.id)
             .cloned();
         let topic = known.unwrap_or_else(|| Arc::clone(&self.topic));
+        if emissions_end(&shared.log, &topic) <= self.next {
+            return Some(Vec::new());
+        }
         let log = shared.log.clone();
         let from = self.next;
         let most = usize::try_from(self.left).unwrap_or(usize::MAX).min(PIECE);
         let read = tokio::task::spawn_blocking(move || {
-            let found = emissions(&log, &topic, from, most).ok()?;
+            let found = emissions(&log, &topic, from, (most, PIECE_BYTES)).ok()?;
             let mut bytes = Vec::new();
             for logged in &found {
                 let json = wire::emission(&topic, logged);

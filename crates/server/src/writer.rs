@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use evenkeel_engine::EngineError;
 use evenkeel_engine::push::{Durable, Judged, Pusher, Write, Written, append};
-use evenkeel_engine::{Emitter, EngineError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::emissions::emit;
+use crate::emissions::{Emissions, emit};
 use crate::error::ApiError;
 use crate::shared::Shared;
 
@@ -213,13 +213,13 @@ impl Writer {
     pub(crate) fn start(shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Writer {
         let write = move || {
             let mut pusher = Pusher::default();
-            let mut emitter = Emitter::default();
+            let mut emissions = Emissions::default();
             let is_wanted = |queue: &mpsc::Receiver<Job>, held: &Option<Job>| {
                 !queue.is_empty() || held.is_some() || queue.is_closed()
             };
             let mut held = None;
             // What was not emitted when the store was closed.
-            emit(&shared, &mut emitter, || is_wanted(&queue, &held));
+            emit(&shared, &mut emissions, || is_wanted(&queue, &held));
             while let Some(jobs) = next_group(&mut queue, &mut held) {
                 let jobs = jobs.into_iter();
                 let wanted = jobs.filter_map(|job| Some((job.write?, job.answer)));
@@ -236,7 +236,7 @@ impl Writer {
                     let _ = answer.send(result);
                 }
                 make_room(&shared);
-                emit(&shared, &mut emitter, || is_wanted(&queue, &held));
+                emit(&shared, &mut emissions, || is_wanted(&queue, &held));
             }
         };
         #[expect(

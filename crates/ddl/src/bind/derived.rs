@@ -65,7 +65,8 @@ impl Binder<'_> {
         if report.error_count() > errors_before {
             return None;
         }
-        let columns = columns_of(&features);
+        let has_order = has_order(&trigger);
+        let columns = columns_of(&features, has_order);
         let stored: Vec<Field> = columns
             .iter()
             .map(|column| Field::new(column.name.clone(), column.data_type.clone()))
@@ -111,7 +112,7 @@ impl Binder<'_> {
             known_at: None,
             event_id: vec![0],
             primary_key: Vec::new(),
-            sequence_by: Vec::new(),
+            sequence_by: if has_order { vec![2] } else { Vec::new() },
             deduplicate_within: None,
             max_future: MAX_FUTURE_DEFAULT,
             retain: Vec::new(),
@@ -213,10 +214,15 @@ fn as_view(create: &CreateSource, query: &Query) -> CreateFeatureView {
 }
 
 fn refuse_names(features: &[Feature], query: &Query, report: &mut Report) {
-    for name in [DerivedDef::TRIGGER_ID, DerivedDef::TRIGGERED_AT] {
+    let own = [
+        DerivedDef::TRIGGER_ID,
+        DerivedDef::TRIGGERED_AT,
+        DerivedDef::TRIGGER_ORDER,
+    ];
+    for name in own {
         if features.iter().any(|feature| feature.name == name) {
             report.hinted::<()>(
-                format!("`{name}` is a column of every derived stream"),
+                format!("`{name}` is a column of derived streams"),
                 query.span,
                 format!("give the selected column another name: `... AS own_{name}`"),
             );
@@ -224,7 +230,12 @@ fn refuse_names(features: &[Feature], query: &Query, report: &mut Report) {
     }
 }
 
-fn columns_of(features: &[Feature]) -> Vec<SourceColumn> {
+/// Whether events of one time have another order than that of their identities.
+fn has_order(trigger: &SourceDef) -> bool {
+    !trigger.sequence_by.is_empty() || trigger.event_id.is_empty()
+}
+
+fn columns_of(features: &[Feature], has_order: bool) -> Vec<SourceColumn> {
     let column =
         |name: &str, data_type: DataType, required: bool, comment: Option<&str>| SourceColumn {
             name: name.to_owned(),
@@ -244,8 +255,16 @@ fn columns_of(features: &[Feature]) -> Vec<SourceColumn> {
             Some(time),
         ),
     ];
+    let order = "by this, events of one time have the order of those that brought them";
+    let order = column(
+        DerivedDef::TRIGGER_ORDER,
+        DataType::Bytes,
+        true,
+        Some(order),
+    );
     let selected = features
         .iter()
         .map(|feature| column(&feature.name, feature.data_type.clone(), false, None));
-    own.into_iter().chain(selected).collect()
+    let own = own.into_iter().chain(Some(order).filter(|_| has_order));
+    own.chain(selected).collect()
 }

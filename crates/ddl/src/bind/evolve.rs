@@ -63,6 +63,7 @@ impl Evolution<'_> {
         refusals.extend(self.types());
         refusals.extend(self.additions());
         refusals.extend(self.identity());
+        refusals.extend(self.sequence());
         // A type that is refused anyway is not a changed key on top of that.
         let is_told = |name: &str| -> bool {
             refusals
@@ -202,6 +203,25 @@ impl Evolution<'_> {
             .collect()
     }
 
+    /// What derived streams took over as the order of their triggers.
+    fn sequence(&self) -> Option<Refusal> {
+        let (old, new) = (self.old, self.new);
+        if names(old, &old.sequence_by) == names(new, &new.sequence_by) {
+            return None;
+        }
+        let stream = self.existing.derived().find(|stream| {
+            let derived = stream.derived.as_ref();
+            derived.is_some_and(|derived| derived.trigger().source.id == old.id)
+        })?;
+        Some(self.of_source(
+            format!(
+                "`SEQUENCE BY` cannot change: emissions of `{}` have the order of the events of `{}`",
+                stream.name, old.name
+            ),
+            "leave it as it was, or give the new source another name",
+        ))
+    }
+
     /// What events are told apart, ordered and found by keeps its bytes.
     fn keys(&self) -> Vec<Refusal> {
         let old = self.old;
@@ -235,6 +255,10 @@ impl Evolution<'_> {
                 if source.name == old.name {
                     add(&what, slots);
                 }
+            }
+            if derived.trigger().source.id == old.id && old.event_id.is_empty() {
+                let what = format!("the order of the events of `{}`", stream.name);
+                add(&what, &(0..old.stored).collect::<Vec<_>>());
             }
             // By these it finds what late inputs change.
             let watched = derived

@@ -8,7 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_types::codec::encode_canonical_row;
 use evenkeel_types::definition::{DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
     Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, Value,
@@ -16,6 +15,7 @@ use evenkeel_types::{
 };
 use evenkeel_view::{Reader, SourceProgram, Store};
 
+use super::size::{bytes_of, bytes_of_row};
 use super::{PARTITION, origin_of};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -29,6 +29,18 @@ use crate::source_state::{Newest, Turn};
 
 /// Columns before those that are selected: the trigger's identity and its time.
 const OWN_COLUMNS: usize = 2;
+/// Longer identities are emitted as their hash, so that they do not grow from stream to stream.
+const ID_BYTES_MAX: usize = 1 << 10;
+/// Orders that begin with so many equal bytes are those of the identities.
+const ORDER_BYTES_MAX: usize = 64 << 10;
+/// A batch of emissions has about so many bytes at most.
+const BATCH_BYTES: usize = 16 << 20;
+/// When a record has so many bytes of emissions, what more of it revises stays as it is: they are one commit.
+const RECORD_BYTES_MAX: usize = 128 << 20;
+/// What an order ends with: partition and offset.
+const PLACE_BYTES: usize = size_of::<u32>() + size_of::<u64>();
+/// Begins the hash of an identity: no identity begins with it.
+const HASHED: u8 = 0xff;
 
 /// The emissions of a stream in the making.
 pub(super) struct Rows<'a> {
@@ -38,6 +50,9 @@ pub(super) struct Rows<'a> {
     events: Vec<Event>,
     /// What is newest under identities that are among these.
     latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
+    bytes: usize,
+    /// Those of the last record.
+    of_record: (u64, usize),
 }
 
 /// What was emitted last under an identity.
@@ -55,7 +70,7 @@ struct Brought {
     time: EventTime,
     /// The time of what held before, if that is another one.
     other_time: Option<EventTime>,
-    /// The columns that are selected; none if there is no row.
+    /// The columns behind the identity and the time; none if there is no row.
     row: Option<Vec<Value>>,
     /// When the row could be known, if that was before it is logged.
     known_at: Option<VisibleAt>,
@@ -69,7 +84,14 @@ impl<'a> Rows<'a> {
             program: SourceProgram::new(Arc::clone(def)),
             events: Vec::new(),
             latest: BTreeMap::new(),
+            bytes: 0,
+            of_record: (0, 0),
         }
+    }
+
+    /// About how many bytes were emitted.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// What an event of the trigger, logged as or for a record, makes the stream emit.
@@ -83,8 +105,8 @@ impl<'a> Rows<'a> {
         trigger: &LoggedEvent,
         cut: &Cut,
     ) -> Result<(), EngineError> {
-        let derived = self.derived;
-        let brought = online.read_with(|engine| brought(engine, derived, trigger, cut))?;
+        let of = (&**self.def, self.derived);
+        let brought = online.read_with(|engine| brought(engine, of, trigger, cut))?;
         let Some(brought) = brought else {
             return Ok(());
         };
@@ -110,8 +132,12 @@ impl<'a> Rows<'a> {
     ) -> Result<(), EngineError> {
         let derived = self.derived;
         let affected = online.read_with(|engine| affected(engine, derived, late, watched, cut))?;
+        let of = (&**self.def, derived);
         for position in affected {
-            let found = online.read_with(|engine| again(engine, derived, position, cut))?;
+            if self.of_record.0 == record && self.of_record.1 > RECORD_BYTES_MAX {
+                break;
+            }
+            let found = online.read_with(|engine| again(engine, of, position, cut))?;
             let Some(brought) = found else {
                 continue;
             };
@@ -177,7 +203,7 @@ impl<'a> Rows<'a> {
                 row: is_there.then(|| row.clone()),
             },
         );
-        self.events.push(Event {
+        let event = Event {
             operation,
             revision,
             event_time: time,
@@ -185,7 +211,15 @@ impl<'a> Rows<'a> {
             origin: origin_of(self.def, record),
             row,
             before: before.filter(|_| operation == Operation::Replace),
-        });
+        };
+        let bytes = bytes_of(&event);
+        self.bytes += bytes;
+        let of_record = match self.of_record {
+            (known, bytes) if known == record => bytes,
+            _ => 0,
+        };
+        self.of_record = (record, of_record + bytes);
+        self.events.push(event);
         Ok(())
     }
 
@@ -232,7 +266,7 @@ impl<'a> Rows<'a> {
             }
             Ok::<_, EngineError>(())
         })?;
-        Ok(Some(Judged::of(group)))
+        Ok(Some(Judged::of(group).in_batches_of(BATCH_BYTES)))
     }
 }
 
@@ -242,9 +276,11 @@ pub(crate) fn emission_of(
     program: &SourceProgram,
     (trigger, row): (&LoggedEvent, &[Value]),
     selected: Vec<Value>,
+    bytes_max: usize,
 ) -> (LoggedEvent, Vec<Value>) {
     let time = trigger.event.event_time;
     let id = identity_of(program, trigger, row);
+    let selected = columns_of(def, program, (trigger, row), selected, bytes_max);
     let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
     let logged = LoggedEvent {
         source: def.id,
@@ -269,7 +305,7 @@ fn next_revision(latest: &Option<Latest>) -> u32 {
 /// What an event of the trigger changes about its identity; none if that is nothing.
 fn brought(
     engine: &Engine,
-    derived: &DerivedDef,
+    (def, derived): (&SourceDef, &DerivedDef),
     trigger: &LoggedEvent,
     cut: &Cut,
 ) -> Result<Option<Brought>, EngineError> {
@@ -288,6 +324,7 @@ fn brought(
     };
     let time = trigger.event.event_time;
     let latest = Knowledge::latest(cut.clone());
+    let bytes_max = engine.project().limits.row_bytes;
     let selected = match now {
         true => evaluate(engine, derived, &row, time, &latest)?,
         false => None,
@@ -303,7 +340,8 @@ fn brought(
             Some(before) => other_time(engine, program, trigger, before)?,
             None => None,
         },
-        row: selected,
+        row: selected
+            .map(|selected| columns_of(def, program, (trigger, &row), selected, bytes_max)),
     }))
 }
 
@@ -351,7 +389,7 @@ fn affected(
 /// An event of the trigger that holds, and what it brings by what is known now.
 fn again(
     engine: &Engine,
-    derived: &DerivedDef,
+    (def, derived): (&SourceDef, &DerivedDef),
     position: Position,
     cut: &Cut,
 ) -> Result<Option<Brought>, EngineError> {
@@ -363,11 +401,14 @@ fn again(
     let row = program.row(&trigger);
     let time = trigger.event.event_time;
     let latest = Knowledge::latest(cut.clone());
+    let bytes_max = engine.project().limits.row_bytes;
+    let selected = evaluate(engine, derived, &row, time, &latest)?;
     Ok(Some(Brought {
         id: identity_of(program, &trigger, &row),
         time,
         other_time: None,
-        row: evaluate(engine, derived, &row, time, &latest)?,
+        row: selected
+            .map(|selected| columns_of(def, program, (&trigger, &row), selected, bytes_max)),
         // It is what came late that makes the row what it is.
         known_at: None,
     }))
@@ -399,14 +440,47 @@ fn known_before(
 
 /// The identity of an event, without its time.
 fn identity_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<u8> {
-    match program.def().event_id.is_empty() {
+    let id = match program.def().event_id.is_empty() {
         false => program.event_id(row),
         true => {
             let mut bytes = Vec::new();
             event.event.origin.encode(&mut bytes);
             bytes
         }
+    };
+    if id.len() <= ID_BYTES_MAX {
+        return id;
     }
+    let hash = blake3::hash(&id);
+    [&[HASHED], &hash.as_bytes()[..]].concat()
+}
+
+/// The order of an event among those of its time; its place in the log, which separates versions of one
+/// identity, is none of it.
+fn order_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<u8> {
+    let nowhere = Position::new(0, 0);
+    let stored = &event.event.row;
+    let mut order = program.order_at(row, stored, &event.event.origin, nowhere);
+    order.truncate(ORDER_BYTES_MAX.min(order.len() - PLACE_BYTES));
+    order
+}
+
+/// The columns behind the identity and the time: the trigger's order, where the stream has that, and
+/// what is selected. What is too large to be an event says so in every column: what follows it goes on.
+fn columns_of(
+    def: &SourceDef,
+    program: &SourceProgram,
+    (trigger, row): (&LoggedEvent, &[Value]),
+    selected: Vec<Value>,
+    bytes_max: usize,
+) -> Vec<Value> {
+    let has_order = !def.sequence_by.is_empty();
+    let order = has_order.then(|| Value::Bytes(order_of(program, trigger, row).into()));
+    let selected = match bytes_of_row(&selected) + OWN_COLUMNS * size_of::<u64>() > bytes_max {
+        true => vec![Value::Error(ErrorReason::Limit); selected.len()],
+        false => selected,
+    };
+    order.into_iter().chain(selected).collect()
 }
 
 /// The time of what held before, if it is another one: an origin may have told another time.
@@ -435,16 +509,5 @@ fn evaluate(
     let view = engine.compiled(&derived.view.digest, &derived.view.name)?;
     let hot = HotRead::of(engine.hot());
     let reader = Reader::new(&hot, knowledge);
-    let brought = hot.checked(reader.brought(view, row, time.0))?;
-    Ok(brought.map(|row| within(row, engine.project().limits.row_bytes)))
-}
-
-/// A row that is too large to be an event says so in every column: what follows it goes on.
-fn within(row: Vec<Value>, bytes_max: usize) -> Vec<Value> {
-    let mut bytes = Vec::new();
-    encode_canonical_row(&row, &mut bytes);
-    match bytes.len() + OWN_COLUMNS * size_of::<u64>() > bytes_max {
-        true => vec![Value::Error(ErrorReason::Limit); row.len()],
-        false => row,
-    }
+    hot.checked(reader.brought(view, row, time.0))
 }

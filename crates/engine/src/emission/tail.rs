@@ -6,7 +6,7 @@ use evenkeel_log::{LogReader, ReadOptions};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, Offset};
 
-use super::PARTITION;
+use super::{PARTITION, bytes_of};
 use crate::definitions::unknown;
 use crate::error::EngineError;
 use crate::offline::Offline;
@@ -23,8 +23,8 @@ pub fn topic_of(catalog: &Catalog, name: &str) -> Result<Arc<SourceDef>, EngineE
     })
 }
 
-/// The emissions of a topic from a position on, in their order, at most so many; with the columns
-/// that the topic has now.
+/// The emissions of a topic from a position on, in their order, at most so many, and no more after so
+/// many bytes; with the columns that the topic has now.
 ///
 /// # Errors
 /// If the log cannot be read.
@@ -32,7 +32,7 @@ pub fn emissions(
     log: &LogReader,
     topic: &SourceDef,
     from: u64,
-    most: usize,
+    (most, bytes_max): (usize, usize),
 ) -> Result<Vec<LoggedEvent>, EngineError> {
     if log.end(topic.id, PARTITION).0 <= from {
         return Ok(Vec::new());
@@ -44,15 +44,20 @@ pub fn emissions(
         after,
         ..ReadOptions::default()
     });
-    let now = |logged: Result<LoggedEvent, _>| {
-        let mut logged: LoggedEvent = logged.map_err(EngineError::log)?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    for logged in events.take(most) {
+        let mut logged = logged.map_err(EngineError::log)?;
         topic
             .schema
             .upgrade(&mut logged)
             .map_err(|reason| EngineError::schema(topic, reason))?;
-        Ok(logged)
-    };
-    events.take(most).map(now).collect()
+        bytes += bytes_of(&logged.event);
+        found.push(logged);
+        if bytes >= bytes_max {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// The position that the next emission of a topic will have.
@@ -77,6 +82,7 @@ impl Offline {
         most: usize,
     ) -> Result<Vec<LoggedEvent>, EngineError> {
         let last = || emissions_end(self.log(), topic).saturating_sub(most as u64);
+        let most = (most, usize::MAX);
         emissions(self.log(), topic, from.unwrap_or_else(last), most)
     }
 }

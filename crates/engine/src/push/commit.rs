@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::{PushAnswer, RowAnswer, Triggered, Written};
 use crate::api::IngestReport;
+use crate::emission::bytes_of;
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::group::{Accepted, First, Group, Made};
@@ -101,6 +102,53 @@ impl Judged {
             earlier: Earlier::default(),
             made,
             requests: Vec::new(),
+        }
+    }
+
+    /// The same commit with batches of about so many bytes at most.
+    pub(crate) fn in_batches_of(self, bytes_max: usize) -> Self {
+        let (mut batches, mut made) = (Vec::new(), Vec::new());
+        let mut made_of_each = self.made.into_iter();
+        for batch in self.batches {
+            let Batch::Events {
+                source,
+                partition,
+                schema_version,
+                events,
+            } = batch
+            else {
+                batches.push(batch);
+                continue;
+            };
+            let mut parts: Vec<(Vec<Event>, Vec<Made>)> = Vec::new();
+            let mut bytes = bytes_max;
+            let of_batch = made_of_each.next().unwrap_or_default();
+            for (event, of_event) in events.into_iter().zip(of_batch) {
+                bytes += bytes_of(&event);
+                if bytes > bytes_max {
+                    bytes = bytes_of(&event);
+                    parts.push(Default::default());
+                }
+                if let Some((events, of_events)) = parts.last_mut() {
+                    events.push(event);
+                    of_events.push(of_event);
+                }
+            }
+            for (events, of_events) in parts {
+                batches.push(Batch::Events {
+                    source,
+                    partition,
+                    schema_version,
+                    events,
+                });
+                made.push(of_events);
+            }
+        }
+        Judged {
+            batches,
+            made,
+            earlier: self.earlier,
+            requests: self.requests,
         }
     }
 

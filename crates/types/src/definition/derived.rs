@@ -10,7 +10,8 @@ use crate::expr::ExprKind;
 
 /// `CREATE STREAM ... AS SELECT`: the rows of a view as events. The stored columns of the stream
 /// are the trigger's identity ([`DerivedDef::TRIGGER_ID`], which is the event id), its time
-/// ([`DerivedDef::TRIGGERED_AT`]), and what is selected.
+/// ([`DerivedDef::TRIGGERED_AT`]), its order among those of that time
+/// ([`DerivedDef::TRIGGER_ORDER`]) where that is another one than that of identities, and what is selected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivedDef {
     /// A row view whose trigger is one stream and has no key: each event brings its row. It has
@@ -25,6 +26,9 @@ impl DerivedDef {
     pub const TRIGGER_ID: &'static str = "trigger_id";
     /// The name of the column of the trigger's time.
     pub const TRIGGERED_AT: &'static str = "triggered_at";
+
+    /// The name of the column by which rows of one time have the order of their triggers.
+    pub const TRIGGER_ORDER: &'static str = "trigger_order";
 
     /// How a row comes about.
     pub fn body(&self) -> &RowBody {
