@@ -91,7 +91,13 @@ impl TableProvider for Provider {
                 "there are no rows to read".to_owned(),
             ));
         };
-        let read = self.relation.rows(reader, &columns, bounds);
+        // The lake waits for its stores itself, which it must not where others wait on the thread.
+        let read = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| self.relation.rows(reader, &columns, bounds));
+            reading
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
         let read = read.map_err(|error| DataFusionError::External(Box::new(error)))?;
         let batches: Vec<RecordBatch> = read.iter().flat_map(in_pieces).collect();
         let schema = Arc::new(self.schema.project(&columns)?);

@@ -302,6 +302,18 @@ fn a_run_that_is_made_while_a_backup_is_goes_on_in_the_copy() {
 }
 
 #[test]
+fn what_the_lake_has_is_read_from_there() {
+    let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5), (2, 1, 7)]))]);
+    let before = rows_at(&world, RECENT, at(2));
+    let mut go_on = |_: &str, _, _| std::ops::ControlFlow::Continue(());
+    let flushed = world.engine.offline().flush(&[], &mut go_on).unwrap();
+    assert!(flushed.failed.is_empty(), "{:?}", flushed.failed);
+    assert_eq!(rows_at(&world, RECENT, at(2)), before);
+    let made = run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
+    assert_eq!(made.counts.written, 2);
+}
+
+#[test]
 fn nobody_but_runs_writes_the_results() {
     let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&[(1, 1, 5)]))]);
     run(&mut world, "recent", at(2), false, usize::MAX).unwrap();
