@@ -195,6 +195,10 @@ class VerifyReport:
     mismatches: int
     examples: List[Mismatch]
     answers_digest: str
+    emissions_checked: int = 0
+    """Emissions of derived streams that were compared with what their queries say at their cuts."""
+    revised_by_late_input: int = 0
+    """Those of them that would be others by what came later."""
 
     @property
     def ok(self) -> bool:

@@ -21,6 +21,7 @@ mod derived;
 mod describe;
 mod digest;
 mod emitted;
+mod ended;
 mod entity;
 mod events;
 mod evolve;
@@ -58,7 +59,7 @@ use evenkeel_types::definition::{
     Catalog, Definition, Digest, SegmentDef, ServiceDef, SpineQuery, ViewDef,
 };
 
-use crate::ast::{self, PlannedKind, SourceBody, Statement, StatementKind};
+use crate::ast::{self, ObjectKind, PlannedKind, SourceBody, Statement, StatementKind};
 use crate::error::Diagnostic;
 use order::{Reference, Space, references};
 use report::Report;
@@ -265,6 +266,9 @@ impl Binder<'_> {
                     None => 1,
                 };
                 Some(Definition::Segment(Arc::new(segment)))
+            }
+            StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => {
+                self.ended_stream(drop, (sql, statement.span), report)
             }
             StatementKind::Drop(drop) => report.hinted(
                 format!("`DROP` is no definition: a project has what its files say, and `{}` is in none", drop.name),

@@ -210,6 +210,8 @@ pub struct SourceStatus {
     pub visible_at: Option<VisibleAt>,
     /// Of a derived stream: how many records of the log it has not been emitted for.
     pub emission_lag: Option<u64>,
+    /// For a derived stream: why it does not go on; none if it does.
+    pub emission_failure: Option<String>,
 }
 
 /// The state of a store.
@@ -229,7 +231,7 @@ pub struct StoreStatus {
     pub brought_back: Reheats,
     /// What recovery found when the store was opened, in words.
     pub recovery: Option<String>,
-    /// Why emissions do not go on; none if they do.
+    /// Why nothing is emitted; none if what can be is.
     pub emission_failure: Option<String>,
 }
 
@@ -307,6 +309,11 @@ pub struct VerifyReport {
     pub points: u64,
     /// Cuts.
     pub cuts: u64,
+    /// Emissions of derived streams that were compared with what their queries say at their cuts, and
+    /// events for which there had to be one.
+    pub emissions_checked: u64,
+    /// Emissions of these that stay as they are, and would be others by what came later.
+    pub revised_by_late_input: u64,
     /// How many values differed.
     pub mismatches: u64,
     /// The first of them.

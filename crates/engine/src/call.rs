@@ -15,7 +15,7 @@ use evenkeel_types::{
 use evenkeel_view::{IndexId, Plan, ReadError, Reader, Store};
 
 use crate::answers::Answers;
-use crate::emission::{emission_of, in_order};
+use crate::emission::{emission_of, in_order, with_read};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::{HotRead, HotStore, Recorded};
@@ -183,7 +183,7 @@ impl Engine {
         if !call.is_known {
             store.rows.push((call.logged.clone(), call.row.clone()));
             knowledge.cut.set_end(call.source.id, PARTITION, Offset(1));
-            self.emit_within(&mut store, &mut knowledge)?;
+            self.emit_within(plan, &mut store, &mut knowledge)?;
         }
         let reader = Reader::new(&store, &knowledge);
         let mut answers = Answers::new(plan);
@@ -193,13 +193,18 @@ impl Engine {
 }
 
 impl Engine {
-    /// Lays over what derived streams would emit for the rows that are laid over.
+    /// Lays over what derived streams that are read would emit for the rows that are laid over.
     fn emit_within(
         &self,
+        plan: &ReadPlan,
         store: &mut WithCall<'_>,
         knowledge: &mut Knowledge,
     ) -> Result<(), EngineError> {
-        for def in in_order(self.catalog()) {
+        let ordered = in_order(self.catalog());
+        let asked = plan.sources().iter().map(|source| source.id).collect();
+        let read = with_read(&ordered, &asked);
+        let emits = |def: &&Arc<SourceDef>| read.contains(&def.id) && !def.has_ended();
+        for def in ordered.iter().filter(emits) {
             let Some(derived) = &def.derived else {
                 continue;
             };
@@ -219,7 +224,7 @@ impl Engine {
             };
             let bytes_max = self.project().limits.row_bytes;
             let trigger = (logged, row.as_slice());
-            let emitted = emission_of(&def, state.program(), trigger, selected, bytes_max);
+            let emitted = emission_of(def, state.program(), trigger, selected, bytes_max);
             store.rows.push(emitted);
             knowledge.cut.set_end(def.id, PARTITION, Offset(1));
         }

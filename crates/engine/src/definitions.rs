@@ -114,6 +114,7 @@ pub(crate) fn plan(
         if let Definition::Source(def) = definition {
             let old = existing.sources.get(&def.name).map(AsRef::as_ref);
             notes.extend(logged.notes(object.change, old, def)?);
+            notes.extend(readers_of_ended(def, existing));
         }
         changes.push(Change {
             object: definition.kind(),
@@ -197,8 +198,23 @@ fn notes_of(definition: &Definition) -> Vec<String> {
     notes
 }
 
+/// The views that read a stream which has ended.
+fn readers_of_ended(def: &SourceDef, existing: &Catalog) -> Option<String> {
+    let newest = existing.views.values().filter_map(|v| v.values().next_back());
+    let readers = newest.filter(|view| {
+        let uses = Uses::of([view.as_ref()]);
+        def.has_ended() && uses.sources().contains_key(&def.id)
+    });
+    let names: Vec<String> = readers.map(|view| format!("`{}`", view.name)).collect();
+    (!names.is_empty()).then(|| format!("read by {}", names.join(", ")))
+}
+
 /// What a derived stream has.
 fn emission_words(derived: &DerivedDef) -> String {
+    if derived.is_ended {
+        return "ended: it emits nothing any more; what it emitted stays, and is read as before"
+            .to_owned();
+    }
     let late = match derived.revises {
         true => "emit again what they change",
         false => "leave it as it is",

@@ -72,8 +72,10 @@ pub struct Engine {
     kv_users: Arc<()>,
     spent_build: Option<SpentBuild>,
     emitter: Emitter,
-    /// Why it did not go on.
+    /// Why nothing was emitted.
     emission_failure: Option<String>,
+    /// Why some derived streams do not go on.
+    emission_failures: BTreeMap<SourceId, String>,
 }
 
 impl Engine {
@@ -206,6 +208,7 @@ impl Engine {
             spent_build: None,
             emitter: Emitter::default(),
             emission_failure: None,
+            emission_failures: BTreeMap::new(),
         };
         engine.replay()?;
         Ok(engine)
@@ -228,7 +231,7 @@ impl Engine {
     }
 
     /// Whether the hot tier is on disk. Beside a writer it is in memory.
-    fn is_durable(&self) -> bool {
+    pub(crate) fn is_durable(&self) -> bool {
         matches!(self.log, LogHandle::Writer(_))
     }
 
@@ -440,9 +443,23 @@ impl Engine {
         &self.hot
     }
 
-    /// Why emissions do not go on; none if they do.
+    /// Why nothing is emitted; none if what can be is.
     pub fn emission_failure(&self) -> Option<&str> {
         self.emission_failure.as_deref()
+    }
+
+    /// Why derived streams do not go on, by their ids; those that only wait for them aside.
+    pub fn emission_failures(&self) -> &BTreeMap<SourceId, String> {
+        &self.emission_failures
+    }
+
+    /// Whether something could not be emitted: it is tried again.
+    pub fn is_emission_stuck(&self) -> bool {
+        self.emission_failure.is_some() || !self.emission_failures.is_empty()
+    }
+
+    pub(crate) fn set_emission_failures(&mut self, failures: BTreeMap<SourceId, String>) {
+        self.emission_failures = failures;
     }
 
     /// Whether emissions go on, and if not, why.

@@ -168,8 +168,11 @@ pub(crate) fn over_newest_sources(mut catalog: Catalog) -> Catalog {
     for source in sources.values_mut() {
         if let Some(derived) = source.derived.clone() {
             let view = Arc::new(rebase(&derived.view, &defined));
-            let revises = derived.revises;
-            Arc::make_mut(source).derived = Some(Arc::new(DerivedDef { view, revises }));
+            let rebased = DerivedDef {
+                view,
+                ..(*derived).clone()
+            };
+            Arc::make_mut(source).derived = Some(Arc::new(rebased));
         }
     }
     for view in catalog.views.values_mut().flat_map(|v| v.values_mut()) {

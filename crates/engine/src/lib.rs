@@ -61,7 +61,7 @@ pub use cold_tier::{
     Pins, Upkeep,
 };
 pub use definitions::{ChangePlan, check, feature_list_of, registered};
-pub use emission::{Emitter, Next, emissions, emissions_end, topic_of};
+pub use emission::{Emitter, Next, emissions, emissions_end, emits, made_by, topic_of};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;
@@ -92,7 +92,7 @@ pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{
     BIND_DEFAULT, Scope, ServedSettings, ServerLimits, ServerSettings, TokenSettings,
 };
-pub use serving::{ReadPlan, Unmet};
+pub use serving::{ReadPlan, Unmet, record_behind};
 pub use session_token::SessionToken;
 pub use slices::{Reading, SourceRows, SourceSlice, ViewRows};
 pub use source_state::{Applied, SourceState, Standing};

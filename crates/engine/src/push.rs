@@ -187,9 +187,9 @@ pub struct Triggered {
     pub push: PushAnswer,
     /// Where the event is, also if it was logged before; none if it is no event.
     pub at: Option<Position>,
-    /// Everything that was logged up to the event, and the event; none if it was logged before:
-    /// then the log says it ([`crate::Trigger::find`]).
-    pub cut: Option<Cut>,
+    /// Everything that was logged up to the event, and the event; and its record. None if it was logged
+    /// before: then the log says it ([`crate::Trigger::find`]).
+    pub known: Option<(Cut, u64)>,
 }
 
 /// What became of a request to write.

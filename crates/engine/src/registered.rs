@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use evenkeel_ddl::ast::StatementKind;
+use evenkeel_ddl::ast::{ObjectKind, StatementKind};
 use evenkeel_ddl::{Diagnostic, batch_table, parse_statements, pushed_table};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 
@@ -178,6 +178,7 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         }
         StatementKind::CreateTrainingDataset(s) => ("dataset", &s.name),
         StatementKind::CreateSegment(s) => ("segment", &s.name),
+        StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => ("source", &drop.name),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {
             return None;
         }

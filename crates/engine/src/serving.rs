@@ -4,14 +4,16 @@
 //! A cut that is pinned may be read in pieces with writes in between: the same bits come out
 //! as if nothing had been written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use evenkeel_log::LogReader;
 use evenkeel_types::definition::{Digest, ServiceDef, SourceDef, ViewBody};
-use evenkeel_types::{Cut, EventTime, Field, SourceId, Value};
+use evenkeel_types::{Cut, EventTime, Field, Position, SourceId, Value};
 use evenkeel_view::Uses;
 
 use crate::engine::Engine;
+use crate::error::EngineError;
 
 /// A service as a reader needs it: which input goes where, which feature comes from where.
 /// It holds for the definition, whatever is written or applied later.
@@ -106,6 +108,11 @@ impl ReadPlan {
     pub fn sources(&self) -> &[Arc<SourceDef>] {
         &self.sources
     }
+
+    /// Whether some of them are made of others.
+    pub fn reads_emissions(&self) -> bool {
+        self.sources.iter().any(|source| source.derived.is_some())
+    }
 }
 
 /// What a promise still waits for.
@@ -115,10 +122,27 @@ pub struct Unmet {
     pub source: String,
     /// The partition; none for a watermark, which is the source's.
     pub partition: Option<u32>,
-    /// The first offset that need not be known, or the time that the watermark must pass.
+    /// The first offset that need not be known, or the time that the watermark must pass; of a derived
+    /// stream the record of the log that it must have emitted everything before.
     pub wanted: String,
     /// How far it is.
     pub reached: String,
+}
+
+/// The record behind the last of some positions; 0 if none of them is logged.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn record_behind(log: &LogReader, positions: &Cut) -> Result<u64, EngineError> {
+    let mut behind = 0;
+    for (source, partition, end) in positions.iter() {
+        if let Some(last) = end.0.checked_sub(1) {
+            let found = log.sequence(source, Position::new(partition.0, last));
+            let found = found.map_err(EngineError::log)?;
+            behind = behind.max(found.map_or(0, |record| record.0 + 1));
+        }
+    }
+    Ok(behind)
 }
 
 impl Engine {
@@ -143,6 +167,21 @@ impl Engine {
         })
     }
 
+    /// The first derived stream of these that has not emitted everything for the records before one;
+    /// none if all have.
+    pub fn unmet_emissions(&self, sources: &[Arc<SourceDef>], record: u64) -> Option<Unmet> {
+        let emits = |def: &&Arc<SourceDef>| def.derived.is_some() && !def.has_ended();
+        sources.iter().filter(emits).find_map(|def| {
+            let reached = self.reached().get(&def.id).copied().unwrap_or(0);
+            (reached < record).then(|| Unmet {
+                source: def.name.clone(),
+                partition: None,
+                wanted: format!("record {record}"),
+                reached: format!("record {reached}"),
+            })
+        })
+    }
+
     /// The first of these sources whose watermark has not passed a time; none if all have.
     pub fn unmet_watermark(&self, sources: &[Arc<SourceDef>], time: EventTime) -> Option<Unmet> {
         sources.iter().find_map(|def| {
@@ -157,8 +196,23 @@ impl Engine {
     }
 
     /// The greatest event time of a source less its lateness: no event up to it is expected
-    /// any more, but for itself. None while there is no event.
+    /// any more, but for itself. None while there is no event. Of a derived stream it is the least of
+    /// those that make it emit: what it leaves out holds nothing back.
     pub fn watermark(&self, source: &SourceDef) -> Option<EventTime> {
+        if let Some(derived) = source.derived.as_ref().filter(|derived| !derived.is_ended) {
+            let watched = match derived.revises {
+                true => derived.watched().unwrap_or_default(),
+                false => Vec::new(),
+            };
+            let watched = watched.iter().map(|watched| watched.source);
+            let causes = watched.chain([derived.trigger().source.id]);
+            let causes: BTreeSet<SourceId> = causes.filter(|id| *id != source.id).collect();
+            let watermarks = causes.into_iter().map(|id| {
+                let cause = self.catalog().source_by_id(id);
+                cause.and_then(|cause| self.watermark(cause))
+            });
+            return watermarks.min().flatten();
+        }
         let greatest = self.hot().source(source.id)?.greatest_time()?;
         Some(EventTime(source.lateness.before(greatest.0)))
     }

@@ -432,6 +432,27 @@ impl SourceState {
         })
     }
 
+    /// Where the version is that holds at a cut under the identity of an event; none if none does.
+    ///
+    /// # Errors
+    /// If what is known of the identity cannot be read.
+    pub(crate) fn holding(
+        &self,
+        logged: &LoggedEvent,
+        row: &[Value],
+        cut: &SourceCut,
+    ) -> Result<Option<Position>, StoreError> {
+        let position = match self.identity_of(&logged.event, row)? {
+            None => None,
+            Some(Identity::Single(home)) => cut.contains(home.position).then_some(home.position),
+            Some(Identity::Group(versions)) => {
+                let known = winner(versions.iter().filter(|v| cut.contains(v.position)));
+                known.filter(|v| !v.removed).map(|v| v.position)
+            }
+        };
+        Ok(position)
+    }
+
     /// The newest version of an identity, of a source whose revisions are told apart by who writes
     /// it: that of an event with this source row and time.
     ///

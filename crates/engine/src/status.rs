@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use evenkeel_log::{LogReader, LoggedDeadLetter};
 use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
-use evenkeel_types::{EventTime, SourceId};
+use evenkeel_types::SourceId;
 
 use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
 use crate::engine::Engine;
@@ -48,12 +48,12 @@ impl Engine {
                 dead_letters: letters.get(&def.id).copied().unwrap_or(0),
                 ends,
                 greatest_time,
-                watermark: greatest_time.map(|t| EventTime(def.lateness.before(t.0))),
+                watermark: self.watermark(def),
                 visible_at: self.reader().timeline(),
-                emission_lag: def.derived.as_ref().map(|_| {
-                    let reached = self.reached().get(&def.id).copied().unwrap_or(0);
-                    self.reader().next_sequence().0.saturating_sub(reached)
-                }),
+                // Beside a writer it is not known.
+                emission_lag: (def.derived.is_some() && !def.has_ended() && self.is_durable())
+                    .then(|| self.emission_lag(def)),
+                emission_failure: self.emission_failures().get(&def.id).cloned(),
             });
         }
         let views = self
@@ -94,6 +94,12 @@ impl Engine {
                 )
             }),
         })
+    }
+
+    /// So many records of the log a derived stream has not emitted for.
+    pub fn emission_lag(&self, topic: &SourceDef) -> u64 {
+        let reached = self.reached().get(&topic.id).copied().unwrap_or(0);
+        self.reader().next_sequence().0.saturating_sub(reached)
     }
 
     /// The dead letters of a source that were not driven again.

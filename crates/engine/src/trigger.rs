@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use evenkeel_log::{LogReader, Sequence};
 use evenkeel_types::definition::{ServiceDef, SourceDef};
-use evenkeel_types::{Cut, EventTime, Field, Knowledge, Position, Value, VisibleAt};
+use evenkeel_types::{Cut, EventTime, Field, Knowledge, Offset, Position, Value, VisibleAt};
 use evenkeel_view::SourceProgram;
 
 pub use self::result_id::{Asked, ResultId};
 use crate::answers::Answers;
 use crate::batch::refuse_by_hand;
+use crate::emission::{PARTITION, emitted_until};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ingest::fetch;
@@ -33,6 +34,8 @@ pub struct Trigger {
     /// The source row.
     row: Vec<Value>,
     cut: Cut,
+    /// Its number in the log.
+    record: u64,
 }
 
 /// What became of a trigger, with its answer.
@@ -74,12 +77,14 @@ impl Trigger {
         let Value::Timestamp(time) = row[source.event_time] else {
             return None;
         };
+        let (cut, record) = triggered.known.clone()?;
         is_same.then_some(Trigger {
             source: Arc::clone(source),
             position: triggered.at?,
             event_time: EventTime(time),
             row,
-            cut: triggered.cut.clone()?,
+            cut,
+            record,
         })
     }
 
@@ -111,6 +116,7 @@ impl Trigger {
             event_time: logged.event.event_time,
             row: SourceProgram::new(Arc::clone(source)).columns(&logged.event.row),
             cut: cut.map_err(EngineError::log)?,
+            record: number,
         };
         Ok((trigger, logged.logged_at))
     }
@@ -130,9 +136,32 @@ impl Trigger {
         self.event_time
     }
 
-    /// `K_e`: everything that was logged up to it, and the event.
+    /// `K_e`: everything that was logged up to it, and the event; once [`Trigger::with_emissions`] was
+    /// asked, also what derived streams emitted for all of that.
     pub fn cut(&self) -> &Cut {
         &self.cut
+    }
+
+    /// Its number in the log: derived streams that are read must have emitted for it.
+    pub fn record(&self) -> u64 {
+        self.record
+    }
+
+    /// The trigger with what the derived streams that a plan reads emitted for it and for everything
+    /// before it, however many of that shared its commit.
+    ///
+    /// # Errors
+    /// [`EngineError::CutLacks`], if they have not emitted it yet; if the log cannot be read.
+    pub fn with_emissions(&self, engine: &Engine, plan: &ReadPlan) -> Result<Trigger, EngineError> {
+        let mut trigger = self.clone();
+        if let Some(unmet) = engine.unmet_emissions(plan.sources(), self.record + 1) {
+            return Err(EngineError::CutLacks(Box::new(unmet)));
+        }
+        for stream in plan.sources().iter().filter(|def| def.derived.is_some()) {
+            let end = emitted_until(engine.reader(), stream, self.record)?;
+            trigger.cut.set_end(stream.id, PARTITION, Offset(end));
+        }
+        Ok(trigger)
     }
 
     /// The inputs of a service: what the row has under their names.
@@ -249,6 +278,7 @@ impl Engine {
         service: &Arc<ServiceDef>,
     ) -> Result<TriggerResult, EngineError> {
         let plan = ReadPlan::new(Arc::clone(service));
+        let trigger = trigger.with_emissions(self, &plan)?;
         let inputs = trigger.inputs(service)?;
         let answers = self.read_trigger(&plan, &trigger, &inputs)?;
         Ok(TriggerResult {

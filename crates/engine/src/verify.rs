@@ -1,5 +1,8 @@
 //! The proof on the user's own data: the read path, the training path and, on a sub-sample,
-//! the naive oracle give the same bits at the same keys, times and knowledge.
+//! the naive oracle give the same bits at the same keys, times and knowledge; and what derived streams
+//! emitted is what their queries say (`emissions`).
+
+mod emissions;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -9,7 +12,7 @@ use evenkeel_log::{EventSource, ReadOptions};
 use evenkeel_store::bucket_of;
 use evenkeel_train::{Answers, Evaluator, Requests};
 use evenkeel_types::codec::encode_values;
-use evenkeel_types::definition::{ViewBody, ViewDef};
+use evenkeel_types::definition::{SourceDef, ViewBody, ViewDef};
 use evenkeel_types::{
     Column, Cut, EventTime, Knowledge, LoggedEvent, Operation, SourceId, Status, Value,
 };
@@ -17,6 +20,7 @@ use evenkeel_view::oracle::Oracle;
 use evenkeel_view::{Found, Reader, SourceProgram, Uses, ViewRow, encode_key};
 
 use crate::api::{Mismatch, VerifyOptions, VerifyReport};
+use crate::emission::in_order;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::HotRead;
@@ -64,7 +68,11 @@ impl Offline {
         };
         let views = self.views_to_verify(options)?;
         let uses = Uses::of(views.iter().map(AsRef::as_ref));
-        let sources: Vec<SourceId> = uses.sources().into_keys().collect();
+        let of_streams = self.read_by_streams();
+        let mut sources: Vec<SourceId> = uses.sources().into_keys().collect();
+        sources.extend(of_streams.iter().filter(|_| options.services.is_empty()));
+        sources.sort_unstable();
+        sources.dedup();
         let logged = self.events(&sources)?;
         let events = self.events_of(&logged, sources, &mut || reach("reading the log", 0))?;
         let seen: Vec<Vec<Seen>> = views.iter().map(|v| self.seen(v, &events)).collect();
@@ -74,15 +82,19 @@ impl Offline {
             .filter(|(_, seen)| !seen.is_empty())
             .map(|(v, _)| v.features.len() as u64)
             .sum();
-        if features == 0 {
+        let streams = in_order(self.catalog());
+        let emitted = |def: &Arc<SourceDef>| events.get(&def.id).is_some_and(|e| !e.is_empty());
+        if features == 0 && !streams.iter().any(emitted) {
             return Err(EngineError::NothingToVerify);
         }
         let mut random = Random::new(options.seed);
         let cuts = self.cuts_to_verify(options, &mut random);
         // The same number of points for every view and cut, rounded up.
-        let points_each = options.values.div_ceil(features * cuts.len() as u64).max(1);
+        let values_of_points = features.max(1) * cuts.len() as u64;
+        let points_each = options.values.div_ceil(values_of_points).max(1);
         let points_total = points_each * cuts.len() as u64 * views.len() as u64;
-        let oracle_step = (points_total * (features / views.len() as u64).max(1))
+        let features_each = features / (views.len() as u64).max(1);
+        let oracle_step = (points_total * features_each.max(1))
             .div_ceil(options.oracle_values.max(1))
             .max(1);
         let mut check = Check {
@@ -126,6 +138,9 @@ impl Offline {
                     reach(&view.name, done)
                 })?;
             }
+        }
+        if options.services.is_empty() {
+            check.emissions(&events, options, &mut random, &mut reach)?;
         }
         check.report.answers_digest = check.digest.finalize().to_hex().to_string();
         Ok(check.report)

@@ -233,6 +233,8 @@ pub(crate) fn verify<'py>(
     dict.set_item("oracle_checked", report.oracle_checked)?;
     dict.set_item("points", report.points)?;
     dict.set_item("cuts", report.cuts)?;
+    dict.set_item("emissions_checked", report.emissions_checked)?;
+    dict.set_item("revised_by_late_input", report.revised_by_late_input)?;
     dict.set_item("mismatches", report.mismatches)?;
     dict.set_item("examples", examples)?;
     dict.set_item("answers_digest", &report.answers_digest)?;

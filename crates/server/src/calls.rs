@@ -157,8 +157,8 @@ impl Asked {
         as_arrow: bool,
     ) -> Result<Response<Body>, ApiError> {
         let plan = &self.plan.read;
-        let positions = self.promise.positions(shared, plan);
-        let kept = self.promise.wait(shared, plan, &positions, deadline);
+        let known = self.promise.known(shared, plan);
+        let kept = self.promise.wait(shared, plan, &known, deadline);
         kept.await
             .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))?;
         // What is known of its identity and what is read are of one moment.

@@ -3,7 +3,7 @@
 //! A piece at a time: evaluated under short holds of the engine, logged like any commit, applied
 //! in pieces. What waits to be written has its turn after each; nothing depends on when that is.
 
-use evenkeel_engine::{Emitter, EngineError, Next};
+use evenkeel_engine::{Emitter, EngineError, Next, emits};
 
 use crate::shared::Shared;
 use crate::writer::{apply_all, make_room};
@@ -22,13 +22,14 @@ pub(crate) struct Emissions {
 }
 
 /// Emits what is logged and not emitted yet, until somebody wants to write or the server stops. What
-/// goes wrong is in the status, and tried again after the next commit, seldom if that keeps failing.
+/// goes wrong is in the status, and tried again after the next commit or a second, seldom if that keeps
+/// failing.
 pub(crate) fn emit(shared: &Shared, emissions: &mut Emissions, is_wanted: impl Fn() -> bool) {
     if emissions.rests > 0 {
         emissions.rests -= 1;
         return;
     }
-    if shared.engine().catalog().derived().next().is_none() {
+    if !emits(shared.engine().catalog()) {
         return;
     }
     while shared.queue.closed().is_none() && !shared.is_draining() {
@@ -58,17 +59,20 @@ fn step(shared: &Shared, emitter: &mut Emitter) -> Result<bool, EngineError> {
     shared.heal()?;
     // By what it is judged, it is logged: nobody goes over to other definitions in between.
     let _appending = shared.appending();
-    let next = emitter.next(shared)?;
+    let next = emitter.next(shared);
     let more = !matches!(next, Next::End);
     if let Next::Emissions(judged) = next {
         let mut commit = judged.append(&shared.writer_log)?;
         apply_all(shared, &mut commit)?;
-        emitter.done()?;
+        emitter.done();
     }
     let is_known = shared.engine().is_emitted(emitter);
     if !is_known {
         let mut engine = shared.engine_mut();
         engine.emitted(emitter);
+        drop(engine);
+        // Reads may wait for it, also if nothing was emitted.
+        shared.applied.send_replace(());
     }
     Ok(more)
 }

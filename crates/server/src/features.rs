@@ -72,9 +72,9 @@ async fn evaluate<'r>(
 ) -> Result<ReadAnswer<'r>, ApiError> {
     let plan = &request.plan.read;
     let promise = &request.promise;
-    let positions = promise.positions(shared, plan);
+    let known = promise.known(shared, plan);
     if request.cut.is_none()
-        && let Err(unmet) = promise.wait(shared, plan, &positions, deadline).await
+        && let Err(unmet) = promise.wait(shared, plan, &known, deadline).await
         && !request.degraded
     {
         return Err(ApiError::unmet(&unmet, deadline.timeout_ms()));
@@ -83,10 +83,10 @@ async fn evaluate<'r>(
         let engine = shared.engine();
         // What is missing in the very cut that is answered.
         let (cut, lacks) = match &request.cut {
-            None => (engine.cut(), promise.unmet(&engine, plan, &positions)),
+            None => (engine.cut(), promise.unmet(&engine, plan, &known)),
             Some(cut) => {
                 engine.refuse_beyond(cut)?;
-                (cut.clone(), engine.unmet_at(&positions, cut))
+                (cut.clone(), engine.unmet_at(&known.positions, cut))
             }
         };
         let degraded = match lacks {

@@ -3,7 +3,7 @@
 //! One node applies what it logs at once, so `strong_now` and `strong` are the same here:
 //! what a read waits for is at most the commit in progress.
 
-use evenkeel_engine::{Engine, ReadPlan, SessionToken, Unmet};
+use evenkeel_engine::{Engine, ReadPlan, SessionToken, Unmet, record_behind};
 use evenkeel_types::{Cut, EventTime};
 
 use crate::clock::Deadline;
@@ -25,6 +25,14 @@ pub(crate) enum Level {
     Complete(EventTime),
 }
 
+/// What an answer must know, as it was when the request arrived.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    pub(crate) positions: Cut,
+    /// Derived streams must have emitted everything for the records before this one.
+    record: u64,
+}
+
 /// What a read must know.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Promise {
@@ -34,9 +42,33 @@ pub(crate) struct Promise {
 }
 
 impl Promise {
-    /// The positions that an answer must know: what was acknowledged before this moment, and
-    /// what the request names.
-    pub(crate) fn positions(&self, shared: &Shared, plan: &ReadPlan) -> Cut {
+    /// What an answer must know: what was acknowledged before this moment, what the request names, and
+    /// what of it is emitted.
+    pub(crate) fn known(&self, shared: &Shared, plan: &ReadPlan) -> Known {
+        Known {
+            record: match plan.reads_emissions() {
+                true => self.record(shared, plan),
+                false => 0,
+            },
+            positions: self.positions(shared, plan),
+        }
+    }
+
+    /// See [`Known::record`].
+    fn record(&self, shared: &Shared, plan: &ReadPlan) -> u64 {
+        let all = shared.log.next_sequence().0;
+        if !matches!(self.level, Level::Eventual | Level::AtLeast) {
+            return all;
+        }
+        let unmet = shared.engine().unmet_emissions(plan.sources(), all);
+        match unmet {
+            None => 0,
+            // What cannot be found is before everything that is there.
+            Some(_) => record_behind(&shared.log, &self.session.positions).unwrap_or(all),
+        }
+    }
+
+    fn positions(&self, shared: &Shared, plan: &ReadPlan) -> Cut {
         let mut wanted = self.session.positions.clone();
         if matches!(self.level, Level::Eventual | Level::AtLeast) {
             return wanted;
@@ -50,8 +82,10 @@ impl Promise {
     }
 
     /// What of the promise is not kept by what is applied.
-    pub(crate) fn unmet(&self, engine: &Engine, plan: &ReadPlan, positions: &Cut) -> Option<Unmet> {
-        engine.unmet(positions).or_else(|| match self.level {
+    pub(crate) fn unmet(&self, engine: &Engine, plan: &ReadPlan, known: &Known) -> Option<Unmet> {
+        let unmet = engine.unmet(&known.positions);
+        let unmet = unmet.or_else(|| engine.unmet_emissions(plan.sources(), known.record));
+        unmet.or_else(|| match self.level {
             Level::Complete(time) => engine.unmet_watermark(plan.sources(), time),
             _ => None,
         })
@@ -62,12 +96,12 @@ impl Promise {
         &self,
         shared: &Shared,
         plan: &ReadPlan,
-        positions: &Cut,
+        known: &Known,
         deadline: Deadline,
     ) -> Result<(), Unmet> {
         let mut applied = shared.applied.subscribe();
         loop {
-            let unmet = self.unmet(&shared.engine(), plan, positions);
+            let unmet = self.unmet(&shared.engine(), plan, known);
             let Some(unmet) = unmet else { return Ok(()) };
             match tokio::time::timeout(deadline.left(), applied.changed()).await {
                 Ok(Ok(())) => {}

@@ -192,6 +192,7 @@ impl Metrics {
         hot_tier(&mut text, engine, load.pushes_wait);
         lake(&mut text, lake_flushes);
         batch_views(&mut text, runs);
+        emissions(&mut text, engine);
         let name = "evenkeel_watermark_lag_seconds";
         head(
             &mut text,
@@ -224,6 +225,26 @@ pub(crate) struct Load<'a> {
     pub(crate) pushes_wait: bool,
     /// How long the engine was held to write.
     pub(crate) engine_holds: &'a Histogram,
+}
+
+fn emissions(text: &mut String, engine: &Engine) {
+    let name = "evenkeel_emission_lag_records";
+    let help = "Records of the log that a derived stream has not emitted for.";
+    head(text, name, "gauge", help);
+    let topics: Vec<_> = engine.catalog().emitting().collect();
+    for topic in &topics {
+        let labels = format!("{{topic=\"{}\"}}", label(&topic.name));
+        line(text, &format!("{name}{labels}"), engine.emission_lag(topic));
+    }
+    let name = "evenkeel_emission_stopped";
+    let help = "1 while a derived stream cannot go on: its status says why.";
+    head(text, name, "gauge", help);
+    let all = engine.emission_failure().is_some();
+    for topic in topics {
+        let labels = format!("{{topic=\"{}\"}}", label(&topic.name));
+        let stopped = all || engine.emission_failures().contains_key(&topic.id);
+        line(text, &format!("{name}{labels}"), u8::from(stopped));
+    }
 }
 
 fn hot_tier(text: &mut String, engine: &Engine, pushes_wait: bool) {

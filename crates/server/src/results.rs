@@ -43,11 +43,12 @@ impl Read {
         plan: &ServicePlan,
         trigger: &Trigger,
     ) -> Result<Read, EngineError> {
+        let trigger = trigger.with_emissions(engine, &plan.read)?;
         let inputs = trigger.inputs(plan.read.service())?;
         Ok(Read {
-            answers: engine.read_trigger(&plan.read, trigger, &inputs)?,
+            answers: engine.read_trigger(&plan.read, &trigger, &inputs)?,
             cut: engine.format_cut(trigger.cut()).into(),
-            trigger: trigger.clone(),
+            trigger,
             inputs,
         })
     }
@@ -91,6 +92,25 @@ impl Read {
             &self.answers.to_rows(),
         ));
     }
+}
+
+/// Waits until the derived streams that are read have emitted for a record and for all before it; false
+/// if time is up before.
+pub(crate) async fn is_emitted(
+    shared: &Shared,
+    plan: &ServicePlan,
+    record: u64,
+    deadline: Deadline,
+) -> bool {
+    let mut applied = shared.applied.subscribe();
+    let sources = plan.read.sources();
+    while shared.engine().unmet_emissions(sources, record + 1).is_some() {
+        match tokio::time::timeout(deadline.left(), applied.changed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(_) => return false,
+        }
+    }
+    true
 }
 
 /// An answer without a result, which may be asked for.
@@ -218,5 +238,8 @@ async fn read(
         (engine.now(), engine.project().limits.results_kept_hours)
     };
     trigger.refuse_gone(logged_at, now, kept_hours)?;
+    if !is_emitted(shared, plan, trigger.record(), deadline).await {
+        return Ok(None);
+    }
     with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
 }

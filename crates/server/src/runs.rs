@@ -251,6 +251,10 @@ impl Scheduler {
             let mut known = Known::new();
             while working.runs.wait() {
                 run_due(&working, &mut known);
+                // What could not be emitted is tried again, also where nobody writes.
+                if working.engine().is_emission_stuck() {
+                    working.queue.wake();
+                }
             }
         });
         Scheduler { thread, shared }

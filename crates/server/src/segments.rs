@@ -90,10 +90,11 @@ pub(crate) async fn query(
     let as_arrow = wants_arrow(&headers);
     let mut asked = segment_request(&shared, &ask, &plan, as_arrow)?;
     let promise = promise(&shared, &ask)?;
-    asked.positions = promise.positions(&shared, plan.reads());
+    let known = promise.known(&shared, plan.reads());
+    asked.positions = known.positions.clone();
     asked.not_before = promise.session.time;
     if asked.cut.is_none() {
-        let kept = promise.wait(&shared, plan.reads(), &asked.positions, deadline);
+        let kept = promise.wait(&shared, plan.reads(), &known, deadline);
         kept.await
             .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))?;
     }

@@ -224,6 +224,11 @@ impl Logged<'_> {
         if deadline.has_passed() {
             return Ok(None);
         }
+        if let Some((_, record)) = self.triggered.known
+            && !results::is_emitted(shared, plan, record, deadline).await
+        {
+            return Ok(None);
+        }
         let now = with_cold(shared, deadline, |engine| {
             let trigger = Trigger::logged(engine, self.source, self.stored, self.triggered);
             let read = trigger.map(|trigger| Read::of(engine, plan, &trigger));
@@ -240,6 +245,9 @@ impl Logged<'_> {
         let Some((trigger, _)) = found else {
             return Ok(None);
         };
+        if !results::is_emitted(shared, plan, trigger.record(), deadline).await {
+            return Ok(None);
+        }
         with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
     }
 }

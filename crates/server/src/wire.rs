@@ -48,6 +48,7 @@ pub fn source_status(source: &SourceStatus) -> Json {
         "watermark": source.watermark.map(|t| t.to_string()),
         "visible_at": source.visible_at.map(|t| t.to_string()),
         "emission_lag": source.emission_lag,
+        "emission_failure": source.emission_failure,
     })
 }
 

@@ -233,6 +233,11 @@ impl SourceDef {
             .collect()
     }
 
+    /// Whether it is a derived stream that has ended.
+    pub fn has_ended(&self) -> bool {
+        self.derived.as_ref().is_some_and(|derived| derived.is_ended)
+    }
+
     /// The stored columns as fields.
     pub fn stored_fields(&self) -> Vec<Field> {
         self.columns[..self.stored]
@@ -635,13 +640,13 @@ impl Catalog {
     /// Everything that is evaluated: all versions of views, and what derived streams emit.
     pub fn evaluated(&self) -> Vec<&Arc<ViewDef>> {
         let views = self.views.values().flat_map(|versions| versions.values());
-        let derived = self.derived().filter_map(|source| source.derived.as_ref());
+        let derived = self.emitting().filter_map(|source| source.derived.as_ref());
         views.chain(derived.map(|derived| &derived.view)).collect()
     }
 
     /// What is watched for late inputs: sources, and the columns by which their events are found.
     pub fn watched(&self) -> Vec<(&Arc<SourceDef>, Vec<usize>)> {
-        let derived = self.derived().filter_map(|source| source.derived.as_ref());
+        let derived = self.emitting().filter_map(|source| source.derived.as_ref());
         derived
             .filter(|derived| derived.revises)
             .flat_map(|derived| {
@@ -655,6 +660,11 @@ impl Catalog {
     pub fn derived(&self) -> impl Iterator<Item = &Arc<SourceDef>> {
         let sources = self.sources.values();
         sources.filter(|source| source.derived.is_some())
+    }
+
+    /// Those of them that have not ended.
+    pub fn emitting(&self) -> impl Iterator<Item = &Arc<SourceDef>> {
+        self.derived().filter(|source| !source.has_ended())
     }
 
     /// The newest version of a view.

@@ -15,10 +15,12 @@ use evenkeel_aggregate::oracle as naive;
 use evenkeel_expr::Program;
 use evenkeel_types::codec::canonical_row;
 use evenkeel_types::definition::{
-    Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger, TriggerSide,
+    DerivedDef, Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger, TriggerSide,
     ViewBody, ViewDef, WindowAggregate, WindowRows,
 };
-use evenkeel_types::{AggregateCall, Expr, Knowledge, LoggedEvent, Operation, SourceId, Value};
+use evenkeel_types::{
+    AggregateCall, Expr, Knowledge, LoggedEvent, Operation, Position, SourceId, Value,
+};
 
 use crate::row::ViewRow;
 
@@ -131,29 +133,65 @@ impl<'a> Oracle<'a> {
         knowledge: &Knowledge,
         accept: &mut dyn FnMut(i64, &[Value]) -> bool,
     ) -> Option<(i64, Vec<Value>)> {
-        for (time, mut scope) in self.trigger_rows(&body.trigger, key, until, t, knowledge) {
-            for windows in &body.windows {
-                let key: Vec<Value> = windows
-                    .key_columns
-                    .iter()
-                    .map(|&slot| scope[slot].clone())
-                    .collect();
-                let values = self.windows(windows, &key, time, knowledge);
-                scope.extend(values);
-            }
-            for lookup in &body.lookups {
-                let found = self.look_up(lookup, &scope, time, knowledge);
-                scope.extend(found);
-            }
-            if body.filter.as_ref().is_some_and(|f| !is_true(f, &scope, t)) {
+        for (time, scope) in self.trigger_rows(&body.trigger, key, until, t, knowledge) {
+            let Some(values) = self.row_of(body, scope, (time, t), knowledge) else {
                 continue;
-            }
-            let values = evaluate_all(&body.columns, &scope, t);
+            };
             if accept(time, &values) {
                 return Some((time, values));
             }
         }
         None
+    }
+
+    /// The features of a row that a trigger brings at a time, evaluated with read time `t`; none if
+    /// the filter leaves it out.
+    fn row_of(
+        &self,
+        body: &RowBody,
+        mut scope: Vec<Value>,
+        (time, t): (i64, i64),
+        knowledge: &Knowledge,
+    ) -> Option<Vec<Value>> {
+        for windows in &body.windows {
+            let key: Vec<Value> = windows
+                .key_columns
+                .iter()
+                .map(|&slot| scope[slot].clone())
+                .collect();
+            let values = self.windows(windows, &key, time, knowledge);
+            scope.extend(values);
+        }
+        for lookup in &body.lookups {
+            let found = self.look_up(lookup, &scope, time, knowledge);
+            scope.extend(found);
+        }
+        let passes = body.filter.as_ref().is_none_or(|f| is_true(f, &scope, t));
+        passes.then(|| evaluate_all(&body.columns, &scope, t))
+    }
+
+    /// Which of some versions of one event holds, given what is known, and the columns that a derived
+    /// stream selects for it: none if its `WHERE` leaves it out.
+    pub fn emitted(
+        &self,
+        derived: &DerivedDef,
+        versions: &[&LoggedEvent],
+        knowledge: &Knowledge,
+    ) -> Option<(Position, Option<Vec<Value>>)> {
+        let side = derived.trigger();
+        let live = self.live(&side.source, knowledge);
+        let is_one = |c: &&Rc<Candidate>| {
+            let mut versions = versions.iter();
+            versions.any(|version| version.position == c.logged.position)
+        };
+        let held = live.iter().find(is_one)?;
+        let (row, time) = (&held.row, held.time);
+        let passes = |filter: &Expr| is_true(filter, row, time);
+        let selected = match side.filter.as_ref().is_none_or(passes) {
+            true => self.row_of(derived.body(), row.clone(), (time, time), knowledge),
+            false => None,
+        };
+        Some((held.logged.position, selected))
     }
 
     /// The rows that a trigger brings for a key up to a time, newest first.

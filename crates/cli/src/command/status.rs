@@ -43,9 +43,15 @@ fn text(status: &Json) -> String {
         ));
     }
     if let Some(failure) = status["emission_failure"].as_str() {
-        text.push_str(&format!("emissions do not go on: {failure}\n"));
+        text.push_str(&format!("nothing is emitted: {failure}\n"));
     }
     for source in rows("sources") {
+        if let Some(failure) = source["emission_failure"].as_str() {
+            text.push_str(&format!(
+                "`{}` does not go on: {failure}\n",
+                word(&source["name"])
+            ));
+        }
         let behind = number(&source["emission_lag"]);
         if behind > 0 {
             text.push_str(&format!(

@@ -148,6 +148,15 @@ pub(crate) fn summary(report: &Json, catalog: &Catalog) -> String {
         },
         count(number(report, "oracle_checked")),
     );
+    let emissions = number(report, "emissions_checked");
+    if emissions > 0 {
+        text.push_str(&format!(
+            "{} compared with what their queries say at their cuts; {} would be others by what came \
+             later\n",
+            plural(emissions, "emission"),
+            count(number(report, "revised_by_late_input"))
+        ));
+    }
     let examples: Vec<Json> = examples(report).cloned().collect();
     text.push_str(&mismatches(&examples, catalog));
     text

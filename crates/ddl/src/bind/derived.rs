@@ -86,6 +86,7 @@ impl Binder<'_> {
         let derived = DerivedDef {
             view,
             revises: revise.is_some(),
+            is_ended: false,
         };
         if let Some(on_late) = revise
             && let Err(lookup) = derived.watched()

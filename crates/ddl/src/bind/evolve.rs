@@ -357,7 +357,7 @@ fn written_out(def: &SourceDef, slot: usize) -> Expr {
 }
 
 /// The columns that a view finds events of sources by.
-fn key_uses(view: &ViewDef) -> Vec<(&SourceDef, &[usize])> {
+pub(super) fn key_uses(view: &ViewDef) -> Vec<(&SourceDef, &[usize])> {
     match &view.body {
         ViewBody::Window(body) => {
             vec![(&*body.windows.source, &body.windows.key_columns[..])]

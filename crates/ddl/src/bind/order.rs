@@ -1,7 +1,7 @@
 //! What a statement names, and in which order statements can be bound.
 
 use crate::ast::{
-    DatasetSpine, Ident, Label, Query, Relation, RelationSource, SourceBody, Span, SpineItem,
+    DatasetSpine, Ident, Label, ObjectKind, Query, Relation, RelationSource, SourceBody, Span, SpineItem,
     Statement, StatementKind,
 };
 
@@ -40,6 +40,9 @@ pub(super) fn defined(statement: &Statement) -> Option<(Space, &Ident)> {
         StatementKind::CreateFeatureService(create) => Some((Space::Service, &create.name)),
         StatementKind::CreateTrainingDataset(create) => Some((Space::Dataset, &create.name)),
         StatementKind::CreateSegment(create) => Some((Space::Segment, &create.name)),
+        StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => {
+            Some((Space::Relation, &drop.name))
+        }
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => None,
     }
 }

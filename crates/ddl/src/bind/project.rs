@@ -15,7 +15,7 @@ use super::evolve::{Evolution, Refusal};
 use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
-use super::{Binder, Broken, batch, emitted, pushed};
+use super::{Binder, Broken, batch, emitted, ended, pushed};
 use crate::ast::{Span, Statement, StatementKind};
 use crate::error::{Diagnostic, line_and_column};
 use crate::parser::parse_statements;
@@ -199,6 +199,7 @@ pub fn bind_project(
                 };
                 let emits = |derived: &DerivedDef| has_events(derived.trigger().source.id);
                 let refusals = match has_events(old.id) {
+                    _ if old.has_ended() => vec![evolution.of_ended()],
                     true => evolution.refusals(),
                     // It has come as far as its trigger, also where it left everything out.
                     false if old.derived.as_deref().is_some_and(emits) => {
@@ -238,6 +239,7 @@ pub fn bind_project(
             broken.names.insert((space, ident.value.clone()));
         }
     }
+    refuse_ends(&project, existing, &mut found);
     keep_older_versions(&mut project.catalog, existing);
     project.removed = removed(&by_name, existing);
     found.finish(&mut project);
@@ -473,7 +475,10 @@ fn change(definition: &Definition, existing: &Catalog) -> Change {
             None => return Change::New,
         },
         Definition::Source(def) => match existing.sources.get(&def.name) {
-            Some(old) => (old.digest == def.digest, old.sql == def.sql),
+            Some(old) => {
+                let is_same = old.digest == def.digest && old.has_ended() == def.has_ended();
+                (is_same, old.sql == def.sql)
+            }
             None => return Change::New,
         },
         Definition::View(def) => match existing.view(&def.name) {
@@ -503,6 +508,19 @@ fn change(definition: &Definition, existing: &Catalog) -> Change {
         (false, _) => Change::Changed,
         (true, false) => Change::Described,
         (true, true) => Change::Unchanged,
+    }
+}
+
+/// A stream ends only with those that emit of it.
+fn refuse_ends(project: &Project, existing: &Catalog, found: &mut Found<'_>) {
+    for object in &project.objects {
+        if let Definition::Source(def) = &object.definition
+            && def.has_ended()
+            && object.change != Change::Unchanged
+            && let Some(refusal) = ended::is_read(def, object.span, &project.catalog, existing)
+        {
+            found.add(object.file, refusal);
+        }
     }
 }
 
@@ -542,7 +560,7 @@ fn removed(
         }
     }
     for source in existing.sources.values() {
-        if is_gone(Space::Relation, &source.name) {
+        if is_gone(Space::Relation, &source.name) && !source.has_ended() {
             removed.push((super::relation::kind_of(source), source.name.clone()));
         }
     }

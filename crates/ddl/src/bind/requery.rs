@@ -17,6 +17,12 @@ const HINT: &str = "leave it as it was, and give the new one another name (of a 
                     view: `EMIT TO` another topic)";
 
 impl Evolution<'_> {
+    /// Why a stream that has ended cannot be defined.
+    pub(super) fn of_ended(&self) -> Refusal {
+        let message = format!("`{}` has ended: it does not begin again", self.old.name);
+        self.of_source(message, "give the new one another name")
+    }
+
     /// Why a derived stream that may have emitted cannot be what it is now.
     pub(super) fn of_query(&self) -> Option<Refusal> {
         let (old, new) = (self.old, self.new);

@@ -1,12 +1,14 @@
 //! A piece of the log: the records that emissions are made for next, with what was known at each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 
-use evenkeel_log::{EventParts, LogReader, ReadOptions, Sequence};
+use evenkeel_log::{EventParts, Events, LogReader, ReadOptions, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, Offset, Position, SourceId};
 
-use super::{PARTITION, record_of};
+use super::PARTITION;
+use super::place::record_of;
 use crate::error::EngineError;
 
 /// Records that bring something.
@@ -40,28 +42,71 @@ pub(super) struct Emitted {
     pub(super) event: LoggedEvent,
 }
 
-impl Piece {
-    /// The events of some sources from a record on; none if nothing was logged since. `base` is
-    /// what others logged before it.
-    ///
-    /// # Errors
-    /// If the log cannot be read.
-    pub(super) fn take(
-        log: &LogReader,
+/// What the pieces of some streams are taken from.
+pub(super) struct Pieces {
+    derived: BTreeSet<SourceId>,
+    /// What makes the streams emit.
+    wanted: BTreeSet<SourceId>,
+    /// The sources that are looked at; none: all of them.
+    only: Option<BTreeSet<SourceId>>,
+    /// A read that ended with a piece, and the record that it goes on with: a frame of many events is
+    /// decoded once. In a lock that nobody waits for, as a read cannot be shared.
+    open: Mutex<Option<(u64, Reading)>>,
+}
+
+struct Reading {
+    events: Events,
+    /// The first record that was not there when it began.
+    whole: u64,
+}
+
+impl Pieces {
+    /// Pieces for streams that `wanted` makes emit; with `only` the log is read for these sources alone,
+    /// so that what is damaged in others does not matter.
+    pub(super) fn new(
         catalog: &Catalog,
-        wanted: &BTreeSet<SourceId>,
-        from: u64,
-        (base, applied): (&Cut, Cut),
-    ) -> Result<Option<Self>, EngineError> {
+        wanted: BTreeSet<SourceId>,
+        only: Option<BTreeSet<SourceId>>,
+    ) -> Self {
         let derived: BTreeSet<SourceId> = catalog.derived().map(|def| def.id).collect();
+        Pieces {
+            only: only.map(|only| &only - &derived),
+            derived,
+            wanted,
+            open: Mutex::default(),
+        }
+    }
+
+    fn reading(&mut self, log: &LogReader, catalog: &Catalog, from: u64) -> Reading {
+        let open = self.open.get_mut().unwrap_or_else(|broken| broken.into_inner());
+        if let Some((next, reading)) = open.take()
+            && next == from
+        {
+            return reading;
+        }
         let unread = catalog.sources.values().map(|def| def.id);
-        let unread = unread.filter(|id| derived.contains(id) || !wanted.contains(id));
+        let unread = unread.filter(|id| self.derived.contains(id) || !self.wanted.contains(id));
         let whole = log.next_sequence().0;
-        let mut events = log.read(ReadOptions {
+        let events = log.read(ReadOptions {
+            sources: self.only.as_ref().map(|only| only.iter().copied().collect()),
             from: Sequence(from),
             parts: unread.map(|id| (id, EventParts::default())).collect(),
             ..ReadOptions::default()
         });
+        Reading { events, whole }
+    }
+
+    /// The events from a record on, and before another one; none if nothing was logged since. `base`
+    /// is what others logged before it.
+    ///
+    /// # Errors
+    /// If the log cannot be read.
+    pub(super) fn take(
+        &mut self,
+        (log, catalog): (&LogReader, &Catalog),
+        (from, until): (u64, u64),
+        (base, applied): (&Cut, Cut),
+    ) -> Result<Option<Piece>, EngineError> {
         let mut piece = Piece {
             roots: Vec::new(),
             end: from,
@@ -69,12 +114,27 @@ impl Piece {
             next: 0,
             emitted: BTreeMap::new(),
         };
+        if from >= until {
+            return Ok(None);
+        }
+        let mut reading = self.reading(log, catalog, from);
         let mut logged = LoggedEvent::blank();
         let mut records = 0;
-        while piece.roots.len() < ROOTS_MAX && records < RECORDS_MAX {
+        loop {
+            if piece.roots.len() >= ROOTS_MAX || records >= RECORDS_MAX {
+                let open = self.open.get_mut().unwrap_or_else(|broken| broken.into_inner());
+                *open = Some((piece.end, reading));
+                break;
+            }
+            let events = &mut reading.events;
             if !events.next_into(&mut logged).map_err(EngineError::log)? {
                 // Dead letters are records, too.
-                piece.end = piece.end.max(whole);
+                piece.end = piece.end.max(reading.whole.min(until));
+                break;
+            }
+            let record = events.sequence().0;
+            if record >= until {
+                piece.end = until;
                 break;
             }
             let Position { partition, offset } = logged.position;
@@ -83,16 +143,15 @@ impl Piece {
                 break;
             }
             records += 1;
-            let record = events.sequence().0;
             piece.end = record + 1;
-            if derived.contains(&logged.source) {
+            if self.derived.contains(&logged.source) {
                 continue;
             }
             piece
                 .cut
                 .set_end(logged.source, partition, Offset(offset.0 + 1));
             if let Some(def) = catalog.source_by_id(logged.source)
-                && wanted.contains(&def.id)
+                && self.wanted.contains(&def.id)
             {
                 let mut event = logged.clone();
                 def.schema
@@ -107,7 +166,9 @@ impl Piece {
         }
         Ok((piece.end > from).then_some(piece))
     }
+}
 
+impl Piece {
     /// Takes what a stream emitted for its records, from an offset on.
     ///
     /// # Errors

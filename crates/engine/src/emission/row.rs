@@ -8,15 +8,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_types::definition::{DerivedDef, SourceDef, Watched};
+use evenkeel_log::LogReader;
+use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
-    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, Value,
+    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, SourceId, Value,
     VisibleAt,
 };
 use evenkeel_view::{Reader, SourceProgram, Store};
 
+use super::PARTITION;
+use super::place::{Place, Within, origin_of, say_rest};
+use super::runs::{Run, runs};
 use super::size::{bytes_of, bytes_of_row};
-use super::{PARTITION, origin_of};
+use super::stream::Stream;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::group::Group;
@@ -28,31 +32,45 @@ use crate::recorder::Recordable;
 use crate::source_state::{Newest, Turn};
 
 /// Columns before those that are selected: the trigger's identity and its time.
-const OWN_COLUMNS: usize = 2;
+pub(crate) const OWN_COLUMNS: usize = 2;
 /// Longer identities are emitted as their hash, so that they do not grow from stream to stream.
 const ID_BYTES_MAX: usize = 1 << 10;
 /// Orders that begin with so many equal bytes are those of the identities.
 const ORDER_BYTES_MAX: usize = 64 << 10;
-/// A batch of emissions has about so many bytes at most.
-const BATCH_BYTES: usize = 16 << 20;
-/// When a record has so many bytes of emissions, what more of it revises stays as it is: they are one commit.
-const RECORD_BYTES_MAX: usize = 128 << 20;
+/// After about so many bytes of emissions, or so many triggers that were evaluated, the rest is for
+/// another commit, and others have their turn.
+const COMMIT_BYTES: usize = 8 << 20;
+const EVALUATED_MAX: usize = 4_096;
+/// So many emissions are judged under one hold of the engine.
+const JUDGED_AT_ONCE: usize = 256;
 /// What an order ends with: partition and offset.
 const PLACE_BYTES: usize = size_of::<u32>() + size_of::<u64>();
 /// Begins the hash of an identity: no identity begins with it.
 const HASHED: u8 = 0xff;
 
+/// What a record makes a stream do.
+#[derive(Clone, Copy)]
+pub(super) enum Act<'a> {
+    /// An event of the trigger brings its row.
+    Bring(&'a LoggedEvent),
+    /// An event of another source, or one of the trigger's own, changes rows of events that are later and
+    /// hold, whose key it has.
+    Revise(&'a LoggedEvent),
+}
+
 /// The emissions of a stream in the making.
 pub(super) struct Rows<'a> {
+    log: &'a LogReader,
+    catalog: &'a Catalog,
     def: &'a Arc<SourceDef>,
     derived: &'a DerivedDef,
+    watched: &'a [Watched],
     program: SourceProgram,
     events: Vec<Event>,
     /// What is newest under identities that are among these.
     latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
     bytes: usize,
-    /// Those of the last record.
-    of_record: (u64, usize),
+    evaluated: usize,
 }
 
 /// What was emitted last under an identity.
@@ -64,107 +82,209 @@ struct Latest {
 }
 
 /// What holds at a cut under the identity of a trigger.
-struct Brought {
+pub(crate) struct Brought {
     /// The identity, without the time.
     id: Vec<u8>,
     time: EventTime,
-    /// The time of what held before, if that is another one.
-    other_time: Option<EventTime>,
+    /// What held before, if that was something else.
+    before: Option<Position>,
     /// The columns behind the identity and the time; none if there is no row.
-    row: Option<Vec<Value>>,
+    pub(crate) row: Option<Vec<Value>>,
     /// When the row could be known, if that was before it is logged.
     known_at: Option<VisibleAt>,
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(def: &'a Arc<SourceDef>, derived: &'a DerivedDef) -> Self {
+    pub(super) fn new((log, catalog): (&'a LogReader, &'a Catalog), stream: &'a Stream) -> Self {
         Rows {
-            def,
-            derived,
-            program: SourceProgram::new(Arc::clone(def)),
+            log,
+            catalog,
+            def: &stream.def,
+            derived: &stream.derived,
+            watched: &stream.watched,
+            program: SourceProgram::new(Arc::clone(&stream.def)),
             events: Vec::new(),
             latest: BTreeMap::new(),
             bytes: 0,
-            of_record: (0, 0),
+            evaluated: 0,
         }
     }
 
-    /// About how many bytes were emitted.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
+    /// Whether the rest is for another commit.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes > COMMIT_BYTES || self.evaluated >= EVALUATED_MAX
     }
 
-    /// What an event of the trigger, logged as or for a record, makes the stream emit.
+    /// Says of the last emission that the rest of its record begins there.
+    pub(super) fn say_rest(&mut self, place: Place) {
+        if let Some(last) = self.events.last_mut() {
+            say_rest(last, place);
+        }
+    }
+
+    /// Does what a record makes the stream do, from a place on; where it goes on, if there is more than
+    /// one commit of it.
     ///
     /// # Errors
     /// If what it is made of cannot be read.
-    pub(super) fn bring(
+    pub(super) fn act(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        acts: &[Act<'_>],
+        cut: &Cut,
+        from: Within,
+    ) -> Result<Option<Within>, EngineError> {
+        let mut after = from.after;
+        for (number, act) in acts.iter().enumerate().skip(from.acts) {
+            if self.is_full() {
+                return Ok(Some(Within {
+                    acts: number,
+                    after: None,
+                }));
+            }
+            let stopped = match act {
+                Act::Bring(trigger) => {
+                    self.bring(online, record, trigger, cut)?;
+                    None
+                }
+                Act::Revise(late) => self.revise(online, record, late, cut, after.take())?,
+            };
+            if stopped.is_some() {
+                return Ok(Some(Within {
+                    acts: number,
+                    after: stopped,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What an event of the trigger, logged as or for a record, makes the stream emit.
+    fn bring(
         &mut self,
         online: &impl Online,
         record: u64,
         trigger: &LoggedEvent,
         cut: &Cut,
     ) -> Result<(), EngineError> {
+        self.evaluated += 1;
         let of = (&**self.def, self.derived);
         let brought = online.read_with(|engine| brought(engine, of, trigger, cut))?;
         let Some(brought) = brought else {
             return Ok(());
         };
-        if let Some(time) = brought.other_time {
+        if let Some(time) = self.other_time(trigger, brought.before)? {
             self.settle(online, record, (&brought.id, time), None, None)?;
         }
         let identity = (brought.id.as_slice(), brought.time);
         self.settle(online, record, identity, brought.row, brought.known_at)
     }
 
-    /// Emits again what an event of another source changes, or one of the trigger's own: rows of
-    /// events that are later and hold, whose key it has.
-    ///
-    /// # Errors
-    /// If what they are made of cannot be read.
-    pub(super) fn revise(
+    /// The time of what held before a trigger, if it is another one: an origin may have told another
+    /// time.
+    fn other_time(
+        &self,
+        trigger: &LoggedEvent,
+        before: Option<Position>,
+    ) -> Result<Option<EventTime>, EngineError> {
+        let def = self.source_of(trigger);
+        let (Some(before), true) = (before, def.event_id.is_empty()) else {
+            return Ok(None);
+        };
+        let time = fetch(self.log, def, before)?.event.event_time;
+        Ok((time != trigger.event.event_time).then_some(time))
+    }
+
+    /// The source of an event that the stream reads.
+    fn source_of(&self, event: &LoggedEvent) -> &Arc<SourceDef> {
+        let known = self.catalog.source_by_id(event.source);
+        known.unwrap_or(&self.derived.trigger().source)
+    }
+
+    /// Emits again what an event changes, behind one of the trigger's positions; after which it stopped,
+    /// if there is more.
+    fn revise(
         &mut self,
         online: &impl Online,
         record: u64,
         late: &LoggedEvent,
-        watched: &[Watched],
         cut: &Cut,
-    ) -> Result<(), EngineError> {
-        let derived = self.derived;
-        let affected = online.read_with(|engine| affected(engine, derived, late, watched, cut))?;
-        let of = (&**self.def, derived);
-        for position in affected {
-            if self.of_record.0 == record && self.of_record.1 > RECORD_BYTES_MAX {
-                break;
-            }
-            let found = online.read_with(|engine| again(engine, of, position, cut))?;
-            let Some(brought) = found else {
-                continue;
-            };
-            let own = [
-                Value::Bytes(brought.id.as_slice().into()),
-                Value::Timestamp(brought.time.0),
-            ];
-            let key = (brought.id.clone(), brought.time);
-            let latest = match self.latest.get(&key) {
-                Some(latest) => Some(latest.clone()),
-                None => online.with(|engine| self.newest(engine, &own, brought.time))?,
-            };
-            let emitted = latest.and_then(|latest| latest.row);
-            let is_same = match (&emitted, &brought.row) {
-                (None, None) => true,
-                (Some(emitted), Some(row)) => {
-                    let mut pairs = emitted[OWN_COLUMNS..].iter().zip(row);
-                    emitted.len() == row.len() + OWN_COLUMNS && pairs.all(|(a, b)| a.same_bits(b))
+        after: Option<Position>,
+    ) -> Result<Option<Position>, EngineError> {
+        let mut affected = self.affected(online, late, cut)?;
+        affected.retain(|position| after.is_none_or(|after| *position > after));
+        let trigger = &self.derived.trigger().source;
+        let trigger = self.catalog.source_by_id(trigger.id).unwrap_or(trigger);
+        for positions in runs(affected) {
+            let mut run = Run::read(self.log, trigger, positions);
+            while let Some(found) = run.next()? {
+                self.revise_one(online, record, &found, cut)?;
+                if self.is_full() {
+                    return Ok(Some(found.position));
                 }
-                _ => false,
-            };
-            if !is_same {
-                let identity = (brought.id.as_slice(), brought.time);
-                self.settle(online, record, identity, brought.row, None)?;
             }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Emits the row of a trigger again, if it is another one by what is known now.
+    fn revise_one(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        trigger: &LoggedEvent,
+        cut: &Cut,
+    ) -> Result<(), EngineError> {
+        self.evaluated += 1;
+        let of = (&**self.def, self.derived);
+        let Some(brought) = online.read_with(|engine| again(engine, of, trigger, cut))? else {
+            return Ok(());
+        };
+        let own = [
+            Value::Bytes(brought.id.as_slice().into()),
+            Value::Timestamp(brought.time.0),
+        ];
+        let key = (brought.id.clone(), brought.time);
+        let latest = match self.latest.get(&key) {
+            Some(latest) => Some(latest.clone()),
+            None => self.newest(online, &own, brought.time)?,
+        };
+        let emitted = latest.and_then(|latest| latest.row);
+        let is_same = match (&emitted, &brought.row) {
+            (None, None) => true,
+            (Some(emitted), Some(row)) => is_same(&emitted[OWN_COLUMNS..], row),
+            _ => false,
+        };
+        if is_same {
+            return Ok(());
+        }
+        let identity = (brought.id.as_slice(), brought.time);
+        self.settle(online, record, identity, brought.row, None)
+    }
+
+    /// The places of the trigger's events whose rows an event may change, in the order of the log by
+    /// partition.
+    fn affected(
+        &self,
+        online: &impl Online,
+        late: &LoggedEvent,
+        cut: &Cut,
+    ) -> Result<BTreeSet<Position>, EngineError> {
+        let Some((turn, row)) = online.read_with(|engine| turn_of(engine, late, cut))? else {
+            return Ok(BTreeSet::new());
+        };
+        let mut rows = vec![(row, late.event.event_time)];
+        if let Turn::Replaces(before) | Turn::Ends(before) = turn {
+            let def = self.source_of(late);
+            let before = fetch(self.log, def, before)?;
+            let program = SourceProgram::new(Arc::clone(def));
+            rows.push((program.row(&before), before.event.event_time));
+        }
+        let watched = self.watched.iter().filter(|w| w.source == late.source);
+        let watched: Vec<&Watched> = watched.collect();
+        let trigger = self.derived.trigger().source.id;
+        online.read_with(|engine| places(engine, trigger, &watched, &rows, cut))
     }
 
     /// Emits what holds now under an identity; the first row may have been known before it is logged.
@@ -180,7 +300,7 @@ impl<'a> Rows<'a> {
         let key = (id.to_vec(), time);
         let latest = match self.latest.get(&key) {
             Some(latest) => Some(latest.clone()),
-            None => online.with(|engine| self.newest(engine, &own, time))?,
+            None => self.newest(online, &own, time)?,
         };
         let before = latest.as_ref().and_then(|latest| latest.row.clone());
         let (operation, revision, row) = match (row, &latest) {
@@ -212,13 +332,7 @@ impl<'a> Rows<'a> {
             row,
             before: before.filter(|_| operation == Operation::Replace),
         };
-        let bytes = bytes_of(&event);
-        self.bytes += bytes;
-        let of_record = match self.of_record {
-            (known, bytes) if known == record => bytes,
-            _ => 0,
-        };
-        self.of_record = (record, of_record + bytes);
+        self.bytes += bytes_of(&event);
         self.events.push(event);
         Ok(())
     }
@@ -226,16 +340,17 @@ impl<'a> Rows<'a> {
     /// What the log has newest under an identity.
     fn newest(
         &self,
-        engine: &Engine,
+        online: &impl Online,
         own: &[Value],
         time: EventTime,
     ) -> Result<Option<Latest>, EngineError> {
-        let Some(state) = engine.hot().source(self.def.id) else {
-            return Ok(None);
-        };
         let mut row = own.to_vec();
         row.resize(self.def.row_width(), Value::Null);
-        let Some(newest) = state.newest(&row, time)? else {
+        let newest = online.with(|engine| match engine.hot().source(self.def.id) {
+            Some(state) => state.newest(&row, time),
+            None => Ok(None),
+        })?;
+        let Some(newest) = newest else {
             return Ok(None);
         };
         let Newest {
@@ -245,7 +360,7 @@ impl<'a> Rows<'a> {
         } = newest;
         let row = match removed {
             true => None,
-            false => Some(fetch(engine.reader(), self.def, position)?.event.row),
+            false => Some(fetch(self.log, self.def, position)?.event.row),
         };
         Ok(Some(Latest { revision, row }))
     }
@@ -259,15 +374,25 @@ impl<'a> Rows<'a> {
             return Ok(None);
         }
         let mut group = Group::default();
-        online.with(|engine| {
-            for event in self.events {
-                let recordable = Recordable::of(&self.program, event, PARTITION);
-                group.accept(engine, self.def, recordable)?;
-            }
-            Ok::<_, EngineError>(())
-        })?;
-        Ok(Some(Judged::of(group).in_batches_of(BATCH_BYTES)))
+        let mut events = self.events.into_iter().peekable();
+        while events.peek().is_some() {
+            online.with(|engine| {
+                for event in events.by_ref().take(JUDGED_AT_ONCE) {
+                    let recordable = Recordable::of(&self.program, event, PARTITION);
+                    group.accept(engine, self.def, recordable)?;
+                }
+                Ok::<_, EngineError>(())
+            })?;
+        }
+        Ok(Some(Judged::of(group)))
     }
+}
+
+/// Whether an emitted row says what is said now; columns that were added since are NULL in it.
+pub(crate) fn is_same(emitted: &[Value], row: &[Value]) -> bool {
+    let missing = std::iter::repeat(&Value::Null);
+    let mut pairs = row.iter().zip(emitted.iter().chain(missing));
+    emitted.len() <= row.len() && pairs.all(|(now, then)| now.same_bits(then))
 }
 
 /// What a derived stream would emit for an event that is not logged, and its source row.
@@ -336,79 +461,73 @@ fn brought(
         },
         id: identity_of(program, trigger, &row),
         time,
-        other_time: match before {
-            Some(before) => other_time(engine, program, trigger, before)?,
-            None => None,
-        },
+        before,
         row: selected
             .map(|selected| columns_of(def, program, (trigger, &row), selected, bytes_max)),
     }))
 }
 
-/// The places of the trigger's events whose rows an event may change, in the order of the log by
-/// partition.
-fn affected(
+/// What an event changes about its identity, and its row; none if that is nothing.
+pub(crate) fn turn_of(
     engine: &Engine,
-    derived: &DerivedDef,
-    late: &LoggedEvent,
-    watched: &[Watched],
+    event: &LoggedEvent,
+    cut: &Cut,
+) -> Result<Option<(Turn, Vec<Value>)>, EngineError> {
+    let Some(state) = engine.hot().source(event.source) else {
+        return Ok(None);
+    };
+    let row = state.program().row(event);
+    let turn = state.turn(event, &row, &cut.of_source(event.source))?;
+    Ok(turn.map(|turn| (turn, row)))
+}
+
+/// Where the events of a trigger are that have the key of one of some rows, from its time on.
+fn places(
+    engine: &Engine,
+    trigger: SourceId,
+    watched: &[&Watched],
+    rows: &[(Vec<Value>, EventTime)],
     cut: &Cut,
 ) -> Result<BTreeSet<Position>, EngineError> {
-    let mut affected = BTreeSet::new();
-    let Some(state) = engine.hot().source(late.source) else {
-        return Ok(affected);
-    };
-    let program = state.program();
-    let row = program.row(late);
-    let Some(turn) = state.turn(late, &row, &cut.of_source(late.source))? else {
-        return Ok(affected);
-    };
-    let mut rows = vec![(row, late.event.event_time)];
-    if let Turn::Replaces(before) | Turn::Ends(before) = turn {
-        let before = fetch(engine.reader(), program.def(), before)?;
-        rows.push((program.row(&before), before.event.event_time));
-    }
     let hot = HotRead::of(engine.hot());
     let knowledge = Knowledge::latest(cut.clone());
     let reader = Reader::new(&hot, &knowledge);
-    let trigger = derived.trigger().source.id;
-    for watched in watched.iter().filter(|w| w.source == late.source) {
+    let mut found = BTreeSet::new();
+    for watched in watched {
         let Some(index) = engine.hot().plan().index(trigger, &watched.trigger_key) else {
             continue;
         };
-        for (row, from) in &rows {
+        for (row, from) in rows {
             let key = watched.source_key.iter().map(|&slot| row[slot].clone());
             let key: Vec<Value> = key.collect();
-            let places = hot.checked(reader.places_from(index, &key, from.0))?;
-            affected.extend(places);
+            found.extend(hot.checked(reader.places_from(index, &key, from.0))?);
         }
     }
-    Ok(affected)
+    Ok(found)
 }
 
-/// An event of the trigger that holds, and what it brings by what is known now.
-fn again(
+/// What an event of the trigger that holds brings by what is known now.
+pub(crate) fn again(
     engine: &Engine,
     (def, derived): (&SourceDef, &DerivedDef),
-    position: Position,
+    trigger: &LoggedEvent,
     cut: &Cut,
 ) -> Result<Option<Brought>, EngineError> {
-    let Some(state) = engine.hot().source(derived.trigger().source.id) else {
+    let Some(state) = engine.hot().source(trigger.source) else {
         return Ok(None);
     };
     let program = state.program();
-    let trigger = fetch(engine.reader(), program.def(), position)?;
-    let row = program.row(&trigger);
+    let row = program.row(trigger);
     let time = trigger.event.event_time;
     let latest = Knowledge::latest(cut.clone());
     let bytes_max = engine.project().limits.row_bytes;
     let selected = evaluate(engine, derived, &row, time, &latest)?;
     Ok(Some(Brought {
-        id: identity_of(program, &trigger, &row),
+        id: identity_of(program, trigger, &row),
         time,
-        other_time: None,
+        before: None,
         row: selected
-            .map(|selected| columns_of(def, program, (&trigger, &row), selected, bytes_max)),
+            .map(|selected| columns_of(def, program, (trigger, &row), selected, bytes_max)),
         // It is what came late that makes the row what it is.
         known_at: None,
     }))
@@ -439,7 +558,7 @@ fn known_before(
 }
 
 /// The identity of an event, without its time.
-fn identity_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<u8> {
+pub(crate) fn identity_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<u8> {
     let id = match program.def().event_id.is_empty() {
         false => program.event_id(row),
         true => {
@@ -467,7 +586,7 @@ fn order_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<
 
 /// The columns behind the identity and the time: the trigger's order, where the stream has that, and
 /// what is selected. What is too large to be an event says so in every column: what follows it goes on.
-fn columns_of(
+pub(crate) fn columns_of(
     def: &SourceDef,
     program: &SourceProgram,
     (trigger, row): (&LoggedEvent, &[Value]),
@@ -481,21 +600,6 @@ fn columns_of(
         false => selected,
     };
     order.into_iter().chain(selected).collect()
-}
-
-/// The time of what held before, if it is another one: an origin may have told another time.
-fn other_time(
-    engine: &Engine,
-    program: &SourceProgram,
-    trigger: &LoggedEvent,
-    before: Position,
-) -> Result<Option<EventTime>, EngineError> {
-    if !program.def().event_id.is_empty() {
-        return Ok(None);
-    }
-    let before = fetch(engine.reader(), program.def(), before)?;
-    let time = before.event.event_time;
-    Ok((time != trigger.event.event_time).then_some(time))
 }
 
 /// The selected columns of the row that an event brings; none if it is left out.

@@ -8,7 +8,6 @@ use rustc_hash::FxHashMap;
 
 use super::{PushAnswer, RowAnswer, Triggered, Written};
 use crate::api::IngestReport;
-use crate::emission::bytes_of;
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::group::{Accepted, First, Group, Made};
@@ -105,53 +104,6 @@ impl Judged {
         }
     }
 
-    /// The same commit with batches of about so many bytes at most.
-    pub(crate) fn in_batches_of(self, bytes_max: usize) -> Self {
-        let (mut batches, mut made) = (Vec::new(), Vec::new());
-        let mut made_of_each = self.made.into_iter();
-        for batch in self.batches {
-            let Batch::Events {
-                source,
-                partition,
-                schema_version,
-                events,
-            } = batch
-            else {
-                batches.push(batch);
-                continue;
-            };
-            let mut parts: Vec<(Vec<Event>, Vec<Made>)> = Vec::new();
-            let mut bytes = bytes_max;
-            let of_batch = made_of_each.next().unwrap_or_default();
-            for (event, of_event) in events.into_iter().zip(of_batch) {
-                bytes += bytes_of(&event);
-                if bytes > bytes_max {
-                    bytes = bytes_of(&event);
-                    parts.push(Default::default());
-                }
-                if let Some((events, of_events)) = parts.last_mut() {
-                    events.push(event);
-                    of_events.push(of_event);
-                }
-            }
-            for (events, of_events) in parts {
-                batches.push(Batch::Events {
-                    source,
-                    partition,
-                    schema_version,
-                    events,
-                });
-                made.push(of_events);
-            }
-        }
-        Judged {
-            batches,
-            made,
-            earlier: self.earlier,
-            requests: self.requests,
-        }
-    }
-
     /// Makes the commit durable.
     ///
     /// # Errors
@@ -245,9 +197,9 @@ impl Places {
         }
     }
 
-    /// Everything that was logged up to an event of the commit, and the event; none if it is
-    /// not of the commit.
-    fn cut_through(&self, source: SourceId, position: Position) -> Option<Cut> {
+    /// Everything that was logged up to an event of the commit, and the event; and its record. None if it
+    /// is not of the commit.
+    fn cut_through(&self, source: SourceId, position: Position) -> Option<(Cut, u64)> {
         let mut cut = self.before.clone()?;
         for batch in &self.batches {
             let is_here = batch.source == source
@@ -255,7 +207,8 @@ impl Places {
                 && (Offset(batch.first)..batch.end()).contains(&position.offset);
             if is_here {
                 cut.set_end(source, position.partition, Offset(position.offset.0 + 1));
-                return Some(cut);
+                let record = batch.first_sequence.0 + (position.offset.0 - batch.first);
+                return Some((cut, record));
             }
             cut.set_end(batch.source, batch.partition, batch.end());
         }
@@ -268,8 +221,8 @@ impl Places {
             Request::Trigger(push) => {
                 let source = push.source;
                 let (push, at) = self.pushed(push);
-                let cut = at.and_then(|at| self.cut_through(source, at));
-                Written::Triggered(Triggered { push, at, cut })
+                let known = at.and_then(|at| self.cut_through(source, at));
+                Written::Triggered(Triggered { push, at, known })
             }
             Request::Redrive(report) => Written::Redriven(report),
         }

@@ -61,7 +61,7 @@ enum Step {
     Correct(Vec<Value>, bool),
 }
 
-fn at(minute: u64) -> Value {
+pub(crate) fn at(minute: u64) -> Value {
     Value::Timestamp(t(BEGIN) + minute as i64 * MINUTE)
 }
 
@@ -113,7 +113,7 @@ fn history(random: &mut Random, length: u64) -> Vec<Step> {
     steps
 }
 
-fn push(engine: &mut Engine, source: &str, rows: Vec<Vec<Value>>) {
+pub(crate) fn push(engine: &mut Engine, source: &str, rows: Vec<Vec<Value>>) {
     let source = engine.source(source).unwrap();
     let rows = rows.into_iter().map(|values| PushedRow {
         values: Ok(values),
@@ -157,7 +157,7 @@ fn correct(engine: &mut Engine, row: &[Value], ends: bool, salt: u64) {
     engine.write(&mut Pusher::default(), write).unwrap();
 }
 
-fn events(engine: &Engine, source: &str) -> Vec<LoggedEvent> {
+pub(crate) fn events(engine: &Engine, source: &str) -> Vec<LoggedEvent> {
     let id = engine.source(source).unwrap().id;
     let options = ReadOptions {
         sources: Some(vec![id]),
@@ -204,7 +204,7 @@ fn play(world: &World, steps: &[Step], commit: usize, random: &mut Random) -> En
             drop(engine);
             engine = Engine::open_with(&world.project(), world.clock.clone()).unwrap();
         }
-        assert_eq!(engine.emission_failure(), None);
+        assert!(!engine.is_emission_stuck());
     }
     engine
 }
@@ -238,7 +238,7 @@ fn twin(engine: &Engine, stream: &str, id: &Value, time: EventTime, cut: &Cut) -
     answers.unwrap().to_rows().remove(0)
 }
 
-fn bits(values: impl IntoIterator<Item = Value>) -> Vec<u8> {
+pub(crate) fn bits(values: impl IntoIterator<Item = Value>) -> Vec<u8> {
     let values: Vec<Value> = values.into_iter().collect();
     encode_values(&values)
 }
@@ -348,6 +348,7 @@ fn emissions_are_what_their_query_says_at_their_cut_whatever_the_commits_were() 
         };
         let report = single.verify(&options, &mut |_, _, _| ()).unwrap();
         assert_eq!(report.mismatches, 0, "{report:?}");
+        assert!(report.emissions_checked > 30, "{report:?}");
         let emitted = all(&single);
         assert!(emitted.len() > 60, "{}", emitted.len());
         for commit in [2, 5, 60] {
@@ -482,13 +483,13 @@ fn what_was_emitted_in_part_goes_on_where_it_ended() {
         while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
         let mut emitter = Emitter::default();
         for part in 1..=parts {
-            let Next::Emissions(judged) = emitter.next(&engine).unwrap() else {
+            let Next::Emissions(judged) = emitter.next(&engine) else {
                 panic!("part {part} of {parts} emits nothing");
             };
             let mut commit = judged.append(&log).unwrap();
             if part < parts {
                 while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
-                emitter.done().unwrap();
+                emitter.done();
             }
         }
         drop((engine, log));
@@ -703,9 +704,9 @@ fn nothing_is_emitted_for_what_is_not_applied() {
     let judged = Pusher::default().judge(&engine, vec![write]);
     let mut commit = judged.append(&log).unwrap();
     let mut emitter = Emitter::default();
-    assert!(matches!(emitter.next(&engine).unwrap(), Next::End));
+    assert!(matches!(emitter.next(&engine), Next::End));
     while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
-    assert!(matches!(emitter.next(&engine).unwrap(), Next::Emissions(_)));
+    assert!(matches!(emitter.next(&engine), Next::Emissions(_)));
 }
 
 const LARGE: &str = "

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use evenkeel_engine::push::{Durable, Judged, Pusher, Write, Written, append};
 use evenkeel_engine::{
-    Applying, Checkpoint, CheckpointWritten, DefinitionFile, Engine, EngineError, Machine, Project,
-    ReadPlan, Switched,
+    Applying, Checkpoint, CheckpointWritten, DefinitionFile, Emitter, Engine, EngineError, Machine,
+    Next, Project, ReadPlan, Switched, emits,
 };
 use evenkeel_log::Log;
 use evenkeel_sim::{Asked, Level, PushReply, Question, Random, ReadReply, Reply, SOURCES};
@@ -44,6 +44,7 @@ enum Writing {
     Judged(Judged, Vec<Ticket>),
     Applying(Durable, Vec<Ticket>),
     Letters(Durable, Vec<Ticket>),
+    Emitting(Durable),
 }
 
 /// A checkpoint on its way.
@@ -80,6 +81,9 @@ pub(crate) struct Server {
     pusher: Pusher,
     queue: VecDeque<Waiting>,
     writing: Writing,
+    emitter: Emitter,
+    /// Whether there was nothing to emit when it was looked last, and nothing was logged since.
+    is_emitted: bool,
     checkpointing: Checkpointing,
     reads: Vec<Reading>,
     applying: Option<Box<Applying>>,
@@ -117,6 +121,8 @@ impl Server {
             pusher: Pusher::default(),
             queue: VecDeque::new(),
             writing: Writing::Nothing,
+            emitter: Emitter::default(),
+            is_emitted: false,
             checkpointing: Checkpointing::Nothing,
             reads: Vec::new(),
             applying: None,
@@ -134,6 +140,7 @@ impl Server {
     pub(crate) fn is_idle(&self) -> bool {
         self.queue.is_empty()
             && matches!(self.writing, Writing::Nothing)
+            && self.is_emitted
             && matches!(self.checkpointing, Checkpointing::Nothing)
             && self.reads.is_empty()
             && self.applying.is_none()
@@ -216,6 +223,7 @@ impl Server {
 
     fn write(&mut self, random: &mut Random, settings: &Settings) -> (&'static str, Answers) {
         match std::mem::replace(&mut self.writing, Writing::Nothing) {
+            Writing::Nothing if !self.is_emitted && random.one_in(2) => (self.emit(), Vec::new()),
             Writing::Nothing if self.queue.is_empty() => ("nothing to write", Vec::new()),
             Writing::Nothing => {
                 let count =
@@ -240,6 +248,7 @@ impl Server {
             }
             Writing::Judged(judged, tickets) => match judged.append(&self.log) {
                 Ok(durable) => {
+                    self.is_emitted = false;
                     self.writing = Writing::Applying(durable, tickets);
                     ("appended", Vec::new())
                 }
@@ -267,7 +276,60 @@ impl Server {
                 ("applied some", Vec::new())
             }
             Writing::Letters(durable, tickets) => self.letters(durable, tickets),
+            Writing::Emitting(durable) => (self.emit_some(durable, settings), Vec::new()),
         }
+    }
+
+    /// One stream emits for one piece of the log.
+    fn emit(&mut self) -> &'static str {
+        if !emits(self.engine.catalog()) || self.closed().is_some() {
+            self.is_emitted = true;
+            return "nothing to emit";
+        }
+        if let Err(error) = self.engine.heal() {
+            if !waits(&error) {
+                self.failed("heal", &error);
+            }
+            return "not healed";
+        }
+        let next = self.emitter.next(&self.engine);
+        self.engine.emitted(&self.emitter);
+        let stuck = self.engine.emission_failures().values();
+        self.failures.extend(stuck.map(|why| format!("emit: {why}")));
+        match next {
+            Next::End => {
+                self.is_emitted = !self.engine.is_emission_stuck();
+                "all is emitted"
+            }
+            Next::Nothing => "emitted nothing",
+            Next::Emissions(judged) => match judged.append(&self.log) {
+                Ok(durable) => {
+                    self.writing = Writing::Emitting(durable);
+                    "emissions appended"
+                }
+                Err(error) => {
+                    self.emitter = Emitter::default();
+                    self.failed("append emissions", &error);
+                    "emissions not appended"
+                }
+            },
+        }
+    }
+
+    fn emit_some(&mut self, mut durable: Durable, settings: &Settings) -> &'static str {
+        match self.engine.apply_some(&mut durable, settings.apply_events) {
+            Ok(true) => self.writing = Writing::Emitting(durable),
+            Ok(false) => {
+                self.emitter.done();
+                self.engine.emitted(&self.emitter);
+            }
+            Err(error) => {
+                self.failed("apply emissions", &error);
+                self.closed = Some(error.to_string());
+                return "emissions not applied";
+            }
+        }
+        "applied some emissions"
     }
 
     fn letters(&mut self, durable: Durable, tickets: Vec<Ticket>) -> (&'static str, Answers) {

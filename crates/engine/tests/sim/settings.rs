@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) retention: bool,
     /// Whether what has left comes back without a hold on the engine, as for a server.
     pub(crate) defers: bool,
+    /// Whether there are derived streams.
+    pub(crate) emits: bool,
     pub(crate) faults: Faults,
 }
 
@@ -82,6 +84,7 @@ impl Settings {
             retention: random.one_in(2),
             defers: random.one_in(2),
             faults: Faults::of(random),
+            emits: random.one_in(2),
         }
     }
 }

@@ -17,23 +17,24 @@ fn to_store(engine: &Engine, source: SourceId) -> SourceId {
     engine.source(name).expect("it is defined").id
 }
 
-/// The clients' number of a source of the store.
-fn from_store(engine: &Engine, source: SourceId) -> SourceId {
+/// The clients' number of a source of the store; none of a derived stream, of which they know nothing.
+fn from_store(engine: &Engine, source: SourceId) -> Option<SourceId> {
     let def = engine.catalog().source_by_id(source);
-    let name = &def.expect("it is defined").name;
-    source_id(name).expect("there are no others")
+    source_id(&def.expect("it is defined").name)
 }
 
-fn renamed(cut: &Cut, name: impl Fn(SourceId) -> SourceId) -> Cut {
+fn renamed(cut: &Cut, name: impl Fn(SourceId) -> Option<SourceId>) -> Cut {
     let mut renamed = Cut::empty();
     for (source, partition, end) in cut.iter() {
-        renamed.set_end(name(source), partition, end);
+        if let Some(source) = name(source) {
+            renamed.set_end(source, partition, end);
+        }
     }
     renamed
 }
 
 pub(crate) fn cut_to_store(engine: &Engine, cut: &Cut) -> Cut {
-    renamed(cut, |source| to_store(engine, source))
+    renamed(cut, |source| Some(to_store(engine, source)))
 }
 
 pub(crate) fn cut_from_store(engine: &Engine, cut: &Cut) -> Cut {

@@ -61,7 +61,7 @@ fn time(n: u64) -> i64 {
 }
 
 /// Tick number `n`; `other` gives it a payload that loses.
-fn tick(n: u64, other: bool) -> PushedRow {
+pub(crate) fn tick(n: u64, other: bool) -> PushedRow {
     let values = vec![
         Value::BigInt(n as i64),
         Value::BigInt(0),

@@ -1,7 +1,8 @@
 //! Emissions as JSON.
 
+use evenkeel_engine::made_by;
 use evenkeel_types::definition::{DerivedDef, SourceDef};
-use evenkeel_types::{LoggedEvent, Origin, Value};
+use evenkeel_types::{LoggedEvent, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::values::value;
@@ -24,10 +25,7 @@ pub fn emission(topic: &SourceDef, logged: &LoggedEvent) -> Json {
             }
         }
     }
-    let (definition, record) = match &event.origin {
-        Origin::Producer { id, sequence } => (json!(id), json!(sequence)),
-        _ => (Json::Null, Json::Null),
-    };
+    let (definition, record) = made_by(event).unzip();
     json!({
         "topic": topic.name,
         "position": logged.position.offset.0,

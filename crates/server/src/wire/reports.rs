@@ -100,6 +100,8 @@ pub fn verify_report(report: &VerifyReport, catalog: &Catalog) -> Json {
         "oracle_checked": report.oracle_checked,
         "points": report.points,
         "cuts": report.cuts,
+        "emissions_checked": report.emissions_checked,
+        "revised_by_late_input": report.revised_by_late_input,
         "mismatches": report.mismatches,
         "examples": examples,
         "answers_digest": report.answers_digest,

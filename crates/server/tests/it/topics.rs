@@ -136,3 +136,55 @@ async fn a_new_stream_begins_with_what_was_logged_before() {
     let status = world.get("/v1/status").await.json();
     assert_eq!(status["emission_failure"], Json::Null);
 }
+
+const OF_FARES: &str = "
+CREATE FEATURE VIEW of_fares ENTITY driver AS
+SELECT driver, count(*) OVER (ALL HISTORY) AS n, sum(fare) OVER (ALL HISTORY) AS fares FROM fares;
+CREATE FEATURE SERVICE emitted AS of_fares (*);
+";
+
+fn world_of_reads() -> World {
+    let definitions = format!("{DEFINITIONS}{FARES}{OF_FARES}");
+    World::with(&definitions, ServerLimits::default(), Tokens::default())
+}
+
+#[tokio::test]
+async fn strong_reads_and_sessions_wait_for_what_is_emitted() {
+    let world = world_of_reads();
+    for n in 1..40 {
+        let at = format!("2026-03-01T10:{n:02}:00Z");
+        let ride = json!([{"id": format!("r{n}"), "driver": 7, "fare": n, "at": at}]);
+        let pushed = world.push("rides", &ride).await;
+        let mut request = json!({
+            "service": "emitted", "entities": [{"driver": 7}], "as_of": "2026-03-02T00:00:00Z",
+        });
+        match n % 2 {
+            0 => request["consistency"] = json!("strong"),
+            _ => request["session"] = pushed["session"].clone(),
+        }
+        let answer = world.read(&request).await;
+        assert_eq!(answer["rows"][0]["values"][0], json!(n), "{answer}");
+    }
+    let status = world.get("/v1/status").await.json();
+    let sources = status["sources"].as_array().unwrap();
+    let source = |name: &str| sources.iter().find(|s| s["name"] == name).unwrap();
+    // What makes it emit says how far it is.
+    assert_eq!(source("fares")["watermark"], source("rides")["watermark"]);
+    assert_eq!(source("fares")["emission_failure"], Json::Null);
+}
+
+#[tokio::test]
+async fn a_trigger_sees_what_is_emitted_for_it_and_for_those_before_it() {
+    let world = world_of_reads();
+    for n in 1..20 {
+        let at = format!("2026-03-01T10:{n:02}:00Z");
+        let row = json!({"id": format!("r{n}"), "driver": 7, "fare": n, "at": at});
+        let trigger = json!({"service": "emitted", "row": row, "deadline_ms": 5_000});
+        let answer = world.post_json("/v1/triggers/rides", &trigger).await.json();
+        assert_eq!(answer["rows"][0]["values"][0], json!(n), "{answer}");
+        let id = answer["result"].as_str().unwrap();
+        let again = world.get(&format!("/v1/results/{id}")).await.json();
+        assert_eq!(again["rows"], answer["rows"]);
+        assert_eq!(again["cut"], answer["cut"]);
+    }
+}

@@ -19,6 +19,8 @@ pub struct DerivedDef {
     pub view: Arc<ViewDef>,
     /// `ON LATE REVISE`
     pub revises: bool,
+    /// `DROP STREAM`: it emits nothing any more.
+    pub is_ended: bool,
 }
 
 impl DerivedDef {

@@ -1,0 +1,281 @@
+//! Derived streams that go on together: one piece of the log after the other, and for each piece one
+//! stream after the other.
+//!
+//! All streams are in one lane as long as nothing goes wrong; what goes wrong stops a lane
+//! (`crate::emission`). Invariant: a stream of a lane is evaluated for a record only when
+//! those that it reads have emitted everything for it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use evenkeel_log::{LogReader, Sequence};
+use evenkeel_types::definition::{Catalog, SourceDef};
+use evenkeel_types::{Cut, Offset, SourceId};
+
+use super::piece::{Piece, Pieces, Root};
+use super::place::{Place, Within};
+use super::row::{Act, Rows};
+use super::stream::{Reached, Stream, with_read};
+use super::{Next, PARTITION};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::offline::Online;
+use crate::push::Judged;
+
+/// What emissions are made of.
+pub(super) struct World {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) log: LogReader,
+    /// The derived streams, each after those that it reads.
+    pub(super) ordered: Vec<Arc<SourceDef>>,
+}
+
+/// See the module.
+pub(super) struct Lane {
+    /// Those that emit.
+    pub(super) streams: BTreeSet<SourceId>,
+    /// Whether it does without what its streams do not read.
+    is_narrow: bool,
+    begun: Option<Begun>,
+}
+
+/// Where a lane is.
+struct Begun {
+    /// Each after those that it reads; also such as others emit.
+    streams: Vec<Stream>,
+    /// Everything that others logged before the piece.
+    base: Cut,
+    pieces: Pieces,
+    piece: Option<Piece>,
+    /// Up to where the next stream of the piece is judged.
+    judged: Place,
+}
+
+impl Lane {
+    /// A lane that goes through the log as a whole.
+    pub(super) fn wide(streams: BTreeSet<SourceId>) -> Self {
+        Lane {
+            streams,
+            is_narrow: false,
+            begun: None,
+        }
+    }
+
+    /// A lane of one stream that reads of the log only what it needs.
+    pub(super) fn narrow(stream: SourceId) -> Self {
+        Lane {
+            streams: BTreeSet::from([stream]),
+            is_narrow: true,
+            begun: None,
+        }
+    }
+
+    pub(super) fn is_narrow(&self) -> bool {
+        self.is_narrow
+    }
+
+    /// Forgets where it is: it is found again.
+    pub(super) fn forget(&mut self) {
+        self.begun = None;
+    }
+
+    /// How far its streams are; nothing, if that has to be found first.
+    pub(super) fn reached(&self) -> impl Iterator<Item = (SourceId, u64)> {
+        let streams = self.begun.iter().flat_map(|begun| &begun.streams);
+        let emits = streams.filter(|stream| stream.emits);
+        emits.map(|stream| (stream.def.id, stream.next.record))
+    }
+
+    /// What one stream makes of one piece. `reached` is how far all streams are, at least.
+    ///
+    /// # Errors
+    /// If what emissions are made of cannot be read.
+    pub(super) fn next(
+        &mut self,
+        world: &World,
+        online: &impl Online,
+        reached: &Reached,
+    ) -> Result<Next, EngineError> {
+        if self.begun.is_none() {
+            self.begun = Some(Begun::find(world, self, reached)?);
+        }
+        let Some(begun) = &mut self.begun else {
+            return Ok(Next::End);
+        };
+        if begun.piece.is_none() && !begun.take_piece(world, online, reached)? {
+            return Ok(Next::End);
+        }
+        let (judged, end) = begun.judge(world, online)?;
+        begun.judged = end;
+        if let Some(judged) = judged {
+            return Ok(Next::Emissions(judged));
+        }
+        begun.done(&world.log)?;
+        Ok(Next::Nothing)
+    }
+
+    /// What was next is logged and applied.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(super) fn done(&mut self, world: &World) -> Result<(), EngineError> {
+        match &mut self.begun {
+            Some(begun) => begun.done(&world.log),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Begun {
+    fn find(world: &World, lane: &Lane, reached: &Reached) -> Result<Self, EngineError> {
+        let log = &world.log;
+        let emits = &lane.streams;
+        let all = with_read(&world.ordered, emits);
+        let mut streams = Vec::new();
+        for def in world.ordered.iter().filter(|def| all.contains(&def.id)) {
+            if let Some(derived) = &def.derived {
+                let reached = reached.get(&def.id).copied().unwrap_or(0);
+                let of = (Arc::clone(def), Arc::clone(derived));
+                streams.push(Stream::find(log, of, emits.contains(&def.id), reached)?);
+            }
+        }
+        let from = first_of(&streams);
+        for stream in &mut streams {
+            stream.count_from(log, from)?;
+        }
+        let wanted = streams.iter().flat_map(Stream::causes).collect();
+        let reads = || streams.iter().flat_map(Stream::reads).collect();
+        let only = lane.is_narrow.then(reads);
+        Ok(Begun {
+            streams,
+            base: log.cut_before(Sequence(from)).map_err(EngineError::log)?,
+            pieces: Pieces::new(&world.catalog, wanted, only),
+            piece: None,
+            judged: Place::default(),
+        })
+    }
+
+    /// Takes what was logged next; whether there is something.
+    fn take_piece(
+        &mut self,
+        world: &World,
+        online: &impl Online,
+        reached: &Reached,
+    ) -> Result<bool, EngineError> {
+        // What has ended has emitted everything.
+        let waits = |stream: &&Stream| !stream.emits && !stream.def.has_ended();
+        let others = self.streams.iter().filter(waits);
+        let until = others.map(|stream| reached.get(&stream.def.id).copied().unwrap_or(0));
+        let until = until.min().unwrap_or(u64::MAX);
+        let applied = online.with(Engine::cut);
+        self.piece = self.pieces.take(
+            (&world.log, &world.catalog),
+            (first_of(&self.streams), until),
+            (&self.base, applied),
+        )?;
+        Ok(self.piece.is_some())
+    }
+
+    /// What the next stream of the piece emits, none if that is nothing; and up to where.
+    fn judge(
+        &self,
+        world: &World,
+        online: &impl Online,
+    ) -> Result<(Option<Judged>, Place), EngineError> {
+        let Some((piece, stream)) = self
+            .piece
+            .as_ref()
+            .and_then(|piece| Some((piece, self.streams.get(piece.next)?)))
+        else {
+            return Ok((None, Place::at(u64::MAX)));
+        };
+        let mut end = Place::at(piece.end);
+        if !stream.emits {
+            return Ok((None, end));
+        }
+        let mut rows = Rows::new((&world.log, &world.catalog), stream);
+        let roots = piece.roots.iter();
+        for root in roots.filter(|root| root.record >= stream.next.record) {
+            let cut = self.cut_of(piece, root);
+            let within = match root.record == stream.next.record {
+                true => stream.next.within,
+                false => Within::default(),
+            };
+            let acts = acts(piece, stream, root);
+            if let Some(within) = rows.act(online, root.record, &acts, &cut, within)? {
+                end = Place {
+                    record: root.record,
+                    within,
+                };
+                rows.say_rest(end);
+                break;
+            }
+            if rows.is_full() {
+                end = end.min(Place::at(root.record + 1));
+                break;
+            }
+        }
+        Ok((rows.judge(online)?, end))
+    }
+
+    /// What was judged is logged and applied.
+    fn done(&mut self, log: &LogReader) -> Result<(), EngineError> {
+        let Some(piece) = &mut self.piece else {
+            return Ok(());
+        };
+        if let Some(stream) = self.streams.get_mut(piece.next) {
+            if self.judged < Place::at(piece.end) {
+                stream.next = stream.next.max(self.judged);
+                return Ok(());
+            }
+            piece.take_emitted(log, &stream.def, stream.emitted)?;
+            stream.next = stream.next.max(Place::at(piece.end));
+            piece.next += 1;
+        }
+        if piece.next < self.streams.len() {
+            return Ok(());
+        }
+        for stream in &mut self.streams {
+            stream.emitted += piece.emitted_of(stream.def.id).len() as u64;
+        }
+        self.base = std::mem::take(&mut piece.cut);
+        self.piece = None;
+        Ok(())
+    }
+
+    /// What a stream knows at a record: everything up to it, and what the streams before emitted
+    /// up to it.
+    fn cut_of(&self, piece: &Piece, root: &Root) -> Cut {
+        let mut cut = root.cut.clone();
+        for (number, stream) in self.streams.iter().enumerate() {
+            let emitted = match number < piece.next {
+                true => piece.emitted_until(stream.def.id, root.record),
+                false => 0,
+            };
+            cut.set_end(stream.def.id, PARTITION, Offset(stream.emitted + emitted));
+        }
+        cut
+    }
+}
+
+/// The first record that some stream has not emitted everything for.
+fn first_of(streams: &[Stream]) -> u64 {
+    let emits = streams.iter().filter(|stream| stream.emits);
+    emits.map(|stream| stream.next.record).min().unwrap_or(0)
+}
+
+/// What a record makes a stream do, in this order: what it brings, and what it changes of what was
+/// emitted before.
+fn acts<'a>(piece: &'a Piece, stream: &Stream, root: &'a Root) -> Vec<Act<'a>> {
+    let emitted = |source| {
+        let emitted = piece.emitted_for(source, root.record).iter();
+        let logged = (root.event.source == source).then_some(&root.event);
+        logged.into_iter().chain(emitted.map(|e| &e.event))
+    };
+    let mut acts: Vec<Act<'a>> = Vec::new();
+    let trigger = stream.derived.trigger().source.id;
+    acts.extend(emitted(trigger).map(Act::Bring));
+    let watched: BTreeSet<SourceId> = stream.watched.iter().map(|w| w.source).collect();
+    acts.extend(watched.into_iter().flat_map(emitted).map(Act::Revise));
+    acts
+}
