@@ -200,7 +200,10 @@ fn notes_of(definition: &Definition) -> Vec<String> {
 
 /// The views that read a stream which has ended.
 fn readers_of_ended(def: &SourceDef, existing: &Catalog) -> Option<String> {
-    let newest = existing.views.values().filter_map(|v| v.values().next_back());
+    let newest = existing
+        .views
+        .values()
+        .filter_map(|v| v.values().next_back());
     let readers = newest.filter(|view| {
         let uses = Uses::of([view.as_ref()]);
         def.has_ended() && uses.sources().contains_key(&def.id)

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use evenkeel_log::{LogReader, LoggedDeadLetter};
-use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
 use evenkeel_types::SourceId;
+use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
 
 use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
 use crate::engine::Engine;

@@ -104,7 +104,11 @@ pub(crate) async fn is_emitted(
 ) -> bool {
     let mut applied = shared.applied.subscribe();
     let sources = plan.read.sources();
-    while shared.engine().unmet_emissions(sources, record + 1).is_some() {
+    while shared
+        .engine()
+        .unmet_emissions(sources, record + 1)
+        .is_some()
+    {
         match tokio::time::timeout(deadline.left(), applied.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return false,

@@ -235,7 +235,9 @@ impl SourceDef {
 
     /// Whether it is a derived stream that has ended.
     pub fn has_ended(&self) -> bool {
-        self.derived.as_ref().is_some_and(|derived| derived.is_ended)
+        self.derived
+            .as_ref()
+            .is_some_and(|derived| derived.is_ended)
     }
 
     /// The stored columns as fields.

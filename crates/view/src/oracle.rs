@@ -15,8 +15,8 @@ use evenkeel_aggregate::oracle as naive;
 use evenkeel_expr::Program;
 use evenkeel_types::codec::canonical_row;
 use evenkeel_types::definition::{
-    DerivedDef, Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger, TriggerSide,
-    ViewBody, ViewDef, WindowAggregate, WindowRows,
+    DerivedDef, Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger,
+    TriggerSide, ViewBody, ViewDef, WindowAggregate, WindowRows,
 };
 use evenkeel_types::{
     AggregateCall, Expr, Knowledge, LoggedEvent, Operation, Position, SourceId, Value,

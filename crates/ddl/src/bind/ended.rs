@@ -73,8 +73,15 @@ pub(super) fn is_read(
     if names.is_empty() {
         return None;
     }
-    let message = format!("`{}` cannot end: {} is made of it", ended.name, in_words(&names));
-    Some(Diagnostic::error(message, place).with_hint("end what reads it, too: `DROP STREAM` of each"))
+    let message = format!(
+        "`{}` cannot end: {} is made of it",
+        ended.name,
+        in_words(&names)
+    );
+    Some(
+        Diagnostic::error(message, place)
+            .with_hint("end what reads it, too: `DROP STREAM` of each"),
+    )
 }
 
 fn reads(derived: &DerivedDef, source: SourceId) -> bool {

@@ -1,8 +1,8 @@
 //! What a statement names, and in which order statements can be bound.
 
 use crate::ast::{
-    DatasetSpine, Ident, Label, ObjectKind, Query, Relation, RelationSource, SourceBody, Span, SpineItem,
-    Statement, StatementKind,
+    DatasetSpine, Ident, Label, ObjectKind, Query, Relation, RelationSource, SourceBody, Span,
+    SpineItem, Statement, StatementKind,
 };
 
 /// Names of one space are told apart; entities, sources and views, services, datasets, segments are

@@ -78,7 +78,10 @@ impl Pieces {
     }
 
     fn reading(&mut self, log: &LogReader, catalog: &Catalog, from: u64) -> Reading {
-        let open = self.open.get_mut().unwrap_or_else(|broken| broken.into_inner());
+        let open = self
+            .open
+            .get_mut()
+            .unwrap_or_else(|broken| broken.into_inner());
         if let Some((next, reading)) = open.take()
             && next == from
         {
@@ -88,7 +91,10 @@ impl Pieces {
         let unread = unread.filter(|id| self.derived.contains(id) || !self.wanted.contains(id));
         let whole = log.next_sequence().0;
         let events = log.read(ReadOptions {
-            sources: self.only.as_ref().map(|only| only.iter().copied().collect()),
+            sources: self
+                .only
+                .as_ref()
+                .map(|only| only.iter().copied().collect()),
             from: Sequence(from),
             parts: unread.map(|id| (id, EventParts::default())).collect(),
             ..ReadOptions::default()
@@ -122,7 +128,10 @@ impl Pieces {
         let mut records = 0;
         loop {
             if piece.roots.len() >= ROOTS_MAX || records >= RECORDS_MAX {
-                let open = self.open.get_mut().unwrap_or_else(|broken| broken.into_inner());
+                let open = self
+                    .open
+                    .get_mut()
+                    .unwrap_or_else(|broken| broken.into_inner());
                 *open = Some((piece.end, reading));
                 break;
             }

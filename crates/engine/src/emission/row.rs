@@ -11,8 +11,8 @@ use std::sync::Arc;
 use evenkeel_log::LogReader;
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
-    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, SourceId, Value,
-    VisibleAt,
+    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, SourceId,
+    Value, VisibleAt,
 };
 use evenkeel_view::{Reader, SourceProgram, Store};
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use evenkeel_log::Sequence;
 use evenkeel_types::definition::{DerivedDef, SourceDef};
 use evenkeel_types::{
-    Cut, Event, EventTime, Knowledge, LoggedEvent, Offset, Operation, Partition, SourceId,
-    Status, Value,
+    Cut, Event, EventTime, Knowledge, LoggedEvent, Offset, Operation, Partition, SourceId, Status,
+    Value,
 };
 use evenkeel_view::SourceProgram;
 
@@ -162,7 +162,9 @@ impl<O: Online> Check<'_, O> {
         sampled: &[usize],
         reach: &mut dyn FnMut(&str, u64) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let reached = self.online.with(|engine| engine.reached().get(&stream.def.id).copied());
+        let reached = self
+            .online
+            .with(|engine| engine.reached().get(&stream.def.id).copied());
         for (number, &at) in (0..).zip(sampled) {
             if usize::is_multiple_of(number, STEP) {
                 reach(&stream.def.name, self.report.values_checked)?;
@@ -175,7 +177,9 @@ impl<O: Online> Check<'_, O> {
                 continue;
             }
             let cut = self.cut_of(stream, events, record)?;
-            let turn = self.online.read_with(|engine| turn_of(engine, trigger, &cut))?;
+            let turn = self
+                .online
+                .read_with(|engine| turn_of(engine, trigger, &cut))?;
             let Some((Turn::Begins | Turn::Replaces(_), _)) = turn else {
                 continue;
             };
@@ -202,7 +206,10 @@ impl<O: Online> Check<'_, O> {
         if stream.derived.trigger().source.derived.is_some() {
             return Ok(record_of(&trigger.event));
         }
-        let found = self.offline.log().sequence(trigger.source, trigger.position);
+        let found = self
+            .offline
+            .log()
+            .sequence(trigger.source, trigger.position);
         Ok(found.map_err(EngineError::log)?.map(|sequence| sequence.0))
     }
 
@@ -239,10 +246,12 @@ impl<O: Online> Check<'_, O> {
         };
         let row = stream.program.row(one);
         let of_source = cut.of_source(one.source);
-        let holding = self.online.with(|engine| match engine.hot().source(one.source) {
-            Some(state) => state.holding(one, &row, &of_source),
-            None => Ok(None),
-        })?;
+        let holding = self
+            .online
+            .with(|engine| match engine.hot().source(one.source) {
+                Some(state) => state.holding(one, &row, &of_source),
+                None => Ok(None),
+            })?;
         match versions.iter().find(|v| Some(v.position) == holding) {
             Some(holding) => self.evaluated(stream, holding, cut),
             None => Ok(None),
@@ -256,7 +265,9 @@ impl<O: Online> Check<'_, O> {
         cut: &Cut,
     ) -> Result<Option<Vec<Value>>, EngineError> {
         let of = (stream.def, stream.derived);
-        let found = self.online.read_with(|engine| again(engine, of, trigger, cut))?;
+        let found = self
+            .online
+            .read_with(|engine| again(engine, of, trigger, cut))?;
         Ok(found.and_then(|brought| brought.row))
     }
 
@@ -271,7 +282,13 @@ impl<O: Online> Check<'_, O> {
         let trigger = versions.iter().find(|v| v.position == position)?;
         let row = stream.program.row(trigger);
         let (def, program) = (stream.def, &stream.program);
-        Some(columns_of(def, program, (trigger, &row), selected?, stream.bytes_max))
+        Some(columns_of(
+            def,
+            program,
+            (trigger, &row),
+            selected?,
+            stream.bytes_max,
+        ))
     }
 
     fn compare_emission(

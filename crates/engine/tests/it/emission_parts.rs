@@ -47,7 +47,12 @@ fn noted(world: &World) -> (Engine, Vec<Value>) {
     let text = "x".repeat(1 << 20);
     let note = |id: i64| {
         let text = Value::string(format!("{id}{text}"));
-        vec![Value::BigInt(id), Value::string("a"), text, at(10 + id as u64)]
+        vec![
+            Value::BigInt(id),
+            Value::string("a"),
+            text,
+            at(10 + id as u64),
+        ]
     };
     push(&mut engine, "notes", (0..NOTES).map(note).collect());
     let late = vec![Value::string("a"), Value::string("first"), at(5)];
@@ -58,7 +63,9 @@ type Told = (Operation, u32, Vec<u8>);
 
 fn told(engine: &Engine) -> Vec<Told> {
     let streams = ["named", "counted"];
-    let all = streams.into_iter().flat_map(|stream| events(engine, stream));
+    let all = streams
+        .into_iter()
+        .flat_map(|stream| events(engine, stream));
     all.map(|e| (e.event.operation, e.event.revision, bits(e.event.row)))
         .collect()
 }
@@ -187,7 +194,8 @@ fn what_cannot_be_read_stops_the_streams_that_need_it_and_no_others() {
     };
     let mut engine = Engine::open_on(&project, machine).unwrap();
     apply(&mut engine, &project.definition_files().unwrap());
-    let row = |id: i64, word: &str| vec![Value::BigInt(id), Value::string(word), at(10 + id as u64)];
+    let row =
+        |id: i64, word: &str| vec![Value::BigInt(id), Value::string(word), at(10 + id as u64)];
     push(&mut engine, "taps", vec![row(0, "well")]);
     log(&mut engine, "knocks", row(1, DAMAGED));
     let place = place_of(&engine);
@@ -205,10 +213,16 @@ fn what_cannot_be_read_stops_the_streams_that_need_it_and_no_others() {
         // Who reads what is stopped waits for it, and says nothing.
         assert_eq!(counts(&engine), [round as usize + 1, 0, 0, 1], "{stuck:?}");
         let status = engine.status().unwrap();
-        let failing = status.sources.iter().filter(|s| s.emission_failure.is_some());
+        let failing = status
+            .sources
+            .iter()
+            .filter(|s| s.emission_failure.is_some());
         let failing: Vec<&str> = failing.map(|s| s.name.as_str()).collect();
         assert_eq!(failing, ["of_knocks"]);
-        let reason = status.sources.iter().find_map(|s| s.emission_failure.clone());
+        let reason = status
+            .sources
+            .iter()
+            .find_map(|s| s.emission_failure.clone());
         assert!(reason.unwrap().contains("damaged"));
     }
     flip(&place);

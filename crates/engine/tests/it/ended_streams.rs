@@ -12,13 +12,17 @@ CREATE ENTITY word (word STRING);
 CREATE STREAM taps (id BIGINT, word STRING, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
 ";
 const COPIED: &str = "CREATE STREAM copied AS SELECT t.id, t.word FROM taps t;";
-const COUNTED: &str = "CREATE STREAM counted AS SELECT c.id, count(*) OVER (PARTITION BY c.word RANGE BETWEEN
+const COUNTED: &str =
+    "CREATE STREAM counted AS SELECT c.id, count(*) OVER (PARTITION BY c.word RANGE BETWEEN
   INTERVAL '2' HOUR PRECEDING AND CURRENT ROW) AS n FROM copied c;";
 const VIEW: &str = "CREATE FEATURE VIEW of_word ENTITY word AS
   SELECT word, count(*) OVER (ALL HISTORY) AS n FROM copied;";
 
 fn files(world: &World, statements: &[&str]) -> Vec<DefinitionFile> {
-    world.write("definitions.sql", &format!("{SOURCES}{}", statements.join("\n")));
+    world.write(
+        "definitions.sql",
+        &format!("{SOURCES}{}", statements.join("\n")),
+    );
     world.project().definition_files().unwrap()
 }
 
@@ -83,7 +87,10 @@ fn a_stream_that_has_ended_emits_nothing_and_is_read_as_before() {
         let counts = ["copied", "counted"].map(|stream| events(engine, stream).len());
         assert_eq!(counts, [2, 2]);
         assert_eq!(words(engine, &older), Value::BigInt(1));
-        assert_eq!(words(engine, &Knowledge::latest(engine.cut())), Value::BigInt(2));
+        assert_eq!(
+            words(engine, &Knowledge::latest(engine.cut())),
+            Value::BigInt(2)
+        );
         let report = engine.verify(&VerifyOptions::default(), &mut |_, _, _| ());
         assert_eq!(report.unwrap().mismatches, 0);
     };
@@ -99,7 +106,10 @@ fn a_stream_that_has_ended_emits_nothing_and_is_read_as_before() {
             changes.map(|c| c.name.as_str()).collect::<Vec<_>>()
         };
         let gone = names(ChangeKind::NotInFiles);
-        assert!(!gone.contains(&"copied") && !gone.contains(&"counted"), "{gone:?}");
+        assert!(
+            !gone.contains(&"copied") && !gone.contains(&"counted"),
+            "{gone:?}"
+        );
     }
     let again = files(&world, &[COPIED]);
     assert_eq!(
@@ -108,7 +118,10 @@ fn a_stream_that_has_ended_emits_nothing_and_is_read_as_before() {
     );
     // What reads it may still be defined; a stream of it has nothing to wait for.
     let late = "CREATE STREAM late AS SELECT c.id, c.word FROM copied c;";
-    apply(&mut engine, &files(&world, &["DROP STREAM copied;", VIEW, late]));
+    apply(
+        &mut engine,
+        &files(&world, &["DROP STREAM copied;", VIEW, late]),
+    );
     assert_eq!(events(&engine, "late").len(), 2);
     push(&mut engine, "taps", vec![tap(4)]);
     assert_eq!(events(&engine, "late").len(), 2);
@@ -120,7 +133,10 @@ fn only_derived_streams_end() {
     let world = World::new(SOURCES);
     let engine = world.engine();
     let found = |statement: &str| mistakes(&engine, &files(&world, &[statement]));
-    assert_eq!(found("DROP STREAM tips;"), ["there is no stream `tips` that could end"]);
+    assert_eq!(
+        found("DROP STREAM tips;"),
+        ["there is no stream `tips` that could end"]
+    );
     // A statement for each name.
     assert!(found("DROP STREAM taps;")[0].contains("`taps`"));
     world.write("definitions.sql", "DROP STREAM taps;");

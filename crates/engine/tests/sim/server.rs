@@ -295,7 +295,8 @@ impl Server {
         let next = self.emitter.next(&self.engine);
         self.engine.emitted(&self.emitter);
         let stuck = self.engine.emission_failures().values();
-        self.failures.extend(stuck.map(|why| format!("emit: {why}")));
+        self.failures
+            .extend(stuck.map(|why| format!("emit: {why}")));
         match next {
             Next::End => {
                 self.is_emitted = !self.engine.is_emission_stuck();
