@@ -361,6 +361,10 @@ impl Server {
                 };
                 (ticket, Some(Reply::Push(reply)))
             }
+            // It had no events, and was widened behind the client's back: nothing is written.
+            Err(EngineError::SourceChanged { .. }) => {
+                (ticket, Some(Reply::Push(PushReply::Refused)))
+            }
             other => {
                 self.failures.push(format!("answer: {other:?}"));
                 (ticket, None)
