@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use evenkeel_types::{Column, DataType, SLOT_NULL, SLOT_PRESENT, Value};
 
+use crate::external;
 use crate::kernel::{Operand, Slot, Timestamp, state_of, with_slot};
 use crate::program::{Node, Program};
 
@@ -168,6 +169,11 @@ impl Node {
                     Some(values) => Operand::Constant(Cow::Owned(kernel.row(&values))),
                     None => Operand::Column(Cow::Owned(kernel.batch(&args, rows.len()))),
                 }
+            }
+            Node::External { function, args } => {
+                let args: Vec<Operand<'_>> = args.iter().map(|a| a.batch(batch, rows)).collect();
+                let column = external::batch(function, args, rows.len());
+                Operand::Column(Cow::Owned(column))
             }
             Node::Connective { stop, args } => connective(*stop, args, batch, rows),
             Node::Case {

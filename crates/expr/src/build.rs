@@ -8,7 +8,7 @@
 mod literal;
 mod size;
 
-use evenkeel_types::{DataType, Expr, ExprKind};
+use evenkeel_types::{DataType, Expr, ExprKind, External};
 
 use crate::cast as conversion;
 use crate::coerce;
@@ -38,6 +38,45 @@ fn bind(name: &str, args: Vec<Expr>) -> Result<Expr, BuildError> {
     function::find(name)
         .ok_or_else(|| function::unknown(name))?
         .bind(args)
+}
+
+/// A call of a function that is not of the closed list. Arguments become the types of the
+/// parameters by implicit widening.
+pub fn external(function: External, args: Vec<Expr>) -> Result<Expr, BuildError> {
+    let signature = function.signature();
+    let name = &signature.name;
+    if args.len() != signature.parameters.len() {
+        return Err(BuildError::ArgumentCount {
+            function: name.clone(),
+            expected: match signature.parameters.len() {
+                1 => "1 argument".to_owned(),
+                count => format!("{count} arguments"),
+            },
+            found: args.len(),
+        });
+    }
+    let mut converted = Vec::with_capacity(args.len());
+    for (argument, (arg, parameter)) in args.into_iter().zip(&signature.parameters).enumerate() {
+        let wanted = &parameter.data_type;
+        if !coerce::accepts(&arg, wanted) {
+            return Err(BuildError::ArgumentType {
+                function: name.clone(),
+                argument,
+                expected: format!("{wanted} (`{}`)", parameter.name),
+                found: arg.data_type,
+                hint: Some(format!("write `CAST(... AS {wanted})`")),
+            });
+        }
+        converted.push(coerce::to_common(name, argument, arg, wanted)?);
+    }
+    let data_type = signature.result.clone();
+    size::checked(Expr {
+        kind: ExprKind::External {
+            function,
+            args: converted,
+        },
+        data_type,
+    })
 }
 
 /// `CAST(expr AS to)`. What has no equal value in the other type is ERROR on that row.

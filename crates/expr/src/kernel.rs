@@ -128,7 +128,7 @@ pub(crate) trait Kernel: Send + Sync {
 }
 
 /// The leftmost ERROR among the arguments.
-fn first_error(args: &[&Value]) -> Option<Missing> {
+pub(crate) fn first_error(args: &[&Value]) -> Option<Missing> {
     args.iter().find_map(|a| a.error()).map(Missing::Error)
 }
 
@@ -148,7 +148,7 @@ fn strict_states(args: &[Operand<'_>], length: usize) -> Vec<u8> {
 }
 
 /// The states of a lenient function's results, as far as ERRORs decide them.
-fn error_states(args: &[Operand<'_>], length: usize) -> Vec<u8> {
+pub(crate) fn error_states(args: &[Operand<'_>], length: usize) -> Vec<u8> {
     combined_states(args, length, true)
 }
 

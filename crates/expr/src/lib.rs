@@ -3,7 +3,8 @@
 //! Owns the closed list of functions that a feature definition may use ([`functions`]),
 //! the building of typed expressions ([`build`]) and their evaluation ([`Program`]), one
 //! row at a time or a batch at a time. Both loops run the same definition of each function,
-//! so they cannot drift apart.
+//! so they cannot drift apart. Functions that definitions bring along are called through
+//! `ColumnFunction` of `types`; what stands behind it is not known here.
 //!
 //! Knows no SQL text (argument positions only, never spans), no views, no stores, no clock:
 //! `read_time()` is handed in.
@@ -18,6 +19,7 @@ mod cast;
 mod coerce;
 mod decimal;
 mod error;
+mod external;
 mod function;
 mod kernel;
 mod like;

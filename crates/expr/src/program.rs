@@ -7,9 +7,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use evenkeel_types::{DataType, Expr, ExprKind, Value};
+use evenkeel_types::{DataType, Expr, ExprKind, External, Value};
 
 use crate::cast;
+use crate::external;
 use crate::function::{self, Signature};
 use crate::kernel::Kernel;
 
@@ -29,6 +30,11 @@ pub(crate) enum Node {
     ReadTime,
     Call {
         kernel: Arc<dyn Kernel>,
+        args: Box<[Node]>,
+    },
+    /// Never folded, whatever its arguments.
+    External {
+        function: External,
         args: Box<[Node]>,
     },
     /// AND (`stop` is false) or OR (`stop` is true).
@@ -110,6 +116,10 @@ fn compile(expr: &Expr) -> Node {
                 args: nodes,
             }
         }
+        ExprKind::External { function, args } => Node::External {
+            function: function.clone(),
+            args: all(args),
+        },
         ExprKind::Cast(inner) => Node::Call {
             kernel: cast::kernel(&inner.data_type, &expr.data_type)
                 .expect("casts that do not exist are refused when built"),
@@ -169,7 +179,7 @@ impl Node {
         let constant = |node: &Node| matches!(node, Node::Constant(_));
         match self {
             Node::Constant(_) => true,
-            Node::Column(_) | Node::ReadTime => false,
+            Node::Column(_) | Node::ReadTime | Node::External { .. } => false,
             Node::Call { args, .. }
             | Node::Connective { args, .. }
             | Node::Coalesce { args, .. } => args.iter().all(constant),
@@ -214,6 +224,15 @@ impl Node {
                         kernel.row(&values)
                     }
                 }
+            }
+            Node::External { function, args } => {
+                let mut rooms = vec![Value::Null; args.len()];
+                let values: Vec<&Value> = args
+                    .iter()
+                    .zip(&mut rooms)
+                    .map(|(arg, room)| arg.borrow(row, read_time, room))
+                    .collect();
+                external::row(function, &values)
             }
             Node::Connective { stop, args } => {
                 let mut result = Value::Boolean(!*stop);

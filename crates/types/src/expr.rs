@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::data_type::DataType;
+use crate::external::External;
 use crate::value::Value;
 
 /// A typed expression. Its inputs are the columns of one row, by index.
@@ -29,6 +30,13 @@ pub enum ExprKind {
     Call {
         /// The name in the closed list.
         function: Arc<str>,
+        /// The arguments, already converted to the function's parameter types.
+        args: Vec<Expr>,
+    },
+    /// A function that is not of the closed list. All arguments are evaluated, left to right.
+    External {
+        /// The function, at the version that it was bound to.
+        function: External,
         /// The arguments, already converted to the function's parameter types.
         args: Vec<Expr>,
     },
@@ -79,7 +87,7 @@ impl Expr {
     pub fn children(&self) -> Vec<&Expr> {
         match &self.kind {
             ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::ReadTime => Vec::new(),
-            ExprKind::Call { args, .. } => args.iter().collect(),
+            ExprKind::Call { args, .. } | ExprKind::External { args, .. } => args.iter().collect(),
             ExprKind::Cast(inner) => vec![inner],
             ExprKind::And(args) | ExprKind::Or(args) | ExprKind::Coalesce(args) => {
                 args.iter().collect()
@@ -101,6 +109,10 @@ impl Expr {
         let kind = match kind {
             ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::ReadTime => kind,
             ExprKind::Call { function, args } => ExprKind::Call {
+                function,
+                args: map_all(args, change),
+            },
+            ExprKind::External { function, args } => ExprKind::External {
                 function,
                 args: map_all(args, change),
             },

@@ -11,6 +11,7 @@ mod data_type;
 pub mod definition;
 mod event;
 mod expr;
+mod external;
 mod frame;
 mod schedule;
 mod schema;
@@ -24,6 +25,7 @@ pub use event::{
     SourceId,
 };
 pub use expr::{Expr, ExprKind};
+pub use external::{ColumnFunction, External, FunctionSignature};
 pub use frame::{AggregateCall, AggregateFunction, Extent, Frame};
 pub use schedule::{Schedule, ScheduleError};
 pub use schema::{Schema, SchemaError};

@@ -29,6 +29,7 @@ fn measure(expr: &Expr, depth: usize, nodes: &mut usize) -> Result<(), BuildErro
         ExprKind::Column(_) | ExprKind::Literal(_) | ExprKind::ReadTime => Ok(()),
         ExprKind::Cast(inner) => measure(inner, depth + 1, nodes),
         ExprKind::Call { args, .. }
+        | ExprKind::External { args, .. }
         | ExprKind::And(args)
         | ExprKind::Or(args)
         | ExprKind::Coalesce(args) => all(args),

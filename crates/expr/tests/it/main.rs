@@ -4,6 +4,7 @@ mod arithmetic;
 mod building;
 mod counter_examples;
 mod examples;
+mod external;
 mod generate;
 mod golden;
 mod invariance;
