@@ -15,6 +15,7 @@ const FEATURES_ONLY: &str = "workspace-hack";
 const EDGES: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("expr", &["types"]),
+    ("model", &["types"]),
     ("aggregate", &["types", "expr"]),
     ("ddl", &["types", "expr", "aggregate"]),
     ("view", &["types", "expr", "aggregate"]),
@@ -39,6 +40,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "connect",
             "lake",
             "train",
+            "model",
         ],
     ),
     ("sql", &["types", "connect", "engine"]),

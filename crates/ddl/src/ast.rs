@@ -10,6 +10,7 @@
 mod batch;
 mod dataset;
 mod expr;
+mod model;
 mod pushed;
 mod query;
 mod segment;
@@ -28,6 +29,7 @@ pub use expr::{
     BinaryOperator, CaseBranch, Expr, ExprKind, FunctionArgs, FunctionCall, IsTest, Literal,
     NullTreatment, NullTreatmentKind, UnaryOperator,
 };
+pub use model::CreateModel;
 pub use pushed::CreatePushedView;
 pub use query::{
     Bound, BoundKind, BoundOffset, Exclude, ExcludeKind, FrameSpec, FrameUnit, FrameWindow,

@@ -13,6 +13,8 @@ mod alter;
 mod base;
 mod batch;
 mod call;
+mod callable;
+mod calls;
 mod change;
 mod composed;
 mod cost;
@@ -33,6 +35,7 @@ mod full_join;
 mod inputs;
 mod lookup;
 mod match_condition;
+mod model;
 mod options;
 mod order;
 mod project;
@@ -61,6 +64,7 @@ use evenkeel_types::definition::{
 
 use crate::ast::{self, ObjectKind, PlannedKind, SourceBody, Statement, StatementKind};
 use crate::error::Diagnostic;
+use callable::Callables;
 use order::{Reference, Space, references};
 use report::Report;
 
@@ -104,7 +108,7 @@ pub fn bind(
         existing,
         broken: &broken,
     };
-    let mut report = Report::default();
+    let mut report = binder.report();
     let definition = binder.statement(statement, &mut report);
     let has_errors = report.has_errors();
     let (errors, warnings) = report.into_parts();
@@ -131,7 +135,7 @@ pub fn bind_spine_query(
         existing: catalog,
         broken: &broken,
     };
-    let mut report = Report::default();
+    let mut report = binder.report();
     let bound = binder.spine(query, &mut report);
     let has_errors = report.has_errors();
     match bound {
@@ -154,7 +158,7 @@ pub fn bind_segment_query(
         existing: catalog,
         broken: &broken,
     };
-    let mut report = Report::default();
+    let mut report = binder.report();
     let bound = binder.segment_query(query, &mut report);
     let has_errors = report.has_errors();
     match bound {
@@ -211,6 +215,11 @@ struct Binder<'a> {
 }
 
 impl Binder<'_> {
+    /// A report of one statement, with what that may call.
+    fn report(&self) -> Report {
+        Report::of(Callables::of(self.catalog, self.broken))
+    }
+
     /// Binds a statement; the answer may be there although there are errors, for those who
     /// use it.
     fn statement(&self, statement: &Statement, report: &mut Report) -> Option<Definition> {
@@ -233,6 +242,8 @@ impl Binder<'_> {
                     let source = self.derived_stream(written, id, report)?;
                     return Some(Definition::Source(Arc::new(source)));
                 }
+                // Rows are recorded without what views call.
+                report.refuse_calls("the definition of a source");
                 let mut source = source::bind_source(create, id, sql, report)?;
                 source.digest = digest::digest(statement, &[]);
                 Some(Definition::Source(Arc::new(source)))
@@ -266,6 +277,9 @@ impl Binder<'_> {
                     None => 1,
                 };
                 Some(Definition::Segment(Arc::new(segment)))
+            }
+            StatementKind::CreateModel(create) => {
+                Some(Definition::Model(Arc::new(self.model(create, report)?)))
             }
             StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => {
                 self.ended_stream(drop, (sql, statement.span), report)
@@ -352,6 +366,10 @@ impl Binder<'_> {
                 .get(name)
                 .map(|e| digest::entity_digest(e));
         }
+        if reference.space == Space::Model {
+            let versions = self.catalog.models.get(name)?;
+            return versions.values().next_back().map(|model| model.digest);
+        }
         if let Some(source) = self.catalog.sources.get(name) {
             return Some(source.digest);
         }
@@ -428,10 +446,6 @@ fn planned_words(kind: PlannedKind) -> (&'static str, &'static str) {
         PlannedKind::Function => (
             "`CREATE FUNCTION`",
             "Python functions come with the Python package; until then use the functions of the language",
-        ),
-        PlannedKind::Model => (
-            "`CREATE MODEL`",
-            "a model reads its features through a `CREATE FEATURE SERVICE`",
         ),
         PlannedKind::Secret => (
             "`CREATE SECRET`",

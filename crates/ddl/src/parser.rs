@@ -15,6 +15,7 @@ mod create;
 mod dataset;
 mod expr;
 mod interval;
+mod model;
 mod option;
 mod primary;
 mod pushed;

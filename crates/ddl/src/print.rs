@@ -7,6 +7,7 @@
 mod batch;
 mod dataset;
 mod expr;
+mod model;
 mod query;
 mod statement;
 

@@ -20,7 +20,7 @@ use crate::batch::RunRecord;
 use crate::dataset::{DatasetFolder, DatasetName};
 use crate::error::EngineError;
 use crate::project::Project;
-use crate::registry::Registry;
+use crate::registry::{CONTENT_SUFFIX, Registry};
 use crate::segment::{FrozenSegments, is_frozen_file};
 
 const MANIFEST: &str = "backup.json";
@@ -135,6 +135,10 @@ fn is_record(name: &str) -> bool {
     name.ends_with(".json")
 }
 
+fn is_of_registry(name: &str) -> bool {
+    is_record(name) || name.ends_with(CONTENT_SUFFIX)
+}
+
 fn is_log(name: &str) -> bool {
     name.ends_with(".segment") || name == "mark"
 }
@@ -176,7 +180,7 @@ pub fn backup(
     copy_files(
         &project.store.join("registry"),
         &partial.join("registry"),
-        is_record,
+        is_of_registry,
     )?;
     if lake::is_truncated(&partial)? {
         let Some(hold) = hold else {
@@ -254,7 +258,7 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
         is_log(name) && listed("log", name)
     })?;
     copy_files(&from.join("registry"), &partial.join("registry"), |name| {
-        is_record(name) && listed("registry", name)
+        is_of_registry(name) && listed("registry", name)
     })?;
     for folder in dataset_folders(&manifest) {
         copy_files(&from.join(&folder), &partial.join(&folder), |name| {

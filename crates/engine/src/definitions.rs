@@ -8,8 +8,8 @@ use evenkeel_ddl::{
     parse_spine_query, parse_statements,
 };
 use evenkeel_types::definition::{
-    Catalog, Definition, DerivedDef, ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef,
-    WindowRows,
+    Catalog, Definition, DerivedDef, ModelFiles, ServiceDef, SourceDef, SpineQuery, ViewBody,
+    ViewDef, WindowRows,
 };
 use evenkeel_types::{DataType, Interval};
 use evenkeel_view::{Plan, Uses};
@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::evolution::{Logged, over_newest_sources};
 use crate::from_file::ColumnReader;
+use crate::models::KnownModels;
 use crate::project::{DefinitionFile, Project};
 use crate::registry::{Object, Record, Registry};
 
@@ -67,6 +68,12 @@ pub(crate) fn plan(
         .iter()
         .map(|f| (f.name.as_str(), f.text.as_str()))
         .collect();
+    let models = KnownModels::in_folder(root, existing.model_files.clone());
+    let models: Arc<dyn ModelFiles> = Arc::new(models);
+    let existing = &Catalog {
+        model_files: Some(Arc::clone(&models)),
+        ..existing.clone()
+    };
     // What a batch view may read: everything but what cannot be defined yet.
     let others = || {
         let mut columns = ColumnReader::new(root);
@@ -128,7 +135,10 @@ pub(crate) fn plan(
                 .map(|sql| format!("{};", sql.trim_end_matches(';'))),
         });
         if kind != ChangeKind::Unchanged {
-            objects.push(object_of(definition));
+            let mut object = object_of(definition);
+            let content = object.content.as_deref();
+            object.bytes = content.and_then(|digest| models.content(digest));
+            objects.push(object);
         }
     }
     for (object, name) in project.removed {
@@ -160,6 +170,7 @@ fn version_of(definition: &Definition) -> u32 {
         Definition::Service(def) => def.version,
         Definition::Dataset(def) => def.version,
         Definition::Segment(def) => def.version,
+        Definition::Model(def) => def.version,
         Definition::Source(def) => def.schema.version(),
         Definition::Entity(_) => 1,
     }
@@ -175,6 +186,11 @@ fn object_of(definition: &Definition) -> Object {
             _ => None,
         },
         sql: definition.sql().to_owned(),
+        content: match definition {
+            Definition::Model(def) => def.source.content.clone(),
+            _ => None,
+        },
+        bytes: None,
     }
 }
 
@@ -186,6 +202,7 @@ fn notes_of(definition: &Definition) -> Vec<String> {
             Some(derived) => (&derived.view, Some(emission_words(derived))),
             None => return Vec::new(),
         },
+        Definition::Model(model) => return model.notes.clone(),
         _ => return Vec::new(),
     };
     let words = describe(view);
@@ -329,7 +346,10 @@ pub(crate) fn catalog_of(registry: &Registry) -> Result<Catalog, EngineError> {
 
 /// The same of some records, the oldest first.
 pub(crate) fn catalog_of_records(records: &[Record]) -> Result<Catalog, EngineError> {
-    let mut catalog = Catalog::default();
+    let mut catalog = Catalog {
+        model_files: Some(Arc::new(KnownModels::of_records(records))),
+        ..Catalog::default()
+    };
     for record in records {
         for object in &record.objects {
             let name = format!("registry record {}", record.sequence);

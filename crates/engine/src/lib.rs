@@ -28,6 +28,7 @@ mod hot_store;
 mod ingest;
 mod ledger;
 mod machine;
+mod models;
 mod offline;
 mod project;
 pub mod push;

@@ -137,13 +137,16 @@ pub(crate) fn with_registered(
     let datasets = datasets.filter_map(|versions| versions.values().next_back());
     let segments = catalog.segments.values();
     let segments = segments.filter_map(|versions| versions.values().next_back());
+    let models = catalog.models.values();
+    let models = models.filter_map(|versions| versions.values().next_back());
     let registered = entities
         .map(|def| ("entity", &def.name, &def.sql))
         .chain(sources.map(|def| ("source", &def.name, &def.sql)))
         .chain(views.map(|def| ("view", &def.name, &def.sql)))
         .chain(services.iter().map(|(name, sql)| ("service", name, *sql)))
         .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)))
-        .chain(segments.map(|def| ("segment", &def.name, &def.sql)));
+        .chain(segments.map(|def| ("segment", &def.name, &def.sql)))
+        .chain(models.map(|def| ("model", &def.name, &def.sql)));
     let mut text = String::new();
     for (kind, name, sql) in registered {
         if !named.contains(&(kind, name.clone())) {
@@ -178,6 +181,7 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         }
         StatementKind::CreateTrainingDataset(s) => ("dataset", &s.name),
         StatementKind::CreateSegment(s) => ("segment", &s.name),
+        StatementKind::CreateModel(s) => ("model", &s.name),
         StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => ("source", &drop.name),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {
             return None;

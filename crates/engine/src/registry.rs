@@ -3,7 +3,8 @@
 //!
 //! One record per `apply`: `registry/00000001.json`, its digest on a second line. A record is
 //! written aside, synced and renamed, so that a torn one never has a name; who writes holds
-//! the log's lock. `registry/newest` says how many there are, so that a lost one is noticed.
+//! the log's lock. The contents of files that definitions pin (models) are beside the records by
+//! their digests, written before what names them, and read with it. `registry/newest` says how many there are, so that a lost one is noticed.
 //! Reading back binds each record's SQL over what the records before it defined; the format
 //! is in `docs/format/registry.md`.
 
@@ -15,9 +16,13 @@ use evenkeel_log::{DiskFileSystem, FileSystem, OpenMode};
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
+use crate::models::content_digest;
 
-/// The version of the record format.
-pub const REGISTRY_FORMAT: u32 = 1;
+/// The newest version of the record format: a record has it if it names a content, else the first.
+pub const REGISTRY_FORMAT: u32 = 2;
+
+/// The format of records that name no content.
+const FORMAT_WITHOUT_CONTENT: u32 = 1;
 
 /// The file that says how many records there are.
 const NEWEST: &str = "newest";
@@ -26,7 +31,7 @@ const NEWEST: &str = "newest";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// [`REGISTRY_FORMAT`].
+    /// At most [`REGISTRY_FORMAT`].
     pub format: u32,
     /// From 1, without gaps.
     pub sequence: u64,
@@ -51,6 +56,28 @@ pub struct Object {
     pub source_id: Option<u32>,
     /// Its canonical SQL.
     pub sql: String,
+    /// The digest of the file's content that it pins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<String>,
+    /// That content.
+    #[serde(skip)]
+    pub bytes: Option<Arc<[u8]>>,
+}
+
+impl Record {
+    fn new(sequence: u64, applied_at: i64, objects: Vec<Object>) -> Self {
+        let has_content = objects.iter().any(|object| object.content.is_some());
+        Record {
+            format: if has_content {
+                REGISTRY_FORMAT
+            } else {
+                FORMAT_WITHOUT_CONTENT
+            },
+            sequence,
+            applied_at,
+            objects,
+        }
+    }
 }
 
 /// The records of a store.
@@ -111,8 +138,37 @@ impl Registry {
         let Some(bytes) = self.read(&path)? else {
             return Ok(false);
         };
-        self.records.push(parse(&path, &bytes, sequence)?);
+        let mut record = parse(&path, &bytes, sequence)?;
+        for object in &mut record.objects {
+            object.bytes = self.content_of(object)?;
+        }
+        self.records.push(record);
         Ok(true)
+    }
+
+    /// The content that an object pins: one that is there already is shared.
+    fn content_of(&self, object: &Object) -> Result<Option<Arc<[u8]>>, EngineError> {
+        let Some(digest) = &object.content else {
+            return Ok(None);
+        };
+        let known = self.records.iter().flat_map(|record| &record.objects);
+        let mut known = known.filter(|other| other.content.as_ref() == Some(digest));
+        if let Some(Object {
+            bytes: Some(bytes), ..
+        }) = known.next()
+        {
+            return Ok(Some(Arc::clone(bytes)));
+        }
+        let path = content_path(&self.directory, digest);
+        let damaged = |reason: &str| EngineError::Registry {
+            path: path.clone(),
+            reason: reason.to_owned(),
+        };
+        let bytes = self.read(&path)?.ok_or_else(|| damaged("it is missing"))?;
+        if content_digest(&bytes) != *digest {
+            return Err(damaged("its content has another digest"));
+        }
+        Ok(Some(bytes.into()))
     }
 
     /// The bytes of a file, if it exists.
@@ -170,12 +226,7 @@ impl Registry {
     /// The registry as it would be with a record; nothing is written.
     pub(crate) fn with(&self, applied_at: i64, objects: Vec<Object>) -> Registry {
         let mut records = self.records.clone();
-        records.push(Record {
-            format: REGISTRY_FORMAT,
-            sequence: records.len() as u64 + 1,
-            applied_at,
-            objects,
-        });
+        records.push(Record::new(records.len() as u64 + 1, applied_at, objects));
         Registry {
             file_system: Arc::clone(&self.file_system),
             directory: self.directory.clone(),
@@ -186,12 +237,7 @@ impl Registry {
     /// Appends a record, durably. The caller holds the log's lock.
     pub fn append(&mut self, applied_at: i64, objects: Vec<Object>) -> Result<(), EngineError> {
         let sequence = self.records.len() as u64 + 1;
-        let record = Record {
-            format: REGISTRY_FORMAT,
-            sequence,
-            applied_at,
-            objects,
-        };
+        let record = Record::new(sequence, applied_at, objects);
         let path = record_path(&self.directory, sequence);
         self.file_system
             .create_directory(&self.directory)
@@ -205,14 +251,33 @@ impl Registry {
                 path: self.directory.clone(),
             });
         }
-        self.put(&path, &sealed(&json))?;
+        for object in &record.objects {
+            self.put_content(object)?;
+        }
+        self.put(&path, sealed(&json).as_bytes())?;
         self.records.push(record);
         // After it: it never claims too much.
-        self.put(&self.directory.join(NEWEST), &sealed(&sequence.to_string()))
+        let newest = sealed(&sequence.to_string());
+        self.put(&self.directory.join(NEWEST), newest.as_bytes())
+    }
+
+    /// Writes the content that an object pins, unless it is there.
+    fn put_content(&self, object: &Object) -> Result<(), EngineError> {
+        let (Some(digest), Some(bytes)) = (&object.content, &object.bytes) else {
+            return Ok(());
+        };
+        let path = content_path(&self.directory, digest);
+        if self
+            .read(&path)?
+            .is_some_and(|there| there[..] == bytes[..])
+        {
+            return Ok(());
+        }
+        self.put(&path, bytes)
     }
 
     /// Writes a file under its name, durably and whole.
-    fn put(&self, path: &Path, text: &str) -> Result<(), EngineError> {
+    fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
         let aside = path.with_extension("tmp");
         match self.file_system.remove(&aside) {
             // Of a process that died.
@@ -222,7 +287,7 @@ impl Registry {
         }
         let write = || -> io::Result<()> {
             let file = self.file_system.open(&aside, OpenMode::Create)?;
-            file.write_at(0, text.as_bytes())?;
+            file.write_at(0, bytes)?;
             file.sync_data()?;
             self.file_system.rename(&aside, path)?;
             self.file_system.sync_directory(&self.directory)
@@ -249,6 +314,13 @@ fn unsealed(bytes: &[u8]) -> Option<&str> {
     let (line, rest) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
     let digest = rest.strip_prefix("blake3 ")?.strip_suffix('\n')?;
     (blake3::hash(line.as_bytes()).to_hex().as_str() == digest).then_some(line)
+}
+
+/// What files with contents end with.
+pub(crate) const CONTENT_SUFFIX: &str = ".content";
+
+fn content_path(directory: &Path, digest: &str) -> PathBuf {
+    directory.join(format!("{digest}{CONTENT_SUFFIX}"))
 }
 
 fn record_path(directory: &Path, sequence: u64) -> PathBuf {
@@ -294,6 +366,8 @@ mod tests {
             version: 1,
             source_id: None,
             sql: format!("CREATE ENTITY {name} (k STRING)"),
+            content: None,
+            bytes: None,
         }
     }
 
@@ -487,12 +561,12 @@ mod tests {
         let mut registry = Registry::open(directory.path()).unwrap();
         registry.append(1, vec![object("a")]).unwrap();
         let path = record_path(&directory.path().join("registry"), 1);
-        let json = r#"{"format":2,"sequence":1,"news":true}"#;
+        let json = r#"{"format":3,"sequence":1,"news":true}"#;
         let digest = blake3::hash(json.as_bytes()).to_hex();
         fs::write(&path, format!("{json}\nblake3 {digest}\n")).unwrap();
         assert!(matches!(
             Registry::open(directory.path()),
-            Err(EngineError::StoreFormat { format: 2, .. })
+            Err(EngineError::StoreFormat { format: 3, .. })
         ));
     }
 }

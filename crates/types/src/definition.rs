@@ -17,6 +17,7 @@
 
 mod dataset;
 mod derived;
+mod model;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub use dataset::{
     SharePart, Split, TimePart,
 };
 pub use derived::{DerivedDef, Watched};
+pub use model::{LoadedModel, ModelDef, ModelFiles, ModelProblem, ModelSource};
 
 /// A digest of a definition and of everything it depends on: its `D`.
 pub type Digest = [u8; 16];
@@ -636,6 +638,10 @@ pub struct Catalog {
     pub datasets: BTreeMap<String, BTreeMap<u32, Arc<DatasetDef>>>,
     /// Segments by name and version.
     pub segments: BTreeMap<String, BTreeMap<u32, Arc<SegmentDef>>>,
+    /// Models by name and version.
+    pub models: BTreeMap<String, BTreeMap<u32, Arc<ModelDef>>>,
+    /// What reads the files of models; none where there are none to read.
+    pub model_files: Option<Arc<dyn ModelFiles>>,
 }
 
 impl Catalog {
@@ -700,7 +706,9 @@ impl Catalog {
         let sources = other.sources.values().cloned().map(Definition::Source);
         let views = other.views.values().flat_map(|versions| versions.values());
         let views = views.cloned().map(Definition::View);
-        for definition in entities.chain(sources).chain(views) {
+        let models = other.models.values().flat_map(|versions| versions.values());
+        let models = models.cloned().map(Definition::Model);
+        for definition in entities.chain(sources).chain(views).chain(models) {
             self.add(definition);
         }
     }
@@ -732,6 +740,12 @@ impl Catalog {
                     .or_default()
                     .insert(def.version, def);
             }
+            Definition::Model(def) => {
+                self.models
+                    .entry(def.name.clone())
+                    .or_default()
+                    .insert(def.version, def);
+            }
             Definition::Segment(def) => {
                 self.segments
                     .entry(def.name.clone())
@@ -757,6 +771,8 @@ pub enum Definition {
     Dataset(Arc<DatasetDef>),
     /// `CREATE SEGMENT`
     Segment(Arc<SegmentDef>),
+    /// `CREATE MODEL`
+    Model(Arc<ModelDef>),
 }
 
 impl Definition {
@@ -769,6 +785,7 @@ impl Definition {
             Definition::Service(def) => &def.name,
             Definition::Dataset(def) => &def.name,
             Definition::Segment(def) => &def.name,
+            Definition::Model(def) => &def.name,
         }
     }
 
@@ -782,6 +799,7 @@ impl Definition {
             Definition::Service(_) => "feature service",
             Definition::Dataset(_) => "training dataset",
             Definition::Segment(_) => "segment",
+            Definition::Model(_) => "model",
         }
     }
 
@@ -794,6 +812,7 @@ impl Definition {
             Definition::Service(def) => &def.sql,
             Definition::Dataset(def) => &def.sql,
             Definition::Segment(def) => &def.sql,
+            Definition::Model(def) => &def.sql,
         }
     }
 }

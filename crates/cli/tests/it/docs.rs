@@ -147,6 +147,14 @@ fn the_walk_through_of_publishing_says_what_happens() {
 }
 
 #[test]
+fn the_walk_through_of_models_says_what_happens() {
+    let project = Project::empty();
+    let model = page("docs/models/risk.onnx");
+    std::fs::copy(model, project.path().join("risk.onnx")).unwrap();
+    replay(&page("docs/models.md"), project.path());
+}
+
+#[test]
 fn words_are_split_as_a_shell_does() {
     assert_eq!(
         words("evenkeel train --spine \"SELECT 'x'\"  --out ''"),

@@ -1,8 +1,9 @@
 //! Statements: what defines, changes and removes objects.
 
 use super::{
-    ColumnList, CreateBatchView, CreatePushedView, CreateSegment, CreateTrainingDataset, Expr,
-    Ident, IntervalLit, Literal, NumberLit, Query, Span, StringLit, TypeName,
+    ColumnList, CreateBatchView, CreateModel, CreatePushedView, CreateSegment,
+    CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit, Query, Span, StringLit,
+    TypeName,
 };
 
 /// One statement of a file.
@@ -35,6 +36,8 @@ pub enum StatementKind {
     CreateTrainingDataset(Box<CreateTrainingDataset>),
     /// `CREATE SEGMENT`
     CreateSegment(Box<CreateSegment>),
+    /// `CREATE MODEL`
+    CreateModel(Box<CreateModel>),
     /// `DROP ...`
     Drop(Drop),
     /// `ALTER STREAM | TABLE ...`
@@ -463,8 +466,6 @@ pub struct Planned {
 pub enum PlannedKind {
     /// `CREATE FUNCTION`
     Function,
-    /// `CREATE MODEL`
-    Model,
     /// `CREATE SECRET`
     Secret,
 }

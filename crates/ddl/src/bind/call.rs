@@ -4,6 +4,7 @@ use evenkeel_aggregate::{SignatureError, signature};
 use evenkeel_expr::{BuildError, build};
 use evenkeel_types::Expr;
 
+use super::calls::PREDICT;
 use super::expression::{Binding, built};
 use super::scope::with_hint;
 use crate::ast::{self, FunctionArgs, FunctionCall, Span};
@@ -21,8 +22,8 @@ impl Binding<'_> {
                 hint,
             );
         }
-        let is_scalar =
-            evenkeel_expr::functions().any(|f| f.name == name || f.aliases.contains(&name));
+        let is_scalar = name == PREDICT
+            || evenkeel_expr::functions().any(|f| f.name == name || f.aliases.contains(&name));
         if is_aggregate(name) || (call.over.is_some() && !is_scalar) {
             return self.context.aggregate(call, span, self.report);
         }
@@ -50,6 +51,9 @@ impl Binding<'_> {
             return self.context.read_time(span, self.report);
         }
         let args: Vec<&ast::Expr> = args.iter().collect();
+        if name == PREDICT {
+            return self.predict(call, &args, span);
+        }
         let bound = self.arguments(&args)?;
         let spans: Vec<Span> = args.iter().map(|a| a.span).collect();
         match build::call(name, bound) {

@@ -77,6 +77,7 @@ fn essence(statement: &Statement) -> Statement {
         StatementKind::CreateFeatureService(service) => service.metadata = Metadata::default(),
         StatementKind::CreateTrainingDataset(dataset) => dataset.metadata = Metadata::default(),
         StatementKind::CreateSegment(segment) => segment.metadata = Metadata::default(),
+        StatementKind::CreateModel(model) => model.metadata = Metadata::default(),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {}
     }
     essence

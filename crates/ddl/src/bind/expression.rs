@@ -137,7 +137,10 @@ pub(super) fn constant(
     let scope = Scope::default();
     let mut context = Plain::new(&scope, what);
     let bound = bind_as(expr, data_type, &mut context, report)?;
-    match value_of(&bound)? {
+    let Some(value) = value_of(&bound) else {
+        return report.error(format!("{what} must be a constant"), expr.span);
+    };
+    match value {
         Value::Error(reason) => report.error(format!("{what} has no value: {reason}"), expr.span),
         value => Some(value),
     }
@@ -147,7 +150,10 @@ pub(super) fn constant(
 pub(super) fn value_of(expr: &Expr) -> Option<Value> {
     let mut is_constant = true;
     expr.walk(&mut |e| {
-        is_constant &= !matches!(e.kind, ExprKind::Column(_) | ExprKind::ReadTime);
+        is_constant &= !matches!(
+            e.kind,
+            ExprKind::Column(_) | ExprKind::ReadTime | ExprKind::External { .. }
+        );
     });
     is_constant.then(|| Program::compile(expr).eval_row(&[], 0))
 }

@@ -50,7 +50,7 @@ impl Binder<'_> {
         };
         let own_right = second.place(&|slot| second.target.own(slot), report);
         let (placed_left, own_right) = (placed_left?, own_right?);
-        let placed_right = second.place(&shifted, &mut Report::default())?;
+        let placed_right = second.place(&shifted, &mut report.apart())?;
         let mut scope = Scope::single(placed_left.relation);
         super::lookup::unique_alias(&second, &scope, report)?;
         if let Some(condition) = &join.match_condition {

@@ -58,7 +58,7 @@ impl Binder<'_> {
         let right = read.place(
             &|slot| Meaning::Expr(Expr::column(provisional(slot), read.target.data_type(slot))),
             // What is wrong with the filter was told above.
-            &mut Report::default(),
+            &mut report.apart(),
         )?;
         let mut both = scope.clone();
         both.relations.push(right.relation.clone());

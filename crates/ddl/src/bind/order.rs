@@ -1,12 +1,13 @@
 //! What a statement names, and in which order statements can be bound.
 
+use super::calls::{calls, model_of};
 use crate::ast::{
     DatasetSpine, Ident, Label, ObjectKind, Query, Relation, RelationSource, SourceBody, Span,
     SpineItem, Statement, StatementKind,
 };
 
-/// Names of one space are told apart; entities, sources and views, services, datasets, segments are
-/// five.
+/// Names of one space are told apart; entities, sources and views, services, datasets, segments and
+/// models are six.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Space {
     Entity,
@@ -15,6 +16,7 @@ pub(super) enum Space {
     Service,
     Dataset,
     Segment,
+    Model,
 }
 
 /// A name that a statement uses.
@@ -40,6 +42,7 @@ pub(super) fn defined(statement: &Statement) -> Option<(Space, &Ident)> {
         StatementKind::CreateFeatureService(create) => Some((Space::Service, &create.name)),
         StatementKind::CreateTrainingDataset(create) => Some((Space::Dataset, &create.name)),
         StatementKind::CreateSegment(create) => Some((Space::Segment, &create.name)),
+        StatementKind::CreateModel(create) => Some((Space::Model, &create.name)),
         StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => {
             Some((Space::Relation, &drop.name))
         }
@@ -47,7 +50,7 @@ pub(super) fn defined(statement: &Statement) -> Option<(Space, &Ident)> {
     }
 }
 
-/// The names that a statement uses, in the order of the text.
+/// The names that a statement uses, in the order of the text; what it calls comes last.
 pub(super) fn references(statement: &Statement) -> Vec<Reference<'_>> {
     let mut found = Vec::new();
     match &statement.kind {
@@ -90,10 +93,18 @@ pub(super) fn references(statement: &Statement) -> Vec<Reference<'_>> {
             }
         }
         StatementKind::CreateEntity(_)
+        | StatementKind::CreateModel(_)
         | StatementKind::Drop(_)
         | StatementKind::Alter(_)
         | StatementKind::Planned(_) => {}
     }
+    found.extend(calls(statement).into_iter().filter_map(|call| {
+        Some(Reference {
+            space: Space::Model,
+            name: model_of(call)?,
+            version: None,
+        })
+    }));
     found
 }
 
@@ -137,7 +148,7 @@ fn relation<'a>(of: &'a Relation, found: &mut Vec<Reference<'a>>) {
 /// the like, whether it was understood or not. Names in comments are among them, which only
 /// means that nobody is told that they are missing.
 pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
-    const STARTS: [(&[&str], Space); 10] = [
+    const STARTS: [(&[&str], Space); 11] = [
         (&["create", "entity"], Space::Entity),
         (&["create", "stream"], Space::Relation),
         (&["create", "table"], Space::Relation),
@@ -148,6 +159,7 @@ pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
         (&["create", "feature", "service"], Space::Service),
         (&["create", "training", "dataset"], Space::Dataset),
         (&["create", "segment"], Space::Segment),
+        (&["create", "model"], Space::Model),
     ];
     let words: Vec<String> = text
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))

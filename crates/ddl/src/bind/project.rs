@@ -183,7 +183,7 @@ pub fn bind_project(
                 existing,
                 broken: &broken,
             };
-            let mut report = Report::default();
+            let mut report = binder.report();
             let mut definition = binder.statement(&node.parsed, &mut report);
             let has_errors = report.has_errors();
             if let Some(Definition::Source(new)) = &mut definition
@@ -496,6 +496,13 @@ fn change(definition: &Definition, existing: &Catalog) -> Change {
             Some(old) => (old.digest == def.digest, old.sql == def.sql),
             None => return Change::New,
         },
+        Definition::Model(def) => {
+            let versions = existing.models.get(&def.name);
+            match versions.and_then(|v| v.values().next_back()) {
+                Some(old) => (old.digest == def.digest, old.sql == def.sql),
+                None => return Change::New,
+            }
+        }
         Definition::Dataset(def) => {
             let versions = existing.datasets.get(&def.name);
             match versions.and_then(|v| v.get(&def.version)) {
@@ -541,6 +548,11 @@ fn keep_older_versions(catalog: &mut Catalog, existing: &Catalog) {
             versions.entry(*version).or_insert_with(|| segment.clone());
         }
     }
+    for (name, versions) in &mut catalog.models {
+        for (version, model) in existing.models.get(name).into_iter().flatten() {
+            versions.entry(*version).or_insert_with(|| model.clone());
+        }
+    }
     for (name, versions) in &mut catalog.datasets {
         for (version, dataset) in existing.datasets.get(name).into_iter().flatten() {
             versions.entry(*version).or_insert_with(|| dataset.clone());
@@ -582,6 +594,11 @@ fn removed(
     for name in existing.segments.keys() {
         if is_gone(Space::Segment, name) {
             removed.push(("segment", name.clone()));
+        }
+    }
+    for name in existing.models.keys() {
+        if is_gone(Space::Model, name) {
+            removed.push(("model", name.clone()));
         }
     }
     removed

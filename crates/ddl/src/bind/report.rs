@@ -3,6 +3,7 @@
 //! Binding goes on after an error: whoever reports one answers `None`, and whoever gets a
 //! `None` answers `None` too without a word. So each mistake is told once, at its own place.
 
+use super::callable::Callables;
 use crate::ast::Span;
 use crate::error::{DIAGNOSTICS_MAX, Diagnostic};
 use crate::suggest;
@@ -16,9 +17,33 @@ pub(super) struct Report {
     warnings: Vec<Diagnostic>,
     /// How many errors there were.
     error_count: usize,
+    callables: Callables,
 }
 
 impl Report {
+    /// Nothing was found yet, in a statement that may call these.
+    pub(super) fn of(callables: Callables) -> Self {
+        Report {
+            callables,
+            ..Report::default()
+        }
+    }
+
+    /// A report of something that is tried.
+    pub(super) fn apart(&self) -> Self {
+        Report::of(self.callables.clone())
+    }
+
+    /// What may be called.
+    pub(super) fn callables(&self) -> &Callables {
+        &self.callables
+    }
+
+    /// From now on nothing but the functions of the language may be called.
+    pub(super) fn refuse_calls(&mut self, place: &'static str) {
+        self.callables = self.callables.refused_in(place);
+    }
+
     /// Tells an error; the answer is what its finder answers.
     pub(super) fn error<T>(&mut self, message: impl Into<String>, span: Span) -> Option<T> {
         self.push(Diagnostic::error(message, span))

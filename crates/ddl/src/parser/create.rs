@@ -110,6 +110,10 @@ impl Parser<'_> {
             let segment = self.segment()?;
             return Ok(StatementKind::CreateSegment(Box::new(segment)));
         }
+        if self.eat_word("MODEL").is_some() {
+            let model = self.model()?;
+            return Ok(StatementKind::CreateModel(Box::new(model)));
+        }
         if self.eat_words(&["BATCH", "FEATURE", "VIEW"]).is_some() {
             let view = self.batch_view()?;
             return Ok(StatementKind::CreateBatchView(Box::new(view)));
@@ -118,9 +122,8 @@ impl Parser<'_> {
             let view = self.pushed_view()?;
             return Ok(StatementKind::CreatePushedView(Box::new(view)));
         }
-        let planned: [(&[&str], PlannedKind); 3] = [
+        let planned: [(&[&str], PlannedKind); 2] = [
             (&["FUNCTION"], PlannedKind::Function),
-            (&["MODEL"], PlannedKind::Model),
             (&["SECRET"], PlannedKind::Secret),
         ];
         for (words, kind) in planned {

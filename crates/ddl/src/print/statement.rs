@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::query::column_list;
-use super::{batch, comma_separated, data_type, dataset, expr, interval, query, quoted};
+use super::{batch, comma_separated, data_type, dataset, expr, interval, model, query, quoted};
 use crate::ast::{
     Alter, ColumnChange, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService,
     CreateFeatureView, CreateOnDemandView, CreateSegment, CreateSource, Drop, EntityRef, Expr,
@@ -25,6 +25,7 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
             metadata_after(f, &create.metadata, "\n")
         }
         StatementKind::CreateSegment(create) => segment(f, create),
+        StatementKind::CreateModel(create) => model::print(f, create),
         StatementKind::CreateBatchView(view) => {
             batch::head(f, view)?;
             metadata(f, &view.metadata)?;
@@ -42,7 +43,7 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
 }
 
 /// ` COMMENT 'x' OWNER 'x' TAGS (...)`
-fn metadata(f: &mut dyn Write, metadata: &Metadata) -> fmt::Result {
+pub(super) fn metadata(f: &mut dyn Write, metadata: &Metadata) -> fmt::Result {
     metadata_after(f, metadata, " ")
 }
 
@@ -403,7 +404,6 @@ impl fmt::Display for PlannedKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PlannedKind::Function => "FUNCTION",
-            PlannedKind::Model => "MODEL",
             PlannedKind::Secret => "SECRET",
         })
     }

@@ -18,6 +18,7 @@ use evenkeel_types::definition::{Catalog, Definition, OptionValue};
 use evenkeel_types::{DataType, Field};
 
 use crate::definition;
+use crate::models::with_models;
 
 struct Case {
     title: String,
@@ -69,11 +70,12 @@ fn bound(shared: &str, case: &Case) -> Project {
     assert!(before.errors.is_empty());
     let after = if is_changed { "" } else { shared };
     let files = [("shared.sql", after), ("case.sql", case.text.as_str())];
-    bind_project(&files, &before.catalog, &|_| true, &mut columns_of)
+    let existing = with_models(&before.catalog);
+    bind_project(&files, &existing, &|_| true, &mut columns_of)
 }
 
 fn bind_files(files: &[(&str, &str)], existing: &Catalog) -> Project {
-    bind_project(files, existing, &|_| false, &mut columns_of)
+    bind_project(files, &with_models(existing), &|_| false, &mut columns_of)
 }
 
 /// The files of the cases: `data/orders.csv` and some in which no event time is plain.
@@ -1058,6 +1060,9 @@ mod mutation {
                         assert!(expr.columns().iter().all(|slot| *slot < width));
                     }
                 }
+                Definition::Model(model) => {
+                    assert_eq!(model.digest, model.function.signature().digest)
+                }
                 Definition::Dataset(dataset) => {
                     assert!(!dataset.formats.is_empty());
                     assert!(!dataset.split.parts().is_empty());
@@ -1154,7 +1159,7 @@ mod mutation {
             // The same text in place of what was defined, and has events.
             let before = project(shared, "");
             let files = [("case.sql", text.as_str())];
-            check_project(&bind_project(&files, &before.catalog, &|_| true, &mut columns_of));
+            check_project(&bind_project(&files, &with_models(&before.catalog), &|_| true, &mut columns_of));
         }
     }
 }

@@ -18,6 +18,7 @@ pub(crate) fn definition(definition: &Definition) -> String {
         Definition::Service(def) => service(def),
         Definition::Dataset(def) => dataset(def),
         Definition::Segment(def) => segment(def),
+        Definition::Model(def) => format!("model {}@{}\n  = {}\n", def.name, def.version, def.sql),
     }
 }
 
@@ -334,6 +335,9 @@ fn expr(of: &Expr) -> String {
         ExprKind::Literal(value) => format!("{value:?}"),
         ExprKind::ReadTime => "read_time()".to_owned(),
         ExprKind::Call { function, args } => format!("{function}({})", all(args)),
+        ExprKind::External { function, args } => {
+            format!("{}!({})", function.signature().name, all(args))
+        }
         ExprKind::Cast(inner) => format!("cast({} as {})", expr(inner), of.data_type),
         ExprKind::And(args) => format!("and({})", all(args)),
         ExprKind::Or(args) => format!("or({})", all(args)),

@@ -11,4 +11,5 @@ mod cases;
 mod definition;
 mod errors;
 mod limits;
+mod models;
 mod property;

@@ -18,6 +18,7 @@ mod incidents;
 mod keeping;
 mod lake;
 mod long_history;
+mod models;
 mod partitions;
 mod push;
 mod push_failures;
