@@ -108,7 +108,7 @@ fn scores_are_those_of_the_model_on_every_path() {
     assert!(present > 50, "{present} scores");
     let report = engine.verify(&VerifyOptions::default(), &mut |_, _, _| ());
     let report = report.unwrap();
-    assert!(report.mismatches.is_empty(), "{report:?}");
+    assert_eq!(report.mismatches, 0, "{report:?}");
 }
 
 fn scores(engine: &Engine) -> Vec<Value> {
@@ -201,8 +201,7 @@ fn contents_are_backed_up_and_their_damage_is_named() {
             .collect()
     };
     // Two models of one content.
-    let [content] = contents(&project)[..].try_into().unwrap();
-    let content: PathBuf = content;
+    let [content]: [PathBuf; 1] = contents(&project).try_into().unwrap();
     let good = fs::read(&content).unwrap();
     let mut bad = good.clone();
     bad[good.len() / 2] ^= 1;
