@@ -371,6 +371,16 @@ mod tests {
         }
     }
 
+    /// One that pins a content.
+    fn pinning(name: &str) -> Object {
+        let bytes: Arc<[u8]> = name.as_bytes().into();
+        Object {
+            content: Some(content_digest(&bytes)),
+            bytes: Some(bytes),
+            ..object(name)
+        }
+    }
+
     #[test]
     fn records_come_back_and_damage_is_named() {
         let directory = tempfile::tempdir().unwrap();
@@ -496,10 +506,8 @@ mod tests {
                 return Err(acknowledged);
             };
             let name = format!("e{acknowledged}");
-            if registry
-                .append(acknowledged as i64, vec![object(&name)])
-                .is_err()
-            {
+            let objects = vec![object(&name), pinning(&name), pinning("shared")];
+            if registry.append(acknowledged as i64, objects).is_err() {
                 return Err(acknowledged);
             }
             acknowledged += 1;
@@ -536,7 +544,7 @@ mod tests {
                     Ok(registry) => registry,
                     Err(_) => continue,
                 };
-                if let Err(error) = registry.append(9, vec![object("after")]) {
+                if let Err(error) = registry.append(9, vec![pinning("after"), pinning("e1")]) {
                     wanting.push(format!("{at} {crash:?}: no more records: {error}"));
                 }
             }
