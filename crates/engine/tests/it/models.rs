@@ -17,7 +17,7 @@ CREATE ENTITY customer (customer BIGINT);
 CREATE STREAM payments (customer BIGINT, amount DOUBLE, age BIGINT, country STRING, at TIMESTAMP, EVENT TIME at)
   WITH (connector = 'file', path = 'payments.csv');
 CREATE MODEL risk FROM 'models/risk.onnx';
-CREATE MODEL risk_label FROM 'models/risk.onnx' OUTPUT 'label';
+CREATE MODEL risk_label FROM 'models/risk.onnx' OUTPUT 'output_label';
 CREATE FEATURE VIEW spent ENTITY customer AS
 SELECT count(*) OVER w AS n, sum(amount) OVER w AS total, last_value(country) OVER w AS country,
   predict(risk, sum(amount) OVER w, count(*) OVER w, last_value(country) OVER w) AS score

@@ -59,7 +59,7 @@ impl ColumnFunction for Weigh {
 
 fn weighed(function: &Arc<Weigh>, x: Expr) -> Expr {
     let how = Expr::column(1, DataType::String);
-    build::external(External::new(function.clone()), vec![x, how]).unwrap()
+    build::external(External::new(function.clone()), vec![x, how]).expect("two arguments")
 }
 
 fn rows() -> Vec<[Value; 2]> {

@@ -96,16 +96,7 @@ pub(super) fn hard_sigmoid(call: &Call<'_>) -> Result<Built, Refusal> {
     call.at_most(1)?;
     let alpha = parameter(call, "alpha", 0.2)?;
     let beta = parameter(call, "beta", 0.5)?;
-    float_with(call.input(0)?, move |x| {
-        let y = alpha * x + beta;
-        if y < 0.0 {
-            0.0
-        } else if y > 1.0 {
-            1.0
-        } else {
-            y
-        }
-    })
+    float_with(call.input(0)?, move |x| (alpha * x + beta).clamp(0.0, 1.0))
 }
 
 pub(super) fn gelu(call: &Call<'_>) -> Result<Built, Refusal> {

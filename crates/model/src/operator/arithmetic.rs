@@ -18,13 +18,19 @@ pub(super) trait Number: Element + Copy + PartialOrd {
     fn negative(self) -> Self;
     /// -1, 0 or 1.
     fn sign(self) -> Self;
+    fn is_nan(self) -> bool;
     fn to_f64(self) -> f64;
     /// The nearest of this type; of integers towards zero, within their range.
     fn from_f64(x: f64) -> Self;
 }
 
+/// The nearest float.
+fn narrow(x: f64) -> f32 {
+    x as f32
+}
+
 macro_rules! float {
-    ($type:ty) => {
+    ($type:ty, $widen:path, $narrow:path) => {
         impl Number for $type {
             fn plus(self, other: Self) -> Self {
                 self + other
@@ -53,12 +59,14 @@ macro_rules! float {
                     self
                 }
             }
-            #[expect(clippy::useless_conversion, reason = "for both types")]
+            fn is_nan(self) -> bool {
+                self.is_nan()
+            }
             fn to_f64(self) -> f64 {
-                f64::from(self)
+                $widen(self)
             }
             fn from_f64(x: f64) -> Self {
-                x as $type
+                $narrow(x)
             }
         }
     };
@@ -91,6 +99,9 @@ macro_rules! integer {
             fn sign(self) -> Self {
                 self.signum()
             }
+            fn is_nan(self) -> bool {
+                false
+            }
             fn to_f64(self) -> f64 {
                 self as f64
             }
@@ -101,8 +112,8 @@ macro_rules! integer {
     };
 }
 
-float!(f32);
-float!(f64);
+float!(f32, f64::from, narrow);
+float!(f64, std::convert::identity, std::convert::identity);
 integer!(i32);
 integer!(i64);
 

@@ -32,7 +32,7 @@ fn whole(x: f64, least: f64, beyond: f64) -> Result<f64, ErrorReason> {
         return Err(ErrorReason::InvalidCast);
     }
     let whole = libm::trunc(x);
-    if whole < least || whole >= beyond {
+    if !(least..beyond).contains(&whole) {
         return Err(ErrorReason::Overflow);
     }
     Ok(whole)

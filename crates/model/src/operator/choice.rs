@@ -47,17 +47,12 @@ fn fold<T: Number>(
 
 /// NaN where one of both is.
 fn lesser<T: Number>(a: T, b: T) -> T {
-    if b < a || is_nan(b) { b } else { a }
+    if b < a || b.is_nan() { b } else { a }
 }
 
 /// NaN where one of both is.
 fn greater<T: Number>(a: T, b: T) -> T {
-    if b > a || is_nan(b) { b } else { a }
-}
-
-#[expect(clippy::eq_op, reason = "only a NaN is not itself")]
-fn is_nan<T: Number>(x: T) -> bool {
-    x != x
+    if b > a || b.is_nan() { b } else { a }
 }
 
 pub(super) fn min(call: &Call<'_>) -> Result<Built, Refusal> {

@@ -111,11 +111,10 @@ fn least<T: Number>(elements: &mut dyn Iterator<Item = T>) -> T {
     best(elements, |x, best| x < best)
 }
 
-#[expect(clippy::eq_op, reason = "only a NaN is not itself")]
 fn best<T: Number>(elements: &mut dyn Iterator<Item = T>, is_better: fn(T, T) -> bool) -> T {
     let first = elements.next().unwrap_or_else(|| T::from_f64(0.0));
     elements.fold(first, |best, x| {
-        if is_better(x, best) || x != x {
+        if is_better(x, best) || x.is_nan() {
             x
         } else {
             best

@@ -168,12 +168,11 @@ impl Forest {
         }
         let (mut nodes, is_child) = branches(call, features, trees, &places)?;
         let weights = leaves(call, prefix, targets, &places, &mut nodes)?;
-        let mut roots = Vec::new();
-        for place in 0..count {
-            if !is_child[place] {
-                roots.push(place as u32);
-            }
-        }
+        let parents = (0..).zip(&is_child);
+        let roots: Vec<u32> = parents
+            .filter(|(_, is_child)| !**is_child)
+            .map(|(place, _)| place)
+            .collect();
         let of_trees: std::collections::BTreeSet<i64> = trees.iter().copied().collect();
         if roots.len() != of_trees.len() || !all_reached(&nodes, &roots) {
             return Err("has trees that are none: nodes go round, or have no parent".to_owned());
@@ -252,8 +251,8 @@ fn branches(
     }
     let mut is_child = vec![false; count];
     let mut nodes = Vec::with_capacity(count);
-    for at in 0..count {
-        let mode = Mode::of(&modes[at])?;
+    for (at, mode) in modes.iter().enumerate() {
+        let mode = Mode::of(mode)?;
         let mut node = TreeNode {
             threshold: thresholds[at],
             feature: 0,
