@@ -134,8 +134,8 @@ fn put_changed_model(world: &World) {
     let mut bytes = fs::read(fixture("mixed.onnx")).unwrap();
     let name = b"coefficients";
     let at = bytes.windows(name.len()).position(|w| w == name).unwrap();
-    // The first float of the attribute, behind its field's key and length.
-    bytes[at + name.len() + 4] ^= 0x10;
+    // Each float is behind its field's key; the first five are of the other class.
+    bytes[at + name.len() + 5 * 5 + 4] ^= 0x10;
     fs::write(world.path().join("models/risk.onnx"), bytes).unwrap();
 }
 
