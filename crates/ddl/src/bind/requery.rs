@@ -38,7 +38,7 @@ impl Evolution<'_> {
         if of_text(&old.sql, &[self.existing]) != Some(now) {
             let message = format!(
                 "`{name}` is a derived stream that emits: neither its query can change nor a view \
-                 that it reads, nor `ON LATE`"
+                 that it reads, nor what it calls, nor `ON LATE`"
             );
             return Some(self.of_source(message, HINT));
         }
@@ -65,11 +65,18 @@ fn of_text(sql: &str, catalogs: &[&Catalog]) -> Option<Digest> {
     Some(query_of(statements.first()?, catalogs))
 }
 
-/// A query and those of the views that it reads. Sources count by their names: what of them may
+/// A query, those of the views that it reads, and the models that it calls. Sources count by their names: what of them may
 /// change is decided where they do.
 fn query_of(statement: &Statement, catalogs: &[&Catalog]) -> Digest {
     let views = references(statement).into_iter().filter_map(|reference| {
         let name = reference.name.value.as_str();
+        if reference.space == Space::Model {
+            let mut found = catalogs
+                .iter()
+                .filter_map(|catalog| catalog.models.get(name));
+            let newest = found.next()?.values().next_back()?;
+            return Some((name.to_owned(), newest.digest));
+        }
         let version = reference.version.and_then(|v| u32::try_from(v).ok());
         let view = catalogs.iter().find_map(|catalog| match version {
             None => catalog.view(name),

@@ -1,6 +1,7 @@
 CREATE ENTITY customer (customer BIGINT);
 CREATE STREAM payments (customer BIGINT, amount DECIMAL(10, 2), country STRING, at TIMESTAMP, EVENT TIME at);
 CREATE MODEL risk FROM 'models/risk.onnx' CLASS 1 COMMENT 'who pays back';
+CREATE STREAM scores AS SELECT customer, predict(risk, amount, 1, country) AS score FROM payments;
 
 --- good: a model is called in views of every kind
 CREATE FEATURE VIEW spent ENTITY customer AS
@@ -11,7 +12,7 @@ WHERE predict(risk, amount, NULL, country) > 0.5;
 CREATE ON DEMAND FEATURE VIEW asked ENTITY customer REQUEST (amount DOUBLE, country STRING) AS
 SELECT predict(risk, request.amount - s.score, 1, request.country) AS score FROM spent s;
 CREATE SEGMENT risky AS SELECT customer FROM spent WHERE predict(risk, score, 1, 'de') > 0.9;
-CREATE STREAM scores AS SELECT customer, predict(risk, amount, 1, country) AS score FROM payments;
+CREATE STREAM more_scores AS SELECT customer, predict(risk, amount, 1, country) AS score FROM payments;
 
 --- good: an aggregate over scores
 CREATE FEATURE VIEW greatest ENTITY customer AS
@@ -44,3 +45,9 @@ CREATE FEATURE VIEW v (score DEFAULT predict(risk, 1, 1, 'a')) ENTITY customer A
 CREATE ENTITY customer (customer BIGINT);
 CREATE STREAM payments (customer BIGINT, amount DECIMAL(10, 2), country STRING, at TIMESTAMP, EVENT TIME at);
 CREATE MODEL risk FROM 'models/risk.onnx' CLASS 12 COMMENT 'who pays back';
+
+--- changed: what a derived stream that emits calls
+CREATE ENTITY customer (customer BIGINT);
+CREATE STREAM payments (customer BIGINT, amount DECIMAL(10, 2), country STRING, at TIMESTAMP, EVENT TIME at);
+CREATE MODEL risk FROM 'models/risk.onnx' CLASS 12;
+CREATE STREAM scores AS SELECT customer, predict(risk, amount, 1, country) AS score FROM payments;
