@@ -104,6 +104,13 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ModelProblem> {
     let mut content = Vec::new();
     // One byte more tells that it is too large.
     let limit = MODEL_BYTES_MAX as u64 + 1;
+    // A pipe would keep whoever opens it waiting.
+    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(ModelProblem {
+            message: format!("`{}` is no file", path.display()),
+            hint: None,
+        });
+    }
     let file = File::open(path).map_err(unreadable)?;
     file.take(limit)
         .read_to_end(&mut content)

@@ -101,6 +101,15 @@ fn names(known: &Known) -> Vec<String> {
     classes.unwrap_or_else(|| (0..known.len()).map(|at| at.to_string()).collect())
 }
 
+/// The answer in words.
+pub(crate) fn answer_words(name: &str, known: &Known, element: usize) -> String {
+    let output = words(name, known);
+    match (known.len(), names(known).get(element)) {
+        (2.., Some(class)) => format!("{class} of {output}"),
+        _ => output,
+    }
+}
+
 /// An output in words.
 pub(crate) fn words(name: &str, known: &Known) -> String {
     let kind = known.kind.name();

@@ -16,11 +16,8 @@ pub enum ModelError {
         bytes: usize,
     },
     /// More nodes than [`NODES_MAX`].
-    #[error("it has {nodes} nodes, and a model has at most {NODES_MAX}")]
-    TooManyNodes {
-        /// How many it has.
-        nodes: usize,
-    },
+    #[error("it has more than {NODES_MAX} nodes or tensors")]
+    TooManyNodes,
     /// It has no graph.
     #[error("it is no ONNX model: it has no graph")]
     NoGraph,

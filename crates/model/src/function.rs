@@ -11,7 +11,7 @@ use evenkeel_types::{
     SLOT_PRESENT, Value,
 };
 
-use crate::answer::{Choice, choose, words};
+use crate::answer::{Choice, answer_words, choose, words};
 use crate::call::Place;
 use crate::error::ModelError;
 use crate::graph::{Argument, Graph, Slots, compile};
@@ -60,7 +60,7 @@ impl Model {
         let model = proto::model(bytes).map_err(|_| ModelError::Malformed)?;
         let graph = compile(&model)?;
         let (output, element) = choose(&graph.outputs, choice)?;
-        let known = &graph.outputs[output].1;
+        let (output_name, known) = &graph.outputs[output];
         let (kind, answer) = (known.kind, known.place.clone());
         let parameters: Vec<Field> = graph
             .arguments
@@ -72,7 +72,7 @@ impl Model {
             producer: model.producer.to_owned(),
             inputs: parameters.clone(),
             outputs: graph.outputs.iter().map(described).collect(),
-            answer: described(&graph.outputs[output]),
+            answer: answer_words(output_name, known, element),
             operators: graph.operators.clone().into_iter().collect(),
         };
         Ok(Model {

@@ -11,10 +11,12 @@ use evenkeel_types::ErrorReason;
 
 use crate::call::{Built, Call, Inputs, Known, Made, Place, Run};
 use crate::error::ModelError;
-use crate::limits::{ARGUMENTS_MAX, ELEMENTS_MAX, NODES_MAX, WORK_MAX};
+use crate::limits::{
+    ARGUMENTS_MAX, ELEMENTS_MAX, NODE_ATTRIBUTES_MAX, NODE_NAMES_MAX, NODES_MAX, WORK_MAX,
+};
 use crate::operator::{self, OPERATORS};
 use crate::proto;
-use crate::tensor::{Data, Kind, constant, elements};
+use crate::tensor::{Data, Kind, constant, elements, reach};
 
 /// An argument: one element of an input.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,10 +114,14 @@ pub(crate) fn compile(model: &proto::Model<'_>) -> Result<Graph, ModelError> {
     if graph.has_sparse {
         return Err(ModelError::Sparse);
     }
-    if graph.nodes.len() > NODES_MAX {
-        return Err(ModelError::TooManyNodes {
-            nodes: graph.nodes.len(),
-        });
+    let counts = [
+        graph.nodes.len(),
+        graph.initializers.len(),
+        graph.inputs.len(),
+        graph.outputs.len(),
+    ];
+    if counts.iter().any(|count| *count > NODES_MAX) {
+        return Err(ModelError::TooManyNodes);
     }
     let mut compiler = Compiler {
         versions: versions(&model.opsets)?,
@@ -249,6 +255,12 @@ impl<'a> Compiler<'a> {
             operator: node.operator.to_owned(),
             reason,
         };
+        let names = node.inputs.len().max(node.outputs.len());
+        if names > NODE_NAMES_MAX || node.attributes.len() > NODE_ATTRIBUTES_MAX {
+            return Err(refused(
+                "has too many inputs, outputs or attributes".to_owned(),
+            ));
+        }
         let Some(&(domain, ..)) = operator::set(node.domain) else {
             return Err(ModelError::Domain {
                 domain: node.domain.to_owned(),
@@ -298,10 +310,14 @@ impl<'a> Compiler<'a> {
             .flatten()
             .map(|k| k.place.clone())
             .collect();
-        let known = self.known(built, places).map_err(|stopped| match stopped {
-            Stopped::Limit(error) => error,
-            Stopped::NoValue(reason) => refused(format!("has no value: {reason}")),
-        })?;
+        let read = call.inputs.iter().flatten();
+        let read = read.fold(0usize, |sum, input| sum.saturating_add(reach(&input.shape)));
+        let known = self
+            .known(built, places, read)
+            .map_err(|stopped| match stopped {
+                Stopped::Limit(error) => error,
+                Stopped::NoValue(reason) => refused(format!("has no value: {reason}")),
+            })?;
         if node.outputs.len() > known.len() {
             return Err(refused(format!("has {} outputs", node.outputs.len())));
         }
@@ -315,7 +331,13 @@ impl<'a> Compiler<'a> {
     }
 
     /// The values that a node gives: computed at once if they depend on no row.
-    fn known(&mut self, built: Built, places: Box<[Place]>) -> Result<Vec<Known>, Stopped> {
+    /// `read` is how far loops over the inputs may go.
+    fn known(
+        &mut self,
+        built: Built,
+        places: Box<[Place]>,
+        read: usize,
+    ) -> Result<Vec<Known>, Stopped> {
         let (outputs, run, work) = match built {
             Built::Known(known) => {
                 for known in &known {
@@ -329,7 +351,9 @@ impl<'a> Compiler<'a> {
             outputs.iter().map(|made| elements(&made.shape)).collect();
         let lengths = lengths.ok_or(ModelError::TooManyElements)?;
         let elements = lengths.iter().fold(0usize, |a, b| a.saturating_add(*b));
-        self.count(elements, work.max(elements))?;
+        let written = outputs.iter().map(|made| reach(&made.shape));
+        let loops = written.fold(read, |sum, reach| sum.saturating_add(reach));
+        self.count(elements, work.max(loops))?;
         let is_constant = places
             .iter()
             .all(|place| matches!(place, Place::Constant(_)));

@@ -1,9 +1,13 @@
 //! The messages of an ONNX file, as far as they are understood: read, not yet checked.
 //!
+//! Of what there may be too much of, one more than the limit is kept, so that a small file of many
+//! empty messages takes no more memory than a large one; who compiles it refuses it.
+//!
 //! Texts and raw data stay where they are in the file's bytes. What is not understood but changes
 //! what a model means (subgraphs, external data, sparse tensors, local functions) is noted, so
 //! that it can be refused by name.
 
+use crate::limits::{NODE_ATTRIBUTES_MAX, NODE_NAMES_MAX, NODES_MAX};
 use crate::wire::{Field, Fields, Malformed};
 
 /// `ModelProto`
@@ -78,6 +82,13 @@ pub(crate) struct Declared<'a> {
     pub(crate) shape: Option<Vec<Option<i64>>>,
 }
 
+/// Adds an item, unless there are too many already.
+fn push<T>(list: &mut Vec<T>, item: T, limit: usize) {
+    if list.len() <= limit {
+        list.push(item);
+    }
+}
+
 fn each<'a>(
     message: &'a [u8],
     mut read: impl FnMut(u64, Field<'a>) -> Result<(), Malformed>,
@@ -122,10 +133,10 @@ fn graph(message: &[u8]) -> Result<Graph<'_>, Malformed> {
     let mut graph = Graph::default();
     each(message, |number, field| {
         match number {
-            1 => graph.nodes.push(node(field.bytes()?)?),
-            5 => graph.initializers.push(tensor(field.bytes()?)?),
-            11 => graph.inputs.push(declared(field.bytes()?)?),
-            12 => graph.outputs.push(declared(field.bytes()?)?),
+            1 => push(&mut graph.nodes, node(field.bytes()?)?, NODES_MAX),
+            5 => push(&mut graph.initializers, tensor(field.bytes()?)?, NODES_MAX),
+            11 => push(&mut graph.inputs, declared(field.bytes()?)?, NODES_MAX),
+            12 => push(&mut graph.outputs, declared(field.bytes()?)?, NODES_MAX),
             15 => graph.has_sparse = true,
             _ => {}
         }
@@ -138,11 +149,15 @@ fn node(message: &[u8]) -> Result<Node<'_>, Malformed> {
     let mut node = Node::default();
     each(message, |number, field| {
         match number {
-            1 => node.inputs.push(field.text()?),
-            2 => node.outputs.push(field.text()?),
+            1 => push(&mut node.inputs, field.text()?, NODE_NAMES_MAX),
+            2 => push(&mut node.outputs, field.text()?, NODE_NAMES_MAX),
             3 => node.name = field.text()?,
             4 => node.operator = field.text()?,
-            5 => node.attributes.push(attribute(field.bytes()?)?),
+            5 => push(
+                &mut node.attributes,
+                attribute(field.bytes()?)?,
+                NODE_ATTRIBUTES_MAX,
+            ),
             7 => node.domain = field.text()?,
             _ => {}
         }

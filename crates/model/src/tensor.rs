@@ -187,13 +187,19 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
+/// How far loops over a shape may go: its elements, where a dimension of none hides no other.
+pub(crate) fn reach(shape: &[usize]) -> usize {
+    shape
+        .iter()
+        .fold(1usize, |reach, size| reach.saturating_mul((*size).max(1)))
+}
+
 /// The number of elements of a shape, if that is no more than a model may have.
 pub(crate) fn elements(shape: &[usize]) -> Option<usize> {
-    if shape.len() > RANK_MAX {
+    if shape.len() > RANK_MAX || reach(shape) > ELEMENTS_MAX {
         return None;
     }
-    let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b))?;
-    (count <= ELEMENTS_MAX).then_some(count)
+    Some(shape.iter().product())
 }
 
 /// A constant with its shape.
@@ -220,19 +226,20 @@ pub(crate) fn constant(tensor: &proto::Tensor<'_>) -> Result<Tensor, ModelError>
         .iter()
         .map(|d| usize::try_from(*d).ok())
         .collect();
-    // The elements are in the file: those of a large constant are, too.
-    let count = shape.as_ref().and_then(|shape| {
-        let rank_fits = shape.len() <= RANK_MAX;
-        let count = shape.iter().try_fold(1usize, |a, b| a.checked_mul(*b));
-        count.filter(|_| rank_fits)
-    });
-    let (Some(shape), Some(count)) = (shape, count) else {
+    let shape = shape.filter(|shape| shape.len() <= RANK_MAX);
+    let Some(shape) = shape else {
         return Err(refused(format!("has the shape {:?}", tensor.dims)));
     };
     let data = data_of(tensor, kind).map_err(|why| refused(why.to_owned()))?;
-    if data.len() != count {
+    // The elements of a large constant are in the file, those of an empty one nowhere.
+    let is_empty = shape.contains(&0);
+    let fits = match is_empty {
+        true => data.len() == 0 && reach(&shape) <= ELEMENTS_MAX,
+        false => data.len() == reach(&shape),
+    };
+    if !fits {
         return Err(refused(format!(
-            "has {} elements, and its shape {:?} has {count}",
+            "has {} elements, and the shape {:?}",
             data.len(),
             tensor.dims
         )));

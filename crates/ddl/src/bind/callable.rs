@@ -36,10 +36,9 @@ impl Callables {
             .values()
             .filter_map(|v| v.values().next_back());
         let known = newest.map(|def| (def.name.clone(), Some(def.function.clone())));
-        let unknown = broken
-            .names
-            .iter()
-            .filter_map(|(space, name)| (*space == Space::Model).then(|| (name.clone(), None)));
+        let unknown = broken.names.iter();
+        let unknown = unknown.filter(|(space, _)| *space == Space::Model);
+        let unknown = unknown.map(|(_, name)| (name.clone(), None));
         Callables {
             models: Arc::new(known.chain(unknown).collect()),
             refused_in: None,

@@ -3,6 +3,7 @@
 use super::arithmetic::{Number, with_number};
 use super::elementwise::{Index, stretched, together};
 use crate::call::{Built, Call, Known, Made, Refusal, Run, not_of};
+use crate::limits::ELEMENTS_MAX;
 use crate::tensor::{Element, Kind, with_element};
 
 /// All inputs, of one kind.
@@ -28,6 +29,13 @@ fn fold<T: Number>(
 ) -> Result<Built, Refusal> {
     let shapes: Vec<&[usize]> = inputs.iter().map(|input| input.shape.as_slice()).collect();
     let shape = together(&shapes)?;
+    // Where an element is in each input is a table.
+    if shapes.len().saturating_mul(shape.iter().product()) > ELEMENTS_MAX {
+        return Err(format!(
+            "has {} inputs of the shape {shape:?}, which are too many",
+            shapes.len()
+        ));
+    }
     let indexes: Vec<Index> = shapes.iter().map(|of| stretched(of, &shape)).collect();
     let work = indexes.len() * shape.iter().product::<usize>();
     let run: Run = Box::new(move |inputs, outputs| {

@@ -20,6 +20,9 @@ struct Scores {
 impl Scores {
     fn of(call: &Call<'_>, x: &Known, targets: usize) -> Result<Self, Refusal> {
         let (rows, features) = rows_of(x)?;
+        if features == 0 {
+            return Err("takes rows without columns".to_owned());
+        }
         let wide = |values: &[f32]| values.iter().map(|x| f64::from(*x)).collect::<Vec<f64>>();
         let coefficients = wide(call.floats("coefficients")?.ok_or("has no coefficients")?);
         let wanted = targets.checked_mul(features);
@@ -49,7 +52,7 @@ impl Scores {
     }
 
     fn row(&self, x: &Data, row: usize, scores: &mut [f64]) {
-        let coefficients = self.coefficients.chunks_exact(self.features.max(1));
+        let coefficients = self.coefficients.chunks_exact(self.features);
         for ((score, coefficients), intercept) in
             scores.iter_mut().zip(coefficients).zip(&self.intercepts)
         {
@@ -77,9 +80,10 @@ pub(super) fn regressor(call: &Call<'_>) -> Result<Built, Refusal> {
     let x = call.input(0)?;
     let targets = usize::try_from(call.int("targets")?.unwrap_or(1));
     let targets = targets.map_err(|_| "has a negative number of targets")?;
+    let (rows, _) = rows_of(x)?;
+    let shape = checked(vec![rows, targets])?;
     let scores = Scores::of(call, x, targets)?;
     let post = Post::of(call)?;
-    let shape = checked(vec![scores.rows, targets])?;
     let work = scores.rows * scores.coefficients.len().max(targets);
     let run: Run = Box::new(move |inputs, outputs| {
         let output = f32_of(&mut outputs[0]);

@@ -99,6 +99,11 @@ fn sizes(dims: &[i64]) -> Result<Vec<usize>, Refusal> {
     checked(sizes.map_err(|_| format!("makes a value of the shape {dims:?}"))?)
 }
 
+/// The only element of a value, so many times.
+fn filled<T: Element>(value: &Data, count: usize) -> Data {
+    T::data(vec![T::of(value)[0].clone(); count])
+}
+
 pub(super) fn constant_of_shape(call: &Call<'_>) -> Result<Built, Refusal> {
     call.at_most(1)?;
     let dims = call.constant_ints(0)?.ok_or("lacks its shape")?;
@@ -109,7 +114,7 @@ pub(super) fn constant_of_shape(call: &Call<'_>) -> Result<Built, Refusal> {
         return Err("has a value of several elements".to_owned());
     }
     let count = shape.iter().product();
-    let data = with_element!(value.kind(), T => T::data(vec![T::of(&value)[0].clone(); count]));
+    let data = with_element!(value.kind(), T => filled::<T>(&value, count));
     Ok(Built::Known(vec![Known::constant(shape, data)]))
 }
 

@@ -5,6 +5,7 @@ use evenkeel_types::{ColumnFunction, DataType, Value};
 use proptest::prelude::*;
 
 use crate::fixtures::Fixture;
+use crate::written::{Message, model, node, tensor, value};
 
 /// Small models of many operators.
 fn seeds() -> Vec<Vec<u8>> {
@@ -45,6 +46,71 @@ fn every_beginning_of_a_file_is_read_or_refused() {
         for length in (0..seed.len()).step_by(1 + seed.len() / 200) {
             try_it(&seed[..length]);
         }
+    }
+}
+
+#[test]
+fn the_models_that_are_changed_can_be_read() {
+    let seeds = seeds();
+    let read = seeds.iter().filter(|seed| try_it(seed)).count();
+    assert!(read > seeds.len() / 2, "{read} of {}", seeds.len());
+}
+
+fn refused(bytes: &[u8]) -> String {
+    let error = Model::load("m", bytes, &Choice::default()).map(drop);
+    error.unwrap_err().to_string()
+}
+
+#[test]
+fn dimensions_of_nothing_hide_no_others() {
+    let huge = 1 << 40;
+    let input = value("x", &[None, Some(0), Some(huge)]);
+    let sum = node("ReduceSum", "", &["x"], &[("axes", &[1, 2])]);
+    let graph = Message::default().message(1, &sum).message(11, &input);
+    assert!(refused(&model(11, graph)).contains("too large"));
+
+    for dims in [vec![0, huge, huge], vec![0, 1 << 62, 1 << 62]] {
+        let graph = Message::default()
+            .message(1, &node("Softmax", "", &["c"], &[("axis", &[1])]))
+            .message(5, &tensor("c", &dims, 0));
+        assert!(refused(&model(13, graph)).contains("shape"));
+    }
+
+    let regressor = node(
+        "LinearRegressor",
+        "ai.onnx.ml",
+        &["x"],
+        &[("targets", &[1 << 60])],
+    );
+    for width in [0, 1] {
+        let graph = Message::default()
+            .message(1, &regressor)
+            .message(11, &value("x", &[None, Some(width)]));
+        assert!(refused(&model(13, graph)).contains("too large"));
+    }
+}
+
+#[test]
+fn small_files_cannot_ask_for_much() {
+    let names: Vec<&str> = ["a", "b"].into_iter().cycle().take(4000).collect();
+    let graph = Message::default()
+        .message(1, &node("Sum", "", &names, &[]))
+        .message(5, &tensor("a", &[2048, 1], 2048))
+        .message(5, &tensor("b", &[1, 2048], 2048));
+    assert!(refused(&model(13, graph)).contains("too many"));
+
+    let names: Vec<&str> = ["a"].into_iter().cycle().take(5000).collect();
+    let graph = Message::default()
+        .message(1, &node("Sum", "", &names, &[]))
+        .message(5, &tensor("a", &[1], 1));
+    assert!(refused(&model(13, graph)).contains("too many inputs"));
+
+    for field in [1, 5, 11, 12] {
+        let empty = (0..100_000).fold(Message::default(), |m, _| m.bytes(field, ""));
+        assert!(
+            refused(&model(13, empty)).contains("nodes or tensors"),
+            "{field}"
+        );
     }
 }
 

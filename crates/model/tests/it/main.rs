@@ -10,3 +10,4 @@ mod fixtures;
 mod hostile;
 mod reference;
 mod refusals;
+mod written;

@@ -93,7 +93,10 @@ fn the_default_answer_of_two_classes_is_the_probability_of_the_second() {
         let bytes = Fixture::of_library(name).bytes;
         let default = Model::load("m", &bytes, &Default::default()).unwrap();
         let answer = &default.description().answer;
-        assert!(answer.contains("of the classes 0, 1"), "{answer}");
+        assert!(
+            answer.starts_with("1 of `") && answer.ends_with("of the classes 0, 1)"),
+            "{answer}"
+        );
         let said = evenkeel_model::Choice {
             output: None,
             class: Some("1".to_owned()),
