@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use evenkeel_engine::api::{ChangeKind, VerifyOptions};
-use evenkeel_engine::{Engine, EngineError, Project, backup, restore};
+use evenkeel_engine::{Called, Engine, EngineError, Project, ReadPlan, backup, restore};
 use evenkeel_model::{Choice, Model};
 use evenkeel_types::definition::Catalog;
-use evenkeel_types::{ColumnFunction, Value};
+use evenkeel_types::{ColumnFunction, EventTime, Knowledge, Value};
 
+use crate::emissions::push;
 use crate::support::{World, apply_text, one, t};
 
 const DEFINITIONS: &str = "
@@ -43,7 +44,11 @@ fn put_model(world: &World, name: &str) {
 }
 
 fn loaded() -> (World, Engine) {
-    let world = World::new(DEFINITIONS);
+    loaded_with(DEFINITIONS)
+}
+
+fn loaded_with(definitions: &str) -> (World, Engine) {
+    let world = World::new(definitions);
     put_model(&world, "mixed.onnx");
     let mut text = "customer,amount,age,country,at\n".to_owned();
     for i in 0..60 {
@@ -109,6 +114,76 @@ fn scores_are_those_of_the_model_on_every_path() {
     let report = engine.verify(&VerifyOptions::default(), &mut |_, _, _| ());
     let report = report.unwrap();
     assert_eq!(report.mismatches, 0, "{report:?}");
+}
+
+#[test]
+fn a_call_answers_what_is_read_behind_the_push() {
+    let (_world, mut engine) = loaded();
+    let plan = ReadPlan::new(engine.service("strategy").unwrap());
+    let keys = [vec![Value::BigInt(1), Value::Double(12.5)]];
+    let at = t("2026-03-02T08:30:00Z");
+    let row = vec![
+        Value::BigInt(1),
+        Value::Double(77.25),
+        Value::Null,
+        Value::string("cc"),
+        Value::Timestamp(at),
+    ];
+    let source = engine.source("payments").unwrap();
+    let Called::Row(call) = engine.call(&source, row.clone(), None).unwrap() else {
+        panic!("the row is one");
+    };
+    let cut = engine.cut();
+    let with_it = engine.read_call(&plan, &call, &keys, &cut).unwrap();
+    push(&mut engine, "payments", vec![row]);
+    let knowledge = Knowledge {
+        cut: engine.cut(),
+        known_at: None,
+    };
+    let behind = engine
+        .read(&plan, &keys, EventTime(at), &knowledge)
+        .unwrap();
+    let (with_it, behind) = (with_it.to_rows(), behind.to_rows());
+    for (called, read) in with_it[0].iter().zip(&behind[0]) {
+        assert!(called.value.same_bits(&read.value), "{called:?} {read:?}");
+    }
+    assert!(matches!(behind[0][7].value, Value::Float(_)));
+}
+
+/// A stream of scores, and their greatest, which `greatest` has without it.
+const EMITTED: &str = "
+CREATE STREAM scores AS SELECT customer, predict(risk, amount, age, country) AS score FROM payments;
+CREATE FEATURE VIEW of_scores ENTITY customer AS SELECT max(score) OVER (LAST 5 HOURS) AS score FROM scores;
+CREATE FEATURE SERVICE both AS greatest (*), of_scores (*) AS emitted;
+";
+
+#[test]
+fn what_is_emitted_is_made_of_the_model_of_its_name() {
+    let (world, engine) = loaded_with(&format!("{DEFINITIONS}{EMITTED}"));
+    let check = |engine: &Engine| {
+        for hour in 3..9 {
+            for customer in 0..4 {
+                let as_of = t(&format!("2026-03-02T0{hour}:30:00Z"));
+                let found = one(engine, "both", &[Value::BigInt(customer)], as_of);
+                let (greatest, emitted) = (&found[0].value, &found[1].value);
+                assert!(greatest.same_bits(emitted), "{greatest:?} {emitted:?}");
+            }
+        }
+    };
+    check(&engine);
+    drop(engine);
+    let engine = Engine::open_with(&world.project(), world.clock.clone()).unwrap();
+    check(&engine);
+
+    put_changed_model(&world);
+    let files = world.project().definition_files().unwrap();
+    let Err(EngineError::Definitions(found)) = engine.plan(&files) else {
+        panic!("a stream that emits goes on with its model");
+    };
+    assert!(
+        found[0].1.message.contains("nor what it calls"),
+        "{found:?}"
+    );
 }
 
 fn scores(engine: &Engine) -> Vec<Value> {
