@@ -2,7 +2,6 @@
 //!
 //! Computed in double, each value rounded once.
 
-use super::arithmetic::float_with;
 use crate::call::{Built, Call, Known, Made, Refusal, Run, not_of};
 use crate::tensor::{Data, Element, Kind};
 
@@ -182,14 +181,6 @@ pub(super) fn layer(call: &Call<'_>) -> Result<Built, Refusal> {
             *x = (*x - mean) / deviation * scale + bias;
         }
     })
-}
-
-/// A function of single floats, for operators that are not of a network.
-pub(super) fn each(
-    x: &Known,
-    compute: impl Fn(f64) -> f64 + Send + Sync + 'static,
-) -> Result<Built, Refusal> {
-    float_with(x, compute)
 }
 
 /// The kinds of input that operators of classical learning take as floats.

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::arithmetic::float_with;
 use super::linear::{f32_of, rows_of};
-use super::normalization::{along, as_floats, each};
+use super::normalization::{along, as_floats};
 use crate::call::{Built, Call, Known, Made, Refusal, Run, checked, not_of};
 use crate::tensor::{Data, Element, Kind};
 
@@ -122,7 +123,7 @@ pub(super) fn imputer(call: &Call<'_>) -> Result<Built, Refusal> {
 pub(super) fn binarizer(call: &Call<'_>) -> Result<Built, Refusal> {
     call.at_most(1)?;
     let threshold = f64::from(call.float("threshold")?.unwrap_or(0.0));
-    each(call.input(0)?, move |x| f64::from(u8::from(x > threshold)))
+    float_with(call.input(0)?, move |x| f64::from(u8::from(x > threshold)))
 }
 
 pub(super) fn feature_vectorizer(call: &Call<'_>) -> Result<Built, Refusal> {
