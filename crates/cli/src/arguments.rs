@@ -4,6 +4,7 @@
 //! text is a golden file of the tests.
 
 mod dataset;
+mod function;
 mod log;
 mod pairs;
 mod pushed;
@@ -21,6 +22,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 pub(crate) use dataset::{
     BuildArguments, DatasetArguments, DatasetCommand, DiffArguments, RebuildArguments,
     ShowArguments,
+};
+pub(crate) use function::{
+    FunctionArguments, FunctionCallArguments, FunctionCheckArguments, FunctionCommand,
 };
 pub(crate) use log::{LogArguments, LogCommand, TruncateArguments};
 pub(crate) use pairs::Pairs;
@@ -121,6 +125,7 @@ pub(crate) enum Command {
     Backup(BackupArguments),
     Restore(RestoreArguments),
     Functions(FunctionsArguments),
+    Function(FunctionArguments),
 }
 
 /// `evenkeel demo`

@@ -11,6 +11,7 @@ mod dead_letters;
 mod doctor;
 mod explain;
 mod flush;
+mod function;
 mod functions;
 mod get;
 mod ingest;
@@ -86,5 +87,6 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Backup(arguments) => backup::backup(arguments, session),
         Command::Restore(arguments) => backup::restore(arguments, session),
         Command::Functions(arguments) => functions::run(arguments),
+        Command::Function(arguments) => function::run(&arguments.command, session),
     }
 }

@@ -10,6 +10,7 @@
 mod batch;
 mod dataset;
 mod expr;
+mod function;
 mod model;
 mod pushed;
 mod query;
@@ -29,6 +30,7 @@ pub use expr::{
     BinaryOperator, CaseBranch, Expr, ExprKind, FunctionArgs, FunctionCall, IsTest, Literal,
     NullTreatment, NullTreatmentKind, UnaryOperator,
 };
+pub use function::{CreateFunction, FrozenClauses, FunctionClauses};
 pub use model::CreateModel;
 pub use pushed::CreatePushedView;
 pub use query::{

@@ -32,6 +32,7 @@ mod features;
 mod frame;
 mod from_file;
 mod full_join;
+mod function;
 mod inputs;
 mod lookup;
 mod match_condition;
@@ -76,6 +77,7 @@ pub use dataset::{DATASET_NAME_MAX, dataset_name_problem};
 pub use describe::{ViewDescription, describe};
 pub use frame::FRAME_ROWS_MAX;
 pub use from_file::{FileColumns, FileSource, FromFile, ReadColumns};
+pub use function::{declared_function, without_texts};
 pub use options::PARTITIONS_MAX;
 pub use project::{Change, InFile, Project, ProjectObject, bind_project};
 pub use pushed::{PUSHED_AT, PUSHED_OPERATION, pushed_table};
@@ -284,6 +286,11 @@ impl Binder<'_> {
             StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => {
                 self.ended_stream(drop, (sql, statement.span), report)
             }
+            StatementKind::CreateFunction(create) => {
+                let digest = digest::digest(statement, &[]);
+                let function = self.python_function(create, sql, digest, report)?;
+                Some(Definition::Function(Arc::new(function)))
+            }
             StatementKind::Drop(drop) => report.hinted(
                 format!("`DROP` is no definition: a project has what its files say, and `{}` is in none", drop.name),
                 statement.span,
@@ -370,6 +377,9 @@ impl Binder<'_> {
             let versions = self.catalog.models.get(name)?;
             return versions.values().next_back().map(|model| model.digest);
         }
+        if reference.space == Space::Function {
+            return self.catalog.function(name).map(|f| f.spec.digest);
+        }
         if let Some(source) = self.catalog.sources.get(name) {
             return Some(source.digest);
         }
@@ -443,10 +453,6 @@ impl Binder<'_> {
 /// What a statement is called, and why it does not exist yet.
 fn planned_words(kind: PlannedKind) -> (&'static str, &'static str) {
     match kind {
-        PlannedKind::Function => (
-            "`CREATE FUNCTION`",
-            "Python functions come with the Python package; until then use the functions of the language",
-        ),
         PlannedKind::Secret => (
             "`CREATE SECRET`",
             "name it where it is used, `SECRET 'name'`: it is read from the environment",

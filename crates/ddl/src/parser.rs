@@ -14,6 +14,7 @@ mod complaint;
 mod create;
 mod dataset;
 mod expr;
+mod function;
 mod interval;
 mod model;
 mod option;

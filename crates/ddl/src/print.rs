@@ -7,6 +7,7 @@
 mod batch;
 mod dataset;
 mod expr;
+mod function;
 mod model;
 mod query;
 mod statement;

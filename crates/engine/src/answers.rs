@@ -7,6 +7,7 @@ use evenkeel_view::{CompiledView, Reader, ViewColumns};
 use crate::api::Answer;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::function::FunctionCalls;
 use crate::hot_store::HotRead;
 use crate::serving::{Item, ReadPlan};
 
@@ -178,16 +179,18 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let read = ViewRead { reader, hot, as_of };
         let mut needs: Option<Box<ColdNeeds>> = None;
+        let mut calls: Option<Box<FunctionCalls>> = None;
         for (item, columns) in plan.items().iter().zip(&mut answers.views) {
             let view = self.compiled(&item.view, &item.name)?;
-            read.rows(view, item, rows, columns, &mut needs)?;
-            if are_enough(needs.as_deref()) {
+            read.rows(view, item, rows, columns, (&mut needs, &mut calls))?;
+            if are_enough(needs.as_deref(), calls.as_deref()) {
                 break;
             }
         }
-        match needs {
-            Some(needs) => Err(EngineError::Cold(needs)),
-            None => {
+        match (needs, calls) {
+            (Some(needs), _) => Err(EngineError::Cold(needs)),
+            (None, Some(calls)) => Err(EngineError::Calls(calls)),
+            (None, None) => {
                 answers.rows += rows.len();
                 Ok(())
             }
@@ -203,15 +206,15 @@ struct ViewRead<'a> {
 }
 
 impl ViewRead<'_> {
-    /// Reads the rows of one view. What has to be brought back first is added to `needs`; then
-    /// the columns are worth nothing.
+    /// Reads the rows of one view. What has to be brought back first is added to `needs`, what is to
+    /// be called to `calls`; then the columns are worth nothing.
     fn rows(
         &self,
         view: &CompiledView,
         item: &Item,
         rows: &[Vec<Value>],
         columns: &mut ViewColumns,
-        needs: &mut Option<Box<ColdNeeds>>,
+        (needs, calls): (&mut Option<Box<ColdNeeds>>, &mut Option<Box<FunctionCalls>>),
     ) -> Result<(), EngineError> {
         // A request often has one user and many items.
         let is_again = |number: usize| {
@@ -226,7 +229,7 @@ impl ViewRead<'_> {
         let mut next = others.iter().zip(&keys).peekable();
         for (number, row) in rows.iter().enumerate() {
             let Some((_, key)) = next.next_if(|(other, _)| **other == number) else {
-                if needs.is_none() {
+                if needs.is_none() && calls.is_none() {
                     columns.repeat(columns.len() - 1);
                 }
                 continue;
@@ -252,7 +255,17 @@ impl ViewRead<'_> {
                         Some(needs) => needs.join(*more),
                         None => *needs = Some(more),
                     }
-                    if are_enough(needs.as_deref()) {
+                    if are_enough(needs.as_deref(), None) {
+                        break;
+                    }
+                }
+                // One call for many rows.
+                Err(EngineError::Calls(more)) => {
+                    match calls.as_mut() {
+                        Some(calls) => calls.join(*more),
+                        None => *calls = Some(more),
+                    }
+                    if are_enough(None, calls.as_deref()) {
                         break;
                     }
                 }
@@ -263,8 +276,9 @@ impl ViewRead<'_> {
     }
 }
 
-fn are_enough(needs: Option<&ColdNeeds>) -> bool {
+fn are_enough(needs: Option<&ColdNeeds>, calls: Option<&FunctionCalls>) -> bool {
     needs.is_some_and(|needs| needs.parts() >= NEEDS_MAX)
+        || calls.is_some_and(FunctionCalls::are_enough)
 }
 
 /// The inputs of a row at these places; NULL for those that there are none of.

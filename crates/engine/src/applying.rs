@@ -76,7 +76,10 @@ impl Engine {
             Arc::clone(self.shared_catalog())
         } else {
             let registry = registry.with(now, objects.clone());
-            Arc::new(definitions::catalog_of(&registry)?)
+            Arc::new(definitions::catalog_of(
+                &registry,
+                self.catalog().host.clone(),
+            )?)
         };
         let cut = self.cut();
         let has_events = |id: SourceId| cut.iter().any(|(s, _, end)| s == id && end.0 > 0);
@@ -108,7 +111,8 @@ impl Engine {
         if registry.records().len() <= known.len() || !registry.records().starts_with(known) {
             return Ok(None);
         }
-        let catalog = Arc::new(definitions::catalog_of(&registry)?);
+        let host = self.catalog().host.clone();
+        let catalog = Arc::new(definitions::catalog_of(&registry, host)?);
         Ok(Some(Applying {
             is_recorded: true,
             ..self.going_over(registry, catalog)?

@@ -16,6 +16,7 @@ use evenkeel_types::{Column, Cut, Field, SourceId, Value};
 use evenkeel_view::Uses;
 
 use crate::error::EngineError;
+use crate::function;
 use crate::offline::Offline;
 use crate::reads::source_of;
 use crate::trial::parts::{Notes, Parts, Rows, digest_of, table_of};
@@ -124,7 +125,7 @@ impl Offline {
             &columns.all,
             (backtest.len(), options.part_rows),
             &mut |range| {
-                let rows = backtest.rows(&evaluator, range);
+                let rows = function::taking(|| backtest.rows(&evaluator, range))?;
                 Ok(columns.compared(rows.map_err(EngineError::train)?))
             },
             &mut |done| reach(&service.name, done, total),

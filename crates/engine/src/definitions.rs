@@ -1,5 +1,6 @@
 //! From definition files and registry records to a catalog, and what would change.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,8 +9,8 @@ use evenkeel_ddl::{
     parse_spine_query, parse_statements,
 };
 use evenkeel_types::definition::{
-    Catalog, Definition, DerivedDef, ModelFiles, ServiceDef, SourceDef, SpineQuery, ViewBody,
-    ViewDef, WindowRows,
+    Catalog, Definition, DerivedDef, FunctionClass, FunctionDef, FunctionHost, ModelFiles,
+    ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{DataType, Interval};
 use evenkeel_view::{Plan, Uses};
@@ -42,6 +43,14 @@ impl ChangePlan {
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
+
+    /// The newest version of each function, by name.
+    pub fn functions(&self) -> BTreeMap<&str, &Arc<FunctionDef>> {
+        let versions = self.catalog.functions.iter();
+        let newest =
+            versions.filter_map(|(name, of)| Some((name.as_str(), of.values().next_back()?)));
+        newest.collect()
+    }
 }
 
 /// Checks a project's definition files without a store: what they would create.
@@ -49,7 +58,10 @@ pub fn check(project: &Project, files: &[DefinitionFile]) -> Result<ChangePlan, 
     plan(
         &project.root,
         files,
-        &Catalog::default(),
+        &Catalog {
+            host: Some(project.functions.clone()),
+            ..Catalog::default()
+        },
         &Logged { log: None },
         project.queries.as_deref(),
     )
@@ -171,6 +183,7 @@ fn version_of(definition: &Definition) -> u32 {
         Definition::Dataset(def) => def.version,
         Definition::Segment(def) => def.version,
         Definition::Model(def) => def.version,
+        Definition::Function(def) => def.version,
         Definition::Source(def) => def.schema.version(),
         Definition::Entity(_) => 1,
     }
@@ -197,6 +210,7 @@ fn object_of(definition: &Definition) -> Object {
 /// What a view is, where its windows begin and end, and what it costs.
 fn notes_of(definition: &Definition) -> Vec<String> {
     let (view, first) = match definition {
+        Definition::Function(def) => return function_words(def),
         Definition::View(view) => (view, None),
         Definition::Source(def) => match &def.derived {
             Some(derived) => (&derived.view, Some(emission_words(derived))),
@@ -227,6 +241,22 @@ fn readers_of_ended(def: &SourceDef, existing: &Catalog) -> Option<String> {
     });
     let names: Vec<String> = readers.map(|view| format!("`{}`", view.name)).collect();
     (!names.is_empty()).then(|| format!("read by {}", names.join(", ")))
+}
+
+/// What a function is made of, and what was seen of it.
+fn function_words(def: &FunctionDef) -> Vec<String> {
+    let frozen = &def.spec.frozen;
+    let files = frozen.source.iter().map(|(path, _)| format!("`{path}`"));
+    let locked = frozen.lock.iter().map(|(name, _)| name.as_str());
+    let class = match &frozen.class {
+        FunctionClass::BitStable => "bit-stable: the checks found no difference".to_owned(),
+        FunctionClass::RecordedOnly(example) => format!("recorded only: {example}"),
+    };
+    vec![
+        class,
+        format!("source: {}", files.collect::<Vec<_>>().join(", ")),
+        format!("locked: {}", locked.collect::<Vec<_>>().join(", ")),
+    ]
 }
 
 /// What a derived stream has.
@@ -338,15 +368,19 @@ fn bytes_of(data_type: &DataType) -> usize {
     }
 }
 
+/// What makes functions of other languages run.
+pub type Host = Option<Arc<dyn FunctionHost>>;
+
 /// Everything that the registry's records define, each bound over those before it; then all
 /// views read the newest sources.
-pub(crate) fn catalog_of(registry: &Registry) -> Result<Catalog, EngineError> {
-    catalog_of_records(registry.records())
+pub(crate) fn catalog_of(registry: &Registry, host: Host) -> Result<Catalog, EngineError> {
+    catalog_of_records(registry.records(), host)
 }
 
 /// The same of some records, the oldest first.
-pub(crate) fn catalog_of_records(records: &[Record]) -> Result<Catalog, EngineError> {
+pub(crate) fn catalog_of_records(records: &[Record], host: Host) -> Result<Catalog, EngineError> {
     let mut catalog = Catalog {
+        host,
         model_files: Some(Arc::new(KnownModels::of_records(records))),
         ..Catalog::default()
     };
@@ -407,7 +441,8 @@ pub(crate) fn spine_query(sql: &str, catalog: &Catalog) -> Result<SpineQuery, En
 /// # Errors
 /// If there is no registry that can be read.
 pub fn registered(project: &Project) -> Result<Catalog, EngineError> {
-    catalog_of(&Registry::open(&project.store)?)
+    let host: Host = Some(project.functions.clone());
+    catalog_of(&Registry::open(&project.store)?, host)
 }
 
 /// An anonymous service of features named `view:feature` or `view:*`.

@@ -169,7 +169,8 @@ fn registry(
     match Registry::open(&project.store) {
         Ok(registry) => {
             examination.registry_records = registry.records().len() as u64;
-            Ok((Arc::new(catalog_of(&registry)?), registry.identity()))
+            let catalog = catalog_of(&registry, Some(project.functions.clone()))?;
+            Ok((Arc::new(catalog), registry.identity()))
         }
         Err(EngineError::Registry { path, reason }) => {
             examination.damages.push(damage(&path, reason));

@@ -177,7 +177,10 @@ impl Engine {
         recovery: RecoveryReport,
     ) -> Result<Self, EngineError> {
         let registry = Registry::open_in(Arc::clone(&machine.files), &project.store)?;
-        let catalog = Arc::new(definitions::catalog_of(&registry)?);
+        let catalog = Arc::new(definitions::catalog_of(
+            &registry,
+            Some(project.functions.clone()),
+        )?);
         let limits = MemoryLimits::of(project.limits.memory_bytes, machine.sealed_entries);
         let (reader, kv): (LogReader, Arc<dyn Kv>) = match &log {
             LogHandle::Writer(log) => {
@@ -531,11 +534,17 @@ impl Engine {
         // Only who may write the log may change the registry.
         self.log()?;
         self.heal()?;
+        let host = self.catalog.host.clone();
+        let now = self.machine.clock.now_micros();
+        // What cannot be read back is not recorded.
+        let catalog = match objects.is_empty() {
+            true => definitions::catalog_of(&self.registry, host)?,
+            false => definitions::catalog_of(&self.registry.with(now, objects.clone()), host)?,
+        };
         if !objects.is_empty() {
-            self.registry
-                .append(self.machine.clock.now_micros(), objects)?;
+            self.registry.append(now, objects)?;
         }
-        self.catalog = Arc::new(definitions::catalog_of(&self.registry)?);
+        self.catalog = Arc::new(catalog);
         self.cold_tier().stand_behind(self.reader(), &self.catalog);
         self.checkpoint()?;
         self.bring_up(Arc::clone(self.hot.kv()), false)?;

@@ -43,6 +43,10 @@ pub enum EngineError {
         bytes: u64,
         bytes_max: u64,
     },
+    #[error("{_0}")]
+    Function(Box<crate::function::FunctionFailure>),
+    #[error("it needs functions that are not called yet")]
+    Calls(Box<crate::function::FunctionCalls>),
     #[error("there are {} errors in the definitions", .0.len())]
     Definitions(Vec<(String, Diagnostic)>),
     #[error("the project has no definitions: no `*.sql` file in `{}`", root.display())]
@@ -413,7 +417,8 @@ impl EngineError {
             | EngineError::ReadOnly { .. }
             | EngineError::LakeOfObjects { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
-            EngineError::Exists { .. }
+            EngineError::Function(_)
+            | EngineError::Exists { .. }
             | EngineError::TooManyCompared { .. }
             | EngineError::Truth { .. }
             | EngineError::EmptyPeriod { .. }
@@ -444,6 +449,7 @@ impl EngineError {
             | EngineError::HotTierInUse
             | EngineError::HotTierRests { .. }
             | EngineError::Cold(_)
+            | EngineError::Calls(_)
             | EngineError::TruthChanged { .. }
             | EngineError::DatasetBusy { .. }
             | EngineError::SegmentBusy { .. }
@@ -476,6 +482,7 @@ impl EngineError {
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self.kind() {
+            _ if matches!(self, EngineError::Function(_)) => "FUNCTION",
             ErrorKind::Invalid => "INVALID",
             ErrorKind::NotFound => "NOT_FOUND",
             ErrorKind::Busy => "BUSY",
@@ -515,6 +522,10 @@ impl EngineError {
             EngineError::OnlyRuns { .. } => {
                 "`evenkeel run VIEW --at TIME --again` makes a run once more".to_owned()
             }
+            EngineError::Function(failure) => format!(
+                "nothing else is touched: `evenkeel function call {}` shows what it does",
+                failure.function
+            ),
             EngineError::NoStore { .. } => {
                 "`evenkeel apply` makes it and registers the definitions".to_owned()
             }
@@ -522,6 +533,7 @@ impl EngineError {
             | EngineError::EventsCame { .. }
             | EngineError::SourceChanged { .. }
             | EngineError::Cold(_)
+            | EngineError::Calls(_)
             | EngineError::HotTierInUse
             | EngineError::HotTierRests { .. }
             | EngineError::TruthChanged { .. }

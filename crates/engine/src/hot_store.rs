@@ -424,6 +424,11 @@ impl HotStore {
         self.blocks.defer_cold();
     }
 
+    /// Whether who reads brings what is needed without a hold on the engine.
+    pub(crate) fn defers(&self) -> bool {
+        self.blocks.defers()
+    }
+
     pub(crate) fn scans(&self) -> Scans {
         self.blocks.scans()
     }

@@ -23,6 +23,7 @@ mod error;
 mod evolution;
 mod follow;
 mod from_file;
+mod function;
 mod group;
 mod hot_store;
 mod ingest;
@@ -61,7 +62,7 @@ pub use cold_tier::{
     FailedFlush, FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable,
     Pins, Upkeep,
 };
-pub use definitions::{ChangePlan, check, feature_list_of, registered};
+pub use definitions::{ChangePlan, Host, check, feature_list_of, registered};
 pub use emission::{Emitter, Next, emissions, emissions_end, emits, made_by, topic_of};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
@@ -70,6 +71,10 @@ pub use evenkeel_ddl::ast::Span;
 pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
 pub use evenkeel_view::ViewColumns;
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
+pub use function::{
+    FunctionCalls, FunctionCounts, FunctionFailure, FunctionFailureKind, FunctionTally, Given,
+    PYTHON_DEFAULT, PythonHost,
+};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
 pub use ingest::{
     Intake, Prepare, RowSink, file_options_of, ingest_files, origins_of, stored_columns,

@@ -36,6 +36,9 @@ pub struct Offline {
     queries: Option<Arc<dyn QueryColumns>>,
 }
 
+/// Functions whose values one read waits for, one after the other.
+const GIVEN_MAX: usize = 1000;
+
 /// Gives an engine to read, for moments: in between others have their turn.
 pub trait Online {
     /// Works on the engine. It must be quick, as a read of one view is.
@@ -52,9 +55,13 @@ pub trait Online {
     ) -> Result<T, EngineError> {
         // Held until it is read.
         let mut brought = Vec::new();
+        let mut given = Vec::new();
         loop {
             match self.with(&read) {
                 Err(EngineError::Cold(needs)) => brought.push(needs.bring_back()?),
+                Err(EngineError::Calls(calls)) if given.len() < GIVEN_MAX => {
+                    given.extend(calls.run()?);
+                }
                 done => return done,
             }
         }
@@ -114,7 +121,7 @@ impl Offline {
             return Ok(Engine::open_to_read(project)?.offline());
         }
         let registry = Registry::open(&project.store)?;
-        let catalog = Arc::new(catalog_of(&registry)?);
+        let catalog = Arc::new(catalog_of(&registry, Some(project.functions.clone()))?);
         let cold = ColdTier::of(project, &Machine::default(), registry.identity());
         cold.clone().stand_behind(&log, &catalog);
         Ok(Offline {

@@ -12,6 +12,9 @@
 //! [lake]                                   # see `LakeSettings`
 //! url = "s3://bucket/features"
 //!
+//! [functions]
+//! python = "venv/bin/python"                # default: python3; see `PythonHost`
+//!
 //! [limits]
 //! entities_per_request = 10000
 //!
@@ -32,6 +35,7 @@ use serde::Deserialize;
 use crate::batch::QueryColumns;
 use crate::cold_tier::LakeSettings;
 use crate::error::EngineError;
+use crate::function::{PYTHON_DEFAULT, PYTHON_VARIABLE, PythonHost};
 use crate::server_settings::ServerSettings;
 
 /// The file that makes a folder a project.
@@ -81,9 +85,17 @@ struct StoreSettings {
     path: Option<PathBuf>,
 }
 
+/// The `[functions]` part.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FunctionSettings {
+    python: Option<PathBuf>,
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct ProjectFile {
+    functions: FunctionSettings,
     name: Option<String>,
     definitions: Option<Vec<String>>,
     store: StoreSettings,
@@ -109,6 +121,8 @@ pub struct Project {
     pub lake_address: LakeAddress,
     /// How it is served, paths from here.
     pub server: ServerSettings,
+    /// What makes its functions run.
+    pub functions: Arc<PythonHost>,
     /// What understands the queries of batch views; none: their types are written down.
     pub queries: Option<Arc<dyn QueryColumns>>,
     definitions: Option<Vec<String>>,
@@ -164,7 +178,11 @@ impl Project {
                 LakeAddress::parse(url, root, &file.lake.options).map_err(EngineError::lake)?
             }
         };
+        let python = file.functions.python;
+        let python = python.or_else(|| std::env::var_os(PYTHON_VARIABLE).map(PathBuf::from));
+        let python = python.as_deref().unwrap_or(Path::new(PYTHON_DEFAULT));
         Ok(Project {
+            functions: Arc::new(PythonHost::new(root, python)),
             root: root.to_owned(),
             name,
             lake: file.lake,

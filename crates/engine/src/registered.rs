@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_ddl::ast::{ObjectKind, StatementKind};
-use evenkeel_ddl::{Diagnostic, batch_table, parse_statements, pushed_table};
+use evenkeel_ddl::{Diagnostic, batch_table, parse_statements, pushed_table, without_texts};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 
 use crate::definitions::ChangePlan;
@@ -139,6 +139,12 @@ pub(crate) fn with_registered(
     let segments = segments.filter_map(|versions| versions.values().next_back());
     let models = catalog.models.values();
     let models = models.filter_map(|versions| versions.values().next_back());
+    let functions = catalog.functions.keys();
+    // What they are made of may be more than a text has.
+    let functions = functions.filter_map(|name| catalog.function(name));
+    let functions: Vec<(&String, String)> = functions
+        .filter_map(|def| Some((&def.spec.name, without_texts(&def.sql)?)))
+        .collect();
     let registered = entities
         .map(|def| ("entity", &def.name, &def.sql))
         .chain(sources.map(|def| ("source", &def.name, &def.sql)))
@@ -146,7 +152,8 @@ pub(crate) fn with_registered(
         .chain(services.iter().map(|(name, sql)| ("service", name, *sql)))
         .chain(datasets.map(|def| ("dataset", &def.name, &def.sql)))
         .chain(segments.map(|def| ("segment", &def.name, &def.sql)))
-        .chain(models.map(|def| ("model", &def.name, &def.sql)));
+        .chain(models.map(|def| ("model", &def.name, &def.sql)))
+        .chain(functions.iter().map(|(name, sql)| ("function", *name, sql)));
     let mut text = String::new();
     for (kind, name, sql) in registered {
         if !named.contains(&(kind, name.clone())) {
@@ -183,6 +190,7 @@ fn name_of(statement: &StatementKind) -> Option<(&'static str, String)> {
         StatementKind::CreateSegment(s) => ("segment", &s.name),
         StatementKind::CreateModel(s) => ("model", &s.name),
         StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => ("source", &drop.name),
+        StatementKind::CreateFunction(s) => ("function", &s.name),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {
             return None;
         }

@@ -27,6 +27,7 @@ use crate::answers::Answers;
 use crate::definitions::unknown;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::function;
 use crate::offline::Online;
 use keys::Candidates;
 use population::Rest;
@@ -219,7 +220,7 @@ pub fn ask_segment(
             }
             let answers =
                 online.read_with(|engine| engine.read(plan.reads(), piece, as_of, &knowledge))?;
-            taken.take(plan, &Piece::of(plan, piece, &answers), as_of);
+            function::taking(|| taken.take(plan, &Piece::of(plan, piece, &answers), as_of))?;
             looked_at += piece.len() as u64;
         }
     }

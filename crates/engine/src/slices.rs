@@ -12,6 +12,7 @@ use evenkeel_view::Uses;
 use crate::api::DeadLetterRow;
 use crate::dataset::{DatasetFolder, DatasetName};
 use crate::error::EngineError;
+use crate::function;
 use crate::offline::Offline;
 use crate::status::dead_letters_told;
 
@@ -48,7 +49,8 @@ impl Offline {
         let cut = self.known(cut)?;
         let sources: Vec<_> = Uses::of([view]).sources().into_keys().collect();
         let events = self.events(&sources)?;
-        ViewRows::read(&events, view, at.0, &cut, reading).map_err(EngineError::train)
+        let rows = || ViewRows::read(&events, view, at.0, &cut, reading);
+        function::taking(rows)?.map_err(EngineError::train)
     }
 
     /// What views of one entity say of every key at a time and a cut.
@@ -64,7 +66,8 @@ impl Offline {
     ) -> Result<Population, EngineError> {
         let sources: Vec<_> = Uses::of(views).sources().into_keys().collect();
         let events = self.events(&sources)?;
-        Population::read(&events, views, at.0, cut, reading).map_err(EngineError::train)
+        let population = || Population::read(&events, views, at.0, cut, reading);
+        function::taking(population)?.map_err(EngineError::train)
     }
 
     /// How many events of what a view reads are in a cut.

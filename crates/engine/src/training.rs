@@ -15,6 +15,7 @@ use crate::api::TrainRequest;
 use crate::definitions;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::function;
 use crate::offline::Offline;
 
 /// A training set that is asked for.
@@ -172,8 +173,8 @@ impl Offline {
             cut: &cut,
             statuses: plan.statuses,
         };
-        job.rows(&evaluator, spine, progress)
-            .map_err(EngineError::train)
+        let rows = || job.rows(&evaluator, spine, progress);
+        function::taking(rows)?.map_err(EngineError::train)
     }
 }
 

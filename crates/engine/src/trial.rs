@@ -25,6 +25,7 @@ use crate::api::ChangeKind;
 use crate::batch::BatchView;
 use crate::definitions::{ChangePlan, unknown};
 use crate::error::EngineError;
+use crate::function;
 use crate::machine::Machine;
 use crate::offline::Offline;
 use parts::{Notes, Parts, Rows, digest_of, table_of};
@@ -216,6 +217,7 @@ impl Offline {
             &fields,
             (total, options.part_instants),
             &mut |range| {
+                function::forget();
                 let (started, length) = (clock.now_micros(), range.len() as u64);
                 let own = instants.len();
                 let mut rows = trial.rows(
@@ -228,7 +230,7 @@ impl Offline {
                     .add(trial.compared_at(&evaluator, &further, range));
                 computed.0 += length;
                 computed.1 += clock.now_micros().saturating_sub(started).max(0);
-                Ok(rows)
+                function::taken(rows)
             },
             &mut |done| reach(&view.name, done, total as u64),
         )?;

@@ -23,6 +23,7 @@ use crate::api::{Mismatch, VerifyOptions, VerifyReport};
 use crate::emission::in_order;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::function;
 use crate::hot_store::HotRead;
 use crate::offline::{Offline, Online};
 use crate::reads::answer;
@@ -261,7 +262,7 @@ impl<O: Online> Check<'_, O> {
         for points in [latest, served] {
             if !points.is_empty() {
                 reach(self.report.values_checked)?;
-                let answers = train(view, &points, evaluator);
+                let answers = function::taking(|| train(view, &points, evaluator))?;
                 self.points(view, cut, &points, &answers, reach)?;
             }
         }
@@ -285,10 +286,11 @@ impl<O: Online> Check<'_, O> {
             let mut rows = vec![("read path", read), ("training path", trained)];
             if self.report.values_checked >= self.oracle_next {
                 self.oracle_next = self.report.values_checked + self.oracle_step;
-                let row =
+                let row = function::taking(|| {
                     self.oracle
-                        .read(view, &point.key, point.time, &knowledge, &point.request);
-                rows.push(("oracle", row));
+                        .read(view, &point.key, point.time, &knowledge, &point.request)
+                });
+                rows.push(("oracle", row?));
                 self.report.oracle_checked += view.features.len() as u64;
             }
             self.report.points += 1;

@@ -161,16 +161,28 @@ impl Asked {
         let kept = self.promise.wait(shared, plan, &known, deadline);
         kept.await
             .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))?;
-        // What is known of its identity and what is read are of one moment.
+        // What is known of its identity and what is read are of one moment, also if it is read again.
+        let mut begun = None;
         let read = features::with_cold(shared, deadline, |engine| {
-            let called = engine.call(&self.source, self.stored.clone(), self.origin.clone())?;
-            let Called::Row(call) = called else {
-                return Ok(Err(called));
+            let (call, cut, words) = match begun.take() {
+                Some(begun) => begun,
+                None => {
+                    let stored = self.stored.clone();
+                    match engine.call(&self.source, stored, self.origin.clone())? {
+                        Called::Row(call) => (call, engine.cut(), engine.cut_in_words()),
+                        called => return Ok(Err(called)),
+                    }
+                }
             };
             let row = call.inputs(plan.service(), &self.inputs)?;
             let rows = std::slice::from_ref(&row);
-            let answers = engine.read_call(plan, &call, rows, &engine.cut())?;
-            Ok(Ok((call, row, answers, engine.cut_in_words())))
+            match engine.read_call(plan, &call, rows, &cut) {
+                Ok(answers) => Ok(Ok((call, row, answers, words))),
+                Err(error) => {
+                    begun = Some((call, cut, words));
+                    Err(error)
+                }
+            }
         });
         let read = read.await?.ok_or_else(|| {
             ApiError::new(

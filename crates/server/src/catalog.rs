@@ -7,7 +7,7 @@ use axum::extract::{Query, Request, State};
 use evenkeel_connect::{Json as JsonText, parse_json};
 use evenkeel_engine::api::StoreStatus;
 use evenkeel_engine::push::{Write, Written};
-use evenkeel_engine::{EngineError, dead_letters};
+use evenkeel_engine::{EngineError, FunctionTally, dead_letters};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -139,7 +139,19 @@ async fn state(shared: &Arc<Shared>) -> Result<StoreStatus, ApiError> {
 pub(crate) async fn store_status(State(shared): Shares) -> Answer {
     let mut status = wire::store_status(&state(&shared).await?);
     status["lake_failures"] = shared.lake.failures();
+    let called = shared.engine().project().functions.tallies();
+    status["functions"] = called.iter().map(function_status).collect();
     Ok(Reply(status))
+}
+
+/// What became of a function's calls since the server began.
+fn function_status((name, tally): &(String, FunctionTally)) -> Json {
+    json!({
+        "function": name,
+        "rows": tally.counts.rows,
+        "errors": tally.counts.errors,
+        "failures": tally.counts.failures,
+    })
 }
 
 pub(crate) async fn source(State(shared): Shares, Name(source): Name) -> Answer {

@@ -67,6 +67,11 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
         "more bytes than line and headers may have",
     ),
     ("STORAGE", 500, "the store cannot be read or written"),
+    (
+        "FUNCTION",
+        500,
+        "a function in Python ended, hung or wanted too much memory",
+    ),
     ("INTERNAL", 500, "a defect of the server"),
     (
         "UNAVAILABLE",
@@ -218,6 +223,7 @@ impl From<&EngineError> for ApiError {
                 code: match (error, error.kind()) {
                     (EngineError::CutBeyond { .. }, _) => "CUT_BEYOND",
                     (EngineError::CutLacks(_), _) => "CUT_LACKS",
+                    (EngineError::Function(_), _) => "FUNCTION",
                     (EngineError::ResultGone { .. }, _) => "GONE",
                     (EngineError::TooManyEntities { .. }, _) => "TOO_MANY_ENTITIES",
                     (_, ErrorKind::Invalid) => "INVALID",

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::Response;
-use evenkeel_engine::{Answers, Brought, Engine, EngineError, ReadPlan, ServedAnswer};
+use evenkeel_engine::{
+    Answers, Brought, Engine, EngineError, FunctionCalls, Given, ReadPlan, ServedAnswer,
+};
 use evenkeel_types::{EventTime, Knowledge, Value};
 
 use crate::answer::ReadAnswer;
@@ -181,8 +183,8 @@ impl Piece<'_> {
 }
 
 /// Reads under one hold of the engine. What it needs that left the hot tier is brought back by
-/// the pool of scans, without a hold on the engine, and it is read again; none if time is up
-/// before.
+/// the pool of scans, and functions are called, without a hold on the engine, and it is read
+/// again; none if time is up before.
 pub(crate) async fn with_cold<T>(
     shared: &Shared,
     deadline: Deadline,
@@ -190,10 +192,19 @@ pub(crate) async fn with_cold<T>(
 ) -> Result<Option<T>, ApiError> {
     // Held until it is read.
     let mut brought: Vec<Brought> = Vec::new();
+    let mut given: Vec<Given> = Vec::new();
     loop {
         let found = read(&shared.engine());
         let needs = match found {
             Err(EngineError::Cold(needs)) => needs,
+            Err(EngineError::Calls(calls)) => {
+                let called = called(shared, *calls);
+                match tokio::time::timeout(deadline.left(), called).await {
+                    Ok(called) => given.extend(called?),
+                    Err(_) => return Ok(None),
+                }
+                continue;
+            }
             found => return Ok(Some(found?)),
         };
         let scan = shared.scans.run(move || needs.bring_back());
@@ -202,6 +213,15 @@ pub(crate) async fn with_cold<T>(
             Err(_) => return Ok(None),
         }
     }
+}
+
+/// Calls functions beside; there are few turns.
+async fn called(shared: &Shared, calls: FunctionCalls) -> Result<Vec<Given>, ApiError> {
+    let admitted = shared
+        .functions
+        .admit("too many reads wait for functions at once")?;
+    let turn = shared.functions.turn(admitted).await?;
+    Ok(turn.run(move || calls.run()).await??)
 }
 
 fn too_late(answers: &Answers, request: &ReadRequest, deadline: Deadline) -> ApiError {

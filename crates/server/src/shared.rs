@@ -23,6 +23,9 @@ use crate::writer::{Queue, Writer};
 /// So often it is waited for what uses the hot tier, before a write is refused.
 const HEALING_TRIES: usize = 16;
 
+/// Reads that wait for functions at a time, and as many again that wait for a turn: each has a thread.
+const FUNCTION_TURNS: usize = 64;
+
 /// See the module.
 pub(crate) struct Shared {
     engine: EngineLock,
@@ -37,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) checkpoints: Checkpoints,
     pub(crate) scans: Pool,
+    /// Reads that wait for functions in Python.
+    pub(crate) functions: Pool,
     /// Training and verification: they may take all their turns, and scans go on.
     pub(crate) long_work: Pool,
     pub(crate) spool: Spool,
@@ -79,6 +84,7 @@ impl Shared {
             queue,
             checkpoints: Checkpoints::default(),
             scans: Pool::new(limits.scans),
+            functions: Pool::new(FUNCTION_TURNS),
             long_work: Pool::new(limits.long_work),
             spool: Spool::start(&engine.project().store)?,
             applying: Mutex::new(()),

@@ -220,8 +220,8 @@ fn explained(shared: &Shared, ask: &Explain) -> Result<Json, ApiError> {
     );
     let cut = ask.cut.as_deref().map(|text| offline.parse_cut(text));
     let cut = cut.transpose()?;
+    let as_of = as_of.unwrap_or_else(|| shared.engine().now());
     let explanation = shared.read_with(|engine| {
-        let as_of = as_of.unwrap_or_else(|| engine.now());
         engine.explain(&ask.feature, &key, &request, as_of, cut.as_ref(), known_at)
     })?;
     Ok(wire::explanation(

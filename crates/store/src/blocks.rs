@@ -332,6 +332,11 @@ impl Blocks {
         self.reheated.defer();
     }
 
+    /// Whether reads say what they need, and do not fetch it themselves.
+    pub fn defers(&self) -> bool {
+        self.reheated.is_deferred()
+    }
+
     /// Scans, to be kept from.
     pub fn scans(&self) -> Scans {
         Scans(Arc::clone(&self.reheated))

@@ -17,6 +17,7 @@
 
 mod dataset;
 mod derived;
+mod function;
 mod model;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use dataset::{
     SharePart, Split, TimePart,
 };
 pub use derived::{DerivedDef, Watched};
+pub use function::{FrozenFunction, FunctionClass, FunctionDef, FunctionHost, FunctionSpec};
 pub use model::{LoadedModel, ModelDef, ModelFiles, ModelProblem, ModelSource};
 
 /// A digest of a definition and of everything it depends on: its `D`.
@@ -622,8 +624,8 @@ pub struct SegmentDef {
     pub digest: Digest,
 }
 
-/// Everything that is defined, by name. Views, services, datasets and segments keep their
-/// versions.
+/// Everything that is defined, by name. Views, services, datasets, segments and functions keep
+/// their versions.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     /// Entities.
@@ -642,6 +644,10 @@ pub struct Catalog {
     pub models: BTreeMap<String, BTreeMap<u32, Arc<ModelDef>>>,
     /// What reads the files of models; none where there are none to read.
     pub model_files: Option<Arc<dyn ModelFiles>>,
+    /// Functions of other languages by name and version.
+    pub functions: BTreeMap<String, BTreeMap<u32, Arc<FunctionDef>>>,
+    /// What makes those run; none where nothing does.
+    pub host: Option<Arc<dyn FunctionHost>>,
 }
 
 impl Catalog {
@@ -695,6 +701,11 @@ impl Catalog {
         self.segments.get(name)?.values().next_back()
     }
 
+    /// The newest version of a function.
+    pub fn function(&self, name: &str) -> Option<&Arc<FunctionDef>> {
+        self.functions.get(name)?.values().next_back()
+    }
+
     /// A source by its number.
     pub fn source_by_id(&self, id: SourceId) -> Option<&Arc<SourceDef>> {
         self.sources.values().find(|s| s.id == id)
@@ -708,7 +719,14 @@ impl Catalog {
         let views = views.cloned().map(Definition::View);
         let models = other.models.values().flat_map(|versions| versions.values());
         let models = models.cloned().map(Definition::Model);
-        for definition in entities.chain(sources).chain(views).chain(models) {
+        let functions = other.functions.values().flat_map(BTreeMap::values);
+        let functions = functions.cloned().map(Definition::Function);
+        for definition in entities
+            .chain(sources)
+            .chain(views)
+            .chain(models)
+            .chain(functions)
+        {
             self.add(definition);
         }
     }
@@ -746,6 +764,12 @@ impl Catalog {
                     .or_default()
                     .insert(def.version, def);
             }
+            Definition::Function(def) => {
+                self.functions
+                    .entry(def.spec.name.clone())
+                    .or_default()
+                    .insert(def.version, def);
+            }
             Definition::Segment(def) => {
                 self.segments
                     .entry(def.name.clone())
@@ -773,6 +797,8 @@ pub enum Definition {
     Segment(Arc<SegmentDef>),
     /// `CREATE MODEL`
     Model(Arc<ModelDef>),
+    /// `CREATE FUNCTION`
+    Function(Arc<FunctionDef>),
 }
 
 impl Definition {
@@ -786,6 +812,7 @@ impl Definition {
             Definition::Dataset(def) => &def.name,
             Definition::Segment(def) => &def.name,
             Definition::Model(def) => &def.name,
+            Definition::Function(def) => &def.spec.name,
         }
     }
 
@@ -800,6 +827,7 @@ impl Definition {
             Definition::Dataset(_) => "training dataset",
             Definition::Segment(_) => "segment",
             Definition::Model(_) => "model",
+            Definition::Function(_) => "function",
         }
     }
 
@@ -813,6 +841,7 @@ impl Definition {
             Definition::Dataset(def) => &def.sql,
             Definition::Segment(def) => &def.sql,
             Definition::Model(def) => &def.sql,
+            Definition::Function(def) => &def.sql,
         }
     }
 }

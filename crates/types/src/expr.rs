@@ -134,6 +134,17 @@ impl Expr {
         change(Expr { kind, data_type })
     }
 
+    /// Whether it calls a function whose call can fail without a value.
+    pub fn may_fail(&self) -> bool {
+        let mut may_fail = false;
+        self.walk(&mut |e| {
+            if let ExprKind::External { function, .. } = &e.kind {
+                may_fail |= function.may_fail();
+            }
+        });
+        may_fail
+    }
+
     /// The columns it reads, each once, ascending.
     pub fn columns(&self) -> Vec<usize> {
         let mut columns = Vec::new();

@@ -29,6 +29,12 @@ pub trait ColumnFunction: Send + Sync {
     /// with its reason where there is no value. Values inside of arrays and structs are canonical.
     fn evaluate(&self, arguments: &[Column], rows: usize) -> Column;
 
+    /// Whether a call can fail, or be put off, without a value: nothing that is made of such an answer may
+    /// be kept.
+    fn may_fail(&self) -> bool {
+        false
+    }
+
     /// The value of one row: the same bits as [`ColumnFunction::evaluate`] gives.
     fn evaluate_row(&self, arguments: &[&Value]) -> Value {
         let parameters = self.signature().parameters.iter();

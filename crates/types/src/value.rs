@@ -28,16 +28,19 @@ pub enum ErrorReason {
     InvalidArgument = 5,
     /// A declared limit was passed (`top_k` over too many distinct values).
     Limit = 6,
+    /// A function of another language raised an exception, or gave what it was not declared to.
+    Function = 7,
 }
 
 impl ErrorReason {
     /// All reasons, by code.
-    pub const ALL: [ErrorReason; 5] = [
+    pub const ALL: [ErrorReason; 6] = [
         ErrorReason::Overflow,
         ErrorReason::DivisionByZero,
         ErrorReason::InvalidCast,
         ErrorReason::InvalidArgument,
         ErrorReason::Limit,
+        ErrorReason::Function,
     ];
 
     /// The reason's code.
@@ -60,6 +63,7 @@ impl fmt::Display for ErrorReason {
             ErrorReason::InvalidCast => "INVALID_CAST",
             ErrorReason::InvalidArgument => "INVALID_ARGUMENT",
             ErrorReason::Limit => "LIMIT",
+            ErrorReason::Function => "FUNCTION",
         })
     }
 }

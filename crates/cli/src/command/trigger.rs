@@ -155,7 +155,7 @@ fn of_server(
                 Some(service) => service,
                 None => {
                     let registry = Registry::open(&session.project()?.store)?;
-                    asked.past_service(registry.records())?
+                    asked.past_service(registry.records(), &catalog.host)?
                 }
             };
             Some(remote.read_of_trigger(&json, service)?)

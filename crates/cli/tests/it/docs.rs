@@ -4,6 +4,7 @@
 //! A `console` block holds commands behind `$` with their output (stdout, then stderr). A block
 //! tagged `LANGUAGE file=NAME` is a file that the reader is asked to write.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::support::{Project, evenkeel, expect_file};
@@ -152,6 +153,36 @@ fn the_walk_through_of_models_says_what_happens() {
     let model = page("docs/models/risk.onnx");
     std::fs::copy(model, project.path().join("risk.onnx")).unwrap();
     replay(&page("docs/models.md"), project.path());
+}
+
+/// Whether functions in Python can run; if not, that is said.
+pub(crate) fn has_python() -> bool {
+    let named = std::env::var_os("EVENKEEL_PYTHON").is_some();
+    if !named {
+        // Past the harness, which keeps what a passing test prints.
+        std::io::stderr()
+            .write_all(b"NOT TESTED: `EVENKEEL_PYTHON` is not set; `cargo xtask test` sets it\n")
+            .unwrap();
+    }
+    named
+}
+
+#[test]
+fn the_page_of_functions_says_what_happens() {
+    if has_python() {
+        replay(&page("docs/functions.md"), Project::empty().path());
+    }
+}
+
+#[test]
+fn the_walk_through_says_what_happens() {
+    if !has_python() {
+        return;
+    }
+    let project = Project::empty();
+    let model = page("docs/models/risk.onnx");
+    std::fs::copy(model, project.path().join("risk.onnx")).unwrap();
+    replay(&page("docs/walkthrough.md"), project.path());
 }
 
 #[test]

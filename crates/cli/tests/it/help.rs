@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 46] = [
+const COMMANDS: [&str; 50] = [
     "demo",
     "init",
     "check",
@@ -51,6 +51,10 @@ const COMMANDS: [&str; 46] = [
     "backup",
     "restore",
     "functions",
+    "function",
+    "function call",
+    "function check",
+    "function list",
 ];
 
 const INTRODUCTION: &str = "\

@@ -16,6 +16,7 @@ mod flush;
 mod follow;
 mod from_file;
 mod full_disk;
+mod functions;
 mod help;
 mod ingest;
 mod kill;

@@ -1,7 +1,7 @@
 //! Statements: what defines, changes and removes objects.
 
 use super::{
-    ColumnList, CreateBatchView, CreateModel, CreatePushedView, CreateSegment,
+    ColumnList, CreateBatchView, CreateFunction, CreateModel, CreatePushedView, CreateSegment,
     CreateTrainingDataset, Expr, Ident, IntervalLit, Literal, NumberLit, Query, Span, StringLit,
     TypeName,
 };
@@ -38,6 +38,8 @@ pub enum StatementKind {
     CreateSegment(Box<CreateSegment>),
     /// `CREATE MODEL`
     CreateModel(Box<CreateModel>),
+    /// `CREATE FUNCTION`
+    CreateFunction(Box<CreateFunction>),
     /// `DROP ...`
     Drop(Drop),
     /// `ALTER STREAM | TABLE ...`
@@ -464,8 +466,6 @@ pub struct Planned {
 /// Which statement is planned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlannedKind {
-    /// `CREATE FUNCTION`
-    Function,
     /// `CREATE SECRET`
     Secret,
 }

@@ -55,6 +55,16 @@ pub(super) fn bind_aggregate(
             expression::bind_condition(written, &mut context, report).map(Some)
         }
     };
+    for (arg, written) in args.iter().zip(written) {
+        if arg.as_ref().is_some_and(Expr::may_fail) {
+            // States are kept, and a failed call is no value.
+            return report.hinted(
+                "an aggregate cannot be over a function in Python",
+                written.span,
+                "call it in a column of a derived stream, and aggregate over that column",
+            );
+        }
+    }
     let is_ordered = order(call, &mut inside, is_event_time, report);
     let args: Vec<Expr> = args.into_iter().collect::<Option<_>>()?;
     let filter = filter?;

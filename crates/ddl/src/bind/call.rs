@@ -54,6 +54,9 @@ impl Binding<'_> {
         if name == PREDICT {
             return self.predict(call, &args, span);
         }
+        if let Some(called) = self.python(call, &args, span) {
+            return called;
+        }
         let bound = self.arguments(&args)?;
         let spans: Vec<Span> = args.iter().map(|a| a.span).collect();
         match build::call(name, bound) {

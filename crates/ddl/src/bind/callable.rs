@@ -1,4 +1,4 @@
-//! What expressions may call besides the functions of the language: models.
+//! What expressions may call besides the functions of the language: models, and functions in Python.
 //!
 //! The list goes wherever the report of a statement goes, since every expression of it may call
 //! them; what is evaluated while rows are recorded may not.
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_expr::build;
-use evenkeel_types::definition::Catalog;
+use evenkeel_types::definition::{Catalog, FunctionClass};
 use evenkeel_types::{Expr, External};
 
 use super::Broken;
@@ -24,8 +24,18 @@ use crate::error::Diagnostic;
 pub(super) struct Callables {
     /// By name; of one that has errors nothing is known.
     models: Arc<BTreeMap<String, Option<External>>>,
+    functions: Arc<BTreeMap<String, Function>>,
     /// The place in words, where nothing of it may be called.
     refused_in: Option<&'static str>,
+}
+
+/// What is known of a function in Python.
+#[derive(Clone, Debug)]
+enum Function {
+    BitStable(External),
+    /// With a counter-example.
+    RecordedOnly(String),
+    Broken,
 }
 
 impl Callables {
@@ -39,7 +49,20 @@ impl Callables {
         let unknown = broken.names.iter();
         let unknown = unknown.filter(|(space, _)| *space == Space::Model);
         let unknown = unknown.map(|(_, name)| (name.clone(), None));
+        let functions = catalog.functions.values();
+        let functions = functions.filter_map(|versions| versions.values().next_back());
+        let functions = functions.map(|def| {
+            let function = match &def.spec.frozen.class {
+                FunctionClass::BitStable => Function::BitStable(def.external.clone()),
+                FunctionClass::RecordedOnly(example) => Function::RecordedOnly(example.clone()),
+            };
+            (def.spec.name.clone(), function)
+        });
+        let broken_functions = broken.names.iter();
+        let broken_functions = broken_functions.filter(|(space, _)| *space == Space::Function);
+        let broken_functions = broken_functions.map(|(_, name)| (name.clone(), Function::Broken));
         Callables {
+            functions: Arc::new(functions.chain(broken_functions).collect()),
             models: Arc::new(known.chain(unknown).collect()),
             refused_in: None,
         }
@@ -55,6 +78,43 @@ impl Callables {
 }
 
 impl Binding<'_> {
+    /// A function in Python; `None` if there is none of the name.
+    pub(super) fn python(
+        &mut self,
+        call: &FunctionCall,
+        args: &[&ast::Expr],
+        span: Span,
+    ) -> Option<Option<Expr>> {
+        let callables = self.report.callables().clone();
+        let name = call.name.value.as_str();
+        let function = callables.functions.get(name)?;
+        if let Some(place) = callables.refused_in {
+            return Some(self.report.hinted(
+                format!("the function `{name}` in Python cannot be used in {place}"),
+                call.name.span,
+                "call it in a column of a view over the source",
+            ));
+        }
+        let bound = self.arguments(args);
+        let external = match function {
+            Function::BitStable(external) => external.clone(),
+            Function::RecordedOnly(example) => {
+                return Some(self.report.hinted(
+                    format!("`{name}` does not give equal bits, so no view may call it: {example}"),
+                    call.name.span,
+                    "make it a function of its arguments alone; `evenkeel function check` says whether it is",
+                ));
+            }
+            Function::Broken => return Some(None),
+        };
+        let spans: Vec<Span> = args.iter().map(|arg| arg.span).collect();
+        Some(
+            bound.and_then(|bound| {
+                built(build::external(external, bound), span, &spans, self.report)
+            }),
+        )
+    }
+
     /// `predict(model, ...)`
     pub(super) fn predict(
         &mut self,

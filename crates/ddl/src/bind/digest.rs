@@ -9,7 +9,8 @@ use evenkeel_types::time::ZONE_DATABASE_VERSION;
 
 use super::options::DECODING;
 use crate::ast::{
-    ColumnDef, CreateSource, Metadata, RequestColumn, SourceBody, Statement, StatementKind,
+    ColumnDef, CreateFunction, CreateSource, Metadata, RequestColumn, SourceBody, Statement,
+    StatementKind,
 };
 
 /// Grows when the layout of what is hashed changes.
@@ -78,9 +79,19 @@ fn essence(statement: &Statement) -> Statement {
         StatementKind::CreateTrainingDataset(dataset) => dataset.metadata = Metadata::default(),
         StatementKind::CreateSegment(segment) => segment.metadata = Metadata::default(),
         StatementKind::CreateModel(model) => model.metadata = Metadata::default(),
+        StatementKind::CreateFunction(function) => strip_function(function),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => {}
     }
     essence
+}
+
+/// A class says what was seen of the values. Limits are of the version, as views are bound to one.
+fn strip_function(function: &mut CreateFunction) {
+    function.metadata = Metadata::default();
+    strip_requests(&mut function.parameters);
+    if let Some(frozen) = &mut function.frozen {
+        frozen.class.value.clear();
+    }
 }
 
 fn strip_requests(columns: &mut [RequestColumn]) {

@@ -100,6 +100,14 @@ pub(super) fn bind_condition(
     report: &mut Report,
 ) -> Option<Expr> {
     let bound = bind(expr, context, report)?;
+    if bound.may_fail() {
+        // Of the rows that it leaves out one after the other would be asked for.
+        return report.hinted(
+            "a condition cannot call a function in Python",
+            expr.span,
+            "call it in a column of a derived stream, and compare that column",
+        );
+    }
     match bound.data_type {
         DataType::Boolean => Some(bound),
         DataType::Null => built(

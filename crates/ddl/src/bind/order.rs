@@ -6,8 +6,8 @@ use crate::ast::{
     SpineItem, Statement, StatementKind,
 };
 
-/// Names of one space are told apart; entities, sources and views, services, datasets, segments and
-/// models are six.
+/// Names of one space are told apart; entities, sources and views, services, datasets, segments,
+/// models and functions are seven.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Space {
     Entity,
@@ -17,6 +17,7 @@ pub(super) enum Space {
     Dataset,
     Segment,
     Model,
+    Function,
 }
 
 /// A name that a statement uses.
@@ -46,6 +47,7 @@ pub(super) fn defined(statement: &Statement) -> Option<(Space, &Ident)> {
         StatementKind::Drop(drop) if drop.kind == ObjectKind::Stream => {
             Some((Space::Relation, &drop.name))
         }
+        StatementKind::CreateFunction(create) => Some((Space::Function, &create.name)),
         StatementKind::Drop(_) | StatementKind::Alter(_) | StatementKind::Planned(_) => None,
     }
 }
@@ -94,17 +96,22 @@ pub(super) fn references(statement: &Statement) -> Vec<Reference<'_>> {
         }
         StatementKind::CreateEntity(_)
         | StatementKind::CreateModel(_)
+        | StatementKind::CreateFunction(_)
         | StatementKind::Drop(_)
         | StatementKind::Alter(_)
         | StatementKind::Planned(_) => {}
     }
-    found.extend(calls(statement).into_iter().filter_map(|call| {
-        Some(Reference {
-            space: Space::Model,
-            name: model_of(call)?,
+    for call in calls(statement) {
+        // Of the functions of the language nothing is found.
+        let function = Some((Space::Function, &call.name));
+        let model = model_of(call).map(|name| (Space::Model, name));
+        let named = function.into_iter().chain(model);
+        found.extend(named.map(|(space, name)| Reference {
+            space,
+            name,
             version: None,
-        })
-    }));
+        }));
+    }
     found
 }
 
@@ -148,7 +155,7 @@ fn relation<'a>(of: &'a Relation, found: &mut Vec<Reference<'a>>) {
 /// the like, whether it was understood or not. Names in comments are among them, which only
 /// means that nobody is told that they are missing.
 pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
-    const STARTS: [(&[&str], Space); 11] = [
+    const STARTS: [(&[&str], Space); 12] = [
         (&["create", "entity"], Space::Entity),
         (&["create", "stream"], Space::Relation),
         (&["create", "table"], Space::Relation),
@@ -160,6 +167,7 @@ pub(super) fn announced(text: &str) -> Vec<(Space, String)> {
         (&["create", "training", "dataset"], Space::Dataset),
         (&["create", "segment"], Space::Segment),
         (&["create", "model"], Space::Model),
+        (&["create", "function"], Space::Function),
     ];
     let words: Vec<String> = text
         .split(|c: char| !(c.is_alphanumeric() || c == '_'))

@@ -15,7 +15,7 @@ use super::evolve::{Evolution, Refusal};
 use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
-use super::{Binder, Broken, batch, emitted, ended, pushed};
+use super::{Binder, Broken, batch, emitted, ended, function, pushed};
 use crate::ast::{Span, Statement, StatementKind};
 use crate::error::{Diagnostic, line_and_column};
 use crate::parser::parse_statements;
@@ -138,6 +138,11 @@ pub fn bind_project(
             Some(written) => from_files.extend(written),
             None => *is_broken = true,
         }
+        node.take(report, &mut found);
+    }
+    for (node, is_broken) in nodes.iter_mut().zip(&mut is_broken) {
+        let mut report = Report::default();
+        *is_broken |= !function::freeze(&mut node.parsed, existing, &mut report);
         node.take(report, &mut found);
     }
     let (by_name, repeated) = names(&nodes, &mut found);
@@ -503,6 +508,10 @@ fn change(definition: &Definition, existing: &Catalog) -> Change {
                 None => return Change::New,
             }
         }
+        Definition::Function(def) => match existing.function(&def.spec.name) {
+            Some(old) => (old.spec.digest == def.spec.digest, old.sql == def.sql),
+            None => return Change::New,
+        },
         Definition::Dataset(def) => {
             let versions = existing.datasets.get(&def.name);
             match versions.and_then(|v| v.get(&def.version)) {
@@ -553,6 +562,11 @@ fn keep_older_versions(catalog: &mut Catalog, existing: &Catalog) {
             versions.entry(*version).or_insert_with(|| model.clone());
         }
     }
+    for (name, versions) in &mut catalog.functions {
+        for (version, function) in existing.functions.get(name).into_iter().flatten() {
+            versions.entry(*version).or_insert_with(|| function.clone());
+        }
+    }
     for (name, versions) in &mut catalog.datasets {
         for (version, dataset) in existing.datasets.get(name).into_iter().flatten() {
             versions.entry(*version).or_insert_with(|| dataset.clone());
@@ -589,6 +603,11 @@ fn removed(
     for name in existing.datasets.keys() {
         if is_gone(Space::Dataset, name) {
             removed.push(("training dataset", name.clone()));
+        }
+    }
+    for name in existing.functions.keys() {
+        if is_gone(Space::Function, name) {
+            removed.push(("function", name.clone()));
         }
     }
     for name in existing.segments.keys() {

@@ -65,7 +65,7 @@ fn of_text(sql: &str, catalogs: &[&Catalog]) -> Option<Digest> {
     Some(query_of(statements.first()?, catalogs))
 }
 
-/// A query, those of the views that it reads, and the models that it calls. Sources count by their names: what of them may
+/// A query, those of the views that it reads, the models and the functions that it calls. Sources count by their names: what of them may
 /// change is decided where they do.
 fn query_of(statement: &Statement, catalogs: &[&Catalog]) -> Digest {
     let views = references(statement).into_iter().filter_map(|reference| {
@@ -76,6 +76,10 @@ fn query_of(statement: &Statement, catalogs: &[&Catalog]) -> Digest {
                 .filter_map(|catalog| catalog.models.get(name));
             let newest = found.next()?.values().next_back()?;
             return Some((name.to_owned(), newest.digest));
+        }
+        if reference.space == Space::Function {
+            let newest = catalogs.iter().find_map(|catalog| catalog.function(name))?;
+            return Some((name.to_owned(), newest.spec.digest));
         }
         let version = reference.version.and_then(|v| u32::try_from(v).ok());
         let view = catalogs.iter().find_map(|catalog| match version {

@@ -122,10 +122,11 @@ impl Parser<'_> {
             let view = self.pushed_view()?;
             return Ok(StatementKind::CreatePushedView(Box::new(view)));
         }
-        let planned: [(&[&str], PlannedKind); 2] = [
-            (&["FUNCTION"], PlannedKind::Function),
-            (&["SECRET"], PlannedKind::Secret),
-        ];
+        if self.eat_word("FUNCTION").is_some() {
+            let function = self.create_function()?;
+            return Ok(StatementKind::CreateFunction(Box::new(function)));
+        }
+        let planned: [(&[&str], PlannedKind); 1] = [(&["SECRET"], PlannedKind::Secret)];
         for (words, kind) in planned {
             if self.eat_words(words).is_some() {
                 return Ok(StatementKind::Planned(self.planned(kind, start)?));

@@ -3,7 +3,9 @@
 use std::fmt::{self, Write};
 
 use super::query::column_list;
-use super::{batch, comma_separated, data_type, dataset, expr, interval, model, query, quoted};
+use super::{
+    batch, comma_separated, data_type, dataset, expr, function, interval, model, query, quoted,
+};
 use crate::ast::{
     Alter, ColumnChange, ColumnDef, ConstraintKind, CreateEntity, CreateFeatureService,
     CreateFeatureView, CreateOnDemandView, CreateSegment, CreateSource, Drop, EntityRef, Expr,
@@ -35,6 +37,11 @@ pub(super) fn print(f: &mut dyn Write, statement: &Statement) -> fmt::Result {
             write!(f, "CREATE PUSHED FEATURE VIEW {}", view.name)?;
             batch::features_of(f, &view.features, &view.entity)?;
             metadata(f, &view.metadata)
+        }
+        StatementKind::CreateFunction(create) => {
+            function::head(f, create)?;
+            metadata(f, &create.metadata)?;
+            function::place(f, create)
         }
         StatementKind::Drop(drop) => drop_object(f, drop),
         StatementKind::Alter(change) => alter(f, change),
@@ -403,7 +410,6 @@ impl fmt::Display for PlannedKind {
     /// As it is written after `CREATE`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            PlannedKind::Function => "FUNCTION",
             PlannedKind::Secret => "SECRET",
         })
     }

@@ -1063,6 +1063,7 @@ mod mutation {
                 Definition::Model(model) => {
                     assert_eq!(model.digest, model.function.signature().digest)
                 }
+                Definition::Function(def) => assert!(!def.spec.parameters.is_empty()),
                 Definition::Dataset(dataset) => {
                     assert!(!dataset.formats.is_empty());
                     assert!(!dataset.split.parts().is_empty());

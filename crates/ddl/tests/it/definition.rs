@@ -19,6 +19,11 @@ pub(crate) fn definition(definition: &Definition) -> String {
         Definition::Dataset(def) => dataset(def),
         Definition::Segment(def) => segment(def),
         Definition::Model(def) => format!("model {}@{}\n  = {}\n", def.name, def.version, def.sql),
+        Definition::Function(def) => {
+            let (name, version) = (&def.spec.name, def.version);
+            let (parameters, result) = (fields(&def.spec.parameters), &def.spec.result);
+            format!("function {name}@{version} {parameters} -> {result}\n")
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod bind;
 mod cases;
 mod definition;
 mod errors;
+mod functions;
 mod limits;
 mod models;
 mod property;

@@ -197,7 +197,7 @@ impl Offline {
             );
             return Ok(Err((InputState::Gone, reason)));
         };
-        let catalog = catalog_of_records(records)?;
+        let catalog = catalog_of_records(records, self.catalog().host.clone())?;
         let name = DatasetName {
             name: manifest.dataset.clone(),
             version: Some(manifest.version),

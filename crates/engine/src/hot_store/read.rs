@@ -10,6 +10,7 @@ use evenkeel_view::{IndexId, Plan, ReadError, Store};
 
 use super::{HotStore, read_error};
 use crate::error::EngineError;
+use crate::function::{Deferring, forget, taken};
 
 /// See the module.
 pub(crate) struct HotRead<'a> {
@@ -18,14 +19,18 @@ pub(crate) struct HotRead<'a> {
     used: RefCell<Vec<KeyReads>>,
     /// What is going to be asked for, the next one last.
     expected: RefCell<Vec<(IndexId, Vec<u8>, AtHand)>>,
+    _deferring: Option<Deferring>,
 }
 
 impl<'a> HotRead<'a> {
     pub(crate) fn of(hot: &'a HotStore) -> Self {
+        // What a read before left is not this one's.
+        forget();
         HotRead {
             hot,
             used: RefCell::default(),
             expected: RefCell::default(),
+            _deferring: hot.defers().then(Deferring::begin),
         }
     }
 
@@ -56,7 +61,7 @@ impl<'a> HotRead<'a> {
         for reads in used.drain(..) {
             self.hot.blocks.weigh(&reads);
         }
-        checked
+        taken(checked)?
     }
 }
 

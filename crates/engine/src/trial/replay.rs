@@ -19,6 +19,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::api::Mismatch;
 use crate::error::EngineError;
+use crate::function;
 use crate::hot_store::HotStore;
 use crate::ingest::nothing_at;
 use crate::verify::{MISMATCH_EXAMPLES_MAX, differing, trained_row};
@@ -174,8 +175,8 @@ impl Replay<'_> {
         knowledge: &Knowledge,
     ) -> Result<ViewRow, EngineError> {
         let time = self.instants.times[instant];
-        let read = Reader::new(hot, knowledge).read(compiled, &self.key(instant), time, &[]);
-        Ok(read?)
+        let read = || Reader::new(hot, knowledge).read(compiled, &self.key(instant), time, &[]);
+        Ok(function::taking(read)??)
     }
 
     /// The batch run at some instants, each knowing everything or what was visible then.
@@ -199,7 +200,7 @@ impl Replay<'_> {
             reach(start as u64)?;
             let range = start..self.instants.len().min(start + BATCH);
             let length = range.len();
-            let answers = self.answers(range, known);
+            let answers = function::taking(|| self.answers(range, known))?;
             digests.extend(
                 (0..length).map(|at| digest(&trained_row(self.view, &answers, at), self.view)),
             );

@@ -13,7 +13,7 @@ use evenkeel_types::definition::{Catalog, Digest, ServiceDef};
 use evenkeel_types::{Offset, Partition, Position};
 
 use super::Trigger;
-use crate::definitions::{catalog_of_records, feature_list_of, unknown};
+use crate::definitions::{Host, catalog_of_records, feature_list_of, unknown};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::reads::{service_of, split_version};
@@ -113,12 +113,17 @@ impl Asked {
     ///
     /// # Errors
     /// If it never was.
-    pub fn past_service(&self, records: &[Record]) -> Result<Arc<ServiceDef>, EngineError> {
+    pub fn past_service(
+        &self,
+        records: &[Record],
+        host: &Host,
+    ) -> Result<Arc<ServiceDef>, EngineError> {
         let (_, name, version) = self.parts();
         let is_it = |object: &Object| object.name == name && object.version == version;
         for count in (1..=records.len()).rev() {
             if records[count - 1].objects.iter().any(is_it)
-                && let Some(found) = self.service(&catalog_of_records(&records[..count])?)?
+                && let Some(found) =
+                    self.service(&catalog_of_records(&records[..count], host.clone())?)?
             {
                 return Ok(found);
             }
@@ -147,7 +152,7 @@ impl Engine {
     pub fn asked(&self, asked: &Asked) -> Result<Arc<ServiceDef>, EngineError> {
         match asked.service(self.catalog())? {
             Some(service) => Ok(service),
-            None => asked.past_service(self.registry().records()),
+            None => asked.past_service(self.registry().records(), &self.catalog().host),
         }
     }
 }

@@ -1,0 +1,125 @@
+//! Functions in Python beside a server: what they do is answered, and nothing of them outlives it.
+
+use std::fs;
+
+use serde_json::json;
+
+use crate::docs::has_python;
+use crate::serve::{Server, client};
+use crate::support::Project;
+
+const DEFINITIONS: &str = "
+CREATE ENTITY card (card STRING);
+CREATE STREAM paid (id STRING, card STRING, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+CREATE FUNCTION weight(x DOUBLE) RETURNS DOUBLE LANGUAGE PYTHON TIMEOUT INTERVAL '2' SECOND
+  AS 'functions.py:weight';
+CREATE FEATURE VIEW last_paid ENTITY card AS SELECT card, weight(weight(amount)) AS w FROM paid;
+";
+
+const MODULE: &str = "
+import os
+
+def weight(x):
+    if x == 13.0:
+        os._exit(5)
+    if x == 14.0:
+        while True:
+            pass
+    return x / 2
+";
+
+/// The processes whose parent is this one.
+fn children(of: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // One that has ended since is none.
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        let parent = stat
+            .rsplit(") ")
+            .next()
+            .and_then(|rest| rest.split(' ').nth(1));
+        if parent.and_then(|parent| parent.parse().ok()) == Some(of) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+/// Whether a process is there and has not ended.
+fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat
+        .rsplit(") ")
+        .next()
+        .and_then(|rest| rest.chars().next());
+    state.is_some_and(|state| state != 'Z')
+}
+
+#[test]
+fn a_server_answers_outlives_harm_and_leaves_nothing() {
+    if !has_python() {
+        return;
+    }
+    let project = Project::empty();
+    project.write("definitions.sql", DEFINITIONS);
+    project.write("functions.py", MODULE);
+    project.run(&["apply"]).ok();
+    let server = Server::start(&project, &[]);
+    let client = client(&project);
+    let rows: Vec<_> = [("a", 3.0), ("b", 13.0), ("c", 14.0), ("d", 26.0), ("e", 5.0)]
+        .iter()
+        .map(|(card, amount)| {
+            json!({"id": card, "card": card, "amount": amount, "at": "2026-03-01T00:00:00Z"})
+        })
+        .collect();
+    let pushed = client.post(
+        "/v1/sources/paid/events",
+        json!(rows).to_string().as_bytes(),
+    );
+    assert_eq!(pushed.unwrap().status, 200);
+    let read = |cards: &[&str]| {
+        let entities: Vec<_> = cards.iter().map(|card| json!({"card": card})).collect();
+        let body =
+            json!({"features": ["last_paid:w"], "entities": entities, "consistency": "strong"});
+        let reply = client
+            .post("/v1/features", body.to_string().as_bytes())
+            .unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        (reply.status, json)
+    };
+    let (status, answer) = read(&["a", "e"]);
+    assert_eq!(status, 200, "{answer}");
+    let values = answer["rows"].as_array().unwrap();
+    let values: Vec<f64> = values
+        .iter()
+        .map(|row| row["values"][0].as_f64().unwrap())
+        .collect();
+    assert_eq!(values, [0.75, 1.25]);
+    // A crash, a hang, and a crash of the outer call alone: answered as such, whoever is beside.
+    for (cards, part) in [
+        (&["a", "b"][..], "exit status: 5"),
+        (&["c"], "TIMEOUT"),
+        (&["d"], "exit status: 5"),
+    ] {
+        let (status, answer) = read(cards);
+        assert_eq!(
+            (status, &answer["error"]["code"]),
+            (500, &json!("FUNCTION")),
+            "{answer}"
+        );
+        let message = answer["error"]["message"].as_str().unwrap();
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(read(&["e"]).0, 200);
+    let workers = children(server.id());
+    assert!(!workers.is_empty());
+    server.kill();
+    // Their input is closed with it. The test's own limit is what ends this if one stays.
+    while workers.iter().any(|pid| lives(*pid)) {
+        std::thread::yield_now();
+    }
+}
