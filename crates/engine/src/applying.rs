@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use evenkeel_log::LogReader;
 use evenkeel_store::Kv;
 use evenkeel_types::SourceId;
-use evenkeel_types::definition::Catalog;
+use evenkeel_types::definition::{Catalog, SourceDef};
 
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
@@ -26,6 +26,8 @@ use crate::registry::{Object, Registry};
 const LAST_EVENTS: u64 = 128;
 /// More are not caught up with under it.
 const LAST_EVENTS_MAX: u64 = 8 * LAST_EVENTS;
+/// A stream that is behind by more records does not end.
+const ENDS_BEHIND_MAX: u64 = 16_384;
 /// Rounds of catching up with what came meanwhile; each is shorter than the one before.
 const ROUNDS_MAX: usize = 16;
 
@@ -43,6 +45,8 @@ pub struct Applying {
     applied_at: i64,
     /// Sources that change as only a source without events may.
     without_events: Vec<SourceId>,
+    /// Whether derived streams end, which emit what is logged before.
+    ends_streams: bool,
     is_recorded: bool,
 }
 
@@ -86,7 +90,9 @@ impl Engine {
             .map(SourceId)
             .filter(|id| self.catalog().source_by_id(*id).is_some() && !has_events(*id))
             .collect();
+        self.refuse_ends_behind(&catalog)?;
         Ok(Applying {
+            ends_streams: self.ending(&catalog).next().is_some(),
             changes,
             objects,
             applied_at: now,
@@ -115,6 +121,35 @@ impl Engine {
         }))
     }
 
+    /// The streams that emit and have ended in another catalog.
+    fn ending<'a>(&'a self, catalog: &'a Catalog) -> impl Iterator<Item = &'a Arc<SourceDef>> {
+        let emitting = self.catalog().emitting();
+        emitting.filter(|def| {
+            catalog
+                .source_by_id(def.id)
+                .is_some_and(|new| new.has_ended())
+        })
+    }
+
+    /// Where a stream ends must not depend on how far it is: what is logged before it ends is emitted.
+    /// What cannot go on ends where it is.
+    fn refuse_ends_behind(&self, catalog: &Catalog) -> Result<(), EngineError> {
+        let stuck = self.emission_failures();
+        for def in self
+            .ending(catalog)
+            .filter(|def| !stuck.contains_key(&def.id))
+        {
+            let behind = self.emission_lag(def);
+            if behind > ENDS_BEHIND_MAX && stuck.is_empty() {
+                return Err(EngineError::StillEmitting {
+                    stream: def.name.clone(),
+                    behind,
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn going_over(
         &self,
         registry: Registry,
@@ -132,6 +167,7 @@ impl Engine {
             users: Arc::downgrade(self.kv_users()),
             applied_at: self.now().0,
             without_events: Vec::new(),
+            ends_streams: false,
             is_recorded: false,
         })
     }
@@ -165,7 +201,7 @@ impl Applying {
             // Nobody could go over to them.
             return Err(EngineError::HotTierChanged);
         }
-        if !self.objects.is_empty() && self.without_events.is_empty() {
+        if !self.objects.is_empty() && self.without_events.is_empty() && !self.ends_streams {
             let objects = std::mem::take(&mut self.objects);
             self.registry.append(self.applied_at, objects)?;
             self.is_recorded = true;
@@ -221,6 +257,11 @@ impl Applying {
         let is_other = !Weak::ptr_eq(&self.kv, &Arc::downgrade(engine.hot().kv()));
         if is_other || engine.needs_healing() {
             return Err(EngineError::HotTierChanged);
+        }
+        if self.ends_streams {
+            // Few records: what is behind by many was refused, and others emit meanwhile.
+            engine.refuse_ends_behind(self.beside.catalog())?;
+            engine.emit_rest();
         }
         let cut = engine.cut();
         if self.beside.behind(&cut) > LAST_EVENTS_MAX {

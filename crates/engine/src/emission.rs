@@ -32,7 +32,7 @@ pub(crate) use self::row::{
 };
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
-pub(crate) use self::stream::{emitted_until, in_order, read_by, with_read};
+pub(crate) use self::stream::{emitted_before, emitted_until, in_order, read_by, with_read};
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::offline::Online;
@@ -245,9 +245,20 @@ impl Engine {
             return;
         }
         let mut emitter = std::mem::take(self.emitter_mut());
-        match self.emit_all(&mut emitter) {
+        match self.emit_all(&mut emitter, true) {
             Ok(()) => *self.emitter_mut() = emitter,
             Err(error) => self.note_emission(Some(&error)),
+        }
+    }
+
+    /// Emits what is logged and not emitted yet, and writes no checkpoint.
+    pub(crate) fn emit_rest(&mut self) {
+        if self.needs_healing() {
+            return;
+        }
+        let mut emitter = Emitter::default();
+        if let Err(error) = self.emit_all(&mut emitter, false) {
+            self.note_emission(Some(&error));
         }
     }
 
@@ -265,7 +276,11 @@ impl Engine {
         self.set_reached(emitter.reached.clone());
     }
 
-    fn emit_all(&mut self, emitter: &mut Emitter) -> Result<(), EngineError> {
+    fn emit_all(
+        &mut self,
+        emitter: &mut Emitter,
+        writes_checkpoints: bool,
+    ) -> Result<(), EngineError> {
         let log = self.writer()?;
         loop {
             match emitter.next(self) {
@@ -278,8 +293,10 @@ impl Engine {
                 }
             }
             self.emitted(emitter);
-            // If it fails, the next write finds the hot tier closed.
-            let _ = self.checkpoint_if_due();
+            if writes_checkpoints {
+                // If it fails, the next write finds the hot tier closed.
+                let _ = self.checkpoint_if_due();
+            }
         }
         self.emitted(emitter);
         Ok(())

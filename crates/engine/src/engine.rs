@@ -531,6 +531,8 @@ impl Engine {
         // Only who may write the log may change the registry.
         self.log()?;
         self.heal()?;
+        // A stream that ends has emitted for what is logged before.
+        self.emit();
         if !objects.is_empty() {
             self.registry
                 .append(self.machine.clock.now_micros(), objects)?;
