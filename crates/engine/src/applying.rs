@@ -91,8 +91,9 @@ impl Engine {
             .filter(|id| self.catalog().source_by_id(*id).is_some() && !has_events(*id))
             .collect();
         self.refuse_ends_behind(&catalog)?;
+        let ends_streams = self.ending(&catalog).next().is_some();
         Ok(Applying {
-            ends_streams: self.ending(&catalog).next().is_some(),
+            ends_streams,
             changes,
             objects,
             applied_at: now,
