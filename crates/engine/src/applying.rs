@@ -6,6 +6,7 @@
 //! happened; killed after it, the next start builds what is missing
 //! (`docs/decisions/0013-definitions-beside-reads.md`).
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
@@ -16,6 +17,7 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
+use crate::emission::{in_order, with_read};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::{Beside, Folder};
@@ -26,7 +28,7 @@ use crate::registry::{Object, Registry};
 const LAST_EVENTS: u64 = 128;
 /// More are not caught up with under it.
 const LAST_EVENTS_MAX: u64 = 8 * LAST_EVENTS;
-/// A stream that is behind by more records does not end.
+/// With a stream that is behind by more records nothing is built that ends it.
 const ENDS_BEHIND_MAX: u64 = 16_384;
 /// Rounds of catching up with what came meanwhile; each is shorter than the one before.
 const ROUNDS_MAX: usize = 16;
@@ -90,7 +92,7 @@ impl Engine {
             .map(SourceId)
             .filter(|id| self.catalog().source_by_id(*id).is_some() && !has_events(*id))
             .collect();
-        self.refuse_ends_behind(&catalog)?;
+        self.refuse_ends_behind(&catalog, ENDS_BEHIND_MAX)?;
         let ends_streams = self.ending(&catalog).next().is_some();
         Ok(Applying {
             ends_streams,
@@ -133,15 +135,14 @@ impl Engine {
     }
 
     /// Where a stream ends must not depend on how far it is: what is logged before it ends is emitted.
-    /// What cannot go on ends where it is.
-    fn refuse_ends_behind(&self, catalog: &Catalog) -> Result<(), EngineError> {
+    /// What cannot go on, or waits for what cannot, ends where it is.
+    fn refuse_ends_behind(&self, catalog: &Catalog, most: u64) -> Result<(), EngineError> {
         let stuck = self.emission_failures();
-        for def in self
-            .ending(catalog)
-            .filter(|def| !stuck.contains_key(&def.id))
-        {
+        let ordered = in_order(self.catalog());
+        for def in self.ending(catalog) {
+            let read = with_read(&ordered, &BTreeSet::from([def.id]));
             let behind = self.emission_lag(def);
-            if behind > ENDS_BEHIND_MAX && stuck.is_empty() {
+            if behind > most && !read.iter().any(|id| stuck.contains_key(id)) {
                 return Err(EngineError::StillEmitting {
                     stream: def.name.clone(),
                     behind,
@@ -259,11 +260,8 @@ impl Applying {
         if is_other || engine.needs_healing() {
             return Err(EngineError::HotTierChanged);
         }
-        if self.ends_streams {
-            // Few records: what is behind by many was refused, and others emit meanwhile.
-            engine.refuse_ends_behind(self.beside.catalog())?;
-            engine.emit_rest();
-        }
+        // Nothing is recorded yet: it can be applied again.
+        engine.refuse_ends_behind(self.beside.catalog(), 0)?;
         let cut = engine.cut();
         if self.beside.behind(&cut) > LAST_EVENTS_MAX {
             return Ok(Switched::Later(Box::new(self)));

@@ -245,20 +245,9 @@ impl Engine {
             return;
         }
         let mut emitter = std::mem::take(self.emitter_mut());
-        match self.emit_all(&mut emitter, true) {
+        match self.emit_all(&mut emitter) {
             Ok(()) => *self.emitter_mut() = emitter,
             Err(error) => self.note_emission(Some(&error)),
-        }
-    }
-
-    /// Emits what is logged and not emitted yet, and writes no checkpoint.
-    pub(crate) fn emit_rest(&mut self) {
-        if self.needs_healing() {
-            return;
-        }
-        let mut emitter = Emitter::default();
-        if let Err(error) = self.emit_all(&mut emitter, false) {
-            self.note_emission(Some(&error));
         }
     }
 
@@ -276,11 +265,7 @@ impl Engine {
         self.set_reached(emitter.reached.clone());
     }
 
-    fn emit_all(
-        &mut self,
-        emitter: &mut Emitter,
-        writes_checkpoints: bool,
-    ) -> Result<(), EngineError> {
+    fn emit_all(&mut self, emitter: &mut Emitter) -> Result<(), EngineError> {
         let log = self.writer()?;
         loop {
             match emitter.next(self) {
@@ -293,10 +278,8 @@ impl Engine {
                 }
             }
             self.emitted(emitter);
-            if writes_checkpoints {
-                // If it fails, the next write finds the hot tier closed.
-                let _ = self.checkpoint_if_due();
-            }
+            // If it fails, the next write finds the hot tier closed.
+            let _ = self.checkpoint_if_due();
         }
         self.emitted(emitter);
         Ok(())

@@ -174,7 +174,16 @@ fn a_stream_emits_for_what_is_logged_before_it_ends() {
     let mut go_on = |_: &str, _, _| std::ops::ControlFlow::Continue(());
     applying.build(&engine, &mut go_on).unwrap();
     assert!(!applying.is_recorded());
-    log(&mut engine, "taps", tap(3));
+    let refused = applying.switch(&mut engine).err().unwrap();
+    assert!(
+        matches!(refused, EngineError::StillEmitting { .. }),
+        "{refused}"
+    );
+    // It has emitted for it, and for this one.
+    push(&mut engine, "taps", vec![tap(3)]);
+    let plan = engine.plan(&ended).unwrap();
+    let mut applying = engine.begin_apply(plan).unwrap();
+    applying.build(&engine, &mut go_on).unwrap();
     let switched = applying.switch(&mut engine).unwrap();
     assert!(matches!(switched, Switched::Done(_)));
     push(&mut engine, "taps", vec![tap(4)]);
