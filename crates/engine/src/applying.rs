@@ -260,8 +260,10 @@ impl Applying {
         if is_other || engine.needs_healing() {
             return Err(EngineError::HotTierChanged);
         }
-        // Nothing is recorded yet: it can be applied again.
-        engine.refuse_ends_behind(self.beside.catalog(), 0)?;
+        if self.ends_streams {
+            // Nothing is recorded yet: it can be applied again.
+            engine.refuse_ends_behind(self.beside.catalog(), 0)?;
+        }
         let cut = engine.cut();
         if self.beside.behind(&cut) > LAST_EVENTS_MAX {
             return Ok(Switched::Later(Box::new(self)));
