@@ -6,16 +6,18 @@
 //! happened; killed after it, the next start builds what is missing
 //! (`docs/decisions/0013-definitions-beside-reads.md`).
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
 use evenkeel_log::LogReader;
 use evenkeel_store::Kv;
 use evenkeel_types::SourceId;
-use evenkeel_types::definition::Catalog;
+use evenkeel_types::definition::{Catalog, SourceDef};
 
 use crate::api::Change;
 use crate::definitions::{self, ChangePlan};
+use crate::emission::{in_order, with_read};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::{Beside, Folder};
@@ -26,6 +28,8 @@ use crate::registry::{Object, Registry};
 const LAST_EVENTS: u64 = 128;
 /// More are not caught up with under it.
 const LAST_EVENTS_MAX: u64 = 8 * LAST_EVENTS;
+/// With a stream that is behind by more records nothing is built that ends it.
+const ENDS_BEHIND_MAX: u64 = 16_384;
 /// Rounds of catching up with what came meanwhile; each is shorter than the one before.
 const ROUNDS_MAX: usize = 16;
 
@@ -43,6 +47,8 @@ pub struct Applying {
     applied_at: i64,
     /// Sources that change as only a source without events may.
     without_events: Vec<SourceId>,
+    /// Whether derived streams end, which emit what is logged before.
+    ends_streams: bool,
     is_recorded: bool,
 }
 
@@ -89,7 +95,10 @@ impl Engine {
             .map(SourceId)
             .filter(|id| self.catalog().source_by_id(*id).is_some() && !has_events(*id))
             .collect();
+        self.refuse_ends_behind(&catalog, ENDS_BEHIND_MAX)?;
+        let ends_streams = self.ending(&catalog).next().is_some();
         Ok(Applying {
+            ends_streams,
             changes,
             objects,
             applied_at: now,
@@ -119,6 +128,34 @@ impl Engine {
         }))
     }
 
+    /// The streams that emit and have ended in another catalog.
+    fn ending<'a>(&'a self, catalog: &'a Catalog) -> impl Iterator<Item = &'a Arc<SourceDef>> {
+        let emitting = self.catalog().emitting();
+        emitting.filter(|def| {
+            catalog
+                .source_by_id(def.id)
+                .is_some_and(|new| new.has_ended())
+        })
+    }
+
+    /// Where a stream ends must not depend on how far it is: what is logged before it ends is emitted.
+    /// What cannot go on, or waits for what cannot, ends where it is.
+    fn refuse_ends_behind(&self, catalog: &Catalog, most: u64) -> Result<(), EngineError> {
+        let stuck = self.emission_failures();
+        let ordered = in_order(self.catalog());
+        for def in self.ending(catalog) {
+            let read = with_read(&ordered, &BTreeSet::from([def.id]));
+            let behind = self.emission_lag(def);
+            if behind > most && !read.iter().any(|id| stuck.contains_key(id)) {
+                return Err(EngineError::StillEmitting {
+                    stream: def.name.clone(),
+                    behind,
+                });
+            }
+        }
+        Ok(())
+    }
+
     fn going_over(
         &self,
         registry: Registry,
@@ -136,6 +173,7 @@ impl Engine {
             users: Arc::downgrade(self.kv_users()),
             applied_at: self.now().0,
             without_events: Vec::new(),
+            ends_streams: false,
             is_recorded: false,
         })
     }
@@ -169,7 +207,7 @@ impl Applying {
             // Nobody could go over to them.
             return Err(EngineError::HotTierChanged);
         }
-        if !self.objects.is_empty() && self.without_events.is_empty() {
+        if !self.objects.is_empty() && self.without_events.is_empty() && !self.ends_streams {
             let objects = std::mem::take(&mut self.objects);
             self.registry.append(self.applied_at, objects)?;
             self.is_recorded = true;
@@ -225,6 +263,10 @@ impl Applying {
         let is_other = !Weak::ptr_eq(&self.kv, &Arc::downgrade(engine.hot().kv()));
         if is_other || engine.needs_healing() {
             return Err(EngineError::HotTierChanged);
+        }
+        if self.ends_streams {
+            // Nothing is recorded yet: it can be applied again.
+            engine.refuse_ends_behind(self.beside.catalog(), 0)?;
         }
         let cut = engine.cut();
         if self.beside.behind(&cut) > LAST_EVENTS_MAX {

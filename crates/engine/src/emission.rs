@@ -32,7 +32,7 @@ pub(crate) use self::row::{
 };
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
-pub(crate) use self::stream::{emitted_until, in_order, read_by, with_read};
+pub(crate) use self::stream::{emitted_before, emitted_until, in_order, read_by, with_read};
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::offline::Online;

@@ -541,6 +541,8 @@ impl Engine {
             true => definitions::catalog_of(&self.registry, host)?,
             false => definitions::catalog_of(&self.registry.with(now, objects.clone()), host)?,
         };
+        // A stream that ends has emitted for what is logged before.
+        self.emit();
         if !objects.is_empty() {
             self.registry.append(now, objects)?;
         }

@@ -243,6 +243,18 @@ pub enum EngineError {
         "events of `{source_name}` came while its definition was changed as only that of a source without events can be"
     )]
     EventsCame { source_name: String },
+    #[error(
+        "the event of `{result}` is logged, and `{}` has not emitted for it: {} wanted, {} there",
+        unmet.source,
+        unmet.wanted,
+        unmet.reached
+    )]
+    NotEmitted {
+        result: String,
+        unmet: Box<crate::serving::Unmet>,
+    },
+    #[error("`{stream}` cannot end yet: it is to emit for {behind} records of the log")]
+    StillEmitting { stream: String, behind: u64 },
     #[error("`{source_name}` is a derived stream: its events are made of those of `{trigger}`")]
     DerivedSource {
         source_name: String,
@@ -444,6 +456,8 @@ impl EngineError {
             }
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
+            | EngineError::StillEmitting { .. }
+            | EngineError::NotEmitted { .. }
             | EngineError::SourceChanged { .. }
             | EngineError::HotTierChanged
             | EngineError::HotTierInUse
@@ -528,6 +542,12 @@ impl EngineError {
             ),
             EngineError::NoStore { .. } => {
                 "`evenkeel apply` makes it and registers the definitions".to_owned()
+            }
+            EngineError::NotEmitted { result, .. } => format!(
+                "`evenkeel status` says why; then ask for it again: `evenkeel result '{result}'`"
+            ),
+            EngineError::StillEmitting { .. } => {
+                "apply again when `evenkeel status` says that it has emitted for them".to_owned()
             }
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }

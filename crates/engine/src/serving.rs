@@ -12,6 +12,7 @@ use evenkeel_types::definition::{Digest, ServiceDef, SourceDef, ViewBody};
 use evenkeel_types::{Cut, EventTime, Field, Position, SourceId, Value};
 use evenkeel_view::Uses;
 
+use crate::emission::emitted_before;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -172,19 +173,30 @@ impl Engine {
     pub fn unmet_emissions(&self, sources: &[Arc<SourceDef>], record: u64) -> Option<Unmet> {
         let emits = |def: &&Arc<SourceDef>| def.derived.is_some() && !def.has_ended();
         sources.iter().filter(emits).find_map(|def| {
-            let reached = self.reached().get(&def.id).copied().unwrap_or(0);
+            let reached = match self.is_durable() {
+                true => self.reached().get(&def.id).copied().unwrap_or(0),
+                // Beside a writer only what it emitted last says it.
+                false => emitted_before(self.reader(), def).unwrap_or(0),
+            };
+            let why = match self.emission_failures().get(&def.id) {
+                Some(failure) => format!(", where it has stopped: {failure}"),
+                None if self.is_durable() => String::new(),
+                None => ", as far as can be seen beside the process that writes".to_owned(),
+            };
             (reached < record).then(|| Unmet {
                 source: def.name.clone(),
                 partition: None,
                 wanted: format!("record {record}"),
-                reached: format!("record {reached}"),
+                reached: format!("record {reached}{why}"),
             })
         })
     }
 
     /// The first of these sources whose watermark has not passed a time; none if all have.
     pub fn unmet_watermark(&self, sources: &[Arc<SourceDef>], time: EventTime) -> Option<Unmet> {
-        sources.iter().find_map(|def| {
+        // Of what has ended nothing is expected.
+        let mut expected = sources.iter().filter(|def| !def.has_ended());
+        expected.find_map(|def| {
             let reached = self.watermark(def);
             (reached.is_none_or(|w| w <= time)).then(|| Unmet {
                 source: def.name.clone(),

@@ -136,8 +136,8 @@ impl Trigger {
         self.event_time
     }
 
-    /// `K_e`: everything that was logged up to it, and the event; once [`Trigger::with_emissions`] was
-    /// asked, also what derived streams emitted for all of that.
+    /// `K_e`: everything that was logged up to it, and the event; behind [`Trigger::with_emissions`]
+    /// also what derived streams emitted for all of that.
     pub fn cut(&self) -> &Cut {
         &self.cut
     }
@@ -147,21 +147,22 @@ impl Trigger {
         self.record
     }
 
-    /// The trigger with what the derived streams that a plan reads emitted for it and for everything
-    /// before it, however many of that shared its commit.
+    /// The trigger with what derived streams emitted for it and for everything before it, however much
+    /// of that shared its commit. They must have ([`Engine::unmet_emissions`]). It needs no engine, as it reads
+    /// the log.
     ///
     /// # Errors
-    /// [`EngineError::CutLacks`], if they have not emitted it yet; if the log cannot be read.
-    pub fn with_emissions(&self, engine: &Engine, plan: &ReadPlan) -> Result<Trigger, EngineError> {
-        let mut trigger = self.clone();
-        if let Some(unmet) = engine.unmet_emissions(plan.sources(), self.record + 1) {
-            return Err(EngineError::CutLacks(Box::new(unmet)));
+    /// If the log cannot be read.
+    pub fn with_emissions(
+        mut self,
+        log: &LogReader,
+        sources: &[Arc<SourceDef>],
+    ) -> Result<Trigger, EngineError> {
+        for stream in sources.iter().filter(|def| def.derived.is_some()) {
+            let end = emitted_until(log, stream, self.record)?;
+            self.cut.set_end(stream.id, PARTITION, Offset(end));
         }
-        for stream in plan.sources().iter().filter(|def| def.derived.is_some()) {
-            let end = emitted_until(engine.reader(), stream, self.record)?;
-            trigger.cut.set_end(stream.id, PARTITION, Offset(end));
-        }
-        Ok(trigger)
+        Ok(self)
     }
 
     /// The inputs of a service: what the row has under their names.
@@ -278,7 +279,14 @@ impl Engine {
         service: &Arc<ServiceDef>,
     ) -> Result<TriggerResult, EngineError> {
         let plan = ReadPlan::new(Arc::clone(service));
-        let trigger = trigger.with_emissions(self, &plan)?;
+        let record = trigger.record + 1;
+        if let Some(unmet) = self.unmet_emissions(plan.sources(), record) {
+            return Err(EngineError::NotEmitted {
+                result: ResultId::of(&trigger, asked).to_string(),
+                unmet: Box::new(unmet),
+            });
+        }
+        let trigger = trigger.with_emissions(self.reader(), plan.sources())?;
         let inputs = trigger.inputs(service)?;
         let answers = self.read_trigger(&plan, &trigger, &inputs)?;
         Ok(TriggerResult {

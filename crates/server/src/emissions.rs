@@ -1,13 +1,15 @@
 //! Emissions of a server: made by its writer, between the commits of others.
 //!
 //! A piece at a time: evaluated under short holds of the engine, logged like any commit, applied
-//! in pieces. What waits to be written has its turn after each; nothing depends on when that is.
+//! in pieces. What waits to be written has its turn in between; what is emitted does not depend on when that is.
 
-use evenkeel_engine::{Emitter, EngineError, Next, emits};
+use evenkeel_engine::{Emitter, EngineError, Next};
 
 use crate::shared::Shared;
 use crate::writer::{apply_all, make_room};
 
+/// A turn of a stream is about so many records.
+const ROWS_OF_A_TURN: usize = 1_024;
 /// At most two to the power of this many commits pass between two trials.
 const RESTS_MAX_LOG2: u32 = 6;
 
@@ -24,14 +26,24 @@ pub(crate) struct Emissions {
 /// Emits what is logged and not emitted yet, until somebody wants to write or the server stops. What
 /// goes wrong is in the status, and tried again after the next commit or a second, seldom if that keeps
 /// failing.
-pub(crate) fn emit(shared: &Shared, emissions: &mut Emissions, is_wanted: impl Fn() -> bool) {
+///
+/// Who wants to write waits until each stream had a turn for about as many records as were written last
+/// (`rows`): so streams do not fall behind those who never cease to write.
+pub(crate) fn emit(
+    shared: &Shared,
+    emissions: &mut Emissions,
+    rows: usize,
+    is_wanted: impl Fn() -> bool,
+) {
     if emissions.rests > 0 {
         emissions.rests -= 1;
         return;
     }
-    if !emits(shared.engine().catalog()) {
+    let streams = shared.engine().catalog().emitting().count();
+    if streams == 0 {
         return;
     }
+    let mut turns = streams * (1 + rows / ROWS_OF_A_TURN);
     while shared.queue.closed().is_none() && !shared.is_draining() {
         match step(shared, &mut emissions.emitter) {
             Ok(true) => {
@@ -47,7 +59,8 @@ pub(crate) fn emit(shared: &Shared, emissions: &mut Emissions, is_wanted: impl F
                 return;
             }
         }
-        if is_wanted() {
+        turns = turns.saturating_sub(1);
+        if turns == 0 && is_wanted() {
             return;
         }
     }

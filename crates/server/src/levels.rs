@@ -100,9 +100,19 @@ impl Promise {
         deadline: Deadline,
     ) -> Result<(), Unmet> {
         let mut applied = shared.applied.subscribe();
+        let mut known = known.clone();
+        // What has moved the watermarks past the time makes streams emit, too.
+        let mut is_passed = !matches!(self.level, Level::Complete(_)) || !plan.reads_emissions();
         loop {
-            let unmet = self.unmet(&shared.engine(), plan, known);
-            let Some(unmet) = unmet else { return Ok(()) };
+            let unmet = self.unmet(&shared.engine(), plan, &known);
+            let Some(unmet) = unmet else {
+                if is_passed {
+                    return Ok(());
+                }
+                is_passed = true;
+                known.record = shared.log.next_sequence().0;
+                continue;
+            };
             match tokio::time::timeout(deadline.left(), applied.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => return Err(unmet),

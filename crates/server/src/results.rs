@@ -43,12 +43,11 @@ impl Read {
         plan: &ServicePlan,
         trigger: &Trigger,
     ) -> Result<Read, EngineError> {
-        let trigger = trigger.with_emissions(engine, &plan.read)?;
         let inputs = trigger.inputs(plan.read.service())?;
         Ok(Read {
-            answers: engine.read_trigger(&plan.read, &trigger, &inputs)?,
+            answers: engine.read_trigger(&plan.read, trigger, &inputs)?,
             cut: engine.format_cut(trigger.cut()).into(),
-            trigger,
+            trigger: trigger.clone(),
             inputs,
         })
     }
@@ -94,27 +93,38 @@ impl Read {
     }
 }
 
-/// Waits until the derived streams that are read have emitted for a record and for all before it; false
-/// if time is up before.
-pub(crate) async fn is_emitted(
+/// A trigger with what the derived streams that are read emit for it and for all before it, once they
+/// have; none if time is up before.
+pub(crate) async fn emitted(
     shared: &Shared,
     plan: &ServicePlan,
-    record: u64,
+    trigger: Trigger,
     deadline: Deadline,
-) -> bool {
+) -> Result<Option<Trigger>, ApiError> {
+    if !plan.read.reads_emissions() {
+        return Ok(Some(trigger));
+    }
     let mut applied = shared.applied.subscribe();
-    let sources = plan.read.sources();
-    while shared
-        .engine()
-        .unmet_emissions(sources, record + 1)
-        .is_some()
-    {
+    let sources = plan.read.sources().to_vec();
+    let is_missing = |engine: &Engine| {
+        let unmet = engine.unmet_emissions(&sources, trigger.record() + 1);
+        unmet.is_some()
+    };
+    while is_missing(&shared.engine()) {
         match tokio::time::timeout(deadline.left(), applied.changed()).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return false,
+            Ok(Err(_)) | Err(_) => return Ok(None),
         }
     }
-    true
+    // What they emitted for it is complete: it is looked for without the engine.
+    let log = shared.log.clone();
+    let found = shared
+        .scans
+        .run(move || trigger.with_emissions(&log, &sources));
+    match tokio::time::timeout(deadline.left(), found).await {
+        Ok(found) => Ok(Some(found??)),
+        Err(_) => Ok(None),
+    }
 }
 
 /// An answer without a result, which may be asked for.
@@ -242,8 +252,8 @@ async fn read(
         (engine.now(), engine.project().limits.results_kept_hours)
     };
     trigger.refuse_gone(logged_at, now, kept_hours)?;
-    if !is_emitted(shared, plan, trigger.record(), deadline).await {
+    let Some(trigger) = emitted(shared, plan, trigger, deadline).await? else {
         return Ok(None);
-    }
+    };
     with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
 }

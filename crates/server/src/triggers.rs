@@ -224,20 +224,9 @@ impl Logged<'_> {
         if deadline.has_passed() {
             return Ok(None);
         }
-        if let Some((_, record)) = self.triggered.known
-            && !results::is_emitted(shared, plan, record, deadline).await
-        {
-            return Ok(None);
-        }
-        let now = with_cold(shared, deadline, |engine| {
-            let trigger = Trigger::logged(engine, self.source, self.stored, self.triggered);
-            let read = trigger.map(|trigger| Read::of(engine, plan, &trigger));
-            read.transpose()
-        });
-        match now.await? {
-            None => return Ok(None),
-            Some(Some(read)) => return Ok(Some(read)),
-            Some(None) => {}
+        let logged = Trigger::logged(&shared.engine(), self.source, self.stored, self.triggered);
+        if let Some(trigger) = logged {
+            return self.answered(shared, plan, trigger, deadline).await;
         }
         // It was logged before.
         let source = shared.engine().source(&self.source.name)?;
@@ -245,9 +234,19 @@ impl Logged<'_> {
         let Some((trigger, _)) = found else {
             return Ok(None);
         };
-        if !results::is_emitted(shared, plan, trigger.record(), deadline).await {
+        self.answered(shared, plan, trigger, deadline).await
+    }
+
+    async fn answered(
+        &self,
+        shared: &Shared,
+        plan: &ServicePlan,
+        trigger: Trigger,
+        deadline: Deadline,
+    ) -> Result<Option<Read>, ApiError> {
+        let Some(trigger) = results::emitted(shared, plan, trigger, deadline).await? else {
             return Ok(None);
-        }
+        };
         with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
     }
 }

@@ -219,8 +219,9 @@ impl Writer {
             };
             let mut held = None;
             // What was not emitted when the store was closed.
-            emit(&shared, &mut emissions, || is_wanted(&queue, &held));
+            emit(&shared, &mut emissions, 0, || is_wanted(&queue, &held));
             while let Some(jobs) = next_group(&mut queue, &mut held) {
+                let rows = jobs.iter().map(|job| job.rows).sum();
                 let jobs = jobs.into_iter();
                 let wanted = jobs.filter_map(|job| Some((job.write?, job.answer)));
                 let (writes, answers): (Vec<_>, Vec<_>) = wanted.unzip();
@@ -236,7 +237,7 @@ impl Writer {
                     let _ = answer.send(result);
                 }
                 make_room(&shared);
-                emit(&shared, &mut emissions, || is_wanted(&queue, &held));
+                emit(&shared, &mut emissions, rows, || is_wanted(&queue, &held));
             }
         };
         #[expect(

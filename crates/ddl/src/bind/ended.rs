@@ -14,7 +14,7 @@ use evenkeel_types::definition::{
 use super::Binder;
 use super::evolve::key_uses;
 use super::report::{Report, did_you_mean, in_words};
-use crate::ast::{Drop, Span};
+use crate::ast::{Drop, ObjectKind, Span, Statement, StatementKind};
 use crate::error::Diagnostic;
 
 impl Binder<'_> {
@@ -54,6 +54,21 @@ impl Binder<'_> {
             ..(**known).clone()
         })))
     }
+}
+
+/// That a stream which ends is not there.
+pub(super) fn unknown(statement: &Statement, existing: &Catalog) -> Option<Diagnostic> {
+    let StatementKind::Drop(drop) = &statement.kind else {
+        return None;
+    };
+    if drop.kind != ObjectKind::Stream || existing.sources.contains_key(&drop.name.value) {
+        return None;
+    }
+    let message = format!("there is no stream `{}` here that ends", drop.name.value);
+    Some(
+        Diagnostic::warning(message, drop.name.span)
+            .with_hint("it is for stores that have it: what reads it cannot be defined in others"),
+    )
 }
 
 /// Why a stream cannot end: others that emit are made of it.

@@ -121,6 +121,7 @@ pub fn bind_project(
                 }),
         );
     }
+    let nodes = without_unknown_ends(nodes, existing, &mut found);
     let nodes = write_out_recorded_views(nodes, existing, read, &mut found, &mut unread);
     let mut nodes = write_out_emitted_views(nodes, existing, &mut found, &mut unread);
     let altered = alter::alter(&mut nodes, &unread);
@@ -259,6 +260,18 @@ impl Node {
         }
         found.take(self.file, report);
     }
+}
+
+/// What ends in another store is nothing here.
+fn without_unknown_ends(nodes: Vec<Node>, existing: &Catalog, found: &mut Found<'_>) -> Vec<Node> {
+    let mut known = Vec::new();
+    for node in nodes {
+        match ended::unknown(&node.parsed, existing) {
+            Some(warning) => found.add(node.file, warning),
+            None => known.push(node),
+        }
+    }
+    known
 }
 
 /// Puts a table and a view in place of each batch view and pushed view. Those that cannot be are

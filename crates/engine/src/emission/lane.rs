@@ -14,7 +14,7 @@ use evenkeel_types::{Cut, Offset, SourceId};
 
 use super::piece::{Piece, Pieces, Root};
 use super::place::{Place, Within};
-use super::row::{Act, Rows};
+use super::row::{Act, Cause, Left, Rows};
 use super::stream::{Reached, Stream, with_read};
 use super::{Next, PARTITION};
 use crate::engine::Engine;
@@ -49,6 +49,8 @@ struct Begun {
     piece: Option<Piece>,
     /// Up to where the next stream of the piece is judged.
     judged: Place,
+    /// What is left there of an act.
+    left: Option<Left>,
 }
 
 impl Lane {
@@ -152,6 +154,7 @@ impl Begun {
             pieces: Pieces::new(&world.catalog, wanted, only),
             piece: None,
             judged: Place::default(),
+            left: None,
         })
     }
 
@@ -178,22 +181,34 @@ impl Begun {
 
     /// What the next stream of the piece emits, none if that is nothing; and up to where.
     fn judge(
-        &self,
+        &mut self,
         world: &World,
         online: &impl Online,
     ) -> Result<(Option<Judged>, Place), EngineError> {
+        let left = self.left.take();
+        let (judged, end, left) = self.judge_on(world, online, left)?;
+        self.left = left;
+        Ok((judged, end))
+    }
+
+    fn judge_on(
+        &self,
+        world: &World,
+        online: &impl Online,
+        left: Option<Left>,
+    ) -> Result<(Option<Judged>, Place, Option<Left>), EngineError> {
         let Some((piece, stream)) = self
             .piece
             .as_ref()
             .and_then(|piece| Some((piece, self.streams.get(piece.next)?)))
         else {
-            return Ok((None, Place::at(u64::MAX)));
+            return Ok((None, Place::at(u64::MAX), None));
         };
         let mut end = Place::at(piece.end);
         if !stream.emits {
-            return Ok((None, end));
+            return Ok((None, end, None));
         }
-        let mut rows = Rows::new((&world.log, &world.catalog), stream);
+        let mut rows = Rows::new((&world.log, &world.catalog), stream, left);
         let roots = piece.roots.iter();
         for root in roots.filter(|root| root.record >= stream.next.record) {
             let cut = self.cut_of(piece, root);
@@ -201,8 +216,8 @@ impl Begun {
                 true => stream.next.within,
                 false => Within::default(),
             };
-            let acts = acts(piece, stream, root);
-            if let Some(within) = rows.act(online, root.record, &acts, &cut, within)? {
+            let acts = acts(piece, &self.streams, stream, root);
+            if let Some(within) = rows.act(online, root.record, acts, &cut, within)? {
                 end = Place {
                     record: root.record,
                     within,
@@ -215,7 +230,8 @@ impl Begun {
                 break;
             }
         }
-        Ok((rows.judge(online)?, end))
+        let left = rows.take_left();
+        Ok((rows.judge(online)?, end, left))
     }
 
     /// What was judged is logged and applied.
@@ -236,7 +252,7 @@ impl Begun {
             return Ok(());
         }
         for stream in &mut self.streams {
-            stream.emitted += piece.emitted_of(stream.def.id).len() as u64;
+            stream.emitted += piece.emitted_of(stream.def.id);
         }
         self.base = std::mem::take(&mut piece.cut);
         self.piece = None;
@@ -266,16 +282,24 @@ fn first_of(streams: &[Stream]) -> u64 {
 
 /// What a record makes a stream do, in this order: what it brings, and what it changes of what was
 /// emitted before.
-fn acts<'a>(piece: &'a Piece, stream: &Stream, root: &'a Root) -> Vec<Act<'a>> {
-    let emitted = |source| {
-        let emitted = piece.emitted_for(source, root.record).iter();
-        let logged = (root.event.source == source).then_some(&root.event);
-        logged.into_iter().chain(emitted.map(|e| &e.event))
+fn acts<'a>(
+    piece: &'a Piece,
+    streams: &'a [Stream],
+    stream: &'a Stream,
+    root: &'a Root,
+) -> impl Iterator<Item = Act<'a>> {
+    let causes = move |source: SourceId| {
+        let is_here = root.event.source == source;
+        let logged = is_here.then_some(Cause::Logged(&root.event));
+        let emits = streams.iter().find(|stream| stream.def.id == source);
+        let emitted = emits.into_iter().flat_map(move |emits| {
+            let offsets = piece.emitted_for(source, root.record);
+            offsets.map(move |offset| Cause::Emitted(&emits.def, offset))
+        });
+        logged.into_iter().chain(emitted)
     };
-    let mut acts: Vec<Act<'a>> = Vec::new();
     let trigger = stream.derived.trigger().source.id;
-    acts.extend(emitted(trigger).map(Act::Bring));
     let watched: BTreeSet<SourceId> = stream.watched.iter().map(|w| w.source).collect();
-    acts.extend(watched.into_iter().flat_map(emitted).map(Act::Revise));
-    acts
+    let revised = watched.into_iter().flat_map(causes).map(Act::Revise);
+    causes(trigger).map(Act::Bring).chain(revised)
 }

@@ -1,6 +1,7 @@
 //! A piece of the log: the records that emissions are made for next, with what was known at each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Mutex;
 
 use evenkeel_log::{EventParts, Events, LogReader, ReadOptions, Sequence};
@@ -25,7 +26,7 @@ pub(super) struct Piece {
     pub(super) cut: Cut,
     /// The number of the stream that is next.
     pub(super) next: usize,
-    emitted: BTreeMap<SourceId, Vec<Emitted>>,
+    emitted: BTreeMap<SourceId, Emitted>,
 }
 
 /// An event that others logged.
@@ -36,10 +37,13 @@ pub(super) struct Root {
     pub(super) cut: Cut,
 }
 
-/// An emission for a record of the piece.
-pub(super) struct Emitted {
-    record: u64,
-    pub(super) event: LoggedEvent,
+/// What a stream emitted for the records of the piece: what it is is read when it is needed.
+#[derive(Default)]
+struct Emitted {
+    /// The offset of the first.
+    first: u64,
+    /// The record of each.
+    records: Vec<u64>,
 }
 
 /// What the pieces of some streams are taken from.
@@ -136,7 +140,13 @@ impl Pieces {
                 break;
             }
             let events = &mut reading.events;
-            if !events.next_into(&mut logged).map_err(EngineError::log)? {
+            let found = match events.next_into(&mut logged) {
+                Ok(found) => found,
+                // What is before it can be emitted for.
+                Err(_) if piece.end > from => break,
+                Err(error) => return Err(EngineError::log(error)),
+            };
+            if !found {
                 // Dead letters are records, too.
                 piece.end = piece.end.max(reading.whole.min(until));
                 break;
@@ -188,47 +198,57 @@ impl Piece {
         def: &SourceDef,
         from: u64,
     ) -> Result<(), EngineError> {
-        let mut emitted = Vec::new();
+        let mut emitted = Emitted {
+            first: from,
+            records: Vec::new(),
+        };
         if log.end(def.id, PARTITION).0 > from {
             let mut after = Cut::empty();
             after.set_end(def.id, PARTITION, Offset(from));
-            let events = log.read(ReadOptions {
+            let only_origins = EventParts {
+                columns: Vec::new(),
+                origin: true,
+            };
+            let mut events = log.read(ReadOptions {
                 sources: Some(vec![def.id]),
                 after,
+                parts: BTreeMap::from([(def.id, only_origins)]),
                 ..ReadOptions::default()
             });
-            for logged in events {
-                let mut event = logged.map_err(EngineError::log)?;
-                let record = record_of(&event.event).unwrap_or(u64::MAX);
+            let mut logged = LoggedEvent::blank();
+            while events.next_into(&mut logged).map_err(EngineError::log)? {
+                let record = record_of(&logged.event).unwrap_or(u64::MAX);
                 if record >= self.end {
                     break;
                 }
-                def.schema
-                    .upgrade(&mut event)
-                    .map_err(|reason| EngineError::schema(def, reason))?;
-                emitted.push(Emitted { record, event });
+                emitted.records.push(record);
             }
         }
         self.emitted.insert(def.id, emitted);
         Ok(())
     }
 
-    /// What a stream emitted.
-    pub(super) fn emitted_of(&self, stream: SourceId) -> &[Emitted] {
-        self.emitted.get(&stream).map_or(&[], Vec::as_slice)
+    /// How much a stream emitted.
+    pub(super) fn emitted_of(&self, stream: SourceId) -> u64 {
+        let emitted = self.emitted.get(&stream);
+        emitted.map_or(0, |emitted| emitted.records.len() as u64)
     }
 
-    /// What a stream emitted for a record.
-    pub(super) fn emitted_for(&self, stream: SourceId, record: u64) -> &[Emitted] {
-        let all = self.emitted_of(stream);
-        let first = all.partition_point(|e| e.record < record);
-        let end = all.partition_point(|e| e.record <= record);
-        &all[first..end]
+    /// The offsets of what a stream emitted for a record.
+    pub(super) fn emitted_for(&self, stream: SourceId, record: u64) -> Range<u64> {
+        let Some(emitted) = self.emitted.get(&stream) else {
+            return 0..0;
+        };
+        let first = emitted.records.partition_point(|of| *of < record);
+        let end = emitted.records.partition_point(|of| *of <= record);
+        emitted.first + first as u64..emitted.first + end as u64
     }
 
     /// How much a stream emitted for its records up to one.
     pub(super) fn emitted_until(&self, stream: SourceId, record: u64) -> u64 {
-        let all = self.emitted_of(stream);
-        all.partition_point(|e| e.record <= record) as u64
+        let emitted = self.emitted.get(&stream);
+        emitted.map_or(0, |emitted| {
+            emitted.records.partition_point(|of| *of <= record) as u64
+        })
     }
 }

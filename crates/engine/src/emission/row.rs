@@ -5,10 +5,11 @@
 //! revision, one that is gone or left out is withdrawn. Invariant: nothing of it depends on what was
 //! logged behind the cut.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_log::LogReader;
+use evenkeel_log::{Events, LogReader};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
     Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, SourceId,
@@ -20,12 +21,12 @@ use super::PARTITION;
 use super::place::{Place, Within, origin_of, say_rest};
 use super::runs::{Run, runs};
 use super::size::{bytes_of, bytes_of_row};
-use super::stream::Stream;
+use super::stream::{Stream, emissions_from};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::group::Group;
 use crate::hot_store::HotRead;
-use crate::ingest::fetch;
+use crate::ingest::{fetch, nothing_at};
 use crate::offline::Online;
 use crate::push::Judged;
 use crate::recorder::Recordable;
@@ -49,13 +50,28 @@ const PLACE_BYTES: usize = size_of::<u32>() + size_of::<u64>();
 const HASHED: u8 = 0xff;
 
 /// What a record makes a stream do.
-#[derive(Clone, Copy)]
 pub(super) enum Act<'a> {
     /// An event of the trigger brings its row.
-    Bring(&'a LoggedEvent),
+    Bring(Cause<'a>),
     /// An event of another source, or one of the trigger's own, changes rows of events that are later and
     /// hold, whose key it has.
-    Revise(&'a LoggedEvent),
+    Revise(Cause<'a>),
+}
+
+/// An event that makes a stream emit.
+pub(super) enum Cause<'a> {
+    /// The record itself.
+    Logged(&'a LoggedEvent),
+    /// What another stream emitted for it, by its offset.
+    Emitted(&'a Arc<SourceDef>, u64),
+}
+
+/// What is left of an act that is more than one commit.
+pub(super) struct Left {
+    record: u64,
+    act: usize,
+    positions: Arc<[Position]>,
+    done: usize,
 }
 
 /// The emissions of a stream in the making.
@@ -71,6 +87,9 @@ pub(super) struct Rows<'a> {
     latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
     bytes: usize,
     evaluated: usize,
+    /// What other streams emitted, as it is read: each with the offset that comes next.
+    readings: BTreeMap<SourceId, (u64, Events)>,
+    left: Option<Left>,
 }
 
 /// What was emitted last under an identity.
@@ -95,7 +114,12 @@ pub(crate) struct Brought {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new((log, catalog): (&'a LogReader, &'a Catalog), stream: &'a Stream) -> Self {
+    /// `left` is what is known to be left of the act that goes on.
+    pub(super) fn new(
+        (log, catalog): (&'a LogReader, &'a Catalog),
+        stream: &'a Stream,
+        left: Option<Left>,
+    ) -> Self {
         Rows {
             log,
             catalog,
@@ -107,7 +131,14 @@ impl<'a> Rows<'a> {
             latest: BTreeMap::new(),
             bytes: 0,
             evaluated: 0,
+            readings: BTreeMap::new(),
+            left,
         }
+    }
+
+    /// What is left of the act that goes on.
+    pub(super) fn take_left(&mut self) -> Option<Left> {
+        self.left.take()
     }
 
     /// Whether the rest is for another commit.
@@ -131,12 +162,12 @@ impl<'a> Rows<'a> {
         &mut self,
         online: &impl Online,
         record: u64,
-        acts: &[Act<'_>],
+        acts: impl Iterator<Item = Act<'a>>,
         cut: &Cut,
         from: Within,
     ) -> Result<Option<Within>, EngineError> {
         let mut after = from.after;
-        for (number, act) in acts.iter().enumerate().skip(from.acts) {
+        for (number, act) in acts.enumerate().skip(from.acts) {
             if self.is_full() {
                 return Ok(Some(Within {
                     acts: number,
@@ -145,10 +176,14 @@ impl<'a> Rows<'a> {
             }
             let stopped = match act {
                 Act::Bring(trigger) => {
-                    self.bring(online, record, trigger, cut)?;
+                    let trigger = self.event_of(trigger)?;
+                    self.bring(online, record, &trigger, cut)?;
                     None
                 }
-                Act::Revise(late) => self.revise(online, record, late, cut, after.take())?,
+                Act::Revise(late) => {
+                    let late = self.event_of(late)?;
+                    self.revise(online, (record, number), &late, cut, after.take())?
+                }
             };
             if stopped.is_some() {
                 return Ok(Some(Within {
@@ -158,6 +193,30 @@ impl<'a> Rows<'a> {
             }
         }
         Ok(None)
+    }
+
+    fn event_of(&mut self, cause: Cause<'a>) -> Result<Cow<'a, LoggedEvent>, EngineError> {
+        let (def, offset) = match cause {
+            Cause::Logged(event) => return Ok(Cow::Borrowed(event)),
+            Cause::Emitted(def, offset) => (def, offset),
+        };
+        let reading = self.readings.remove(&def.id);
+        let reading = reading.filter(|(next, _)| *next == offset);
+        let mut events = match reading {
+            Some((_, events)) => events,
+            None => emissions_from(self.log, def, offset),
+        };
+        let mut event = LoggedEvent::blank();
+        let found = events.next_into(&mut event).map_err(EngineError::log)?;
+        let position = Position::new(PARTITION.0, offset);
+        if !found || event.position != position {
+            return Err(nothing_at(def, position));
+        }
+        self.readings.insert(def.id, (offset + 1, events));
+        def.schema
+            .upgrade(&mut event)
+            .map_err(|reason| EngineError::schema(def, reason))?;
+        Ok(Cow::Owned(event))
     }
 
     /// What an event of the trigger, logged as or for a record, makes the stream emit.
@@ -207,20 +266,36 @@ impl<'a> Rows<'a> {
     fn revise(
         &mut self,
         online: &impl Online,
-        record: u64,
+        (record, act): (u64, usize),
         late: &LoggedEvent,
         cut: &Cut,
         after: Option<Position>,
     ) -> Result<Option<Position>, EngineError> {
-        let mut affected = self.affected(online, late, cut)?;
-        affected.retain(|position| after.is_none_or(|after| *position > after));
+        let is_this = |left: &Left| (left.record, left.act) == (record, act);
+        let mut left = match self.left.take().filter(is_this) {
+            Some(left) => left,
+            None => {
+                let mut affected = self.affected(online, late, cut)?;
+                affected.retain(|position| after.is_none_or(|after| *position > after));
+                Left {
+                    record,
+                    act,
+                    positions: affected.into_iter().collect(),
+                    done: 0,
+                }
+            }
+        };
+        let positions = Arc::clone(&left.positions);
+        let next = positions[left.done..].iter().take(EVALUATED_MAX).copied();
         let trigger = &self.derived.trigger().source;
         let trigger = self.catalog.source_by_id(trigger.id).unwrap_or(trigger);
-        for positions in runs(affected) {
+        for positions in runs(next) {
             let mut run = Run::read(self.log, trigger, positions);
             while let Some(found) = run.next()? {
                 self.revise_one(online, record, &found, cut)?;
+                left.done += 1;
                 if self.is_full() {
+                    self.left = Some(left);
                     return Ok(Some(found.position));
                 }
             }

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_log::LogReader;
+use evenkeel_log::{Events, LogReader, ReadOptions};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
-use evenkeel_types::{Position, SourceId};
+use evenkeel_types::{Cut, Offset, Position, SourceId};
 use evenkeel_view::Uses;
 
 use super::PARTITION;
@@ -113,6 +113,28 @@ pub(crate) fn emitted_until(
         }
     }
     Ok(first)
+}
+
+/// What a stream emitted from an offset on.
+pub(super) fn emissions_from(log: &LogReader, def: &SourceDef, offset: u64) -> Events {
+    let mut after = Cut::empty();
+    after.set_end(def.id, PARTITION, Offset(offset));
+    log.read(ReadOptions {
+        sources: Some(vec![def.id]),
+        after,
+        ..ReadOptions::default()
+    })
+}
+
+/// The record before which a stream has emitted everything, by what it emitted last.
+pub(crate) fn emitted_before(log: &LogReader, def: &SourceDef) -> Result<u64, EngineError> {
+    let Some(last) = log.end(def.id, PARTITION).0.checked_sub(1) else {
+        return Ok(0);
+    };
+    let position = Position::new(PARTITION.0, last);
+    let emission = fetch(log, def, position)?;
+    let place = Place::behind(&emission.event).ok_or_else(|| nothing_at(def, position))?;
+    Ok(place.record)
 }
 
 fn record_at(log: &LogReader, def: &SourceDef, offset: u64) -> Result<u64, EngineError> {

@@ -1,9 +1,10 @@
 //! `DROP STREAM`: what has ended emits nothing any more, and is read as before.
 
 use evenkeel_engine::api::{ChangeKind, VerifyOptions};
-use evenkeel_engine::{DefinitionFile, Engine, EngineError, Project};
+use evenkeel_engine::{DefinitionFile, Engine, EngineError, Project, Switched};
 use evenkeel_types::{EventTime, Knowledge, Value};
 
+use crate::emission_parts::log;
 use crate::emissions::{at, events, push};
 use crate::support::{World, apply};
 
@@ -133,9 +134,19 @@ fn only_derived_streams_end() {
     let world = World::new(SOURCES);
     let engine = world.engine();
     let found = |statement: &str| mistakes(&engine, &files(&world, &[statement]));
+    // In a store that never had it there is nothing to end.
+    let unknown = engine.plan(&files(&world, &["DROP STREAM tips;"])).unwrap();
+    assert!(unknown.is_empty());
+    let warnings: Vec<&str> = unknown
+        .warnings
+        .iter()
+        .map(|(_, w)| w.message.as_str())
+        .collect();
+    assert_eq!(warnings, ["there is no stream `tips` here that ends"]);
+    let reads = "CREATE STREAM late AS SELECT t.id FROM tips t;";
     assert_eq!(
-        found("DROP STREAM tips;"),
-        ["there is no stream `tips` that could end"]
+        found(&format!("DROP STREAM tips; {reads}")),
+        ["there is no source or view `tips`"]
     );
     // A statement for each name.
     assert!(found("DROP STREAM taps;")[0].contains("`taps`"));
@@ -145,4 +156,40 @@ fn only_derived_streams_end() {
         mistakes(&engine, &files),
         ["`taps` is no derived stream: only what emits can end"]
     );
+}
+
+#[test]
+fn a_stream_emits_for_what_is_logged_before_it_ends() {
+    let world = World::new(SOURCES);
+    let tap = |id: i64| vec![Value::BigInt(id), Value::string("a"), at(10 + id as u64)];
+    let mut engine = world.engine();
+    apply(&mut engine, &files(&world, &[COPIED, COUNTED]));
+    push(&mut engine, "taps", vec![tap(1)]);
+    // As a server that did not come to emit for it.
+    log(&mut engine, "taps", tap(2));
+    assert_eq!(events(&engine, "copied").len(), 1);
+    let ended = files(&world, &["DROP STREAM counted; DROP STREAM copied;"]);
+    let plan = engine.plan(&ended).unwrap();
+    let mut applying = engine.begin_apply(plan).unwrap();
+    let mut go_on = |_: &str, _, _| std::ops::ControlFlow::Continue(());
+    applying.build(&engine, &mut go_on).unwrap();
+    assert!(!applying.is_recorded());
+    let refused = applying.switch(&mut engine).err().unwrap();
+    assert!(
+        matches!(refused, EngineError::StillEmitting { .. }),
+        "{refused}"
+    );
+    // It has emitted for it, and for this one.
+    push(&mut engine, "taps", vec![tap(3)]);
+    let plan = engine.plan(&ended).unwrap();
+    let mut applying = engine.begin_apply(plan).unwrap();
+    applying.build(&engine, &mut go_on).unwrap();
+    let switched = applying.switch(&mut engine).unwrap();
+    assert!(matches!(switched, Switched::Done(_)));
+    push(&mut engine, "taps", vec![tap(4)]);
+    for _ in 0..2 {
+        let counts = ["copied", "counted"].map(|stream| events(&engine, stream).len());
+        assert_eq!(counts, [3, 3]);
+        engine = reopened(engine, &world.project(), &world);
+    }
 }

@@ -188,3 +188,24 @@ async fn a_trigger_sees_what_is_emitted_for_it_and_for_those_before_it() {
         assert_eq!(again["cut"], answer["cut"]);
     }
 }
+
+#[tokio::test]
+async fn a_complete_read_has_what_is_emitted_for_what_moved_the_watermark() {
+    let world = world_of_reads();
+    for n in 1..20_i64 {
+        let at = |minute: i64| format!("2026-03-{n:02}T10:{minute:02}:00Z");
+        let ride = |minute: i64| json!({"id": format!("r{n}-{minute}"), "driver": 7, "fare": 1, "at": at(minute)});
+        let rides = json!((0..30).map(ride).collect::<Vec<Json>>());
+        let complete = json!({
+            "service": "emitted", "entities": [{"driver": 7}], "as_of": at(20),
+            "consistency": {"complete": at(20)}, "timeout_ms": 5_000,
+        });
+        // The read waits for the commit that moves the watermark.
+        let (answer, _) = tokio::join!(world.read(&complete), world.push("rides", &rides));
+        assert_eq!(
+            answer["rows"][0]["values"][0],
+            json!((n - 1) * 30 + 21),
+            "{answer}"
+        );
+    }
+}
