@@ -4,6 +4,7 @@
 //! text is a golden file of the tests.
 
 mod dataset;
+mod forget;
 mod log;
 mod pairs;
 mod pushed;
@@ -22,6 +23,7 @@ pub(crate) use dataset::{
     BuildArguments, DatasetArguments, DatasetCommand, DiffArguments, RebuildArguments,
     ShowArguments,
 };
+pub(crate) use forget::ForgetArguments;
 pub(crate) use log::{LogArguments, LogCommand, TruncateArguments};
 pub(crate) use pairs::Pairs;
 pub(crate) use pushed::{DeleteArguments, SetArguments};
@@ -114,6 +116,7 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArguments),
     Correct(CorrectArguments),
     Exclude(ExcludeArguments),
+    Forget(ForgetArguments),
     Doctor(DoctorArguments),
     Flush(FlushArguments),
     Lake(LakeArguments),

@@ -112,6 +112,11 @@ impl Engine {
     }
 
     fn open_to_write(project: &Project, machine: Machine) -> Result<Self, EngineError> {
+        Self::open_as_it_is(project, machine)?.forget_asked()
+    }
+
+    /// Whatever was asked to be forgotten.
+    pub(crate) fn open_as_it_is(project: &Project, machine: Machine) -> Result<Self, EngineError> {
         // Its name is durable too, else all that is in it would not be.
         machine
             .files
@@ -120,6 +125,7 @@ impl Engine {
                 path: project.store.clone(),
                 source,
             })?;
+        Self::finish_forgetting(project, &machine)?;
         let (log, recovery) = Log::open(
             Arc::clone(&machine.files),
             &log_directory(&project.store),
@@ -150,6 +156,7 @@ impl Engine {
     pub fn open_read_only(project: &Project) -> Result<Self, EngineError> {
         Self::refuse_without_store(project)?;
         let machine = Machine::default();
+        Self::refuse_forgetting(project, &machine)?;
         let directory = log_directory(&project.store);
         let (log, recovery) =
             LogReader::open(Arc::clone(&machine.files), &directory).map_err(EngineError::log)?;

@@ -22,6 +22,7 @@ mod engine;
 mod error;
 mod evolution;
 mod follow;
+mod forget;
 mod from_file;
 mod group;
 mod hot_store;
@@ -69,6 +70,10 @@ pub use evenkeel_ddl::ast::Span;
 pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
 pub use evenkeel_view::ViewColumns;
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
+pub use forget::{
+    ForgetError, ForgetPlan, ForgetReport, ForgetRequest, ForgottenDataset, ForgottenSegment,
+    ForgottenSource, ForgottenTable, Remaining,
+};
 pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
 pub use ingest::{
     Intake, Prepare, RowSink, file_options_of, ingest_files, origins_of, stored_columns,

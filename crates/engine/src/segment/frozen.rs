@@ -52,8 +52,16 @@ pub struct FrozenSegment {
     pub undecided: u64,
     /// The canonical digest of keys and what is selected, in order.
     pub digest: String,
+    /// Keys that were in it and were forgotten.
+    #[serde(default, skip_serializing_if = "is_none_forgotten")]
+    pub forgotten: u64,
     /// The digest of the rest of the manifest.
     pub checksum: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_none_forgotten(forgotten: &u64) -> bool {
+    *forgotten == 0
 }
 
 /// A frozen segment by name and number: `frequently_late:1`.
@@ -262,22 +270,56 @@ impl FrozenSegments {
             asked: answer.asked,
             undecided: answer.undecided,
             digest: String::new(),
+            forgotten: 0,
             checksum: String::new(),
         };
         let table = segment_table(plan, answer)?;
         manifest.digest = digest_of(&table)?;
-        manifest.checksum = manifest.checksum_of();
         // Of a freeze that was killed, without a manifest, if it is there.
         let place = self.place(&manifest);
         table.write(&place).map_err(EngineError::connect)?;
-        let path = self.file(&def.name, number, "json");
-        let mut text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
+        self.write(&mut manifest)?;
+        Ok(manifest)
+    }
+
+    /// Writes a manifest, with its checksum.
+    fn write(&self, manifest: &mut FrozenSegment) -> Result<(), EngineError> {
+        manifest.checksum = manifest.checksum_of();
+        let path = self.file(&manifest.segment, manifest.number, "json");
+        let mut text = serde_json::to_string_pretty(manifest).unwrap_or_default();
         text.push('\n');
         let mut file = AtomicFile::create(&path).map_err(EngineError::connect)?;
         file.write_all(text.as_bytes())
             .map_err(|source| write_error(&path, source))?;
-        file.commit().map_err(EngineError::connect)?;
-        Ok(manifest)
+        file.commit().map_err(EngineError::connect)
+    }
+
+    /// Leaves some rows, in order, out of what was frozen under a number, `gone` of them. Stopped in the middle, it
+    /// is to be done again; done before, it changes nothing.
+    pub(crate) fn leave_out(
+        &self,
+        name: &FrozenName,
+        gone: u64,
+        rows: &dyn Fn(&Table) -> Vec<u32>,
+    ) -> Result<(), EngineError> {
+        let mut manifest = self.manifest(name)?;
+        let place = self.place(&manifest);
+        let mut table = Table::read(&place).map_err(EngineError::connect)?;
+        let out = rows(&table);
+        if !out.is_empty() {
+            let all = 0..u32::try_from(table.len()).unwrap_or(u32::MAX);
+            let kept: Vec<u32> = all.filter(|row| out.binary_search(row).is_err()).collect();
+            table = table.take(&kept).map_err(EngineError::connect)?;
+            table.write(&place).map_err(EngineError::connect)?;
+        }
+        let digest = digest_of(&table)?;
+        if digest != manifest.digest {
+            manifest.digest = digest;
+            manifest.rows = table.len() as u64;
+            manifest.forgotten += gone;
+            self.write(&mut manifest)?;
+        }
+        Ok(())
     }
 
     fn file(&self, segment: &str, number: u32, extension: &str) -> PathBuf {

@@ -13,6 +13,7 @@ mod emissions;
 mod ended_streams;
 mod evolution;
 mod follow;
+mod forget;
 mod healing;
 mod incidents;
 mod keeping;
