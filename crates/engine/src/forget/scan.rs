@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_log::{DeadLetterId, ReadOptions};
-use evenkeel_types::definition::{Catalog, SourceDef};
+use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Event, EventTime, LoggedEvent, Position, SourceId, Value};
 use evenkeel_view::SourceProgram;
 use xxhash_rust::xxh3::xxh3_128;
@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::change::{Change, Kept, SourceChanges, SourceWork};
 use super::roles::Roles;
 use super::subject::{Subject, digest_of};
-use crate::emission::{record_of, trigger_names};
+use crate::emission::{in_order, record_of, trigger_names};
 use crate::error::EngineError;
 use crate::offline::Offline;
 
@@ -131,8 +131,9 @@ impl<'a> Scan<'a> {
     /// [`EngineError::Stopped`]; if the log or what it was truncated by cannot be read.
     pub(super) fn run(mut self, progress: &mut Progress<'_>) -> Result<Found, EngineError> {
         let catalog = self.offline.catalog();
-        for def in in_order(catalog) {
-            self.source(def, progress)?;
+        let plain = catalog.sources.values().filter(|s| s.derived.is_none());
+        for def in plain.cloned().chain(in_order(catalog)) {
+            self.source(&def, progress)?;
         }
         for def in catalog.sources.values() {
             self.letters(def)?;
@@ -142,7 +143,7 @@ impl<'a> Scan<'a> {
 
     fn source(
         &mut self,
-        def: &'a Arc<SourceDef>,
+        def: &Arc<SourceDef>,
         progress: &mut Progress<'_>,
     ) -> Result<(), EngineError> {
         let known = self.roles.get(&def.id);
@@ -440,27 +441,4 @@ fn kept_of(position: Position, relatives: &[Relative]) -> Kept {
 fn names(subject: &Subject, event: &Event) -> bool {
     let is_named = |value: &Value| matches!(value, Value::String(text) if subject.is_named(text));
     event.row.iter().any(is_named)
-}
-
-/// The sources, each before the streams that are made of it.
-fn in_order(catalog: &Catalog) -> Vec<&Arc<SourceDef>> {
-    let (mut rest, mut ordered): (Vec<_>, Vec<_>) = catalog
-        .sources
-        .values()
-        .partition(|source| source.derived.is_some());
-    while !rest.is_empty() {
-        let waits = |source: &SourceDef, rest: &[&Arc<SourceDef>]| {
-            let trigger = source.derived.as_ref().map(|d| d.trigger().source.id);
-            rest.iter().any(|other| Some(other.id) == trigger)
-        };
-        let (later, now): (Vec<_>, Vec<_>) = rest.iter().partition(|s| waits(s, &rest));
-        if now.is_empty() {
-            // No stream is made of itself.
-            ordered.extend(later);
-            break;
-        }
-        ordered.extend(now);
-        rest = later;
-    }
-    ordered
 }
