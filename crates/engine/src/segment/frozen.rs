@@ -59,7 +59,6 @@ pub struct FrozenSegment {
     pub checksum: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
 fn is_none_forgotten(forgotten: &u64) -> bool {
     *forgotten == 0
 }

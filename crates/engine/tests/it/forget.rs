@@ -440,6 +440,12 @@ fn said(engine: &Engine, shops: &[&str], cuts: &[Cut]) -> Vec<String> {
 fn whatever_happened_between_keys_the_others_stay() {
     for seed in 1..=12 {
         let random = &mut Random(seed);
+        // Of three payloads in conflict the one in the middle cannot be taken out without a trace
+        // (`docs/forget.md`): of these shops it is `y`.
+        let (shop, others) = match seed % 2 {
+            0 => ("x", ["y", "z"]),
+            _ => ("z", ["x", "y"]),
+        };
         let world = World::new(HISTORY);
         let mut engine = open(&world);
         for round in 0..3 {
@@ -469,10 +475,10 @@ fn whatever_happened_between_keys_the_others_stay() {
             }
             cuts.push(cut);
         }
-        let before = said(&engine, &["x", "z"], &cuts);
+        let before = said(&engine, &others, &cuts);
         let request = ForgetRequest {
             entity: "shop".to_owned(),
-            key: "y".to_owned(),
+            key: shop.to_owned(),
             ..ForgetRequest::default()
         };
         let plan = engine
@@ -481,10 +487,10 @@ fn whatever_happened_between_keys_the_others_stay() {
         let report = engine.forget(plan).unwrap();
         let engine = open(&world);
         assert_eq!(engine.cut(), ends, "seed {seed}");
-        let after = said(&engine, &["x", "z"], &cuts);
+        let after = said(&engine, &others, &cuts);
         let differ = before.iter().zip(&after).find(|(a, b)| a != b);
         assert_eq!(differ, None, "seed {seed}, {report:?}");
-        let gone = said(&engine, &["y"], &cuts);
+        let gone = said(&engine, &[shop], &cuts);
         let nothing = said(&engine, &["nobody"], &cuts);
         assert_eq!(gone, nothing, "seed {seed}");
         let options = VerifyOptions {
