@@ -87,7 +87,8 @@ impl Engine {
     /// [`Engine::open`] for who emits itself ([`Emitter`]): what was logged and not emitted yet is
     /// left to it.
     pub fn open_to_serve(project: &Project) -> Result<Self, EngineError> {
-        let mut engine = Self::open_to_write(project, Machine::default())?;
+        let engine = Self::open_to_write(project, Machine::default())?;
+        let mut engine = engine.forget_asked()?;
         engine.tell()?;
         Ok(engine)
     }
@@ -111,12 +112,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn open_to_write(project: &Project, machine: Machine) -> Result<Self, EngineError> {
-        Self::open_as_it_is(project, machine)?.forget_asked()
-    }
-
-    /// Whatever was asked to be forgotten.
-    pub(crate) fn open_as_it_is(project: &Project, machine: Machine) -> Result<Self, EngineError> {
+    pub(crate) fn open_to_write(project: &Project, machine: Machine) -> Result<Self, EngineError> {
         // Its name is durable too, else all that is in it would not be.
         machine
             .files

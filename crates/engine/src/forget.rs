@@ -35,10 +35,12 @@ pub use self::report::{
     ForgetReport, ForgottenDataset, ForgottenSegment, ForgottenSource, ForgottenTable, Remaining,
 };
 
+use self::asked::Asked;
 pub(crate) use self::change::Work;
 use self::journal::{FORMAT, Plan};
 use self::places::Lines;
 pub(crate) use self::record::forgotten;
+use self::report::{PSEUDONYM, REMOVE};
 use self::roles::{Roles, in_words, namesakes, roles_of};
 use self::scan::{Found, Scan};
 use self::subject::{Subject, pseudonym_of};
@@ -65,6 +67,7 @@ pub struct ForgetRequest {
     /// Columns that hold the key besides those that are known, as `source.column,column`.
     pub also: Vec<String>,
     /// What makes a pseudonym; it is drawn at random and kept nowhere. None: events are removed.
+    #[serde(skip)]
     pub secret: Option<[u8; 32]>,
     /// Whether files of datasets with rows of the key are removed.
     pub removes_datasets: bool,
@@ -176,8 +179,8 @@ impl Offline {
         let mut report = ForgetReport {
             entity: entity.name.clone(),
             mode: match subject.pseudonym {
-                None => "remove".to_owned(),
-                Some(_) => "pseudonym".to_owned(),
+                None => REMOVE.to_owned(),
+                Some(_) => PSEUDONYM.to_owned(),
             },
             dry_run: true,
             ..ForgetReport::default()
@@ -197,9 +200,17 @@ impl Offline {
                     dead_letters: counts.letters,
                 });
             }
+            if counts.named_letters > 0 {
+                let reason = format!(
+                    "{} dead letters name it, in a source that is not known to hold the key: name its column with \
+                     --also if it does",
+                    counts.named_letters
+                );
+                report.leaves(format!("dead letters of {}", def.name), reason);
+            }
             if counts.named > 0 {
                 let reason = format!(
-                    "{} events of other keys name it in a text: correct them, or name the column with --also",
+                    "{} events name it in a text that stays: correct them, or name the column with --also",
                     counts.named
                 );
                 report.leaves(format!("source {}", def.name), reason);
@@ -276,6 +287,7 @@ impl Engine {
         let subject = plan.subject(self.catalog(), &journal::path_of(&project.store))?;
         let mut work = Work::of(self.catalog(), &subject, &plan.changes);
         // Refused now rather than when it is decided: somebody else writes there.
+        let _written = places::hold(&project.store)?;
         let held = self
             .cold_tier()
             .hold_tables(self.catalog(), &plan.changed_sources())?;
@@ -294,26 +306,40 @@ impl Engine {
     }
 
     /// Forgets what was asked for and is not forgotten yet. What cannot be stays asked for, with the reason,
-    /// and is tried again the next time.
+    /// and is tried again by the next server.
     pub(crate) fn forget_asked(self) -> Result<Self, EngineError> {
         let (machine, project) = (self.machine().clone(), self.project().clone());
         let mut engine = self;
-        for (path, request) in asked::all(&project.store)? {
-            let plan = engine.plan_forget(&request.request, &mut |_, _| ControlFlow::Continue(()));
+        for (path, asked) in asked::all(&project.store)? {
+            let Ok(mut asked) = asked else {
+                continue;
+            };
+            if asked.pseudonym {
+                asked.request.secret = Some(ForgetRequest::draw()?);
+            }
+            let plan = engine.plan_forget(&asked.request, &mut |_, _| ControlFlow::Continue(()));
             let forgotten = match plan {
                 Ok(plan) => {
                     let forgotten = engine.forget(plan).map(drop);
-                    engine = Engine::open_as_it_is(&project, machine.clone())?;
+                    engine = Engine::open_to_write(&project, machine.clone())?;
                     forgotten
                 }
                 Err(error) => Err(error),
             };
             match forgotten {
                 Ok(()) => asked::remove(&path)?,
-                Err(error) => asked::fail(&path, request, chain(&error))?,
+                Err(error) => asked::fail(&path, asked, chain(&error))?,
             }
         }
         Ok(engine)
+    }
+
+    /// Carries out what was interrupted, and forgets what a server was asked for.
+    ///
+    /// # Errors
+    /// As [`Engine::open`].
+    pub fn resume_forgetting(project: &Project) -> Result<(), EngineError> {
+        Engine::open(project)?.forget_asked().map(drop)
     }
 
     /// Why what a server was asked to forget is not forgotten, if anything is not.
@@ -322,8 +348,11 @@ impl Engine {
     /// If that cannot be read.
     pub fn not_forgotten(project: &Project) -> Result<Vec<String>, EngineError> {
         let asked = asked::all(&project.store)?.into_iter();
-        let reason = |failed: Option<String>| failed.unwrap_or_else(|| "not tried yet".to_owned());
-        Ok(asked.map(|(_, asked)| reason(asked.failed)).collect())
+        let reason = |asked: Result<Asked, String>| match asked {
+            Ok(asked) => asked.failed.unwrap_or_else(|| "not tried yet".to_owned()),
+            Err(damaged) => damaged,
+        };
+        Ok(asked.map(|(_, asked)| reason(asked)).collect())
     }
 
     /// Carries out what was decided and not carried out, and removes what somebody left who had not
@@ -404,8 +433,14 @@ fn carry_out(
     let lines = Lines::of(entity, &subject, plan.removes_served);
     places::remove_served(store, &lines)?;
     remove_spool(store)?;
-    for dataset in &report.datasets {
-        if !dataset.removed && dataset.rows != Some(0) {
+    for dataset in report.datasets.iter().filter(|d| d.rows != Some(0)) {
+        report.remains.push(Remaining {
+            place: format!("dataset {}", dataset.dataset),
+            reason: "its manifest keeps the least and greatest values of its features, and what transforms were \
+                     fitted to"
+                .to_owned(),
+        });
+        if !dataset.removed {
             report.remains.push(Remaining {
                 place: format!("dataset {}", dataset.dataset),
                 reason:

@@ -17,11 +17,12 @@ use evenkeel_types::{LoggedEvent, Partition, Position, SourceId, VisibleAt};
 use crate::batch::{Appended, Batch, DeadLetter, DeadLetterId, Sequence};
 use crate::body::{decode_dead_letters, events_from_body};
 use crate::commit::CommitEncoder;
-use crate::error::LogError;
+use crate::error::{Flaw, LogError};
 use crate::file_system::{File, FileSystem, LockGuard, OpenMode};
 use crate::layout::{
-    COMMIT_HEADER_BYTES, FORMAT_VERSION, FRAME_HEADER_BYTES, FrameHeader, FrameKind, MARK_BYTES,
-    MARK_FILE_BYTES, MARK_OFFSETS, Mark, SEGMENT_HEADER_BYTES, SegmentHeader,
+    COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, FORMAT_VERSION, FRAME_HEADER_BYTES, FRAMES_MAX,
+    FrameHeader, FrameKind, MARK_BYTES, MARK_FILE_BYTES, MARK_OFFSETS, Mark, SEGMENT_HEADER_BYTES,
+    SegmentHeader,
 };
 use crate::log::{Compression, Log, take_lock};
 use crate::mark;
@@ -122,8 +123,8 @@ impl Log {
     /// appended from now on.
     ///
     /// # Errors
-    /// [`LogError::Io`], [`LogError::StorageFull`], [`LogError::Damaged`]; [`LogError::BatchTooLarge`] if what a
-    /// frame is to say does not fit into one.
+    /// [`LogError::Io`], [`LogError::StorageFull`], [`LogError::Damaged`]; [`LogError::BatchTooLarge`],
+    /// [`LogError::AppendTooLarge`] if what is to be said does not fit.
     pub fn rewrite(
         &self,
         rewriting: &mut dyn Rewriting,
@@ -150,6 +151,8 @@ impl Log {
         let Some(checksum) = checksum else {
             return Ok(done);
         };
+        // The old ones are gone once these are in their places.
+        check(file_system, directory)?;
         let chain = self.index().chain;
         let mark = Mark {
             turn: 1,
@@ -166,6 +169,46 @@ impl Log {
         sync(file_system, directory)?;
         Ok(done)
     }
+}
+
+/// Reads every new segment: its commits follow each other, and what they hold is whole.
+fn check(file_system: &dyn FileSystem, directory: &Path) -> Result<(), LogError> {
+    let mut before = None;
+    for (_, aside) in asides(file_system, directory)? {
+        let path = directory.join(aside);
+        let trouble = |trouble: Trouble| trouble.into_error(&path);
+        let Opened { file, is_truncated } = truncated::open(file_system, &path, OpenMode::Read)?;
+        let end = file.length().map_err(io_error("open", &path))?;
+        let mut reader = SegmentReader::new(file, end, READ_AHEAD_BYTES);
+        let header = reader.header(&path)?;
+        let mut checksum = before.unwrap_or(header.previous_checksum);
+        let follows = |at: u64, expected: u64, found: u64| match expected == found {
+            true => Ok(()),
+            false => Err(Trouble::Flaw {
+                at,
+                flaw: Flaw::Discontinuity {
+                    field: "the checksum of the commit before",
+                    expected,
+                    found,
+                },
+            }),
+        };
+        follows(0, checksum, header.previous_checksum).map_err(trouble)?;
+        let mut at = SEGMENT_HEADER_BYTES as u64;
+        while at < end {
+            let commit = reader.commit(at).map_err(trouble)?;
+            follows(at, checksum, commit.header.previous_checksum).map_err(trouble)?;
+            for (frame, at, _) in commit.placed_frames() {
+                if !is_truncated || frame.kind != FrameKind::Events {
+                    reader.check_body(&frame, at).map_err(trouble)?;
+                }
+            }
+            checksum = commit.header.checksum;
+            at = commit.end();
+        }
+        before = Some(checksum);
+    }
+    Ok(())
 }
 
 /// A new file.
@@ -346,6 +389,14 @@ impl Work<'_> {
             }
             length += u64::from(frame.stored_bytes);
             frames.push(frame);
+        }
+        if length > COMMIT_BYTES_MAX as u64 {
+            return Err(LogError::AppendTooLarge {
+                bytes: usize::try_from(length).unwrap_or(usize::MAX),
+                batches: frames.len(),
+                limit_bytes: COMMIT_BYTES_MAX,
+                limit_batches: FRAMES_MAX,
+            });
         }
         header.bodies_bytes = length;
         header.previous_checksum = before;

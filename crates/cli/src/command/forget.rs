@@ -15,8 +15,9 @@ use crate::table::plural;
 pub(super) fn run(arguments: &ForgetArguments, session: &Session) -> Result<Answer, Failure> {
     let (Some(entity), Some(key)) = (&arguments.entity, &arguments.key) else {
         // Whatever was decided is carried out before the store is open.
-        drop(session.engine()?);
-        if let Some(reason) = Engine::not_forgotten(&session.project()?)?.first() {
+        let project = session.project_with_store()?;
+        Engine::resume_forgetting(&project)?;
+        if let Some(reason) = Engine::not_forgotten(&project)?.first() {
             return Err(Failure::request(format!(
                 "a key that a server was asked to forget is not forgotten: {reason}"
             )));
@@ -41,7 +42,9 @@ pub(super) fn run(arguments: &ForgetArguments, session: &Session) -> Result<Answ
             "dry_run": arguments.dry_run,
         });
         let object = remote.forget(&asked, session.output)?;
-        let report = serde_json::from_value(object.clone()).unwrap_or_default();
+        let report = serde_json::from_value(object.clone()).map_err(|error| {
+            Failure::request(format!("the server is of another version: {error}"))
+        })?;
         let mut text = text(&report);
         if !arguments.dry_run {
             text.push_str("\nasked for: the server does it when it starts the next time");

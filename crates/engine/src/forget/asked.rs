@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use evenkeel_connect::AtomicFile;
+use evenkeel_log::{DiskFileSystem, FileSystem};
 use serde::{Deserialize, Serialize};
 
 use super::{ForgetRequest, journal};
@@ -21,6 +22,8 @@ const PREFIX: &str = "asked-";
 pub(super) struct Asked {
     format: u32,
     pub(super) request: ForgetRequest,
+    /// Whether a pseudonym is to be drawn: what makes it is never written down here.
+    pub(super) pseudonym: bool,
     /// Why it was not forgotten.
     pub(super) failed: Option<String>,
 }
@@ -28,20 +31,23 @@ pub(super) struct Asked {
 /// Writes it down; `number` tells it from others. Durable when it answers.
 pub(super) fn write(store: &Path, number: i64, request: &ForgetRequest) -> Result<(), EngineError> {
     let folder = journal::folder_of(store);
-    fs::create_dir_all(&folder).map_err(write_error(&folder))?;
+    // Its own name is to be there after a power cut, too.
+    let created = DiskFileSystem.create_directory(&folder);
+    created.map_err(write_error(&folder))?;
     let path = folder.join(format!("{PREFIX}{number}.json"));
     put(
         &path,
         &Asked {
             format: journal::FORMAT,
+            pseudonym: request.secret.is_some(),
             request: request.clone(),
             failed: None,
         },
     )
 }
 
-/// What was asked, in order.
-pub(super) fn all(store: &Path) -> Result<Vec<(PathBuf, Asked)>, EngineError> {
+/// What was asked, in order; what does not read is said why.
+pub(super) fn all(store: &Path) -> Result<Vec<(PathBuf, Result<Asked, String>)>, EngineError> {
     let folder = journal::folder_of(store);
     let mut found = Vec::new();
     for name in names(&folder)? {
@@ -49,13 +55,13 @@ pub(super) fn all(store: &Path) -> Result<Vec<(PathBuf, Asked)>, EngineError> {
             continue;
         }
         let path = folder.join(name);
-        let failed = |source: io::Error| EngineError::Read {
+        let bytes = fs::read(&path).map_err(|source| EngineError::Read {
             path: path.clone(),
             source,
-        };
-        let bytes = fs::read(&path).map_err(failed)?;
-        let asked = serde_json::from_slice(&bytes).map_err(|error| failed(error.into()))?;
-        found.push((path, asked));
+        })?;
+        let asked = serde_json::from_slice(&bytes);
+        let damaged = |error| format!("`{}` is damaged: {error}", path.display());
+        found.push((path.clone(), asked.map_err(damaged)));
     }
     Ok(found)
 }
@@ -68,7 +74,10 @@ pub(super) fn fail(path: &Path, asked: Asked, reason: String) -> Result<(), Engi
 
 /// It is forgotten.
 pub(super) fn remove(path: &Path) -> Result<(), EngineError> {
-    fs::remove_file(path).map_err(write_error(path))
+    let folder = path.parent().unwrap_or(path);
+    fs::remove_file(path)
+        .and_then(|()| DiskFileSystem.sync_directory(folder))
+        .map_err(write_error(path))
 }
 
 fn put(path: &Path, asked: &Asked) -> Result<(), EngineError> {

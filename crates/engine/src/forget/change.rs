@@ -53,6 +53,8 @@ pub(super) enum Kept {
 pub(super) struct SourceChanges {
     /// The columns that hold the key.
     pub(super) roles: Vec<Vec<usize>>,
+    /// The columns that hold keys of other entities.
+    pub(super) others: BTreeSet<usize>,
     /// By partition and offset.
     pub(super) events: Vec<(u32, u64, Change)>,
     /// Numbers of dead letters that are emptied.
@@ -68,6 +70,9 @@ pub(crate) struct SourceWork {
     id: BTreeSet<usize>,
     /// Those, and stored columns of the primary key and of the order of versions.
     version: BTreeSet<usize>,
+    /// Those, and columns that hold keys of other entities: what stays as it is where a text names the
+    /// key.
+    others: BTreeSet<usize>,
     /// Whether where an event came from is its identity.
     is_origin: bool,
     /// Whether it is a derived stream, whose emissions say in their origin how far it is.
@@ -93,9 +98,12 @@ impl SourceWork {
             kept
         };
         let version = [&def.event_id, &def.primary_key, &def.sequence_by];
+        let version = kept(&mut version.into_iter().flatten().copied());
+        let others = kept(&mut changes.others.iter().copied());
         SourceWork {
             id: kept(&mut def.event_id.iter().copied()),
-            version: kept(&mut version.into_iter().flatten().copied()),
+            others: others.union(&version).copied().collect(),
+            version,
             roles: changes.roles.clone(),
             events: changes
                 .events
@@ -112,6 +120,12 @@ impl SourceWork {
     /// The offsets of events that change, of any partition.
     pub(crate) fn offsets(&self) -> BTreeSet<u64> {
         self.events.keys().map(|(_, offset)| *offset).collect()
+    }
+
+    /// Whether an event that is given another key names this one in a column that stays as it is.
+    pub(super) fn keeps_a_name(&self, subject: &Subject, row: &[Value]) -> bool {
+        let mut kept = self.others.iter().filter_map(|slot| row.get(*slot));
+        kept.any(|value| subject.is_named_in(std::slice::from_ref(value)))
     }
 
     /// Makes a change.
@@ -140,9 +154,9 @@ impl SourceWork {
             }
             Change::Before => event.before = None,
             Change::Renamed { trigger } => {
-                subject.replace(&mut event.row, &self.roles);
+                subject.replace(&mut event.row, &self.roles, &self.others);
                 if let Some(before) = &mut event.before {
-                    subject.replace(before, &self.roles);
+                    subject.replace(before, &self.roles, &self.others);
                 }
                 if let Some((id, order)) = trigger {
                     for row in [Some(&mut event.row), event.before.as_mut()]

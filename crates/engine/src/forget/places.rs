@@ -7,13 +7,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use evenkeel_connect::{AtomicFile, Table, value_to_json};
+use evenkeel_log::{DiskFileSystem, FileSystem, LockGuard};
 use evenkeel_types::definition::{Catalog, EntityDef};
 use evenkeel_types::{Column, Cut, Field, SourceId, Value};
 use serde_json::Value as Json;
 
 use super::report::{ForgetReport, ForgottenDataset, ForgottenSegment};
 use super::subject::Subject;
-use crate::dataset::{DatasetFolder, DatasetManifest, DatasetName};
+use crate::dataset::{DatasetFolder, DatasetManifest, DatasetName, names};
 use crate::error::EngineError;
 use crate::offline::Offline;
 use crate::segment::{FrozenName, FrozenSegments};
@@ -168,7 +169,44 @@ pub(super) fn remove_datasets(report: &mut ForgetReport) -> Result<(), EngineErr
                 _ => {}
             }
         }
+        if let Some(folder) = dataset
+            .files
+            .first()
+            .and_then(|file| Path::new(file).parent())
+        {
+            sync(folder)?;
+        }
         dataset.removed = true;
+    }
+    Ok(())
+}
+
+fn sync(folder: &Path) -> Result<(), EngineError> {
+    let synced = DiskFileSystem.sync_directory(folder);
+    synced.map_err(|source| EngineError::Write {
+        path: folder.to_owned(),
+        source,
+    })
+}
+
+/// Takes datasets and frozen segments, so that nobody writes one meanwhile, and removes what processes
+/// left that were killed while they did. To be kept until all is done.
+pub(super) fn hold(store: &Path) -> Result<Vec<Box<dyn LockGuard>>, EngineError> {
+    let mut held = DatasetFolder::of(store).hold_all()?;
+    held.extend(FrozenSegments::of(store).hold_all()?);
+    for folder in ["served", "forgetting", "forgotten"] {
+        remove_temporary(&store.join(folder))?;
+    }
+    Ok(held)
+}
+
+/// Removes files that did not come to have their names.
+pub(super) fn remove_temporary(folder: &Path) -> Result<(), EngineError> {
+    for name in names(folder)? {
+        if name.starts_with('.') && name.ends_with(".tmp") {
+            let path = folder.join(name);
+            fs::remove_file(&path).map_err(|source| EngineError::Write { path, source })?;
+        }
     }
     Ok(())
 }
@@ -222,18 +260,31 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Whether a line has each part of the key among the inputs of a row, or names it anywhere.
+    /// Whether a line has each part of the key among the inputs of a row, or names it in a text of inputs or
+    /// values; one that was cut short, anywhere.
     fn goes(&self, line: &str) -> bool {
-        if self.all || self.subject.is_named(line) {
+        if self.all {
             return true;
         }
         let json = line.split_once(' ').map_or("", |(_, json)| json);
-        let answer: Json = serde_json::from_str(json).unwrap_or_default();
+        let Ok(answer) = serde_json::from_str::<Json>(json) else {
+            return self.subject.is_named(line);
+        };
         let rows = answer["rows"].as_array().map_or(&[][..], Vec::as_slice);
-        rows.iter().any(|row| {
+        let has_it = rows.iter().any(|row| {
             let inputs = row.as_array().map_or(&[][..], Vec::as_slice);
             self.key.iter().all(|part| inputs.contains(part))
-        })
+        });
+        has_it || self.names(&answer["rows"]) || self.names(&answer["values"])
+    }
+
+    fn names(&self, json: &Json) -> bool {
+        match json {
+            Json::String(text) => self.subject.is_named(text),
+            Json::Array(items) => items.iter().any(|item| self.names(item)),
+            Json::Object(members) => members.values().any(|item| self.names(item)),
+            _ => false,
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use evenkeel_connect::AtomicFile;
+use evenkeel_log::{DiskFileSystem, FileSystem};
 use serde::{Deserialize, Serialize};
 
-use super::report::{ForgetReport, ForgottenSource};
+use super::report::{ForgetReport, ForgottenSource, PSEUDONYM};
 use crate::dataset::names;
 use crate::error::EngineError;
 
@@ -34,6 +35,13 @@ pub(crate) struct ForgottenRecord {
     pub(crate) datasets: Vec<String>,
 }
 
+impl ForgottenRecord {
+    /// Whether the key has another name since.
+    pub(crate) fn is_renaming(&self) -> bool {
+        self.mode == PSEUDONYM
+    }
+}
+
 /// Writes it; done before, it is the same file.
 pub(super) fn write(store: &Path, at: i64, report: &ForgetReport) -> Result<(), EngineError> {
     let record = ForgottenRecord {
@@ -49,10 +57,20 @@ pub(super) fn write(store: &Path, at: i64, report: &ForgetReport) -> Result<(), 
         let path = path.to_owned();
         move |source: io::Error| EngineError::Write { path, source }
     };
-    fs::create_dir_all(&folder).map_err(failed(&folder))?;
-    let path = folder.join(format!("{at}{EXTENSION}"));
+    // Its own name is to be there after a power cut, too.
+    let created = DiskFileSystem.create_directory(&folder);
+    created.map_err(failed(&folder))?;
     let mut text = serde_json::to_string_pretty(&record).unwrap_or_default();
     text.push('\n');
+    // Another of the same moment has another name.
+    let mut path = folder.join(format!("{at}{EXTENSION}"));
+    for number in 1.. {
+        match fs::read(&path) {
+            Ok(bytes) if bytes == text.as_bytes() => return Ok(()),
+            Ok(_) => path = folder.join(format!("{at}-{number}{EXTENSION}")),
+            Err(_) => break,
+        }
+    }
     let mut file = AtomicFile::create(&path).map_err(EngineError::connect)?;
     file.write_all(text.as_bytes()).map_err(failed(&path))?;
     file.commit().map_err(EngineError::connect)

@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// What becomes of events: they are removed.
+pub(super) const REMOVE: &str = "remove";
+/// The key in them becomes another one.
+pub(super) const PSEUDONYM: &str = "pseudonym";
+
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForgetReport {

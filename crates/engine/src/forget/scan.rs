@@ -36,8 +36,10 @@ pub(super) struct FoundSource {
     pub(super) before: u64,
     /// Dead letters.
     pub(super) letters: u64,
-    /// Events of other keys that name it in a text.
+    /// Events that name it in a text which stays.
     pub(super) named: u64,
+    /// Dead letters that name it and stay.
+    pub(super) named_letters: u64,
 }
 
 /// What was found.
@@ -148,8 +150,10 @@ impl<'a> Scan<'a> {
     ) -> Result<(), EngineError> {
         let known = self.roles.get(&def.id);
         let roles: Vec<Vec<usize>> = known.into_iter().flatten().cloned().collect();
+        let others = self.others.values().filter_map(|roles| roles.get(&def.id));
         let changes = SourceChanges {
             roles: roles.clone(),
+            others: others.flatten().flatten().copied().collect(),
             ..SourceChanges::default()
         };
         let mut of_source = OfSource {
@@ -243,9 +247,10 @@ impl<'a> Scan<'a> {
             Some(Change::Before) => counts.before += 1,
             Some(_) => {
                 counts.events += 1;
+                counts.named += u64::from(is_renaming && of.work.keeps_a_name(self.subject, &row));
                 self.count_others(of, &row);
             }
-            None => counts.named += u64::from(names(self.subject, &logged.event)),
+            None => counts.named += u64::from(self.subject.is_named_in(&logged.event.row)),
         }
         if let Some(change) = change {
             let identity = of.identity(&logged.event, &row);
@@ -365,27 +370,24 @@ impl<'a> Scan<'a> {
             .flat_map(|changes| &changes.events)
             .map(|(partition, offset, _)| (*partition, *offset))
             .collect();
-        let is_sure = self
-            .subject
-            .key
-            .iter()
-            .all(|part| matches!(part, Value::String(_)));
-        let may_be = is_sure || self.roles.contains_key(&def.id);
+        // Elsewhere a record that names it may be about something else.
+        let may_be = self.roles.contains_key(&def.id);
         let letters = self.offline.log().dead_letters(def.id);
-        let mut found = BTreeSet::new();
+        let (mut found, mut named) = (BTreeSet::new(), 0);
         for letter in letters.map_err(EngineError::log)? {
             let letter = letter.map_err(EngineError::log)?;
             let DeadLetterId(id) = letter.id;
             let letter = letter.letter;
             let at = letter.position.map(|at| (at.partition.0, at.offset.0));
-            let is_its = at.is_some_and(|at| gone.contains(&at))
-                || may_be
-                    && (self.subject.is_in_words(&letter.record)
-                        || self.subject.is_in_words(letter.reason.as_bytes()));
-            if is_its {
+            let names_it = self.subject.is_in_words(&letter.record)
+                || self.subject.is_in_words(letter.reason.as_bytes());
+            if at.is_some_and(|at| gone.contains(&at)) || may_be && names_it {
                 found.insert(id);
+            } else if names_it && self.subject.has_texts() {
+                named += 1;
             }
         }
+        self.found.counts.entry(def.id).or_default().named_letters = named;
         if !found.is_empty() {
             self.found.counts.entry(def.id).or_default().letters = found.len() as u64;
             let changes = self.found.changes.entry(def.id.0).or_default();
@@ -435,10 +437,4 @@ fn kept_of(position: Position, relatives: &[Relative]) -> Kept {
     } else {
         Kept::Origin
     }
-}
-
-/// Whether an event names the key in any of its texts.
-fn names(subject: &Subject, event: &Event) -> bool {
-    let is_named = |value: &Value| matches!(value, Value::String(text) if subject.is_named(text));
-    event.row.iter().any(is_named)
 }

@@ -1,8 +1,9 @@
 //! Whom a store is to forget: a key, what stands in its place, and how either is found in values and words.
 //!
-//! Invariant: a value is the key's if it is the same value, whatever the width of its integer; words are
-//! the key's if they contain its text, an integer's only between other signs than digits and letters.
+//! Invariant: a value is the key's if it is the same value, whatever the width of its integer; a text names the
+//! key if it has its words, with neither a letter nor a digit beside them: `savanna` does not name `anna`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_types::codec::encode_value;
@@ -11,9 +12,6 @@ use evenkeel_types::{Field, Value};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::error::ForgetError;
-
-/// Shorter texts are found as values, not in other texts: they would be found everywhere.
-const TEXT_BYTES_MIN: usize = 4;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -45,14 +43,35 @@ impl Subject {
         })
     }
 
-    /// Whether a text of any record names the key: only what is a text itself, and long enough, can.
+    /// Whether all of the key is text.
+    pub(super) fn has_texts(&self) -> bool {
+        self.key.iter().all(|part| matches!(part, Value::String(_)))
+    }
+
+    /// Whether a text names any part of the key that is a text itself.
     pub(super) fn is_named(&self, text: &str) -> bool {
-        self.texts().any(|(key, _)| text.contains(&**key))
+        let mut texts = self.texts();
+        texts.any(|(key, _)| contains_word(text.as_bytes(), key.as_bytes()))
+    }
+
+    /// Whether an event names the key in any of its texts.
+    pub(super) fn is_named_in(&self, row: &[Value]) -> bool {
+        row.iter().any(|value| match value {
+            Value::String(text) => self.is_named(text),
+            Value::Array(values) | Value::Struct(values) => self.is_named_in(values),
+            _ => false,
+        })
     }
 
     /// Puts the pseudonym in the place of the key: in the columns of each of these roles that has it,
-    /// and in every text that names it.
-    pub(super) fn replace(&self, row: &mut [Value], roles: &[Vec<usize>]) {
+    /// and in every text that names it, but in columns that say something else: which event it is, or
+    /// whose else.
+    pub(super) fn replace(
+        &self,
+        row: &mut [Value],
+        roles: &[Vec<usize>],
+        others: &BTreeSet<usize>,
+    ) {
         let Some(pseudonym) = &self.pseudonym else {
             return;
         };
@@ -64,8 +83,8 @@ impl Subject {
                 }
             }
         }
-        for value in row {
-            if let Some(new) = self.renamed(value) {
+        for (slot, value) in row.iter_mut().enumerate() {
+            if let Some(new) = self.renamed(value).filter(|_| !others.contains(&slot)) {
                 *value = new;
             }
         }
@@ -82,7 +101,7 @@ impl Subject {
         match value {
             Value::String(text) if self.is_named(text) => {
                 let text = self.texts().fold(text.to_string(), |text, (key, new)| {
-                    text.replace(&**key, new)
+                    with_word(&text, key, new)
                 });
                 Some(Value::String(text.into()))
             }
@@ -92,7 +111,7 @@ impl Subject {
         }
     }
 
-    /// The texts of the key that can be looked for in others, and what takes their places.
+    /// The parts of the key that are texts, and what takes their places.
     fn texts(&self) -> impl Iterator<Item = (&Arc<str>, &str)> {
         let pseudonym = self.pseudonym.as_deref().unwrap_or_default();
         self.key.iter().enumerate().filter_map(|(number, part)| {
@@ -101,7 +120,7 @@ impl Subject {
                 _ => "",
             };
             match part {
-                Value::String(text) if text.len() >= TEXT_BYTES_MIN => Some((text, new)),
+                Value::String(text) => Some((text, new)),
                 _ => None,
             }
         })
@@ -207,29 +226,42 @@ fn words_of(value: &Value) -> Option<String> {
 fn contains_text(bytes: &[u8], text: &str) -> bool {
     let escaped = serde_json::Value::from(text).to_string();
     let escaped = escaped.trim_matches('"');
-    match text.len() < TEXT_BYTES_MIN {
-        true => contains_word(bytes, text.as_bytes()),
-        false => contains(bytes, text.as_bytes()) || contains(bytes, escaped.as_bytes()),
-    }
-}
-
-fn contains(bytes: &[u8], part: &[u8]) -> bool {
-    !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
+    contains_word(bytes, text.as_bytes()) || contains_word(bytes, escaped.as_bytes())
 }
 
 /// Whether some bytes are among others, and no letter or digit is beside them.
 fn contains_word(bytes: &[u8], word: &[u8]) -> bool {
+    word_from(bytes, word, 0).is_some()
+}
+
+/// Where a word stands in some bytes, from a place on.
+fn word_from(bytes: &[u8], word: &[u8], from: usize) -> Option<usize> {
     if word.is_empty() {
-        return false;
+        return None;
     }
+    // Other bytes than those of ASCII are parts of letters.
     let is_open = |at: Option<usize>| {
         let beside = at.and_then(|at| bytes.get(at));
-        !beside.is_some_and(u8::is_ascii_alphanumeric)
+        !beside.is_some_and(|byte| byte.is_ascii_alphanumeric() || !byte.is_ascii())
     };
-    let mut places = bytes.windows(word.len()).enumerate();
-    places.any(|(at, window)| {
-        window == word && is_open(at.checked_sub(1)) && is_open(Some(at + word.len()))
-    })
+    let mut places = bytes.windows(word.len()).enumerate().skip(from);
+    let found = places.find(|(at, window)| {
+        *window == word && is_open(at.checked_sub(1)) && is_open(Some(at + word.len()))
+    });
+    found.map(|(at, _)| at)
+}
+
+/// A text with another word in the place of one.
+fn with_word(text: &str, word: &str, new: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    let mut from = 0;
+    while let Some(at) = word_from(text.as_bytes(), word.as_bytes(), from) {
+        written.push_str(&text[from..at]);
+        written.push_str(new);
+        from = at + word.len();
+    }
+    written.push_str(&text[from..]);
+    written
 }
 
 #[cfg(test)]
@@ -249,8 +281,10 @@ mod tests {
         let text = subject(vec![Value::from("C-ÜX9")], None);
         assert!(text.is_in_words("1,C-ÜX9,3".as_bytes()));
         assert!(!text.is_in_words("1,C-ÜX,3".as_bytes()));
-        let short = subject(vec![Value::from("AB")], None);
-        assert!(short.is_in_words(b"1,AB,3") && !short.is_in_words(b"1,ABC,3"));
+        let short = subject(vec![Value::from("anna")], None);
+        assert!(short.is_in_words(b"1,anna,3") && !short.is_in_words(b"1,savanna,3"));
+        assert!(!short.is_in_words("1,ännanna,3".as_bytes()));
+        assert!(short.is_named("for anna.") && !short.is_named("for annabel"));
     }
 
     #[test]
@@ -265,13 +299,16 @@ mod tests {
             Value::from("to alice@x, from bob"),
             Value::Array(list),
             Value::BigInt(5),
+            Value::from("order alice@x-1"),
         ];
-        subject.replace(&mut row, &[vec![0]]);
+        subject.replace(&mut row, &[vec![0]], &BTreeSet::from([4]));
         assert!(row[0].same_bits(&Value::from("forgotten-1")));
         assert!(row[1].same_bits(&Value::from("to forgotten-1, from bob")));
         let list: Arc<[Value]> = vec![Value::from("forgotten-1"), Value::Null].into();
         assert!(row[2].same_bits(&Value::Array(list)));
         assert!(row[3].same_bits(&Value::BigInt(5)));
+        // It says which event it is.
+        assert!(row[4].same_bits(&Value::from("order alice@x-1")));
     }
 
     #[test]
@@ -282,7 +319,7 @@ mod tests {
         );
         let mut row = vec![Value::Int(7), Value::Int(8), Value::BigInt(7)];
         assert!(subject.is(&row, &[0]) && !subject.is(&row, &[1]) && subject.is(&row, &[2]));
-        subject.replace(&mut row, &[vec![0], vec![2]]);
+        subject.replace(&mut row, &[vec![0], vec![2]], &BTreeSet::new());
         assert!(row[0].same_bits(&Value::Int(1 << 30 | 9)));
         assert!(row[2].same_bits(&Value::BigInt(1 << 52 | 9)));
     }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use evenkeel_connect::{AtomicFile, Table};
-use evenkeel_log::{DiskFileSystem, FileSystem, Lock};
+use evenkeel_log::{DiskFileSystem, FileSystem, Lock, LockGuard};
 use serde::{Deserialize, Serialize};
 
 use super::{SegmentAnswer, SegmentPlan};
@@ -246,13 +246,7 @@ impl FrozenSegments {
         let folder = self.path.join(&def.name);
         let create = DiskFileSystem.create_directory(&folder);
         create.map_err(|source| write_error(&folder, source))?;
-        let lock = folder.join("lock");
-        let taken = DiskFileSystem.lock(&lock);
-        let Lock::Taken(_guard) = taken.map_err(|source| write_error(&lock, source))? else {
-            return Err(EngineError::SegmentBusy {
-                name: def.name.clone(),
-            });
-        };
+        let _guard = self.lock(&def.name)?;
         let number = self.numbers(&def.name)?.last().map_or(1, |last| last + 1);
         let mut manifest = FrozenSegment {
             format: FROZEN_FORMAT,
@@ -279,6 +273,36 @@ impl FrozenSegments {
         table.write(&place).map_err(EngineError::connect)?;
         self.write(&mut manifest)?;
         Ok(manifest)
+    }
+
+    fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, EngineError> {
+        let lock = self.path.join(name).join("lock");
+        let taken = DiskFileSystem.lock(&lock);
+        match taken.map_err(|source| write_error(&lock, source))? {
+            Lock::Taken(guard) => Ok(guard),
+            Lock::Held { .. } => Err(EngineError::SegmentBusy {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// Takes the locks of all segments, and removes what was frozen by processes that were killed: keys
+    /// without a manifest.
+    pub(crate) fn hold_all(&self) -> Result<Vec<Box<dyn LockGuard>>, EngineError> {
+        let mut held = Vec::new();
+        for segment in self.segments()? {
+            held.push(self.lock(&segment)?);
+            let numbers = self.numbers(&segment)?;
+            for name in names(&self.path.join(&segment))? {
+                let number = name.strip_suffix(".parquet").and_then(|n| n.parse().ok());
+                let is_orphan = number.is_some_and(|number: u32| !numbers.contains(&number));
+                if is_orphan || name.starts_with('.') && name.ends_with(".tmp") {
+                    let path = self.path.join(&segment).join(name);
+                    fs::remove_file(&path).map_err(|source| write_error(&path, source))?;
+                }
+            }
+        }
+        Ok(held)
     }
 
     /// Writes a manifest, with its checksum.

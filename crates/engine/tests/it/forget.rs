@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use evenkeel_connect::Table;
 use evenkeel_engine::api::{Answer, GetRequest, VerifyOptions};
 use evenkeel_engine::correction::{Period, Truth};
 use evenkeel_engine::{
@@ -166,6 +167,26 @@ fn found(world: &World, words: &[&str]) -> Vec<String> {
         })
         .map(|path| path.display().to_string())
         .collect();
+    // Pages are compressed.
+    for path in files(&store) {
+        let is_rows = path.extension().is_some_and(|e| e == "parquet");
+        let Some(table) = is_rows.then(|| Table::read(&path).ok()).flatten() else {
+            continue;
+        };
+        for (name, _) in table.fields() {
+            let text = format!("{:?}", table.column(name));
+            let in_bytes = |word: &str| {
+                let bytes = format!("{:?}", word.as_bytes());
+                text.contains(bytes.trim_matches(['[', ']']))
+            };
+            if words
+                .iter()
+                .any(|word| text.contains(word) || in_bytes(word))
+            {
+                found.push(format!("`{name}` of {}", path.display()));
+            }
+        }
+    }
     let engine = open(world);
     let has = |text: String| words.iter().any(|word| text.contains(word));
     for logged in engine.reader().read(ReadOptions::default()) {
@@ -438,7 +459,7 @@ fn said(engine: &Engine, shops: &[&str], cuts: &[Cut]) -> Vec<String> {
 /// are told at any cut is what they were told, and both paths say so.
 #[test]
 fn whatever_happened_between_keys_the_others_stay() {
-    for seed in 1..=12 {
+    for seed in 1..=6 {
         let random = &mut Random(seed);
         // Of three payloads in conflict the one in the middle cannot be taken out without a trace
         // (`docs/forget.md`): of these shops it is `y`.
