@@ -172,8 +172,11 @@ fn select(source: &SourceDef, roles: &mut Roles) -> bool {
     is_new
 }
 
+/// Columns of two sources that hold the same: one of the first, and one of the second.
+type Pairs = Vec<(usize, usize)>;
+
 /// What is looked up by columns of the trigger alone: trigger, columns of both, target.
-fn looked_up(body: &RowBody) -> Vec<(SourceId, Vec<(usize, usize)>, SourceId)> {
+fn looked_up(body: &RowBody) -> Vec<(SourceId, Pairs, SourceId)> {
     let Trigger::Source(side) = &body.trigger else {
         return Vec::new();
     };
