@@ -153,6 +153,9 @@ def about_what_exists(case):
             case.body["key"] = {"customer_id": "ada"}
             case.body["features"] = {"risk": 0.5}
             case.body.pop("delete", None)
+        if case.operation.path.endswith("/forget"):
+            case.body["entity"], case.body["key"] = "customer", "ada"
+            case.body.pop("also", None)
         if case.operation.path.endswith("/calls") or "/triggers/" in case.operation.path:
             case.body.pop("producer_id", None)
             case.body.pop("sequence", None)

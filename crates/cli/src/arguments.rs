@@ -4,6 +4,7 @@
 //! text is a golden file of the tests.
 
 mod dataset;
+mod forget;
 mod function;
 mod log;
 mod pairs;
@@ -23,6 +24,7 @@ pub(crate) use dataset::{
     BuildArguments, DatasetArguments, DatasetCommand, DiffArguments, RebuildArguments,
     ShowArguments,
 };
+pub(crate) use forget::ForgetArguments;
 pub(crate) use function::{
     FunctionArguments, FunctionCallArguments, FunctionCheckArguments, FunctionCommand,
 };
@@ -118,6 +120,7 @@ pub(crate) enum Command {
     DeadLetters(DeadLettersArguments),
     Correct(CorrectArguments),
     Exclude(ExcludeArguments),
+    Forget(ForgetArguments),
     Doctor(DoctorArguments),
     Flush(FlushArguments),
     Lake(LakeArguments),

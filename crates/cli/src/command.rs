@@ -11,6 +11,7 @@ mod dead_letters;
 mod doctor;
 mod explain;
 mod flush;
+mod forget;
 mod function;
 mod functions;
 mod get;
@@ -80,6 +81,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::DeadLetters(arguments) => dead_letters::run(arguments, session),
         Command::Correct(arguments) => correct::correct(arguments, session),
         Command::Exclude(arguments) => correct::exclude(arguments, session),
+        Command::Forget(arguments) => forget::run(arguments, session),
         Command::Doctor(arguments) => doctor::run(arguments, session),
         Command::Flush(arguments) => flush::run(arguments, session),
         Command::Lake(arguments) => lake::run(arguments, session),

@@ -24,6 +24,8 @@ use crate::registry::{CONTENT_SUFFIX, Registry};
 use crate::segment::{FrozenSegments, is_frozen_file};
 
 const MANIFEST: &str = "backup.json";
+/// What was forgotten: which datasets cannot be built again.
+const FORGOTTEN: &str = "forgotten";
 /// The version of the manifest that is written.
 const FORMAT: u32 = 1;
 
@@ -205,6 +207,11 @@ pub fn backup(
         )?;
         folders.push(folder);
     }
+    let forgotten = project.store.join(FORGOTTEN);
+    if forgotten.is_dir() {
+        copy_files(&forgotten, &partial.join(FORGOTTEN), is_record)?;
+        folders.push(FORGOTTEN.to_owned());
+    }
     let mut manifest = Manifest {
         format: FORMAT,
         project: project.name.clone(),
@@ -273,6 +280,15 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
     for folder in segment_folders(&manifest) {
         copy_files(&from.join(&folder), &partial.join(&folder), |name| {
             is_frozen_file(name) && listed(folder.as_str(), name)
+        })?;
+    }
+    if manifest
+        .files
+        .keys()
+        .any(|path| path.starts_with(&format!("{FORGOTTEN}/")))
+    {
+        copy_files(&from.join(FORGOTTEN), &partial.join(FORGOTTEN), |name| {
+            is_record(name) && listed(FORGOTTEN, name)
         })?;
     }
     let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &partial.join("log"))

@@ -5,6 +5,7 @@
 //! it is said what is not.
 
 mod flush;
+mod forget;
 mod older;
 mod pins;
 mod settings;

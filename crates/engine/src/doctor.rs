@@ -105,6 +105,7 @@ pub fn doctor(
     repair: bool,
     watch: &Watch<'_>,
 ) -> Result<Examination, EngineError> {
+    Engine::refuse_forgetting(project, &Machine::default())?;
     let mut examination = Examination::default();
     let (catalog, identity) = registry(project, &mut examination)?;
     datasets(project, &mut examination)?;

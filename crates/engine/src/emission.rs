@@ -28,7 +28,7 @@ pub use self::tail::{emissions, emissions_end, topic_of};
 use self::lane::{Lane, World};
 pub(crate) use self::place::record_of;
 pub(crate) use self::row::{
-    OWN_COLUMNS, again, columns_of, emission_of, identity_of, is_same, turn_of,
+    OWN_COLUMNS, again, columns_of, emission_of, identity_of, is_same, trigger_names, turn_of,
 };
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;

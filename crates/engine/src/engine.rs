@@ -87,7 +87,8 @@ impl Engine {
     /// [`Engine::open`] for who emits itself ([`Emitter`]): what was logged and not emitted yet is
     /// left to it.
     pub fn open_to_serve(project: &Project) -> Result<Self, EngineError> {
-        let mut engine = Self::open_to_write(project, Machine::default())?;
+        let engine = Self::open_to_write(project, Machine::default())?;
+        let mut engine = engine.forget_asked()?;
         engine.tell()?;
         Ok(engine)
     }
@@ -111,7 +112,7 @@ impl Engine {
         Ok(engine)
     }
 
-    fn open_to_write(project: &Project, machine: Machine) -> Result<Self, EngineError> {
+    pub(crate) fn open_to_write(project: &Project, machine: Machine) -> Result<Self, EngineError> {
         // Its name is durable too, else all that is in it would not be.
         machine
             .files
@@ -120,6 +121,7 @@ impl Engine {
                 path: project.store.clone(),
                 source,
             })?;
+        Self::finish_forgetting(project, &machine)?;
         let (log, recovery) = Log::open(
             Arc::clone(&machine.files),
             &log_directory(&project.store),
@@ -150,6 +152,7 @@ impl Engine {
     pub fn open_read_only(project: &Project) -> Result<Self, EngineError> {
         Self::refuse_without_store(project)?;
         let machine = Machine::default();
+        Self::refuse_forgetting(project, &machine)?;
         let directory = log_directory(&project.store);
         let (log, recovery) =
             LogReader::open(Arc::clone(&machine.files), &directory).map_err(EngineError::log)?;

@@ -12,6 +12,8 @@ use evenkeel_types::definition::SourceDef;
 use evenkeel_types::time::format_timestamp;
 use evenkeel_types::{Position, SchemaError};
 
+use crate::forget::ForgetError;
+
 /// A failure of a command.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -51,6 +53,8 @@ pub enum EngineError {
     Definitions(Vec<(String, Diagnostic)>),
     #[error("the project has no definitions: no `*.sql` file in `{}`", root.display())]
     NoDefinitions { root: PathBuf },
+    #[error(transparent)]
+    Forget(#[from] ForgetError),
     #[error("registry record `{}` is damaged: {reason}", path.display())]
     Registry { path: PathBuf, reason: String },
     #[error("another command changed the registry in `{}` at the same time", path.display())]
@@ -383,6 +387,7 @@ impl EngineError {
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         match self {
+            EngineError::Forget(error) => error.kind(),
             // The events, not the request.
             EngineError::Train(error) if matches!(**error, TrainError::Log(_)) => {
                 ErrorKind::Storage
@@ -570,6 +575,7 @@ impl EngineError {
                 "write SOURCE/PARTITION@END, separated by commas: departures/0@1234".to_owned()
             }
             EngineError::Lake(error) => error.hint()?.to_owned(),
+            EngineError::Forget(error) => error.hint().to_owned(),
             EngineError::LakeDiffers { .. } => {
                 "somebody else wrote the table, or it is damaged: bring it back from a copy; if no segment was truncated yet, remove it and flush"
                     .to_owned()

@@ -22,6 +22,7 @@ mod engine;
 mod error;
 mod evolution;
 mod follow;
+mod forget;
 mod from_file;
 mod function;
 mod group;
@@ -71,6 +72,10 @@ pub use evenkeel_ddl::ast::Span;
 pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
 pub use evenkeel_view::ViewColumns;
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
+pub use forget::{
+    ForgetError, ForgetPlan, ForgetReport, ForgetRequest, ForgottenDataset, ForgottenSegment,
+    ForgottenSource, ForgottenTable, Remaining,
+};
 pub use function::{
     FunctionCalls, FunctionCounts, FunctionFailure, FunctionFailureKind, FunctionTally, Given,
     PYTHON_DEFAULT, PythonHost,

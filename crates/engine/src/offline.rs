@@ -113,6 +113,7 @@ impl Offline {
     /// [`EngineError::NoStore`]; if log or registry cannot be read.
     pub fn open(project: &Project) -> Result<Self, EngineError> {
         Engine::refuse_without_store(project)?;
+        Engine::refuse_forgetting(project, &Machine::default())?;
         let directory = log_directory(&project.store);
         let (log, recovery) =
             LogReader::open(Arc::new(DiskFileSystem), &directory).map_err(EngineError::log)?;

@@ -89,6 +89,15 @@ fn directory_of(project: &Project) -> PathBuf {
     project.store.join("served")
 }
 
+/// The files of a store.
+pub(crate) fn files_in(store: &Path) -> Vec<PathBuf> {
+    let directory = store.join("served");
+    let numbers = numbers(&directory).into_iter();
+    numbers
+        .map(|number| directory.join(file_name(number)))
+        .collect()
+}
+
 fn file_name(number: u64) -> String {
     format!("{number:08}.jsonl")
 }

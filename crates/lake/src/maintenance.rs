@@ -175,7 +175,7 @@ impl Table {
     }
 
     /// The actions that take files out of the table.
-    fn removed(&self, files: &BTreeSet<String>) -> Result<Vec<Action>, LakeError> {
+    pub(crate) fn removed(&self, files: &BTreeSet<String>) -> Result<Vec<Action>, LakeError> {
         let state = self.delta.snapshot().map_err(|source| LakeError::Read {
             table: self.source.name.clone(),
             source: Box::new(source),

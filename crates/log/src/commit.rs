@@ -111,7 +111,7 @@ impl CommitEncoder {
     }
 
     /// Appends a batch's body; answers its header.
-    fn frame(
+    pub(crate) fn frame(
         &mut self,
         batch: &Batch,
         place: &Appended,

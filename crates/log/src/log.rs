@@ -229,7 +229,7 @@ impl Log {
     }
 }
 
-fn take_lock(
+pub(crate) fn take_lock(
     file_system: &dyn FileSystem,
     directory: &Path,
 ) -> Result<Box<dyn LockGuard>, LogError> {

@@ -237,7 +237,8 @@ impl SegmentReader {
         self.stored_body(frame, at).map(|_| ())
     }
 
-    fn stored_body(&mut self, frame: &FrameHeader, at: u64) -> Result<&[u8], Trouble> {
+    /// The body of a frame as it stands, checked.
+    pub(crate) fn stored_body(&mut self, frame: &FrameHeader, at: u64) -> Result<&[u8], Trouble> {
         let stored = self
             .bytes(at, frame.stored_bytes as usize)?
             .ok_or_else(|| flawed(at)(Flaw::Truncated("a frame's body")))?;

@@ -97,9 +97,7 @@ pub(crate) fn truncate(
     let mut at = SEGMENT_HEADER_BYTES as u64;
     while at < end {
         let commit = reader.commit(at)?;
-        if pieces.plain.len() >= PIECE_BYTES {
-            pieces.close(at)?;
-        }
+        pieces.close_if_full(at)?;
         pieces.add(at, &bytes_at(file, at, commit.header.head_bytes())?);
         for (frame, at, _) in commit.placed_frames() {
             if frame.kind != FrameKind::Events {
@@ -123,7 +121,7 @@ fn bytes_at(file: &Arc<dyn File>, at: u64, length: usize) -> Result<Vec<u8>, Tro
 
 /// Pieces that are made: what stands where, compressed.
 #[derive(Default)]
-struct Pieces {
+pub(crate) struct Pieces {
     /// The runs of the piece that is open.
     plain: Vec<u8>,
     /// Where that begins.
@@ -135,15 +133,23 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn add(&mut self, at: u64, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, at: u64, bytes: &[u8]) {
         self.plain.extend(at.to_le_bytes());
         // A head is shorter than 2^23 bytes, a body than 2^27.
         self.plain.extend((bytes.len() as u32).to_le_bytes());
         self.plain.extend(bytes);
     }
 
+    /// Closes the open piece if it takes no further commit; the next begins at `until`.
+    pub(crate) fn close_if_full(&mut self, until: u64) -> Result<(), Trouble> {
+        match self.plain.len() >= PIECE_BYTES {
+            true => self.close(until),
+            false => Ok(()),
+        }
+    }
+
     /// Closes the open piece; the next begins at `until`.
-    fn close(&mut self, until: u64) -> Result<(), Trouble> {
+    pub(crate) fn close(&mut self, until: u64) -> Result<(), Trouble> {
         let stored = zstd::bulk::compress(&self.plain, LEVEL).map_err(Trouble::Io)?;
         self.entries
             .push((self.from, stored.len(), self.plain.len()));
@@ -153,7 +159,7 @@ impl Pieces {
         Ok(())
     }
 
-    fn into_file(self, first_sequence: u64, length: u64) -> Vec<u8> {
+    pub(crate) fn into_file(self, first_sequence: u64, length: u64) -> Vec<u8> {
         let mut at = (HEADER_BYTES + self.entries.len() * ENTRY_BYTES) as u64;
         let mut rest = self.stored.as_slice();
         let mut table = Vec::with_capacity(self.entries.len() * ENTRY_BYTES);

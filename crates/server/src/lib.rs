@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod features;
 mod file_rows;
+mod forget;
 mod idle;
 mod lake;
 mod levels;

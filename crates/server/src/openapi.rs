@@ -24,8 +24,8 @@ mod tests {
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
     use crate::{
-        calls, corrections, definitions, doctor, pushed, runs, segments, sql, training, triggers,
-        verification,
+        calls, corrections, definitions, doctor, forget, pushed, runs, segments, sql, training,
+        triggers, verification,
     };
 
     fn json() -> Json {
@@ -81,6 +81,7 @@ mod tests {
             ("CallRequest", calls::FIELDS),
             ("TriggerRequest", triggers::FIELDS),
             ("ExclusionRequest", corrections::EXCLUSION_FIELDS),
+            ("ForgetRequest", forget::FIELDS),
         ] {
             let fields = schemas[name]["properties"].as_object().unwrap();
             let fields: BTreeSet<&str> = fields.keys().map(String::as_str).collect();

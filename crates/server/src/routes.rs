@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
     calls, catalog, corrections, datasets, definitions, doctor, events, features, file_rows,
-    openapi, pushed, results, runs, segments, sql, topics, training, triggers, unread,
+    forget, openapi, pushed, results, runs, segments, sql, topics, training, triggers, unread,
     verification,
 };
 
@@ -70,6 +70,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
         "/v1/sources/{source}/exclusions",
         Some(Scope::Admin),
     ),
+    ("POST", "/v1/forget", Some(Scope::Admin)),
     ("GET", "/v1/views", Some(Scope::Read)),
     ("GET", "/v1/views/{view}", Some(Scope::Read)),
     ("POST", "/v1/views/{view}/run", Some(Scope::Write)),
@@ -123,6 +124,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
             "/v1/sources/{source}/exclusions",
             post(corrections::exclude),
         )
+        .route("/v1/forget", post(forget::forget))
         .route("/v1/topics/{topic}", get(topics::topic))
         .route("/v1/views", get(catalog::views))
         .route("/v1/views/{view}", get(catalog::view))

@@ -1,5 +1,6 @@
 //! `evenkeel serve`.
 
+use evenkeel_engine::Engine;
 use serde_json::json;
 
 use crate::arguments::ServeArguments;
@@ -13,6 +14,11 @@ pub(super) fn run(arguments: &ServeArguments, session: &Session) -> Result<Answe
         settings.bind = bind.clone();
     }
     let output = session.output;
+    for reason in Engine::not_forgotten(engine.project())? {
+        output.note(&format!(
+            "a key that a server was asked to forget is not forgotten: {reason}"
+        ));
+    }
     let store = engine.project().store.display().to_string();
     let mut said = Ok(());
     evenkeel_server::run(engine, &settings, |presence| {

@@ -51,10 +51,19 @@ impl Remote {
         output: Output,
     ) -> Result<Json, Failure> {
         let path = format!("/v1/sources/{}/exclusions", escaped(source));
+        self.asked(&path, asked, output)
+    }
+
+    /// Finds a key, and asks for it to be forgotten at the next start: the report.
+    pub(crate) fn forget(&self, asked: &Json, output: Output) -> Result<Json, Failure> {
+        self.asked("/v1/forget", asked, output)
+    }
+
+    fn asked(&self, path: &str, asked: &Json, output: Output) -> Result<Json, Failure> {
         let body = asked.to_string();
         let bar = Bar::counts(output);
         let mut progress = |what: &str, done, all| bar.show(what, done, all);
-        let mut sent = Sent::new("POST", &path, Scope::Admin, body.as_bytes());
+        let mut sent = Sent::new("POST", path, Scope::Admin, body.as_bytes());
         sent.progress = Some(&mut progress);
         self.understood(self.client.send(&mut sent))
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 50] = [
+const COMMANDS: [&str; 51] = [
     "demo",
     "init",
     "check",
@@ -43,6 +43,7 @@ const COMMANDS: [&str; 50] = [
     "dead-letters",
     "correct",
     "exclude",
+    "forget",
     "doctor",
     "flush",
     "lake",

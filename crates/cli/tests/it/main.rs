@@ -14,6 +14,7 @@ mod errors;
 mod explain;
 mod flush;
 mod follow;
+mod forget;
 mod from_file;
 mod full_disk;
 mod functions;

@@ -12,7 +12,7 @@ use evenkeel_log::{DiskFileSystem, LogReader};
 
 use super::Manifest;
 use crate::cold_tier::refuse_objects;
-use crate::engine::log_directory;
+use crate::engine::{Engine, log_directory};
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::project::Project;
@@ -38,6 +38,7 @@ fn has_truncated(log: &LogReader) -> Result<bool, EngineError> {
 /// The log that is copied. If it is truncated nothing is flushed from before it is opened until the tables are
 /// copied, too: a table that is ahead of a restored log would have other events at its next positions.
 pub(super) fn open_log(project: &Project) -> Result<(LogReader, Option<Hold>), EngineError> {
+    Engine::refuse_forgetting(project, &Machine::default())?;
     let log = open(&project.store)?;
     if !has_truncated(&log)? {
         return Ok((log, None));

@@ -73,7 +73,7 @@ impl RunRecord {
         at: EventTime,
         again: bool,
     ) -> Result<Self, EngineError> {
-        let newest = newest_revision(offline, &batch.view.name, at.0)?;
+        let newest = newest_revision(offline.store(), &batch.view.name, at.0)?;
         let known = match RunRecord::of_time(offline, &batch.view.name, at) {
             // Whatever it wrote, the next revision is above it.
             Err(EngineError::Run { .. }) if again => None,
@@ -138,10 +138,15 @@ impl RunRecord {
         view: &str,
         at: EventTime,
     ) -> Result<Option<Self>, EngineError> {
-        let Some(revision) = newest_revision(offline, view, at.0)? else {
+        Self::last_of(offline.store(), view, at.0)
+    }
+
+    /// The last run of a time in a store's directory.
+    fn last_of(store: &Path, view: &str, at: i64) -> Result<Option<Self>, EngineError> {
+        let Some(revision) = newest_revision(store, view, at)? else {
             return Ok(None);
         };
-        let path = place(offline.store(), view, at.0, revision);
+        let path = place(store, view, at, revision);
         match fs::read(&path) {
             Ok(bytes) => RunRecord::parse(path, &bytes).map(Some),
             Err(source) => Err(EngineError::Read { path, source }),
@@ -149,7 +154,7 @@ impl RunRecord {
     }
 
     /// The time of the first finished run after a time. One that is not finished ends what it
-    /// does not have itself, when it is.
+    /// does not have itself, when it is; so does one whose record is damaged, when it is made again.
     ///
     /// # Errors
     /// If the records cannot be read.
@@ -158,11 +163,16 @@ impl RunRecord {
         view: &str,
         at: i64,
     ) -> Result<Option<i64>, EngineError> {
-        let later = times(offline.store(), view)?.split_off(&(at.saturating_add(1)));
+        Self::finished_after(offline.store(), view, at)
+    }
+
+    fn finished_after(store: &Path, view: &str, at: i64) -> Result<Option<i64>, EngineError> {
+        let later = times(store, view)?.split_off(&(at.saturating_add(1)));
         for time in later {
-            let record = RunRecord::of_time(offline, view, EventTime(time))?;
-            if record.is_some_and(|record| record.finished.is_some()) {
-                return Ok(Some(time));
+            match RunRecord::last_of(store, view, time) {
+                Ok(Some(record)) if record.finished.is_some() => return Ok(Some(time)),
+                Ok(_) | Err(EngineError::Run { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -285,10 +295,10 @@ struct Format {
 }
 
 /// The number of the last run of a time. Only its record is read: those before it are history.
-fn newest_revision(offline: &Offline, view: &str, at: i64) -> Result<Option<u32>, EngineError> {
+fn newest_revision(store: &Path, view: &str, at: i64) -> Result<Option<u32>, EngineError> {
     let mut newest = None;
     for revision in 0.. {
-        let path = place(offline.store(), view, at, revision);
+        let path = place(store, view, at, revision);
         match path.try_exists() {
             Ok(true) => newest = Some(revision),
             Ok(false) => break,
@@ -353,6 +363,24 @@ mod tests {
         assert_eq!(second.finished, Some(RunCounts::default()));
         assert_eq!(first.identity(), second.identity());
         assert_eq!(second.checksum, Some(second.checksum_of()));
+    }
+
+    #[test]
+    fn a_damaged_later_run_stops_no_earlier_one() {
+        let store = tempfile::tempdir().unwrap();
+        let after = |at| RunRecord::finished_after(store.path(), "nightly", at).unwrap();
+        let mut record = parse(FIXTURES[1]).unwrap();
+        record.view = "nightly".to_owned();
+        for at in [10, 20, 30] {
+            record.at = at;
+            record.write_in(store.path()).unwrap();
+        }
+        assert_eq!(
+            (after(10), after(20), after(30)),
+            (Some(20), Some(30), None)
+        );
+        fs::write(place(store.path(), "nightly", 20, 0), "{").unwrap();
+        assert_eq!((after(10), after(20)), (Some(30), Some(30)));
     }
 
     #[test]

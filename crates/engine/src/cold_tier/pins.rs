@@ -47,24 +47,28 @@ impl Offline {
     /// # Errors
     /// If it keeps nothing, or the pin cannot be removed.
     pub fn unpin_lake(&self, name: &str) -> Result<(), EngineError> {
-        let cold = self.cold();
-        let path = cold.pin(name)?;
-        match cold.files.remove(&path) {
+        self.cold().let_go(name)
+    }
+}
+
+impl ColdTier {
+    /// Lets go of what a name keeps.
+    pub(super) fn let_go(&self, name: &str) -> Result<(), EngineError> {
+        let path = self.pin(name)?;
+        match self.files.remove(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Err(EngineError::Unknown {
                 what: "pin",
                 name: name.to_owned(),
                 nearest: None,
             }),
             Err(source) => Err(EngineError::Write { path, source }),
-            Ok(()) => cold
+            Ok(()) => self
                 .files
-                .sync_directory(&cold.pins_directory())
+                .sync_directory(&self.pins_directory())
                 .map_err(|source| EngineError::Write { path, source }),
         }
     }
-}
 
-impl ColdTier {
     /// All that is kept.
     pub(crate) fn pins(&self) -> Result<Pins, EngineError> {
         let directory = self.pins_directory();

@@ -138,6 +138,13 @@ impl DatasetFolder {
         Ok(guard)
     }
 
+    /// Takes the locks of all names, and removes what builds that were killed left.
+    pub(crate) fn hold_all(&self) -> Result<Vec<Box<dyn LockGuard>>, EngineError> {
+        let names = names(&self.path)?.into_iter();
+        let names = names.filter(|name| dataset_name_problem(name).is_none());
+        names.map(|name| self.lock(&name)).collect()
+    }
+
     /// Begins a version, which must not be there.
     pub(super) fn begin(&self, name: &str, version: u32) -> Result<Building, EngineError> {
         let lock = self.lock(name)?;

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use evenkeel_train::dataset::{DatasetRows, TrainingRows};
 use evenkeel_types::Cut;
 use evenkeel_types::definition::Catalog;
+use evenkeel_types::time::format_timestamp;
 use serde::Serialize;
 
 use super::build::{BuildSpine, Meant, digest_of, is_digest, write_parts};
@@ -13,6 +14,7 @@ use super::manifest::{DatasetManifest, PartEntry};
 use super::{DatasetName, hex};
 use crate::definitions::catalog_of_records;
 use crate::error::EngineError;
+use crate::forget::forgotten;
 use crate::offline::Offline;
 use crate::registry::Registry;
 
@@ -36,7 +38,7 @@ pub(super) type Found<T> = Result<T, (InputState, String)>;
 /// An input of a dataset at a rebuild.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RebuiltInput {
-    /// `definitions`, `cut`, `spine`, or a file of the dataset.
+    /// `events` (if something was forgotten), `definitions`, `cut`, `spine`, or a file of the dataset.
     pub input: String,
     /// What became of it.
     pub state: InputState,
@@ -133,6 +135,11 @@ impl Offline {
                 reason,
             });
         }
+        if let Some(reason) = self.forgotten_of(&manifest)? {
+            report.found("events", Err((InputState::Gone, reason)));
+            skip(&mut report, &["definitions", "cut", "spine"]);
+            return Ok(report);
+        }
         let pinned = self.pinned(&manifest)?;
         report.found(
             "definitions",
@@ -180,6 +187,25 @@ impl Offline {
             }
         }
         Ok(report)
+    }
+
+    /// Why a dataset cannot be built again, if something that it read was forgotten.
+    pub(super) fn forgotten_of(
+        &self,
+        manifest: &DatasetManifest,
+    ) -> Result<Option<String>, EngineError> {
+        let title = manifest.title();
+        let records = forgotten(self.store())?;
+        let first = records
+            .iter()
+            .find(|record| record.datasets.contains(&title));
+        Ok(first.map(|record| {
+            format!(
+                "not rebuildable (forgotten): a key of `{}` was forgotten at {}",
+                record.entity,
+                format_timestamp(record.at)
+            )
+        }))
     }
 
     /// The definitions of when a dataset was built, and what its names mean there.

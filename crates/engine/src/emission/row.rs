@@ -659,6 +659,18 @@ fn order_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<
     order
 }
 
+/// The identity of a trigger and its order, as emissions have them.
+pub(crate) fn trigger_names(
+    program: &SourceProgram,
+    event: &LoggedEvent,
+    row: &[Value],
+) -> (Vec<u8>, Vec<u8>) {
+    (
+        identity_of(program, event, row),
+        order_of(program, event, row),
+    )
+}
+
 /// The columns behind the identity and the time: the trigger's order, where the stream has that, and
 /// what is selected. What is too large to be an event says so in every column: what follows it goes on.
 pub(crate) fn columns_of(

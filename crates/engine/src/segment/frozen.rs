@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use evenkeel_connect::{AtomicFile, Table};
-use evenkeel_log::{DiskFileSystem, FileSystem, Lock};
+use evenkeel_log::{DiskFileSystem, FileSystem, Lock, LockGuard};
 use serde::{Deserialize, Serialize};
 
 use super::{SegmentAnswer, SegmentPlan};
@@ -52,8 +52,15 @@ pub struct FrozenSegment {
     pub undecided: u64,
     /// The canonical digest of keys and what is selected, in order.
     pub digest: String,
+    /// Keys that were in it and were forgotten.
+    #[serde(default, skip_serializing_if = "is_none_forgotten")]
+    pub forgotten: u64,
     /// The digest of the rest of the manifest.
     pub checksum: String,
+}
+
+fn is_none_forgotten(forgotten: &u64) -> bool {
+    *forgotten == 0
 }
 
 /// A frozen segment by name and number: `frequently_late:1`.
@@ -239,13 +246,7 @@ impl FrozenSegments {
         let folder = self.path.join(&def.name);
         let create = DiskFileSystem.create_directory(&folder);
         create.map_err(|source| write_error(&folder, source))?;
-        let lock = folder.join("lock");
-        let taken = DiskFileSystem.lock(&lock);
-        let Lock::Taken(_guard) = taken.map_err(|source| write_error(&lock, source))? else {
-            return Err(EngineError::SegmentBusy {
-                name: def.name.clone(),
-            });
-        };
+        let _guard = self.lock(&def.name)?;
         let number = self.numbers(&def.name)?.last().map_or(1, |last| last + 1);
         let mut manifest = FrozenSegment {
             format: FROZEN_FORMAT,
@@ -262,22 +263,86 @@ impl FrozenSegments {
             asked: answer.asked,
             undecided: answer.undecided,
             digest: String::new(),
+            forgotten: 0,
             checksum: String::new(),
         };
         let table = segment_table(plan, answer)?;
         manifest.digest = digest_of(&table)?;
-        manifest.checksum = manifest.checksum_of();
         // Of a freeze that was killed, without a manifest, if it is there.
         let place = self.place(&manifest);
         table.write(&place).map_err(EngineError::connect)?;
-        let path = self.file(&def.name, number, "json");
-        let mut text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
+        self.write(&mut manifest)?;
+        Ok(manifest)
+    }
+
+    fn lock(&self, name: &str) -> Result<Box<dyn LockGuard>, EngineError> {
+        let lock = self.path.join(name).join("lock");
+        let taken = DiskFileSystem.lock(&lock);
+        match taken.map_err(|source| write_error(&lock, source))? {
+            Lock::Taken(guard) => Ok(guard),
+            Lock::Held { .. } => Err(EngineError::SegmentBusy {
+                name: name.to_owned(),
+            }),
+        }
+    }
+
+    /// Takes the locks of all segments, and removes what was frozen by processes that were killed: keys
+    /// without a manifest.
+    pub(crate) fn hold_all(&self) -> Result<Vec<Box<dyn LockGuard>>, EngineError> {
+        let mut held = Vec::new();
+        for segment in self.segments()? {
+            held.push(self.lock(&segment)?);
+            let numbers = self.numbers(&segment)?;
+            for name in names(&self.path.join(&segment))? {
+                let number = name.strip_suffix(".parquet").and_then(|n| n.parse().ok());
+                let is_orphan = number.is_some_and(|number: u32| !numbers.contains(&number));
+                if is_orphan || name.starts_with('.') && name.ends_with(".tmp") {
+                    let path = self.path.join(&segment).join(name);
+                    fs::remove_file(&path).map_err(|source| write_error(&path, source))?;
+                }
+            }
+        }
+        Ok(held)
+    }
+
+    /// Writes a manifest, with its checksum.
+    fn write(&self, manifest: &mut FrozenSegment) -> Result<(), EngineError> {
+        manifest.checksum = manifest.checksum_of();
+        let path = self.file(&manifest.segment, manifest.number, "json");
+        let mut text = serde_json::to_string_pretty(manifest).unwrap_or_default();
         text.push('\n');
         let mut file = AtomicFile::create(&path).map_err(EngineError::connect)?;
         file.write_all(text.as_bytes())
             .map_err(|source| write_error(&path, source))?;
-        file.commit().map_err(EngineError::connect)?;
-        Ok(manifest)
+        file.commit().map_err(EngineError::connect)
+    }
+
+    /// Leaves some rows, in order, out of what was frozen under a number, `gone` of them. Stopped in the middle, it
+    /// is to be done again; done before, it changes nothing.
+    pub(crate) fn leave_out(
+        &self,
+        name: &FrozenName,
+        gone: u64,
+        rows: &dyn Fn(&Table) -> Vec<u32>,
+    ) -> Result<(), EngineError> {
+        let mut manifest = self.manifest(name)?;
+        let place = self.place(&manifest);
+        let mut table = Table::read(&place).map_err(EngineError::connect)?;
+        let out = rows(&table);
+        if !out.is_empty() {
+            let all = 0..u32::try_from(table.len()).unwrap_or(u32::MAX);
+            let kept: Vec<u32> = all.filter(|row| out.binary_search(row).is_err()).collect();
+            table = table.take(&kept).map_err(EngineError::connect)?;
+            table.write(&place).map_err(EngineError::connect)?;
+        }
+        let digest = digest_of(&table)?;
+        if digest != manifest.digest {
+            manifest.digest = digest;
+            manifest.rows = table.len() as u64;
+            manifest.forgotten += gone;
+            self.write(&mut manifest)?;
+        }
+        Ok(())
     }
 
     fn file(&self, segment: &str, number: u32, extension: &str) -> PathBuf {

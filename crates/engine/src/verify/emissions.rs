@@ -4,7 +4,7 @@
 //! Does not know how emissions are made: the order of records, and what each stream knows at one, it
 //! finds by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evenkeel_log::Sequence;
@@ -22,6 +22,7 @@ use crate::emission::{
     turn_of,
 };
 use crate::error::EngineError;
+use crate::forget::forgotten;
 use crate::offline::{Offline, Online};
 use crate::sample::Random;
 use crate::source_state::Turn;
@@ -69,13 +70,31 @@ impl<O: Online> Check<'_, O> {
         let share = SHARE * streams.len() as u64;
         let each = options.values.div_ceil(share.max(1));
         let of_oracle = options.oracle_values.div_ceil(share.max(1)).max(1);
+        let forgotten = forgotten(self.offline.store())?;
         for def in &streams {
             let Some(stream) = self.stream(def, events) else {
                 continue;
             };
+            // What was emitted before something was forgotten that it looked up stays as it was.
+            // So does what was made of a key that has another name since.
+            let since = forgotten.iter().filter(|record| {
+                let read = names_of_read(self.offline, stream.derived, record.is_renaming());
+                let mut sources = record.sources.iter();
+                sources.any(|source| read.contains(&source.source))
+            });
+            let since = since.map(|record| record.at).max();
+            let is_later = |logged: &LoggedEvent| since.is_none_or(|at| logged.logged_at.0 > at);
             let sampled = sample(stream.emissions.len(), each, random);
+            let sampled: Vec<usize> = sampled
+                .into_iter()
+                .filter(|at| is_later(&stream.emissions[*at]))
+                .collect();
             self.emitted(events, &stream, &sampled, of_oracle, reach)?;
             let sampled = sample(stream.triggers.len(), each, random);
+            let sampled: Vec<usize> = sampled
+                .into_iter()
+                .filter(|at| is_later(&stream.triggers[*at]))
+                .collect();
             self.brought(events, &stream, &sampled, reach)?;
         }
         Ok(())
@@ -363,6 +382,20 @@ impl Emitted<'_> {
         let mut of_record = behind.take_while(|e| record_of(&e.event) == Some(record));
         of_record.any(|e| id_of(e) == *id)
     }
+}
+
+/// The names of sources that emissions read, of those that read their trigger's row alone not its, unless
+/// that is asked for.
+fn names_of_read(offline: &Offline, derived: &DerivedDef, with_trigger: bool) -> BTreeSet<String> {
+    let mut read = read_by(derived);
+    let body = derived.body();
+    if body.windows.is_empty() && body.lookups.is_empty() && !with_trigger {
+        read.remove(&derived.trigger().source.id);
+    }
+    let defs = read
+        .iter()
+        .filter_map(|id| offline.catalog().source_by_id(*id));
+    defs.map(|def| def.name.clone()).collect()
 }
 
 /// The identity of the trigger of an emission, and its time.

@@ -1,6 +1,7 @@
 //! Training datasets: built once, built again to the same bits, read as vectors, stale when
 //! the past changes.
 
+mod forgotten;
 mod inputs;
 mod parity;
 mod stale;

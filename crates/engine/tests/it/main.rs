@@ -13,6 +13,7 @@ mod emissions;
 mod ended_streams;
 mod evolution;
 mod follow;
+mod forget;
 mod functions;
 mod healing;
 mod incidents;

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use evenkeel_engine::api::GetRequest;
 use evenkeel_engine::doctor::{Part, doctor};
 use evenkeel_engine::{
-    AtOnce, Engine, EngineError, FrozenSegments, SegmentAnswer, SegmentPlan, SegmentRequest,
-    ask_segment, backup, restore, segment_of, segment_query,
+    AtOnce, Engine, EngineError, ForgetRequest, FrozenSegments, SegmentAnswer, SegmentPlan,
+    SegmentRequest, ask_segment, backup, restore, segment_of, segment_query,
 };
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::time::format_timestamp;
@@ -441,4 +441,44 @@ fn what_is_frozen_is_backed_up_and_examined() {
     assert_eq!(found.len(), 2);
     assert_eq!(found[0], "its checksum is another");
     assert!(found[1].contains("2.parquet"), "{found:?}");
+}
+
+#[test]
+fn a_key_that_is_forgotten_is_in_no_frozen_segment() {
+    let world = World::new(DEFINITIONS);
+    let mut engine = world.engine();
+    let owners = "region,shop,owner,op,at\nwest,1,a,upsert,2026-02-20T00:00:00Z\n\
+                  west,2,b,upsert,2026-02-20T00:00:00Z\neast,1,c,upsert,2026-02-20T00:00:00Z\n";
+    world.ingest_text(&mut engine, "owners", "owners1.csv", owners);
+    let known = plan(&engine, "known");
+    let project = world.project();
+    let folder = FrozenSegments::of(&project.store);
+    let asked = request(&known, t("2026-02-21T00:00:00Z"), &engine.cut(), usize::MAX);
+    let answer = engine.ask_segment(&asked).unwrap();
+    let cut = engine.format_cut(&answer.cut);
+    folder.freeze(&known, answer, &cut).unwrap();
+    let request = ForgetRequest {
+        entity: "shop".to_owned(),
+        key: "region=west,shop=1".to_owned(),
+        ..ForgetRequest::default()
+    };
+    let plan = engine
+        .plan_forget(&request, &mut |_, _| ControlFlow::Continue(()))
+        .unwrap();
+    let report = engine.forget(plan).unwrap();
+    assert_eq!(report.segments[0].segment, "known:1");
+    assert_eq!((report.sources[0].events, report.segments[0].rows), (1, 1));
+    let manifest = folder.manifest(&"known:1".parse().unwrap()).unwrap();
+    assert_eq!((manifest.rows, manifest.forgotten), (2, 1));
+    let table = folder.table(&manifest).unwrap();
+    let shops = table.column("shop").unwrap();
+    let regions = table.column("region").unwrap();
+    for row in 0..2 {
+        let is_it = regions.get(row).same_bits(&Value::from("west"))
+            && shops.get(row).same_bits(&Value::BigInt(1));
+        assert!(!is_it);
+    }
+    drop(world.engine());
+    let examined = doctor(&project, false, &|_, _| ControlFlow::Continue(())).unwrap();
+    assert_eq!(examined.damages, []);
 }

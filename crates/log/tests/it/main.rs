@@ -12,5 +12,6 @@ mod faults;
 mod file_systems;
 mod fixture;
 mod reading;
+mod rewriting;
 mod support;
 mod truncation;

@@ -19,7 +19,7 @@ const COPY: &str = "/copy";
 /// Batches of the fixture, some with dead letters and marks.
 const SIZES: [u8; 14] = [35, 140, 70, 105, 3, 99, 150, 33, 140, 70, 105, 3, 150, 150];
 
-fn options() -> LogOptions {
+pub(crate) fn options() -> LogOptions {
     LogOptions {
         segment_bytes: 3_000,
         ..LogOptions::default()
@@ -28,7 +28,7 @@ fn options() -> LogOptions {
 
 /// A log of many segments: events of two sources and three partitions in batches of 1 to 200, dead letters and
 /// marks in between.
-fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
+pub(crate) fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
     let (log, _) = open_with(fs, clock(), options()).unwrap();
     let mut numbers = [0i64; 3];
     let mut letters = 0;
@@ -63,14 +63,14 @@ fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
 }
 
 /// What keeps the events: a copy of the log.
-fn copied(log: &LogReader, fs: &MemoryFileSystem) -> LogReader {
+pub(crate) fn copied(log: &LogReader, fs: &MemoryFileSystem) -> LogReader {
     log.copy_to(COPY.as_ref(), &mut |_, _| ()).unwrap();
     LogReader::open(Arc::new(fs.clone()), COPY.as_ref())
         .unwrap()
         .0
 }
 
-fn read(log: &LogReader, options: &ReadOptions) -> Vec<(LoggedEvent, Sequence, u64)> {
+pub(crate) fn read(log: &LogReader, options: &ReadOptions) -> Vec<(LoggedEvent, Sequence, u64)> {
     let mut stream: Events = log.read(options.clone()).numbered();
     let mut logged = LoggedEvent::blank();
     let mut found = Vec::new();
