@@ -12,6 +12,7 @@
 mod edges;
 mod planted;
 mod python;
+mod services;
 
 use std::env;
 use std::ffi::OsString;
@@ -72,6 +73,7 @@ fn check() -> Result<(), String> {
 
 fn test(rest: &[OsString]) -> Result<(), String> {
     let python = python::environment(&root())?;
+    services::install();
     let mut command = cargo(["test", "--workspace"]);
     if !rest.is_empty() {
         // Behind the dashes: cargo would take a name for a wish to build every test target,

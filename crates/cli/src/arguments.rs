@@ -260,7 +260,9 @@ pub(crate) struct RollbackArguments {
         Reads the files of a source (of all file sources, if none is named), checks every row, \
         and logs what is new: a row that is in the log already is counted, not logged again. A \
         row that cannot be an event goes to the source's dead letters with its reason; the rest \
-        goes on. What is reported as recorded is on disk.",
+        goes on. What is reported as recorded is on disk.\n\n\
+        Of a table of MySQL or MariaDB that is named the first time a snapshot is logged, then the \
+        changes that the server has logged since; with --follow all that come.",
     after_help = "Examples:\n  \
         evenkeel ingest\n  \
         evenkeel ingest departures\n  \
@@ -290,6 +292,9 @@ pub(crate) struct IngestArguments {
         requires = "follow"
     )]
     pub(crate) poll: u64,
+    /// Of a table of MySQL: take a new snapshot, and log what differs
+    #[arg(long, requires = "source", conflicts_with = "file")]
+    pub(crate) snapshot: bool,
 }
 
 /// What is known when something is read.
@@ -599,7 +604,9 @@ impl std::str::FromStr for Redrive {
         in the truth are removed, missing ones are added. Events outside the period are never \
         touched, the same truth again changes nothing, and what was answered before stays \
         readable at its cut. A row of the truth that can be no event of the source refuses the \
-        whole correction. If it is interrupted, run it again: the rest follows.",
+        whole correction. If it is interrupted, run it again: the rest follows.\n\n\
+        Without --with the comparison is made that the source declares (compare_schedule, \
+        compare_with), for the moment that was due last; a server makes it by itself.",
     after_help = "Examples:\n  \
         evenkeel correct payments --with truth.parquet --from 2026-03-01 --to 2026-03-02 --dry-run\n  \
         evenkeel correct payments --with 'truth/2026-03-*.csv' --from 2026-03-01 --to 2026-04-01"
@@ -610,14 +617,14 @@ pub(crate) struct CorrectArguments {
     pub(crate) source: String,
     /// The file (or pattern) with the truth, read as the source's own files are; relative to the
     /// current folder
-    #[arg(long, value_name = "FILE")]
-    pub(crate) with: PathBuf,
+    #[arg(long, value_name = "FILE", requires_all = ["from", "to"])]
+    pub(crate) with: Option<PathBuf>,
     /// The first time of the period; without a zone, in the source's
-    #[arg(long, value_name = "TIME")]
-    pub(crate) from: String,
+    #[arg(long, value_name = "TIME", requires = "with")]
+    pub(crate) from: Option<String>,
     /// The first time behind the period
-    #[arg(long, value_name = "TIME")]
-    pub(crate) to: String,
+    #[arg(long, value_name = "TIME", requires = "with")]
+    pub(crate) to: Option<String>,
     /// Only say what would be logged
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -7,6 +7,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
+use evenkeel_capture::CaptureError;
 use evenkeel_connect::ConnectError;
 use evenkeel_ddl::ast::Span;
 use evenkeel_ddl::{Diagnostic, Related, Severity, line_and_column};
@@ -307,6 +308,18 @@ impl From<ServerError> for Failure {
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         Failure::engine(error, &[])
+    }
+}
+
+impl From<CaptureError> for Failure {
+    fn from(error: CaptureError) -> Self {
+        match error {
+            CaptureError::Engine(error) => Failure::engine(error, &[]),
+            CaptureError::Network { .. } | CaptureError::Ended => {
+                Failure::new(Exit::Storage, "STORAGE", chain(&error))
+            }
+            _ => Failure::new(Exit::Refuted, "INVALID", chain(&error)),
+        }
     }
 }
 

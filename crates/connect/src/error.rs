@@ -233,6 +233,26 @@ pub enum ConnectError {
         /// The file.
         path: PathBuf,
     },
+    /// A record says that the table was emptied: which rows ended is not in the file.
+    #[error(
+        "row {row} of `{}` says that the table was emptied (TRUNCATE), and not which rows ended: write \
+         a record with `op` `d` for each, in place of it, in another file",
+        path.display()
+    )]
+    Emptied {
+        /// The file.
+        path: PathBuf,
+        /// The record, from 0.
+        row: u64,
+    },
+    /// Columns are not told by files of this format.
+    #[error("the columns of `{}` cannot be told from {format}: declare them", path.display())]
+    NotInferred {
+        /// The file.
+        path: PathBuf,
+        /// The format.
+        format: &'static str,
+    },
     /// The file has no header line.
     #[error("`{}` is empty: a header line with column names is needed", path.display())]
     NoHeader {

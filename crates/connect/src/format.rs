@@ -15,6 +15,8 @@ pub enum Format {
     Tsv,
     /// One JSON object per line.
     JsonLines,
+    /// One change of a row per line, as Debezium writes it in JSON.
+    Debezium,
 }
 
 /// How a source file is packed as a whole.
@@ -50,7 +52,7 @@ fn lower_extension(name: &str) -> Option<(&str, String)> {
 }
 
 impl Format {
-    pub(crate) const OPTION_VALUES: &'static str = "'parquet', 'csv', 'tsv' or 'jsonl'";
+    pub(crate) const OPTION_VALUES: &'static str = "'parquet', 'csv', 'tsv', 'jsonl' or 'debezium'";
 
     pub(crate) fn from_option(text: &str) -> Option<Self> {
         Some(match text.to_ascii_lowercase().as_str() {
@@ -58,8 +60,14 @@ impl Format {
             "csv" => Format::Csv,
             "tsv" => Format::Tsv,
             "jsonl" | "ndjson" | "json" => Format::JsonLines,
+            "debezium" => Format::Debezium,
             _ => return None,
         })
+    }
+
+    /// Whether a record is a line of JSON.
+    pub(crate) fn is_json_lines(self) -> bool {
+        matches!(self, Format::JsonLines | Format::Debezium)
     }
 
     pub(crate) fn name(self) -> &'static str {
@@ -68,6 +76,7 @@ impl Format {
             Format::Csv => "CSV",
             Format::Tsv => "TSV",
             Format::JsonLines => "JSON lines",
+            Format::Debezium => "Debezium JSON",
         }
     }
 }

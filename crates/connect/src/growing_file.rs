@@ -13,7 +13,6 @@ use std::sync::Arc;
 use crate::batch::{BatchBuilder, RowBatch};
 use crate::error::{ConnectError, FileAction};
 use crate::file_set::SourceFile;
-use crate::format::Format;
 use crate::input::Input;
 use crate::options::{ColumnSpec, FileOptions};
 use crate::text_file::{
@@ -100,7 +99,7 @@ impl GrowingFile {
     /// Where the first record ends, without its line end.
     fn head_end(&self, options: &FileOptions, finished: bool) -> Result<Option<u64>, ConnectError> {
         let input = self.input(0, !finished)?;
-        if self.source.format() == Format::JsonLines {
+        if self.source.format().is_json_lines() {
             let mut lines = LineReader::over(&self.source, input)?;
             return Ok(match lines.next_line()? {
                 Line::End => None,
@@ -161,7 +160,7 @@ impl GrowingFile {
         let specs: Arc<[ColumnSpec]> = Arc::from(columns);
         let builder = BatchBuilder::new(Arc::clone(&specs));
         let first = self.input(0, !finished)?;
-        let rows = if self.source.format() == Format::JsonLines {
+        let rows = if self.source.format().is_json_lines() {
             let mut lines = LineReader::over(&self.source, first)?;
             if from != Place::START {
                 lines.go_on(self.input(from.bytes, !finished)?, from);

@@ -102,6 +102,19 @@ pub enum MissingColumns {
     Null,
 }
 
+/// Which declared columns say what a change of a row is, instead of being the row's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChangeColumns {
+    /// `operation`: what it does, as `c`, `r`, `u` or `d`. Without one no row is changed.
+    pub operation: Option<String>,
+    /// `change_time`: when the source made it.
+    pub time: Option<String>,
+    /// `change_position`: where it stands in the source's log.
+    pub position: Option<String>,
+    /// The primary key.
+    pub key: Vec<String>,
+}
+
 /// How to read a source file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FileOptions {
@@ -122,6 +135,8 @@ pub struct FileOptions {
     pub time_unit: Option<TimeUnit>,
     /// `missing_columns`.
     pub missing_columns: MissingColumns,
+    /// Of [`Format::Debezium`].
+    pub changes: ChangeColumns,
     /// Rows of a batch, 1 to [`BATCH_ROWS_MAX`].
     pub batch_rows: usize,
 }
@@ -136,12 +151,13 @@ impl Default for FileOptions {
             delimiter: None,
             time_unit: None,
             missing_columns: MissingColumns::Refuse,
+            changes: ChangeColumns::default(),
             batch_rows: BATCH_ROWS_MAX,
         }
     }
 }
 
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 11] = [
     "connector",
     "path",
     "format",
@@ -150,6 +166,9 @@ const OPTIONS: [&str; 8] = [
     "null",
     "time_unit",
     "missing_columns",
+    "operation",
+    "change_time",
+    "change_position",
 ];
 
 impl FileOptions {
@@ -217,6 +236,9 @@ impl FileOptions {
                 });
             }
             "null" => text.clone_into(&mut self.null_text),
+            "operation" => self.changes.operation = Some(text.to_owned()),
+            "change_time" => self.changes.time = Some(text.to_owned()),
+            "change_position" => self.changes.position = Some(text.to_owned()),
             "time_unit" => {
                 self.time_unit =
                     Some(TimeUnit::from_option(text).ok_or(refuse(TimeUnit::OPTION_VALUES))?);
@@ -282,6 +304,7 @@ mod tests {
                 delimiter: Some(b';'),
                 time_unit: Some(TimeUnit::Milliseconds),
                 missing_columns: MissingColumns::Null,
+                changes: ChangeColumns::default(),
                 batch_rows: BATCH_ROWS_MAX,
             }
         );

@@ -49,21 +49,20 @@ impl RowReader {
         let specs: Arc<[ColumnSpec]> = Arc::from(columns);
         let builder = BatchBuilder::new(Arc::clone(&specs));
         let rows = options.batch_rows();
-        let decoder = match file.format() {
-            Format::Parquet => {
-                Decoder::Parquet(Box::new(ParquetRows::open(file, &specs, options)?))
-            }
-            Format::Csv | Format::Tsv => Decoder::Csv(Box::new(TextBatches::new(
-                CsvRows::open(file, &specs, options)?,
-                builder,
-                rows,
-            ))),
-            Format::JsonLines => Decoder::JsonLines(Box::new(TextBatches::new(
-                JsonRows::open(file, &specs, options)?,
-                builder,
-                rows,
-            ))),
-        };
+        let decoder =
+            match file.format() {
+                Format::Parquet => {
+                    Decoder::Parquet(Box::new(ParquetRows::open(file, &specs, options)?))
+                }
+                Format::Csv | Format::Tsv => Decoder::Csv(Box::new(TextBatches::new(
+                    CsvRows::open(file, &specs, options)?,
+                    builder,
+                    rows,
+                ))),
+                Format::JsonLines | Format::Debezium => Decoder::JsonLines(Box::new(
+                    TextBatches::new(JsonRows::open(file, &specs, options)?, builder, rows),
+                )),
+            };
         let rows_total = match &decoder {
             Decoder::Parquet(rows) => Some(rows.rows_total()),
             Decoder::Csv(_) | Decoder::JsonLines(_) => None,

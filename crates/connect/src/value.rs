@@ -20,6 +20,7 @@ pub(crate) use number::{fits_precision, format_decimal, rescale};
 pub(crate) use text::read_text;
 pub use text::{text_to_value, value_to_text};
 
+use crate::change::ChangeError;
 use crate::options::TimeUnit;
 
 /// Characters of a value that an error shows.
@@ -150,6 +151,12 @@ pub enum ValueError {
         /// The limit.
         limit: usize,
     },
+    /// A record that is no change of a row, or a value that one does not have.
+    #[error("{source}")]
+    Change {
+        /// Why.
+        source: ChangeError,
+    },
     /// A record longer than [`crate::RECORD_BYTES_MAX`].
     #[error("the record is longer than {limit} bytes")]
     RecordLength {
@@ -216,6 +223,10 @@ impl ValueError {
             text: shown(text),
             data_type: data_type.to_string(),
         }
+    }
+
+    pub(crate) fn change(source: ChangeError) -> Self {
+        ValueError::Change { source }
     }
 
     pub(crate) fn time(error: TimeError) -> Self {

@@ -10,6 +10,7 @@ use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, EventTime, Field, Status, Value, VisibleAt};
 pub use evenkeel_view::{Fact, Step};
 
+use crate::comparison::ComparisonRecord;
 use crate::push::{PushAnswer, RowAnswer};
 
 /// One object that `apply` would create or change, or leaves as it is.
@@ -212,6 +213,8 @@ pub struct SourceStatus {
     pub emission_lag: Option<u64>,
     /// For a derived stream: why it does not go on; none if it does.
     pub emission_failure: Option<String>,
+    /// What the last comparison with the truth found, if it is compared on a schedule and was.
+    pub compared: Option<ComparisonRecord>,
 }
 
 /// The state of a store.

@@ -17,6 +17,7 @@ use evenkeel_log::{DiskFileSystem, FileSystem, LogReader};
 use serde::{Deserialize, Serialize};
 
 use crate::batch::RunRecord;
+use crate::capture_record::CAPTURES;
 use crate::dataset::{DatasetFolder, DatasetName};
 use crate::error::EngineError;
 use crate::project::Project;
@@ -169,6 +170,12 @@ pub fn backup(
         let place = project.store.join(&folder);
         copy_files(&place, &partial.join(&folder), is_record)?;
     }
+    // So are those of how far tables of other systems were followed: never ahead of the log.
+    if project.store.join(CAPTURES).is_dir() {
+        let place = project.store.join(CAPTURES);
+        copy_files(&place, &partial.join(CAPTURES), is_record)?;
+        folders.push(CAPTURES.to_owned());
+    }
     // The log next: whatever is in it was defined before, so is in the registry later.
     let (log, hold) = lake::open_log(project)?;
     let copied = log
@@ -272,7 +279,10 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
             listed(folder.as_str(), name)
         })?;
     }
-    for folder in run_folders(&manifest) {
+    for folder in capture_folders(&manifest)
+        .into_iter()
+        .chain(run_folders(&manifest))
+    {
         copy_files(&from.join(&folder), &partial.join(&folder), |name| {
             is_record(name) && listed(folder.as_str(), name)
         })?;
@@ -324,6 +334,16 @@ fn dataset_folders(manifest: &Manifest) -> BTreeSet<String> {
         Some(format!("datasets/{}/{version}", wanted.name))
     };
     manifest.files.keys().filter_map(folder).collect()
+}
+
+/// The folder of captures, if a backup has one.
+fn capture_folders(manifest: &Manifest) -> BTreeSet<String> {
+    let is_one = |path: &String| {
+        path.strip_prefix(CAPTURES)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let any = manifest.files.keys().any(is_one);
+    any.then(|| CAPTURES.to_owned()).into_iter().collect()
 }
 
 /// The folders of runs that a backup has, and no others.

@@ -71,6 +71,10 @@ pub enum EngineError {
     Dataset { path: PathBuf, reason: String },
     #[error("`{}` is damaged: {reason}", path.display())]
     Run { path: PathBuf, reason: String },
+    #[error("`{source_name}` declares no comparison with the truth")]
+    NotCompared { source_name: String },
+    #[error("`{}` is damaged: {reason}", path.display())]
+    Record { path: PathBuf, reason: String },
     #[error(
         "the lake does not have event {position} of `{source_name}` as the log does; nothing of its segment was truncated"
     )]
@@ -426,6 +430,7 @@ impl EngineError {
             | EngineError::CallInput { .. }
             | EngineError::TriggerInput { .. }
             | EngineError::ResultId { .. }
+            | EngineError::NotCompared { .. }
             | EngineError::NothingToRollBack { .. }
             | EngineError::RollbackMeansAnother { .. }
             | EngineError::Inputs { .. }
@@ -488,6 +493,7 @@ impl EngineError {
             | EngineError::Backup { .. }
             | EngineError::Dataset { .. }
             | EngineError::Run { .. }
+            | EngineError::Record { .. }
             | EngineError::Frozen { .. }
             | EngineError::Schema { .. }
             | EngineError::Store(_)
@@ -531,6 +537,12 @@ impl EngineError {
             EngineError::RunKeyTwice { .. } => {
                 "GROUP BY the key, so that it has one row".to_owned()
             }
+            EngineError::NotCompared { .. } => "name --with, --from and --to, or declare compare_schedule and \
+                 compare_with in the source's options"
+                .to_owned(),
+            EngineError::Record { .. } => "remove it: what it says is found out again, by a new snapshot of the table or \
+                 the next comparison"
+                .to_owned(),
             EngineError::Run { path, .. } => match run_of(path) {
                 Some((view, at)) => format!(
                     "make that run once more: `evenkeel run {view} --at {at} --again`; its rows take the place \

@@ -16,7 +16,8 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 
 use evenkeel_connect::{
-    ColumnSpec, FileOptions, FileRow, FileRows, FileSet, SourceFile, value_to_json,
+    ColumnSpec, Debezium, FileOptions, FileRow, FileRows, FileSet, Format, SourceFile,
+    value_to_json,
 };
 use evenkeel_log::{Batch, DeadLetter};
 use evenkeel_store::StoreError;
@@ -423,7 +424,10 @@ pub(crate) fn nothing_at(def: &SourceDef, position: Position) -> EngineError {
 /// The files and the options of a source's definition.
 pub(crate) fn file_options(def: &SourceDef) -> Result<(String, FileOptions), EngineError> {
     refuse_derived(def)?;
-    file_options_of(&def.name, &def.options, &def.zone)
+    let (pattern, mut options) = file_options_of(&def.name, &def.options, &def.zone)?;
+    let key = def.primary_key.iter().map(|slot| &def.columns[*slot].name);
+    options.changes.key = key.cloned().collect();
+    Ok((pattern, options))
 }
 
 /// The files and the options of a source with these options and this zone.
@@ -454,7 +458,9 @@ pub(crate) fn options_of_file(
     options: &BTreeMap<String, OptionValue>,
 ) -> BTreeMap<String, OptionValue> {
     let mut options = options.clone();
-    options.retain(|name, _| !matches!(name.as_str(), "operation" | "partitions" | "zone"));
+    let is_other =
+        |name: &str| matches!(name, "partitions" | "zone") || name.starts_with("compare_");
+    options.retain(|name, _| !is_other(name));
     options
 }
 
@@ -503,7 +509,18 @@ pub(crate) fn decode_record(def: &SourceDef, record: &[u8]) -> Result<Vec<Value>
     let json: serde_json::Value =
         serde_json::from_slice(record).map_err(|e| format!("the record is not JSON: {e}"))?;
     let object = json.as_object().ok_or("the record is not a JSON object")?;
-    def.columns[..def.stored]
+    let columns = &def.columns[..def.stored];
+    if !columns
+        .iter()
+        .all(|column| object.contains_key(&column.name))
+        && let Ok((_, options)) = file_options(def)
+        && options.format == Some(Format::Debezium)
+    {
+        let text =
+            std::str::from_utf8(record).map_err(|e| format!("the record is no text: {e}"))?;
+        return Debezium::new(&stored_columns(def).into(), &options).values_of(text);
+    }
+    columns
         .iter()
         .map(|column| match object.get(&column.name) {
             None => Ok(Value::Null),

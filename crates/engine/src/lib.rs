@@ -12,7 +12,9 @@ pub mod backtest;
 mod backup;
 pub mod batch;
 mod call;
+mod capture_record;
 mod cold_tier;
+mod comparison;
 pub mod correction;
 pub mod dataset;
 mod definitions;
@@ -36,6 +38,7 @@ mod project;
 pub mod push;
 mod pushed;
 mod reads;
+mod record_file;
 mod recorder;
 mod registered;
 mod registry;
@@ -59,10 +62,12 @@ pub use answers::{Answers, FeatureAnswers};
 pub use applying::{Applying, Switched};
 pub use backup::{Manifest, backup, restore};
 pub use call::{Call, Called};
+pub use capture_record::CapturePlace;
 pub use cold_tier::{
     FailedFlush, FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable,
     Pins, Upkeep,
 };
+pub use comparison::{Comparison, ComparisonRecord, comparison_schedule};
 pub use definitions::{ChangePlan, Host, check, feature_list_of, registered};
 pub use emission::{Emitter, Next, emissions, emissions_end, emits, made_by, topic_of};
 pub use engine::Engine;

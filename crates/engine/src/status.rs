@@ -8,6 +8,7 @@ use evenkeel_types::SourceId;
 use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
 
 use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
+use crate::comparison::ComparisonRecord;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::slices::Reading;
@@ -38,7 +39,10 @@ impl Engine {
                 .filter(|(source, ..)| *source == def.id)
                 .map(|(_, partition, end)| (partition.0, end.0))
                 .collect();
+            let store = &self.project().store;
             sources.push(SourceStatus {
+                // What does not read is written anew by the next comparison.
+                compared: ComparisonRecord::read(store, &def.name).unwrap_or_default(),
                 name: def.name.clone(),
                 kind: match def.kind {
                     SourceKind::Stream => "stream",

@@ -16,6 +16,7 @@ mod catalog;
 mod checkpoints;
 mod client;
 mod clock;
+mod comparisons;
 mod corrections;
 mod datasets;
 mod definitions;

@@ -63,6 +63,8 @@ pub(crate) struct Metrics {
     rows: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// By source, kind of difference to a truth, and whether it was a dry run.
     differences: Mutex<BTreeMap<(String, &'static str, bool), u64>>,
+    /// By source, and whether it failed: comparisons that were due.
+    comparisons: Mutex<BTreeMap<(String, bool), u64>>,
     reads: Histogram,
     pub(crate) connections: AtomicUsize,
 }
@@ -99,6 +101,13 @@ impl Metrics {
             let key = (source.to_owned(), kind, dry_run);
             *differences.entry(key).or_default() += count;
         }
+    }
+
+    /// A comparison that was due was made, or failed.
+    pub(crate) fn comparison(&self, source: &str, failed: bool) {
+        let comparisons = self.comparisons.lock();
+        let mut comparisons = comparisons.unwrap_or_else(PoisonError::into_inner);
+        *comparisons.entry((source.to_owned(), failed)).or_default() += 1;
     }
 
     /// The text.
@@ -144,6 +153,19 @@ impl Metrics {
         {
             let source = label(source);
             let labels = format!("source=\"{source}\",change=\"{kind}\",dry_run=\"{dry_run}\"");
+            line(&mut text, &format!("{name}{{{labels}}}"), *count);
+        }
+        let name = "evenkeel_comparisons_total";
+        head(
+            &mut text,
+            name,
+            "counter",
+            "Comparisons with the truth that were due.",
+        );
+        let comparisons = self.comparisons.lock();
+        for ((source, failed), count) in &*comparisons.unwrap_or_else(PoisonError::into_inner) {
+            let (source, outcome) = (label(source), if *failed { "failed" } else { "done" });
+            let labels = format!("source=\"{source}\",outcome=\"{outcome}\"");
             line(&mut text, &format!("{name}{{{labels}}}"), *count);
         }
         let name = "evenkeel_rows_total";

@@ -24,6 +24,7 @@ use serde::Deserialize;
 use crate::ask::{asked, body_fields};
 use crate::body::{self, Content};
 use crate::clock::Stopwatch;
+use crate::comparisons::Comparisons;
 use crate::error::ApiError;
 use crate::long_work::{self, Made};
 use crate::name::Name;
@@ -249,12 +250,14 @@ impl Scheduler {
         let working = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
             let mut known = Known::new();
+            let mut comparisons = Comparisons::default();
             while working.runs.wait() {
                 run_due(&working, &mut known);
                 // What could not be emitted is tried again, also where nobody writes.
                 if working.engine().is_emission_stuck() {
                     working.queue.wake();
                 }
+                comparisons.make_due(&working);
             }
         });
         Scheduler { thread, shared }

@@ -14,8 +14,8 @@ use evenkeel_engine::api::{
     Change, ChangeKind, DeadLetterRow, IngestReport, SourceStatus, StoreStatus,
 };
 use evenkeel_engine::{Diagnostic, kind_of, stored_columns};
-use evenkeel_types::Field;
 use evenkeel_types::definition::{OptionValue, ServiceDef, SourceDef, SourceKind, ViewDef};
+use evenkeel_types::{EventTime, Field};
 use serde_json::{Value as Json, json};
 
 pub use rows::rows;
@@ -38,7 +38,7 @@ pub fn source_status(source: &SourceStatus) -> Json {
         .iter()
         .map(|(partition, end)| json!({"partition": partition, "end": end}))
         .collect();
-    json!({
+    let mut json = json!({
         "name": source.name,
         "kind": source.kind,
         "events": source.events,
@@ -49,7 +49,16 @@ pub fn source_status(source: &SourceStatus) -> Json {
         "visible_at": source.visible_at.map(|t| t.to_string()),
         "emission_lag": source.emission_lag,
         "emission_failure": source.emission_failure,
-    })
+    });
+    if let Some(compared) = &source.compared {
+        json["compared"] = json!({
+            "at": EventTime(compared.at).to_string(),
+            "differences": compared.differences,
+            "comparisons": compared.comparisons,
+            "differences_total": compared.differences_total,
+        });
+    }
+    json
 }
 
 /// The state of a store.

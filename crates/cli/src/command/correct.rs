@@ -4,11 +4,13 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use evenkeel_engine::correction::{Difference, Means, Period, Truth, parse_positions};
-use evenkeel_engine::{EngineError, Offline, Project};
+use evenkeel_engine::{Comparison, ComparisonRecord, EngineError, Offline, Project};
 use evenkeel_server::wire;
+use evenkeel_types::EventTime;
 use serde_json::{Value as Json, json};
 
 use crate::arguments::{CorrectArguments, ExcludeArguments};
+use crate::clock::now_micros;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::Bar;
@@ -18,23 +20,67 @@ use crate::table::{count, plural, table};
 
 pub(super) fn correct(arguments: &CorrectArguments, session: &Session) -> Result<Answer, Failure> {
     let project = session.project_with_store()?;
+    let (Some(with), Some(from), Some(to)) = (&arguments.with, &arguments.from, &arguments.to)
+    else {
+        return declared(arguments, &project, session);
+    };
     let report = match Remote::find(&project)? {
-        Some(remote) => remote.correct(arguments, session.output)?,
+        Some(remote) => remote.correct(arguments, (with, from, to), session.output)?,
         None => {
-            let pattern = arguments.with.to_string_lossy();
+            let pattern = with.to_string_lossy();
             here(
                 &project,
                 arguments.dry_run,
                 session.output,
                 |store, means, bar| {
                     let source = store.source(&arguments.source)?;
-                    let period = Period::parse(&arguments.from, &arguments.to, &source.zone)?;
+                    let period = Period::parse(from, to, &source.zone)?;
                     let truth = Truth::open(&source, Path::new(""), &pattern)?;
                     store.difference(&source, truth, &period, means, &mut steadily(bar))
                 },
             )?
         }
     };
+    let text = summary(&report);
+    Ok(Answer::done(report, text))
+}
+
+/// Makes the comparison that a source declares, for the moment that was due last.
+fn declared(
+    arguments: &CorrectArguments,
+    project: &Project,
+    session: &Session,
+) -> Result<Answer, Failure> {
+    if Remote::find(project)?.is_some() {
+        return Err(
+            Failure::request("a server holds the store: it makes what is due by itself")
+                .with_hint("to put something right now, name --with, --from and --to"),
+        );
+    }
+    let now = now_micros();
+    let mut due = None;
+    let report = here(
+        project,
+        arguments.dry_run,
+        session.output,
+        |store, means, bar| {
+            let source = store.source(&arguments.source)?;
+            let nothing = || EngineError::NotCompared {
+                source_name: source.name.clone(),
+            };
+            let comparison = Comparison::of(&source).ok_or_else(nothing)?;
+            let at = comparison.schedule.last_until(now).ok_or_else(nothing)?;
+            due = Some(EventTime(at));
+            let period = comparison.period(EventTime(at))?;
+            let truth = comparison.truth(store)?;
+            store.difference(&source, truth, &period, means, &mut steadily(bar))
+        },
+    )?;
+    if let Some(due) = due.filter(|_| !arguments.dry_run) {
+        let count = |name: &str| report[name].as_u64().unwrap_or_default();
+        let differences = count("replaced") + count("removed") + count("added");
+        ComparisonRecord::add(&project.store, &arguments.source, due, differences)?;
+    }
     let text = summary(&report);
     Ok(Answer::done(report, text))
 }

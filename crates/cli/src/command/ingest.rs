@@ -1,6 +1,8 @@
 //! `evenkeel ingest`.
 
+mod capture;
 mod follow;
+mod waiting;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,10 +22,13 @@ use crate::session::{self, Answer, Session};
 use crate::table::{count, plural};
 
 pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answer, Failure> {
+    let project = session.project_with_store()?;
+    if let Some(answer) = capture::run(arguments, &project, session)? {
+        return Ok(answer);
+    }
     if arguments.follow {
         return follow::run(arguments, session);
     }
-    let project = session.project_with_store()?;
     match Remote::find(&project)? {
         None => {
             let mut engine = session::open(&project)?;

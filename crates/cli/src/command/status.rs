@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::failure::Failure;
 use crate::session::{Answer, Session};
-use crate::table::{bytes, count, table};
+use crate::table::{bytes, count, plural, table};
 
 pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
     let status = match session.server()? {
@@ -58,6 +58,18 @@ fn text(status: &Json) -> String {
                 "`{}` is not emitted yet for the last {} records of the log\n",
                 word(&source["name"]),
                 count(behind)
+            ));
+        }
+    }
+    for source in rows("sources") {
+        let compared = &source["compared"];
+        let differences = number(&compared["differences"]);
+        if differences > 0 {
+            text.push_str(&format!(
+                "`{}` differed from the truth at {}: {} were put right\n",
+                word(&source["name"]),
+                word(&compared["at"]),
+                plural(differences, "event")
             ));
         }
     }

@@ -19,15 +19,16 @@ impl Remote {
     pub(crate) fn correct(
         &self,
         arguments: &CorrectArguments,
+        (with, from, to): (&Path, &str, &str),
         output: Output,
     ) -> Result<Json, Failure> {
-        let file = only_file(&arguments.with)?;
+        let file = only_file(with)?;
         let open = File::open(&file).map_err(|e| Failure::io("read", &file, &e))?;
         let length = open.metadata();
         let length = length.map_err(|e| Failure::io("read", &file, &e))?.len();
         let asked = json!({
-            "from": arguments.from,
-            "to": arguments.to,
+            "from": from,
+            "to": to,
             "dry_run": arguments.dry_run.then_some(true),
             "name": file.display().to_string(),
         });

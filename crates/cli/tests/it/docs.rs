@@ -125,7 +125,7 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn the_sql_of_the_pages_is_right() {
-    for name in ["docs/sql.md", "docs/windows.md"] {
+    for name in ["docs/sql.md", "docs/windows.md", "docs/cdc.md"] {
         let text = std::fs::read_to_string(page(name)).unwrap();
         let project = Project::empty();
         project.write("page.sql", &sql_of(&text));

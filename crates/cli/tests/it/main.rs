@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod calls;
+mod captured;
 mod commands;
+mod comparisons;
 mod correct;
 mod datasets;
 mod deletes;

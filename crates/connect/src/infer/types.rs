@@ -31,6 +31,10 @@ pub(super) fn find(
         Format::Parquet => parquet(file),
         Format::Csv | Format::Tsv => csv(file, options, rows_max),
         Format::JsonLines => json_lines(file, rows_max),
+        Format::Debezium => Err(ConnectError::NotInferred {
+            path: file.path().to_owned(),
+            format: file.format().name(),
+        }),
     }
 }
 

@@ -1,5 +1,7 @@
 //! JSON lines: one object per line.
 //!
+//! Lines of Debezium are objects of another shape: see `debezium`.
+//!
 //! A key that is not there is NULL, like `null`. Blank lines are skipped. Keys that are not
 //! declared are ignored; a key that occurs twice rejects its row.
 
@@ -11,8 +13,10 @@ use evenkeel_types::{DataType, Value, Zone};
 
 use crate::batch::BatchBuilder;
 use crate::columns::{missing_column, resolve};
+use crate::debezium::{Change, Debezium};
 use crate::error::ConnectError;
 use crate::file_set::SourceFile;
+use crate::format::Format;
 use crate::growing_file::Place;
 use crate::input::{Input, RECORD_BYTES_MAX};
 use crate::options::{ColumnSpec, FileOptions, MissingColumns, TimeUnit};
@@ -208,6 +212,8 @@ pub(crate) struct JsonRows {
     place: Place,
     /// Each row's keys stand for themselves: what comes later is not known.
     by_row: bool,
+    /// What a line says, if it is no row itself.
+    changes: Option<Debezium>,
     specs: Arc<[ColumnSpec]>,
     /// The key of each declared column.
     keys: Vec<String>,
@@ -227,6 +233,9 @@ impl JsonRows {
         options: &FileOptions,
     ) -> Result<Self, ConnectError> {
         let mut lines = LineReader::open(file)?;
+        if file.format() == Format::Debezium {
+            return Ok(JsonRows::growing(lines, specs, options));
+        }
         let (sample, any) = lines.sample_keys();
         let names: Vec<&str> = sample.iter().map(String::as_str).collect();
         let keys = specs
@@ -262,10 +271,12 @@ impl JsonRows {
         specs: &Arc<[ColumnSpec]>,
         options: &FileOptions,
     ) -> Self {
+        let is_changes = lines.file.format() == Format::Debezium;
         JsonRows {
             place: lines.next_place(),
             lines,
             by_row,
+            changes: is_changes.then(|| Debezium::new(specs, options)),
             hints: vec![0; keys.len()],
             seen: vec![false; keys.len()],
             keys,
@@ -277,11 +288,22 @@ impl JsonRows {
         }
     }
 
-    fn decode(&mut self, length: usize) -> Result<(), (Option<usize>, ValueError)> {
+    fn decode(&mut self, length: usize) -> Result<Says, (Option<usize>, ValueError)> {
         let whole = |e| (None, e);
         let text = std::str::from_utf8(self.lines.bytes(length))
             .map_err(|_| whole(ValueError::NotUtf8))?;
-        let members = match parse_json(text).map_err(whole)? {
+        let json = parse_json(text).map_err(whole)?;
+        if let Some(changes) = &self.changes {
+            return Ok(match changes.change(&json)? {
+                Change::Row(values) => {
+                    self.values = values;
+                    Says::Row
+                }
+                Change::Nothing => Says::Nothing,
+                Change::Truncated => Says::Emptied,
+            });
+        }
+        let members = match json {
             Json::Object(members) => members,
             other => {
                 return Err(whole(ValueError::NotAnObject {
@@ -309,8 +331,17 @@ impl JsonRows {
                 _ => read_json(&spec.data_type, json, &context).map_err(|e| (Some(i), e))?,
             });
         }
-        Ok(())
+        Ok(Says::Row)
     }
+}
+
+/// What a line says.
+enum Says {
+    /// A row, whose values wait.
+    Row,
+    Nothing,
+    /// That all rows of a table ended.
+    Emptied,
 }
 
 /// Whether a column that the sample does not have is more likely a mistake than sparse.
@@ -378,8 +409,22 @@ impl TextRows for JsonRows {
                 Ok(Step::Row(RECORD_BYTES_MAX))
             }
             Line::Whole { length, consumed } => {
-                let values = self.decode(length);
-                let values = values.map(|()| self.values.as_slice());
+                let says = self.decode(length);
+                match says {
+                    Ok(Says::Emptied) => {
+                        return Err(ConnectError::Emptied {
+                            path: self.lines.file.path().to_owned(),
+                            row,
+                        });
+                    }
+                    Ok(Says::Nothing) => {
+                        self.lines.advance(consumed);
+                        self.place = self.lines.next_place();
+                        return Ok(Step::Row(consumed));
+                    }
+                    Ok(Says::Row) | Err(_) => {}
+                }
+                let values = says.map(|_| self.values.as_slice());
                 let bytes = self.lines.bytes(length).trim_ascii();
                 batch.push(row, line, values, || match std::str::from_utf8(bytes) {
                     Ok(text) if serde_json::from_str::<serde_json::Value>(text).is_ok() => {

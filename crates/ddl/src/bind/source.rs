@@ -3,6 +3,8 @@
 //! A source with an error in an option, a check or a filter is still answered: its columns,
 //! times and keys are understood, so the views over it can be checked in the same run.
 
+mod changes;
+
 use std::collections::BTreeMap;
 
 use evenkeel_types::definition::{Check, Retain, SourceColumn, SourceDef, SourceKind};
@@ -216,6 +218,7 @@ impl<'a> SourceBuilder<'a> {
         self.refuse_pseudo_names(clauses, report);
         self.keys(clauses, options, report);
         self.operation(options, report);
+        self.changes(clauses, options, report);
         if let Some(length) = &clauses.deduplicate_within {
             self.deduplicate_within = exact_positive(length, "`DEDUPLICATE WITHIN`", report);
             if clauses.event_id.is_none() {
@@ -367,42 +370,6 @@ impl<'a> SourceBuilder<'a> {
             }
             // A primary key in a stream is a syntax error.
             ast::SourceKind::Stream => {}
-        }
-    }
-
-    /// The column that says which rows are deletes.
-    fn operation(&self, options: &Options, report: &mut Report) {
-        let Some(name) = &options.operation else {
-            return;
-        };
-        if self.create.kind == ast::SourceKind::Stream {
-            report.hinted::<()>(
-                "the rows of a stream are events: none of them deletes another",
-                name.span,
-                "leave the option `operation` out, and count in windows what happened; or write \
-                 `CREATE TABLE` with a `PRIMARY KEY` if a row replaces the one before it",
-            );
-            return;
-        }
-        let Some(column) = self.columns.iter().find(|c| c.name == name.value) else {
-            let names = self.columns.iter().map(|c| c.name.as_str());
-            report.push::<()>(with_hint(
-                Diagnostic::error(
-                    format!("`{}` has no column `{name}`", self.create.name),
-                    name.span,
-                ),
-                did_you_mean(&name.value, names),
-            ));
-            return;
-        };
-        let data_type = &column.data_type;
-        if *data_type != DataType::String {
-            report.hinted::<()>(
-                format!("the operation must be a STRING, and `{name}` is {data_type}"),
-                name.span,
-                "name a column that says `upsert` or `delete`; it may be computed: \
-                 `op STRING AS (CASE WHEN gone THEN 'delete' ELSE 'upsert' END)`",
-            );
         }
     }
 

@@ -20,7 +20,9 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use evenkeel_connect::{FileOptions, SourceFile, Table, parse_json, text_to_value};
+use evenkeel_connect::{
+    ChangeColumns, ColumnSpec, Debezium, FileOptions, SourceFile, Table, parse_json, text_to_value,
+};
 use evenkeel_ddl::{parse_expression, parse_interval, parse_spine_query, parse_statements};
 use evenkeel_engine::{DefinitionFile, Engine, Project, ServedAnswer, ServedLog};
 use evenkeel_store::{Batch, EmbeddedKv, Kv as _, Space};
@@ -29,6 +31,14 @@ use mutate::{Dice, mutated};
 use ticks::{DEFINITIONS, LIMITS, Ticker, number};
 
 /// The most memory of one input: files may say that they are large, and unpack.
+/// A change with its schemas.
+const DEBEZIUM: &str = r#"{"schema": {"fields": [{"field": "after", "fields": [
+    {"field": "amount", "name": "org.apache.kafka.connect.data.Decimal", "parameters": {"scale": "2"}},
+    {"field": "day", "name": "io.debezium.time.Date"}, {"field": "at", "name": "io.debezium.time.NanoTimestamp"},
+    {"field": "bits", "name": "io.debezium.data.Bits"}, {"field": "length", "name": "io.debezium.time.MicroTime"}]}]},
+    "payload": {"op": "u", "before": {"id": 1}, "after": {"id": 1, "amount": "MDk=", "day": 20454,
+    "at": 1767225600000001000, "bits": "AQI=", "length": -90000000001}, "ts_ms": 1767225600000,
+    "source": {"ts_us": 1767225600000000, "file": "binlog.000002", "pos": 400, "row": 3}}}"#;
 const MEMORY_BYTES_MAX: usize = 256 << 20;
 const UNPACKED_BYTES_MAX: u64 = 16 << 20;
 const INPUT_BYTES_MAX: usize = 256 << 10;
@@ -151,7 +161,7 @@ impl World {
             "CASE WHEN a IS NULL THEN -1 ELSE CAST(b AS DECIMAL(10, 2)) * 2 END",
             "date_trunc('day', at) + INTERVAL '1 02:03:04' DAY TO SECOND || ['x', NULL]",
         ];
-        let zone = Zone::utc();
+        let (zone, debezium) = (Zone::utc(), debezium());
         let values = [
             "2026-03-01T10:00:00.123456+01:00",
             "-1.5e308",
@@ -232,6 +242,12 @@ impl World {
                 1,
                 &["{\"a\": [1, 2.5e3, null, \"\\u00e9\"], \"b\": {}}"],
                 Box::new(|b| drop(parse_json(&text(b)))),
+            ),
+            kind(
+                "Debezium's JSON",
+                1,
+                &[DEBEZIUM],
+                Box::new(move |b| drop(debezium.values_of(&text(b)))),
             ),
             kind(
                 "values in words",
@@ -418,4 +434,36 @@ fn read_file(path: &Path) {
     if let Ok(file) = SourceFile::open(path, &options) {
         drop(file.infer(&options, None));
     }
+}
+
+/// A table of changes with a column of every kind that a schema says something of.
+fn debezium() -> Debezium {
+    let decimal = DataType::Decimal {
+        precision: 12,
+        scale: 3,
+    };
+    let columns = [
+        ("id", DataType::BigInt),
+        ("amount", decimal),
+        ("day", DataType::Date),
+        ("at", DataType::Timestamp),
+        ("bits", DataType::BigInt),
+        ("length", DataType::String),
+        ("op", DataType::String),
+        ("changed", DataType::Timestamp),
+        ("place", DataType::BigInt),
+    ];
+    let specs: Vec<ColumnSpec> = (columns.into_iter())
+        .map(|(name, data_type)| ColumnSpec::new(name, data_type))
+        .collect();
+    let options = FileOptions {
+        changes: ChangeColumns {
+            operation: Some("op".to_owned()),
+            time: Some("changed".to_owned()),
+            position: Some("place".to_owned()),
+            key: vec!["id".to_owned()],
+        },
+        ..FileOptions::default()
+    };
+    Debezium::new(&specs.into(), &options)
 }

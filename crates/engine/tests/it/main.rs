@@ -8,6 +8,7 @@ mod changes;
 mod correction;
 mod cut_purity;
 mod datasets;
+mod debezium;
 mod emission_parts;
 mod emissions;
 mod ended_streams;

@@ -3,9 +3,6 @@
 //! A signal is noticed between two steps, so what was read is logged before the command
 //! ends.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use evenkeel_engine::{FollowReport, Follower, Intake, RowSink, source_of};
@@ -14,9 +11,8 @@ use evenkeel_types::definition::Catalog;
 use evenkeel_types::time::format_timestamp;
 use evenkeel_types::{EventTime, Interval};
 use serde_json::{Value as Json, json};
-use tokio::runtime::Runtime;
-use tokio::sync::Notify;
 
+use super::waiting::Waiting;
 use super::{file_sources, report_line};
 use crate::arguments::IngestArguments;
 use crate::clock::Stopwatch;
@@ -99,77 +95,6 @@ fn only_source(arguments: &IngestArguments, catalog: &Catalog) -> Result<String,
             several[0]
         ))),
     }
-}
-
-/// Waits until it is time or somebody interrupts.
-struct Waiting {
-    runtime: Runtime,
-    interrupted: Arc<AtomicBool>,
-    woken: Arc<Notify>,
-}
-
-impl Waiting {
-    fn new() -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()?;
-        let interrupted = Arc::new(AtomicBool::new(false));
-        let woken = Arc::new(Notify::new());
-        let signal = {
-            let _inside = runtime.enter();
-            signals()?
-        };
-        let (flag, notify) = (Arc::clone(&interrupted), Arc::clone(&woken));
-        runtime.spawn(async move {
-            signal.await;
-            flag.store(true, Ordering::Relaxed);
-            notify.notify_one();
-        });
-        Ok(Waiting {
-            runtime,
-            interrupted,
-            woken,
-        })
-    }
-
-    fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
-    }
-
-    fn wait(&self, time: Duration) {
-        self.runtime.block_on(async {
-            tokio::select! {
-                () = tokio::time::sleep(time) => {}
-                () = self.woken.notified() => {}
-            }
-        });
-    }
-}
-
-/// The first request to end, from now on: SIGINT or SIGTERM.
-#[cfg(unix)]
-fn signals() -> io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// The first request to end, from now on.
-#[cfg(not(unix))]
-fn signals() -> io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // If it cannot be heard, it ends the process as it would without.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
 }
 
 /// What is said while following: a line that changes for a person, one object per line with

@@ -206,3 +206,39 @@ CREATE STREAM s (at TIMESTAMP, EVENT TIME at, HOT RETENTION INTERVAL '0' DAY);
 
 --- good: a column may be called hot
 CREATE STREAM s (hot BOOLEAN, at TIMESTAMP, EVENT TIME at, HOT RETENTION INTERVAL '12' HOUR);
+
+--- good changes of tables of other systems
+CREATE TABLE a (id BIGINT, v STRING, op STRING, at TIMESTAMP, place BIGINT, PRIMARY KEY (id), EVENT TIME at, SEQUENCE BY (place))
+  WITH (connector = 'mysql', url = 'mysql://reader@db.example:3307', table = 'shop.a', password = SECRET 'SHOP', operation = 'op',
+        change_time = 'at', change_position = 'place', snapshot_time = '2026-01-01', zero_dates = 'null', server_id = 7);
+CREATE TABLE b (id BIGINT, op STRING, at TIMESTAMP, PRIMARY KEY (id), EVENT TIME at)
+  WITH (connector = 'file', path = 'b.json', format = 'debezium', operation = 'op', change_time = 'at');
+CREATE STREAM c (id BIGINT, at TIMESTAMP, EVENT ID (id), EVENT TIME at) WITH (connector = 'file', path = 'c.json', format = 'debezium');
+
+--- changes without what they need
+CREATE TABLE a (id BIGINT, at TIMESTAMP, PRIMARY KEY (id), EVENT TIME at, EVENT ID (id))
+  WITH (connector = 'mysql', url = 'mysql://reader@db.example', table = 'shop.a');
+CREATE TABLE b (id BIGINT, op STRING AS ('u'), at BIGINT, t TIMESTAMP, PRIMARY KEY (id), EVENT TIME t)
+  WITH (connector = 'file', path = 'b.json', format = 'debezium', operation = 'op', change_time = 'at', change_position = 'pos');
+CREATE TABLE c (id BIGINT, at TIMESTAMP, PRIMARY KEY (id), EVENT TIME at) WITH (connector = 'file', path = 'c.csv', change_time = 'at');
+CREATE STREAM d (id BIGINT, at TIMESTAMP, EVENT TIME at) WITH (connector = 'mysql');
+CREATE STREAM e (id BIGINT, at TIMESTAMP, EVENT TIME at) WITH (connector = 'debezium');
+
+--- servers that cannot be reached as it is written
+CREATE STREAM a (at TIMESTAMP, EVENT TIME at) WITH (connector = 'mysql', url = 'mysql://reader:hunter2@db.example', table = 'shop.a');
+CREATE STREAM b (at TIMESTAMP, EVENT TIME at) WITH (connector = 'mysql', url = 'db.example', table = 'a', password = 'hunter2', snapshot_time = 'then', zero_dates = '0', server_id = 0, topic = 't');
+CREATE STREAM c (at TIMESTAMP, EVENT TIME at) WITH (connector = 'mysql', url = SECRET 'u', table = 'shop.a');
+
+--- good comparisons on a schedule
+CREATE STREAM a (id BIGINT, at TIMESTAMP, EVENT ID (id), EVENT TIME at)
+  WITH (connector = 'file', path = 'a.csv', compare_schedule = '0 3 * * *', compare_with = 'truth/*.csv', compare_days = 7);
+CREATE STREAM b (id BIGINT, at TIMESTAMP, EVENT ID (id), EVENT TIME at)
+  WITH (compare_schedule = '0 3 * * MON', compare_with = 'truth.csv');
+
+--- comparisons that say half
+CREATE STREAM a (at TIMESTAMP, EVENT TIME at) WITH (connector = 'file', path = 'a.csv', compare_schedule = '0 3', compare_days = 0);
+CREATE STREAM b (at TIMESTAMP, EVENT TIME at) WITH (compare_with = 'x.csv', compare_schdule = '0 3 * * *');
+
+--- streams of tables that tell nothing apart
+CREATE STREAM a (id BIGINT, at TIMESTAMP, EVENT TIME at)
+  WITH (connector = 'mysql', url = 'mysql://a@b', table = 'a.b', change_time = 'at');

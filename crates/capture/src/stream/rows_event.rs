@@ -1,0 +1,107 @@
+//! The rows of one event of the binlog, as rows of the source.
+
+use evenkeel_connect::{ChangeError, ValueError, place_in_log};
+
+use crate::bytes::{Bytes, CutOff};
+use crate::cell::Cell;
+use crate::event::RowsKind;
+use crate::mapping::{Mapping, Rows, Target, Told};
+
+/// The rows of an event on their way.
+pub(super) struct RowsEvent<'e> {
+    pub(super) mapping: &'e Mapping,
+    pub(super) target: &'e Target,
+    pub(super) kind: RowsKind,
+    pub(super) begins: u64,
+    pub(super) next: u64,
+    pub(super) time: i64,
+    pub(super) file: &'e str,
+}
+
+impl RowsEvent<'_> {
+    pub(super) fn read(
+        &mut self,
+        mut bytes: Bytes<'_>,
+        rows: &mut Rows,
+    ) -> Result<(), &'static str> {
+        let cut_off = |_: CutOff| "its rows end too early";
+        let columns = bytes.packed().map_err(cut_off)?;
+        if usize::try_from(columns).ok() != Some(self.mapping.columns()) {
+            return Err("its rows have another number of columns than its table");
+        }
+        let bitmaps = if self.kind == RowsKind::Update { 2 } else { 1 };
+        for _ in 0..bitmaps {
+            let there = bytes
+                .take(self.mapping.columns().div_ceil(8))
+                .map_err(cut_off)?;
+            let is_there = |i: usize| there[i / 8] >> (i % 8) & 1 == 1;
+            if !(0..self.mapping.columns()).all(is_there) {
+                return Err("its rows are not whole: a session has set binlog_row_image");
+            }
+        }
+        while !bytes.is_empty() {
+            let first = self
+                .mapping
+                .cells(&mut bytes, self.target)
+                .map_err(cut_off)?;
+            match self.kind {
+                RowsKind::Write => self.tell("c", &first, rows),
+                RowsKind::Delete => self.tell("d", &first, rows),
+                RowsKind::Update => {
+                    let second = self
+                        .mapping
+                        .cells(&mut bytes, self.target)
+                        .map_err(cut_off)?;
+                    self.update(&first, &second, rows);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A row of another primary key is another row.
+    fn update(&mut self, before: &[Option<Cell<'_>>], after: &[Option<Cell<'_>>], rows: &mut Rows) {
+        let key = |cells: &[Option<Cell<'_>>]| {
+            let row = self.target.row(true, |i| cells[i].as_ref())?;
+            let key = self.target.key(&row).into_iter().cloned();
+            Ok::<Vec<_>, (usize, ValueError)>(key.collect())
+        };
+        match (key(before), key(after)) {
+            (Ok(old), Ok(new)) if self.target.is_table && old != new => {
+                self.tell("d", before, rows);
+                self.tell("c", after, rows);
+            }
+            // A key that can be read is not one that cannot.
+            (Ok(_), Err(_)) if self.target.is_table => {
+                self.tell("d", before, rows);
+                self.tell("c", after, rows);
+            }
+            _ => {
+                self.tell("u", after, rows);
+                self.next += 1;
+            }
+        }
+    }
+
+    fn tell(&mut self, op: &'static str, cells: &[Option<Cell<'_>>], rows: &mut Rows) {
+        let told = self.told(op);
+        let mut row = self.target.row(op == "d", |i| cells[i].as_ref());
+        if told.place < 0 {
+            let source = ChangeError::NoPosition;
+            row = Err((0, ValueError::Change { source }));
+        }
+        rows.push(told, row, cells);
+    }
+
+    /// The next name.
+    fn told(&mut self, op: &'static str) -> Told {
+        let number = self.begins + self.next;
+        self.next += 1;
+        Told {
+            op,
+            time: self.time,
+            place: place_in_log(self.file, number).unwrap_or(-1),
+            number,
+        }
+    }
+}

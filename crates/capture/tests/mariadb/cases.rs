@@ -1,0 +1,48 @@
+//! The cases, each with a database of its own on one server.
+
+mod history;
+mod refusals;
+mod types;
+
+use crate::database::Database;
+
+type Case = fn(&Database);
+
+pub(crate) const ALL: &[(&str, Case)] = &[
+    ("snapshot_then_changes", history::snapshot_then_changes),
+    ("killed_again_and_again", history::killed_again_and_again),
+    ("one_large_transaction", history::one_large_transaction),
+    ("who_waited_is_later", history::who_waited_is_later),
+    (
+        "a_snapshot_is_a_difference",
+        history::a_snapshot_is_a_difference,
+    ),
+    ("files_are_rotated", history::files_are_rotated),
+    ("a_backup_goes_on", history::a_backup_goes_on),
+    (
+        "a_follower_compares_when_it_is_due",
+        history::a_follower_compares_when_it_is_due,
+    ),
+    ("every_type_is_exact", types::every_type_is_exact),
+    ("zero_dates", types::zero_dates),
+    ("tables_that_are_altered", refusals::tables_that_are_altered),
+    ("rows_that_go_untold", refusals::rows_that_go_untold),
+    (
+        "a_binlog_that_was_purged",
+        refusals::a_binlog_that_was_purged,
+    ),
+    (
+        "servers_that_cannot_be_followed",
+        refusals::servers_that_cannot_be_followed,
+    ),
+    ("what_was_rolled_back", refusals::what_was_rolled_back),
+    (
+        "keys_that_cannot_be_read",
+        refusals::keys_that_cannot_be_read,
+    ),
+    // The last: everybody's log begins anew.
+    (
+        "another_table_and_another_log",
+        refusals::another_table_and_another_log,
+    ),
+];

@@ -1,0 +1,73 @@
+//! Tables of a real MariaDB, captured: what the store has is what the table was.
+//!
+//! A program of its own: it starts a server, and ends it whatever happens. Names of cases may be
+//! given; `EVENKEEL_SEED` seeds those that choose.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod cases;
+mod database;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, ExitCode};
+
+use database::Database;
+
+/// Where the account's password is looked for.
+const PASSWORD: &str = "EVENKEEL_CAPTURE_PASSWORD";
+
+fn main() -> ExitCode {
+    if std::env::var_os(PASSWORD).is_none() {
+        return again_with_password();
+    }
+    if std::env::var_os(world::CHILD).is_some() {
+        return world::child();
+    }
+    let names: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
+    let wanted =
+        |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
+    let cases: Vec<_> = cases::ALL.iter().filter(|(name, _)| wanted(name)).collect();
+    if cases.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let database = match Database::start() {
+        Ok(database) => database,
+        Err(missing) => {
+            println!("MariaDB: not run, {missing}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let mut failed = 0;
+    for (name, case) in cases {
+        let result = catch_unwind(AssertUnwindSafe(|| case(&database)));
+        println!(
+            "{name} ... {}",
+            if result.is_ok() { "ok" } else { "FAILED" }
+        );
+        failed += u32::from(result.is_err());
+    }
+    if failed > 0 {
+        println!("MariaDB: {failed} failed");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Passwords come from the environment.
+fn again_with_password() -> ExitCode {
+    let program = std::env::current_exe().unwrap();
+    let mut command = Command::new(program);
+    let status = command
+        .args(std::env::args_os().skip(1))
+        .env(PASSWORD, "secret")
+        .status();
+    if status.is_ok_and(|status| status.success()) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}

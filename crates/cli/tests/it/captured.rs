@@ -1,0 +1,164 @@
+//! The page about changes of other systems, with a real MariaDB: alone, beside a server, followed.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value as Json;
+
+use crate::docs::page;
+use crate::serve::Server;
+use crate::support::{Project, binary};
+
+const TABLE: &str = "
+CREATE DATABASE shop; USE shop;
+CREATE TABLE customers (id BIGINT PRIMARY KEY, name VARCHAR(40), credit DECIMAL(12, 2), other INT);
+INSERT INTO customers VALUES (1, 'ada', 10.5, 0), (2, 'bob', 20, 0);
+CREATE USER evenkeel@'%' IDENTIFIED BY 'secret';
+GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO evenkeel@'%';
+GRANT SELECT ON shop.customers TO evenkeel@'%';";
+
+struct Database {
+    folder: tempfile::TempDir,
+    port: String,
+}
+
+impl Database {
+    /// None where there is no MariaDB.
+    fn start() -> Option<Self> {
+        Command::new("mariadbd").arg("--version").output().ok()?;
+        let folder = tempfile::tempdir().unwrap();
+        let started = services()
+            .args(["start", "mariadb"])
+            .arg(folder.path())
+            .output()
+            .unwrap();
+        assert!(started.status.success(), "{started:?}");
+        let port = String::from_utf8(started.stdout).unwrap().trim().to_owned();
+        Some(Database { folder, port })
+    }
+
+    fn sql(&self, statements: &str) {
+        let socket = format!("--socket={}", self.folder.path().join("socket").display());
+        let mut client = Command::new("mariadb");
+        let client = client
+            .args(["--no-defaults", "--user=root", &socket])
+            .stdin(Stdio::piped());
+        let mut client = client.spawn().unwrap();
+        client
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(statements.as_bytes())
+            .unwrap();
+        assert!(client.wait().unwrap().success(), "{statements}");
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        // A test that failed says so itself.
+        let _ = services().arg("stop").arg(self.folder.path()).status();
+    }
+}
+
+fn services() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dev/services"))
+}
+
+/// The last object that `evenkeel ingest customers` says, with the password in the environment.
+fn ingest(project: &Project, arguments: &[&str]) -> Json {
+    let mut command = binary();
+    let command = command
+        .current_dir(project.path())
+        .env("SHOP_PASSWORD", "secret");
+    let output = command
+        .args(["ingest", "customers", "--json"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    serde_json::from_str(stdout.lines().last().unwrap()).unwrap()
+}
+
+fn credit(project: &Project, id: u32) -> Json {
+    let entity = format!("id={id}");
+    let arguments = [
+        "get",
+        "--features",
+        "customer_state:credit",
+        "--entity",
+        &entity,
+        "--json",
+    ];
+    let json = project.run(&arguments).ok().json();
+    json["rows"][0]["features"]["customer_state:credit"]["value"].clone()
+}
+
+#[test]
+fn a_table_of_mariadb_is_followed_as_the_page_says() {
+    let Some(database) = Database::start() else {
+        println!("MariaDB: not run, it is not installed (apt-get install mariadb-server)");
+        return;
+    };
+    database.sql(TABLE);
+    let text = std::fs::read_to_string(page("docs/cdc.md")).unwrap();
+    let (_, text) = text.split_once("```sql\n").unwrap();
+    let (definitions, _) = text.split_once("```").unwrap();
+    let project = Project::empty();
+    let address = format!("127.0.0.1:{}", database.port);
+    project.write(
+        "page.sql",
+        &definitions.replace("db.internal:3306", &address),
+    );
+    project.run(&["apply"]).ok();
+
+    let first = ingest(&project, &[]);
+    assert_eq!(
+        (&first["recorded"], &first["snapshot_rows"]),
+        (&2.into(), &2.into()),
+        "{first}"
+    );
+    database.sql("UPDATE shop.customers SET credit = credit + 1 WHERE id = 1");
+    assert_eq!(ingest(&project, &[])["recorded"], 1);
+    assert_eq!(credit(&project, 1), "11.50");
+
+    // Beside a server the same command gives it the rows.
+    let server = Server::start(&project, &[]);
+    database.sql("DELETE FROM shop.customers WHERE id = 1; INSERT INTO shop.customers VALUES (3, 'eve', 7, 0)");
+    let beside = ingest(&project, &["--follow", "--until-idle"]);
+    assert_eq!(
+        (&beside["recorded"], &beside["snapshot_rows"]),
+        (&2.into(), &Json::Null),
+        "{beside}"
+    );
+    assert_eq!(
+        (credit(&project, 1), credit(&project, 3)),
+        (Json::Null, "7.00".into())
+    );
+    database.sql("SET SESSION sql_log_bin = 0; UPDATE shop.customers SET credit = 0");
+    assert_eq!(ingest(&project, &[])["recorded"], 0);
+    assert_eq!(ingest(&project, &["--snapshot"])["recorded"], 2);
+    assert_eq!(
+        (credit(&project, 2), credit(&project, 3)),
+        ("0.00".into(), "0.00".into())
+    );
+    server.stop();
+
+    let mut refused = binary();
+    let refused = refused
+        .current_dir(project.path())
+        .args(["ingest", "customers"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&refused.stderr);
+    assert!(stderr.contains("SHOP_PASSWORD"), "{stderr}");
+    let wrong = project.run(&["ingest", "customers", "--file", "x.csv"]);
+    assert!(
+        wrong.code == 1 && wrong.stderr.contains("reads no file"),
+        "{}",
+        wrong.stderr
+    );
+}

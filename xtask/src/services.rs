@@ -1,0 +1,42 @@
+//! Servers that tests need, installed where that is possible. Where it is not, the tests that need them
+//! say that they did not run.
+
+use std::process::{Command, Stdio};
+
+use crate::run;
+
+/// Installs MariaDB if it is not there, apt is, and we may.
+pub(crate) fn install() {
+    let answers = |program: &str, argument: &str| {
+        let output = Command::new(program)
+            .arg(argument)
+            .stderr(Stdio::null())
+            .output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        String::from_utf8(output.stdout).ok()
+    };
+    let is_root = answers("id", "-u").is_some_and(|id| id.trim() == "0");
+    if answers("mariadbd", "--version").is_some()
+        || answers("apt-get", "--version").is_none()
+        || !is_root
+    {
+        return;
+    }
+    let apt = |words: &[&str]| {
+        run(Command::new("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .args(words))
+    };
+    let install = [
+        "install",
+        "--yes",
+        "--quiet",
+        "--no-install-recommends",
+        "mariadb-server",
+    ];
+    let installed =
+        apt(&install).or_else(|_| apt(&["update", "--quiet"]).and_then(|()| apt(&install)));
+    if let Err(error) = installed {
+        eprintln!("{error}: tests against MariaDB will not run");
+    }
+}
