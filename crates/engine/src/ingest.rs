@@ -77,7 +77,7 @@ pub trait RowSink {
     fn now(&self) -> EventTime;
 }
 
-/// An engine that takes the rows of files. Its checkpoints are written beside it.
+/// An engine that takes many rows. Its checkpoints are written beside it.
 pub struct Intake<'e> {
     engine: &'e mut Engine,
     pusher: Pusher,
@@ -95,6 +95,19 @@ impl<'e> Intake<'e> {
         }
     }
 
+    /// Writes rows that were considered: when it answers they are durable and applied.
+    ///
+    /// # Errors
+    /// As [`Engine::write`].
+    pub fn write_considered(
+        &mut self,
+        source: &Arc<SourceDef>,
+        rows: ConsideredRows,
+    ) -> Result<PushAnswer, EngineError> {
+        let source = Arc::clone(source);
+        self.write(Write::Considered { source, rows })
+    }
+
     fn write(&mut self, write: Write) -> Result<PushAnswer, EngineError> {
         self.look_after_checkpoint();
         let written = self
@@ -102,7 +115,7 @@ impl<'e> Intake<'e> {
             .write_beside_checkpoint(&mut self.pusher, write)?;
         match written {
             Written::Pushed(answer) => Ok(answer),
-            _ => unreachable!("rows of files are answered as pushed"),
+            _ => unreachable!("rows are answered as pushed"),
         }
     }
 
@@ -178,12 +191,11 @@ impl RowSink for Intake<'_> {
         rows: ConsideredRows,
     ) -> Result<IngestReport, EngineError> {
         let origins = rows.origins();
-        let source = Arc::clone(source);
         let mut report = IngestReport {
             source: source.name.clone(),
             ..IngestReport::default()
         };
-        let answer = self.write(Write::Considered { source, rows })?;
+        let answer = self.write_considered(source, rows)?;
         report.count(&answer, |i| origins[i].to_string());
         Ok(report)
     }

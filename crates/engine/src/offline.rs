@@ -33,6 +33,7 @@ pub struct Offline {
     cold: ColdTier,
     store: PathBuf,
     records: u64,
+    row_bytes: usize,
     queries: Option<Arc<dyn QueryColumns>>,
 }
 
@@ -85,6 +86,7 @@ impl Engine {
             cold: self.cold_tier(),
             store: self.project().store.clone(),
             records: self.registry().records().len() as u64,
+            row_bytes: self.project().limits.row_bytes,
             queries: self.project().queries.clone(),
         }
     }
@@ -133,6 +135,7 @@ impl Offline {
             cold,
             store: project.store.clone(),
             records: registry.records().len() as u64,
+            row_bytes: project.limits.row_bytes,
             queries: project.queries.clone(),
         })
     }
@@ -140,6 +143,11 @@ impl Offline {
     /// What was defined.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// How large a row may be.
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.row_bytes
     }
 
     /// Where older events are, too.

@@ -36,6 +36,7 @@ use crate::session_token::SessionToken;
 pub(crate) use self::commit::Earlier;
 pub use self::commit::{Durable, Judged, append};
 pub use self::pusher::Pusher;
+use self::pusher::pushed;
 
 /// One row that is pushed.
 #[derive(Clone, Debug)]
@@ -77,7 +78,7 @@ pub enum Write {
         /// The versions.
         corrections: Vec<Correction>,
     },
-    /// Rows of files for a source of which everything but the timeline was considered.
+    /// Rows for a source of which everything but the timeline was considered.
     Considered {
         /// The source.
         source: Arc<SourceDef>,
@@ -111,7 +112,7 @@ impl Write {
     }
 }
 
-/// Rows of files, and what becomes of each but for the timeline.
+/// Rows, and what becomes of each but for the timeline.
 #[derive(Clone, Debug)]
 pub struct ConsideredRows(Vec<(Origin, Result<Considered, Undecoded>)>);
 
@@ -129,6 +130,30 @@ impl ConsideredRows {
             )
         });
         ConsideredRows(considered.collect())
+    }
+
+    pub(crate) fn of_pushed(recorder: &Recorder, rows: impl Iterator<Item = PushedRow>) -> Self {
+        let considered = rows.map(|row| {
+            let (origin, values) = pushed(row);
+            let considered = values.map(|values| recorder.consider(values, origin.clone()));
+            (origin, considered)
+        });
+        ConsideredRows(considered.collect())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The first of them, at most so many.
+    pub fn truncate(&mut self, rows: usize) {
+        self.0.truncate(rows);
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Where they came from.

@@ -16,7 +16,7 @@ use axum::http::Response;
 use evenkeel_engine::batch::{BatchView, RunRecord};
 use evenkeel_engine::push::{Write, Written};
 use evenkeel_engine::{EngineError, Offline};
-use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlError};
+use evenkeel_sql::{BatchRun, GoOn, Limits, ROWS_PER_WRITE, RunReport, SqlError};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Zone};
 use serde::Deserialize;
@@ -148,6 +148,7 @@ pub(crate) async fn run_view(
                 now,
                 again,
                 limits: limits(&working),
+                rows_per_write: ROWS_PER_WRITE,
             };
             run(&working, offline, &asked, &go_on).map_err(|failed| match failed {
                 Failed::Sql(SqlError::Stopped) => reporter.stopped(),
@@ -221,7 +222,7 @@ fn run(
             let source = Arc::clone(source);
             let written = shared
                 .queue
-                .write_and_wait(Write::Push { source, rows }, count)
+                .write_and_wait(Write::Considered { source, rows }, count)
                 .map_err(Failed::Api)?;
             match written {
                 Written::Pushed(answer) => Ok(answer.rows),
@@ -361,6 +362,7 @@ fn run_scheduled(shared: &Arc<Shared>, view: &str, at: EventTime) -> bool {
         now,
         again: false,
         limits: limits(shared),
+        rows_per_write: ROWS_PER_WRITE,
     };
     run(shared, &offline, &asked, &go_on).is_ok()
 }

@@ -1,10 +1,11 @@
 //! Runs of batch views: the query as of a time, its rows written by whoever may.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use evenkeel_engine::batch::{BatchView, QueryColumns, RunCounts, RunRecord, RunRows};
-use evenkeel_engine::push::{PushedRow, RowAnswer};
+use evenkeel_engine::push::{ConsideredRows, RowAnswer};
 use evenkeel_engine::{EngineError, Offline};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{EventTime, Field};
@@ -12,8 +13,10 @@ use evenkeel_types::{EventTime, Field};
 use crate::error::SqlError;
 use crate::run::{GoOn, Limits, Query, columns, run};
 
-/// Rows that are written at a time.
-const WRITTEN_ROWS: usize = 10_000;
+/// Rows that are best written at a time.
+pub const ROWS_PER_WRITE: usize = 10_000;
+/// Pieces that are made ready ahead of the one that is written.
+const PIECES_AHEAD: usize = 2;
 
 /// The query engine, for the columns of batch views.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,7 +39,7 @@ impl QueryColumns for SqlColumns {
 
 /// Writes rows of a table, and says what became of each.
 type WriteRows<'a, E> =
-    &'a mut dyn FnMut(&Arc<SourceDef>, Vec<PushedRow>) -> Result<Vec<RowAnswer>, E>;
+    &'a mut dyn FnMut(&Arc<SourceDef>, ConsideredRows) -> Result<Vec<RowAnswer>, E>;
 
 /// A run that is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +54,8 @@ pub struct BatchRun<'a> {
     pub again: bool,
     /// How much the query may take.
     pub limits: Limits,
+    /// How many rows are written at a time: [`ROWS_PER_WRITE`].
+    pub rows_per_write: usize,
 }
 
 /// What became of a run.
@@ -115,31 +120,69 @@ impl BatchRun<'_> {
         record.record(offline).map_err(store)?;
         let mut counts = RunCounts {
             rows: table.len() as u64,
-            failed: made.failed,
+            failed: made.failed(),
             ..RunCounts::default()
         };
-        let (total, versions) = (made.rows.len(), made.versions);
-        let mut rest = made.rows.into_iter();
-        let mut done = 0;
-        while done < total {
-            if !go_on() {
-                return Err(E::from(SqlError::Stopped));
-            }
-            let piece: Vec<PushedRow> = rest.by_ref().take(WRITTEN_ROWS).collect();
-            for answer in write(&batch.table, piece)? {
-                match answer {
-                    RowAnswer::Logged(_) if done < versions => counts.written += 1,
-                    RowAnswer::Logged(_) => counts.deleted += 1,
-                    RowAnswer::Duplicate => counts.ignored += 1,
-                    RowAnswer::Conflict(_) | RowAnswer::LeftOut | RowAnswer::Rejected { .. } => {
-                        counts.failed += 1;
-                    }
-                }
-                done += 1;
-            }
-            progress(done as u64, total as u64);
-        }
+        std::thread::scope(|scope| {
+            let (ahead, pieces) = sync_channel(PIECES_AHEAD);
+            scope.spawn(|| {
+                // Nobody takes more after an error.
+                let _ = piece_ranges(made.len(), self.rows_per_write)
+                    .try_for_each(|rows| ahead.send(made.piece(rows)));
+                drop(ahead);
+            });
+            write_all(
+                &batch.table,
+                &made,
+                pieces,
+                go_on,
+                write,
+                progress,
+                &mut counts,
+            )
+        })?;
         record.finish(offline, counts).map_err(store)?;
         Ok(RunReport { record, counts })
+    }
+}
+
+/// So many rows, cut into pieces.
+fn piece_ranges(rows: usize, rows_per_piece: usize) -> impl Iterator<Item = Range<usize>> {
+    let starts = (0..rows).step_by(rows_per_piece.max(1));
+    starts.map(move |start| start..rows.min(start.saturating_add(rows_per_piece.max(1))))
+}
+
+/// Writes pieces of a run's rows as they come, and counts what became of them.
+fn write_all<E: From<SqlError>>(
+    table: &Arc<SourceDef>,
+    rows: &RunRows,
+    pieces: Receiver<ConsideredRows>,
+    go_on: &GoOn,
+    write: WriteRows<'_, E>,
+    progress: &mut dyn FnMut(u64, u64),
+    counts: &mut RunCounts,
+) -> Result<(), E> {
+    let mut done = 0;
+    for piece in pieces {
+        if !go_on() {
+            return Err(E::from(SqlError::Stopped));
+        }
+        for answer in write(table, piece)? {
+            match answer {
+                RowAnswer::Logged(_) if done < rows.versions() => counts.written += 1,
+                RowAnswer::Logged(_) => counts.deleted += 1,
+                RowAnswer::Duplicate => counts.ignored += 1,
+                RowAnswer::Conflict(_) | RowAnswer::LeftOut | RowAnswer::Rejected { .. } => {
+                    counts.failed += 1;
+                }
+            }
+            done += 1;
+        }
+        progress(done as u64, rows.len() as u64);
+    }
+    // What nobody has answered for is not called finished.
+    match done == rows.len() {
+        true => Ok(()),
+        false => Err(E::from(SqlError::Stopped)),
     }
 }

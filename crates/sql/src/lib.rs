@@ -16,6 +16,6 @@ mod relation;
 mod run;
 mod text;
 
-pub use batch::{BatchRun, RunReport, SqlColumns};
+pub use batch::{BatchRun, ROWS_PER_WRITE, RunReport, SqlColumns};
 pub use error::SqlError;
 pub use run::{GoOn, Limits, Query, Rows, run};

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use evenkeel_engine::batch::{BatchView, RunRecord};
-use evenkeel_engine::push::{Pusher, Write, Written};
-use evenkeel_engine::{Engine, EngineError};
+use evenkeel_engine::{Engine, EngineError, Intake};
 use evenkeel_server::wire;
-use evenkeel_sql::{BatchRun, GoOn, Limits, RunReport, SqlError};
+use evenkeel_sql::{BatchRun, GoOn, Limits, ROWS_PER_WRITE, RunReport, SqlError};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Zone};
 use serde_json::{Value as Json, json};
@@ -67,6 +66,7 @@ fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
         now: EventTime(now),
         again: arguments.again,
         limits: Limits::NONE,
+        rows_per_write: ROWS_PER_WRITE,
     };
     let report = made(&mut engine, &asked, session)?;
     let (mut resumed, mut damaged) = (Vec::new(), Vec::new());
@@ -81,6 +81,12 @@ fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
             }
         }
     }
+    // What is opened next has nothing to replay; if it has, the runs are made all the same.
+    if let Err(error) = engine.checkpoint() {
+        session
+            .output
+            .note(&format!("note: no checkpoint: {error}"));
+    }
     Ok(wire::run_reports(&report, &resumed, &damaged))
 }
 
@@ -92,17 +98,11 @@ fn made(
     let offline = engine.offline();
     let go_on: GoOn = Arc::new(|| true);
     let bar = Bar::counts(session.output);
-    let mut pusher = Pusher::default();
+    let mut intake = Intake::new(engine);
     asked.run::<Failure>(
         &offline,
         &go_on,
-        &mut |source, rows| {
-            let source = Arc::clone(source);
-            match engine.write(&mut pusher, Write::Push { source, rows })? {
-                Written::Pushed(answer) => Ok(answer.rows),
-                _ => Ok(Vec::new()),
-            }
-        },
+        &mut |source, rows| Ok(intake.write_considered(source, rows)?.rows),
         &mut |done, total| bar.show("writing", done, total),
     )
 }

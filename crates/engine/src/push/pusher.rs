@@ -325,7 +325,7 @@ impl Pusher {
 }
 
 /// Where a row came from, and what it says.
-fn pushed(row: PushedRow) -> (Origin, Result<Vec<Value>, Undecoded>) {
+pub(super) fn pushed(row: PushedRow) -> (Origin, Result<Vec<Value>, Undecoded>) {
     let counted = row.producer.map(|(id, sequence)| Origin::Producer {
         id: id.to_string(),
         sequence,

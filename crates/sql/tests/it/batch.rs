@@ -39,13 +39,13 @@ fn lines(orders: &[(u8, i64, i64)]) -> String {
     orders.iter().map(line).collect()
 }
 
-/// Runs it; writes of at most so many rows succeed, then it dies.
-fn run(
+/// Runs it, some rows at a time; so many are written, then it dies.
+fn run_in_pieces(
     world: &mut World,
     view: &str,
     at: EventTime,
     again: bool,
-    rows_max: usize,
+    (rows_per_write, mut rows_max): (usize, usize),
 ) -> Result<RunReport, SqlError> {
     let offline = world.engine.offline();
     let go_on: GoOn = Arc::new(|| true);
@@ -56,6 +56,7 @@ fn run(
         now: time("2026-03-01"),
         again,
         limits: Limits::NONE,
+        rows_per_write,
     };
     let engine = &mut world.engine;
     asked.run::<SqlError>(
@@ -64,8 +65,9 @@ fn run(
         &mut |source, mut rows| {
             let is_cut = rows.len() > rows_max;
             rows.truncate(rows_max);
+            rows_max -= rows.len();
             let source = Arc::clone(source);
-            let written = engine.write(&mut pusher, Write::Push { source, rows });
+            let written = engine.write(&mut pusher, Write::Considered { source, rows });
             match written.unwrap() {
                 Written::Pushed(answer) if !is_cut => Ok(answer.rows),
                 _ => Err(SqlError::Stopped),
@@ -73,6 +75,17 @@ fn run(
         },
         &mut |_, _| (),
     )
+}
+
+/// Runs it, all rows at once; so many are written, then it dies.
+fn run(
+    world: &mut World,
+    view: &str,
+    at: EventTime,
+    again: bool,
+    rows_max: usize,
+) -> Result<RunReport, SqlError> {
+    run_in_pieces(world, view, at, again, (usize::MAX, rows_max))
 }
 
 fn rows_at(world: &World, text: &str, at: EventTime) -> Vec<Vec<Value>> {
@@ -87,13 +100,16 @@ proptest! {
     #[test]
     fn a_read_is_the_query_as_of_the_last_run(
         orders in prop::collection::vec((0u8..4, 0i64..12, 1i64..9), 0..24),
-        runs in prop::collection::vec((0i64..14, 0usize..4), 1..7),
+        runs in prop::collection::vec((0i64..14, 0usize..6), 1..7),
+        rows_per_write in 1usize..4,
     ) {
         let mut world = World::batch(DEFINITIONS, &[("orders", &lines(&orders))]);
         let mut expected: BTreeMap<EventTime, Vec<Vec<Value>>> = BTreeMap::new();
         for (hours, dies_after) in runs {
-            let died = run(&mut world, "recent", at(hours), false, dies_after);
-            let report = run(&mut world, "recent", at(hours), false, usize::MAX).unwrap();
+            let dying = (rows_per_write, dies_after);
+            let died = run_in_pieces(&mut world, "recent", at(hours), false, dying);
+            let whole = (rows_per_write, usize::MAX);
+            let report = run_in_pieces(&mut world, "recent", at(hours), false, whole).unwrap();
             let repeated = run(&mut world, "recent", at(hours), false, usize::MAX).unwrap();
             prop_assert_eq!(repeated.counts.written + repeated.counts.deleted, 0);
             prop_assert_eq!(report.counts.failed, 0);
