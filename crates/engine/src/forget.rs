@@ -409,7 +409,7 @@ fn carry_out(
     let files = machine.files.as_ref();
     let store = &project.store;
     let registry = Registry::open_in(Arc::clone(&machine.files), store)?;
-    let catalog = catalog_of(&registry)?;
+    let catalog = catalog_of(&registry, Some(project.functions.clone()))?;
     let path = journal::path_of(store);
     let subject = plan.subject(&catalog, &path)?;
     let entity = entity_of(&catalog, &plan.entity)?;
