@@ -28,6 +28,9 @@ pub(super) struct Asked {
     pub(super) failed: Option<String>,
 }
 
+/// What was asked, or why that cannot be read.
+pub(super) type Read = Result<Asked, String>;
+
 /// Writes it down; `number` tells it from others. Durable when it answers.
 pub(super) fn write(store: &Path, number: i64, request: &ForgetRequest) -> Result<(), EngineError> {
     let folder = journal::folder_of(store);
@@ -47,7 +50,7 @@ pub(super) fn write(store: &Path, number: i64, request: &ForgetRequest) -> Resul
 }
 
 /// What was asked, in order; what does not read is said why.
-pub(super) fn all(store: &Path) -> Result<Vec<(PathBuf, Result<Asked, String>)>, EngineError> {
+pub(super) fn all(store: &Path) -> Result<Vec<(PathBuf, Read)>, EngineError> {
     let folder = journal::folder_of(store);
     let mut found = Vec::new();
     for name in names(&folder)? {
