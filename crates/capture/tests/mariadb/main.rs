@@ -3,7 +3,12 @@
 //! A program of its own: it starts a server, and ends it whatever happens. Names of cases may be
 //! given; `EVENKEEL_SEED` seeds those that choose.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed, and says what it saw"
+)]
 
 mod cases;
 mod database;

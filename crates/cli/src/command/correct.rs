@@ -25,7 +25,7 @@ pub(super) fn correct(arguments: &CorrectArguments, session: &Session) -> Result
         return declared(arguments, &project, session);
     };
     let report = match Remote::find(&project)? {
-        Some(remote) => remote.correct(arguments, (with, from, to), session.output)?,
+        Some(remote) => remote.correct(arguments, (with.as_path(), from, to), session.output)?,
         None => {
             let pattern = with.to_string_lossy();
             here(

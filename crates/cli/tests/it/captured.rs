@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::docs::page;
 use crate::serve::Server;
@@ -118,7 +118,7 @@ fn a_table_of_mariadb_is_followed_as_the_page_says() {
     let first = ingest(&project, &[]);
     assert_eq!(
         (&first["recorded"], &first["snapshot_rows"]),
-        (&2.into(), &2.into()),
+        (&json!(2), &json!(2)),
         "{first}"
     );
     database.sql("UPDATE shop.customers SET credit = credit + 1 WHERE id = 1");
@@ -131,19 +131,19 @@ fn a_table_of_mariadb_is_followed_as_the_page_says() {
     let beside = ingest(&project, &["--follow", "--until-idle"]);
     assert_eq!(
         (&beside["recorded"], &beside["snapshot_rows"]),
-        (&2.into(), &Json::Null),
+        (&json!(2), &Json::Null),
         "{beside}"
     );
     assert_eq!(
         (credit(&project, 1), credit(&project, 3)),
-        (Json::Null, "7.00".into())
+        (Json::Null, json!("7.00"))
     );
     database.sql("SET SESSION sql_log_bin = 0; UPDATE shop.customers SET credit = 0");
     assert_eq!(ingest(&project, &[])["recorded"], 0);
     assert_eq!(ingest(&project, &["--snapshot"])["recorded"], 2);
     assert_eq!(
         (credit(&project, 2), credit(&project, 3)),
-        ("0.00".into(), "0.00".into())
+        (json!("0.00"), json!("0.00"))
     );
     server.stop();
 

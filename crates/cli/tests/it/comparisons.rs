@@ -1,5 +1,7 @@
 //! Sources that are compared with the truth when that is due, by a command and by a server.
 
+use serde_json::json;
+
 use crate::serve::Server;
 use crate::support::Project;
 
@@ -59,7 +61,7 @@ fn what_a_comparison_finds_is_put_right_and_counted() {
         .json();
     assert_eq!(
         (&dry["replaced"], &dry["removed"], &dry["added"]),
-        (&1.into(), &1.into(), &1.into())
+        (&json!(1), &json!(1), &json!(1))
     );
     assert!(compared(&project).is_null());
     project.run(&["correct", "orders"]).ok();
@@ -74,7 +76,7 @@ fn what_a_comparison_finds_is_put_right_and_counted() {
     let now = compared(&project);
     assert_eq!(
         (&now["differences"], &now["differences_total"]),
-        (&0.into(), &3.into())
+        (&json!(0), &json!(3))
     );
     let half = project.run(&["correct", "orders", "--with", "truth/a.csv"]);
     assert_eq!(half.code, 2, "{}", half.stderr);
