@@ -11,6 +11,8 @@ use crate::error::CaptureError;
 use crate::mapping::{Collations, Family, Target, position};
 use crate::settings::Settings;
 
+/// It does not know a statement: MySQL and MariaDB have other words for one.
+pub(crate) const UNKNOWN_STATEMENT: u16 = 1064;
 /// The account lacks a privilege.
 const NO_PRIVILEGE: [u16; 4] = [1044, 1045, 1142, 1227];
 
@@ -212,7 +214,10 @@ pub(crate) fn find_table(
         )));
     }
     let status = match connection.rows("SHOW MASTER STATUS") {
-        Err(CaptureError::Refused { .. }) => connection.rows("SHOW BINARY LOG STATUS"),
+        Err(CaptureError::Refused {
+            code: UNKNOWN_STATEMENT,
+            ..
+        }) => connection.rows("SHOW BINARY LOG STATUS"),
         status => status,
     };
     let status = status.map_err(with_grant)?;

@@ -17,7 +17,7 @@ use crate::error::CaptureError;
 use crate::image::without_zeros;
 use crate::live::Live;
 use crate::mapping::{Family, Role, Rows, Target, Told};
-use crate::server::{Server, ServerColumn, columns, quoted, text, with_grant};
+use crate::server::{Server, ServerColumn, UNKNOWN_STATEMENT, columns, quoted, text, with_grant};
 use crate::settings::Settings;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -80,7 +80,10 @@ impl Snapshot {
                 .map_err(with_grant)?;
             connection.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
             let status = match connection.rows("SHOW BINARY LOG STATUS") {
-                Err(CaptureError::Refused { .. }) => connection.rows("SHOW MASTER STATUS"),
+                Err(CaptureError::Refused {
+                    code: UNKNOWN_STATEMENT,
+                    ..
+                }) => connection.rows("SHOW MASTER STATUS"),
                 status => status,
             };
             let status = status.map_err(with_grant)?;

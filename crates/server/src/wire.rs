@@ -93,6 +93,7 @@ pub fn store_status(status: &StoreStatus) -> Json {
         "services": services,
         // Who flushes by itself says what it could not: a server.
         "lake_failures": [],
+        "functions": [],
     })
 }
 

@@ -94,7 +94,7 @@ fn credit(project: &Project, id: u32) -> Json {
         "--json",
     ];
     let json = project.run(&arguments).ok().json();
-    json["rows"][0]["features"]["customer_state:credit"]["value"].clone()
+    json["rows"][0]["features"]["credit"]["value"].clone()
 }
 
 #[test]
