@@ -284,7 +284,13 @@ impl Applying {
         if !self.objects.is_empty() {
             // Rare. Nobody appends meanwhile, so no event comes in between.
             let objects = std::mem::take(&mut self.objects);
-            self.registry.append(self.applied_at, objects)?;
+            let recorded = self.registry.append(self.applied_at, objects);
+            recorded.inspect_err(|_| {
+                // What could not be written to its end may be there all the same.
+                if !engine.is_registry_known() {
+                    engine.unsure_of(self.without_events);
+                }
+            })?;
         }
         engine.go_over(self.registry, self.beside);
         Ok(Switched::Done(self.changes))

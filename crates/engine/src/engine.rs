@@ -57,6 +57,8 @@ pub struct Engine {
     applied_in_words: OnceLock<Arc<str>>,
     /// Why the hot tier must be opened again before anything is written.
     hot_failure: Option<HotFailure>,
+    /// Sources that the registry may have otherwise than this engine: they take nothing.
+    unsure: Vec<SourceId>,
     /// Failures of the hot tier since a checkpoint was written.
     failures: u32,
     /// Payloads that lost a conflict and have no dead letter yet, or are not known to have one.
@@ -205,6 +207,7 @@ impl Engine {
             hot,
             limits,
             hot_failure: None,
+            unsure: Vec::new(),
             failures: 0,
             untold: Vec::new(),
             recovery,
@@ -431,9 +434,27 @@ impl Engine {
         self.limits
     }
 
+    /// Whether the registry may have a source otherwise than this engine.
+    pub(crate) fn is_unsure(&self, source: SourceId) -> bool {
+        self.unsure.contains(&source)
+    }
+
+    /// Whether the registry is read, and has what this engine has.
+    pub(crate) fn is_registry_known(&self) -> bool {
+        let registry = Registry::open_in(Arc::clone(&self.machine.files), &self.project.store);
+        registry.is_ok_and(|registry| registry.records() == self.registry.records())
+    }
+
+    /// A record that may be in the registry has sources otherwise: they take nothing until it is
+    /// gone over to, or the store is opened again.
+    pub(crate) fn unsure_of(&mut self, sources: Vec<SourceId>) {
+        self.unsure.extend(sources);
+    }
+
     /// Goes over to other definitions, for which what is new was built.
     pub(crate) fn go_over(&mut self, registry: Registry, beside: Beside) {
         self.registry = registry;
+        self.unsure.clear();
         self.catalog = Arc::clone(beside.catalog());
         self.cold_tier().stand_behind(self.reader(), &self.catalog);
         self.spent_build = Some(self.hot.adopt(beside));

@@ -396,7 +396,7 @@ fn refuse_changed(engine: &Engine, source: &SourceDef) -> Result<(), EngineError
             || (now.schema.version() > version
                 && now.schema.columns(version) == Some(source.schema.newest()))
     });
-    if goes_on {
+    if goes_on && !engine.is_unsure(source.id) {
         return Ok(());
     }
     Err(EngineError::SourceChanged {
