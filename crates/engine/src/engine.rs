@@ -568,7 +568,15 @@ impl Engine {
         // A stream that ends has emitted for what is logged before.
         self.emit();
         if !objects.is_empty() {
-            self.registry.append(now, objects)?;
+            let sources = objects.iter().filter_map(|object| object.source_id);
+            let sources: Vec<SourceId> = sources.map(SourceId).collect();
+            if let Err(error) = self.registry.append(now, objects) {
+                // What could not be written to its end may be there all the same.
+                if !self.is_registry_known() {
+                    self.unsure_of(sources);
+                }
+                return Err(error);
+            }
         }
         self.catalog = Arc::new(catalog);
         self.cold_tier().stand_behind(self.reader(), &self.catalog);
