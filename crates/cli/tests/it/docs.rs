@@ -89,11 +89,11 @@ fn console(block: &[&str], folder: &Path) -> String {
             "cat" => now.push_str(&std::fs::read_to_string(folder.join(arguments[0])).unwrap()),
             other => panic!("a page runs `{other}`"),
         }
-        if lines.peek().is_some() {
-            now.push('\n');
-        }
         while lines.peek().is_some_and(|line| !line.starts_with("$ ")) {
             lines.next();
+        }
+        if lines.peek().is_some() {
+            now.push('\n');
         }
     }
     // Blanks at the ends of lines would be lost in editors.
