@@ -154,35 +154,25 @@ element!(i64, I64);
 element!(bool, Bool);
 element!(Arc<str>, Text);
 
+/// Runs a body for the type of one of the kinds that are listed, by the name `T`.
+macro_rules! with_kind {
+    ($kind:expr, $T:ident => $body:expr, [$($variant:ident: $type:ty),*] $(, else $other:expr)?) => {
+        match $kind {
+            $($crate::tensor::Kind::$variant => {
+                type $T = $type;
+                $body
+            })*
+            $(_ => $other,)?
+        }
+    };
+}
+pub(crate) use with_kind;
+
 /// Runs a body for the type of a kind, by the name `T`.
 macro_rules! with_element {
     ($kind:expr, $T:ident => $body:expr) => {
-        match $kind {
-            $crate::tensor::Kind::F32 => {
-                type $T = f32;
-                $body
-            }
-            $crate::tensor::Kind::F64 => {
-                type $T = f64;
-                $body
-            }
-            $crate::tensor::Kind::I32 => {
-                type $T = i32;
-                $body
-            }
-            $crate::tensor::Kind::I64 => {
-                type $T = i64;
-                $body
-            }
-            $crate::tensor::Kind::Bool => {
-                type $T = bool;
-                $body
-            }
-            $crate::tensor::Kind::Text => {
-                type $T = std::sync::Arc<str>;
-                $body
-            }
-        }
+        $crate::tensor::with_kind!($kind, $T => $body,
+            [F32: f32, F64: f64, I32: i32, I64: i64, Bool: bool, Text: std::sync::Arc<str>])
     };
 }
 pub(crate) use with_element;

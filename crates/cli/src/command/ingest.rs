@@ -2,6 +2,7 @@
 
 mod capture;
 mod follow;
+mod pace;
 mod waiting;
 
 use std::path::Path;

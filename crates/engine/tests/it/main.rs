@@ -37,4 +37,5 @@ mod trial_purity;
 mod trials;
 mod triggers;
 mod truncation;
+mod unsure;
 mod widening;

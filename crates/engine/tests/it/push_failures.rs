@@ -28,8 +28,9 @@ CREATE FEATURE SERVICE model VERSION 1 AS of_driver (*);
 ";
 const AT: &str = "2026-03-01T10:00:00Z";
 
+/// Stores in memory whose reads fail when they are told to.
 #[derive(Debug, Default)]
-struct Stores {
+pub(crate) struct Stores {
     kv: Arc<MemoryKv>,
     gate: Arc<Gate>,
 }
@@ -270,7 +271,7 @@ type Commit = fn(&mut Shop, Vec<Write>) -> Vec<Result<Written, EngineError>>;
 /// A server, and who has the store alone.
 const COMMITS: [Commit; 2] = [Shop::commit, Shop::write];
 
-fn open(world: &World, files: &MemoryFileSystem, stores: &Arc<Stores>) -> Engine {
+pub(crate) fn open(world: &World, files: &MemoryFileSystem, stores: &Arc<Stores>) -> Engine {
     let machine = Machine {
         clock: world.clock.clone(),
         files: Arc::new(files.clone()),

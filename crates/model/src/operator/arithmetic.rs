@@ -120,25 +120,8 @@ integer!(i64);
 /// Runs a body for the type of a kind of numbers, by the name `T`; else a refusal.
 macro_rules! with_number {
     ($known:expr, $T:ident => $body:expr) => {
-        match $known.kind {
-            $crate::tensor::Kind::F32 => {
-                type $T = f32;
-                $body
-            }
-            $crate::tensor::Kind::F64 => {
-                type $T = f64;
-                $body
-            }
-            $crate::tensor::Kind::I32 => {
-                type $T = i32;
-                $body
-            }
-            $crate::tensor::Kind::I64 => {
-                type $T = i64;
-                $body
-            }
-            _ => Err($crate::call::not_of($known)),
-        }
+        $crate::tensor::with_kind!($known.kind, $T => $body,
+            [F32: f32, F64: f64, I32: i32, I64: i64], else Err($crate::call::not_of($known)))
     };
 }
 pub(super) use with_number;

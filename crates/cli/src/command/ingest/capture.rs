@@ -11,19 +11,16 @@ use evenkeel_server::wire;
 use evenkeel_types::EventTime;
 use serde_json::{Value as Json, json};
 
+use super::pace::Pace;
 use super::report_line;
 use super::waiting::Waiting;
 use crate::arguments::IngestArguments;
 use crate::clock::{Stopwatch, now_micros};
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::progress::Bar;
 use crate::remote::Remote;
 use crate::session::{self, Answer, Session};
-use crate::table::{count, plural};
-
-/// How often it is said how far it is.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+use crate::table::plural;
 
 /// How long is waited before a connection that was lost is tried again, growing.
 const PAUSE_MIN: Duration = Duration::from_millis(200);
@@ -124,7 +121,7 @@ where
     Stop: From<S::Error>,
 {
     let waiting = Waiting::new().map_err(|e| Failure::data(format!("cannot wait: {e}")))?;
-    let mut voice = Voice::new(session.output);
+    let mut pace = Pace::new(session.output);
     let idle_exit = arguments.idle_exit.map(Duration::from_secs);
     let mut quiet = Stopwatch::start();
     let mut pause = PAUSE_MIN;
@@ -142,7 +139,7 @@ where
             Err(stop) => return Err(stop.into()),
         };
         pause = PAUSE_MIN;
-        voice.progress(&capture.report(sink.now()))?;
+        progress(&mut pace, &capture.report(sink.now()))?;
         if stepped == Stepped::More {
             quiet = Stopwatch::start();
         }
@@ -160,72 +157,36 @@ where
     }
     sink.finish()?;
     capture.finish(sink.now())?;
-    voice.end(&capture.report(sink.now()))
+    drop(pace);
+    end(session.output, &capture.report(sink.now()))
 }
 
-/// What is said while capturing: a line that changes for a person, one object per line with
-/// `--json`.
-struct Voice {
-    output: Output,
-    bar: Bar,
-    said: Stopwatch,
-    rows: u64,
+/// What is said while capturing.
+fn progress(pace: &mut Pace, report: &CaptureReport) -> Result<(), Failure> {
+    if !pace.is_due() {
+        return Ok(());
+    }
+    let place = match (&report.place, report.snapshot_rows) {
+        (Some((file, position)), _) => format!("{file}:{position}"),
+        (None, rows) => format!("{} of a snapshot", plural(rows.unwrap_or(0), "row")),
+    };
+    pace.say(&report.ingest, json_of(report, false), &place)
 }
 
-impl Voice {
-    fn new(output: Output) -> Self {
-        Voice {
-            output,
-            bar: Bar::words(output),
-            said: Stopwatch::start(),
-            rows: 0,
+/// What is said at the end.
+fn end(output: Output, report: &CaptureReport) -> Result<Answer, Failure> {
+    if output.is_json() {
+        output.data(&json_of(report, true).to_string())?;
+    } else {
+        output.data(&report_line(&report.ingest))?;
+        if let Some(rows) = report.snapshot_rows {
+            output.note(&format!("a snapshot of {}", plural(rows, "row")));
+        }
+        if let Some((file, position)) = &report.place {
+            output.note(&format!("up to {file}:{position}"));
         }
     }
-
-    fn progress(&mut self, report: &CaptureReport) -> Result<(), Failure> {
-        let elapsed = self.said.elapsed();
-        if elapsed < REPORT_EVERY {
-            return Ok(());
-        }
-        self.said = Stopwatch::start();
-        let new = u128::from(report.ingest.rows - self.rows);
-        let rows_per_second =
-            u64::try_from(new * 1_000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX);
-        self.rows = report.ingest.rows;
-        if self.output.is_json() {
-            let mut json = json_of(report, false);
-            json["rows_per_second"] = json!(rows_per_second);
-            return self.output.data(&json.to_string());
-        }
-        let place = match (&report.place, report.snapshot_rows) {
-            (Some((file, position)), _) => format!("{file}:{position}"),
-            (None, rows) => format!("{} of a snapshot", plural(rows.unwrap_or(0), "row")),
-        };
-        self.bar.say(format!(
-            "{}: {}, {} rows/s, {place}",
-            report.ingest.source,
-            plural(report.ingest.rows, "row"),
-            count(rows_per_second),
-        ));
-        Ok(())
-    }
-
-    fn end(self, report: &CaptureReport) -> Result<Answer, Failure> {
-        drop(self.bar);
-        if self.output.is_json() {
-            self.output.data(&json_of(report, true).to_string())?;
-        } else {
-            self.output.data(&report_line(&report.ingest))?;
-            if let Some(rows) = report.snapshot_rows {
-                self.output
-                    .note(&format!("a snapshot of {}", plural(rows, "row")));
-            }
-            if let Some((file, position)) = &report.place {
-                self.output.note(&format!("up to {file}:{position}"));
-            }
-        }
-        Ok(Answer::silent())
-    }
+    Ok(Answer::silent())
 }
 
 fn json_of(report: &CaptureReport, ended: bool) -> Json {

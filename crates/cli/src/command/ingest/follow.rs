@@ -12,19 +12,16 @@ use evenkeel_types::time::format_timestamp;
 use evenkeel_types::{EventTime, Interval};
 use serde_json::{Value as Json, json};
 
+use super::pace::Pace;
 use super::waiting::Waiting;
 use super::{file_sources, report_line};
 use crate::arguments::IngestArguments;
 use crate::clock::Stopwatch;
 use crate::failure::{Exit, Failure};
 use crate::output::Output;
-use crate::progress::Bar;
 use crate::remote::Remote;
 use crate::session::{self, Answer, Session};
-use crate::table::{count, plural};
-
-/// How often it is said how far it is.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+use crate::table::plural;
 
 pub(super) fn run(arguments: &IngestArguments, session: &Session) -> Result<Answer, Failure> {
     let project = session.project_with_store()?;
@@ -56,14 +53,14 @@ where
     Failure: From<S::Error>,
 {
     let waiting = Waiting::new().map_err(|e| Failure::data(format!("cannot wait: {e}")))?;
-    let mut voice = Voice::new(session.output);
+    let mut pace = Pace::new(session.output);
     let idle_exit = arguments.idle_exit.map(Duration::from_secs);
     let mut quiet = Stopwatch::start();
     // Looked at as complete, when there is nothing more.
     let mut finished = false;
     while !waiting.is_interrupted() {
         let any = follower.step(sink, finished)?;
-        voice.progress(&follower, sink.now())?;
+        progress(&mut pace, &follower, sink.now())?;
         if any {
             quiet = Stopwatch::start();
         } else if arguments.until_idle && !finished {
@@ -75,7 +72,8 @@ where
         }
     }
     sink.finish()?;
-    voice.end(&follower.report(sink.now()))
+    drop(pace);
+    end(session.output, &follower.report(sink.now()))
 }
 
 fn only_source(arguments: &IngestArguments, catalog: &Catalog) -> Result<String, Failure> {
@@ -97,79 +95,46 @@ fn only_source(arguments: &IngestArguments, catalog: &Catalog) -> Result<String,
     }
 }
 
-/// What is said while following: a line that changes for a person, one object per line with
-/// `--json`.
-struct Voice {
-    output: Output,
-    bar: Bar,
-    /// When it was said last, and the rows then.
-    said: Stopwatch,
-    rows: u64,
+/// What is said while following.
+fn progress(pace: &mut Pace, follower: &Follower, now: EventTime) -> Result<(), Failure> {
+    if !pace.is_due() {
+        return Ok(());
+    }
+    let report = follower.report(now);
+    let lag = report.lag_micros.map_or_else(String::new, |lag| {
+        let seconds = lag.div_euclid(1_000_000) * 1_000_000;
+        format!(", lag {}", Interval::from_micros(seconds))
+    });
+    let aside = match report.set_aside.len() as u64 {
+        0 => String::new(),
+        n => format!(", {} set aside", plural(n, "file")),
+    };
+    let behind = plural(report.bytes_behind, "byte");
+    pace.say(
+        &report.ingest,
+        json_follow(&report, false),
+        &format!("{behind} behind{lag}{aside}"),
+    )
 }
 
-impl Voice {
-    fn new(output: Output) -> Self {
-        Voice {
-            output,
-            bar: Bar::words(output),
-            said: Stopwatch::start(),
-            rows: 0,
+/// What is said at the end.
+fn end(output: Output, report: &FollowReport) -> Result<Answer, Failure> {
+    if output.is_json() {
+        output.data(&json_follow(report, true).to_string())?;
+    } else {
+        output.data(&report_line(&report.ingest))?;
+        for aside in &report.set_aside {
+            output.note(&format!("set aside: {}", aside.reason));
         }
     }
-
-    fn progress(&mut self, follower: &Follower, now: EventTime) -> Result<(), Failure> {
-        let elapsed = self.said.elapsed();
-        if elapsed < REPORT_EVERY {
-            return Ok(());
-        }
-        self.said = Stopwatch::start();
-        let report = follower.report(now);
-        let new = u128::from(report.ingest.rows - self.rows);
-        let rows_per_second =
-            u64::try_from(new * 1_000 / elapsed.as_millis().max(1)).unwrap_or(u64::MAX);
-        self.rows = report.ingest.rows;
-        if self.output.is_json() {
-            let mut json = json_follow(&report, false);
-            json["rows_per_second"] = json!(rows_per_second);
-            return self.output.data(&json.to_string());
-        }
-        let lag = report.lag_micros.map_or_else(String::new, |lag| {
-            let seconds = lag.div_euclid(1_000_000) * 1_000_000;
-            format!(", lag {}", Interval::from_micros(seconds))
-        });
-        let aside = match report.set_aside.len() as u64 {
-            0 => String::new(),
-            n => format!(", {} set aside", plural(n, "file")),
-        };
-        self.bar.say(format!(
-            "{}: {}, {} rows/s, {} behind{lag}{aside}",
-            report.ingest.source,
-            plural(report.ingest.rows, "row"),
-            count(rows_per_second),
-            plural(report.bytes_behind, "byte"),
-        ));
-        Ok(())
-    }
-
-    fn end(self, report: &FollowReport) -> Result<Answer, Failure> {
-        drop(self.bar);
-        if self.output.is_json() {
-            self.output.data(&json_follow(report, true).to_string())?;
+    Ok(Answer {
+        exit: if report.set_aside.is_empty() {
+            Exit::Done
         } else {
-            self.output.data(&report_line(&report.ingest))?;
-            for aside in &report.set_aside {
-                self.output.note(&format!("set aside: {}", aside.reason));
-            }
-        }
-        Ok(Answer {
-            exit: if report.set_aside.is_empty() {
-                Exit::Done
-            } else {
-                Exit::Refuted
-            },
-            ..Answer::silent()
-        })
-    }
+            Exit::Refuted
+        },
+        ..Answer::silent()
+    })
 }
 
 fn json_follow(report: &FollowReport, ended: bool) -> Json {
