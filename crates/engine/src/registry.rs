@@ -274,10 +274,11 @@ impl Registry {
             self.put_content(object)?;
         }
         self.put(&path, sealed(&json).as_bytes())?;
-        self.records.push(record);
         // After it: it never claims too much.
         let newest = sealed(&sequence.to_string());
-        self.put(&self.directory.join(NEWEST), newest.as_bytes())
+        self.put(&self.directory.join(NEWEST), newest.as_bytes())?;
+        self.records.push(record);
+        Ok(())
     }
 
     /// Writes the content that an object pins, unless it is there.

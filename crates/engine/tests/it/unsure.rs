@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_engine::push::{PushedRow, Pusher, RowAnswer, Write, Written};
-use evenkeel_engine::{DefinitionFile, Engine, EngineError, Online, Switched};
+use evenkeel_engine::{Applying, DefinitionFile, Engine, EngineError, Online, Switched};
 use evenkeel_log::{Crash, MemoryFileSystem};
 use evenkeel_types::{DataType, Value};
 
@@ -29,6 +29,16 @@ impl Online for Alone<'_> {
     }
 }
 
+fn go_over(engine: &mut Engine, mut applying: Applying) -> Result<(), EngineError> {
+    applying.build(&Alone(engine), &mut |_, _, _| ControlFlow::Continue(()))?;
+    let switched = applying.switch(engine)?;
+    assert!(
+        matches!(switched, Switched::Done(_)),
+        "nothing is under way"
+    );
+    Ok(())
+}
+
 type GoOver = fn(&mut Engine, &[DefinitionFile]) -> Result<(), EngineError>;
 
 /// As who has the store alone goes over to new definitions, and as a server does.
@@ -39,14 +49,8 @@ const WAYS: [GoOver; 2] = [
     },
     |engine, files| {
         let plan = engine.plan(files)?;
-        let mut applying = engine.begin_apply(plan)?;
-        applying.build(&Alone(engine), &mut |_, _, _| ControlFlow::Continue(()))?;
-        let switched = applying.switch(engine)?;
-        assert!(
-            matches!(switched, Switched::Done(_)),
-            "nothing is under way"
-        );
-        Ok(())
+        let applying = engine.begin_apply(plan)?;
+        go_over(engine, applying)
     },
 ];
 
@@ -140,8 +144,9 @@ fn what_comes_before_a_change_is_known_is_read_as_it_was_written() {
                 let is_changed = matches!(error, EngineError::SourceChanged { .. });
                 assert!(is_changed && widened.is_err(), "{at}: {error:?}");
                 refused += 1;
-                // It is known once it is gone over to.
-                shop.widen(way).unwrap();
+                // It is known once what is recorded is gone over to.
+                let recorded = shop.engine.begin_recorded().unwrap();
+                go_over(&mut shop.engine, recorded.unwrap()).unwrap();
                 shop.push().unwrap();
             }
             shop.open_again();
