@@ -42,7 +42,10 @@ class Database:
 
     def __enter__(self):
         self.temporary = tempfile.TemporaryDirectory(prefix="evenkeel-bench-")
-        self.folder = pathlib.Path(self.temporary.name) / "mariadb"
+        parent = pathlib.Path(self.temporary.name)
+        # Run by root, the server is another user.
+        parent.chmod(0o711)
+        self.folder = parent / "mariadb"
         options = ["--max-binlog-size=1G", "--innodb-log-file-size=512M", "--innodb-buffer-pool-size=512M"]
         self.port = measure.run(ROOT / "dev/services", "start", "mariadb", self.folder, *options).strip()
         return self
