@@ -22,6 +22,7 @@ mod leaf;
 mod members;
 mod node;
 mod scan;
+mod sorted;
 mod source;
 mod stored;
 mod summary;
@@ -37,6 +38,7 @@ pub use cold::ColdPart;
 pub use members::Members;
 pub use node::{BLOCK_ENTRIES_MAX, NODE_FAN_OUT, Shape};
 pub use scan::Descending;
+pub use sorted::BlockEncoder;
 pub use source::{BlockSource, Stated, StoredNode};
 pub use stored::{Footprint, Piece};
 pub use summary::{Summary, SummaryId};
@@ -197,12 +199,16 @@ impl History {
     /// # Panics
     /// If there is not one value of the right type (or missing) per column.
     pub fn insert(&mut self, entry: &Entry<'_>) {
-        assert_eq!(entry.values.len(), self.types.len(), "one value per column");
+        self.check(entry);
         let Some(root) = &mut self.root else {
             self.root = Some(Arc::new(Node::leaf(&self.types, entry)));
             return;
         };
         Node::insert_at_root(root, entry, &self.types, self.shape);
+    }
+
+    fn check(&self, entry: &Entry<'_>) {
+        assert_eq!(entry.values.len(), self.types.len(), "one value per column");
     }
 
     /// Marks the entry with this place and handle as contested, because something that

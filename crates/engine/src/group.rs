@@ -2,6 +2,9 @@
 //!
 //! Invariant: an identity with one payload is in a partition once, however often it comes,
 //! whether it was logged before or stands in this commit already.
+//!
+//! Most of what comes, comes in the order of its identities. As long as it does, none is like another,
+//! and nothing is looked for among what the commit has.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -30,9 +33,16 @@ pub(crate) struct Group {
     /// Earlier events that applying those of the request at hand asks for, and that the log has no
     /// more.
     truncated: Vec<Position>,
-    /// What this commit holds of each identity: first, and further ones.
-    seen: FxHashMap<IdentityKey, (Seen, Vec<Seen>)>,
+    /// The greatest identity of the commit, as long as each was greater than those before.
+    greatest: Option<IdentityKey>,
+    /// What this commit holds of each identity: first, and further ones. None as long as they came
+    /// in their order.
+    seen: Option<SeenByKey>,
+    /// So many events were announced.
+    expected: usize,
 }
+
+type SeenByKey = FxHashMap<IdentityKey, (Seen, Vec<Seen>)>;
 
 struct Seen {
     partition: Partition,
@@ -56,6 +66,9 @@ pub(crate) struct Made {
     pub(crate) row: Vec<Value>,
     /// None if its place in the log is its identity.
     pub(crate) marks: Option<Marks>,
+    /// Whether nothing was known of its identity, in the ledger that its marks are of and in the
+    /// commit.
+    pub(crate) is_first: bool,
 }
 
 /// What becomes of an event that is offered to a commit. An index is the event's number
@@ -110,8 +123,8 @@ impl Group {
         for ((_, partition), made) in self.made.range_mut(places_of(to.source)) {
             let kept = to.events.get(partition).copied().unwrap_or(0);
             for (index, gone) in made.drain(kept..).enumerate() {
-                if let Some(marks) = gone.marks {
-                    forget(&mut self.seen, &marks.key, *partition, kept + index);
+                if let (Some(marks), Some(seen)) = (gone.marks, &mut self.seen) {
+                    forget(seen, &marks.key, *partition, kept + index);
                 }
             }
         }
@@ -127,7 +140,7 @@ impl Group {
 
     /// So many events are about to be offered, at most.
     pub(crate) fn expect(&mut self, events: usize) {
-        self.seen.reserve(events);
+        self.expected = events;
     }
 
     /// Takes an event, unless it is known.
@@ -157,11 +170,13 @@ impl Group {
         let partition = recordable.partition;
         let events = self.events.get(&(def.id, partition));
         let index = events.map_or(0, |events| events.len());
+        let mut is_first = false;
         let accepted = match (newest, &mut recordable.marks) {
             (Some(state), Some(marks)) => {
                 let standing = state.standing(marks, &recordable.event, partition.0)?;
                 let place = (partition, recordable.event.revision);
-                let accepted = self.stand(marks, place, standing, index);
+                let accepted;
+                (accepted, is_first) = self.stand(marks, place, standing, index);
                 let is_logged = !matches!(accepted, Accepted::Duplicate(_));
                 let has_rivals = standing != Standing::New || def.deduplicate_within.is_some();
                 if is_logged && has_rivals {
@@ -179,11 +194,21 @@ impl Group {
                 event, row, marks, ..
             } = recordable;
             let place = (def.id, partition);
-            self.events.entry(place).or_default().push(event);
-            self.made
-                .entry(place)
-                .or_default()
-                .push(Made { row, marks });
+            // As a rule they all go to one partition.
+            let room = match self.events.is_empty() {
+                true => self.expected,
+                false => 0,
+            };
+            let events = self.events.entry(place);
+            let events = events.or_insert_with(|| Vec::with_capacity(room));
+            let made = self.made.entry(place);
+            let made = made.or_insert_with(|| Vec::with_capacity(room));
+            events.push(event);
+            made.push(Made {
+                row,
+                marks,
+                is_first,
+            });
         }
         Ok(accepted)
     }
@@ -194,43 +219,53 @@ impl Group {
         std::mem::take(&mut self.truncated)
     }
 
+    /// What becomes of an event that stands so to those that were logged before; and whether nothing
+    /// is known of its identity, there or here.
     fn stand(
         &mut self,
         marks: &Marks,
         (partition, revision): (Partition, u32),
         standing: Standing,
         index: usize,
-    ) -> Accepted {
+    ) -> (Accepted, bool) {
         if let Standing::Repetition { first } = standing {
-            return Accepted::Duplicate(First::Logged(first));
+            return (Accepted::Duplicate(First::Logged(first)), false);
         }
+        let new_here = match standing {
+            Standing::Conflict => (Accepted::Conflict { index }, false),
+            _ => (Accepted::New { index }, standing == Standing::New),
+        };
+        let greatest = self.greatest.as_ref();
+        if self.seen.is_none() && greatest.is_none_or(|greatest| *greatest < marks.key) {
+            self.greatest = Some(marks.key.clone());
+            return new_here;
+        }
+        let (events, made) = (&self.events, &self.made);
+        let seen = self.seen.get_or_insert_with(|| seen_of(events, made));
         let new = Seen {
             partition,
             revision,
             payload: marks.payload,
             index,
         };
-        let Some((first, others)) = self.seen.get_mut(&marks.key) else {
-            self.seen.insert(marks.key.clone(), (new, Vec::new()));
-            return match standing {
-                Standing::Conflict => Accepted::Conflict { index },
-                _ => Accepted::New { index },
-            };
+        let Some((first, others)) = seen.get_mut(&marks.key) else {
+            seen.insert(marks.key.clone(), (new, Vec::new()));
+            return new_here;
         };
         // Versions of other revisions are other versions, whatever they say.
         let seen = std::iter::once(&*first).chain(others.iter());
         let mut seen = seen.filter(|s| s.revision == revision);
         let is_here = |s: &&Seen| s.payload == new.payload && s.partition == partition;
         if let Some(known) = seen.clone().find(is_here) {
-            return Accepted::Duplicate(First::Here(known.index));
+            return (Accepted::Duplicate(First::Here(known.index)), false);
         }
         let conflict = standing == Standing::Conflict || seen.any(|s| s.payload != new.payload);
         others.push(new);
-        if conflict {
-            Accepted::Conflict { index }
-        } else {
-            Accepted::New { index }
-        }
+        let accepted = match conflict {
+            true => Accepted::Conflict { index },
+            false => Accepted::New { index },
+        };
+        (accepted, false)
     }
 
     /// Takes a dead letter.
@@ -280,13 +315,30 @@ fn shorten<T>(of: &mut BTreeMap<SourceId, Vec<T>>, source: SourceId, length: usi
     of.retain(|_, known| !known.is_empty());
 }
 
+/// What a commit holds of identities of which none is like another.
+fn seen_of(
+    events: &BTreeMap<(SourceId, Partition), Vec<Event>>,
+    made: &BTreeMap<(SourceId, Partition), Vec<Made>>,
+) -> SeenByKey {
+    let mut seen = SeenByKey::default();
+    for (((_, partition), made), events) in made.iter().zip(events.values()) {
+        for (index, (made, event)) in made.iter().zip(events).enumerate() {
+            if let Some(marks) = &made.marks {
+                let only = Seen {
+                    partition: *partition,
+                    revision: event.revision,
+                    payload: marks.payload,
+                    index,
+                };
+                seen.insert(marks.key.clone(), (only, Vec::new()));
+            }
+        }
+    }
+    seen
+}
+
 /// An event of a commit is not in it any more.
-fn forget(
-    seen: &mut FxHashMap<IdentityKey, (Seen, Vec<Seen>)>,
-    key: &IdentityKey,
-    partition: Partition,
-    index: usize,
-) {
+fn forget(seen: &mut SeenByKey, key: &IdentityKey, partition: Partition, index: usize) {
     let Some((first, others)) = seen.get_mut(key) else {
         return;
     };

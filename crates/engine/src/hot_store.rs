@@ -38,6 +38,7 @@ pub(crate) use bring_up::MemoryLimits;
 pub(crate) use cold::ColdLog;
 pub use cold::LoggedEvents;
 pub(crate) use read::HotRead;
+use recorded::EntryMemory;
 pub(crate) use recorded::Recorded;
 pub(crate) use state::{SourceCounts, StoreState, index_digest};
 
@@ -59,6 +60,7 @@ pub struct HotStore {
     reached: BTreeMap<SourceId, u64>,
     /// While indexes are built: the state without them, which is what checkpoints say.
     unfinished: Option<StoreState>,
+    memory: EntryMemory,
 }
 
 /// A checkpoint under way: to be written without a hold on the store.
@@ -186,6 +188,7 @@ impl HotStore {
             reached: state.emitted.clone(),
             state,
             unfinished: None,
+            memory: EntryMemory::default(),
         })
     }
 
@@ -274,15 +277,19 @@ impl HotStore {
         let Some(state) = self.sources.get_mut(&logged.source) else {
             return Ok(None);
         };
-        let (row, marks) = match made {
-            Some(Made { mut row, marks }) => {
+        let (row, marks, is_first) = match made {
+            Some(Made {
+                mut row,
+                marks,
+                is_first,
+            }) => {
                 let slot = state.program().def().visible_at_slot();
                 row[slot] = Value::Timestamp(logged.visible_at().0);
-                (row, marks)
+                (row, marks, is_first)
             }
-            None => (state.program().row(logged), None),
+            None => (state.program().row(logged), None, false),
         };
-        let applied = state.apply(logged, &row, marks, &fetch)?;
+        let applied = state.apply(logged, &row, marks, is_first, &fetch)?;
         let program = state.program();
         let ids = self
             .of_source
@@ -295,7 +302,10 @@ impl HotStore {
             entry: applied.entry,
             contested: applied.contested,
         };
-        insert(&mut self.blocks, &self.plan, ids, &recorded);
+        let blocks = &mut self.blocks;
+        recorded.each_entry(&self.plan, ids, &mut self.memory, |id, key, entry| {
+            blocks.insert(id.0, key, entry);
+        });
         for &position in &applied.newly_contested {
             let earlier = fetch(position)?;
             let row = program.row(&earlier);
@@ -336,7 +346,10 @@ impl HotStore {
             entry,
             contested,
         };
-        insert(&mut self.blocks, &self.plan, indexes, &recorded);
+        let blocks = &mut self.blocks;
+        recorded.each_entry(&self.plan, indexes, &mut self.memory, |id, key, entry| {
+            blocks.insert(id.0, key, entry);
+        });
         Ok(())
     }
 
@@ -467,20 +480,6 @@ impl HotStore {
             self.state = written.state;
         }
         SpentCheckpoint(spent, written.ledgers)
-    }
-}
-
-/// Inserts an event into indexes of its source.
-fn insert(blocks: &mut Blocks, plan: &Plan, indexes: &[IndexId], recorded: &Recorded<'_>) {
-    if indexes.is_empty() {
-        return;
-    }
-    let order = recorded.order();
-    for &id in indexes {
-        let index = &plan.indexes()[id.0];
-        if let Some(key) = recorded.key(index) {
-            recorded.with_entry(index, &order, |entry| blocks.insert(id.0, &key, entry));
-        }
     }
 }
 

@@ -131,11 +131,14 @@ impl<'e> Intake<'e> {
         if is_due || is_written {
             self.end_checkpoint();
         }
-        if is_due && self.engine.is_untold() {
+        if self.checkpoint.is_some() || !self.engine.is_checkpoint_worth_it() {
+            return;
+        }
+        if self.engine.is_untold() {
             // Tried again at the next write, and at the end.
             let _ = self.engine.tell();
         }
-        if is_due && let Some(checkpoint) = self.engine.begin_checkpoint_now() {
+        if let Some(checkpoint) = self.engine.begin_checkpoint_now() {
             self.checkpoint = Some(beside(move || checkpoint.write()));
         }
     }

@@ -5,6 +5,8 @@
 //! it; per event id, where the source deduplicates, the times at which it occurred. Single
 //! writer. A checkpoint is begun and ended by the writer, like that of the blocks.
 
+mod identity_key;
+
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
@@ -15,6 +17,8 @@ use evenkeel_types::{Offset, Partition, Position, SourceId, VisibleAt};
 use evenkeel_view::Version;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use identity_key::IdentityKey;
 
 /// Longer ids are replaced by their digest.
 const ID_BYTES_MAX: usize = 64;
@@ -51,9 +55,6 @@ impl LedgerId {
         self.0.to_be_bytes()
     }
 }
-
-/// The row key of an identity: the ledger, the event time, the identity's bytes.
-pub(crate) type IdentityKey = Box<[u8]>;
 
 /// The first version of an identity that has no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,13 +114,12 @@ pub(crate) struct LedgerCheckpoint {
     layer: Arc<Layer>,
 }
 
-fn put_id(id: &[u8], out: &mut Vec<u8>) {
+/// An id as it is in row keys: at its beginning, whether what follows is the id.
+fn with_id<T>(id: &[u8], take: impl FnOnce(&[u8], &[u8]) -> T) -> T {
     if id.len() <= ID_BYTES_MAX {
-        out.push(PLAIN);
-        out.extend(id);
+        take(&[PLAIN], id)
     } else {
-        out.push(DIGEST);
-        out.extend(blake3::hash(id).as_bytes());
+        take(&[DIGEST], blake3::hash(id).as_bytes())
     }
 }
 
@@ -139,8 +139,8 @@ fn union(
     }
 }
 
-fn put_time(time: i64, out: &mut Vec<u8>) {
-    out.extend((time.cast_unsigned() ^ 1 << 63).to_be_bytes());
+fn time_bytes(time: i64) -> [u8; 8] {
+    (time.cast_unsigned() ^ 1 << 63).to_be_bytes()
 }
 
 /// The entry in the row key of a contested one.
@@ -153,21 +153,19 @@ fn contested_key(ledger: LedgerId, entry: u64) -> Vec<u8> {
 }
 
 fn time_key(ledger: LedgerId, id: &[u8], time: i64) -> Vec<u8> {
-    let mut key = ledger.prefix().to_vec();
-    put_id(id, &mut key);
-    put_time(time, &mut key);
-    key
+    with_id(id, |kind, id| {
+        [&ledger.prefix()[..], kind, id, &time_bytes(time)].concat()
+    })
 }
 
-/// The row key of an identity in the first ledger of a source ([`Ledger::take_over`]). `time` is
-/// the event time if it is part of the identity, so that neighbours in time are neighbours;
-/// else 0.
+/// The row key of an identity (the ledger, the event time, the identity's bytes) in the first
+/// ledger of a source ([`Ledger::take_over`]). `time` is the event time if it is part of the
+/// identity, so that neighbours in time are neighbours; else 0.
 pub(crate) fn identity_key(source: SourceId, time: i64, identity: &[u8]) -> IdentityKey {
-    let mut key = Vec::with_capacity(13 + identity.len().min(ID_BYTES_MAX));
-    key.extend(LedgerId::first_of(source).prefix());
-    put_time(time, &mut key);
-    put_id(identity, &mut key);
-    key.into()
+    let ledger = LedgerId::first_of(source).prefix();
+    with_id(identity, |kind, id| {
+        IdentityKey::joined([&ledger, &time_bytes(time), kind, id])
+    })
 }
 
 impl Ledger {
@@ -211,10 +209,13 @@ impl Ledger {
         self.frozen_bytes
     }
 
-    /// Makes the row key of an identity in another ledger of the source one in this.
-    pub(crate) fn take_over(&self, key: &mut IdentityKey) {
+    /// Makes the row key of an identity in another ledger of the source one in this; whether it
+    /// was one already.
+    pub(crate) fn take_over(&self, key: &mut IdentityKey) -> bool {
         let prefix = self.id.prefix();
+        let is_here = key.starts_with(&prefix);
         key[..prefix.len()].copy_from_slice(&prefix);
+        is_here
     }
 
     pub(crate) fn identity(&self, key: &[u8]) -> Result<Option<Identity>, StoreError> {

@@ -28,7 +28,7 @@ use crate::definitions::unknown;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::function;
-use crate::offline::Online;
+use crate::offline::{Offline, Online};
 use keys::Candidates;
 use population::Rest;
 
@@ -75,6 +75,8 @@ pub struct AtOnce {
     pub events_per_key: u64,
     /// The most values that may be in memory for it: of events, and of features of as many keys.
     pub values_max: u64,
+    /// So many events are read before anything is known of the keys, where the hot tier is not open yet.
+    pub events_unasked: u64,
 }
 
 impl Default for AtOnce {
@@ -84,6 +86,7 @@ impl Default for AtOnce {
             keys_first: 8_192,
             events_per_key: 16,
             values_max: 100_000_000,
+            events_unasked: 2_000_000,
         }
     }
 }
@@ -204,7 +207,7 @@ pub fn ask_segment(
         if rest.is_cheaper_at_once(&candidates, &taken)
             && let Some(population) = rest.population(online, &candidates, as_of, progress)?
         {
-            rest.take(population, &candidates, as_of, &mut taken);
+            rest.take(population, candidates.last(), as_of, &mut taken);
             break;
         }
         let keys = candidates.next(rest.keys_before_look(candidates.given()).min(KEYS))?;
@@ -234,6 +237,37 @@ impl Engine {
     /// See there.
     pub fn ask_segment(&self, request: &SegmentRequest) -> Result<SegmentAnswer, EngineError> {
         ask_segment(self, request, &mut |_| ControlFlow::Continue(()))
+    }
+}
+
+impl Offline {
+    /// [`ask_segment`] of all keys at a time, from log and lake alone: the hot tier, which takes longer to
+    /// open than so few events take to be read, stays closed. None where it must be asked.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ask_segment(
+        &self,
+        request: &SegmentRequest,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Option<SegmentAnswer>, EngineError> {
+        let plan = request.plan.as_ref();
+        let is_of_all = request.counts || request.limit == usize::MAX;
+        let is_whole = request.after.is_none() && request.positions == Cut::empty();
+        let Some(as_of) = request.as_of.filter(|_| is_of_all && is_whole) else {
+            return Ok(None);
+        };
+        let knowledge = Knowledge {
+            cut: self.known(request.cut.as_ref())?,
+            known_at: request.known_at,
+        };
+        let rest = Rest::new(request, &knowledge);
+        let Some(population) = rest.of_log_alone(self, as_of, progress)? else {
+            return Ok(None);
+        };
+        let mut taken = Taken::new(plan, request.limit, request.counts);
+        rest.take(population, None, as_of, &mut taken);
+        Ok(Some(taken.into_answer(as_of, knowledge)))
     }
 }
 
@@ -359,6 +393,11 @@ struct Piece<'a> {
     known: Vec<bool>,
 }
 
+/// A key of parts by column.
+fn key_of(parts: &[Column], row: usize) -> Vec<Value> {
+    parts.iter().map(|part| part.get(row)).collect()
+}
+
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -390,7 +429,7 @@ impl<'a> Piece<'a> {
     }
 
     fn key(&self, row: usize) -> Vec<Value> {
-        self.keys.iter().map(|part| part.get(row)).collect()
+        key_of(&self.keys, row)
     }
 
     fn verdicts(&self, plan: &SegmentPlan, at: EventTime) -> Vec<Verdict> {

@@ -210,7 +210,8 @@ impl SourceState {
     }
 
     /// Applies an event of the log. `row` is its source row; `marks` are its own, if they were
-    /// made before; `fetch` gives the earlier event at a position, when its payload is needed.
+    /// made before, and `is_first` says that nothing was known then of its identity, and nothing of
+    /// it has come since; `fetch` gives the earlier event at a position, when its payload is needed.
     ///
     /// # Errors
     /// If what is known of its identity, or an earlier event, cannot be read.
@@ -219,14 +220,23 @@ impl SourceState {
         logged: &LoggedEvent,
         row: &[Value],
         marks: Option<Marks>,
+        is_first: bool,
         fetch: impl Fn(Position) -> Result<LoggedEvent, E>,
     ) -> Result<Applied, E> {
         let entry = self.entries;
         let event = &logged.event;
         let make = || Marks::of(&self.program, event, row, &self.program.payload(event));
         let mut marks = marks.unwrap_or_else(make);
-        self.ledger.take_over(&mut marks.key);
-        let known = self.ledger.identity(&marks.key)?;
+        // In another ledger it was not looked for.
+        let is_first = self.ledger.take_over(&mut marks.key) && is_first;
+        let known = match is_first {
+            true => None,
+            false => self.ledger.identity(&marks.key)?,
+        };
+        debug_assert!(
+            !is_first || !matches!(self.ledger.identity(&marks.key), Ok(Some(_))),
+            "nobody else writes between judging and applying"
+        );
         let standing = self.stands(known.as_ref(), &marks, event, logged.position.partition.0);
         let Marks { key, payload } = marks;
         let mut applied = Applied {

@@ -105,9 +105,21 @@ struct Index {
     tails: Tails,
     /// What the checkpoint writes that is under way; else empty.
     frozen: Arc<Tails>,
+    /// Whether the store had nothing of it when it was opened: no run of a key need be looked for
+    /// that was not counted.
+    was_empty: bool,
 }
 
 impl Index {
+    fn new(spec: IndexSpec, was_empty: bool) -> Self {
+        Index {
+            spec,
+            tails: Tails::default(),
+            frozen: Arc::default(),
+            was_empty,
+        }
+    }
+
     /// Goes over to other calls over the same columns.
     fn adopt(&mut self, spec: IndexSpec) {
         if spec.aggregates.summary_ids() != self.spec.aggregates.summary_ids() {
@@ -225,19 +237,17 @@ impl Blocks {
             Arc::clone(&reheated),
             options.cache_bytes / 4,
         );
+        let indexes = specs.into_iter().map(|spec| {
+            let was_empty = RunCounts::is_empty(snapshot.as_ref(), spec.number)?;
+            Ok(Index::new(spec, was_empty))
+        });
+        let indexes: Vec<Index> = indexes.collect::<Result<_, StoreError>>()?;
         Ok(Blocks {
             kv,
-            swept: vec![None; specs.len()],
+            swept: vec![None; indexes.len()],
             reheated,
             reheater: Arc::new(reheater),
-            indexes: specs
-                .into_iter()
-                .map(|spec| Index {
-                    spec,
-                    tails: Tails::default(),
-                    frozen: Arc::default(),
-                })
-                .collect(),
+            indexes,
             cache,
             sealed_entries: options.sealed_entries,
             fan_out: options.fan_out,
@@ -291,13 +301,10 @@ impl Blocks {
             .map(|spec| match known.remove(&spec.number) {
                 Some(mut index) => {
                     index.adopt(spec);
+                    index.was_empty = false;
                     index
                 }
-                None => Index {
-                    spec,
-                    tails: Tails::default(),
-                    frozen: Arc::default(),
-                },
+                None => Index::new(spec, false),
             })
             .collect();
         // Who built them counted for itself.
@@ -355,11 +362,13 @@ impl Blocks {
             tail.insert(entry, &spec.types);
             tails.insert(key.into(), tail);
         }
-        let prefix = key::row_prefix(spec.number, key);
-        self.cache.change(&prefix, |cached| {
-            cached.history.insert(entry);
-            cached.weight += entry_bytes as u64;
-        });
+        if self.cache.is_used() {
+            let prefix = key::row_prefix(spec.number, key);
+            self.cache.change(&prefix, |cached| {
+                cached.history.insert(entry);
+                cached.weight += entry_bytes as u64;
+            });
+        }
     }
 
     /// Marks the entry of a key with this place as contested.
@@ -427,6 +436,7 @@ impl Blocks {
             spec,
             tails,
             frozen,
+            ..
         } = &self.indexes[index];
         let prefix = key::row_prefix(spec.number, key);
         if let Some(cached) = self.cache.get(&prefix[..]) {
@@ -512,6 +522,7 @@ impl Blocks {
                     position,
                     spec: index.spec.clone(),
                     tails: Arc::clone(&index.frozen),
+                    was_empty: index.was_empty,
                     horizon: horizons.get(position).copied().flatten(),
                     swept: self.swept[position].take(),
                 }

@@ -146,6 +146,12 @@ impl Column {
         (self.data, self.states)
     }
 
+    /// Removes all slots; the memory stays.
+    pub fn clear(&mut self) {
+        each!(&mut self.data, v => v.clear());
+        self.states.clear();
+    }
+
     /// Makes room for so many more slots.
     pub fn reserve(&mut self, more: usize) {
         each!(&mut self.data, v => v.reserve(more));

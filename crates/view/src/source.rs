@@ -130,12 +130,15 @@ impl SourceProgram {
     /// bytes of the row, then the origin. Ends with the log position, which can only separate
     /// entries of one identity, of which at most one is ever live.
     pub fn order(&self, logged: &LoggedEvent, row: &[Value]) -> Vec<u8> {
-        self.order_at(
-            row,
-            &logged.event.row,
-            &logged.event.origin,
-            logged.position,
-        )
+        let mut bytes = Vec::with_capacity(48);
+        self.put_order(logged, row, &mut bytes);
+        bytes
+    }
+
+    /// Appends [`SourceProgram::order`].
+    pub fn put_order(&self, logged: &LoggedEvent, row: &[Value], out: &mut Vec<u8>) {
+        let event = &logged.event;
+        self.put_order_at(row, &event.row, &event.origin, logged.position, out);
     }
 
     /// [`SourceProgram::order`] of an event's parts: its source row, the stored columns (NULLs
@@ -148,21 +151,32 @@ impl SourceProgram {
         position: Position,
     ) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(48);
+        self.put_order_at(row, stored, origin, position, &mut bytes);
+        bytes
+    }
+
+    fn put_order_at(
+        &self,
+        row: &[Value],
+        stored: &[Value],
+        origin: &Origin,
+        position: Position,
+        out: &mut Vec<u8>,
+    ) {
         for &slot in &self.def.sequence_by {
-            encode_value(&row[slot], &mut bytes);
+            encode_value(&row[slot], out);
         }
         if self.def.event_id.is_empty() {
             if self.def.kind == SourceKind::Stream {
                 // As one byte string: a row's canonical bytes are not prefix-free.
-                encode_value(&Value::Bytes(canonical_row(stored).into()), &mut bytes);
+                encode_value(&Value::Bytes(canonical_row(stored).into()), out);
             }
-            origin.encode(&mut bytes);
+            origin.encode(out);
         } else {
-            self.encode_event_id(row, &mut bytes);
+            self.encode_event_id(row, out);
         }
-        bytes.extend(position.partition.0.to_be_bytes());
-        bytes.extend(position.offset.0.to_be_bytes());
-        bytes
+        out.extend_from_slice(&position.partition.0.to_be_bytes());
+        out.extend_from_slice(&position.offset.0.to_be_bytes());
     }
 
     /// The bytes by which one of two payloads of one identity and revision wins: the smaller.
@@ -190,16 +204,25 @@ impl SourceProgram {
     pub fn key(&self, row: &[Value], key_columns: &[usize]) -> Option<Vec<u8>> {
         encode_key(key_columns.iter().map(|&slot| &row[slot]))
     }
+
+    /// Appends [`SourceProgram::key`]; whether there is one.
+    pub fn put_key(&self, row: &[Value], key_columns: &[usize], out: &mut Vec<u8>) -> bool {
+        put_key(key_columns.iter().map(|&slot| &row[slot]), out)
+    }
 }
 
 /// The bytes of a key; none if a part is NULL or ERROR.
 pub fn encode_key<'a>(parts: impl IntoIterator<Item = &'a Value>) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(24);
+    put_key(parts, &mut bytes).then_some(bytes)
+}
+
+fn put_key<'a>(parts: impl IntoIterator<Item = &'a Value>, out: &mut Vec<u8>) -> bool {
     for part in parts {
         if part.is_missing() {
-            return None;
+            return false;
         }
-        encode_value(part, &mut bytes);
+        encode_value(part, out);
     }
-    Some(bytes)
+    true
 }

@@ -27,7 +27,7 @@ const HAS_CONTESTED: u8 = 1;
 impl Block {
     /// The bytes of entries whose columns have these types.
     pub(super) fn encode(&self, types: &[DataType], out: &mut Vec<u8>) {
-        self.columnar(types).encode(out);
+        self.columnar(types).encode(&mut Vec::new(), out);
     }
 
     pub(super) fn decode(bytes: &[u8], types: &[DataType]) -> Result<Block, MalformedBytes> {
@@ -36,7 +36,8 @@ impl Block {
 }
 
 impl Columnar {
-    fn encode(&self, out: &mut Vec<u8>) {
+    /// Appends the block's bytes. `scratch` is memory that whoever encodes many may use again.
+    pub(super) fn encode(&self, scratch: &mut Vec<i64>, out: &mut Vec<u8>) {
         out.push(VERSION);
         let parts = self.parts();
         out.push(if parts.contested.is_empty() {
@@ -45,19 +46,19 @@ impl Columnar {
             HAS_CONTESTED
         });
         put_varint(self.len() as u64, out);
-        let after = parts.visible_at.iter().zip(parts.times);
-        let after: Vec<i64> = after.map(|(v, t)| v.wrapping_sub(*t)).collect();
-        let partitions: Vec<i64> = parts.partitions.iter().map(|&p| i64::from(p)).collect();
-        let offsets: Vec<i64> = parts.offsets.iter().map(|&o| o.cast_signed()).collect();
-        // Of a source with one partition they are the offsets.
-        let ids = parts.ids.iter().zip(&offsets);
-        let ids: Vec<i64> = ids
-            .map(|(id, o)| id.cast_signed().wrapping_sub(*o))
-            .collect();
         put_numbers_of(parts.times, out);
-        for numbers in [&after, &partitions, &offsets, &ids] {
-            put_numbers_of(numbers, out);
-        }
+        let mut put = |numbers: &mut dyn Iterator<Item = i64>| {
+            scratch.clear();
+            scratch.extend(numbers);
+            put_numbers_of(scratch, out);
+        };
+        let after = parts.visible_at.iter().zip(parts.times);
+        put(&mut after.map(|(v, t)| v.wrapping_sub(*t)));
+        put(&mut parts.partitions.iter().map(|&p| i64::from(p)));
+        put(&mut parts.offsets.iter().map(|&o| o.cast_signed()));
+        // Of a source with one partition they are the offsets.
+        let ids = parts.ids.iter().zip(parts.offsets);
+        put(&mut ids.map(|(id, o)| id.wrapping_sub(*o).cast_signed()));
         if !parts.contested.is_empty() {
             put_bits(parts.contested, out);
         }
@@ -203,6 +204,7 @@ fn put_column(column: &Column, out: &mut Vec<u8>) {
             put_differences(present().map(|i| v[i]), out);
         }
         ColumnData::Float(v) => present().for_each(|i| out.extend(v[i].to_le_bytes())),
+        ColumnData::Double(v) if !missing => put_doubles(v, out),
         ColumnData::Double(v) => put_doubles(&present().map(|i| v[i]).collect::<Vec<_>>(), out),
         ColumnData::Decimal(v) => present().for_each(|i| out.extend(v[i].to_le_bytes())),
         ColumnData::String(v) => present().for_each(|i| put_bytes(v[i].as_bytes(), out)),

@@ -1,6 +1,6 @@
 //! Insertion in any order, look-ups backwards, snapshots, contested entries, many levels.
 
-use evenkeel_aggregate::history::Shape;
+use evenkeel_aggregate::history::{BlockEncoder, Shape};
 use evenkeel_aggregate::{
     Aggregates, Bounds, Entry, EntryView, EventOrder, Everything, History, Known, SpecId,
     Visibility, WhereId,
@@ -74,6 +74,33 @@ proptest! {
             prop_assert_eq!(states(&late), states(&in_order));
             // From what the first read kept.
             prop_assert_eq!(states(&late), states(&in_order));
+        }
+    }
+
+    #[test]
+    fn what_comes_in_order_is_the_same_made_at_once(all in proptest::collection::vec(events(40), 1..4)) {
+        // One encoder for one history after the other: nothing of one is in the next.
+        let mut encoder = BlockEncoder::new(&types());
+        for mut events in all {
+            let mut inserted = History::new(types());
+            for (id, event) in (0..).zip(&events) {
+                inserted.insert(&Entry { contested: id % 3 == 0, ..event.entry(event.position.offset.0) });
+            }
+            let contested: Vec<Position> = events.iter().step_by(3).map(|e| e.position).collect();
+            events.sort_by(|a, b| a.event_order().cmp(&b.event_order()));
+            let entries = || events.iter().map(|event| Entry {
+                contested: contested.contains(&event.position),
+                ..event.entry(event.position.offset.0)
+            });
+            let sorted = History::of_sorted(types(), entries());
+            prop_assert_eq!(sorted.bounds(), inserted.bounds());
+            let want = inserted.encode(0..inserted.len()).map(|(bytes, _)| bytes);
+            prop_assert_eq!(sorted.encode(0..sorted.len()).map(|(bytes, _)| bytes), want.clone());
+            if let Some(want) = want {
+                let mut bytes = b"before".to_vec();
+                encoder.encode(entries(), &mut bytes);
+                prop_assert_eq!(&bytes[6..], &want[..]);
+            }
         }
     }
 
@@ -350,4 +377,35 @@ fn check_long(
             }
         }
     }
+}
+
+#[test]
+fn more_than_one_block_made_at_once() {
+    let values = vec![Value::Null; types().len()];
+    let entries = || {
+        (0..600u64).map(|n| Entry {
+            time: n as i64 / 3,
+            order: if n % 3 == 0 {
+                &[1]
+            } else {
+                &[2, 3][..n as usize % 3]
+            },
+            position: Position::new(0, n),
+            visible_at: 0,
+            contested: false,
+            id: n,
+            values: &values,
+        })
+    };
+    let mut inserted = History::new(types());
+    entries().for_each(|entry| inserted.insert(&entry));
+    let sorted = History::of_sorted(types(), entries());
+    let ids = |history: &History| history.iter().map(|e| e.id()).collect::<Vec<_>>();
+    assert_eq!(ids(&sorted), (0..600).collect::<Vec<_>>());
+    assert_eq!(ids(&sorted), ids(&inserted));
+    assert_eq!(sorted.bounds(), inserted.bounds());
+    assert_eq!(
+        sorted.encode(0..600).map(|e| e.0),
+        inserted.encode(0..600).map(|e| e.0)
+    );
 }

@@ -27,6 +27,12 @@ impl Engine {
         self.hot.dirty_bytes() > self.limits.dirty_bytes / 2
     }
 
+    /// Whether enough is new for a checkpoint of somebody who takes many rows and has none under way:
+    /// while it is written, the next are taken, and at the end less is left to be waited for.
+    pub(crate) fn is_checkpoint_worth_it(&self) -> bool {
+        self.hot.dirty_bytes() > self.limits.dirty_bytes / 4
+    }
+
     /// About the bytes in memory that no checkpoint has, and those that one writes now.
     pub fn unwritten_bytes(&self) -> (usize, usize) {
         (self.hot.dirty_bytes(), self.hot.frozen_bytes())

@@ -11,13 +11,13 @@ use evenkeel_store::ListedKey;
 use evenkeel_train::Population;
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::definition::ViewDef;
-use evenkeel_types::{EventTime, Knowledge};
+use evenkeel_types::{Column, ColumnData, EventTime, Knowledge};
 use evenkeel_view::Uses;
 
 use super::keys::Candidates;
-use super::{AtOnce, Piece, SegmentRequest, Taken, Verdict};
+use super::{AtOnce, Piece, SegmentRequest, Taken, Verdict, key_of};
 use crate::error::EngineError;
-use crate::offline::Online;
+use crate::offline::{Offline, Online};
 
 /// The keys that were not asked yet.
 pub(super) struct Rest<'a> {
@@ -96,23 +96,58 @@ impl<'a> Rest<'a> {
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Option<Population>, EngineError> {
         let offline = online.with(|engine| engine.offline());
-        let (cut, given) = (&self.knowledge.cut, candidates.given());
-        let read = offline.population(&self.views, at, cut, &mut |_| progress(given));
-        match read {
+        let read = self.read(&offline, candidates.given(), at, progress)?;
+        self.is_able = read.is_some();
+        Ok(read)
+    }
+
+    fn read(
+        &self,
+        offline: &Offline,
+        given: u64,
+        at: EventTime,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Option<Population>, EngineError> {
+        let cut = &self.knowledge.cut;
+        match offline.population(&self.views, at, cut, &mut |_| progress(given)) {
             Ok(population) => Ok(Some(population)),
             Err(EngineError::Stopped) => Err(EngineError::Stopped),
-            Err(_) => {
-                self.is_able = false;
-                Ok(None)
-            }
+            Err(_) => Ok(None),
         }
     }
 
-    /// Takes the keys that were not asked.
+    /// What the views say of all keys, with nothing of the hot tier; none if that can answer what this
+    /// cannot, or there are so many events that it is better asked first how many keys there are.
+    ///
+    /// # Errors
+    /// [`EngineError::Stopped`].
+    pub(super) fn of_log_alone(
+        &self,
+        offline: &Offline,
+        at: EventTime,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<Option<Population>, EngineError> {
+        if !self.is_able || self.events > self.request.at_once.events_unasked {
+            return Ok(None);
+        }
+        let population = self.read(offline, 0, at, progress)?;
+        // The hot tier refuses what it cannot list.
+        let is_listed = |population: &Population| {
+            let rows = 0..population.known.len();
+            let texts = |column: &&Column| !matches!(column.data(), ColumnData::BigInt(_));
+            population.keys.iter().find(texts).is_none()
+                || rows
+                    .map(|row| encode_values(&key_of(&population.keys, row)))
+                    .all(|key| key.len() <= ListedKey::BYTES_MAX)
+        };
+        Ok(population.filter(is_listed))
+    }
+
+    /// Takes the keys that were not asked: those behind one, if any were.
     pub(super) fn take(
         &self,
         population: Population,
-        candidates: &Candidates,
+        behind: Option<&ListedKey>,
         at: EventTime,
         taken: &mut Taken,
     ) {
@@ -124,7 +159,7 @@ impl<'a> Rest<'a> {
         };
         let mut verdicts = piece.verdicts(plan, at);
         let encoded = |row: usize| encode_values(&piece.key(row));
-        if let Some(last) = candidates.last() {
+        if let Some(last) = behind {
             for (row, verdict) in verdicts.iter_mut().enumerate() {
                 if *verdict != Verdict::Unknown && !last.is_before(&encoded(row)) {
                     *verdict = Verdict::Unknown;

@@ -11,6 +11,7 @@ use evenkeel_engine::push::{
 use evenkeel_engine::{Engine, EngineError, Project};
 use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Offset, Partition, Position, Value, Zone};
+use proptest::prelude::*;
 
 const DEFINITIONS: &str = "
 CREATE ENTITY driver (driver BIGINT);
@@ -157,6 +158,35 @@ fn each_row_has_its_answer_and_each_rejected_row_a_dead_letter() {
     assert_eq!(values(&engine), expected);
     drop(engine);
     assert_eq!(values(&world.engine()), expected);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
+
+    /// In the order of identities, which is not looked at twice, and in any other.
+    #[test]
+    fn a_row_has_the_same_answer_in_one_commit_as_alone(
+        picks in prop::collection::vec((0usize..6, 0u8..3), 2..14),
+        sorted in any::<bool>(),
+    ) {
+        let mut picks = picks;
+        if sorted {
+            picks.sort_unstable();
+        }
+        let ids = ["a", "b", "c", "d", "e", "f"];
+        let rows: Vec<PushedRow> = picks
+            .iter()
+            .map(|(id, fare)| ride(ids[*id], f64::from(*fare)))
+            .collect();
+        let (together, alone) = (World::new(), World::new());
+        let (mut together, mut alone) = (together.engine(), alone.engine());
+        let answer = push(&mut together, &mut Pusher::default(), "rides", rows.clone());
+        let pusher = &mut Pusher::default();
+        for (row, answer) in rows.into_iter().zip(answer.rows) {
+            prop_assert_eq!(push(&mut alone, pusher, "rides", vec![row]).rows, [answer]);
+        }
+        prop_assert_eq!(values(&together), values(&alone));
+    }
 }
 
 #[test]

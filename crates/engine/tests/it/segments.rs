@@ -9,8 +9,8 @@ use std::sync::Arc;
 use evenkeel_engine::api::GetRequest;
 use evenkeel_engine::doctor::{Part, doctor};
 use evenkeel_engine::{
-    AtOnce, Engine, EngineError, ForgetRequest, FrozenSegments, SegmentAnswer, SegmentPlan,
-    SegmentRequest, ask_segment, backup, restore, segment_of, segment_query,
+    AtOnce, Engine, EngineError, ForgetRequest, FrozenSegments, Offline, SegmentAnswer,
+    SegmentPlan, SegmentRequest, ask_segment, backup, restore, segment_of, segment_query,
 };
 use evenkeel_types::codec::encode_values;
 use evenkeel_types::time::format_timestamp;
@@ -164,6 +164,7 @@ fn at_once(request: &SegmentRequest, keys_first: u64) -> SegmentRequest {
             keys_first,
             events_per_key: u64::MAX,
             values_max: u64::MAX,
+            ..AtOnce::default()
         },
         ..request.clone()
     }
@@ -216,6 +217,20 @@ proptest! {
             assert_eq!((counted.rows, counted.complete), (0, true));
             assert_eq!(counted.matched, want.len() as u64);
             assert_eq!((counted.asked, counted.undecided), (asked, undecided));
+            // With the hot tier closed.
+            let offline = engine.offline();
+            for asked in [&counting, &request(&rich, as_of, cut, usize::MAX)] {
+                let asked_of = |offline: &Offline| {
+                    offline.ask_segment(asked, &mut |_| ControlFlow::Continue(())).unwrap()
+                };
+                let found = asked_of(&offline).expect("all keys are asked, with few events");
+                let of = |answer: &SegmentAnswer| {
+                    let rows: Vec<_> = (0..answer.rows).map(|row| answer.row(row)).collect();
+                    (rows, answer.matched, answer.asked, answer.undecided, answer.complete)
+                };
+                assert_eq!(of(&found), of(&engine.ask_segment(asked).unwrap()));
+            }
+            assert!(offline.ask_segment(&paged, &mut |_| ControlFlow::Continue(())).unwrap().is_none());
             for keys_first in [0, 1, 7] {
                 let in_pages = pages(engine, at_once(&paged, keys_first));
                 assert_eq!(in_pages, of_pages, "at once behind {keys_first} keys");

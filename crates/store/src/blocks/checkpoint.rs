@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use evenkeel_aggregate::history::BlockEncoder;
 use evenkeel_types::DataType;
 use evenkeel_types::bytes::{ByteReader, put_bytes, put_varint};
 use xxhash_rust::xxh3::xxh3_64;
@@ -43,6 +44,17 @@ impl RunCounts {
     /// Of a store of which nothing is known: runs are counted when a key is first written.
     pub(super) fn unknown() -> Self {
         Self::all(UNKNOWN)
+    }
+
+    /// Whether an index has no rows at all.
+    pub(super) fn is_empty(snapshot: &dyn Snapshot, index: u32) -> Result<bool, StoreError> {
+        let (first, end) = key::of_index(index);
+        let mut is_empty = true;
+        snapshot.range(Space::Runs, &first, &end, &mut |_, _| {
+            is_empty = false;
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(is_empty)
     }
 
     /// Of a store.
@@ -118,6 +130,8 @@ pub(super) struct IndexCheckpoint {
     pub(super) position: usize,
     pub(super) spec: IndexSpec,
     pub(super) tails: Arc<Tails>,
+    /// See [`super::Index::was_empty`].
+    pub(super) was_empty: bool,
     /// What is before it may leave.
     pub(super) horizon: Option<i64>,
     /// Where the search for what may leave goes on.
@@ -161,8 +175,10 @@ impl BlockCheckpoint {
                 .collect();
             tails.sort_unstable_by(|a, b| a.0.cmp(&b.0));
             let moved_before = written.moved.len();
+            let mut encoder = BlockEncoder::new(&index.spec.types);
             for (prefix, fresh) in tails {
-                self.write_key(index, prefix, fresh, number, batch, &mut written)?;
+                let encoder = &mut encoder;
+                self.write_key(index, encoder, prefix, fresh, number, batch, &mut written)?;
             }
             let swept = self.sweep(index, moved_before, batch, &mut written)?;
             written.swept.push(swept);
@@ -225,9 +241,11 @@ impl BlockCheckpoint {
         Ok(Some(from))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "one key's part of a checkpoint")]
     fn write_key(
         &self,
         index: &IndexCheckpoint,
+        encoder: &mut BlockEncoder,
         prefix: RowPrefix,
         fresh: &Fresh,
         number: u64,
@@ -235,18 +253,21 @@ impl BlockCheckpoint {
         written: &mut Written,
     ) -> Result<(), StoreError> {
         let spec = &index.spec;
-        let tail = &*fresh.tail(&spec.types);
         let count = self.run_counts.of(&prefix);
         let known = match count.load(Ordering::Relaxed) {
+            // What was written of the index since would have been counted.
+            UNKNOWN if index.was_empty => 0,
             UNKNOWN => self.runs_of(&prefix)?,
             known => known,
         };
         let runs = known.saturating_add(1);
-        if runs < RUNS_MAX && tail.events.len() < self.sealed_entries {
+        if runs < RUNS_MAX && fresh.len() < self.sealed_entries {
             count.store(runs, Ordering::Relaxed);
-            batch.put(Space::Runs, key::run(&prefix, number), tail.encode());
+            let run = fresh.encode(encoder);
+            batch.put(Space::Runs, key::run(&prefix, number), run);
             return Ok(());
         }
+        let tail = &*fresh.tail(&spec.types);
         let stored = Stored::load(self.snapshot.as_ref(), &spec.types, &prefix)?;
         let entries: usize = stored.runs.iter().map(|r| r.tail.events.len()).sum();
         let left = if entries + tail.events.len() >= self.sealed_entries {

@@ -8,17 +8,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use evenkeel_aggregate::Entry;
+use evenkeel_aggregate::history::BlockEncoder;
+use evenkeel_aggregate::{Entry, EventOrder, History};
 use evenkeel_types::{DataType, Offset, Partition, Position, Value};
 
-use super::run::{Mark, Tail};
+use super::run::{Mark, Tail, put_marks};
 
 /// More events of a key are put in their places.
-const PACKED_MAX: u32 = 32;
+const PACKED_MAX: usize = 128;
 /// What stands before the order bytes of an event: its times, offset and handle, its partition, how
 /// many order bytes there are, and whether it is contested.
 const HEAD_BYTES: usize = CONTESTED_AT + 1;
 const CONTESTED_AT: usize = 4 * 8 + 2 * 4;
+/// Bytes that are expected of a value, encoded.
+const PACKED_VALUE_BYTES: usize = 9;
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -61,6 +64,22 @@ impl Fresh {
         }
     }
 
+    /// How many events there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Fresh::Packed(packed) => packed.count,
+            Fresh::Placed(tail) => tail.events.len(),
+        }
+    }
+
+    /// The bytes of [`Fresh::tail`].
+    pub(super) fn encode(&self, encoder: &mut BlockEncoder) -> Vec<u8> {
+        match self {
+            Fresh::Packed(packed) => packed.encode(encoder),
+            Fresh::Placed(tail) => tail.encode(),
+        }
+    }
+
     /// Forgets states that were made of the events.
     pub(super) fn forget_states(&mut self) {
         match self {
@@ -77,7 +96,7 @@ pub(super) struct Packed {
     heads: Vec<u8>,
     /// The values of each event.
     values: Vec<Value>,
-    count: u32,
+    count: usize,
     marks: Vec<Mark>,
 }
 
@@ -114,21 +133,44 @@ impl Packed {
     }
 
     fn placed(&self, types: &Arc<[DataType]>) -> Tail {
-        let mut tail = Tail::new(types);
-        let width = types.len();
-        for (number, head) in self.heads().enumerate() {
-            tail.events.insert(&Entry {
-                time: head.time,
-                order: head.order,
-                position: head.position,
-                visible_at: head.visible_at,
-                contested: head.contested,
-                id: head.id,
-                values: &self.values[number * width..(number + 1) * width],
-            });
+        Tail {
+            events: self.in_order(|entries| History::of_sorted(Arc::clone(types), entries)),
+            marks: self.marks.clone(),
         }
-        tail.marks.clone_from(&self.marks);
-        tail
+    }
+
+    fn encode(&self, encoder: &mut BlockEncoder) -> Vec<u8> {
+        // About as many as it will be: most are a few events of keys that are many.
+        let mut out = Vec::with_capacity(self.heads.len() + self.values.len() * PACKED_VALUE_BYTES);
+        put_marks(&self.marks, &mut out);
+        if self.count > 0 {
+            self.in_order(|entries| encoder.encode(entries, &mut out));
+        }
+        out
+    }
+
+    /// Gives the events in their order.
+    fn in_order<T>(&self, take: impl FnOnce(&mut dyn Iterator<Item = Entry<'_>>) -> T) -> T {
+        if self.entries().is_sorted_by_key(|entry| place_of(&entry)) {
+            return take(&mut self.entries());
+        }
+        let mut entries: Vec<Entry<'_>> = self.entries().collect();
+        entries.sort_unstable_by(|a, b| place_of(a).cmp(&place_of(b)));
+        take(&mut entries.into_iter())
+    }
+
+    /// The events as they came.
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let width = self.values.len() / self.count.max(1);
+        self.heads().enumerate().map(move |(number, head)| Entry {
+            time: head.time,
+            order: head.order,
+            position: head.position,
+            visible_at: head.visible_at,
+            contested: head.contested,
+            id: head.id,
+            values: &self.values[number * width..(number + 1) * width],
+        })
     }
 
     fn heads(&self) -> impl Iterator<Item = Head<'_>> {
@@ -139,6 +181,10 @@ impl Packed {
             Some(head)
         })
     }
+}
+
+fn place_of<'a>(entry: &Entry<'a>) -> EventOrder<'a> {
+    EventOrder::new(entry.time, entry.order)
 }
 
 /// What an event has besides its values.

@@ -22,6 +22,8 @@ const SHARDS: usize = 8;
 pub(super) struct KeyCache {
     weight_max: u64,
     shards: [RwLock<Shard>; SHARDS],
+    /// Whether anything was ever kept: whoever loads events reads nothing, and need not ask.
+    is_used: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +118,13 @@ impl KeyCache {
         KeyCache {
             weight_max,
             shards: Default::default(),
+            is_used: AtomicBool::new(false),
         }
+    }
+
+    /// Whether anything may be kept of a key.
+    pub(super) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Acquire)
     }
 
     /// About the bytes that it may hold.
@@ -184,6 +192,7 @@ impl KeyCache {
 
     /// Keeps something of a key, in place of what was kept.
     pub(super) fn insert(&self, key: RowPrefix, cached: Cached) {
+        self.is_used.store(true, Ordering::Release);
         let hash = xxh3_64(&key);
         let kept = Kept { key, cached };
         let weight_max = self.weight_max / SHARDS as u64;

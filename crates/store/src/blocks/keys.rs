@@ -37,6 +37,9 @@ pub struct ListedKey {
 }
 
 impl ListedKey {
+    /// Keys of more bytes cannot be listed.
+    pub const BYTES_MAX: usize = key::KEY_BYTES_MAX;
+
     /// A key.
     pub fn of(key: &[u8]) -> Self {
         ListedKey {
@@ -77,6 +80,7 @@ impl Blocks {
             spec,
             tails,
             frozen,
+            ..
         } = &self.indexes[index];
         KeyList {
             index: spec.number,

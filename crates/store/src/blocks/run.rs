@@ -15,6 +15,16 @@ pub(super) struct Mark {
     pub(super) order: Box<[u8]>,
 }
 
+/// What a run begins with; its events follow, if it has any.
+pub(super) fn put_marks(marks: &[Mark], out: &mut Vec<u8>) {
+    out.push(VERSION);
+    put_varint(marks.len() as u64, out);
+    for mark in marks {
+        put_signed(mark.time, out);
+        put_bytes(&mark.order, out);
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Tail {
     pub(super) events: History,
@@ -47,12 +57,8 @@ impl Tail {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
-        put_varint(self.marks.len() as u64, &mut out);
-        for mark in &self.marks {
-            put_signed(mark.time, &mut out);
-            put_bytes(&mark.order, &mut out);
-        }
+        let mut out = Vec::new();
+        put_marks(&self.marks, &mut out);
         if let Some((bytes, _)) = self.events.encode(0..self.events.len()) {
             out.extend(bytes);
         }

@@ -36,7 +36,7 @@ pub(in super::super) struct Parts<'a> {
 }
 
 impl Columnar {
-    pub(super) fn new(types: &[DataType]) -> Self {
+    pub(in super::super) fn new(types: &[DataType]) -> Self {
         Columnar {
             times: Vec::new(),
             visible_at: Vec::new(),
@@ -74,6 +74,19 @@ impl Columnar {
             order_bytes,
             columns,
         }
+    }
+
+    /// As if it were new, with the memory that it has.
+    pub(in super::super) fn clear(&mut self) {
+        self.times.clear();
+        self.visible_at.clear();
+        self.partitions.clear();
+        self.offsets.clear();
+        self.ids.clear();
+        self.contested.clear();
+        self.order_ends.clear();
+        self.order_bytes.clear();
+        self.columns.iter_mut().for_each(Column::clear);
     }
 
     /// The parts that every block has, whatever its columns.
@@ -120,7 +133,7 @@ impl Columnar {
         start as usize..self.order_ends[slot] as usize
     }
 
-    pub(super) fn insert(&mut self, slot: usize, entry: &Entry<'_>) {
+    pub(in super::super) fn insert(&mut self, slot: usize, entry: &Entry<'_>) {
         self.times.insert(slot, entry.time);
         self.visible_at.insert(slot, entry.visible_at);
         self.partitions.insert(slot, entry.position.partition.0);
