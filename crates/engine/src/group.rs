@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::ledger::IdentityKey;
+use crate::ledger::{IdentityKey, PayloadDigest};
 use crate::recorder::Recordable;
 use crate::source_state::{Marks, Standing};
 
@@ -47,7 +47,7 @@ type SeenByKey = FxHashMap<IdentityKey, (Seen, Vec<Seen>)>;
 struct Seen {
     partition: Partition,
     revision: u32,
-    payload: u128,
+    payload: PayloadDigest,
     index: usize,
 }
 

@@ -5,6 +5,7 @@
 //! it; per event id, where the source deduplicates, the times at which it occurred. Single
 //! writer. A checkpoint is begun and ended by the writer, like that of the blocks.
 
+mod identities;
 mod identity_key;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use evenkeel_view::Version;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
+use identities::Identities;
 pub(crate) use identity_key::IdentityKey;
 
 /// Longer ids are replaced by their digest.
@@ -56,12 +58,15 @@ impl LedgerId {
     }
 }
 
+/// 128 bits of a payload's digest.
+pub(crate) type PayloadDigest = [u8; 16];
+
 /// The first version of an identity that has no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Home {
     pub(crate) entry: u64,
     pub(crate) revision: u32,
-    pub(crate) payload: u128,
+    pub(crate) payload: PayloadDigest,
     pub(crate) position: Position,
     pub(crate) visible_at: VisibleAt,
 }
@@ -86,7 +91,7 @@ pub(crate) struct Contested {
 
 #[derive(Debug, Default)]
 struct Layer {
-    identities: FxHashMap<IdentityKey, Identity>,
+    identities: Identities,
     contested: FxHashMap<u64, Contested>,
     /// By event id: the identity at each time.
     times: FxHashMap<Box<[u8]>, BTreeMap<i64, IdentityKey>>,
@@ -219,14 +224,21 @@ impl Ledger {
     }
 
     pub(crate) fn identity(&self, key: &[u8]) -> Result<Option<Identity>, StoreError> {
-        let newer = self.dirty.identities.get(key);
-        if let Some(known) = newer.or_else(|| self.frozen.identities.get(key)) {
+        // What comes in the order of time is searched for nowhere.
+        let time = time_of(key);
+        let is_among = |times: &Option<RangeInclusive<i64>>| {
+            time.is_some_and(|time| times.as_ref().is_some_and(|times| times.contains(&time)))
+        };
+        if is_among(&self.dirty_times)
+            && let Some(known) = self.dirty.identities.get(key)
+        {
             return Ok(Some(known.clone()));
         }
-        // What comes in the order of time is not searched for on the disk.
-        if !time_of(key).is_some_and(|t| self.stored_times.as_ref().is_some_and(|s| s.contains(&t)))
-        {
+        if !is_among(&self.stored_times) {
             return Ok(None);
+        }
+        if let Some(known) = self.frozen.identities.get(key) {
+            return Ok(Some(known.clone()));
         }
         let Some(bytes) = self.snapshot.get(Space::Identities, key)? else {
             return Ok(None);
@@ -240,7 +252,7 @@ impl Ledger {
         self.dirty_bytes += IDENTITY_BYTES + key.len();
         let time = time_of(&key).map(|t| t..=t);
         self.dirty_times = union(self.dirty_times.take(), time);
-        self.dirty.identities.insert(key, identity);
+        self.dirty.identities.set(key, identity);
     }
 
     pub(crate) fn contested(&self, entry: u64) -> Result<Option<Contested>, StoreError> {
@@ -310,9 +322,10 @@ impl Ledger {
         self.frozen_bytes = std::mem::take(&mut self.dirty_bytes);
         self.stored_times = self.times_known();
         self.dirty_times = None;
-        // As many come again: a map that grows moves everything, while reads wait.
-        let mut dirty = Layer::default();
-        dirty.identities.reserve(self.dirty.identities.len());
+        let dirty = Layer {
+            identities: Identities::with_room_of(&self.dirty.identities),
+            ..Layer::default()
+        };
         self.frozen = Arc::new(std::mem::replace(&mut self.dirty, dirty));
         LedgerCheckpoint {
             id: self.id,
@@ -340,9 +353,7 @@ impl LedgerCheckpoint {
 
     pub(crate) fn write(&self, batch: &mut Batch) {
         // In order: neighbours go to the same places of the store.
-        let mut identities: Vec<_> = self.layer.identities.iter().collect();
-        identities.sort_unstable_by_key(|(key, _)| *key);
-        for (key, identity) in identities {
+        for (key, identity) in self.layer.identities.in_order() {
             batch.put(Space::Identities, key.to_vec(), identity.encode());
         }
         for (&entry, contested) in &self.layer.contested {
@@ -389,7 +400,7 @@ impl Identity {
                 out.push(SINGLE);
                 put_varint(home.entry, &mut out);
                 put_varint(u64::from(home.revision), &mut out);
-                out.extend(home.payload.to_le_bytes());
+                out.extend(home.payload);
                 put_position(home.position, &mut out);
                 put_signed(home.visible_at.0, &mut out);
             }
@@ -415,7 +426,7 @@ impl Identity {
             SINGLE => Identity::Single(Home {
                 entry: reader.varint("an entry")?,
                 revision: number(&mut reader, "a revision")?,
-                payload: u128::from_le_bytes(reader.array("a payload's digest")?),
+                payload: reader.array("a payload's digest")?,
                 position: position(&mut reader)?,
                 visible_at: VisibleAt(reader.signed("a visible time")?),
             }),

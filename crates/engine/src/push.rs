@@ -97,7 +97,28 @@ pub enum Write {
     },
 }
 
+/// So many rows of a push are considered before it waits for its turn: whoever writes has that much less
+/// to do.
+const CONSIDERED_ROWS: usize = 16;
+
 impl Write {
+    /// A push of rows that have at most so many bytes each.
+    ///
+    /// # Errors
+    /// If the source takes no rows.
+    pub fn of_pushed(
+        source: Arc<SourceDef>,
+        row_bytes: usize,
+        rows: Vec<PushedRow>,
+    ) -> Result<Self, EngineError> {
+        if rows.len() < CONSIDERED_ROWS {
+            return Ok(Write::Push { source, rows });
+        }
+        let recorder = Recorder::new(Arc::clone(&source), row_bytes)?;
+        let rows = ConsideredRows::of_pushed(&recorder, rows.into_iter());
+        Ok(Write::Considered { source, rows })
+    }
+
     /// The source that it is for.
     pub fn source(&self) -> &Arc<SourceDef> {
         match self {

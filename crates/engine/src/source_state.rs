@@ -16,7 +16,7 @@ use evenkeel_types::{
 use evenkeel_view::{SourceProgram, Version, winner};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::ledger::{Home, Identity, IdentityKey, Ledger, identity_key};
+use crate::ledger::{Home, Identity, IdentityKey, Ledger, PayloadDigest, identity_key};
 
 /// How a new event stands to those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub(crate) struct Marks {
     /// Its identity's.
     pub(crate) key: IdentityKey,
     /// Digest of its payload.
-    pub(crate) payload: u128,
+    pub(crate) payload: PayloadDigest,
 }
 
 impl Marks {
@@ -72,7 +72,7 @@ impl Marks {
         };
         Marks {
             key: identity_key(def.id, time, &program.identity(event, row)),
-            payload: xxh3_128(payload),
+            payload: xxh3_128(payload).to_le_bytes(),
         }
     }
 }

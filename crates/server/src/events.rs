@@ -42,7 +42,10 @@ pub(crate) async fn push(
     let (parts, body) = request.into_parts();
     let contents = [Content::Json, Content::JsonLines, Content::Arrow];
     let content = Content::of(&parts.headers, &contents)?;
-    let def = shared.engine().source(&source)?;
+    let (def, row_bytes) = {
+        let engine = shared.engine();
+        (engine.source(&source)?, engine.project().limits.row_bytes)
+    };
     refuse_by_hand(&def)?;
     let longest = started.deadline(std::time::Duration::from_millis(
         shared.limits.timeout_ms_max,
@@ -50,13 +53,12 @@ pub(crate) async fn push(
     let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
     let producer = producer_of(&parts.headers)?;
     let decoding = Arc::clone(&shared);
-    let source_def = Arc::clone(&def);
-    let rows = aside(body.len(), move || {
-        decode(&decoding, &source_def, content, body, producer)
+    let (write, count) = aside(body.len(), move || {
+        let rows = decode(&decoding, &def, content, body, producer)?;
+        let count = rows.len();
+        Ok::<_, ApiError>((Write::of_pushed(def, row_bytes, rows)?, count))
     })
     .await??;
-    let count = rows.len();
-    let write = Write::Push { source: def, rows };
     let Written::Pushed(answer) = shared.queue.write(write, count).await? else {
         return Err(ApiError::new(
             "INTERNAL",

@@ -4,22 +4,22 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use evenkeel_engine::{
-    AtOnce, DefinitionFile, FrozenName, FrozenSegment, FrozenSegments, SEGMENT_QUERY_PLACE,
-    SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of, segment_query,
-    segment_table,
+    AtOnce, DefinitionFile, FrozenName, FrozenSegment, FrozenSegments, Offline,
+    SEGMENT_QUERY_PLACE, SegmentAnswer, SegmentPlan, SegmentRequest, ask_segment, segment_of,
+    segment_query, segment_table,
 };
 use evenkeel_server::wire;
 use evenkeel_types::definition::Catalog;
 use evenkeel_types::{Cut, Field, Value};
 use serde_json::{Value as Json, json};
 
-use super::get::Source;
 use super::inputs;
 use crate::arguments::{
     FreezeArguments, Moment, SegmentCommand, SegmentQueryArguments, SegmentShowArguments,
 };
 use crate::failure::{Exit, Failure};
 use crate::progress::Bar;
+use crate::remote::Remote;
 use crate::render;
 use crate::session::{Answer, Session};
 use crate::table::{count, mixed_table, plural, table};
@@ -48,7 +48,7 @@ pub(crate) struct Wanted<'a> {
 }
 
 fn query(arguments: &SegmentQueryArguments, session: &Session) -> Result<Answer, Failure> {
-    let source = Source::of(session)?;
+    let source = Asked::of(session)?;
     let text = arguments.asked.query.as_deref();
     let plan = match (&arguments.asked.segment, text) {
         (Some(name), _) => plan_of(source.catalog(), name)?,
@@ -231,7 +231,7 @@ fn list(session: &Session) -> Result<Answer, Failure> {
 }
 
 fn freeze(arguments: &FreezeArguments, session: &Session) -> Result<Answer, Failure> {
-    let source = Source::of(session)?;
+    let source = Asked::of(session)?;
     let plan = plan_of(source.catalog(), &arguments.segment)?;
     let (answer, cut) = source.segment(&everything(&plan, &arguments.moment), session)?;
     let folder = FrozenSegments::of(&session.project()?.store);
@@ -256,7 +256,7 @@ fn show(arguments: &SegmentShowArguments, session: &Session) -> Result<Answer, F
     let folder = FrozenSegments::of(&session.project()?.store);
     let manifest = folder.manifest(&name)?;
     let frozen = folder.table(&manifest)?;
-    let source = Source::of(session)?;
+    let source = Asked::of(session)?;
     let named = format!("{}@{}", manifest.segment, manifest.version);
     let plan = plan_of(source.catalog(), &named)?;
     let moment = Moment {
@@ -310,24 +310,50 @@ fn everything<'a>(plan: &Arc<SegmentPlan>, moment: &'a Moment) -> Wanted<'a> {
     }
 }
 
-impl Source {
+/// Who is asked.
+enum Asked {
+    /// The store: log and lake first, and the hot tier where they do not suffice.
+    Store(Box<Offline>),
+    /// The server that holds it.
+    Server(Remote, Box<Catalog>),
+}
+
+impl Asked {
+    fn of(session: &Session) -> Result<Self, Failure> {
+        Ok(match session.server()? {
+            Some(remote) => {
+                let catalog = remote.catalog(&session.project()?)?;
+                Asked::Server(remote, Box::new(catalog))
+            }
+            None => Asked::Store(Box::new(session.offline()?)),
+        })
+    }
+
+    fn catalog(&self) -> &Catalog {
+        match self {
+            Asked::Store(offline) => offline.catalog(),
+            Asked::Server(_, catalog) => catalog,
+        }
+    }
+
     /// The keys that are in a segment, and the cut in words.
     fn segment(
         &self,
         wanted: &Wanted<'_>,
         session: &Session,
     ) -> Result<(SegmentAnswer, String), Failure> {
-        let engine = match self {
-            Source::Store(engine) => engine,
-            Source::Server(remote, _) => return remote.segment(wanted, session.output),
+        let offline = match self {
+            Asked::Store(offline) => offline,
+            Asked::Server(remote, _) => return remote.segment(wanted, session.output),
         };
         let known = inputs::known(wanted.moment)?;
+        let cut = wanted.moment.cut.as_deref();
         let request = SegmentRequest {
             plan: Arc::clone(&wanted.plan),
             as_of: Some(known.as_of),
             not_before: None,
             positions: Cut::empty(),
-            cut: inputs::cut(wanted.moment, engine)?,
+            cut: cut.map(|text| offline.parse_cut(text)).transpose()?,
             known_at: known.known_at,
             after: wanted.after.clone(),
             limit: wanted.limit,
@@ -335,13 +361,16 @@ impl Source {
             at_once: AtOnce::default(),
         };
         let bar = Bar::words(session.output);
-        let answer = ask_segment(engine.as_ref(), &request, &mut |keys| {
+        let mut progress = |keys| {
             bar.say(format!("{} asked", plural(keys, "key")));
             ControlFlow::Continue(())
-        });
+        };
+        let answer = match offline.ask_segment(&request, &mut progress)? {
+            Some(answer) => answer,
+            None => ask_segment(&session.reader()?, &request, &mut progress)?,
+        };
         drop(bar);
-        let answer = answer?;
-        let cut = engine.format_cut(&answer.cut);
+        let cut = offline.format_cut(&answer.cut);
         Ok((answer, cut))
     }
 }

@@ -133,12 +133,11 @@ impl<'a> Rest<'a> {
         let population = self.read(offline, 0, at, progress)?;
         // The hot tier refuses what it cannot list.
         let is_listed = |population: &Population| {
-            let rows = 0..population.known.len();
-            let texts = |column: &&Column| !matches!(column.data(), ColumnData::BigInt(_));
-            population.keys.iter().find(texts).is_none()
-                || rows
-                    .map(|row| encode_values(&key_of(&population.keys, row)))
-                    .all(|key| key.len() <= ListedKey::BYTES_MAX)
+            let keys = &population.keys;
+            let is_number = |part: &Column| matches!(part.data(), ColumnData::BigInt(_));
+            let is_short =
+                |row: usize| encode_values(&key_of(keys, row)).len() <= ListedKey::BYTES_MAX;
+            keys.iter().all(is_number) || (0..population.known.len()).all(is_short)
         };
         Ok(population.filter(is_listed))
     }
@@ -167,12 +166,15 @@ impl<'a> Rest<'a> {
             }
         }
         let with = |wanted: Verdict| (0..).zip(&verdicts).filter(move |(_, v)| **v == wanted);
-        let mut found: Vec<(ListedKey, u32)> = with(Verdict::In)
+        let matched = with(Verdict::In).count();
+        let room = (taken.limit - taken.rows).min(matched);
+        taken.is_cut |= matched > room;
+        // Who only counts needs no order.
+        let listed = with(Verdict::In).filter(|_| room > 0);
+        let mut found: Vec<(ListedKey, u32)> = listed
             .map(|(row, _)| (ListedKey::of(&encoded(row as usize)), row))
             .collect();
         found.sort_unstable();
-        let room = (taken.limit - taken.rows).min(found.len());
-        taken.is_cut |= found.len() > room;
         let end = match room.checked_sub(1).map(|last| &found[last]) {
             Some((key, row)) if taken.rows + room == taken.limit => Some((key, *row)),
             _ => None,
@@ -201,7 +203,7 @@ impl<'a> Rest<'a> {
         let (asked, undecided) = up_to(None);
         taken.asked += asked;
         taken.undecided += undecided;
-        taken.matched += if taken.counts { found.len() } else { room } as u64;
+        taken.matched += if taken.counts { matched } else { room } as u64;
         let rows: Vec<u32> = found[..room].iter().map(|(_, row)| *row).collect();
         taken.keep(plan, &piece, &rows, at);
     }
