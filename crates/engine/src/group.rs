@@ -66,8 +66,8 @@ pub(crate) struct Made {
     pub(crate) row: Vec<Value>,
     /// None if its place in the log is its identity.
     pub(crate) marks: Option<Marks>,
-    /// Whether nothing was known of its identity, in the ledger that its marks are of and in the
-    /// commit.
+    /// Whether nothing was known of its identity in the ledger that its marks are of, and nothing
+    /// else in the commit has it.
     pub(crate) is_first: bool,
 }
 
@@ -174,9 +174,9 @@ impl Group {
         let accepted = match (newest, &mut recordable.marks) {
             (Some(state), Some(marks)) => {
                 let standing = state.standing(marks, &recordable.event, partition.0)?;
-                let place = (partition, recordable.event.revision);
+                let (place, revision) = ((def.id, partition), recordable.event.revision);
                 let accepted;
-                (accepted, is_first) = self.stand(marks, place, standing, index);
+                (accepted, is_first) = self.stand(marks, place, revision, standing, index);
                 let is_logged = !matches!(accepted, Accepted::Duplicate(_));
                 let has_rivals = standing != Standing::New || def.deduplicate_within.is_some();
                 if is_logged && has_rivals {
@@ -220,11 +220,12 @@ impl Group {
     }
 
     /// What becomes of an event that stands so to those that were logged before; and whether nothing
-    /// is known of its identity, there or here.
+    /// is known of its identity, there or here. If something is here, that is not alone any more.
     fn stand(
         &mut self,
         marks: &Marks,
-        (partition, revision): (Partition, u32),
+        (source, partition): (SourceId, Partition),
+        revision: u32,
         standing: Standing,
         index: usize,
     ) -> (Accepted, bool) {
@@ -240,7 +241,7 @@ impl Group {
             self.greatest = Some(marks.key.clone());
             return new_here;
         }
-        let (events, made) = (&self.events, &self.made);
+        let (events, made) = (&self.events, &mut self.made);
         let seen = self.seen.get_or_insert_with(|| seen_of(events, made));
         let new = Seen {
             partition,
@@ -252,6 +253,11 @@ impl Group {
             seen.insert(marks.key.clone(), (new, Vec::new()));
             return new_here;
         };
+        // It may be in a partition that is applied before that of the first.
+        let made = made.get_mut(&(source, first.partition));
+        if let Some(made) = made.and_then(|made| made.get_mut(first.index)) {
+            made.is_first = false;
+        }
         // Versions of other revisions are other versions, whatever they say.
         let seen = std::iter::once(&*first).chain(others.iter());
         let mut seen = seen.filter(|s| s.revision == revision);

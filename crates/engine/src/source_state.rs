@@ -210,8 +210,8 @@ impl SourceState {
     }
 
     /// Applies an event of the log. `row` is its source row; `marks` are its own, if they were
-    /// made before, and `is_first` says that nothing was known then of its identity, and nothing of
-    /// it has come since; `fetch` gives the earlier event at a position, when its payload is needed.
+    /// made before, and `is_first` says that nothing was known then of its identity, and nothing else of
+    /// its commit has it; `fetch` gives the earlier event at a position, when its payload is needed.
     ///
     /// # Errors
     /// If what is known of its identity, or an earlier event, cannot be read.

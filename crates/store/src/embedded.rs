@@ -143,8 +143,6 @@ impl EmbeddedKv {
             Database::builder(directory.join(DATABASE))
                 .cache_size(memory_bytes / 4)
                 .manual_journal_persist(true)
-                // With more, the first hands compactions round until another is done with one.
-                .worker_threads(1)
                 .max_journaling_size(JOURNAL_BYTES)
                 .open()
         })?;

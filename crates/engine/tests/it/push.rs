@@ -24,6 +24,12 @@ FROM rides WINDOW h AS (LAST 1 HOURS);
 CREATE FEATURE VIEW tap_stats ENTITY driver AS
 SELECT driver, count(*) OVER h AS taps FROM taps WINDOW h AS (LAST 1 HOURS);
 CREATE FEATURE SERVICE model VERSION 1 AS ride_stats (*), tap_stats (*);
+CREATE STREAM spread (driver BIGINT, fare DOUBLE, at TIMESTAMP, EVENT TIME at)
+  WITH (partitions = '4');
+CREATE FEATURE VIEW spread_stats ENTITY driver AS
+SELECT driver, count(*) OVER h AS n, sum(fare) OVER h AS fares
+FROM spread WINDOW h AS (LAST 1 HOURS);
+CREATE FEATURE SERVICE of_spread VERSION 1 AS spread_stats (*);
 ";
 
 struct World {
@@ -95,8 +101,12 @@ fn logged(offset: u64) -> RowAnswer {
 }
 
 fn values(engine: &Engine) -> Vec<Value> {
+    values_of(engine, "model")
+}
+
+fn values_of(engine: &Engine, service: &str) -> Vec<Value> {
     let request = GetRequest {
-        service: engine.service("model").unwrap(),
+        service: engine.service(service).unwrap(),
         rows: vec![vec![Value::BigInt(1)]],
         as_of: EventTime(t("2026-03-01T10:30:00Z")),
         cut: None,
@@ -186,6 +196,34 @@ proptest! {
             prop_assert_eq!(push(&mut alone, pusher, "rides", vec![row]).rows, [answer]);
         }
         prop_assert_eq!(values(&together), values(&alone));
+    }
+
+    /// The row's bytes say which partition it goes to, the producer's number which event it is.
+    #[test]
+    fn an_identity_in_several_partitions_of_a_commit_is_one(
+        picks in prop::collection::vec((0u64..3, 0u8..4), 2..12),
+    ) {
+        let row = |(sequence, fare): &(u64, u8)| PushedRow {
+            values: Ok(vec![
+                Value::BigInt(1),
+                Value::from(f64::from(*fare)),
+                Value::Timestamp(t("2026-03-01T10:00:00Z")),
+            ]),
+            producer: Some((Arc::from("app"), *sequence)),
+        };
+        let (together, alone) = (World::new(), World::new());
+        let (mut engine, mut other) = (together.engine(), alone.engine());
+        let answer = push(&mut engine, &mut Pusher::default(), "spread", picks.iter().map(row).collect());
+        let pusher = &mut Pusher::default();
+        for (pick, answer) in picks.iter().zip(answer.rows) {
+            prop_assert_eq!(push(&mut other, pusher, "spread", vec![row(pick)]).rows, [answer]);
+        }
+        let found = values_of(&engine, "of_spread");
+        prop_assert_eq!(&found, &values_of(&other, "of_spread"));
+        // From the log alone.
+        drop(engine);
+        fs::remove_dir_all(together.project().store.join("hot")).unwrap();
+        prop_assert_eq!(&found, &values_of(&together.engine(), "of_spread"));
     }
 }
 
