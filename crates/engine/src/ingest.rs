@@ -119,16 +119,16 @@ impl<'e> Intake<'e> {
         }
     }
 
-    /// Ends the checkpoint that was written, and begins the next if it is time. What is new
-    /// meanwhile has its share of the memory; if that is used up, nothing more is taken before
-    /// the end.
+    /// Ends the checkpoint that was written, and begins the next if enough is new for one. What is
+    /// new while one is written has its share of the memory; if that is used up, its end is waited
+    /// for.
     fn look_after_checkpoint(&mut self) {
-        let is_due = self.engine.is_checkpoint_due();
+        let must_wait = self.engine.is_checkpoint_due();
         let is_written = self
             .checkpoint
             .as_ref()
             .is_some_and(JoinHandle::is_finished);
-        if is_due || is_written {
+        if must_wait || is_written {
             self.end_checkpoint();
         }
         if self.checkpoint.is_some() || !self.engine.is_checkpoint_worth_it() {

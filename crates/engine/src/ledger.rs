@@ -7,6 +7,8 @@
 
 mod identities;
 mod identity_key;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, RangeInclusive};

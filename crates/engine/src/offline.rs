@@ -184,6 +184,14 @@ impl Offline {
         }
     }
 
+    /// The same over the log alone.
+    pub(crate) fn of_log_alone(&self) -> Offline {
+        Offline {
+            cold: self.cold.log_only(),
+            ..self.clone()
+        }
+    }
+
     /// The log.
     pub(crate) fn log(&self) -> &LogReader {
         &self.log

@@ -98,8 +98,8 @@ pub enum Write {
 }
 
 /// So many rows of a push are considered before it waits for its turn: whoever writes has that much less
-/// to do.
-const CONSIDERED_ROWS: usize = 16;
+/// to do. For fewer it is not worth compiling the source's rules again.
+const CONSIDERED_ROWS: usize = 256;
 
 impl Write {
     /// A push of rows that have at most so many bytes each.

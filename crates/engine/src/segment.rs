@@ -16,7 +16,8 @@ use evenkeel_ddl::{bind_segment_query, parse_query};
 use evenkeel_expr::ReadTime;
 use evenkeel_types::definition::{Catalog, SegmentDef};
 use evenkeel_types::{
-    Column, Cut, DataType, EventTime, Knowledge, SLOT_NULL, SLOT_PRESENT, Value, VisibleAt,
+    Column, Cut, DataType, EventTime, Knowledge, Offset, Position, SLOT_NULL, SLOT_PRESENT, Value,
+    VisibleAt,
 };
 
 pub(crate) use frozen::is_frozen_file;
@@ -241,7 +242,7 @@ impl Engine {
 }
 
 impl Offline {
-    /// [`ask_segment`] of all keys at a time, from log and lake alone: the hot tier, which takes longer to
+    /// [`ask_segment`] of all keys at a time, from the log alone: the hot tier, which takes longer to
     /// open than so few events take to be read, stays closed. None where it must be asked.
     ///
     /// # Errors
@@ -262,7 +263,20 @@ impl Offline {
             known_at: request.known_at,
         };
         let rest = Rest::new(request, &knowledge);
-        let Some(population) = rest.of_log_alone(self, as_of, progress)? else {
+        // What only the lake has may be far away, where the hot tier is not.
+        let is_gone = |source, partition| {
+            let first = Position {
+                partition,
+                offset: Offset(0),
+            };
+            self.log().is_truncated_at(source, first)
+        };
+        let mut parts = knowledge.cut.iter();
+        if parts.any(|(source, partition, _)| is_gone(source, partition)) {
+            return Ok(None);
+        }
+        let offline = self.of_log_alone();
+        let Some(population) = rest.of_log_alone(&offline, as_of, progress)? else {
             return Ok(None);
         };
         let mut taken = Taken::new(plan, request.limit, request.counts);

@@ -238,7 +238,7 @@ impl Blocks {
             options.cache_bytes / 4,
         );
         let indexes = specs.into_iter().map(|spec| {
-            let was_empty = RunCounts::is_empty(snapshot.as_ref(), spec.number)?;
+            let was_empty = RunCounts::is_without(snapshot.as_ref(), spec.number)?;
             Ok(Index::new(spec, was_empty))
         });
         let indexes: Vec<Index> = indexes.collect::<Result<_, StoreError>>()?;

@@ -31,9 +31,6 @@ const NUMBER_IN_SPACE: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xffnumber";
 /// What opening takes of the memory at the least, per space.
 const MEMTABLE_BYTES_MIN: u64 = 1 << 20;
 const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
-/// When there is more of the journal, spaces of which little is in memory are written to tables, too:
-/// opening reads what is left of it.
-const JOURNAL_BYTES: u64 = 64 << 20;
 
 /// Rows in an embedded log-structured merge tree.
 ///
@@ -143,7 +140,6 @@ impl EmbeddedKv {
             Database::builder(directory.join(DATABASE))
                 .cache_size(memory_bytes / 4)
                 .manual_journal_persist(true)
-                .max_journaling_size(JOURNAL_BYTES)
                 .open()
         })?;
         let opened = Self::over(database.clone(), directory, memory_bytes);

@@ -312,7 +312,7 @@ fn everything<'a>(plan: &Arc<SegmentPlan>, moment: &'a Moment) -> Wanted<'a> {
 
 /// Who is asked.
 enum Asked {
-    /// The store: log and lake first, and the hot tier where they do not suffice.
+    /// The store: its log first, and the hot tier where that does not suffice.
     Store(Box<Offline>),
     /// The server that holds it.
     Server(Remote, Box<Catalog>),

@@ -31,7 +31,9 @@ impl Identities {
     pub(super) fn set(&mut self, key: IdentityKey, identity: Identity) {
         if self.is_behind_all(&key) {
             if self.pieces.last().is_none_or(|last| last.len() == PIECE) {
-                self.pieces.push(Vec::with_capacity(PIECE));
+                // The first may stay the only one, with few in it.
+                let room = if self.pieces.is_empty() { 0 } else { PIECE };
+                self.pieces.push(Vec::with_capacity(room));
             }
             if let Some(last) = self.pieces.last_mut() {
                 last.push((key, identity));

@@ -107,11 +107,12 @@ impl std::fmt::Debug for IdentityKey {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeSet, HashSet};
+    use std::collections::BTreeSet;
 
     use proptest::collection::vec;
     use proptest::prelude::any;
     use proptest::proptest;
+    use rustc_hash::FxHashSet;
 
     use super::*;
 
@@ -121,7 +122,7 @@ mod tests {
             all in vec(vec(any::<u8>(), 0..SHORT_MAX + 4), 1..20),
             cut in 0..SHORT_MAX,
         ) {
-            let mut hashed: HashSet<IdentityKey> = HashSet::new();
+            let mut hashed: FxHashSet<IdentityKey> = FxHashSet::default();
             let mut ordered: BTreeSet<IdentityKey> = BTreeSet::new();
             for bytes in &all {
                 let (a, b) = bytes.split_at(cut.min(bytes.len()));

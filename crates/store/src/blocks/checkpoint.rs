@@ -46,15 +46,15 @@ impl RunCounts {
         Self::all(UNKNOWN)
     }
 
-    /// Whether an index has no rows at all.
-    pub(super) fn is_empty(snapshot: &dyn Snapshot, index: u32) -> Result<bool, StoreError> {
+    /// Whether no key of an index has a run or a directory.
+    pub(super) fn is_without(snapshot: &dyn Snapshot, index: u32) -> Result<bool, StoreError> {
         let (first, end) = key::of_index(index);
-        let mut is_empty = true;
+        let mut is_without = true;
         snapshot.range(Space::Runs, &first, &end, &mut |_, _| {
-            is_empty = false;
+            is_without = false;
             Ok(ControlFlow::Break(()))
         })?;
-        Ok(is_empty)
+        Ok(is_without)
     }
 
     /// Of a store.
