@@ -88,21 +88,10 @@ impl Identities {
 mod tests {
     use std::collections::BTreeMap;
 
-    use evenkeel_types::{Position, VisibleAt};
     use proptest::prelude::*;
 
-    use super::super::Home;
+    use super::super::tests::home;
     use super::*;
-
-    fn identity(entry: u64) -> Identity {
-        Identity::Single(Home {
-            entry,
-            revision: 0,
-            payload: [0; 16],
-            position: Position::new(0, entry),
-            visible_at: VisibleAt(0),
-        })
-    }
 
     fn entry(identity: &Identity) -> u64 {
         match identity {
@@ -120,7 +109,7 @@ mod tests {
             let keys = runs.into_iter().flat_map(|(first, length)| first..first + length);
             for (number, key) in (0u64..).zip(keys) {
                 let key = key.to_be_bytes();
-                identities.set(IdentityKey::from(&key[..]), identity(number));
+                identities.set(IdentityKey::from(&key[..]), home(number));
                 model.insert(key, number);
             }
             for key in 0u32..4_600 {

@@ -31,7 +31,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn home(entry: u64) -> Identity {
+/// One version, by its number.
+pub(super) fn home(entry: u64) -> Identity {
     Identity::Single(Home {
         entry,
         revision: 0,
