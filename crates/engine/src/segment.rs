@@ -271,8 +271,11 @@ impl Offline {
             };
             self.log().is_truncated_at(source, first)
         };
-        let mut parts = knowledge.cut.iter();
-        if parts.any(|(source, partition, _)| is_gone(source, partition)) {
+        let cut = &knowledge.cut;
+        if cut
+            .iter()
+            .any(|(source, partition, _)| is_gone(source, partition))
+        {
             return Ok(None);
         }
         let offline = self.of_log_alone();

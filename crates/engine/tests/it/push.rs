@@ -228,6 +228,41 @@ proptest! {
 }
 
 #[test]
+fn many_rows_are_considered_ahead_and_have_the_same_answers() {
+    let (one, two) = (World::new(), World::new());
+    let (mut ahead, mut in_turn) = (one.engine(), two.engine());
+    let rows: Vec<PushedRow> = (0..300u32)
+        .map(|n| match n % 7 {
+            0 => ride("ignored", 1.0),
+            1 => ride(&format!("r{n}"), -1.0),
+            2 => PushedRow {
+                values: Err(Undecoded {
+                    reason: "no object".to_owned(),
+                    record: b"7".to_vec(),
+                }),
+                producer: None,
+            },
+            // Some come twice, some with another fare.
+            _ => ride(&format!("r{}", n % 90), f64::from(n % 4)),
+        })
+        .collect();
+    let source = ahead.catalog().sources["rides"].clone();
+    let write = Write::of_pushed(source, 1 << 20, rows.clone()).unwrap();
+    assert!(matches!(write, Write::Considered { .. }));
+    let Written::Pushed(answer) = ahead.write(&mut Pusher::default(), write).unwrap() else {
+        panic!("a push is answered as one")
+    };
+    let want = push(&mut in_turn, &mut Pusher::default(), "rides", rows);
+    assert_eq!(answer.rows, want.rows);
+    assert_eq!(values(&ahead), values(&in_turn));
+    let letters = |engine: &Engine| {
+        let letters = engine.dead_letters("rides").unwrap().into_iter();
+        letters.map(|l| (l.reason, l.record)).collect::<Vec<_>>()
+    };
+    assert_eq!(letters(&ahead), letters(&in_turn));
+}
+
+#[test]
 fn a_push_that_is_repeated_changes_nothing_and_gives_a_token_that_covers_it() {
     let world = World::new();
     let mut engine = world.engine();
