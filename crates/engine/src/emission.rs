@@ -7,6 +7,7 @@
 //! log, whatever the commits and restarts were, and whatever went wrong in between. What goes wrong for one
 //! stream stops that one and those that read it.
 
+mod backfill;
 mod lane;
 mod piece;
 mod place;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use evenkeel_types::definition::Catalog;
 use evenkeel_types::{Partition, SourceId};
 
+pub use self::backfill::Backfilling;
 pub use self::place::made_by;
 pub use self::tail::{emissions, emissions_end, topic_of};
 
@@ -32,7 +34,9 @@ pub(crate) use self::row::{
 };
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
-pub(crate) use self::stream::{emitted_before, emitted_until, in_order, read_by, with_read};
+pub(crate) use self::stream::{
+    emissions_from, emitted_before, emitted_until, in_order, read_by, with_read,
+};
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::offline::Online;
@@ -141,6 +145,11 @@ impl Emitter {
             Some((*going.lane.streams.first()?, failure))
         });
         failing.collect()
+    }
+
+    /// How far the backfill is that is under way, if one is.
+    pub fn backfilling(&self) -> Option<Backfilling> {
+        self.lanes.iter().find_map(|going| going.lane.backfilling())
     }
 
     /// Takes down how far the streams are.
@@ -256,12 +265,14 @@ impl Engine {
         self.emission_failure().is_none()
             && *self.reached() == emitter.reached
             && *self.emission_failures() == emitter.failures()
+            && self.backfilling() == emitter.backfilling().as_ref()
     }
 
     /// Takes down how far an emitter has come, for the next checkpoint, and what went wrong.
     pub fn emitted(&mut self, emitter: &Emitter) {
         self.note_emission(None);
         self.set_emission_failures(emitter.failures());
+        self.set_backfilling(emitter.backfilling());
         self.set_reached(emitter.reached.clone());
     }
 

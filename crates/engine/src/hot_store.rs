@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::History;
 use evenkeel_store::{
-    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, KeyList, Kv, MemoryKv, Reheats,
-    Scans, Space, Spent, StoreError, Written,
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, Horizon, IndexSpec, KeyList, Kv, MemoryKv,
+    Reheats, Scans, Space, Spent, StoreError, Written,
 };
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
@@ -41,6 +41,12 @@ pub(crate) use read::HotRead;
 pub(crate) use recorded::Recorded;
 pub(crate) use state::{SourceCounts, StoreState, index_digest};
 
+/// How long before the newest time events stay at hand where nothing is declared and the lake has them:
+/// 32 days, microseconds.
+const RETENTION_DEFAULT: i64 = 32 * 86_400_000_000;
+/// So long before the edges of windows that end now, too: a read as of two days ago is as quick.
+const BEFORE_EDGES: i64 = 2 * 86_400_000_000;
+
 /// Everything that reads need. See the module.
 #[derive(Debug)]
 pub struct HotStore {
@@ -53,6 +59,8 @@ pub struct HotStore {
     log: Arc<dyn LoggedEvents>,
     /// See [`HotStore::let_go_before`].
     forced_horizon: Option<i64>,
+    /// What the lake is known to have: nothing else leaves that no retention was declared for.
+    covered: Cut,
     /// As of the last checkpoint that ended.
     state: StoreState,
     /// Of derived streams the first record for which nothing was emitted yet.
@@ -183,6 +191,7 @@ impl HotStore {
             blocks,
             log,
             forced_horizon: None,
+            covered: Cut::empty(),
             reached: state.emitted.clone(),
             state,
             unfinished: None,
@@ -198,6 +207,11 @@ impl HotStore {
     /// definitions say: no answer depends on what has left.
     pub fn let_go_before(&mut self, time: i64) {
         self.forced_horizon = Some(time);
+    }
+
+    /// What the lake is known to have.
+    pub(crate) fn set_covered(&mut self, covered: Cut) {
+        self.covered = covered;
     }
 
     /// The store as it is after the process died: what was checkpointed, and no more.
@@ -374,26 +388,37 @@ impl HotStore {
         indexes
             .map(|index| {
                 let source = self.sources.get(&index.source().id)?;
-                span(source.program().def(), index)
+                let def = source.program().def();
+                let may_leave = def.hot_retention.is_some() || self.is_covered(def.id);
+                span(def, index).filter(|_| may_leave)
             })
             .collect()
     }
 
-    /// The times before which events may leave, by index.
-    fn horizons(&self, spans: &[Option<i64>]) -> Vec<Option<i64>> {
+    /// Whether the lake is known to have events of a source.
+    fn is_covered(&self, source: SourceId) -> bool {
+        self.covered.iter().any(|(covered, ..)| covered == source)
+    }
+
+    /// What may leave, by index.
+    fn horizons(&self, spans: &[Option<i64>]) -> Vec<Option<Horizon>> {
         let indexes = self.plan.indexes().iter();
         indexes
             .zip(spans)
             .map(|(index, span)| {
-                if self.forced_horizon.is_some() {
-                    return self.forced_horizon;
+                if let Some(time) = self.forced_horizon {
+                    return Some(Horizon::before(time));
                 }
                 let source = self.sources.get(&index.source().id)?;
                 let newest = source.greatest_time()?.0;
                 // An event may be dated ahead of the time of reads, and come late.
                 let def = source.program().def();
                 let margin = def.max_future.saturating_add(def.lateness.micros);
-                Some(newest.saturating_sub(margin).saturating_sub((*span)?))
+                let is_declared = def.hot_retention.is_some();
+                Some(Horizon {
+                    before: newest.saturating_sub(margin).saturating_sub((*span)?),
+                    within: (!is_declared).then(|| self.covered.of_source(def.id)),
+                })
             })
             .collect()
     }
@@ -486,7 +511,11 @@ fn insert(blocks: &mut Blocks, plan: &Plan, indexes: &[IndexId], recorded: &Reco
 
 /// How long before the newest time the events of an index stay at hand; `None`: for ever.
 pub(crate) fn span(source: &SourceDef, index: &IndexPlan) -> Option<i64> {
-    Some(source.hot_retention?.max(index.look_back()?))
+    let back = index.look_back()?;
+    Some(match source.hot_retention {
+        Some(retention) => retention.max(back),
+        None => RETENTION_DEFAULT.max(back.saturating_add(BEFORE_EDGES)),
+    })
 }
 
 /// Where the rows of an index are: spaces, and how their keys begin.

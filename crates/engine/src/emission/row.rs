@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_log::{Events, LogReader};
+use evenkeel_log::{Backfill, Events, LogReader};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
     Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, SourceId,
@@ -56,6 +56,8 @@ pub(super) enum Act<'a> {
     /// An event of another source, or one of the trigger's own, changes rows of events that are later and
     /// hold, whose key it has.
     Revise(Cause<'a>),
+    /// The rows of a period are to be what is known now.
+    Backfill(Backfill),
 }
 
 /// An event that makes a stream emit.
@@ -76,17 +78,17 @@ pub(super) struct Left {
 
 /// The emissions of a stream in the making.
 pub(super) struct Rows<'a> {
-    log: &'a LogReader,
+    pub(super) log: &'a LogReader,
     catalog: &'a Catalog,
-    def: &'a Arc<SourceDef>,
-    derived: &'a DerivedDef,
+    pub(super) def: &'a Arc<SourceDef>,
+    pub(super) derived: &'a DerivedDef,
     watched: &'a [Watched],
     program: SourceProgram,
     events: Vec<Event>,
     /// What is newest under identities that are among these.
     latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
     bytes: usize,
-    evaluated: usize,
+    pub(super) evaluated: usize,
     /// What other streams emitted, as it is read: each with the offset that comes next.
     readings: BTreeMap<SourceId, (u64, Events)>,
     left: Option<Left>,
@@ -183,6 +185,9 @@ impl<'a> Rows<'a> {
                 Act::Revise(late) => {
                     let late = self.event_of(late)?;
                     self.revise(online, (record, number), &late, cut, after.take())?
+                }
+                Act::Backfill(backfill) => {
+                    self.backfill(online, record, backfill, cut, after.take())?
                 }
             };
             if stopped.is_some() {
@@ -287,8 +292,7 @@ impl<'a> Rows<'a> {
         };
         let positions = Arc::clone(&left.positions);
         let next = positions[left.done..].iter().take(EVALUATED_MAX).copied();
-        let trigger = &self.derived.trigger().source;
-        let trigger = self.catalog.source_by_id(trigger.id).unwrap_or(trigger);
+        let trigger = self.trigger();
         for positions in runs(next) {
             let mut run = Run::read(self.log, trigger, positions);
             while let Some(found) = run.next()? {
@@ -301,6 +305,12 @@ impl<'a> Rows<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The source of the trigger, as it is now.
+    pub(super) fn trigger(&self) -> &'a Arc<SourceDef> {
+        let trigger = &self.derived.trigger().source;
+        self.catalog.source_by_id(trigger.id).unwrap_or(trigger)
     }
 
     /// Emits the row of a trigger again, if it is another one by what is known now.
@@ -316,6 +326,16 @@ impl<'a> Rows<'a> {
         let Some(brought) = online.read_with(|engine| again(engine, of, trigger, cut))? else {
             return Ok(());
         };
+        self.settle_other(online, record, brought)
+    }
+
+    /// Emits what a trigger brings by what is known now, if that is not what was emitted last.
+    pub(super) fn settle_other(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        brought: Brought,
+    ) -> Result<(), EngineError> {
         let own = [
             Value::Bytes(brought.id.as_slice().into()),
             Value::Timestamp(brought.time.0),

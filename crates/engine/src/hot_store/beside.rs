@@ -1,7 +1,7 @@
 //! Indexes that are built beside a hot tier that goes on, and sources whose events are told
 //! apart otherwise (a column is widened), with their ledgers: in a key-value store of their
 //! own, from the log, until they have caught up; then their rows are copied, and what is newer
-//! is handed over in memory.
+//! is handed over in memory. What a process that died had built is gone on with.
 //!
 //! Invariant: the hot tier that is in use is touched by [`HotStore::adopt`] alone. Rows that
 //! were copied before are of indexes and ledgers that no state names; whoever gives their
@@ -18,7 +18,7 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
-use super::bring_up::remove_rows;
+use super::bring_up::{fits, remove_rows};
 use super::state::{StoreState, identity_digest};
 use super::{ColdLog, HotStore, MemoryLimits, index_digest, index_rows};
 use crate::error::EngineError;
@@ -81,7 +81,33 @@ impl Folder {
         }
     }
 
-    /// Removes what a process that died was building.
+    /// Removes what nobody can go on with.
+    pub(crate) fn clear_unless_begun(&self) -> Result<(), EngineError> {
+        match self.stores.is_begun(&self.path) {
+            true => Ok(()),
+            false => self.clear(),
+        }
+    }
+
+    /// What a process that died had built for indexes and ledgers of the same numbers; none if there is
+    /// nothing of it.
+    fn begun(
+        &self,
+        numbered: &StoreState,
+        (log, catalog): (&LogReader, &Catalog),
+        memory_bytes: u64,
+    ) -> Option<(Arc<dyn Kv>, StoreState)> {
+        if !self.stores.is_begun(&self.path) {
+            return None;
+        }
+        // What cannot be read is built again.
+        let kv = self.stores.open(&self.path, memory_bytes).ok()?;
+        let state = StoreState::read(kv.as_ref()).ok()?;
+        let is_it = state.is_begun_for(numbered) && fits(&state, log, catalog);
+        is_it.then_some((kv, state))
+    }
+
+    /// Removes what is there.
     pub(crate) fn clear(&self) -> Result<(), EngineError> {
         self.stores
             .remove(&self.path)
@@ -148,6 +174,9 @@ impl HotStore {
             |id: &IndexId| self.sources.contains_key(&plan.indexes()[id.0].source().id);
         let is_needed = !changed.is_empty() || new.iter().any(may_have_events);
         let wanted = (new, changed.as_slice());
+        if !is_needed {
+            folder.clear()?;
+        }
         let building = is_needed
             .then(|| Building::begin(folder, &plan, &catalog, log, &state, wanted, limits))
             .transpose()?;
@@ -248,8 +277,16 @@ impl Building {
         (new, changed): (Vec<IndexId>, &[SourceId]),
         limits: MemoryLimits,
     ) -> Result<Self, EngineError> {
-        folder.clear()?;
-        let kv = folder.stores.open(&folder.path, limits.cache_bytes / 4)?;
+        let memory_bytes = limits.cache_bytes / 4;
+        let (kv, state) = match folder.begun(numbered, (log, catalog), memory_bytes) {
+            Some(begun) => begun,
+            None => {
+                folder.clear()?;
+                let kv = folder.stores.open(&folder.path, memory_bytes)?;
+                (kv, numbered.emptied())
+            }
+        };
+        let applied = state.applied.clone();
         let of_new = new.iter().map(|id| plan.indexes()[id.0].source().id);
         let wanted: Vec<SourceId> = of_new.chain(changed.iter().copied()).collect();
         let sources: Vec<Arc<SourceDef>> = catalog
@@ -263,8 +300,8 @@ impl Building {
             Arc::clone(plan),
             sources,
             Arc::new(log.clone()),
-            numbered.emptied(),
-            limits.blocks(limits.cache_bytes / 4),
+            state,
+            limits.blocks(memory_bytes),
         )?;
         for ids in hot.of_source.values_mut() {
             ids.retain(|id| new.contains(id));
@@ -272,7 +309,7 @@ impl Building {
         Ok(Building {
             hot,
             new,
-            applied: Cut::empty(),
+            applied,
             from: 0,
             mark: None,
             is_copied: false,

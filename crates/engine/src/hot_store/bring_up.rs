@@ -178,7 +178,7 @@ impl HotStore {
 }
 
 /// Whether a hot tier is one of this log, and identities are what they were.
-fn fits(state: &StoreState, reader: &LogReader, catalog: &Catalog) -> bool {
+pub(super) fn fits(state: &StoreState, reader: &LogReader, catalog: &Catalog) -> bool {
     let same_identity = |def: &Arc<SourceDef>| {
         let known = state.source(def.id);
         known.entries == 0 || known.identity == identity_digest(def)

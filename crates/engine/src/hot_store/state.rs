@@ -187,6 +187,17 @@ impl StoreState {
         }
     }
 
+    /// Whether it is what was begun to be built for indexes and ledgers that are numbered so, and nothing
+    /// has left it.
+    pub(crate) fn is_begun_for(&self, numbered: &StoreState) -> bool {
+        let mut sources = numbered.sources.keys();
+        self.indexes == numbered.indexes
+            && self.next_index == numbered.next_index
+            && self.built_ledgers == numbered.built_ledgers
+            && self.spans.is_empty()
+            && sources.all(|id| self.ledger(*id) == numbered.ledger(*id))
+    }
+
     /// Takes down that of an index so little stays at hand.
     pub(crate) fn let_go(&mut self, digest: &str, span: i64) {
         if self.indexes.contains_key(digest) {

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::directory::Directory;
 use super::fresh::Fresh;
+use super::horizon::Horizon;
 use super::key::{self, RowKind, RowPrefix};
 use super::reheat::Reheater;
 use super::run::Tail;
@@ -118,8 +119,8 @@ pub(super) struct IndexCheckpoint {
     pub(super) position: usize,
     pub(super) spec: IndexSpec,
     pub(super) tails: Arc<Tails>,
-    /// What is before it may leave.
-    pub(super) horizon: Option<i64>,
+    /// What is behind it may leave.
+    pub(super) horizon: Option<Horizon>,
     /// Where the search for what may leave goes on.
     pub(super) swept: Option<Vec<u8>>,
 }
@@ -181,7 +182,7 @@ impl BlockCheckpoint {
         batch: &mut Batch,
         written: &mut Written,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(horizon) = index.horizon else {
+        let Some(horizon) = &index.horizon else {
             return Ok(None);
         };
         let (first, end) = key::of_index(index.spec.number);

@@ -63,7 +63,7 @@ impl BlockCheckpoint {
         for node in &stored.directory.nodes {
             push_changed(node, &kept, below, &mut gone)?;
         }
-        if let Some(horizon) = index.horizon {
+        if let Some(horizon) = &index.horizon {
             for number in directory.let_go(horizon, below)? {
                 // What leaves at once is not written.
                 if fresh.remove(&number).is_none() {

@@ -1,0 +1,178 @@
+//! A backfill: the rows of a period are to be what is known at the record that asks for it.
+//!
+//! The trigger's events are read in the order of their places, some at a time; what each brings depends
+//! on the cut alone, so they are evaluated side by side, and then settled one after the other. Invariant:
+//! what is emitted does not depend on how many are evaluated at a time, nor where it was interrupted.
+
+use std::panic::resume_unwind;
+use std::thread;
+
+use evenkeel_log::{Backfill, ReadOptions};
+use evenkeel_types::definition::{DerivedDef, SourceDef};
+use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Position, SourceId};
+
+use super::row::{Brought, Rows, again};
+use super::stream::Stream;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::offline::Online;
+
+/// So many triggers are evaluated under one hold of the engine.
+const AT_ONCE: usize = 256;
+/// Fewer are not worth a thread.
+const OF_A_THREAD_MIN: usize = 32;
+
+/// How far a backfill is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backfilling {
+    /// The stream.
+    pub stream: SourceId,
+    /// The record that asks for it.
+    pub record: u64,
+    /// So many of the trigger's events are behind it.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+}
+
+impl Backfilling {
+    /// Of a stream that is within a backfill.
+    pub(super) fn at(stream: &Stream, cut: &Cut) -> Self {
+        let trigger = stream.derived.trigger().source.id;
+        let ends = cut.iter().filter(|(source, ..)| *source == trigger);
+        let (mut done, mut total) = (0, 0);
+        for (_, partition, end) in ends {
+            total += end.0;
+            done += match stream.next.within.after {
+                Some(after) if partition < after.partition => end.0,
+                Some(after) if partition == after.partition => after.offset.0 + 1,
+                _ => 0,
+            };
+        }
+        Backfilling {
+            stream: stream.def.id,
+            record: stream.next.record,
+            done,
+            total,
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Emits what is known now of the triggers of a period, behind one of their places; behind which it
+    /// stopped, if there is more.
+    pub(super) fn backfill(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        period: Backfill,
+        cut: &Cut,
+        after: Option<Position>,
+    ) -> Result<Option<Position>, EngineError> {
+        let trigger = self.trigger();
+        let ends = cut.iter().filter(|(source, ..)| *source == trigger.id);
+        for (_, partition, end) in ends {
+            let first = match after {
+                Some(after) if partition < after.partition => continue,
+                Some(after) if partition == after.partition => Offset(after.offset.0 + 1),
+                _ => Offset(0),
+            };
+            let (mut from, mut until) = (Cut::empty(), Cut::empty());
+            from.set_end(trigger.id, partition, first);
+            until.set_end(trigger.id, partition, end);
+            let mut events = self.log.read(ReadOptions {
+                sources: Some(vec![trigger.id]),
+                after: from,
+                until: Some(until),
+                event_times: Some(period.from..=EventTime(period.until.0 - 1)),
+                ..ReadOptions::default()
+            });
+            loop {
+                let mut found = Vec::new();
+                for logged in events.by_ref().take(AT_ONCE) {
+                    let mut logged = logged.map_err(EngineError::log)?;
+                    trigger
+                        .schema
+                        .upgrade(&mut logged)
+                        .map_err(|reason| EngineError::schema(trigger, reason))?;
+                    found.push(logged);
+                }
+                let Some(last) = found.last().map(|last| last.position) else {
+                    break;
+                };
+                self.backfill_some(online, record, &found, cut)?;
+                if self.is_full() {
+                    return Ok(Some(last));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn backfill_some(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        triggers: &[LoggedEvent],
+        cut: &Cut,
+    ) -> Result<(), EngineError> {
+        let of = (&**self.def, self.derived);
+        let brought = online.read_with(|engine| side_by_side(engine, of, triggers, cut))?;
+        self.evaluated += triggers.len();
+        for brought in brought {
+            self.settle_other(online, record, brought)?;
+        }
+        Ok(())
+    }
+}
+
+/// What those of some triggers bring by what is known at a cut that hold there, in their order.
+fn side_by_side(
+    engine: &Engine,
+    of: (&SourceDef, &DerivedDef),
+    triggers: &[LoggedEvent],
+    cut: &Cut,
+) -> Result<Vec<Brought>, EngineError> {
+    let held = |triggers: &[LoggedEvent]| -> Result<Vec<Brought>, EngineError> {
+        let brought = triggers
+            .iter()
+            .map(|trigger| held(engine, of, trigger, cut));
+        brought.filter_map(Result::transpose).collect()
+    };
+    // What a function says is known to the thread that asks it.
+    let threads = match engine.catalog().functions.is_empty() {
+        true => thread::available_parallelism().map_or(1, usize::from),
+        false => 1,
+    };
+    let threads = threads.min(triggers.len() / OF_A_THREAD_MIN);
+    if threads < 2 {
+        return held(triggers);
+    }
+    let found = thread::scope(|scope| {
+        let pieces = triggers.chunks(triggers.len().div_ceil(threads));
+        let begun: Vec<_> = pieces.map(|piece| scope.spawn(|| held(piece))).collect();
+        let ended = begun.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|piece| piece.unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect::<Result<Vec<_>, EngineError>>()
+    })?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// What a trigger brings by what is known at a cut; none if something else holds there under its identity.
+fn held(
+    engine: &Engine,
+    of: (&SourceDef, &DerivedDef),
+    trigger: &LoggedEvent,
+    cut: &Cut,
+) -> Result<Option<Brought>, EngineError> {
+    let Some(state) = engine.hot().source(trigger.source) else {
+        return Ok(None);
+    };
+    let row = state.program().row(trigger);
+    let holding = state.holding(trigger, &row, &cut.of_source(trigger.source))?;
+    match holding == Some(trigger.position) {
+        true => again(engine, of, trigger, cut),
+        false => Ok(None),
+    }
+}
