@@ -283,12 +283,7 @@ impl Kv for EmbeddedKv {
         if self.unsettled.load(Ordering::Relaxed) <= UNSETTLED_BYTES_MAX {
             return Ok(());
         }
-        let spaces = || self.spaces.0.iter().chain([&self.writes]);
-        // All are begun before one is waited for.
-        for keyspace in spaces() {
-            guarded("settle", || keyspace.rotate_memtable().map(drop))?;
-        }
-        for keyspace in spaces() {
+        for keyspace in self.spaces.0.iter().chain([&self.writes]) {
             guarded("settle", || keyspace.rotate_memtable_and_wait())?;
         }
         self.unsettled.store(0, Ordering::Relaxed);

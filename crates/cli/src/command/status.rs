@@ -74,7 +74,7 @@ fn text(status: &Json) -> String {
         }
     }
     let under_way = |what: &str, name: &str| {
-        let of = &report[name];
+        let of = &status[name];
         of.is_object().then(|| {
             let stream = of["stream"]
                 .as_str()

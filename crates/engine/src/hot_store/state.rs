@@ -1,6 +1,6 @@
 //! The row that says what a checkpoint stands for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use evenkeel_store::{Batch, Kv, Snapshot, Space, StoreError};
@@ -46,6 +46,20 @@ pub(crate) struct StoreState {
     /// Of derived streams the first record of the log for which nothing was emitted yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) emitted: BTreeMap<SourceId, u64>,
+    /// Indexes that are being built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) begun: Option<BegunIndexes>,
+}
+
+/// Indexes that are being built, as far as they are: nothing names them yet, and who builds them goes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BegunIndexes {
+    /// Their numbers, by digest.
+    pub(crate) indexes: BTreeMap<String, u32>,
+    /// What they have.
+    pub(crate) applied: Cut,
+    /// So many events of each source.
+    pub(crate) entries: BTreeMap<SourceId, u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -148,6 +162,27 @@ impl StoreState {
             new.push(at);
         }
         new
+    }
+
+    /// Takes what is begun of the indexes that a plan needs and that there are not; which those are. None if
+    /// something else is begun: that leaves.
+    pub(crate) fn take_begun(&mut self, plan: &Plan) -> Option<(Vec<usize>, BegunIndexes)> {
+        let begun = self.begun.take()?;
+        let digests: Vec<String> = plan.indexes().iter().map(index_digest).collect();
+        let missing = digests
+            .iter()
+            .filter(|digest| !self.indexes.contains_key(*digest));
+        let missing: BTreeSet<&String> = missing.collect();
+        if !missing.into_iter().eq(begun.indexes.keys()) {
+            self.leaving.extend(begun.indexes.into_values());
+            return None;
+        }
+        let is_new = |at: &usize| begun.indexes.contains_key(&digests[*at]);
+        let new = (0..digests.len()).filter(is_new).collect();
+        let numbers = begun.indexes.iter();
+        self.indexes
+            .extend(numbers.map(|(digest, number)| (digest.clone(), *number)));
+        Some((new, begun))
     }
 
     /// Gives numbers for another plan: to every index that has none, and anew to the ledgers

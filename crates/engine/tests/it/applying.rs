@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use evenkeel_engine::api::{GetRequest, VerifyOptions};
@@ -14,7 +14,7 @@ use evenkeel_engine::push::{PushedRow, Pusher, Write};
 use evenkeel_engine::{
     DefinitionFile, Engine, EngineError, KvStores, Machine, Online, Project, Switched,
 };
-use evenkeel_store::{EmbeddedKv, Kv, MemoryKv, Space, StoreError};
+use evenkeel_store::{Batch, EmbeddedKv, Kv, MemoryKv, Snapshot, Space, StoreError};
 use evenkeel_types::{EventTime, Value};
 
 const BEFORE: &str = "
@@ -340,8 +340,8 @@ fn what_a_killed_process_had_built_is_gone_on_with() {
         });
         (applying, built, totals[0])
     };
-    let killed = |files: &[DefinitionFile]| {
-        let (applying, built, total) = apply(files, 3);
+    let killed = |files: &[DefinitionFile], steps: usize| {
+        let (applying, built, total) = apply(files, steps);
         assert!(matches!(built, Err(EngineError::Stopped)));
         stores.is_killed.store(true, Ordering::Relaxed);
         drop(applying);
@@ -349,10 +349,10 @@ fn what_a_killed_process_had_built_is_gone_on_with() {
         stores.is_killed.store(false, Ordering::Relaxed);
         total
     };
-    let all = killed(&files);
+    let all = killed(&files, 3);
     // What came meanwhile is caught up with; what is built is built.
     world.push(300);
-    let rest = killed(&files);
+    let rest = killed(&files, 1);
     assert!(rest < all, "{rest} of {all}");
     // Other definitions need something else.
     let mut others = files.clone();
@@ -368,6 +368,88 @@ fn what_a_killed_process_had_built_is_gone_on_with() {
     world.push(20);
     world.open();
     assert_ne!(world.verified(), digest);
+}
+
+/// A hot tier in memory that outlives who uses it, and takes so many writes.
+#[derive(Debug, Default)]
+struct Ending {
+    kv: MemoryKv,
+    writes: AtomicUsize,
+    writes_max: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct EndingStores(Arc<Ending>);
+
+#[derive(Debug)]
+struct EndingKv(Arc<Ending>);
+
+impl KvStores for EndingStores {
+    fn open(&self, _: &Path, _: u64) -> Result<Arc<dyn Kv>, StoreError> {
+        Ok(Arc::new(EndingKv(Arc::clone(&self.0))))
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kv for EndingKv {
+    fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let number = self.0.writes.fetch_add(1, Ordering::Relaxed);
+        match number < self.0.writes_max.load(Ordering::Relaxed) {
+            true => self.0.kv.write(batch),
+            false => Err(StoreError::Embedded {
+                operation: "write",
+                reason: "the process is killed".to_owned(),
+            }),
+        }
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.0.kv.snapshot()
+    }
+}
+
+#[test]
+fn what_is_built_in_place_is_gone_on_with() {
+    let world_of = || {
+        let stores = Arc::new(Ending::default());
+        stores.writes_max.store(usize::MAX, Ordering::Relaxed);
+        let machine = Machine {
+            stores: Arc::new(EndingStores(Arc::clone(&stores))),
+            ..Machine::default()
+        };
+        let world = World::on(machine, 0);
+        world.push(4_000);
+        world.edit(|engine| engine.checkpoint().unwrap());
+        (world, stores)
+    };
+    let apply = |world: &World| {
+        let files = world.added();
+        world.edit(|engine| {
+            let plan = engine.plan(&files)?;
+            engine.apply(plan)
+        })
+    };
+    let (whole, stores) = world_of();
+    let before = stores.writes.load(Ordering::Relaxed);
+    apply(&whole).unwrap();
+    let all = stores.writes.load(Ordering::Relaxed) - before;
+    let digest = whole.verified();
+
+    let (world, stores) = world_of();
+    let before = stores.writes.load(Ordering::Relaxed);
+    let most = before + all / 2;
+    stores.writes_max.store(most, Ordering::Relaxed);
+    assert!(apply(&world).is_err());
+    stores.writes_max.store(usize::MAX, Ordering::Relaxed);
+    let before = stores.writes.load(Ordering::Relaxed);
+    world.open();
+    let rest = stores.writes.load(Ordering::Relaxed) - before;
+    assert_eq!(world.views(), 5);
+    assert_eq!(world.verified(), digest);
+    assert!(rest < all - all / 4, "{rest} of {all} writes");
 }
 
 #[test]

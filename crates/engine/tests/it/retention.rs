@@ -115,7 +115,7 @@ fn what_is_not_held_is_verified_too() {
     assert_eq!(sampled.cuts, whole.cuts + 1);
     assert!(sampled.values_checked >= 1_500, "{sampled:?}");
     // The oracle is asked as often, but of the past.
-    assert!((30..=60).contains(&sampled.oracle_checked), "{sampled:?}");
+    assert!((60..=200).contains(&sampled.oracle_checked), "{sampled:?}");
     assert_ne!(sampled.answers_digest, whole.answers_digest);
     assert_eq!(verified(3_000).answers_digest, sampled.answers_digest);
 }
