@@ -7,15 +7,19 @@
 use std::panic::resume_unwind;
 use std::thread;
 
-use evenkeel_log::{Backfill, ReadOptions};
+use evenkeel_log::{Backfill, Events, ReadOptions};
+use evenkeel_store::StoreError;
 use evenkeel_types::definition::{DerivedDef, SourceDef};
-use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Position, SourceId};
+use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Position, SourceId, Value};
 
-use super::row::{Brought, Rows, again};
-use super::stream::Stream;
+use super::row::{Brought, Latest, Rows, again};
+use super::runs::GAP_MAX;
+use super::stream::{Stream, emissions_from};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::ingest::nothing_at;
 use crate::offline::Online;
+use crate::source_state::Newest;
 
 /// So many triggers are evaluated under one hold of the engine.
 const AT_ONCE: usize = 256;
@@ -119,10 +123,81 @@ impl Rows<'_> {
         let of = (&**self.def, self.derived);
         let brought = online.read_with(|engine| side_by_side(engine, of, triggers, cut))?;
         self.evaluated += triggers.len();
+        self.take_latest(online, &brought)?;
         for brought in brought {
             self.settle_other(online, record, brought)?;
         }
         Ok(())
+    }
+}
+
+impl Rows<'_> {
+    /// Reads what was emitted last of some triggers, in the order of the log: most stands side by side.
+    fn take_latest(
+        &mut self,
+        online: &impl Online,
+        brought: &[Brought],
+    ) -> Result<(), EngineError> {
+        let def = self.def;
+        let newest = |engine: &Engine| -> Result<Vec<Option<Newest>>, StoreError> {
+            let Some(state) = engine.hot().source(def.id) else {
+                return Ok(vec![None; brought.len()]);
+            };
+            let newest = brought.iter().map(|Brought { id, time, .. }| {
+                let mut row = vec![Value::Bytes(id.as_slice().into()), Value::Timestamp(time.0)];
+                row.resize(def.row_width(), Value::Null);
+                state.newest(&row, *time)
+            });
+            newest.collect()
+        };
+        let newest = online.with(newest)?;
+        let mut found: Vec<(Newest, &Brought)> = newest
+            .into_iter()
+            .zip(brought)
+            .filter_map(|(newest, brought)| Some((newest?, brought)))
+            .collect();
+        found.sort_by_key(|(newest, _)| newest.position);
+        for (newest, brought) in found {
+            let row = match newest.removed {
+                true => None,
+                false => Some(self.emitted_at(newest.position)?),
+            };
+            let latest = Latest {
+                revision: newest.revision,
+                row,
+            };
+            self.latest
+                .entry((brought.id.clone(), brought.time))
+                .or_insert(latest);
+        }
+        Ok(())
+    }
+
+    fn emitted_at(&mut self, position: Position) -> Result<Vec<Value>, EngineError> {
+        let offset = position.offset.0;
+        let is_near = |(next, _): &(u64, Events)| (*next..=*next + GAP_MAX).contains(&offset);
+        let mut events = match self.emitted.take().filter(is_near) {
+            Some((_, events)) => events,
+            None => emissions_from(self.log, self.def, offset),
+        };
+        let mut event = LoggedEvent::blank();
+        loop {
+            let found = events.next_into(&mut event).map_err(EngineError::log)?;
+            if !found || event.position > position {
+                return Err(nothing_at(self.def, position));
+            }
+            if event.position == position {
+                break;
+            }
+        }
+        self.emitted = Some((offset + 1, events));
+        let schema = &self.def.schema;
+        schema
+            .upgrade(&mut event)
+            .map_err(|reason| EngineError::schema(self.def, reason))?;
+        let row = event.event.row.clone();
+        self.earlier.insert((event.source, position), event);
+        Ok(row)
     }
 }
 

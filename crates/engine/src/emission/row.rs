@@ -28,7 +28,7 @@ use crate::group::Group;
 use crate::hot_store::HotRead;
 use crate::ingest::{fetch, nothing_at};
 use crate::offline::Online;
-use crate::push::Judged;
+use crate::push::{Earlier, Judged};
 use crate::recorder::Recordable;
 use crate::source_state::{Newest, Turn};
 
@@ -86,27 +86,31 @@ pub(super) struct Rows<'a> {
     program: SourceProgram,
     events: Vec<Event>,
     /// What is newest under identities that are among these.
-    latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
+    pub(super) latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
     bytes: usize,
     pub(super) evaluated: usize,
     /// What other streams emitted, as it is read: each with the offset that comes next.
     readings: BTreeMap<SourceId, (u64, Events)>,
+    /// What it emitted before, as it is read: with the offset that comes next.
+    pub(super) emitted: Option<(u64, Events)>,
+    /// What was read so and may be taken the place of.
+    pub(super) earlier: Earlier,
     left: Option<Left>,
 }
 
 /// What was emitted last under an identity.
 #[derive(Clone)]
-struct Latest {
-    revision: u32,
+pub(super) struct Latest {
+    pub(super) revision: u32,
     /// None if it was withdrawn.
-    row: Option<Vec<Value>>,
+    pub(super) row: Option<Vec<Value>>,
 }
 
 /// What holds at a cut under the identity of a trigger.
 pub(crate) struct Brought {
     /// The identity, without the time.
-    id: Vec<u8>,
-    time: EventTime,
+    pub(super) id: Vec<u8>,
+    pub(super) time: EventTime,
     /// What held before, if that was something else.
     before: Option<Position>,
     /// The columns behind the identity and the time; none if there is no row.
@@ -134,6 +138,8 @@ impl<'a> Rows<'a> {
             bytes: 0,
             evaluated: 0,
             readings: BTreeMap::new(),
+            emitted: None,
+            earlier: Earlier::default(),
             left,
         }
     }
@@ -479,7 +485,7 @@ impl<'a> Rows<'a> {
                 Ok::<_, EngineError>(())
             })?;
         }
-        Ok(Some(Judged::of(group)))
+        Ok(Some(Judged::of(group, self.earlier)))
     }
 }
 
