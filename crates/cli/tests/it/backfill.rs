@@ -2,6 +2,7 @@
 //! server, and comes to the end of one that nobody disturbed.
 
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use evenkeel_engine::{Offline, topic_of};
 use serde_json::Value as Json;
@@ -20,7 +21,7 @@ SELECT p.card, p.amount, l.most, sum(p.amount) OVER (LAST 2 HOURS) AS spent_2h
 FROM payments p ASOF JOIN limits l ON p.card = l.card;
 ";
 /// More than one commit of a backfill looks at.
-const PAYMENTS: u64 = 20_000;
+const PAYMENTS: u64 = 16_000;
 const CARDS: u64 = 40;
 
 /// Payments that were loaded before what they look up.
@@ -116,25 +117,31 @@ fn counts(report: &Json) -> [u64; 4] {
     ["events", "inserted", "replaced", "removed"].map(|name| report[name].as_u64().unwrap())
 }
 
+/// What is emitted if nothing ends it.
+fn undisturbed() -> &'static Vec<Json> {
+    static EMITTED: OnceLock<Vec<Json>> = OnceLock::new();
+    EMITTED.get_or_init(|| {
+        let whole = project();
+        let report = backfill(&whole);
+        assert_eq!(counts(&report), [PAYMENTS, 0, PAYMENTS, 0]);
+        assert_eq!(report["resumed"], false);
+        let emitted = emissions(&whole);
+        assert_eq!(emitted.len() as u64, 2 * PAYMENTS);
+        // Asked for again it changes nothing.
+        assert_eq!(counts(&backfill(&whole)), [PAYMENTS, 0, 0, 0]);
+        assert!(emissions(&whole) == emitted);
+        emitted
+    })
+}
+
 #[test]
 fn one_that_was_killed_or_interrupted_goes_on() {
-    let whole = project();
-    let report = backfill(&whole);
-    assert_eq!(counts(&report), [PAYMENTS, 0, PAYMENTS, 0]);
-    assert_eq!(report["resumed"], false);
-    let want = emissions(&whole);
-    assert_eq!(want.len() as u64, 2 * PAYMENTS);
-    // Asked for again it changes nothing.
-    assert_eq!(counts(&backfill(&whole)), [PAYMENTS, 0, 0, 0]);
-    assert_eq!(emitted(&whole), 2 * PAYMENTS);
-    whole.run(&["verify", "--values", "500"]).ok();
-
     let project = project();
     let interrupted = begun(&project);
     let pid = interrupted.id().to_string();
     Command::new("kill").args(["-INT", &pid]).status().unwrap();
     let ended = interrupted.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
     assert_eq!(ended.status.code(), Some(4), "{said}");
     assert!(
         said.contains("the same command goes on where it was"),
@@ -151,14 +158,11 @@ fn one_that_was_killed_or_interrupted_goes_on() {
     let report = backfill(&project);
     assert_eq!(counts(&report), [PAYMENTS, 0, PAYMENTS, 0]);
     assert_eq!(report["resumed"], true);
-    assert_eq!(emissions(&project), want);
+    assert!(&emissions(&project) == undisturbed());
 }
 
 #[test]
 fn a_server_goes_on_with_one_by_itself() {
-    let whole = project();
-    backfill(&whole);
-    let want = emissions(&whole);
     let project = project();
     let server = Server::start(&project, &[]);
     let mut asking = begun(&project);
@@ -170,5 +174,5 @@ fn a_server_goes_on_with_one_by_itself() {
     let report = backfill(&project);
     assert_eq!(counts(&report)[2], PAYMENTS);
     server.stop();
-    assert_eq!(emissions(&project), want);
+    assert!(&emissions(&project) == undisturbed());
 }
