@@ -4,6 +4,7 @@
 //! function of the log as everything that is emitted is. So it goes on where it was after any end, and is
 //! done once (`docs/decisions/0043-the-hot-tier-and-the-lake.md`).
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -12,10 +13,12 @@ use evenkeel_log::{
 };
 use evenkeel_types::definition::{Catalog, SourceDef, Trigger, ViewBody};
 use evenkeel_types::time::{format_timestamp, parse_timestamp};
-use evenkeel_types::{Cut, EventTime, LoggedEvent, Operation, SourceId};
+use evenkeel_types::{EventTime, LoggedEvent, Operation, SourceId};
 
 use crate::definitions::unknown;
-use crate::emission::{Emitter, Next, emissions_from, emitted_before, emitted_until};
+use crate::emission::{
+    Emitter, Next, emissions_from, emitted_before, emitted_until, in_order, with_read,
+};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::offline::Online;
@@ -129,11 +132,9 @@ fn stream_of(catalog: &Catalog, name: &str) -> Result<Arc<SourceDef>, EngineErro
         })
 }
 
-/// A backfill of the same period that is logged and not done, if nothing that others logged came since: it
-/// says what a new one would.
+/// The last backfill of the same period that is logged and not done.
 fn unfinished(
     log: &LogReader,
-    catalog: &Catalog,
     request: &BackfillRequest,
     reached: u64,
 ) -> Result<Option<LoggedBackfill>, EngineError> {
@@ -141,26 +142,8 @@ fn unfinished(
     let from = emitted_before(log, stream)?.max(reached);
     let logged = log.backfills(stream.id, Sequence(from));
     let logged = logged.map_err(EngineError::log)?;
-    let same = logged
-        .into_iter()
-        .rev()
-        .find(|b| b.backfill == request.period);
-    let Some(same) = same else {
-        return Ok(None);
-    };
-    let others = |cut: Cut| -> Cut {
-        let mut others = Cut::empty();
-        let is_derived = |id: SourceId| {
-            let def = catalog.source_by_id(id);
-            def.is_some_and(|def| def.derived.is_some())
-        };
-        for (source, partition, end) in cut.iter().filter(|(id, ..)| !is_derived(*id)) {
-            others.set_end(source, partition, end);
-        }
-        others
-    };
-    let then = log.cut_before(same.sequence).map_err(EngineError::log)?;
-    Ok((others(then) == others(log.ends())).then_some(same))
+    let is_same = |logged: &LoggedBackfill| logged.backfill == request.period;
+    Ok(logged.into_iter().rev().find(is_same))
 }
 
 /// Logs a backfill, unless the same one is under way. Nobody goes over to other definitions meanwhile.
@@ -183,7 +166,7 @@ pub fn log_backfill(
             source_name: stream.name.clone(),
         });
     }
-    if let Some(same) = unfinished(log, &catalog, request, reached)? {
+    if let Some(same) = unfinished(log, request, reached)? {
         return Ok(BackfillPlace {
             record: same.sequence.0,
             resumed: true,
@@ -279,7 +262,9 @@ impl Engine {
         let mut emitter = std::mem::take(self.emitter_mut());
         let made = self.emit_through(&log, &mut emitter, request, place, progress);
         match made {
-            Ok(()) | Err(EngineError::Stopped) => *self.emitter_mut() = emitter,
+            Ok(()) | Err(EngineError::Stopped | EngineError::NotBackfilled { .. }) => {
+                *self.emitter_mut() = emitter;
+            }
             Err(ref error) => self.note_emission(Some(error)),
         }
         made?;
@@ -353,6 +338,16 @@ impl Engine {
     pub fn is_backfilled(&self, request: &BackfillRequest, place: BackfillPlace) -> bool {
         let reached = self.reached().get(&request.stream.id);
         reached.is_some_and(|reached| *reached > place.record)
+    }
+
+    /// Whether the stream of a backfill, or one that it reads, does not go on.
+    pub fn is_backfill_stuck(&self, request: &BackfillRequest) -> bool {
+        let read = with_read(
+            &in_order(self.catalog()),
+            &BTreeSet::from([request.stream.id]),
+        );
+        let failures = self.emission_failures();
+        self.emission_failure().is_some() || read.iter().any(|id| failures.contains_key(id))
     }
 
     /// Why a stream does not go on.

@@ -93,6 +93,12 @@ impl Emitter {
         let mut left = self.lanes.len();
         while left > 0 {
             self.turn %= self.lanes.len();
+            if self.lanes[self.turn].lane.is_held_up() {
+                // The others do not wait for the backfill of one.
+                self.let_alone();
+                left = self.lanes.len();
+                continue;
+            }
             let going = &mut self.lanes[self.turn];
             let next = match going.rests {
                 0 => going.lane.next(world, online, &self.reached),
@@ -164,10 +170,7 @@ impl Emitter {
     fn failed(&mut self, error: &EngineError) {
         let going = &mut self.lanes[self.turn];
         if !going.lane.is_narrow() {
-            let streams = std::mem::take(&mut going.lane.streams);
-            self.lanes.swap_remove(self.turn);
-            let alone = streams.into_iter().map(|id| Going::of(Lane::narrow(id)));
-            self.lanes.extend(alone);
+            self.let_alone();
             return;
         }
         going.failure = Some(chain(error));
@@ -176,6 +179,14 @@ impl Emitter {
         // What it was made of may be other than what is there now.
         going.lane.forget();
         self.turn += 1;
+    }
+
+    /// Lets each stream of the lane whose turn it is go on for itself.
+    fn let_alone(&mut self) {
+        let streams = self.lanes.swap_remove(self.turn).lane.streams;
+        let alone = streams.into_iter().map(|id| Going::of(Lane::narrow(id)));
+        self.lanes.extend(alone);
+        self.turn = 0;
     }
 
     /// Everybody had a turn, and nobody has anything.

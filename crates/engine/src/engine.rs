@@ -595,6 +595,8 @@ impl Engine {
         self.checkpoint()?;
         self.bring_up(Arc::clone(self.hot.kv()), false)?;
         self.checkpoint()?;
+        // Whatever was begun for a server is of other definitions now.
+        Folder::of(&self.project.store, &self.machine.stores).clear()?;
         self.emit();
         Ok(changes)
     }

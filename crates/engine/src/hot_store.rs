@@ -21,7 +21,7 @@ use evenkeel_store::{
     Batch, BlockCheckpoint, Blocks, BlocksOptions, Horizon, IndexSpec, KeyList, Kv, MemoryKv,
     Reheats, Scans, Space, Spent, StoreError, Written,
 };
-use evenkeel_types::definition::SourceDef;
+use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, LoggedEvent, Operation, Position, SourceCut, SourceId, Value, VisibleAt,
 };
@@ -77,6 +77,8 @@ pub struct Checkpoint {
     ledgers: Vec<LedgerCheckpoint>,
     number: u64,
     state: StoreState,
+    /// By index: its digest, and how little of it stays, if anything may leave.
+    spans: Vec<(String, Option<i64>)>,
 }
 
 /// A checkpoint that is durable.
@@ -106,7 +108,13 @@ impl Checkpoint {
         for ledger in &self.ledgers {
             ledger.write(&mut batch);
         }
-        self.state.put(&mut batch);
+        let mut state = self.state;
+        for &index in blocks.cold() {
+            if let Some((digest, Some(span))) = self.spans.get(index) {
+                state.let_go(digest, *span);
+            }
+        }
+        state.put(&mut batch);
         self.kv.write(batch)?;
         Ok(CheckpointWritten {
             blocks,
@@ -115,7 +123,7 @@ impl Checkpoint {
                 .into_iter()
                 .map(LedgerCheckpoint::into_spent)
                 .collect(),
-            state: self.state,
+            state,
         })
     }
 }
@@ -359,8 +367,11 @@ impl HotStore {
     pub(crate) fn begin_checkpoint(&mut self, cut: &Cut, next_sequence: u64) -> Checkpoint {
         self.state.checkpoint += 1;
         let number = self.state.checkpoint;
-        let spans = self.spans();
-        self.let_go_of(&spans);
+        let spans = match self.unfinished {
+            // What is being built is whole until it is named.
+            Some(_) => vec![None; self.plan.indexes().len()],
+            None => self.spans(),
+        };
         let state = match &mut self.unfinished {
             Some(old) => {
                 old.checkpoint = number;
@@ -379,6 +390,13 @@ impl HotStore {
                 .collect(),
             number,
             state,
+            spans: self
+                .plan
+                .indexes()
+                .iter()
+                .map(index_digest)
+                .zip(spans)
+                .collect(),
         }
     }
 
@@ -421,19 +439,6 @@ impl HotStore {
                 })
             })
             .collect()
-    }
-
-    /// Takes down how little stays of indexes from which events may leave.
-    fn let_go_of(&mut self, spans: &[Option<i64>]) {
-        for (index, span) in self.plan.indexes().iter().zip(spans) {
-            if let Some(span) = span {
-                let digest = index_digest(index);
-                self.state.let_go(&digest, *span);
-                if let Some(unfinished) = &mut self.unfinished {
-                    unfinished.let_go(&digest, *span);
-                }
-            }
-        }
     }
 
     /// The keys of an index, as they are now.
@@ -516,6 +521,17 @@ pub(crate) fn span(source: &SourceDef, index: &IndexPlan) -> Option<i64> {
         Some(retention) => retention.max(back),
         None => RETENTION_DEFAULT.max(back.saturating_add(BEFORE_EDGES)),
     })
+}
+
+/// [`span`] of every index of a plan, by digest.
+fn wanted_spans(plan: &Plan, catalog: &Catalog) -> BTreeMap<String, Option<i64>> {
+    let indexes = plan.indexes().iter();
+    let spans = indexes.map(|index| {
+        let source = catalog.source_by_id(index.source().id);
+        let span = source.and_then(|source| span(source, index));
+        (index_digest(index), span)
+    });
+    spans.collect()
 }
 
 /// Where the rows of an index are: spaces, and how their keys begin.

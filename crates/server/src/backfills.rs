@@ -88,9 +88,7 @@ fn is_done(
     if engine.is_backfilled(request, place) {
         return Ok(true);
     }
-    let is_stuck = engine.emission_failures().contains_key(&request.stream.id)
-        || engine.emission_failure().is_some();
-    if is_stuck {
+    if engine.is_backfill_stuck(request) {
         return Err(engine.not_backfilled(request).into());
     }
     let (stage, done, total) = engine.backfill_stage(request, place);

@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::park_timeout;
+use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
@@ -34,6 +36,9 @@ const MEMTABLE_BYTES_MIN: u64 = 1 << 20;
 const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
 /// Less is read again when the store is opened, and not noticed.
 const UNSETTLED_BYTES_MAX: usize = 16 << 20;
+/// It is waited for that to be in tables for so many times as long, at most.
+const SETTLE_LOOKS_MAX: usize = 6_000;
+const SETTLE_LOOK: Duration = Duration::from_millis(5);
 
 /// Rows in an embedded log-structured merge tree.
 ///
@@ -279,15 +284,25 @@ impl Kv for EmbeddedKv {
     }
 
     fn settle(&self) -> Result<(), StoreError> {
-        let _last = self.number.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.unsettled.load(Ordering::Relaxed) <= UNSETTLED_BYTES_MAX {
+        if self.unsettled.swap(0, Ordering::Relaxed) <= UNSETTLED_BYTES_MAX {
             return Ok(());
         }
-        for keyspace in self.spaces.0.iter().chain([&self.writes]) {
-            guarded("settle", || keyspace.rotate_memtable_and_wait())?;
+        let spaces = || self.spaces.0.iter().chain([&self.writes]);
+        for keyspace in spaces() {
+            guarded("settle", || keyspace.rotate_memtable().map(drop))?;
         }
-        self.unsettled.store(0, Ordering::Relaxed);
-        Ok(())
+        // Its own threads write them. One that fails says nothing, so there is an end to the waiting.
+        let are_written = || spaces().all(|keyspace| keyspace.sealed_memtable_count() == 0);
+        for _ in 0..SETTLE_LOOKS_MAX {
+            if are_written() {
+                return Ok(());
+            }
+            park_timeout(SETTLE_LOOK);
+        }
+        Err(StoreError::Embedded {
+            operation: "settle",
+            reason: "what was written last is not in tables yet".to_owned(),
+        })
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {

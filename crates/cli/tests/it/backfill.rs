@@ -171,8 +171,9 @@ fn a_server_goes_on_with_one_by_itself() {
     asking.wait().unwrap();
     server.kill();
     let server = Server::start(&project, &[]);
+    // It may have come to its end by itself.
     let report = backfill(&project);
-    assert_eq!(counts(&report)[2], PAYMENTS);
+    assert!([0, PAYMENTS].contains(&counts(&report)[2]), "{report}");
     server.stop();
     assert!(&emissions(&project) == undisturbed());
 }

@@ -4,13 +4,14 @@
 //! on the cut alone, so they are evaluated side by side, and then settled one after the other. Invariant:
 //! what is emitted does not depend on how many are evaluated at a time, nor where it was interrupted.
 
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::thread;
 
 use evenkeel_log::{Backfill, Events, ReadOptions};
-use evenkeel_store::StoreError;
+use evenkeel_store::{ColdNeeds, StoreError};
 use evenkeel_types::definition::{DerivedDef, SourceDef};
-use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Position, SourceId, Value};
+use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, Value};
 
 use super::row::{Brought, Latest, Rows, again};
 use super::runs::GAP_MAX;
@@ -25,6 +26,12 @@ use crate::source_state::Newest;
 const AT_ONCE: usize = 256;
 /// Fewer are not worth a thread.
 const OF_A_THREAD_MIN: usize = 32;
+/// So many places of the trigger's log are read at a time, and in one turn, whatever is in the period.
+const PLACES_AT_ONCE: u64 = 1 << 16;
+const PLACES_OF_A_TURN: u64 = 1 << 20;
+
+/// The identity of a trigger, and its time.
+type Identity = (Vec<u8>, EventTime);
 
 /// How far a backfill is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,44 +80,69 @@ impl Rows<'_> {
         cut: &Cut,
         after: Option<Position>,
     ) -> Result<Option<Position>, EngineError> {
-        let trigger = self.trigger();
-        let ends = cut.iter().filter(|(source, ..)| *source == trigger.id);
+        let trigger = self.trigger().id;
+        let ends = cut.iter().filter(|(source, ..)| *source == trigger);
+        let mut read = 0;
         for (_, partition, end) in ends {
-            let first = match after {
+            let mut first = match after {
                 Some(after) if partition < after.partition => continue,
-                Some(after) if partition == after.partition => Offset(after.offset.0 + 1),
-                _ => Offset(0),
+                Some(after) if partition == after.partition => after.offset.0 + 1,
+                _ => 0,
             };
-            let (mut from, mut until) = (Cut::empty(), Cut::empty());
-            from.set_end(trigger.id, partition, first);
-            until.set_end(trigger.id, partition, end);
-            let mut events = self.log.read(ReadOptions {
-                sources: Some(vec![trigger.id]),
-                after: from,
-                until: Some(until),
-                event_times: Some(period.from..=EventTime(period.until.0 - 1)),
-                ..ReadOptions::default()
-            });
-            loop {
-                let mut found = Vec::new();
-                for logged in events.by_ref().take(AT_ONCE) {
-                    let mut logged = logged.map_err(EngineError::log)?;
-                    trigger
-                        .schema
-                        .upgrade(&mut logged)
-                        .map_err(|reason| EngineError::schema(trigger, reason))?;
-                    found.push(logged);
+            while first < end.0 {
+                let until = end.0.min(first.saturating_add(PLACES_AT_ONCE));
+                let places = (partition, first..until);
+                let stopped = self.backfill_places(online, record, (period, cut), places)?;
+                if stopped.is_some() {
+                    return Ok(stopped);
                 }
-                let Some(last) = found.last().map(|last| last.position) else {
-                    break;
-                };
-                self.backfill_some(online, record, &found, cut)?;
-                if self.is_full() {
-                    return Ok(Some(last));
+                read += until - first;
+                if read >= PLACES_OF_A_TURN {
+                    return Ok(Some(Position::new(partition.0, until - 1)));
                 }
+                first = until;
             }
         }
         Ok(None)
+    }
+
+    /// The same of some places of a partition.
+    fn backfill_places(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        (period, cut): (Backfill, &Cut),
+        (partition, places): (Partition, Range<u64>),
+    ) -> Result<Option<Position>, EngineError> {
+        let trigger = self.trigger();
+        let (mut from, mut until) = (Cut::empty(), Cut::empty());
+        from.set_end(trigger.id, partition, Offset(places.start));
+        until.set_end(trigger.id, partition, Offset(places.end));
+        let mut events = self.log.read(ReadOptions {
+            sources: Some(vec![trigger.id]),
+            after: from,
+            until: Some(until),
+            event_times: Some(period.from..=EventTime(period.until.0 - 1)),
+            ..ReadOptions::default()
+        });
+        loop {
+            let mut found = Vec::new();
+            for logged in events.by_ref().take(AT_ONCE) {
+                let mut logged = logged.map_err(EngineError::log)?;
+                trigger
+                    .schema
+                    .upgrade(&mut logged)
+                    .map_err(|reason| EngineError::schema(trigger, reason))?;
+                found.push(logged);
+            }
+            let Some(last) = found.last().map(|last| last.position) else {
+                return Ok(None);
+            };
+            self.backfill_some(online, record, &found, cut)?;
+            if self.is_full() {
+                return Ok(Some(last));
+            }
+        }
     }
 
     fn backfill_some(
@@ -123,21 +155,28 @@ impl Rows<'_> {
         let of = (&**self.def, self.derived);
         let brought = online.read_with(|engine| side_by_side(engine, of, triggers, cut))?;
         self.evaluated += triggers.len();
-        self.take_latest(online, &brought)?;
+        let read = self.take_latest(online, &brought)?;
         for brought in brought {
             self.settle_other(online, record, brought)?;
         }
+        // What stays as it is is not needed any more.
+        for (identity, newest) in read {
+            let is_other = |latest: &Latest| latest.revision > newest.revision;
+            if !self.latest.get(&identity).is_some_and(is_other) {
+                self.latest.remove(&identity);
+                self.earlier.remove(&(self.def.id, newest.position));
+            }
+        }
         Ok(())
     }
-}
 
-impl Rows<'_> {
     /// Reads what was emitted last of some triggers, in the order of the log: most stands side by side.
+    /// Answers what was read.
     fn take_latest(
         &mut self,
         online: &impl Online,
         brought: &[Brought],
-    ) -> Result<(), EngineError> {
+    ) -> Result<Vec<(Identity, Newest)>, EngineError> {
         let def = self.def;
         let newest = |engine: &Engine| -> Result<Vec<Option<Newest>>, StoreError> {
             let Some(state) = engine.hot().source(def.id) else {
@@ -151,26 +190,27 @@ impl Rows<'_> {
             newest.collect()
         };
         let newest = online.with(newest)?;
-        let mut found: Vec<(Newest, &Brought)> = newest
-            .into_iter()
-            .zip(brought)
-            .filter_map(|(newest, brought)| Some((newest?, brought)))
-            .collect();
+        let found = newest.into_iter().zip(brought);
+        let found = found.filter_map(|(newest, brought)| Some((newest?, brought)));
+        let mut found: Vec<(Newest, &Brought)> = found.collect();
         found.sort_by_key(|(newest, _)| newest.position);
+        let mut read = Vec::with_capacity(found.len());
         for (newest, brought) in found {
+            let identity = (brought.id.clone(), brought.time);
+            // What this commit says of it is newer.
+            if self.latest.contains_key(&identity) {
+                continue;
+            }
             let row = match newest.removed {
                 true => None,
                 false => Some(self.emitted_at(newest.position)?),
             };
-            let latest = Latest {
-                revision: newest.revision,
-                row,
-            };
+            let revision = newest.revision;
             self.latest
-                .entry((brought.id.clone(), brought.time))
-                .or_insert(latest);
+                .insert(identity.clone(), Latest { revision, row });
+            read.push((identity, newest));
         }
-        Ok(())
+        Ok(read)
     }
 
     fn emitted_at(&mut self, position: Position) -> Result<Vec<Value>, EngineError> {
@@ -208,11 +248,17 @@ fn side_by_side(
     triggers: &[LoggedEvent],
     cut: &Cut,
 ) -> Result<Vec<Brought>, EngineError> {
-    let held = |triggers: &[LoggedEvent]| -> Result<Vec<Brought>, EngineError> {
-        let brought = triggers
-            .iter()
-            .map(|trigger| held(engine, of, trigger, cut));
-        brought.filter_map(Result::transpose).collect()
+    let evaluated = |triggers: &[LoggedEvent]| -> Result<Evaluated, EngineError> {
+        let mut all = Evaluated::default();
+        for trigger in triggers {
+            match held(engine, of, trigger, cut) {
+                Ok(brought) => all.brought.extend(brought),
+                // What all of them need is brought back at once.
+                Err(EngineError::Cold(needs)) => all.need(needs),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
     };
     // What a function says is known to the thread that asks it.
     let threads = match engine.catalog().functions.is_empty() {
@@ -221,17 +267,47 @@ fn side_by_side(
     };
     let threads = threads.min(triggers.len() / OF_A_THREAD_MIN);
     if threads < 2 {
-        return held(triggers);
+        return evaluated(triggers)?.all();
     }
     let found = thread::scope(|scope| {
         let pieces = triggers.chunks(triggers.len().div_ceil(threads));
-        let begun: Vec<_> = pieces.map(|piece| scope.spawn(|| held(piece))).collect();
+        let begun: Vec<_> = pieces
+            .map(|piece| scope.spawn(|| evaluated(piece)))
+            .collect();
         let ended = begun.into_iter().map(thread::ScopedJoinHandle::join);
         ended
             .map(|piece| piece.unwrap_or_else(|panic| resume_unwind(panic)))
             .collect::<Result<Vec<_>, EngineError>>()
     })?;
-    Ok(found.into_iter().flatten().collect())
+    let mut all = Evaluated::default();
+    for Evaluated { brought, needs } in found {
+        all.brought.extend(brought);
+        needs.into_iter().for_each(|needs| all.need(needs));
+    }
+    all.all()
+}
+
+/// What triggers bring, and what has to be brought back to know the rest.
+#[derive(Default)]
+struct Evaluated {
+    brought: Vec<Brought>,
+    needs: Option<Box<ColdNeeds>>,
+}
+
+impl Evaluated {
+    fn need(&mut self, more: Box<ColdNeeds>) {
+        match &mut self.needs {
+            Some(needs) => needs.join(*more),
+            None => self.needs = Some(more),
+        }
+    }
+
+    fn all(self) -> Result<Vec<Brought>, EngineError> {
+        match self.needs {
+            Some(needs) => Err(EngineError::Cold(needs)),
+            None => Ok(self.brought),
+        }
+    }
 }
 
 /// What a trigger brings by what is known at a cut; none if something else holds there under its identity.

@@ -77,6 +77,12 @@ impl Lane {
         self.is_narrow
     }
 
+    /// Whether a backfill that is more than one commit keeps streams from going on.
+    pub(super) fn is_held_up(&self) -> bool {
+        let is_one = |b: Backfilling| b.done > 0;
+        !self.is_narrow && self.streams.len() > 1 && self.backfilling().is_some_and(is_one)
+    }
+
     /// Forgets where it is: it is found again.
     pub(super) fn forget(&mut self) {
         self.begun = None;

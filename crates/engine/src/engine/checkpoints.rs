@@ -82,7 +82,8 @@ impl Engine {
     /// replay, and opens quickly.
     pub fn checkpoint(&mut self) -> Result<(), EngineError> {
         self.heal()?;
-        if self.is_durable() && !self.checkpointing && self.hot.dirty_bytes() > 0 {
+        let is_new = self.hot.dirty_bytes() > 0 || self.hot.reached() != &self.hot.state().emitted;
+        if self.is_durable() && !self.checkpointing && is_new {
             self.tell()?;
             let checkpoint = self.begin_checkpoint();
             self.finish_checkpoint(checkpoint)?;

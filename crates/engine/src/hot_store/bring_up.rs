@@ -12,7 +12,7 @@ use evenkeel_types::{Cut, LoggedEvent, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
 use super::state::{BegunIndexes, StoreState, identity_digest, index_digest};
-use super::{HotStore, index_rows, span};
+use super::{HotStore, index_rows, wanted_spans};
 use crate::error::EngineError;
 
 /// Rows that are removed in one batch.
@@ -64,20 +64,10 @@ impl HotStore {
             old = StoreState::default();
         }
         let mut state = old.clone();
-        let spans: BTreeMap<String, Option<i64>> = plan
-            .indexes()
-            .iter()
-            .map(|index| {
-                let source = catalog.source_by_id(index.source().id);
-                let span = source.and_then(|source| span(source, index));
-                (index_digest(index), span)
-            })
-            .collect();
+        let spans = wanted_spans(&plan, catalog);
         // What nobody needs stays in the list, to be forgotten below.
-        let short = state.forget_short(|digest| match spans.get(digest) {
-            Some(span) => *span,
-            None => Some(0),
-        });
+        let short = state.short(&spans);
+        let short = state.forget(&short);
         let (new, begun) = match state.take_begun(&plan) {
             Some((new, begun)) => (new, Some(begun)),
             None => (state.number_indexes(&plan), None),

@@ -224,8 +224,8 @@ impl StoreState {
 
     /// Whether it is what was begun to be built for indexes and ledgers that are numbered so, and nothing
     /// has left it.
-    pub(crate) fn is_begun_for(&self, numbered: &StoreState) -> bool {
-        let mut sources = numbered.sources.keys();
+    pub(crate) fn is_begun_for(&self, numbered: &StoreState, wanted: &[SourceId]) -> bool {
+        let mut sources = wanted.iter();
         self.indexes == numbered.indexes
             && self.next_index == numbered.next_index
             && self.built_ledgers == numbered.built_ledgers
@@ -241,19 +241,24 @@ impl StoreState {
         }
     }
 
-    /// Takes the numbers of indexes of which more is to be at hand than is, so that they are
-    /// built again.
-    pub(crate) fn forget_short(&mut self, wanted: impl Fn(&str) -> Option<i64>) -> Vec<u32> {
-        let spans = std::mem::take(&mut self.spans);
-        let (kept, short) = spans
-            .into_iter()
-            .partition(|(digest, span)| wanted(digest).is_some_and(|wanted| wanted <= *span));
-        self.spans = kept;
-        let short: BTreeMap<String, i64> = short;
-        short
-            .keys()
-            .filter_map(|digest| self.indexes.remove(digest))
-            .collect()
+    /// The indexes of which more is to be at hand than is: they are to be built again. What nobody wants is
+    /// not among them.
+    pub(crate) fn short(&self, wanted: &BTreeMap<String, Option<i64>>) -> Vec<String> {
+        let is_short = |(digest, span): &(&String, &i64)| match wanted.get(*digest) {
+            None => false,
+            Some(wanted) => wanted.is_none_or(|wanted| wanted > **span),
+        };
+        let short = self.spans.iter().filter(is_short);
+        short.map(|(digest, _)| digest.clone()).collect()
+    }
+
+    /// Takes the numbers of indexes, as if they were not.
+    pub(crate) fn forget(&mut self, digests: &[String]) -> Vec<u32> {
+        self.spans.retain(|digest, _| !digests.contains(digest));
+        let numbers = digests
+            .iter()
+            .filter_map(|digest| self.indexes.remove(digest));
+        numbers.collect()
     }
 
     /// Takes the numbers that another state has given, so that they are not given again.

@@ -21,6 +21,12 @@ pub(crate) fn decode_backfills(body: &[u8], count: u32) -> Result<Vec<Backfill>,
     for _ in 0..count {
         let from = cursor.signed()?;
         let until = from.wrapping_add(cursor.signed()?);
+        if from >= until {
+            return Err(Flaw::Field {
+                field: "a backfill's period: how far its end is behind",
+                value: 0,
+            });
+        }
         backfills.push(Backfill {
             from: EventTime(from),
             until: EventTime(until),

@@ -1,5 +1,6 @@
 //! Writing what is new: runs, merged runs, sealed blocks.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -133,7 +134,16 @@ pub struct Written {
     pub(super) moved: Vec<RowPrefix>,
     pub(super) garbage: Garbage,
     pub(super) swept: Vec<Option<Vec<u8>>>,
+    /// The indexes of keys that have a cold part now.
+    pub(super) cold: BTreeSet<usize>,
     pub(super) spent: Spent,
+}
+
+impl Written {
+    /// The indexes from which anything is known to have left, by their order.
+    pub fn cold(&self) -> &BTreeSet<usize> {
+        &self.cold
+    }
 }
 
 /// What was written, still in memory, and the rows as of before. It is large, and so is what the
@@ -151,6 +161,7 @@ impl BlockCheckpoint {
             moved: Vec::new(),
             garbage: Garbage::default(),
             swept: Vec::new(),
+            cold: BTreeSet::new(),
             spent: Spent::default(),
         };
         for index in &self.indexes {
@@ -220,6 +231,7 @@ impl BlockCheckpoint {
                 directory.settle(&prefix, batch);
                 let ids = Arc::clone(&directory.ids);
                 batch.put(Space::Runs, row, directory.encode(&ids));
+                written.cold.insert(index.position);
                 written.moved.push(prefix);
             }
         }

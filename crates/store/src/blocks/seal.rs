@@ -71,6 +71,9 @@ impl BlockCheckpoint {
                 }
             }
         }
+        if directory.cold.is_some() {
+            written.cold.insert(index.position);
+        }
         let summaries = Summaries {
             history: &history,
             aggregates: &spec.aggregates,
