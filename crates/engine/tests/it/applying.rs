@@ -264,8 +264,8 @@ fn wherever_it_stops_the_store_is_as_before_or_as_after() {
             }
         });
         if stopped.is_ok() {
-            // With nothing to catch up with there are fewer steps.
-            assert!(step > 3);
+            // What was built before it was stopped is gone on with.
+            assert!(step > 1);
             break;
         }
         assert!(matches!(stopped, Err(EngineError::Stopped)));
