@@ -13,7 +13,7 @@ use evenkeel_log::{
 };
 use evenkeel_types::definition::{Catalog, SourceDef, Trigger, ViewBody};
 use evenkeel_types::time::{format_timestamp, parse_timestamp};
-use evenkeel_types::{EventTime, LoggedEvent, Operation, SourceId};
+use evenkeel_types::{EventTime, LoggedEvent, Operation};
 
 use crate::definitions::unknown;
 use crate::emission::{
