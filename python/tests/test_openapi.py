@@ -153,6 +153,9 @@ def about_what_exists(case):
             case.body["key"] = {"customer_id": "ada"}
             case.body["features"] = {"risk": 0.5}
             case.body.pop("delete", None)
+        if case.operation.path.endswith("/views/{view}/backfill"):
+            case.path_parameters["view"] = "order_amounts"
+            case.body["from"], case.body["to"] = "2026-01-01", None
         if case.operation.path.endswith("/forget"):
             case.body["entity"], case.body["key"] = "customer", "ada"
             case.body.pop("also", None)

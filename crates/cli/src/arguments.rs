@@ -3,6 +3,7 @@
 //! Owns the words of the command line, a stable contract; does nothing itself. Every help
 //! text is a golden file of the tests.
 
+mod backfill;
 mod dataset;
 mod forget;
 mod function;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use backfill::BackfillArguments;
 pub(crate) use dataset::{
     BuildArguments, DatasetArguments, DatasetCommand, DiffArguments, RebuildArguments,
     ShowArguments,
@@ -111,6 +113,7 @@ pub(crate) enum Command {
     Backtest(BacktestArguments),
     Sql(SqlArguments),
     Run(RunArguments),
+    Backfill(BackfillArguments),
     Tail(TailArguments),
     Dataset(DatasetArguments),
     Segment(SegmentArguments),

@@ -1,6 +1,7 @@
 //! The commands: each takes its arguments and a session, and gives an answer.
 
 mod apply;
+mod backfill;
 mod backtest;
 mod backup;
 mod call;
@@ -72,6 +73,7 @@ pub(crate) fn run(command: &Command, session: &Session) -> Result<Answer, Failur
         Command::Backtest(arguments) => backtest::run(arguments, session),
         Command::Sql(arguments) => sql::run(arguments, session),
         Command::Run(arguments) => run::run(arguments, session),
+        Command::Backfill(arguments) => backfill::run(arguments, session),
         Command::Tail(arguments) => tail::run(arguments, session),
         Command::Dataset(arguments) => dataset::run(&arguments.command, session),
         Command::Segment(arguments) => segment::run(&arguments.command, session),

@@ -268,6 +268,8 @@ pub struct VerifyOptions {
     pub cuts: usize,
     /// Services to verify; empty: every view.
     pub services: Vec<String>,
+    /// Events that are held in memory, at most: with more the oracle is asked at an older cut, of so many.
+    pub held_events: u64,
 }
 
 impl Default for VerifyOptions {
@@ -278,6 +280,7 @@ impl Default for VerifyOptions {
             oracle_values: 500,
             cuts: 3,
             services: Vec::new(),
+            held_events: 400_000,
         }
     }
 }
@@ -312,6 +315,9 @@ pub struct VerifyReport {
     pub points: u64,
     /// Cuts.
     pub cuts: u64,
+    /// Whether there was more than is held: the oracle was asked at an older cut alone, and emissions of
+    /// streams over more than that were not compared.
+    pub is_sampled: bool,
     /// Emissions of derived streams that were compared with what their queries say at their cuts, and
     /// events for which there had to be one.
     pub emissions_checked: u64,

@@ -181,11 +181,24 @@ impl Engine {
 
 impl Applying {
     /// Builds what is new, catches up, and records the definitions. `progress` is told stage,
-    /// done and total, and may stop it, as long as they are not recorded.
+    /// done and total, and may stop it, as long as they are not recorded: what is built then stays for
+    /// whoever applies the same again.
     ///
     /// # Errors
     /// [`EngineError::Stopped`]; if the log cannot be read, or the store not be written.
     pub fn build(
+        &mut self,
+        online: &impl Online,
+        progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let built = self.build_all(online, progress);
+        if matches!(built, Err(EngineError::Stopped)) {
+            self.beside.keep();
+        }
+        built
+    }
+
+    fn build_all(
         &mut self,
         online: &impl Online,
         progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,

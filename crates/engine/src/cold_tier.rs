@@ -4,6 +4,7 @@
 //! the log has whole is the log's, and a lake that is gone is flushed again; what was truncated is here, or
 //! it is said what is not.
 
+mod covered;
 mod flush;
 mod forget;
 mod older;

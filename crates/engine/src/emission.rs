@@ -7,6 +7,7 @@
 //! log, whatever the commits and restarts were, and whatever went wrong in between. What goes wrong for one
 //! stream stops that one and those that read it.
 
+mod backfill;
 mod lane;
 mod piece;
 mod place;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use evenkeel_types::definition::Catalog;
 use evenkeel_types::{Partition, SourceId};
 
+pub use self::backfill::Backfilling;
 pub use self::place::made_by;
 pub use self::tail::{emissions, emissions_end, topic_of};
 
@@ -32,7 +34,9 @@ pub(crate) use self::row::{
 };
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
-pub(crate) use self::stream::{emitted_before, emitted_until, in_order, read_by, with_read};
+pub(crate) use self::stream::{
+    emissions_from, emitted_before, emitted_until, in_order, read_by, with_read,
+};
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::offline::Online;
@@ -89,6 +93,12 @@ impl Emitter {
         let mut left = self.lanes.len();
         while left > 0 {
             self.turn %= self.lanes.len();
+            if self.lanes[self.turn].lane.is_held_up() {
+                // The others do not wait for the backfill of one.
+                self.let_alone();
+                left = self.lanes.len();
+                continue;
+            }
             let going = &mut self.lanes[self.turn];
             let next = match going.rests {
                 0 => going.lane.next(world, online, &self.reached),
@@ -143,6 +153,11 @@ impl Emitter {
         failing.collect()
     }
 
+    /// How far the backfill is that is under way, if one is.
+    pub fn backfilling(&self) -> Option<Backfilling> {
+        self.lanes.iter().find_map(|going| going.lane.backfilling())
+    }
+
     /// Takes down how far the streams are.
     fn note(&mut self) {
         for going in &self.lanes {
@@ -155,10 +170,7 @@ impl Emitter {
     fn failed(&mut self, error: &EngineError) {
         let going = &mut self.lanes[self.turn];
         if !going.lane.is_narrow() {
-            let streams = std::mem::take(&mut going.lane.streams);
-            self.lanes.swap_remove(self.turn);
-            let alone = streams.into_iter().map(|id| Going::of(Lane::narrow(id)));
-            self.lanes.extend(alone);
+            self.let_alone();
             return;
         }
         going.failure = Some(chain(error));
@@ -167,6 +179,14 @@ impl Emitter {
         // What it was made of may be other than what is there now.
         going.lane.forget();
         self.turn += 1;
+    }
+
+    /// Lets each stream of the lane whose turn it is go on for itself.
+    fn let_alone(&mut self) {
+        let streams = self.lanes.swap_remove(self.turn).lane.streams;
+        let alone = streams.into_iter().map(|id| Going::of(Lane::narrow(id)));
+        self.lanes.extend(alone);
+        self.turn = 0;
     }
 
     /// Everybody had a turn, and nobody has anything.
@@ -256,12 +276,14 @@ impl Engine {
         self.emission_failure().is_none()
             && *self.reached() == emitter.reached
             && *self.emission_failures() == emitter.failures()
+            && self.backfilling() == emitter.backfilling().as_ref()
     }
 
     /// Takes down how far an emitter has come, for the next checkpoint, and what went wrong.
     pub fn emitted(&mut self, emitter: &Emitter) {
         self.note_emission(None);
         self.set_emission_failures(emitter.failures());
+        self.set_backfilling(emitter.backfilling());
         self.set_reached(emitter.reached.clone());
     }
 

@@ -23,7 +23,7 @@ use self::healing::HotFailure;
 use crate::api::Change;
 use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan};
-use crate::emission::Emitter;
+use crate::emission::{Backfilling, Emitter};
 use crate::error::{EngineError, ErrorKind, chain};
 use crate::group::Made;
 use crate::hot_store::{Beside, Folder, HotStore, MemoryLimits, SpentBuild};
@@ -78,6 +78,8 @@ pub struct Engine {
     emission_failure: Option<String>,
     /// Why some derived streams do not go on.
     emission_failures: BTreeMap<SourceId, String>,
+    /// How far a backfill is that is under way.
+    backfilling: Option<Backfilling>,
 }
 
 impl Engine {
@@ -189,7 +191,7 @@ impl Engine {
         let limits = MemoryLimits::of(project.limits.memory_bytes, machine.sealed_entries);
         let (reader, kv): (LogReader, Arc<dyn Kv>) = match &log {
             LogHandle::Writer(log) => {
-                Folder::of(&project.store, &machine.stores).clear()?;
+                Folder::of(&project.store, &machine.stores).clear_unless_begun()?;
                 ((***log).clone(), open_hot(project, &machine)?)
             }
             LogHandle::Reader(reader) => (reader.clone(), Arc::new(MemoryKv::new())),
@@ -218,6 +220,7 @@ impl Engine {
             emitter: Emitter::default(),
             emission_failure: None,
             emission_failures: BTreeMap::new(),
+            backfilling: None,
         };
         engine.replay()?;
         Ok(engine)
@@ -489,6 +492,15 @@ impl Engine {
         self.emission_failures = failures;
     }
 
+    /// How far the backfill is that is under way, if one is.
+    pub fn backfilling(&self) -> Option<&Backfilling> {
+        self.backfilling.as_ref()
+    }
+
+    pub(crate) fn set_backfilling(&mut self, backfilling: Option<Backfilling>) {
+        self.backfilling = backfilling;
+    }
+
     /// Whether emissions go on, and if not, why.
     pub fn note_emission(&mut self, failure: Option<&EngineError>) {
         self.emission_failure = failure.map(|error| chain(error));
@@ -583,6 +595,8 @@ impl Engine {
         self.checkpoint()?;
         self.bring_up(Arc::clone(self.hot.kv()), false)?;
         self.checkpoint()?;
+        // Whatever was begun for a server is of other definitions now.
+        Folder::of(&self.project.store, &self.machine.stores).clear()?;
         self.emit();
         Ok(changes)
     }

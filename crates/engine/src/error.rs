@@ -263,6 +263,12 @@ pub enum EngineError {
     },
     #[error("`{stream}` cannot end yet: it is to emit for {behind} records of the log")]
     StillEmitting { stream: String, behind: u64 },
+    #[error("`{view}` is evaluated at the read: nothing of it is stored that could be made again")]
+    NotMaterialised { view: String },
+    #[error("`{stream}` has ended: it emits nothing any more")]
+    StreamEnded { stream: String },
+    #[error("`{stream}` does not go on, so its backfill is not done: {reason}")]
+    NotBackfilled { stream: String, reason: String },
     #[error("`{source_name}` is a derived stream: its events are made of those of `{trigger}`")]
     DerivedSource {
         source_name: String,
@@ -451,6 +457,8 @@ impl EngineError {
             | EngineError::PeriodTime { .. }
             | EngineError::PositionWords { .. }
             | EngineError::DerivedSource { .. }
+            | EngineError::NotMaterialised { .. }
+            | EngineError::StreamEnded { .. }
             | EngineError::Positions { .. } => ErrorKind::Invalid,
             EngineError::Lake(error) if matches!(**error, LakeError::Address { .. }) => {
                 ErrorKind::Invalid
@@ -467,6 +475,7 @@ impl EngineError {
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }
             | EngineError::StillEmitting { .. }
+            | EngineError::NotBackfilled { .. }
             | EngineError::NotEmitted { .. }
             | EngineError::SourceChanged { .. }
             | EngineError::HotTierChanged
@@ -565,6 +574,15 @@ impl EngineError {
             ),
             EngineError::StillEmitting { .. } => {
                 "apply again when `evenkeel status` says that it has emitted for them".to_owned()
+            }
+            EngineError::NotMaterialised { .. } => {
+                "only views that are `MATERIALIZED`, and derived streams, are backfilled".to_owned()
+            }
+            EngineError::StreamEnded { .. } => {
+                "a stream that goes on is needed: define one under another name".to_owned()
+            }
+            EngineError::NotBackfilled { .. } => {
+                "it is logged: once what is wrong is put right, it goes on by itself".to_owned()
             }
             EngineError::RegistryRace { .. }
             | EngineError::EventsCame { .. }

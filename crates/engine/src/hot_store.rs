@@ -18,10 +18,10 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::History;
 use evenkeel_store::{
-    Batch, BlockCheckpoint, Blocks, BlocksOptions, IndexSpec, KeyList, Kv, MemoryKv, Reheats,
-    Scans, Space, Spent, StoreError, Written,
+    Batch, BlockCheckpoint, Blocks, BlocksOptions, Horizon, IndexSpec, KeyList, Kv, MemoryKv,
+    Reheats, Scans, Space, Spent, StoreError, Written,
 };
-use evenkeel_types::definition::SourceDef;
+use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
     Cut, LoggedEvent, Operation, Position, SourceCut, SourceId, Value, VisibleAt,
 };
@@ -42,6 +42,12 @@ use recorded::EntryMemory;
 pub(crate) use recorded::Recorded;
 pub(crate) use state::{SourceCounts, StoreState, index_digest};
 
+/// How long before the newest time events stay at hand where nothing is declared and the lake has them:
+/// 32 days, microseconds.
+const RETENTION_DEFAULT: i64 = 32 * 86_400_000_000;
+/// So long before the edges of windows that end now, too: a read as of two days ago is as quick.
+const BEFORE_EDGES: i64 = 2 * 86_400_000_000;
+
 /// Everything that reads need. See the module.
 #[derive(Debug)]
 pub struct HotStore {
@@ -54,6 +60,8 @@ pub struct HotStore {
     log: Arc<dyn LoggedEvents>,
     /// See [`HotStore::let_go_before`].
     forced_horizon: Option<i64>,
+    /// What the lake is known to have: nothing else leaves that no retention was declared for.
+    covered: Cut,
     /// As of the last checkpoint that ended.
     state: StoreState,
     /// Of derived streams the first record for which nothing was emitted yet.
@@ -71,6 +79,8 @@ pub struct Checkpoint {
     ledgers: Vec<LedgerCheckpoint>,
     number: u64,
     state: StoreState,
+    /// By index: its digest, and how little of it stays, if anything may leave.
+    spans: Vec<(String, Option<i64>)>,
 }
 
 /// A checkpoint that is durable.
@@ -100,7 +110,13 @@ impl Checkpoint {
         for ledger in &self.ledgers {
             ledger.write(&mut batch);
         }
-        self.state.put(&mut batch);
+        let mut state = self.state;
+        for &index in blocks.cold() {
+            if let Some((digest, Some(span))) = self.spans.get(index) {
+                state.let_go(digest, *span);
+            }
+        }
+        state.put(&mut batch);
         self.kv.write(batch)?;
         Ok(CheckpointWritten {
             blocks,
@@ -109,7 +125,7 @@ impl Checkpoint {
                 .into_iter()
                 .map(LedgerCheckpoint::into_spent)
                 .collect(),
-            state: self.state,
+            state,
         })
     }
 }
@@ -185,6 +201,7 @@ impl HotStore {
             blocks,
             log,
             forced_horizon: None,
+            covered: Cut::empty(),
             reached: state.emitted.clone(),
             state,
             unfinished: None,
@@ -201,6 +218,11 @@ impl HotStore {
     /// definitions say: no answer depends on what has left.
     pub fn let_go_before(&mut self, time: i64) {
         self.forced_horizon = Some(time);
+    }
+
+    /// What the lake is known to have.
+    pub(crate) fn set_covered(&mut self, covered: Cut) {
+        self.covered = covered;
     }
 
     /// The store as it is after the process died: what was checkpointed, and no more.
@@ -358,8 +380,11 @@ impl HotStore {
     pub(crate) fn begin_checkpoint(&mut self, cut: &Cut, next_sequence: u64) -> Checkpoint {
         self.state.checkpoint += 1;
         let number = self.state.checkpoint;
-        let spans = self.spans();
-        self.let_go_of(&spans);
+        let spans = match self.unfinished {
+            // What is being built is whole until it is named.
+            Some(_) => vec![None; self.plan.indexes().len()],
+            None => self.spans(),
+        };
         let state = match &mut self.unfinished {
             Some(old) => {
                 old.checkpoint = number;
@@ -378,6 +403,13 @@ impl HotStore {
                 .collect(),
             number,
             state,
+            spans: self
+                .plan
+                .indexes()
+                .iter()
+                .map(index_digest)
+                .zip(spans)
+                .collect(),
         }
     }
 
@@ -387,41 +419,39 @@ impl HotStore {
         indexes
             .map(|index| {
                 let source = self.sources.get(&index.source().id)?;
-                span(source.program().def(), index)
+                let def = source.program().def();
+                let may_leave = def.hot_retention.is_some() || self.is_covered(def.id);
+                span(def, index).filter(|_| may_leave)
             })
             .collect()
     }
 
-    /// The times before which events may leave, by index.
-    fn horizons(&self, spans: &[Option<i64>]) -> Vec<Option<i64>> {
+    /// Whether the lake is known to have events of a source.
+    fn is_covered(&self, source: SourceId) -> bool {
+        self.covered.iter().any(|(covered, ..)| covered == source)
+    }
+
+    /// What may leave, by index.
+    fn horizons(&self, spans: &[Option<i64>]) -> Vec<Option<Horizon>> {
         let indexes = self.plan.indexes().iter();
         indexes
             .zip(spans)
             .map(|(index, span)| {
-                if self.forced_horizon.is_some() {
-                    return self.forced_horizon;
+                if let Some(time) = self.forced_horizon {
+                    return Some(Horizon::before(time));
                 }
                 let source = self.sources.get(&index.source().id)?;
                 let newest = source.greatest_time()?.0;
                 // An event may be dated ahead of the time of reads, and come late.
                 let def = source.program().def();
                 let margin = def.max_future.saturating_add(def.lateness.micros);
-                Some(newest.saturating_sub(margin).saturating_sub((*span)?))
+                let is_declared = def.hot_retention.is_some();
+                Some(Horizon {
+                    before: newest.saturating_sub(margin).saturating_sub((*span)?),
+                    within: (!is_declared).then(|| self.covered.of_source(def.id)),
+                })
             })
             .collect()
-    }
-
-    /// Takes down how little stays of indexes from which events may leave.
-    fn let_go_of(&mut self, spans: &[Option<i64>]) {
-        for (index, span) in self.plan.indexes().iter().zip(spans) {
-            if let Some(span) = span {
-                let digest = index_digest(index);
-                self.state.let_go(&digest, *span);
-                if let Some(unfinished) = &mut self.unfinished {
-                    unfinished.let_go(&digest, *span);
-                }
-            }
-        }
     }
 
     /// The keys of an index, as they are now.
@@ -485,7 +515,22 @@ impl HotStore {
 
 /// How long before the newest time the events of an index stay at hand; `None`: for ever.
 pub(crate) fn span(source: &SourceDef, index: &IndexPlan) -> Option<i64> {
-    Some(source.hot_retention?.max(index.look_back()?))
+    let back = index.look_back()?;
+    Some(match source.hot_retention {
+        Some(retention) => retention.max(back),
+        None => RETENTION_DEFAULT.max(back.saturating_add(BEFORE_EDGES)),
+    })
+}
+
+/// [`span`] of every index of a plan, by digest.
+fn wanted_spans(plan: &Plan, catalog: &Catalog) -> BTreeMap<String, Option<i64>> {
+    let indexes = plan.indexes().iter();
+    let spans = indexes.map(|index| {
+        let source = catalog.source_by_id(index.source().id);
+        let span = source.and_then(|source| span(source, index));
+        (index_digest(index), span)
+    });
+    spans.collect()
 }
 
 /// Where the rows of an index are: spaces, and how their keys begin.

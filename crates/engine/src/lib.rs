@@ -8,6 +8,7 @@
 mod answers;
 pub mod api;
 mod applying;
+mod backfill;
 pub mod backtest;
 mod backup;
 pub mod batch;
@@ -60,6 +61,7 @@ mod verify;
 
 pub use answers::{Answers, FeatureAnswers};
 pub use applying::{Applying, Switched};
+pub use backfill::{BackfillPlace, BackfillReport, BackfillRequest, backfill_report, log_backfill};
 pub use backup::{Manifest, backup, restore};
 pub use call::{Call, Called};
 pub use capture_record::CapturePlace;
@@ -69,7 +71,9 @@ pub use cold_tier::{
 };
 pub use comparison::{Comparison, ComparisonRecord, comparison_schedule};
 pub use definitions::{ChangePlan, Host, check, feature_list_of, registered};
-pub use emission::{Emitter, Next, emissions, emissions_end, emits, made_by, topic_of};
+pub use emission::{
+    Backfilling, Emitter, Next, emissions, emissions_end, emits, made_by, topic_of,
+};
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;

@@ -48,6 +48,11 @@ pub trait KvStores: Send + Sync + fmt::Debug {
     /// If it cannot be opened; if it is damaged.
     fn open(&self, directory: &Path, memory_bytes: u64) -> Result<Arc<dyn Kv>, StoreError>;
 
+    /// Whether something was written to a store in a directory, so that who began it may go on.
+    fn is_begun(&self, _directory: &Path) -> bool {
+        false
+    }
+
     /// Removes a store; none may have it open. No error if there is none.
     ///
     /// # Errors
@@ -64,6 +69,10 @@ impl KvStores for EmbeddedStores {
         // What it has lost is replayed from the log: its state says from where on.
         let (kv, _) = EmbeddedKv::open(directory, memory_bytes)?;
         Ok(Arc::new(kv))
+    }
+
+    fn is_begun(&self, directory: &Path) -> bool {
+        EmbeddedKv::is_begun(directory)
     }
 
     fn remove(&self, directory: &Path) -> io::Result<()> {

@@ -3,6 +3,7 @@
 //! emitted is what their queries say (`emissions`).
 
 mod emissions;
+mod sampled;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -75,11 +76,22 @@ impl Offline {
         sources.sort_unstable();
         sources.dedup();
         let logged = self.events(&sources)?;
-        let events = self.events_of(&logged, sources, &mut || reach("reading the log", 0))?;
-        let seen: Vec<Vec<Seen>> = views.iter().map(|v| self.seen(v, &events)).collect();
+        let held = self.held_cut(&sources, options)?;
+        let is_whole = held == *self.cut();
+        let all = sources.clone();
+        let events =
+            self.events_of(&logged, sources, &held, &mut || reach("reading the log", 0))?;
+        let seen_held: Vec<Vec<Seen>> = views.iter().map(|v| self.seen(v, &events)).collect();
+        let sampled = match is_whole {
+            true => None,
+            false => Some(self.sampled(&logged, (&views, all), options, &mut || {
+                reach("reading the log", 0)
+            })?),
+        };
+        let seen = sampled.as_ref().unwrap_or(&seen_held);
         let features: u64 = views
             .iter()
-            .zip(&seen)
+            .zip(seen)
             .filter(|(_, seen)| !seen.is_empty())
             .map(|(v, _)| v.features.len() as u64)
             .sum();
@@ -90,10 +102,24 @@ impl Offline {
         }
         let mut random = Random::new(options.seed);
         let cuts = self.cuts_to_verify(options, &mut random);
+        let round = |cut: &Cut| Round {
+            cut: cut.clone(),
+            seen,
+            asks_oracle: is_whole,
+        };
+        let mut rounds: Vec<Round<'_>> = cuts.iter().map(round).collect();
+        if !is_whole {
+            rounds.push(Round {
+                cut: held.clone(),
+                seen: &seen_held,
+                asks_oracle: true,
+            });
+        }
+        let asking = rounds.iter().filter(|round| round.asks_oracle).count();
         // The same number of points for every view and cut, rounded up.
-        let values_of_points = features.max(1) * cuts.len() as u64;
+        let values_of_points = features.max(1) * rounds.len() as u64;
         let points_each = options.values.div_ceil(values_of_points).max(1);
-        let points_total = points_each * cuts.len() as u64 * views.len() as u64;
+        let points_total = points_each * asking as u64 * views.len() as u64;
         let features_each = features / (views.len() as u64).max(1);
         let oracle_step = (points_total * features_each.max(1))
             .div_ceil(options.oracle_values.max(1))
@@ -103,15 +129,23 @@ impl Offline {
             online,
             report: VerifyReport {
                 seed: options.seed,
-                cuts: cuts.len() as u64,
+                cuts: rounds.len() as u64,
+                is_sampled: !is_whole,
                 ..VerifyReport::default()
             },
             digest: blake3::Hasher::new(),
             oracle: Oracle::new(events.values().flatten()),
             oracle_step,
             oracle_next: 0,
+            asks_oracle: true,
         };
-        for cut in &cuts {
+        for Round {
+            cut,
+            seen,
+            asks_oracle,
+        } in &rounds
+        {
+            check.begin_round(*asks_oracle);
             // Read again, as training reads: column by column where events stand so.
             let evaluator = Evaluator::load(&logged, &uses, cut, &mut |_| match reach(
                 "reading the log",
@@ -121,7 +155,7 @@ impl Offline {
                 Err(_) => ControlFlow::Break(()),
             });
             let evaluator = evaluator.map_err(EngineError::train)?;
-            for (view, seen) in views.iter().zip(&seen) {
+            for (view, seen) in views.iter().zip(*seen) {
                 if seen.is_empty() {
                     continue;
                 }
@@ -141,7 +175,16 @@ impl Offline {
             }
         }
         if options.services.is_empty() {
-            check.emissions(&events, options, &mut random, &mut reach)?;
+            // Each is compared at its own cut, so all of them are held, or none.
+            if is_whole {
+                check.emissions(&events, options, &mut random, &mut reach)?;
+            } else if self.held_cut(&of_streams, options)? == *self.cut() {
+                check.begin_round(false);
+                let cut = self.cut();
+                let mut read = || reach("reading the log", check.report.values_checked);
+                let events = self.events_of(&logged, of_streams, cut, &mut read)?;
+                check.emissions(&events, options, &mut random, &mut reach)?;
+            }
         }
         check.report.answers_digest = check.digest.finalize().to_hex().to_string();
         Ok(check.report)
@@ -165,17 +208,18 @@ impl Offline {
         Ok(views.into_values().collect())
     }
 
-    /// All logged events of the sources used, in log order by source.
+    /// The logged events of the sources used up to a cut, in log order by source.
     fn events_of(
         &self,
         logged: &dyn EventSource,
         sources: Vec<SourceId>,
+        until: &Cut,
         reach: &mut dyn FnMut() -> Result<(), EngineError>,
     ) -> Result<BTreeMap<SourceId, Vec<LoggedEvent>>, EngineError> {
         reach()?;
         let options = ReadOptions {
             sources: Some(sources),
-            until: Some(self.cut().clone()),
+            until: Some(until.clone()),
             ..ReadOptions::default()
         };
         let mut events: BTreeMap<SourceId, Vec<LoggedEvent>> = BTreeMap::new();
@@ -245,9 +289,25 @@ struct Check<'a, O> {
     /// Every so many values the oracle is asked, too.
     oracle_step: u64,
     oracle_next: u64,
+    /// Whether it has what there is to know.
+    asks_oracle: bool,
+}
+
+/// A cut that is verified, and from which events points are drawn for each view.
+struct Round<'a> {
+    cut: Cut,
+    seen: &'a Vec<Vec<Seen>>,
+    asks_oracle: bool,
 }
 
 impl<O: Online> Check<'_, O> {
+    fn begin_round(&mut self, asks_oracle: bool) {
+        if asks_oracle && !self.asks_oracle {
+            self.oracle_next = self.report.values_checked;
+        }
+        self.asks_oracle = asks_oracle;
+    }
+
     fn view(
         &mut self,
         view: &Arc<ViewDef>,
@@ -284,7 +344,7 @@ impl<O: Online> Check<'_, O> {
             let knowledge = knowledge_of(cut, point);
             let trained = trained_row(view, trained, at);
             let mut rows = vec![("read path", read), ("training path", trained)];
-            if self.report.values_checked >= self.oracle_next {
+            if self.asks_oracle && self.report.values_checked >= self.oracle_next {
                 self.oracle_next = self.report.values_checked + self.oracle_step;
                 let row = function::taking(|| {
                     self.oracle

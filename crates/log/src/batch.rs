@@ -2,14 +2,14 @@
 //! were given.
 
 use evenkeel_types::{
-    Event, LoggedEvent, Offset, Origin, Partition, Position, SourceId, VisibleAt,
+    Event, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, VisibleAt,
 };
 
 /// As the origin of an event: "its own position in the log". [`crate::Log::append`] puts
 /// the position there; no event is ever read with it.
 pub const OWN_POSITION: Origin = Origin::Log(Position::new(u32::MAX, u64::MAX));
 
-/// The global number of a record (event, dead letter or redriven mark), from 0: the apply
+/// The global number of a record (event, dead letter, redriven mark or backfill), from 0: the apply
 /// order over all partitions of all sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
@@ -46,6 +46,33 @@ pub enum Batch {
         /// Their ids.
         ids: Vec<DeadLetterId>,
     },
+    /// Periods of which a source is to be made again from what is known by then.
+    Backfills {
+        /// The source.
+        source: SourceId,
+        /// The periods.
+        backfills: Vec<Backfill>,
+    },
+}
+
+/// That everything of a period is to be made again: from a time on, up to another that is not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backfill {
+    /// The first time in it.
+    pub from: EventTime,
+    /// The first time behind it.
+    pub until: EventTime,
+}
+
+/// A backfill with its place in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoggedBackfill {
+    /// The source.
+    pub source: SourceId,
+    /// Its place in the order of all records.
+    pub sequence: Sequence,
+    /// What is to be made again.
+    pub backfill: Backfill,
 }
 
 impl Batch {
@@ -55,6 +82,7 @@ impl Batch {
             Batch::Events { events, .. } => events.len(),
             Batch::DeadLetters { letters, .. } => letters.len(),
             Batch::Redriven { ids, .. } => ids.len(),
+            Batch::Backfills { backfills, .. } => backfills.len(),
         }
     }
 
@@ -63,7 +91,8 @@ impl Batch {
         match self {
             Batch::Events { source, .. }
             | Batch::DeadLetters { source, .. }
-            | Batch::Redriven { source, .. } => *source,
+            | Batch::Redriven { source, .. }
+            | Batch::Backfills { source, .. } => *source,
         }
     }
 }
@@ -76,7 +105,7 @@ pub struct Appended {
     /// The batch's partition; 0 for other batches than events.
     pub partition: Partition,
     /// Events: the offset of the first; they follow each other without gaps. Dead letters:
-    /// the id of the first. Redriven marks: their number in the source.
+    /// the id of the first. Redriven marks and backfills: their number in the source.
     pub first: u64,
     /// How many records.
     pub count: u64,

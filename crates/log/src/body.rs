@@ -1,10 +1,11 @@
-//! The bytes inside a frame: events, dead letters and redriven marks.
+//! The bytes inside a frame: events, dead letters, redriven marks and backfills.
 //!
 //! Self-describing at value level, so that a log can be read without its schemas. Row by
 //! row, with differences to the record before, or many events column by column. A decoder takes any bytes whatever: it
 //! answers with records or a [`Flaw`], never panics, and never reserves more than a small
 //! multiple of the bytes it was given.
 
+mod backfill;
 mod column;
 mod columnar;
 mod dead_letter;
@@ -14,6 +15,7 @@ mod single;
 mod value;
 mod whole;
 
+pub(crate) use backfill::{decode_backfills, encode_backfills};
 pub use column::FrameColumn;
 pub(crate) use columnar::{Columnar, encode_columnar};
 

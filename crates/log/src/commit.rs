@@ -3,12 +3,14 @@
 use std::fmt;
 
 use crate::batch::{Appended, Batch};
-use crate::body::{encode_columnar, encode_dead_letters, encode_events, encode_redriven};
+use crate::body::{
+    encode_backfills, encode_columnar, encode_dead_letters, encode_events, encode_redriven,
+};
 use crate::error::LogError;
 use crate::index::Chain;
 use crate::layout::{
-    COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader, FORMAT_VERSION, FRAME_BYTES_MAX,
-    FRAME_HEADER_BYTES, FRAMES_MAX, FrameHeader, FrameKind, body_checksum,
+    BACKFILLS_VERSION, COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader, FORMAT_VERSION,
+    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAMES_MAX, FrameHeader, FrameKind, body_checksum,
 };
 use crate::log::Compression;
 use crate::segment::Commit;
@@ -93,7 +95,7 @@ impl CommitEncoder {
             }
         }
         let mut header = CommitHeader {
-            version: FORMAT_VERSION,
+            version: version_of(&frames),
             frames: count,
             bodies_bytes: (bytes.len() - head_bytes) as u64,
             commit: chain.next_commit,
@@ -144,6 +146,10 @@ impl CommitEncoder {
             Batch::Redriven { ids, .. } => {
                 encode_redriven(ids, out);
                 FrameKind::Redriven
+            }
+            Batch::Backfills { backfills, .. } => {
+                encode_backfills(backfills, out);
+                FrameKind::Backfills
             }
         };
         let too_large = |bytes| LogError::BatchTooLarge {
@@ -196,5 +202,13 @@ impl CommitEncoder {
         out.truncate(start);
         out.extend(compressed);
         true
+    }
+}
+
+/// The version of a commit of these frames: the first that has all of their kinds.
+pub(crate) fn version_of(frames: &[FrameHeader]) -> u16 {
+    match frames.iter().any(|f| f.kind == FrameKind::Backfills) {
+        true => BACKFILLS_VERSION,
+        false => FORMAT_VERSION,
     }
 }

@@ -4,14 +4,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use evenkeel_types::{SourceId, VisibleAt};
+use evenkeel_types::SourceId;
 
-use crate::batch::{DeadLetterId, LoggedDeadLetter};
+use crate::batch::{DeadLetterId, LoggedDeadLetter, Sequence};
 use crate::body::{decode_dead_letters, decode_redriven};
 use crate::error::LogError;
+use crate::frames::Frames;
 use crate::index::StreamKey;
-use crate::reader::{BlockCursor, LogReader};
-use crate::segment::Trouble;
+use crate::reader::LogReader;
 
 /// How many dead letters a source has for one reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl LogReader {
         let redriven = self.redriven(source)?;
         let key = StreamKey::dead_letters(source);
         Ok(DeadLetters {
-            frames: Frames::new(self.clone(), key),
+            frames: Frames::new(self.clone(), key, Sequence(0)),
             source,
             redriven,
             letters: Vec::new().into_iter(),
@@ -60,7 +60,7 @@ impl LogReader {
 
     fn redriven(&self, source: SourceId) -> Result<BTreeSet<DeadLetterId>, LogError> {
         let mut redriven = BTreeSet::new();
-        let mut frames = Frames::new(self.clone(), StreamKey::redriven(source));
+        let mut frames = Frames::new(self.clone(), StreamKey::redriven(source), Sequence(0));
         while let Some(frame) = frames.next()? {
             let ids = decode_redriven(&frame.body, frame.count);
             redriven.extend(ids.map_err(|flaw| frames.damaged(frame.at, flaw))?);
@@ -118,75 +118,5 @@ impl Iterator for DeadLetters {
                 }
             }
         }
-    }
-}
-
-/// The frames of one stream, in order.
-#[derive(Debug)]
-struct Frames {
-    cursor: BlockCursor,
-    key: StreamKey,
-    blocks: std::vec::IntoIter<usize>,
-    found: Vec<Frame>,
-}
-
-#[derive(Debug)]
-struct Frame {
-    at: u64,
-    first: u64,
-    count: u32,
-    logged_at: VisibleAt,
-    body: Vec<u8>,
-}
-
-impl Frames {
-    fn new(reader: LogReader, key: StreamKey) -> Self {
-        let blocks: Vec<_> = reader.index().blocks_of(key).collect();
-        Frames {
-            cursor: BlockCursor::new(reader),
-            key,
-            blocks: blocks.into_iter(),
-            found: Vec::new(),
-        }
-    }
-
-    fn next(&mut self) -> Result<Option<Frame>, LogError> {
-        loop {
-            if let Some(frame) = self.found.pop() {
-                return Ok(Some(frame));
-            }
-            match self.cursor.next_commit()? {
-                Some(commit) => {
-                    let placed = commit.placed_frames();
-                    for (header, at, _) in placed.filter(|(f, _, _)| f.stream() == self.key) {
-                        self.found.push(Frame {
-                            at,
-                            first: header.first,
-                            count: header.count,
-                            logged_at: VisibleAt(commit.header.logged_at),
-                            body: self.cursor.body(&header, at)?,
-                        });
-                    }
-                    self.found.reverse();
-                }
-                None => match self.blocks.next() {
-                    Some(block) => {
-                        self.cursor.enter(block)?;
-                    }
-                    None => return Ok(None),
-                },
-            }
-        }
-    }
-
-    /// Lets the next call find nothing.
-    fn finish(&mut self) {
-        self.blocks = Vec::new().into_iter();
-        self.found.clear();
-        self.cursor.leave();
-    }
-
-    fn damaged(&self, at: u64, flaw: crate::error::Flaw) -> LogError {
-        Trouble::Flaw { at, flaw }.into_error(&self.cursor.path())
     }
 }

@@ -48,6 +48,14 @@ impl StreamKey {
             partition: 0,
         }
     }
+
+    pub(crate) fn backfills(source: SourceId) -> Self {
+        StreamKey {
+            kind: FrameKind::Backfills,
+            source: source.0,
+            partition: 0,
+        }
+    }
 }
 
 /// A stream's records in one block.
@@ -164,6 +172,15 @@ impl Index {
     pub(crate) fn blocks_of(&self, key: StreamKey) -> impl Iterator<Item = usize> {
         let blocks = self.streams.get(&key).map(|s| s.blocks.as_slice());
         blocks.unwrap_or_default().iter().map(|&(_, block)| block)
+    }
+
+    /// The same without those that end before a record.
+    pub(crate) fn blocks_from(&self, key: StreamKey, from: u64) -> impl Iterator<Item = usize> {
+        let end = |block: usize| match self.blocks.get(block + 1) {
+            Some(next) => next.first_sequence,
+            None => self.chain.next_sequence,
+        };
+        self.blocks_of(key).filter(move |block| end(*block) > from)
     }
 
     /// Whether a commit continues what is there.

@@ -14,6 +14,8 @@ use crate::index::StreamKey;
 pub(crate) const FORMAT_VERSION: u16 = 2;
 /// The first version in which events may stand column by column.
 const COLUMNS_VERSION: u16 = 2;
+/// The version of commits that have a backfill; all others are of the version that is written.
+pub(crate) const BACKFILLS_VERSION: u16 = 3;
 
 /// The size of a segment's header. Commits follow.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 56;
@@ -249,7 +251,7 @@ impl CommitHeader {
             return Err(Flaw::Magic("a commit"));
         }
         let version = fields.u16();
-        if !is_known(version) {
+        if !(1..=BACKFILLS_VERSION).contains(&version) {
             return Err(Flaw::Field {
                 field: "a commit's format version",
                 value: u64::from(version),
@@ -326,6 +328,7 @@ pub(crate) enum FrameKind {
     Events = 1,
     DeadLetters = 2,
     Redriven = 3,
+    Backfills = 4,
 }
 
 /// What a frame says of itself.
@@ -340,7 +343,7 @@ pub(crate) struct FrameHeader {
     pub(crate) source: u32,
     pub(crate) partition: u32,
     pub(crate) schema_version: u32,
-    /// The first offset, or dead letter id, or number of the redriven mark.
+    /// The first offset, or dead letter id, or number of the redriven mark or backfill.
     pub(crate) first: u64,
     pub(crate) count: u32,
     /// The body's length in the file.
@@ -385,11 +388,12 @@ impl FrameHeader {
     fn decode(bytes: &[u8], version: u16) -> Result<Self, Flaw> {
         let flawed = |field, value| Err(Flaw::Field { field, value });
         let mut fields = Fields { bytes };
-        let kind = match fields.u8() {
-            1 => FrameKind::Events,
-            2 => FrameKind::DeadLetters,
-            3 => FrameKind::Redriven,
-            kind => return flawed("a frame's kind", u64::from(kind)),
+        let kind = match (fields.u8(), version) {
+            (1, _) => FrameKind::Events,
+            (2, _) => FrameKind::DeadLetters,
+            (3, _) => FrameKind::Redriven,
+            (4, BACKFILLS_VERSION..) => FrameKind::Backfills,
+            (kind, _) => return flawed("a frame's kind", u64::from(kind)),
         };
         let flags = fields.u8();
         let known = match (kind, version) {

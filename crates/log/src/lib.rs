@@ -8,6 +8,7 @@
 //! same positions and times, for ever, or reading and opening answer with an error that
 //! names file and byte. `docs/format/log.md` has the bytes.
 
+mod backfills;
 mod batch;
 mod body;
 mod clock;
@@ -17,6 +18,7 @@ mod dead_letters;
 mod error;
 mod events;
 mod file_system;
+mod frames;
 mod index;
 mod layout;
 mod log;
@@ -31,7 +33,8 @@ mod truncated;
 mod truncation;
 
 pub use batch::{
-    Appended, Batch, DeadLetter, DeadLetterId, LoggedDeadLetter, OWN_POSITION, Sequence,
+    Appended, Backfill, Batch, DeadLetter, DeadLetterId, LoggedBackfill, LoggedDeadLetter,
+    OWN_POSITION, Sequence,
 };
 pub use body::{FrameColumn, event_from_bytes, event_to_bytes, events_from_body, events_to_body};
 pub use clock::{Clock, ManualClock, SystemClock};

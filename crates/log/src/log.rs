@@ -423,6 +423,7 @@ impl Batch {
             } => StreamKey::events(*source, *partition),
             Batch::DeadLetters { source, .. } => StreamKey::dead_letters(*source),
             Batch::Redriven { source, .. } => StreamKey::redriven(*source),
+            Batch::Backfills { source, .. } => StreamKey::backfills(*source),
         }
     }
 }

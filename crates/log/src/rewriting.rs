@@ -353,7 +353,7 @@ impl Work<'_> {
                 self.rewriting.touches(source, partition, records)
             }
             FrameKind::DeadLetters => self.rewriting.touches_letters(source, records),
-            FrameKind::Redriven => false,
+            FrameKind::Redriven | FrameKind::Backfills => false,
         }
     }
 
@@ -377,7 +377,7 @@ impl Work<'_> {
                     let batch = self.changed(reader, &frame, at, header.logged_at, path)?;
                     let place = place_of(&frame, sequence, header.logged_at);
                     frame = self.encoder.frame(&batch, &place, &mut body)?;
-                    header.version = FORMAT_VERSION;
+                    header.version = header.version.max(FORMAT_VERSION);
                 } else {
                     let stored = reader.stored_body(&frame, at);
                     body.extend(stored.map_err(|trouble| trouble.into_error(path))?);

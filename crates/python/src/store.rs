@@ -181,6 +181,7 @@ impl Store {
             oracle_values,
             cuts,
             services,
+            ..VerifyOptions::default()
         };
         let (report, mismatches) = self.read(py, |engine| {
             let report = engine.verify(&options, &mut |_, _, _| ())?;

@@ -139,6 +139,13 @@ async fn state(shared: &Arc<Shared>) -> Result<StoreStatus, ApiError> {
 pub(crate) async fn store_status(State(shared): Shares) -> Answer {
     let mut status = wire::store_status(&state(&shared).await?);
     status["lake_failures"] = shared.lake.failures();
+    if let Some((done, total)) = shared.building() {
+        status["building"] = json!({"done": done, "total": total});
+    }
+    if let Some(backfilling) = shared.engine().backfilling_named() {
+        let (stream, done, total) = backfilling;
+        status["backfilling"] = json!({"stream": stream, "done": done, "total": total});
+    }
     let called = shared.engine().project().functions.tallies();
     status["functions"] = called.iter().map(function_status).collect();
     Ok(Reply(status))
@@ -258,6 +265,7 @@ pub(crate) async fn metrics(State(shared): Shares) -> String {
         queue: shared.queue.length(),
         left_out: shared.served.left_out(),
         pushes_wait: shared.checkpoints.pushes_wait(),
+        building: shared.building(),
         engine_holds: shared.engine_holds(),
     };
     shared

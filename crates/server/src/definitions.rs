@@ -140,11 +140,12 @@ fn go_over(
         EngineError::Stopped => reporter.stopped(),
         error => ApiError::from(error),
     };
-    applying
-        .build(shared, &mut |stage, done, total| {
-            reporter.reach(stage, done, total)
-        })
-        .map_err(failed)?;
+    let built = applying.build(shared, &mut |stage, done, total| {
+        shared.set_building(Some((done, total)));
+        reporter.reach(stage, done, total)
+    });
+    shared.set_building(None);
+    built.map_err(failed)?;
     let mut held = None;
     loop {
         let is_recorded = applying.is_recorded();

@@ -10,6 +10,7 @@ mod app;
 mod arrival;
 mod ask;
 mod auth;
+mod backfills;
 mod body;
 mod calls;
 mod catalog;

@@ -215,6 +215,7 @@ impl Metrics {
         lake(&mut text, lake_flushes);
         batch_views(&mut text, runs);
         emissions(&mut text, engine);
+        under_way(&mut text, engine, load.building);
         let name = "evenkeel_watermark_lag_seconds";
         head(
             &mut text,
@@ -245,6 +246,8 @@ pub(crate) struct Load<'a> {
     pub(crate) left_out: u64,
     /// Whether pushes wait for a checkpoint.
     pub(crate) pushes_wait: bool,
+    /// Of how many events definitions that are applied are built, and of how many they will be.
+    pub(crate) building: Option<(u64, u64)>,
     /// How long the engine was held to write.
     pub(crate) engine_holds: &'a Histogram,
 }
@@ -266,6 +269,28 @@ fn emissions(text: &mut String, engine: &Engine) {
         let labels = format!("{{topic=\"{}\"}}", label(&topic.name));
         let stopped = all || engine.emission_failures().contains_key(&topic.id);
         line(text, &format!("{name}{labels}"), u8::from(stopped));
+    }
+}
+
+fn under_way(text: &mut String, engine: &Engine, building: Option<(u64, u64)>) {
+    let backfilling = engine.backfilling_named();
+    let backfilling = backfilling.map(|(_, done, total)| (done, total));
+    for (name, help, of) in [
+        (
+            "evenkeel_building_events",
+            "While definitions are applied: events that what they need is built of.",
+            building,
+        ),
+        (
+            "evenkeel_backfilling_events",
+            "While a backfill is under way: events of the stream's trigger.",
+            backfilling,
+        ),
+    ] {
+        let (done, total) = of.unwrap_or_default();
+        head(text, name, "gauge", help);
+        line(text, &format!("{name}{{state=\"done\"}}"), done);
+        line(text, &format!("{name}{{state=\"all\"}}"), total);
     }
 }
 

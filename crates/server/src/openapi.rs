@@ -24,8 +24,8 @@ mod tests {
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
     use crate::{
-        calls, corrections, definitions, doctor, forget, pushed, runs, segments, sql, training,
-        triggers, verification,
+        backfills, calls, corrections, definitions, doctor, forget, pushed, runs, segments, sql,
+        training, triggers, verification,
     };
 
     fn json() -> Json {
@@ -72,6 +72,7 @@ mod tests {
             ("TrainingRequest", training::FIELDS),
             ("SqlRequest", sql::FIELDS),
             ("RunRequest", runs::FIELDS),
+            ("BackfillRequest", backfills::FIELDS),
             ("RowChange", pushed::FIELDS),
             ("VerifyRequest", verification::VERIFY_FIELDS),
             ("ExplainRequest", verification::EXPLAIN_FIELDS),

@@ -17,9 +17,9 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    calls, catalog, corrections, datasets, definitions, doctor, events, features, file_rows,
-    forget, openapi, pushed, results, runs, segments, sql, topics, training, triggers, unread,
-    verification,
+    backfills, calls, catalog, corrections, datasets, definitions, doctor, events, features,
+    file_rows, forget, openapi, pushed, results, runs, segments, sql, topics, training, triggers,
+    unread, verification,
 };
 
 /// The header that tells this server from others at its address.
@@ -73,6 +73,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/forget", Some(Scope::Admin)),
     ("GET", "/v1/views", Some(Scope::Read)),
     ("GET", "/v1/views/{view}", Some(Scope::Read)),
+    ("POST", "/v1/views/{view}/backfill", Some(Scope::Write)),
     ("POST", "/v1/views/{view}/run", Some(Scope::Write)),
     ("POST", "/v1/views/{view}/rows", Some(Scope::Write)),
     ("GET", "/v1/services", Some(Scope::Read)),
@@ -129,6 +130,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/views", get(catalog::views))
         .route("/v1/views/{view}", get(catalog::view))
         .route("/v1/views/{view}/run", post(runs::run_view))
+        .route("/v1/views/{view}/backfill", post(backfills::backfill))
         .route("/v1/views/{view}/rows", post(pushed::change))
         .route("/v1/services", get(catalog::services))
         .route("/v1/services/{service}", get(catalog::service))

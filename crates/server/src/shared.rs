@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) spool: Spool,
     /// Held while definitions are applied: one at a time.
     pub(crate) applying: Mutex<()>,
+    /// While they are built: how many events are, and of how many.
+    building: Mutex<Option<(u64, u64)>>,
     /// Held while a source is put right: one at a time.
     pub(crate) correcting: Mutex<()>,
     pub(crate) served: Served,
@@ -88,6 +90,7 @@ impl Shared {
             long_work: Pool::new(limits.long_work),
             spool: Spool::start(&engine.project().store)?,
             applying: Mutex::new(()),
+            building: Mutex::new(None),
             correcting: Mutex::new(()),
             served: Served::start(engine.project())?,
             lake: LakeFlushes::default(),
@@ -142,6 +145,15 @@ impl Shared {
             }
         }
         Ok(())
+    }
+
+    /// How many events definitions that are applied are built of, and of how many.
+    pub(crate) fn building(&self) -> Option<(u64, u64)> {
+        *self.building.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_building(&self, building: Option<(u64, u64)>) {
+        *self.building.lock().unwrap_or_else(PoisonError::into_inner) = building;
     }
 
     /// While it is held, everything that is logged is applied, and nothing is judged that is

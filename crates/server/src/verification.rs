@@ -142,6 +142,7 @@ pub(crate) async fn verify(
             oracle_values: ask.oracle_values,
             cuts: ask.cuts,
             services: ask.services,
+            ..VerifyOptions::default()
         };
         let report = offline
             .verify(online.as_ref(), &options, &mut |stage, done, total| {

@@ -19,7 +19,7 @@ use evenkeel_types::{EventTime, Field};
 use serde_json::{Value as Json, json};
 
 pub use rows::rows;
-pub use runs::run_reports;
+pub use runs::{backfill_report, run_reports};
 
 pub use reports::{
     correction_report, examination, explanation, mismatch, mismatch_types, served_report,
@@ -93,6 +93,8 @@ pub fn store_status(status: &StoreStatus) -> Json {
         "services": services,
         // Who flushes by itself says what it could not: a server.
         "lake_failures": [],
+        "building": null,
+        "backfilling": null,
         "functions": [],
     })
 }

@@ -17,6 +17,7 @@ pub(crate) mod examine;
 mod examine_cold;
 mod examine_tree;
 mod fresh;
+mod horizon;
 mod key;
 mod key_cache;
 mod keys;
@@ -35,6 +36,7 @@ use rustc_hash::FxHashMap;
 
 pub use brought::Brought;
 pub use checkpoint::{BlockCheckpoint, Spent, Written};
+pub use horizon::Horizon;
 pub use key::bucket_of;
 pub use keys::{KeyList, ListedKey};
 pub use reheat::{ColdEvents, ColdNeeds, Collect, NothingCold, Reheats};
@@ -502,11 +504,11 @@ impl Blocks {
     }
 
     /// Begins a checkpoint of everything that was inserted up to now. `horizons` has for each
-    /// index the time before which events may leave the store, if any may.
+    /// index what may leave the store, if anything may.
     ///
     /// # Panics
     /// If one was begun and has not ended.
-    pub fn begin(&mut self, horizons: &[Option<i64>]) -> BlockCheckpoint {
+    pub fn begin(&mut self, horizons: &[Option<Horizon>]) -> BlockCheckpoint {
         self.frozen_bytes = std::mem::take(&mut self.dirty_bytes);
         let indexes = self
             .indexes
@@ -523,7 +525,7 @@ impl Blocks {
                     spec: index.spec.clone(),
                     tails: Arc::clone(&index.frozen),
                     was_empty: index.was_empty,
-                    horizon: horizons.get(position).copied().flatten(),
+                    horizon: horizons.get(position).cloned().flatten(),
                     swept: self.swept[position].take(),
                 }
             })

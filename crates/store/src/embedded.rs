@@ -6,7 +6,10 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::park_timeout;
+use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
@@ -31,6 +34,11 @@ const NUMBER_IN_SPACE: &[u8] = b"\xff\xff\xff\xff\xff\xff\xff\xffnumber";
 /// What opening takes of the memory at the least, per space.
 const MEMTABLE_BYTES_MIN: u64 = 1 << 20;
 const MEMTABLE_BYTES_MAX: u64 = 32 << 20;
+/// Less is read again when the store is opened, and not noticed.
+const UNSETTLED_BYTES_MAX: usize = 16 << 20;
+/// It is waited for that to be in tables for so many times as long, at most.
+const SETTLE_LOOKS_MAX: usize = 6_000;
+const SETTLE_LOOK: Duration = Duration::from_millis(5);
 
 /// Rows in an embedded log-structured merge tree.
 ///
@@ -42,6 +50,8 @@ pub struct EmbeddedKv {
     writes: Keyspace,
     /// Of the last write. Held while one is written: they come one after another.
     number: Mutex<u64>,
+    /// About the bytes that were written since they were settled.
+    unsettled: AtomicUsize,
     mark: PathBuf,
 }
 
@@ -128,6 +138,11 @@ impl EmbeddedKv {
         Ok((store, Opened { lost_writes }))
     }
 
+    /// Whether a store in a directory was written to.
+    pub fn is_begun(directory: &Path) -> bool {
+        mark::read(&directory.join(MARK)) > 0
+    }
+
     /// Opens what is there.
     fn open_at(directory: &Path, memory_bytes: u64) -> Result<Self, StoreError> {
         catch_unwind(|| Self::open_unguarded(directory, memory_bytes))
@@ -172,6 +187,7 @@ impl EmbeddedKv {
             spaces: Arc::new(spaces),
             writes,
             number: Mutex::new(number),
+            unsettled: AtomicUsize::new(0),
             mark: directory.join(MARK),
             database,
         })
@@ -237,6 +253,7 @@ impl Kv for EmbeddedKv {
     fn write(&self, batch: Batch) -> Result<(), StoreError> {
         let mut last = self.number.lock().unwrap_or_else(PoisonError::into_inner);
         let number = *last + 1;
+        let bytes = batch.bytes();
         let mut changes = self.database.batch().durability(Some(PersistMode::SyncAll));
         for (space, key, value) in batch.changes {
             let keyspace = self.spaces.of(space);
@@ -262,7 +279,30 @@ impl Kv for EmbeddedKv {
         );
         guarded("write", || changes.commit())?;
         *last = number;
+        self.unsettled.fetch_add(bytes, Ordering::Relaxed);
         mark::write(&self.mark, number)
+    }
+
+    fn settle(&self) -> Result<(), StoreError> {
+        if self.unsettled.swap(0, Ordering::Relaxed) <= UNSETTLED_BYTES_MAX {
+            return Ok(());
+        }
+        let spaces = || self.spaces.0.iter().chain([&self.writes]);
+        for keyspace in spaces() {
+            guarded("settle", || keyspace.rotate_memtable().map(drop))?;
+        }
+        // Its own threads write them. One that fails says nothing, so there is an end to the waiting.
+        let are_written = || spaces().all(|keyspace| keyspace.sealed_memtable_count() == 0);
+        for _ in 0..SETTLE_LOOKS_MAX {
+            if are_written() {
+                return Ok(());
+            }
+            park_timeout(SETTLE_LOOK);
+        }
+        Err(StoreError::Embedded {
+            operation: "settle",
+            reason: "what was written last is not in tables yet".to_owned(),
+        })
     }
 
     fn snapshot(&self) -> Arc<dyn Snapshot> {

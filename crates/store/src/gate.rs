@@ -140,6 +140,10 @@ impl Kv for GatedKv {
         self.kv.write(batch)
     }
 
+    fn settle(&self) -> Result<(), StoreError> {
+        self.kv.settle()
+    }
+
     fn snapshot(&self) -> Arc<dyn Snapshot> {
         Arc::new(GatedSnapshot {
             rows: self.kv.snapshot(),

@@ -133,6 +133,15 @@ pub trait Kv: Send + Sync + fmt::Debug {
     /// Makes all changes, durably, or none. After an error the store must be opened again.
     fn write(&self, batch: Batch) -> Result<(), StoreError>;
 
+    /// Puts what was written, if it was much, where it is found without being read again when the store is
+    /// opened. To be called when nothing more is written; it changes no row.
+    ///
+    /// # Errors
+    /// Of the files; what was written is durable all the same.
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// The rows as they are now.
     fn snapshot(&self) -> Arc<dyn Snapshot>;
 

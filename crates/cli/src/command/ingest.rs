@@ -3,7 +3,7 @@
 mod capture;
 mod follow;
 mod pace;
-mod waiting;
+pub(super) mod waiting;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -73,6 +73,18 @@ fn text(status: &Json) -> String {
             ));
         }
     }
+    let under_way = |what: &str, name: &str| {
+        let of = &status[name];
+        of.is_object().then(|| {
+            let stream = of["stream"]
+                .as_str()
+                .map_or(String::new(), |s| format!(" `{s}`"));
+            let (done, total) = (count(number(&of["done"])), count(number(&of["total"])));
+            format!("{what}{stream}: {done} of {total} events\n")
+        })
+    };
+    text.extend(under_way("building what was applied", "building"));
+    text.extend(under_way("backfilling", "backfilling"));
     for failure in rows("lake_failures") {
         let source = failure["source"].as_str();
         let what = source.map_or("the lake".to_owned(), |source| format!("`{source}`"));

@@ -35,6 +35,7 @@ pub(super) fn run(arguments: &VerifyArguments, session: &Session) -> Result<Answ
         oracle_values: arguments.oracle_values,
         cuts: usize::from(arguments.cuts),
         services: arguments.services.clone(),
+        ..VerifyOptions::default()
     };
     let (report, text) = match remote {
         Some(remote) => {
@@ -148,6 +149,12 @@ pub(crate) fn summary(report: &Json, catalog: &Catalog) -> String {
         },
         count(number(report, "oracle_checked")),
     );
+    if report["sampled"] == true {
+        text.push_str(
+            "there are more events than are held in memory: the oracle was asked at an older cut alone, \
+             and emissions of streams over more than that were not compared\n",
+        );
+    }
     let emissions = number(report, "emissions_checked");
     if emissions > 0 {
         text.push_str(&format!(

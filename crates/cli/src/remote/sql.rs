@@ -19,11 +19,26 @@ impl Remote {
         asked: &Json,
         output: Output,
     ) -> Result<Json, Failure> {
+        let path = format!("/v1/views/{}/run", escaped(view));
+        self.of_view(&path, asked, output)
+    }
+
+    /// Makes the rows of a view again: what that did.
+    pub(crate) fn backfill(
+        &self,
+        view: &str,
+        asked: &Json,
+        output: Output,
+    ) -> Result<Json, Failure> {
+        let path = format!("/v1/views/{}/backfill", escaped(view));
+        self.of_view(&path, asked, output)
+    }
+
+    fn of_view(&self, path: &str, asked: &Json, output: Output) -> Result<Json, Failure> {
         let bar = Bar::counts(output);
         let mut progress = |what: &str, done, all| bar.show(what, done, all);
         let body = asked.to_string();
-        let path = format!("/v1/views/{}/run", escaped(view));
-        let mut sent = Sent::new("POST", &path, Scope::Write, body.as_bytes());
+        let mut sent = Sent::new("POST", path, Scope::Write, body.as_bytes());
         sent.progress = Some(&mut progress);
         self.understood(self.client.send(&mut sent))
     }

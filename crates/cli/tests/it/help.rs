@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Project, expect, expect_file};
 
-const COMMANDS: [&str; 51] = [
+const COMMANDS: [&str; 52] = [
     "demo",
     "init",
     "check",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 51] = [
     "backtest",
     "sql",
     "run",
+    "backfill",
     "tail",
     "dataset",
     "dataset build",

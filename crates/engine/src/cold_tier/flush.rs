@@ -214,6 +214,7 @@ impl Offline {
             Ok(())
         })?;
         flushed.version = table.version();
+        cold.note_covered(source.id, &flushed.covered);
         Ok(Some(flushed))
     }
 }

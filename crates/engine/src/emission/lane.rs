@@ -12,7 +12,8 @@ use evenkeel_log::{LogReader, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 
-use super::piece::{Piece, Pieces, Root};
+use super::backfill::Backfilling;
+use super::piece::{Piece, Pieces, Root, Rooted};
 use super::place::{Place, Within};
 use super::row::{Act, Cause, Left, Rows};
 use super::stream::{Reached, Stream, with_read};
@@ -76,9 +77,31 @@ impl Lane {
         self.is_narrow
     }
 
+    /// Whether a backfill that is more than one commit keeps streams from going on.
+    pub(super) fn is_held_up(&self) -> bool {
+        let is_one = |b: Backfilling| b.done > 0;
+        !self.is_narrow && self.streams.len() > 1 && self.backfilling().is_some_and(is_one)
+    }
+
     /// Forgets where it is: it is found again.
     pub(super) fn forget(&mut self) {
         self.begun = None;
+    }
+
+    /// How much of a backfill that is under way was looked at, and of how much.
+    pub(super) fn backfilling(&self) -> Option<Backfilling> {
+        let begun = self.begun.as_ref()?;
+        let piece = begun.piece.as_ref()?;
+        let stream = begun.streams.get(piece.next)?;
+        let root = piece
+            .roots
+            .iter()
+            .find(|root| root.record == stream.next.record)?;
+        let Rooted::Backfill(backfill) = &root.what else {
+            return None;
+        };
+        let is_of_it = backfill.source == stream.def.id;
+        is_of_it.then(|| Backfilling::at(stream, &begun.cut_of(piece, root)))
     }
 
     /// How far its streams are; nothing, if that has to be found first.
@@ -146,12 +169,13 @@ impl Begun {
             stream.count_from(log, from)?;
         }
         let wanted = streams.iter().flat_map(Stream::causes).collect();
+        let ids = streams.iter().map(|stream| stream.def.id).collect();
         let reads = || streams.iter().flat_map(Stream::reads).collect();
         let only = lane.is_narrow.then(reads);
         Ok(Begun {
             streams,
             base: log.cut_before(Sequence(from)).map_err(EngineError::log)?,
-            pieces: Pieces::new(&world.catalog, wanted, only),
+            pieces: Pieces::new(&world.catalog, ids, wanted, only),
             piece: None,
             judged: Place::default(),
             left: None,
@@ -289,8 +313,10 @@ fn acts<'a>(
     root: &'a Root,
 ) -> impl Iterator<Item = Act<'a>> {
     let causes = move |source: SourceId| {
-        let is_here = root.event.source == source;
-        let logged = is_here.then_some(Cause::Logged(&root.event));
+        let logged = match &root.what {
+            Rooted::Event(event) if event.source == source => Some(Cause::Logged(event)),
+            _ => None,
+        };
         let emits = streams.iter().find(|stream| stream.def.id == source);
         let emitted = emits.into_iter().flat_map(move |emits| {
             let offsets = piece.emitted_for(source, root.record);
@@ -301,5 +327,10 @@ fn acts<'a>(
     let trigger = stream.derived.trigger().source.id;
     let watched: BTreeSet<SourceId> = stream.watched.iter().map(|w| w.source).collect();
     let revised = watched.into_iter().flat_map(causes).map(Act::Revise);
-    causes(trigger).map(Act::Bring).chain(revised)
+    let backfill = match &root.what {
+        Rooted::Backfill(backfill) if backfill.source == stream.def.id => Some(backfill.backfill),
+        _ => None,
+    };
+    let again = backfill.map(Act::Backfill);
+    causes(trigger).map(Act::Bring).chain(revised).chain(again)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Mutex;
 
-use evenkeel_log::{EventParts, Events, LogReader, ReadOptions, Sequence};
+use evenkeel_log::{EventParts, Events, LogReader, LoggedBackfill, ReadOptions, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, Offset, Position, SourceId};
 
@@ -29,12 +29,18 @@ pub(super) struct Piece {
     emitted: BTreeMap<SourceId, Emitted>,
 }
 
-/// An event that others logged.
+/// A record that others logged.
 pub(super) struct Root {
     pub(super) record: u64,
-    pub(super) event: LoggedEvent,
+    pub(super) what: Rooted,
     /// Everything that others logged up to it.
     pub(super) cut: Cut,
+}
+
+/// What a record is.
+pub(super) enum Rooted {
+    Event(Box<LoggedEvent>),
+    Backfill(LoggedBackfill),
 }
 
 /// What a stream emitted for the records of the piece: what it is is read when it is needed.
@@ -51,6 +57,8 @@ pub(super) struct Pieces {
     derived: BTreeSet<SourceId>,
     /// What makes the streams emit.
     wanted: BTreeSet<SourceId>,
+    /// The streams, also those that are only read: backfills of them are records, too.
+    streams: Vec<SourceId>,
     /// The sources that are looked at; none: all of them.
     only: Option<BTreeSet<SourceId>>,
     /// A read that ended with a piece, and the record that it goes on with: a frame of many events is
@@ -65,10 +73,11 @@ struct Reading {
 }
 
 impl Pieces {
-    /// Pieces for streams that `wanted` makes emit; with `only` the log is read for these sources alone,
+    /// Pieces for some streams, which `wanted` makes emit; with `only` the log is read for these sources alone,
     /// so that what is damaged in others does not matter.
     pub(super) fn new(
         catalog: &Catalog,
+        streams: Vec<SourceId>,
         wanted: BTreeSet<SourceId>,
         only: Option<BTreeSet<SourceId>>,
     ) -> Self {
@@ -77,8 +86,20 @@ impl Pieces {
             only: only.map(|only| &only - &derived),
             derived,
             wanted,
+            streams,
             open: Mutex::default(),
         }
+    }
+
+    /// The backfills from a record on, in the order of the log.
+    fn backfills(&self, log: &LogReader, from: u64) -> Result<Vec<LoggedBackfill>, EngineError> {
+        let mut found = Vec::new();
+        for stream in &self.streams {
+            let of_stream = log.backfills(*stream, Sequence(from));
+            found.extend(of_stream.map_err(EngineError::log)?);
+        }
+        found.sort_by_key(|backfill| backfill.sequence);
+        Ok(found)
     }
 
     fn reading(&mut self, log: &LogReader, catalog: &Catalog, from: u64) -> Reading {
@@ -128,6 +149,8 @@ impl Pieces {
             return Ok(None);
         }
         let mut reading = self.reading(log, catalog, from);
+        // Afterwards, so that none is missing before the end of what is read.
+        let mut backfills = self.backfills(log, from)?.into_iter().peekable();
         let mut logged = LoggedEvent::blank();
         let mut records = 0;
         loop {
@@ -156,6 +179,9 @@ impl Pieces {
                 piece.end = until;
                 break;
             }
+            while let Some(backfill) = backfills.next_if(|b| b.sequence.0 < record) {
+                piece.take_backfill(backfill);
+            }
             let Position { partition, offset } = logged.position;
             // Nothing behind what is not applied is looked at: it would be passed over for ever.
             if applied.end(logged.source, partition) <= offset {
@@ -178,16 +204,30 @@ impl Pieces {
                     .map_err(|reason| EngineError::schema(def, reason))?;
                 piece.roots.push(Root {
                     record,
-                    event,
+                    what: Rooted::Event(Box::new(event)),
                     cut: piece.cut.clone(),
                 });
             }
         }
+        let end = piece.end;
+        backfills
+            .take_while(|backfill| backfill.sequence.0 < end)
+            .for_each(|backfill| piece.take_backfill(backfill));
         Ok((piece.end > from).then_some(piece))
     }
 }
 
 impl Piece {
+    fn take_backfill(&mut self, backfill: LoggedBackfill) {
+        let record = backfill.sequence.0;
+        self.end = self.end.max(record + 1);
+        self.roots.push(Root {
+            record,
+            what: Rooted::Backfill(backfill),
+            cut: self.cut.clone(),
+        });
+    }
+
     /// Takes what a stream emitted for its records, from an offset on.
     ///
     /// # Errors

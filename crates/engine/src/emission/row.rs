@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use evenkeel_log::{Events, LogReader};
+use evenkeel_log::{Backfill, Events, LogReader};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
     Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, SourceId,
@@ -28,7 +28,7 @@ use crate::group::Group;
 use crate::hot_store::HotRead;
 use crate::ingest::{fetch, nothing_at};
 use crate::offline::Online;
-use crate::push::Judged;
+use crate::push::{Earlier, Judged};
 use crate::recorder::Recordable;
 use crate::source_state::{Newest, Turn};
 
@@ -56,6 +56,8 @@ pub(super) enum Act<'a> {
     /// An event of another source, or one of the trigger's own, changes rows of events that are later and
     /// hold, whose key it has.
     Revise(Cause<'a>),
+    /// The rows of a period are to be what is known now.
+    Backfill(Backfill),
 }
 
 /// An event that makes a stream emit.
@@ -76,35 +78,39 @@ pub(super) struct Left {
 
 /// The emissions of a stream in the making.
 pub(super) struct Rows<'a> {
-    log: &'a LogReader,
+    pub(super) log: &'a LogReader,
     catalog: &'a Catalog,
-    def: &'a Arc<SourceDef>,
-    derived: &'a DerivedDef,
+    pub(super) def: &'a Arc<SourceDef>,
+    pub(super) derived: &'a DerivedDef,
     watched: &'a [Watched],
     program: SourceProgram,
     events: Vec<Event>,
     /// What is newest under identities that are among these.
-    latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
+    pub(super) latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
     bytes: usize,
-    evaluated: usize,
+    pub(super) evaluated: usize,
     /// What other streams emitted, as it is read: each with the offset that comes next.
     readings: BTreeMap<SourceId, (u64, Events)>,
+    /// What it emitted before, as it is read: with the offset that comes next.
+    pub(super) emitted: Option<(u64, Events)>,
+    /// What was read so and may be taken the place of.
+    pub(super) earlier: Earlier,
     left: Option<Left>,
 }
 
 /// What was emitted last under an identity.
 #[derive(Clone)]
-struct Latest {
-    revision: u32,
+pub(super) struct Latest {
+    pub(super) revision: u32,
     /// None if it was withdrawn.
-    row: Option<Vec<Value>>,
+    pub(super) row: Option<Vec<Value>>,
 }
 
 /// What holds at a cut under the identity of a trigger.
 pub(crate) struct Brought {
     /// The identity, without the time.
-    id: Vec<u8>,
-    time: EventTime,
+    pub(super) id: Vec<u8>,
+    pub(super) time: EventTime,
     /// What held before, if that was something else.
     before: Option<Position>,
     /// The columns behind the identity and the time; none if there is no row.
@@ -132,6 +138,8 @@ impl<'a> Rows<'a> {
             bytes: 0,
             evaluated: 0,
             readings: BTreeMap::new(),
+            emitted: None,
+            earlier: Earlier::default(),
             left,
         }
     }
@@ -183,6 +191,9 @@ impl<'a> Rows<'a> {
                 Act::Revise(late) => {
                     let late = self.event_of(late)?;
                     self.revise(online, (record, number), &late, cut, after.take())?
+                }
+                Act::Backfill(backfill) => {
+                    self.backfill(online, record, backfill, cut, after.take())?
                 }
             };
             if stopped.is_some() {
@@ -287,8 +298,7 @@ impl<'a> Rows<'a> {
         };
         let positions = Arc::clone(&left.positions);
         let next = positions[left.done..].iter().take(EVALUATED_MAX).copied();
-        let trigger = &self.derived.trigger().source;
-        let trigger = self.catalog.source_by_id(trigger.id).unwrap_or(trigger);
+        let trigger = self.trigger();
         for positions in runs(next) {
             let mut run = Run::read(self.log, trigger, positions);
             while let Some(found) = run.next()? {
@@ -301,6 +311,12 @@ impl<'a> Rows<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The source of the trigger, as it is now.
+    pub(super) fn trigger(&self) -> &'a Arc<SourceDef> {
+        let trigger = &self.derived.trigger().source;
+        self.catalog.source_by_id(trigger.id).unwrap_or(trigger)
     }
 
     /// Emits the row of a trigger again, if it is another one by what is known now.
@@ -316,6 +332,16 @@ impl<'a> Rows<'a> {
         let Some(brought) = online.read_with(|engine| again(engine, of, trigger, cut))? else {
             return Ok(());
         };
+        self.settle_other(online, record, brought)
+    }
+
+    /// Emits what a trigger brings by what is known now, if that is not what was emitted last.
+    pub(super) fn settle_other(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        brought: Brought,
+    ) -> Result<(), EngineError> {
         let own = [
             Value::Bytes(brought.id.as_slice().into()),
             Value::Timestamp(brought.time.0),
@@ -459,7 +485,7 @@ impl<'a> Rows<'a> {
                 Ok::<_, EngineError>(())
             })?;
         }
-        Ok(Some(Judged::of(group)))
+        Ok(Some(Judged::of(group, self.earlier)))
     }
 }
 

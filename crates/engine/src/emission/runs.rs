@@ -9,7 +9,7 @@ use crate::error::EngineError;
 use crate::ingest::nothing_at;
 
 /// Events between two that are wanted, at most.
-const GAP_MAX: u64 = 1_024;
+pub(super) const GAP_MAX: u64 = 1_024;
 
 /// Positions, which are in order, by runs of such as stand close together.
 pub(super) fn runs(positions: impl IntoIterator<Item = Position>) -> Vec<Vec<Position>> {

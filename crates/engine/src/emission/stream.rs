@@ -116,7 +116,7 @@ pub(crate) fn emitted_until(
 }
 
 /// What a stream emitted from an offset on.
-pub(super) fn emissions_from(log: &LogReader, def: &SourceDef, offset: u64) -> Events {
+pub(crate) fn emissions_from(log: &LogReader, def: &SourceDef, offset: u64) -> Events {
     let mut after = Cut::empty();
     after.set_end(def.id, PARTITION, Offset(offset));
     log.read(ReadOptions {

@@ -64,6 +64,8 @@ impl Engine {
             self.hot.state().next_sequence
         };
         let applied = self.applied.clone();
+        let covered = self.cold_tier().covered(&self.reader().ends());
+        self.hot.set_covered(covered);
         self.checkpointing = true;
         self.hot.begin_checkpoint(&applied, next_sequence)
     }
@@ -83,14 +85,17 @@ impl Engine {
     }
 
     /// A checkpoint of everything applied, all at once: what is opened next has nothing to
-    /// replay.
+    /// replay, and opens quickly.
     pub fn checkpoint(&mut self) -> Result<(), EngineError> {
         self.heal()?;
-        if self.is_durable() && !self.checkpointing && self.hot.dirty_bytes() > 0 {
+        let is_new = self.hot.dirty_bytes() > 0 || self.hot.reached() != &self.hot.state().emitted;
+        if self.is_durable() && !self.checkpointing && is_new {
             self.tell()?;
             let checkpoint = self.begin_checkpoint();
             self.finish_checkpoint(checkpoint)?;
         }
+        // If it fails, what is opened next takes longer to open.
+        let _ = self.hot.kv().settle();
         Ok(())
     }
 

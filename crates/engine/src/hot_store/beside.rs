@@ -1,7 +1,7 @@
 //! Indexes that are built beside a hot tier that goes on, and sources whose events are told
 //! apart otherwise (a column is widened), with their ledgers: in a key-value store of their
 //! own, from the log, until they have caught up; then their rows are copied, and what is newer
-//! is handed over in memory.
+//! is handed over in memory. What a process that died had built is gone on with.
 //!
 //! Invariant: the hot tier that is in use is touched by [`HotStore::adopt`] alone. Rows that
 //! were copied before are of indexes and ledgers that no state names; whoever gives their
@@ -18,9 +18,9 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
-use super::bring_up::remove_rows;
+use super::bring_up::{fits, remove_rows};
 use super::state::{StoreState, identity_digest};
-use super::{ColdLog, HotStore, MemoryLimits, index_digest, index_rows};
+use super::{ColdLog, HotStore, MemoryLimits, index_digest, index_rows, wanted_spans};
 use crate::error::EngineError;
 use crate::ingest::fetch;
 use crate::ledger::Ledger;
@@ -45,6 +45,8 @@ pub(crate) struct Beside {
     rows: Vec<(Space, Vec<u8>)>,
     /// The sources that are built whole: their events are told apart otherwise.
     changed: Vec<SourceId>,
+    /// The indexes of which more is wanted than is at hand: they are built again.
+    short: Vec<String>,
     plan: Arc<Plan>,
     catalog: Arc<Catalog>,
     limits: MemoryLimits,
@@ -62,7 +64,7 @@ struct Building {
     is_copied: bool,
     built: u64,
     /// Dropped last: the store in it is closed by then.
-    _folder: InUse,
+    folder: InUse,
 }
 
 /// Where indexes are built; what is there is removed when this is dropped.
@@ -81,7 +83,33 @@ impl Folder {
         }
     }
 
-    /// Removes what a process that died was building.
+    /// Removes what nobody can go on with.
+    pub(crate) fn clear_unless_begun(&self) -> Result<(), EngineError> {
+        match self.stores.is_begun(&self.path) {
+            true => Ok(()),
+            false => self.clear(),
+        }
+    }
+
+    /// What a process that died had built for indexes and ledgers of the same numbers; none if there is
+    /// nothing of it.
+    fn begun(
+        &self,
+        (numbered, wanted): (&StoreState, &[SourceId]),
+        (log, catalog): (&LogReader, &Catalog),
+        memory_bytes: u64,
+    ) -> Option<(Arc<dyn Kv>, StoreState)> {
+        if !self.stores.is_begun(&self.path) {
+            return None;
+        }
+        // What cannot be read is built again.
+        let kv = self.stores.open(&self.path, memory_bytes).ok()?;
+        let state = StoreState::read(kv.as_ref()).ok()?;
+        let is_it = state.is_begun_for(numbered, wanted) && fits(&state, log, catalog);
+        is_it.then_some((kv, state))
+    }
+
+    /// Removes what is there.
     pub(crate) fn clear(&self) -> Result<(), EngineError> {
         self.stores
             .remove(&self.path)
@@ -102,12 +130,18 @@ pub(crate) struct SpentBuild {
 }
 
 /// A folder in use.
-struct InUse(Folder);
+struct InUse {
+    folder: Folder,
+    /// Whether who builds the same goes on with what is there.
+    stays: bool,
+}
 
 impl Drop for InUse {
     fn drop(&mut self) {
-        // If it stays, the next start removes it.
-        let _ = self.0.clear();
+        if !self.stays {
+            // If it is there all the same, the next one that builds removes it.
+            let _ = self.folder.clear();
+        }
     }
 }
 
@@ -135,6 +169,8 @@ impl HotStore {
             .map(|(id, _)| *id)
             .collect();
         let mut state = self.state.clone();
+        let short = state.short(&wanted_spans(&plan, &catalog));
+        state.forget(&short);
         let new = state.number_anew(&plan, &changed);
         let new: Vec<IndexId> = new.into_iter().map(IndexId).collect();
         let mut rows: Vec<(Space, Vec<u8>)> = new
@@ -148,6 +184,9 @@ impl HotStore {
             |id: &IndexId| self.sources.contains_key(&plan.indexes()[id.0].source().id);
         let is_needed = !changed.is_empty() || new.iter().any(may_have_events);
         let wanted = (new, changed.as_slice());
+        if !is_needed {
+            folder.clear()?;
+        }
         let building = is_needed
             .then(|| Building::begin(folder, &plan, &catalog, log, &state, wanted, limits))
             .transpose()?;
@@ -155,6 +194,7 @@ impl HotStore {
             building,
             rows,
             changed,
+            short,
             plan,
             catalog,
             limits,
@@ -168,10 +208,13 @@ impl HotStore {
         let Beside {
             mut building,
             changed,
+            short,
             plan,
             catalog,
             ..
         } = beside;
+        let short = self.state.forget(&short);
+        self.state.leaving.extend(short);
         self.state.number_anew(&plan, &changed);
         // Their rows are needed until a checkpoint says that they are gone.
         let gone = self.state.forget_indexes(&plan);
@@ -199,7 +242,7 @@ impl HotStore {
             .as_mut()
             .map_or_else(BTreeMap::new, |b| std::mem::take(&mut b.hot.sources));
         built.retain(|id, _| changed.contains(id));
-        let (blocks, folder) = building.map(|b| (b.hot.blocks, b._folder)).unzip();
+        let (blocks, folder) = building.map(|b| (b.hot.blocks, b.folder)).unzip();
         let blocks = self.blocks.switch(specs, Arc::new(cold), blocks);
         let replaced = self.redefine(&catalog, built);
         (self.plan, self.of_source) = (plan, of_source);
@@ -248,10 +291,19 @@ impl Building {
         (new, changed): (Vec<IndexId>, &[SourceId]),
         limits: MemoryLimits,
     ) -> Result<Self, EngineError> {
-        folder.clear()?;
-        let kv = folder.stores.open(&folder.path, limits.cache_bytes / 4)?;
+        let memory_bytes = limits.cache_bytes / 4;
         let of_new = new.iter().map(|id| plan.indexes()[id.0].source().id);
         let wanted: Vec<SourceId> = of_new.chain(changed.iter().copied()).collect();
+        let begun = folder.begun((numbered, &wanted), (log, catalog), memory_bytes);
+        let (kv, state) = match begun {
+            Some(begun) => begun,
+            None => {
+                folder.clear()?;
+                let kv = folder.stores.open(&folder.path, memory_bytes)?;
+                (kv, numbered.emptied())
+            }
+        };
+        let applied = state.applied.clone();
         let sources: Vec<Arc<SourceDef>> = catalog
             .sources
             .values()
@@ -263,8 +315,8 @@ impl Building {
             Arc::clone(plan),
             sources,
             Arc::new(log.clone()),
-            numbered.emptied(),
-            limits.blocks(limits.cache_bytes / 4),
+            state,
+            limits.blocks(memory_bytes),
         )?;
         for ids in hot.of_source.values_mut() {
             ids.retain(|id| new.contains(id));
@@ -272,12 +324,15 @@ impl Building {
         Ok(Building {
             hot,
             new,
-            applied: Cut::empty(),
+            applied,
             from: 0,
             mark: None,
             is_copied: false,
             built: 0,
-            _folder: InUse(folder),
+            folder: InUse {
+                folder,
+                stays: false,
+            },
         })
     }
 
@@ -420,6 +475,14 @@ impl Beside {
         match &mut self.building {
             Some(building) => building.copy_to(kv, &self.rows, reach),
             None => Ok(()),
+        }
+    }
+
+    /// Keeps what is built for who begins with the same again.
+    pub(crate) fn keep(&mut self) {
+        if let Some(building) = self.building.as_mut().filter(|b| !b.is_copied) {
+            let applied = building.applied.clone();
+            building.folder.stays = building.hot.checkpoint(&applied, 0).is_ok();
         }
     }
 

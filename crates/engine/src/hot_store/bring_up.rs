@@ -1,5 +1,5 @@
 //! A hot tier brought up for a catalog: what does not fit is dropped, what is missing is
-//! built from the log.
+//! built from the log, from where a process that died had come.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use evenkeel_log::{LogReader, ReadOptions};
 use evenkeel_store::{Batch, BlocksOptions, Kv, Space, StoreError};
 use evenkeel_types::definition::{Catalog, SourceDef};
-use evenkeel_types::{Cut, LoggedEvent, SourceId};
+use evenkeel_types::{Cut, LoggedEvent, Offset, SourceId};
 use evenkeel_view::{IndexId, Plan};
 
-use super::state::{StoreState, identity_digest, index_digest};
-use super::{HotStore, index_rows, span};
+use super::state::{BegunIndexes, StoreState, identity_digest, index_digest};
+use super::{HotStore, index_rows, wanted_spans};
 use crate::error::EngineError;
 
 /// Rows that are removed in one batch.
@@ -64,35 +64,31 @@ impl HotStore {
             old = StoreState::default();
         }
         let mut state = old.clone();
-        let spans: BTreeMap<String, Option<i64>> = plan
-            .indexes()
-            .iter()
-            .map(|index| {
-                let source = catalog.source_by_id(index.source().id);
-                let span = source.and_then(|source| span(source, index));
-                (index_digest(index), span)
-            })
-            .collect();
+        let spans = wanted_spans(&plan, catalog);
         // What nobody needs stays in the list, to be forgotten below.
-        let short = state.forget_short(|digest| match spans.get(digest) {
-            Some(span) => *span,
-            None => Some(0),
-        });
-        let new: Vec<IndexId> = state
-            .number_indexes(&plan)
-            .into_iter()
-            .map(IndexId)
-            .collect();
+        let short = state.short(&spans);
+        let short = state.forget(&short);
+        let (new, begun) = match state.take_begun(&plan) {
+            Some((new, begun)) => (new, Some(begun)),
+            None => (state.number_indexes(&plan), None),
+        };
+        let new: Vec<IndexId> = new.into_iter().map(IndexId).collect();
         let forgotten = state.forget_indexes(&plan);
         state.leaving.extend(forgotten);
         state.leaving.extend(short);
         // The numbers are taken before any row has one.
         old.take_numbers(&state);
+        if begun.is_none()
+            && let Some(other) = old.begun.take()
+        {
+            // What is not gone on with leaves, also if this does not come to its end.
+            old.leaving.extend(other.indexes.into_values());
+        }
         let mut batch = Batch::default();
         old.put(&mut batch);
         kv.write(batch)?;
         // Rows of before are of an index that was half built, beside or here, and is forgotten.
-        for id in &new {
+        for id in new.iter().filter(|_| begun.is_none()) {
             let number = state.index(&index_digest(&plan.indexes()[id.0]));
             remove_rows(kv.as_ref(), index_rows(number.unwrap_or(u32::MAX)))?;
         }
@@ -109,17 +105,23 @@ impl HotStore {
             state,
             limits.blocks(limits.cache_bytes),
         )?;
-        hot.build(&new, old, reader, catalog, limits)?;
+        hot.build(
+            (&new, begun.unwrap_or_default()),
+            old,
+            reader,
+            catalog,
+            limits,
+        )?;
         for number in std::mem::take(&mut hot.state.leaving) {
             remove_rows(kv.as_ref(), index_rows(number))?;
         }
         Ok(hot)
     }
 
-    /// Builds indexes from what of the log is in the others.
+    /// Builds indexes from what of the log is in the others, from where they are begun.
     fn build(
         &mut self,
-        indexes: &[IndexId],
+        (indexes, mut begun): (&[IndexId], BegunIndexes),
         old: StoreState,
         reader: &LogReader,
         catalog: &Catalog,
@@ -137,13 +139,23 @@ impl HotStore {
             self.unfinished = Some(old);
             let options = ReadOptions {
                 sources: Some(of_source.keys().copied().collect()),
+                after: begun.applied.clone(),
                 until: Some(cut.clone()),
                 ..ReadOptions::default()
             };
-            let mut entries: BTreeMap<SourceId, u64> = BTreeMap::new();
+            for &id in indexes {
+                let digest = index_digest(&self.plan.indexes()[id.0]);
+                begun
+                    .indexes
+                    .extend(self.state.index(&digest).map(|number| (digest, number)));
+            }
             for logged in reader.read(options) {
                 let mut logged: LoggedEvent = logged.map_err(EngineError::log)?;
-                let entry = entries.entry(logged.source).or_default();
+                let entry = begun.entries.entry(logged.source).or_default();
+                let end = Offset(logged.position.offset.0 + 1);
+                begun
+                    .applied
+                    .set_end(logged.source, logged.position.partition, end);
                 if let Some(def) = catalog.source_by_id(logged.source)
                     && let Some(ids) = of_source.get(&logged.source)
                 {
@@ -154,6 +166,9 @@ impl HotStore {
                 }
                 *entry += 1;
                 if self.dirty_bytes() > limits.dirty_bytes {
+                    if let Some(old) = &mut self.unfinished {
+                        old.begun = Some(begun.clone());
+                    }
                     self.checkpoint(&cut, next_sequence)?;
                 }
             }
@@ -178,7 +193,7 @@ impl HotStore {
 }
 
 /// Whether a hot tier is one of this log, and identities are what they were.
-fn fits(state: &StoreState, reader: &LogReader, catalog: &Catalog) -> bool {
+pub(super) fn fits(state: &StoreState, reader: &LogReader, catalog: &Catalog) -> bool {
     let same_identity = |def: &Arc<SourceDef>| {
         let known = state.source(def.id);
         known.entries == 0 || known.identity == identity_digest(def)

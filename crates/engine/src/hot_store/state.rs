@@ -1,6 +1,6 @@
 //! The row that says what a checkpoint stands for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 use evenkeel_store::{Batch, Kv, Snapshot, Space, StoreError};
@@ -46,6 +46,20 @@ pub(crate) struct StoreState {
     /// Of derived streams the first record of the log for which nothing was emitted yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) emitted: BTreeMap<SourceId, u64>,
+    /// Indexes that are being built.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) begun: Option<BegunIndexes>,
+}
+
+/// Indexes that are being built, as far as they are: nothing names them yet, and who builds them goes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BegunIndexes {
+    /// Their numbers, by digest.
+    pub(crate) indexes: BTreeMap<String, u32>,
+    /// What they have.
+    pub(crate) applied: Cut,
+    /// So many events of each source.
+    pub(crate) entries: BTreeMap<SourceId, u64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
@@ -150,6 +164,27 @@ impl StoreState {
         new
     }
 
+    /// Takes what is begun of the indexes that a plan needs and that there are not; which those are. None if
+    /// something else is begun: that leaves.
+    pub(crate) fn take_begun(&mut self, plan: &Plan) -> Option<(Vec<usize>, BegunIndexes)> {
+        let begun = self.begun.take()?;
+        let digests: Vec<String> = plan.indexes().iter().map(index_digest).collect();
+        let missing = digests
+            .iter()
+            .filter(|digest| !self.indexes.contains_key(*digest));
+        let missing: BTreeSet<&String> = missing.collect();
+        if !missing.into_iter().eq(begun.indexes.keys()) {
+            self.leaving.extend(begun.indexes.into_values());
+            return None;
+        }
+        let is_new = |at: &usize| begun.indexes.contains_key(&digests[*at]);
+        let new = (0..digests.len()).filter(is_new).collect();
+        let numbers = begun.indexes.iter();
+        self.indexes
+            .extend(numbers.map(|(digest, number)| (digest.clone(), *number)));
+        Some((new, begun))
+    }
+
     /// Gives numbers for another plan: to every index that has none, and anew to the ledgers
     /// and all indexes of sources whose events are told apart otherwise. Which indexes got one.
     pub(crate) fn number_anew(&mut self, plan: &Plan, changed: &[SourceId]) -> Vec<usize> {
@@ -187,6 +222,17 @@ impl StoreState {
         }
     }
 
+    /// Whether it is what was begun to be built for indexes and ledgers that are numbered so, and nothing
+    /// has left it.
+    pub(crate) fn is_begun_for(&self, numbered: &StoreState, wanted: &[SourceId]) -> bool {
+        let mut sources = wanted.iter();
+        self.indexes == numbered.indexes
+            && self.next_index == numbered.next_index
+            && self.built_ledgers == numbered.built_ledgers
+            && self.spans.is_empty()
+            && sources.all(|id| self.ledger(*id) == numbered.ledger(*id))
+    }
+
     /// Takes down that of an index so little stays at hand.
     pub(crate) fn let_go(&mut self, digest: &str, span: i64) {
         if self.indexes.contains_key(digest) {
@@ -195,19 +241,24 @@ impl StoreState {
         }
     }
 
-    /// Takes the numbers of indexes of which more is to be at hand than is, so that they are
-    /// built again.
-    pub(crate) fn forget_short(&mut self, wanted: impl Fn(&str) -> Option<i64>) -> Vec<u32> {
-        let spans = std::mem::take(&mut self.spans);
-        let (kept, short) = spans
-            .into_iter()
-            .partition(|(digest, span)| wanted(digest).is_some_and(|wanted| wanted <= *span));
-        self.spans = kept;
-        let short: BTreeMap<String, i64> = short;
-        short
-            .keys()
-            .filter_map(|digest| self.indexes.remove(digest))
-            .collect()
+    /// The indexes of which more is to be at hand than is: they are to be built again. What nobody wants is
+    /// not among them.
+    pub(crate) fn short(&self, wanted: &BTreeMap<String, Option<i64>>) -> Vec<String> {
+        let is_short = |(digest, span): &(&String, &i64)| match wanted.get(*digest) {
+            None => false,
+            Some(wanted) => wanted.is_none_or(|wanted| wanted > **span),
+        };
+        let short = self.spans.iter().filter(is_short);
+        short.map(|(digest, _)| digest.clone()).collect()
+    }
+
+    /// Takes the numbers of indexes, as if they were not.
+    pub(crate) fn forget(&mut self, digests: &[String]) -> Vec<u32> {
+        self.spans.retain(|digest, _| !digests.contains(digest));
+        let numbers = digests
+            .iter()
+            .filter_map(|digest| self.indexes.remove(digest));
+        numbers.collect()
     }
 
     /// Takes the numbers that another state has given, so that they are not given again.

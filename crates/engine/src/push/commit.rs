@@ -93,12 +93,12 @@ pub(super) enum Row {
 }
 
 impl Judged {
-    /// A commit that nobody waits for.
-    pub(crate) fn of(group: Group) -> Self {
+    /// A commit that nobody waits for; of what its events take the place of some is known.
+    pub(crate) fn of(group: Group, earlier: Earlier) -> Self {
         let (batches, made) = group.into_batches();
         Judged {
             batches,
-            earlier: Earlier::default(),
+            earlier,
             made,
             requests: Vec::new(),
         }

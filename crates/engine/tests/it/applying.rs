@@ -3,12 +3,18 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::io;
 use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use evenkeel_engine::api::{GetRequest, VerifyOptions};
 use evenkeel_engine::push::{PushedRow, Pusher, Write};
-use evenkeel_engine::{DefinitionFile, Engine, EngineError, Online, Project, Switched};
-use evenkeel_store::{EmbeddedKv, Kv, Space};
+use evenkeel_engine::{
+    DefinitionFile, Engine, EngineError, KvStores, Machine, Online, Project, Switched,
+};
+use evenkeel_store::{Batch, EmbeddedKv, Kv, MemoryKv, Snapshot, Space, StoreError};
 use evenkeel_types::{EventTime, Value};
 
 const BEFORE: &str = "
@@ -38,6 +44,7 @@ CREATE FEATURE VIEW last_ride ENTITY driver AS SELECT driver, city, fare FROM ri
 /// A store that gets events whenever it is asked for the engine.
 struct World {
     directory: tempfile::TempDir,
+    machine: Machine,
     engine: RefCell<Option<Engine>>,
     pusher: RefCell<Pusher>,
     pushed: RefCell<i64>,
@@ -54,6 +61,10 @@ impl Online for World {
 
 impl World {
     fn new(meanwhile: i64) -> Self {
+        Self::on(Machine::default(), meanwhile)
+    }
+
+    fn on(machine: Machine, meanwhile: i64) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join("a.sql"), BEFORE).unwrap();
         fs::write(
@@ -63,6 +74,7 @@ impl World {
         .unwrap();
         let world = World {
             directory,
+            machine,
             engine: RefCell::default(),
             pusher: RefCell::default(),
             pushed: RefCell::default(),
@@ -81,7 +93,7 @@ impl World {
     fn open(&self) {
         *self.engine.borrow_mut() = None;
         let project = Project::open(self.directory.path(), None).unwrap();
-        *self.engine.borrow_mut() = Some(Engine::open(&project).unwrap());
+        *self.engine.borrow_mut() = Some(Engine::open_on(&project, self.machine.clone()).unwrap());
     }
 
     fn edit<T>(&self, work: impl FnOnce(&mut Engine) -> T) -> T {
@@ -252,8 +264,8 @@ fn wherever_it_stops_the_store_is_as_before_or_as_after() {
             }
         });
         if stopped.is_ok() {
-            // With nothing to catch up with there are fewer steps.
-            assert!(step > 3);
+            // What was built before it was stopped is gone on with.
+            assert!(step > 1);
             break;
         }
         assert!(matches!(stopped, Err(EngineError::Stopped)));
@@ -264,10 +276,179 @@ fn wherever_it_stops_the_store_is_as_before_or_as_after() {
             fs::create_dir_all(&unfinished).unwrap();
             world.open();
         }
-        assert!(!world.has_unfinished());
         assert_eq!(world.views(), 2);
         assert_eq!(world.verified(), before);
     }
+}
+
+/// Stores in memory that outlive who uses them.
+#[derive(Debug, Default)]
+struct Outliving {
+    hot: Arc<MemoryKv>,
+    beside: Mutex<Arc<MemoryKv>>,
+    /// Whether the process is killed, so that it removes nothing any more.
+    is_killed: AtomicBool,
+}
+
+impl KvStores for Outliving {
+    fn open(&self, directory: &Path, _: u64) -> Result<Arc<dyn Kv>, StoreError> {
+        Ok(match directory.ends_with("hot.beside") {
+            true => Arc::clone(&self.beside.lock().unwrap()) as Arc<dyn Kv>,
+            false => Arc::clone(&self.hot) as Arc<dyn Kv>,
+        })
+    }
+
+    fn is_begun(&self, _: &Path) -> bool {
+        let beside = Arc::clone(&self.beside.lock().unwrap());
+        let mut rows = 0;
+        let count = &mut |_: &[u8], _: &[u8]| {
+            rows += 1;
+            Ok(ControlFlow::Continue(()))
+        };
+        beside.snapshot().prefix(Space::Meta, &[], count).unwrap();
+        rows > 0
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        if !self.is_killed.load(Ordering::Relaxed) {
+            *self.beside.lock().unwrap() = Arc::default();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_killed_process_had_built_is_gone_on_with() {
+    let stores = Arc::new(Outliving::default());
+    let machine = Machine {
+        stores: Arc::clone(&stores) as Arc<dyn KvStores>,
+        ..Machine::default()
+    };
+    let world = World::on(machine, 0);
+    let files = world.added();
+    let apply = |files: &[DefinitionFile], steps: usize| {
+        let plan = world.edit(|engine| engine.plan(files).unwrap());
+        let mut applying = world.edit(|engine| engine.begin_apply(plan).unwrap());
+        let mut totals = Vec::new();
+        let built = applying.build(&world, &mut |_, _, total| {
+            totals.push(total);
+            match totals.len() < steps {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        });
+        (applying, built, totals[0])
+    };
+    let killed = |files: &[DefinitionFile], steps: usize| {
+        let (applying, built, total) = apply(files, steps);
+        assert!(matches!(built, Err(EngineError::Stopped)));
+        stores.is_killed.store(true, Ordering::Relaxed);
+        drop(applying);
+        world.open();
+        stores.is_killed.store(false, Ordering::Relaxed);
+        total
+    };
+    let all = killed(&files, 3);
+    // What came meanwhile is caught up with; what is built is built.
+    world.push(300);
+    let rest = killed(&files, 1);
+    assert!(rest < all, "{rest} of {all}");
+    // Other definitions need something else.
+    let mut others = files.clone();
+    others[1].text = ADDED.replace("city, fare FROM rides", "city, id, fare FROM rides");
+    let (applying, built, total) = apply(&others, usize::MAX);
+    built.unwrap();
+    assert!(total > all, "{total} of {all}");
+    // As long as it is there, who gives up removes it.
+    drop(applying);
+    world.open();
+    assert_eq!(world.views(), 5);
+    let digest = world.verified();
+    world.push(20);
+    world.open();
+    assert_ne!(world.verified(), digest);
+}
+
+/// A hot tier in memory that outlives who uses it, and takes so many writes.
+#[derive(Debug, Default)]
+struct Ending {
+    kv: MemoryKv,
+    writes: AtomicUsize,
+    writes_max: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct EndingStores(Arc<Ending>);
+
+#[derive(Debug)]
+struct EndingKv(Arc<Ending>);
+
+impl KvStores for EndingStores {
+    fn open(&self, _: &Path, _: u64) -> Result<Arc<dyn Kv>, StoreError> {
+        Ok(Arc::new(EndingKv(Arc::clone(&self.0))))
+    }
+
+    fn remove(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Kv for EndingKv {
+    fn write(&self, batch: Batch) -> Result<(), StoreError> {
+        let number = self.0.writes.fetch_add(1, Ordering::Relaxed);
+        match number < self.0.writes_max.load(Ordering::Relaxed) {
+            true => self.0.kv.write(batch),
+            false => Err(StoreError::Embedded {
+                operation: "write",
+                reason: "the process is killed".to_owned(),
+            }),
+        }
+    }
+
+    fn snapshot(&self) -> Arc<dyn Snapshot> {
+        self.0.kv.snapshot()
+    }
+}
+
+#[test]
+fn what_is_built_in_place_is_gone_on_with() {
+    let world_of = || {
+        let stores = Arc::new(Ending::default());
+        stores.writes_max.store(usize::MAX, Ordering::Relaxed);
+        let machine = Machine {
+            stores: Arc::new(EndingStores(Arc::clone(&stores))),
+            ..Machine::default()
+        };
+        let world = World::on(machine, 0);
+        world.push(4_000);
+        world.edit(|engine| engine.checkpoint().unwrap());
+        (world, stores)
+    };
+    let apply = |world: &World| {
+        let files = world.added();
+        world.edit(|engine| {
+            let plan = engine.plan(&files)?;
+            engine.apply(plan)
+        })
+    };
+    let (whole, stores) = world_of();
+    let before = stores.writes.load(Ordering::Relaxed);
+    apply(&whole).unwrap();
+    let all = stores.writes.load(Ordering::Relaxed) - before;
+    let digest = whole.verified();
+
+    let (world, stores) = world_of();
+    let before = stores.writes.load(Ordering::Relaxed);
+    let most = before + all / 2;
+    stores.writes_max.store(most, Ordering::Relaxed);
+    assert!(apply(&world).is_err());
+    stores.writes_max.store(usize::MAX, Ordering::Relaxed);
+    let before = stores.writes.load(Ordering::Relaxed);
+    world.open();
+    let rest = stores.writes.load(Ordering::Relaxed) - before;
+    assert_eq!(world.views(), 5);
+    assert_eq!(world.verified(), digest);
+    assert!(rest < all - all / 4, "{rest} of {all} writes");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use crate::random_history::Random;
 use crate::support::{World, read, request, t};
 
 /// Each derived stream has a twin: a row view of the same query, by the trigger's id.
-const DEFINITIONS: &str = "
+pub(crate) const DEFINITIONS: &str = "
 CREATE ENTITY trip (id BIGINT);
 CREATE ENTITY city (city STRING);
 CREATE STREAM trips (id BIGINT, zone STRING, n INT, fare DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at,
@@ -49,13 +49,13 @@ SELECT city, sum(tip) OVER (LAST 3 HOURS) AS tips, max(trips_2h) OVER (LAST 3 HO
 ";
 
 /// Each after those that it reads.
-const DERIVED: [&str; 3] = ["city_trips", "again", "tipped"];
-const BEGIN: &str = "2026-03-02T00:00:00Z";
-const MINUTE: i64 = 60_000_000;
+pub(crate) const DERIVED: [&str; 3] = ["city_trips", "again", "tipped"];
+pub(crate) const BEGIN: &str = "2026-03-02T00:00:00Z";
+pub(crate) const MINUTE: i64 = 60_000_000;
 
 /// What is done to a store.
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Push(&'static str, Vec<Value>),
     /// The next version of what was pushed as such a row, or its end.
     Correct(Vec<Value>, bool),
@@ -78,7 +78,7 @@ fn trip(random: &mut Random, id: u64) -> Vec<Value> {
 }
 
 /// A history in which much comes late, again or is corrected.
-fn history(random: &mut Random, length: u64) -> Vec<Step> {
+pub(crate) fn history(random: &mut Random, length: u64) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut trips: Vec<Vec<Value>> = Vec::new();
     for _ in 0..length {
@@ -173,7 +173,7 @@ fn of_identity(engine: &Engine, row: &[Value]) -> Vec<LoggedEvent> {
 }
 
 /// Does all of it, some steps of one source in one commit, and opens the store again now and then.
-fn play(world: &World, steps: &[Step], commit: usize, random: &mut Random) -> Engine {
+pub(crate) fn play(world: &World, steps: &[Step], commit: usize, random: &mut Random) -> Engine {
     let mut engine = world.engine();
     let mut rest = steps;
     let mut salt = 0;
@@ -209,7 +209,7 @@ fn play(world: &World, steps: &[Step], commit: usize, random: &mut Random) -> En
     engine
 }
 
-fn record_of(event: &LoggedEvent) -> u64 {
+pub(crate) fn record_of(event: &LoggedEvent) -> u64 {
     match &event.event.origin {
         Origin::Producer { sequence, .. } => *sequence,
         other => panic!("{other:?}"),
@@ -217,7 +217,7 @@ fn record_of(event: &LoggedEvent) -> u64 {
 }
 
 /// What a derived stream knew at a record.
-fn cut_of(engine: &Engine, stream: &str, record: u64) -> Cut {
+pub(crate) fn cut_of(engine: &Engine, stream: &str, record: u64) -> Cut {
     let mut cut = engine.reader().cut_before(Sequence(record + 1)).unwrap();
     let mut is_before = true;
     for other in DERIVED {
@@ -230,7 +230,13 @@ fn cut_of(engine: &Engine, stream: &str, record: u64) -> Cut {
     cut
 }
 
-fn twin(engine: &Engine, stream: &str, id: &Value, time: EventTime, cut: &Cut) -> Vec<Answer> {
+pub(crate) fn twin(
+    engine: &Engine,
+    stream: &str,
+    id: &Value,
+    time: EventTime,
+    cut: &Cut,
+) -> Vec<Answer> {
     let service = engine.feature_list(&[format!("{stream}_twin:*")]).unwrap();
     let knowledge = Knowledge::latest(cut.clone());
     let rows = [vec![id.clone()]];
@@ -245,7 +251,7 @@ pub(crate) fn bits(values: impl IntoIterator<Item = Value>) -> Vec<u8> {
 
 /// Every emission is what its twin says at its cut; and for every event of the trigger there is one
 /// exactly if the twin's row is there then, or was emitted before.
-fn check(engine: &Engine) {
+pub(crate) fn check(engine: &Engine) {
     for stream in DERIVED {
         let emissions = events(engine, stream);
         let mut live: BTreeMap<(Vec<u8>, EventTime), u32> = BTreeMap::new();
@@ -316,7 +322,7 @@ fn check_complete(engine: &Engine) {
 }
 
 /// Emissions without their places.
-fn all(engine: &Engine) -> Vec<(Operation, u32, EventTime, Vec<u8>)> {
+pub(crate) fn all(engine: &Engine) -> Vec<(Operation, u32, EventTime, Vec<u8>)> {
     let all = DERIVED
         .into_iter()
         .flat_map(|stream| events(engine, stream));
@@ -556,7 +562,7 @@ fn nobody_else_brings_events_to_a_derived_stream() {
     assert_eq!(events(&engine, "city_trips").len(), 1);
 }
 
-const MATERIALISED: &str = "
+pub(crate) const MATERIALISED: &str = "
 CREATE ENTITY card (card BIGINT);
 CREATE STREAM payments (id BIGINT, card BIGINT, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
 CREATE TABLE limits (card BIGINT, most DOUBLE, at TIMESTAMP, PRIMARY KEY (card), EVENT TIME at);

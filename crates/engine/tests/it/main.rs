@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod applying;
+mod backfill;
 mod calls;
 mod changes;
 mod correction;
 mod cut_purity;
 mod datasets;
 mod debezium;
+mod default_retention;
 mod emission_parts;
 mod emissions;
 mod ended_streams;

@@ -93,6 +93,33 @@ fn old_events_leave_and_no_answer_changes() {
     assert!(engine.reheats().scans > 0);
 }
 
+/// With more events than are held, points are of all of them, and the oracle is asked of as many as are.
+#[test]
+fn what_is_not_held_is_verified_too() {
+    let world = world(DEFINITIONS);
+    let engine = world.loaded(&["sales"]);
+    let verified = |held_events: u64| {
+        let options = VerifyOptions {
+            values: 1_500,
+            oracle_values: 40,
+            held_events,
+            ..VerifyOptions::default()
+        };
+        let report = engine.verify(&options, &mut |_, _, _| ()).unwrap();
+        assert_eq!(report.mismatches, 0, "{report:?}");
+        report
+    };
+    let whole = verified(u64::MAX);
+    let sampled = verified(3_000);
+    assert!(!whole.is_sampled && sampled.is_sampled);
+    assert_eq!(sampled.cuts, whole.cuts + 1);
+    assert!(sampled.values_checked >= 1_500, "{sampled:?}");
+    // The oracle is asked as often, but of the past.
+    assert!((60..=200).contains(&sampled.oracle_checked), "{sampled:?}");
+    assert_ne!(sampled.answers_digest, whole.answers_digest);
+    assert_eq!(verified(3_000).answers_digest, sampled.answers_digest);
+}
+
 #[test]
 fn reads_of_now_bring_nothing_back() {
     let world = world(DEFINITIONS);

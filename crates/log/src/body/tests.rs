@@ -7,7 +7,7 @@ use evenkeel_types::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{DeadLetter, DeadLetterId, OWN_POSITION};
+use crate::batch::{Backfill, DeadLetter, DeadLetterId, OWN_POSITION};
 use crate::error::LogError;
 use crate::reader::EventParts;
 
@@ -187,6 +187,7 @@ proptest! {
         let _ = decoded_in_part(body.clone(), u64::from(count), Some(&EventParts::default()));
         let _ = decode_dead_letters(&body, count);
         let _ = decode_redriven(&body, count);
+        let _ = decode_backfills(&body, count);
     }
 
     #[test]
@@ -214,6 +215,18 @@ proptest! {
         let mut out = Vec::new();
         encode_redriven(&ids, &mut out);
         prop_assert_eq!(decode_redriven(&out, ids.len() as u32).unwrap(), ids);
+    }
+
+    #[test]
+    fn backfills_round_trip(times in prop::collection::vec(any::<(i64, i64)>(), 0..5)) {
+        let backfills: Vec<_> = times
+            .into_iter()
+            .filter(|(a, b)| a != b)
+            .map(|(a, b)| Backfill { from: EventTime(a.min(b)), until: EventTime(a.max(b)) })
+            .collect();
+        let mut out = Vec::new();
+        encode_backfills(&backfills, &mut out);
+        prop_assert_eq!(decode_backfills(&out, backfills.len() as u32).unwrap(), backfills);
     }
 }
 

@@ -5,10 +5,10 @@
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Appended, Batch, Compression, Crash, DeadLetter, DeadLetterId, LogError, LogOptions, LogReader,
-    MemoryFileSystem,
+    Appended, Backfill, Batch, Compression, Crash, DeadLetter, DeadLetterId, LogError, LogOptions,
+    LogReader, MemoryFileSystem, Sequence,
 };
-use evenkeel_types::{LoggedEvent, Origin, Partition, Position, SourceId, VisibleAt};
+use evenkeel_types::{EventTime, LoggedEvent, Origin, Partition, Position, SourceId, VisibleAt};
 
 use crate::support::*;
 
@@ -27,6 +27,8 @@ struct Contents {
     events: Vec<LoggedEvent>,
     /// The reasons of the dead letters of source 1, and whether they were driven again.
     letters: Vec<(String, bool)>,
+    /// Those of source 1.
+    backfills: Vec<Backfill>,
 }
 
 impl Contents {
@@ -37,6 +39,11 @@ impl Contents {
             letters: letters
                 .map(|l| l.map(|l| (l.letter.reason, l.redriven)))
                 .collect::<Result<_, _>>()?,
+            backfills: log
+                .backfills(SourceId(1), Sequence(0))?
+                .into_iter()
+                .map(|logged| logged.backfill)
+                .collect(),
         })
     }
 
@@ -55,6 +62,7 @@ impl Contents {
                         after.letters[id.0 as usize].1 = true;
                     }
                 }
+                Batch::Backfills { backfills, .. } => after.backfills.extend(backfills),
             }
         }
         after
@@ -70,6 +78,11 @@ struct Ledger {
     /// With the append that is under way.
     pending: Option<Contents>,
 }
+
+const BACKFILL: Backfill = Backfill {
+    from: EventTime(5),
+    until: EventTime(9),
+};
 
 fn letter(reason: &str) -> DeadLetter {
     DeadLetter {
@@ -96,6 +109,10 @@ fn script() -> Vec<Vec<Batch>> {
                 ids: vec![DeadLetterId(1)],
             },
             letters(&["c"]),
+            Batch::Backfills {
+                source: SourceId(1),
+                backfills: vec![BACKFILL],
+            },
         ],
         vec![events(2, 0, 1..2), events(1, 0, 3..4)],
     ]

@@ -406,7 +406,7 @@ fn damage_is_told_with_file_and_byte() {
     let (fs, _) = small(u64::MAX);
     let path = &segments(&fs)[0];
     let bytes = fs.content(path).unwrap();
-    let error = open_and_show(&replaced(&fs, path, flipped(&bytes, 60 * 8))).unwrap_err();
+    let error = open_and_show(&replaced(&fs, path, flipped(&bytes, 60 * 8 + 2))).unwrap_err();
     assert_eq!(
         error.to_string(),
         "`/log/00000000000000000000.segment` is damaged at byte 56; restore the file from a copy"
@@ -414,10 +414,10 @@ fn damage_is_told_with_file_and_byte() {
     let source = std::error::Error::source(&error).unwrap();
     assert_eq!(
         source.to_string(),
-        "a commit's format version is 3, which it cannot be"
+        "a commit's format version is 6, which it cannot be"
     );
     let reader = LogReader::open(
-        Arc::new(replaced(&fs, path, flipped(&bytes, 60 * 8))),
+        Arc::new(replaced(&fs, path, flipped(&bytes, 60 * 8 + 2))),
         directory(),
     );
     assert!(matches!(reader, Err(LogError::Damaged { at: 56, .. })));

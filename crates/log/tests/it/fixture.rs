@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Batch, Compression, DeadLetter, DeadLetterId, DiskFileSystem, LogOptions, LogReader,
-    MemoryFileSystem, OWN_POSITION,
+    Backfill, Batch, Compression, DeadLetter, DeadLetterId, DiskFileSystem, LogOptions, LogReader,
+    MemoryFileSystem, OWN_POSITION, Sequence,
 };
 use evenkeel_types::{
     ErrorReason, Event, EventTime, Interval, LoggedEvent, Operation, Origin, Partition, Position,
@@ -223,6 +223,10 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn check(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent]) {
+    check_with(name, written, all, 0);
+}
+
+fn check_with(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent], backfills: usize) {
     let directory = fixture(name);
     if std::env::var_os("WRITE_FIXTURES").is_some() && !directory.exists() {
         std::fs::create_dir_all(&directory).unwrap();
@@ -232,7 +236,9 @@ fn check(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent]) {
         }
     }
     let (reader, report) = LogReader::open(Arc::new(DiskFileSystem), &directory).unwrap();
-    assert_eq!(report.records, all.len() as u64 + 4);
+    assert_eq!(report.records, (all.len() + 4 + backfills) as u64);
+    let found = reader.backfills(SourceId(1), Sequence(0)).unwrap();
+    assert_eq!(found.len(), backfills);
     assert_eq!(report.torn_tail, None);
     assert_eq!(read_all(&reader).unwrap(), all);
     let letters: Vec<_> = reader
@@ -273,6 +279,37 @@ fn version_2_opens() {
     // The bytes are not compared: they are zstd's, and may differ between its versions.
     let (written, all) = write(Compression::Zstd { level: 1 }, &batches);
     check("version-2-zstd", &written, &all);
+}
+
+#[test]
+fn version_3_opens() {
+    let mut batches = batches();
+    batches.push(vec![
+        many(),
+        Batch::Backfills {
+            source: SourceId(1),
+            backfills: vec![
+                Backfill {
+                    from: EventTime(-5),
+                    until: EventTime(1_700_000_000_000_000),
+                },
+                Backfill {
+                    from: EventTime(i64::MIN),
+                    until: EventTime(i64::MAX),
+                },
+            ],
+        },
+    ]);
+    let (written, all) = write(Compression::None, &batches);
+    check_with("version-3", &written, &all, 2);
+    for path in written.paths() {
+        let released = std::fs::read(fixture("version-3").join(path.file_name().unwrap()));
+        assert!(
+            released.unwrap() == written.content(&path).unwrap(),
+            "{} is written otherwise than version 3 was",
+            path.display()
+        );
+    }
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Batch, DeadLetter, DeadLetterCount, DeadLetterId, Log, LogError, LogOptions, LogReader,
-    MemoryFileSystem, ReadOptions, Sequence,
+    Backfill, Batch, DeadLetter, DeadLetterCount, DeadLetterId, Log, LogError, LogOptions,
+    LogReader, MemoryFileSystem, ReadOptions, Sequence,
 };
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value, VisibleAt,
@@ -251,6 +251,48 @@ fn a_letter_may_be_driven_again_in_the_append_that_brings_it() {
     .unwrap();
     let letters = log.dead_letters(source).unwrap();
     assert!(letters.map(Result::unwrap).all(|l| l.redriven));
+}
+
+#[test]
+fn backfills_have_their_places_among_all_records() {
+    let fs = MemoryFileSystem::new();
+    let (log, _) = open(&fs).unwrap();
+    let backfill = |from: i64| Backfill {
+        from: EventTime(from),
+        until: EventTime(from + 10),
+    };
+    let backfills = |of: u32, times: &[i64]| Batch::Backfills {
+        source: SourceId(of),
+        backfills: times.iter().map(|&from| backfill(from)).collect(),
+    };
+    append(&log, &[events(1, 0, 0..3), backfills(1, &[5, 7])]).unwrap();
+    append(
+        &log,
+        &[backfills(2, &[8]), events(1, 0, 3..4), backfills(1, &[9])],
+    )
+    .unwrap();
+    let check = |log: &LogReader| {
+        let found = |of: u32, from: u64| -> Vec<(u64, Backfill)> {
+            let found = log.backfills(SourceId(of), Sequence(from)).unwrap();
+            let found = found.into_iter();
+            found
+                .map(|logged| (logged.sequence.0, logged.backfill))
+                .collect()
+        };
+        assert_eq!(
+            found(1, 0),
+            [(3, backfill(5)), (4, backfill(7)), (7, backfill(9))]
+        );
+        assert_eq!(found(1, 4), [(4, backfill(7)), (7, backfill(9))]);
+        assert_eq!(found(1, 8), []);
+        assert_eq!(found(2, 0), [(5, backfill(8))]);
+        // They are no events, and no cut has them.
+        assert_eq!(read_all(log).unwrap().len(), 4);
+        assert_eq!(log.ends().iter().count(), 1);
+    };
+    check(&log);
+    drop(log);
+    check(&open(&fs).unwrap().0);
 }
 
 #[test]

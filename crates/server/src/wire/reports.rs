@@ -94,7 +94,7 @@ pub fn verify_report(report: &VerifyReport, catalog: &Catalog) -> Json {
         .iter()
         .map(|example| mismatch(example, catalog))
         .collect();
-    json!({
+    let mut json = json!({
         "seed": report.seed,
         "values_checked": report.values_checked,
         "oracle_checked": report.oracle_checked,
@@ -105,7 +105,11 @@ pub fn verify_report(report: &VerifyReport, catalog: &Catalog) -> Json {
         "mismatches": report.mismatches,
         "examples": examples,
         "answers_digest": report.answers_digest,
-    })
+    });
+    if report.is_sampled {
+        json["sampled"] = json!(true);
+    }
+    json
 }
 
 /// The types of a mismatch: its key's and its value's.

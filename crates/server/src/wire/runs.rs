@@ -1,6 +1,6 @@
 //! Runs of batch views as JSON.
 
-use evenkeel_engine::EngineError;
+use evenkeel_engine::{BackfillReport, EngineError};
 use evenkeel_sql::RunReport;
 use evenkeel_types::EventTime;
 use serde_json::{Value as Json, json};
@@ -19,6 +19,22 @@ pub fn run_reports(
     });
     json["damaged"] = damaged.collect();
     json
+}
+
+/// What a backfill did.
+pub fn backfill_report(report: &BackfillReport) -> Json {
+    let time = |time: EventTime, open: i64| (time.0 != open).then(|| time.to_string());
+    json!({
+        "stream": report.stream,
+        "from": time(report.period.from, i64::MIN),
+        "to": time(report.period.until, i64::MAX),
+        "record": report.record,
+        "resumed": report.resumed,
+        "events": report.events,
+        "inserted": report.inserted,
+        "replaced": report.replaced,
+        "removed": report.removed,
+    })
 }
 
 /// What became of a run.

@@ -4,6 +4,7 @@
 
 mod applying;
 mod arrow;
+mod backfills;
 mod bits;
 mod calls;
 mod checkpoints;

@@ -1,5 +1,6 @@
 //! Writing what is new: runs, merged runs, sealed blocks.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -11,6 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::directory::Directory;
 use super::fresh::Fresh;
+use super::horizon::Horizon;
 use super::key::{self, RowKind, RowPrefix};
 use super::reheat::Reheater;
 use super::run::Tail;
@@ -132,8 +134,8 @@ pub(super) struct IndexCheckpoint {
     pub(super) tails: Arc<Tails>,
     /// See [`super::Index::was_empty`].
     pub(super) was_empty: bool,
-    /// What is before it may leave.
-    pub(super) horizon: Option<i64>,
+    /// What is behind it may leave.
+    pub(super) horizon: Option<Horizon>,
     /// Where the search for what may leave goes on.
     pub(super) swept: Option<Vec<u8>>,
 }
@@ -146,7 +148,16 @@ pub struct Written {
     pub(super) moved: Vec<RowPrefix>,
     pub(super) garbage: Garbage,
     pub(super) swept: Vec<Option<Vec<u8>>>,
+    /// The indexes of keys that have a cold part now.
+    pub(super) cold: BTreeSet<usize>,
     pub(super) spent: Spent,
+}
+
+impl Written {
+    /// The indexes from which anything is known to have left, by their order.
+    pub fn cold(&self) -> &BTreeSet<usize> {
+        &self.cold
+    }
 }
 
 /// What was written, still in memory, and the rows as of before. It is large, and so is what the
@@ -164,6 +175,7 @@ impl BlockCheckpoint {
             moved: Vec::new(),
             garbage: Garbage::default(),
             swept: Vec::new(),
+            cold: BTreeSet::new(),
             spent: Spent::default(),
         };
         for index in &self.indexes {
@@ -197,7 +209,7 @@ impl BlockCheckpoint {
         batch: &mut Batch,
         written: &mut Written,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(horizon) = index.horizon else {
+        let Some(horizon) = &index.horizon else {
             return Ok(None);
         };
         let (first, end) = key::of_index(index.spec.number);
@@ -235,6 +247,7 @@ impl BlockCheckpoint {
                 directory.settle(&prefix, batch);
                 let ids = Arc::clone(&directory.ids);
                 batch.put(Space::Runs, row, directory.encode(&ids));
+                written.cold.insert(index.position);
                 written.moved.push(prefix);
             }
         }

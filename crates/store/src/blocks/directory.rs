@@ -14,6 +14,7 @@ use evenkeel_aggregate::Bounds;
 use evenkeel_aggregate::history::{ColdPart, Stated, StoredNode, Summary, SummaryId};
 use evenkeel_types::bytes::{ByteReader, MalformedBytes, put_varint};
 
+use super::horizon::Horizon;
 use super::states::{ids, push_rows, put_ids};
 use crate::error::StoreError;
 
@@ -54,7 +55,7 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Lets the blocks go that end before a time: they join the cold part. The numbers of
+    /// Lets the blocks go that are behind a horizon: they join the cold part. The numbers of
     /// their rows and of the others that are gone with them.
     ///
     /// The last block stays: what is newest of a key is asked for whatever its age. Where
@@ -62,14 +63,14 @@ impl Directory {
     /// that times alone tell what is cold.
     pub(super) fn let_go(
         &mut self,
-        horizon: i64,
+        horizon: &Horizon,
         below: Below<'_>,
     ) -> Result<Vec<u64>, StoreError> {
-        let is_old = |node: &StoredNode| node.bounds.last_time < horizon;
+        let is_old = |node: &StoredNode| horizon.is_behind(&node.bounds);
         if self
             .nodes
             .first()
-            .is_none_or(|first| first.bounds.first_time >= horizon)
+            .is_none_or(|first| first.bounds.first_time >= horizon.before)
         {
             return Ok(Vec::new());
         }

@@ -63,13 +63,16 @@ impl BlockCheckpoint {
         for node in &stored.directory.nodes {
             push_changed(node, &kept, below, &mut gone)?;
         }
-        if let Some(horizon) = index.horizon {
+        if let Some(horizon) = &index.horizon {
             for number in directory.let_go(horizon, below)? {
                 // What leaves at once is not written.
                 if fresh.remove(&number).is_none() {
                     gone.push(number);
                 }
             }
+        }
+        if directory.cold.is_some() {
+            written.cold.insert(index.position);
         }
         let summaries = Summaries {
             history: &history,

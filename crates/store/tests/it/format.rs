@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::signature::{Argument, Modifiers, resolve};
 use evenkeel_aggregate::{Aggregates, Entry, Everything, History, WhereId};
-use evenkeel_store::{Batch, Blocks, BlocksOptions, IndexSpec, Kv, MemoryKv, NothingCold, Space};
+use evenkeel_store::{
+    Batch, Blocks, BlocksOptions, Horizon, IndexSpec, Kv, MemoryKv, NothingCold, Space,
+};
 use evenkeel_types::time::HOUR;
 use evenkeel_types::{
     DataType, ErrorReason, Expr, Extent, Frame, Interval, Position, Unscaled, Value,
@@ -102,7 +104,8 @@ fn insert(blocks: &mut Blocks, i: i64, time: i64) {
 
 fn checkpoint(kv: &Arc<MemoryKv>, blocks: &mut Blocks, number: u64, horizon: Option<i64>) {
     let mut batch = Batch::default();
-    let written = blocks.begin(&[horizon]).write(number, &mut batch).unwrap();
+    let horizons = [horizon.map(Horizon::before)];
+    let written = blocks.begin(&horizons).write(number, &mut batch).unwrap();
     kv.write(batch).unwrap();
     drop(blocks.end(written));
 }

@@ -20,6 +20,53 @@ fn the_store_in_memory_conforms() {
     }
 }
 
+/// What is settled is in tables: little of the journal is left to be read.
+#[test]
+fn what_was_written_is_settled() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("hot");
+    let tables = || -> u64 {
+        let mut left = vec![path.join("rows/keyspaces")];
+        let mut bytes = 0;
+        while let Some(folder) = left.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                match entry.file_type().unwrap().is_dir() {
+                    true => left.push(entry.path()),
+                    false => bytes += entry.metadata().unwrap().len(),
+                }
+            }
+        }
+        bytes
+    };
+    let (store, _) = EmbeddedKv::open(&path, 256 << 20).unwrap();
+    let value = |n: u8| {
+        let bytes = (0..1u32 << 20).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 ^ n);
+        bytes.collect::<Vec<u8>>()
+    };
+    for n in 0..20 {
+        put(&store, &[n], &value(n));
+    }
+    let before = tables();
+    store.settle().unwrap();
+    assert!(tables() > before + (10 << 20), "{before}, {}", tables());
+    // Little is not worth it.
+    put(&store, b"more", b"little");
+    let before = tables();
+    store.settle().unwrap();
+    assert_eq!(tables(), before);
+    drop(store);
+    let (store, opened) = EmbeddedKv::open(&path, 256 << 20).unwrap();
+    assert_eq!(opened.lost_writes, 0);
+    for n in 0..20 {
+        assert!(store.get(Space::Runs, &[n]).unwrap() == Some(value(n)));
+    }
+    assert_eq!(
+        store.get(Space::Runs, b"more").unwrap(),
+        Some(b"little".to_vec())
+    );
+}
+
 #[test]
 fn the_embedded_store_conforms() {
     for seed in 0..3 {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel_aggregate::{Aggregates, Bounds, Entry, Everything, History};
 use evenkeel_store::{
-    Batch, Blocks, BlocksOptions, ColdEvents, Collect, IndexSpec, Kv, StoreError,
+    Batch, Blocks, BlocksOptions, ColdEvents, Collect, Horizon, IndexSpec, Kv, StoreError,
 };
 use evenkeel_types::{DataType, ErrorReason, Position, Value};
 
@@ -204,7 +204,7 @@ impl World {
 
     pub(crate) fn begin(&mut self) -> evenkeel_store::BlockCheckpoint {
         self.marking.append(&mut self.marked);
-        self.blocks.begin(&[self.horizon])
+        self.blocks.begin(&[self.horizon.map(Horizon::before)])
     }
 
     pub(crate) fn finish(&mut self, begun: evenkeel_store::BlockCheckpoint) {

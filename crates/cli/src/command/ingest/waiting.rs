@@ -9,14 +9,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
 /// Waits until it is time or somebody interrupts.
-pub(super) struct Waiting {
+pub(in crate::command) struct Waiting {
     runtime: Runtime,
     interrupted: Arc<AtomicBool>,
     woken: Arc<Notify>,
 }
 
 impl Waiting {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(in crate::command) fn new() -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -40,11 +40,11 @@ impl Waiting {
         })
     }
 
-    pub(super) fn is_interrupted(&self) -> bool {
+    pub(in crate::command) fn is_interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }
 
-    pub(super) fn wait(&self, time: Duration) {
+    pub(in crate::command) fn wait(&self, time: Duration) {
         self.runtime.block_on(async {
             tokio::select! {
                 () = tokio::time::sleep(time) => {}
