@@ -8,6 +8,7 @@ mod flush;
 mod forget;
 mod older;
 mod pins;
+mod setting_back;
 mod settings;
 mod upkeep;
 
@@ -22,6 +23,7 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 
 pub use flush::{FailedFlush, FlushReport, FlushedSource};
 pub use pins::Pins;
+pub use setting_back::TableSetBack;
 pub use settings::{FlushSettings, LakeSettings};
 pub use upkeep::{LakeStatus, LakeTable, Upkeep};
 
@@ -63,11 +65,6 @@ impl ColdTier {
         }
     }
 
-    /// Refuses to let events leave the log for a lake that no backup brings back to its moment.
-    pub(crate) fn refuse_truncation(&self) -> Result<(), EngineError> {
-        refuse_objects(&self.address, "the log is not truncated")
-    }
-
     fn lake(&self) -> Result<Lake, EngineError> {
         let (files, clock) = (Arc::clone(&self.files), Arc::clone(&self.clock));
         Lake::at(&self.address, files, clock).map_err(EngineError::lake)
@@ -81,43 +78,49 @@ impl ColdTier {
         Table::open(lake, source, identity, bucket_of, None).map_err(EngineError::lake)
     }
 
-    /// The events of some sources: from their tables what these cover, the rest from the log.
+    /// The events of some sources: from their tables what these cover, the rest from the log. Of a table whose store
+    /// cannot be asked nothing is wanted: the log has it, or asks the table itself, and says what it lacks.
     pub(crate) fn with_log(
         &self,
         log: &LogReader,
         catalog: &Catalog,
         sources: &[SourceId],
     ) -> Result<ColdAndLog, EngineError> {
+        // Definitions of before a source changed have a cut of before that, too: the log has all of
+        // it, as they know it.
+        let in_log = |error: &LakeError| {
+            matches!(error, LakeError::NewerSchema { .. }) || error.is_away()
+        };
+        self.covered(log, catalog, sources, in_log)
+    }
+
+    /// The same, where it is asked what the tables have.
+    pub(crate) fn with_all_tables(
+        &self,
+        log: &LogReader,
+        catalog: &Catalog,
+        sources: &[SourceId],
+    ) -> Result<ColdAndLog, EngineError> {
+        self.covered(log, catalog, sources, |_| false)
+    }
+
+    fn covered(
+        &self,
+        log: &LogReader,
+        catalog: &Catalog,
+        sources: &[SourceId],
+        is_left_out: impl Fn(&LakeError) -> bool,
+    ) -> Result<ColdAndLog, EngineError> {
         let lake = self.lake()?;
         let mut tables = Vec::new();
-        for &source in sources {
-            let Some(def) = catalog.source_by_id(source) else {
-                continue;
-            };
+        for def in sources.iter().filter_map(|id| catalog.source_by_id(*id)) {
             match self.table(&lake, def) {
                 Ok(table) => tables.extend(table),
-                // These definitions are of before the source changed, and so is their cut: the
-                // log has all of it, as they know it.
-                Err(EngineError::Lake(error))
-                    if matches!(*error, LakeError::NewerSchema { .. }) => {}
+                Err(EngineError::Lake(error)) if is_left_out(&error) => {}
                 Err(error) => return Err(error),
             }
         }
         ColdAndLog::new(log.clone(), tables).map_err(EngineError::lake)
-    }
-}
-
-/// Refuses a lake that no backup brings back to the moment of the log.
-pub(crate) fn refuse_objects(
-    address: &LakeAddress,
-    refused: &'static str,
-) -> Result<(), EngineError> {
-    match address {
-        LakeAddress::Directory(_) => Ok(()),
-        LakeAddress::Objects { url, .. } => Err(EngineError::LakeOfObjects {
-            refused,
-            url: url.to_string(),
-        }),
     }
 }
 

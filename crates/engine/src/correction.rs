@@ -7,6 +7,7 @@
 //! answer as before.
 
 mod effect;
+mod foreseen;
 mod held;
 mod matching;
 mod truth;
@@ -24,6 +25,7 @@ use evenkeel_view::SourceProgram;
 pub use effect::{Effects, FeatureEffect, Touched, ViewEffect};
 pub use truth::Truth;
 
+use self::foreseen::Foreseen;
 use self::held::{Held, Holdings, Places};
 use self::matching::{Change, Changes, Row, by_content, by_identity};
 use self::truth::{Judge, rules};
@@ -435,6 +437,7 @@ impl Difference {
                 )?)
             })?;
         }
+        touched.touch_versions(offline, &self.cut)?;
         Ok(touched)
     }
 }
@@ -575,12 +578,9 @@ impl Difference {
             Some(period) => holdings.since(&self.cut, period.from..=period.last())?,
             None => logged,
         };
-        let at = match &self.period {
-            Some(period) => period.last(),
-            None => EventTime(self.means.now.0),
-        };
+        let at = self.compared_at();
         let effects = match touched.effects(online, &self.cut, &after, at, progress) {
-            Err(EngineError::Stopped) => touched.foreseen(),
+            Err(EngineError::Stopped) => touched.keys_alone(),
             compared => compared?,
         };
         Ok(CorrectionReport {
@@ -593,7 +593,7 @@ impl Difference {
         })
     }
 
-    /// What logging it would do: whose keys it would touch.
+    /// What logging it would do: whose keys it would touch, and which values would be others.
     ///
     /// # Errors
     /// As [`Difference::commits`].
@@ -603,15 +603,34 @@ impl Difference {
         progress: &mut Progress<'_>,
     ) -> Result<CorrectionReport, EngineError> {
         let mut silent = |_: &str, done, total| progress("comparing", done, total);
-        let touched = self.commits(offline, &mut |_| Ok(()), &mut silent)?;
+        let mut corrections = Vec::new();
+        let mut keep = |commit: Vec<Correction>| {
+            corrections.extend(commit);
+            Ok(())
+        };
+        let touched = self.commits(offline, &mut keep, &mut silent)?;
+        let difference = Foreseen {
+            source: &self.source,
+            cut: &self.cut,
+            now: self.means.now,
+            corrections,
+        };
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
             meanwhile: 0,
             before: self.cut.clone(),
             after: self.cut.clone(),
-            effects: touched.foreseen(),
+            effects: touched.foreseen(offline, difference, self.compared_at(), progress)?,
         })
+    }
+
+    /// When values are compared: at the end of the period, else now.
+    fn compared_at(&self) -> EventTime {
+        match &self.period {
+            Some(period) => period.last(),
+            None => EventTime(self.means.now.0),
+        }
     }
 }
 

@@ -36,7 +36,7 @@ use state::identity_digest;
 pub(crate) use beside::{Beside, Folder, SpentBuild};
 pub(crate) use bring_up::MemoryLimits;
 pub(crate) use cold::ColdLog;
-pub use cold::LoggedEvents;
+pub use cold::{LoggedEvents, NotRead};
 pub(crate) use read::HotRead;
 pub(crate) use recorded::Recorded;
 pub(crate) use state::{SourceCounts, StoreState, index_digest};

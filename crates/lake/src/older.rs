@@ -14,18 +14,21 @@ use crate::table::{Table, TableEvents};
 
 impl Table {
     /// Whether it is there, and has no newer version.
-    pub fn is_newest(&self) -> bool {
+    ///
+    /// # Errors
+    /// If its store cannot be asked.
+    pub fn is_newest(&self) -> Result<bool, LakeError> {
         let store = self.delta.log_store().object_store(None);
         let is_there = |version: u64| {
             let entry = Path::from(format!("_delta_log/{version:020}.json"));
             let found = self.lake.wait(async { store.head(&entry).await });
             match found {
-                Ok(_) => Some(true),
-                Err(object_store::Error::NotFound { .. }) => Some(false),
-                Err(_) => None,
+                Ok(_) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(self.unreadable(error)),
             }
         };
-        is_there(self.version()) == Some(true) && is_there(self.version() + 1) == Some(false)
+        Ok(is_there(self.version())? && !is_there(self.version() + 1)?)
     }
 
     /// The events that are wanted of this version, file by file.

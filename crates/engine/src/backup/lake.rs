@@ -1,4 +1,5 @@
-//! The tables of the lake in a backup: of a log that is truncated they have the events.
+//! The tables of the lake in a backup: of a log that is truncated they have the events. Those in an object store are
+//! named, not copied: what the log does not have stays there, whatever is flushed later.
 //!
 //! Invariant: what is copied is a table at one moment, as the lake is held meanwhile, and has nothing that the
 //! copied log does not have, as it is held from before that; what is brought back is written over nothing.
@@ -11,7 +12,6 @@ use evenkeel_lake::{Hold, Lake, LakeAddress};
 use evenkeel_log::{DiskFileSystem, LogReader};
 
 use super::Manifest;
-use crate::cold_tier::refuse_objects;
 use crate::engine::{Engine, log_directory};
 use crate::error::EngineError;
 use crate::machine::Machine;
@@ -35,23 +35,32 @@ fn has_truncated(log: &LogReader) -> Result<bool, EngineError> {
     Ok(segments.iter().any(|segment| segment.is_truncated))
 }
 
-/// The log that is copied. If it is truncated nothing is flushed from before it is opened until the tables are
+/// What holds still while a backup is made.
+pub(super) enum Held {
+    /// Nothing: the log has everything itself.
+    Nothing,
+    /// The lake on this machine.
+    Tables(Hold),
+    /// Nothing, as the tables are not copied: they are there.
+    Elsewhere(String),
+}
+
+/// The log that is copied. If it is truncated by a lake on this machine nothing is flushed from before it is opened until the tables are
 /// copied, too: a table that is ahead of a restored log would have other events at its next positions.
-pub(super) fn open_log(project: &Project) -> Result<(LogReader, Option<Hold>), EngineError> {
+pub(super) fn open_log(project: &Project) -> Result<(LogReader, Held), EngineError> {
     Engine::refuse_forgetting(project, &Machine::default())?;
     let log = open(&project.store)?;
     if !has_truncated(&log)? {
-        return Ok((log, None));
+        return Ok((log, Held::Nothing));
     }
-    refuse_objects(
-        &project.lake_address,
-        "no backup is made of a truncated log",
-    )?;
+    if let LakeAddress::Objects { url, .. } = &project.lake_address {
+        return Ok((log, Held::Elsewhere(url.to_string())));
+    }
     let machine = Machine::default();
     let lake = Lake::at(&project.lake_address, machine.files, machine.clock);
     let hold = lake.and_then(|lake| lake.hold());
     let hold = hold.map_err(EngineError::lake)?;
-    Ok((open(&project.store)?, Some(hold)))
+    Ok((open(&project.store)?, Held::Tables(hold)))
 }
 
 /// Copies the tables of a lake on a local disk, which is held; the folders that they are in.
@@ -79,6 +88,24 @@ pub(super) fn copy_tables(
     }
     drop(hold);
     Ok(folders)
+}
+
+/// Refuses to bring back a backup whose events are in a lake that the project does not name.
+pub(super) fn refuse_other(project: &Project, manifest: &Manifest) -> Result<(), EngineError> {
+    let Some(wanted) = &manifest.lake else {
+        return Ok(());
+    };
+    let found = match &project.lake_address {
+        LakeAddress::Objects { url, .. } => url.to_string(),
+        LakeAddress::Directory(directory) => directory.display().to_string(),
+    };
+    match found == *wanted {
+        true => Ok(()),
+        false => Err(EngineError::OtherLake {
+            wanted: wanted.clone(),
+            found,
+        }),
+    }
 }
 
 /// The folders of the lake that a backup has, and no others.
