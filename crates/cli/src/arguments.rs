@@ -711,7 +711,8 @@ pub(crate) struct FlushArguments {
         versions of now a name and keeps their files until --unpin. --set-back is for a log that was \
         restored from a backup while its tables, in an object store, went on: tables that are ahead of the log, or \
         have other events, are set back to what was truncated of it, and the next flush brings the rest \
-        from the log. Their versions of before are pinned under NAME. Nobody else may use the lake any \
+        from the log. Their versions of before are pinned under NAME: what was flushed behind the backup is there \
+        alone, and is counted. Nobody else may use the lake any \
         more: another store whose log was truncated by it would lose what it has there alone.",
     after_help = "Examples:\n  \
         evenkeel lake\n  \

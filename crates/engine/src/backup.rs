@@ -261,7 +261,6 @@ pub fn backup(
 pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> {
     refuse_existing(&project.store)?;
     let manifest = read_manifest(from)?;
-    lake::refuse_other(project, &manifest)?;
     for (name, wanted) in &manifest.files {
         let path = from.join(name);
         let (found, _) = digest(&path)?;
@@ -321,7 +320,8 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
             ),
         });
     }
-    Registry::open(&partial)?;
+    let registry = Registry::open(&partial)?;
+    lake::refuse_other(project, &manifest, &log, &registry)?;
     // Last: they may not be below the store.
     for folder in lake::folders(&manifest) {
         let to = lake::place(project, from, &partial, &folder)?;

@@ -24,6 +24,7 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 pub use flush::{FailedFlush, FlushReport, FlushedSource};
 pub use pins::Pins;
 pub use setting_back::TableSetBack;
+pub(crate) use setting_back::truncated_ends;
 pub use settings::{FlushSettings, LakeSettings};
 pub use upkeep::{LakeStatus, LakeTable, Upkeep};
 
@@ -78,8 +79,8 @@ impl ColdTier {
         Table::open(lake, source, identity, bucket_of, None).map_err(EngineError::lake)
     }
 
-    /// The events of some sources: from their tables what these cover, the rest from the log. Of a table whose store
-    /// cannot be asked nothing is wanted: the log has it, or asks the table itself, and says what it lacks.
+    /// The events of some sources: from their tables what these cover, the rest from the log. Of tables whose store
+    /// does not answer nothing is wanted: the log has it, or asks the table itself, and says what it lacks.
     pub(crate) fn with_log(
         &self,
         log: &LogReader,
@@ -88,9 +89,8 @@ impl ColdTier {
     ) -> Result<ColdAndLog, EngineError> {
         // Definitions of before a source changed have a cut of before that, too: the log has all of
         // it, as they know it.
-        let in_log = |error: &LakeError| {
-            matches!(error, LakeError::NewerSchema { .. }) || error.is_away()
-        };
+        let in_log =
+            |error: &LakeError| matches!(error, LakeError::NewerSchema { .. }) || error.is_away();
         self.covered(log, catalog, sources, in_log)
     }
 
@@ -116,7 +116,12 @@ impl ColdTier {
         for def in sources.iter().filter_map(|id| catalog.source_by_id(*id)) {
             match self.table(&lake, def) {
                 Ok(table) => tables.extend(table),
-                Err(EngineError::Lake(error)) if is_left_out(&error) => {}
+                Err(EngineError::Lake(error)) if is_left_out(&error) => {
+                    // All have one store, and each would be waited for.
+                    if error.is_away() {
+                        break;
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }

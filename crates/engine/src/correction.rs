@@ -437,7 +437,6 @@ impl Difference {
                 )?)
             })?;
         }
-        touched.touch_versions(offline, &self.cut)?;
         Ok(touched)
     }
 }
@@ -549,21 +548,21 @@ impl Engine {
         let offline = self.offline();
         let after = self.cut();
         let logged = difference.counts.changes();
-        difference.report(self, &offline, &touched, (after, logged), progress)
+        difference.report(self, &offline, touched, (after, logged), progress)
     }
 }
 
 impl Difference {
     /// What follows of it, once so many events were logged up to a cut. If it is stopped while
-    /// values are compared, it says whose keys were touched.
+    /// values are compared, or what is compared cannot be read, it says whose keys were touched: what was logged is logged.
     ///
     /// # Errors
-    /// If log or hot tier cannot be read.
+    /// If the log cannot be read.
     pub fn report(
         &self,
         online: &impl Online,
         offline: &Offline,
-        touched: &Touched,
+        mut touched: Touched,
         (after, logged): (Cut, u64),
         progress: &mut Progress<'_>,
     ) -> Result<CorrectionReport, EngineError> {
@@ -579,10 +578,10 @@ impl Difference {
             None => logged,
         };
         let at = self.compared_at();
-        let effects = match touched.effects(online, &self.cut, &after, at, progress) {
-            Err(EngineError::Stopped) => touched.keys_alone(),
-            compared => compared?,
-        };
+        let versions = touched.touch_versions(offline, &self.cut, progress);
+        let compared =
+            versions.and_then(|()| touched.effects(online, &self.cut, &after, at, progress));
+        let effects = compared.unwrap_or_else(|_| touched.keys_alone());
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
@@ -608,7 +607,8 @@ impl Difference {
             corrections.extend(commit);
             Ok(())
         };
-        let touched = self.commits(offline, &mut keep, &mut silent)?;
+        let mut touched = self.commits(offline, &mut keep, &mut silent)?;
+        touched.touch_versions(offline, &self.cut, progress)?;
         let difference = Foreseen {
             source: &self.source,
             cut: &self.cut,

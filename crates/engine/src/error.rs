@@ -82,8 +82,15 @@ pub enum EngineError {
         source_name: String,
         position: Position,
     },
-    #[error("the backup's log was truncated by the lake `{wanted}`, and the project's is `{found}`")]
-    OtherLake { wanted: String, found: String },
+    #[error(
+        "the backup's log was truncated by the lake `{wanted}`, and `{found}` does not have what it lacks"
+    )]
+    OtherLake {
+        wanted: String,
+        found: String,
+        #[source]
+        source: Box<EngineError>,
+    },
     #[error("`{table}` has the results of a batch view: only its runs write it")]
     OnlyRuns { table: String },
     #[error("the query of `{view}` gives two rows for the key {key}")]
@@ -608,9 +615,9 @@ impl EngineError {
                     .to_owned()
             }
             EngineError::OtherLake { .. } => {
-                "name it with `url` of `[lake]`: the events are there alone".to_owned()
+                "name the lake, or a copy of it, with `url` of `[lake]`".to_owned()
             }
-            EngineError::Store(_) if self.lake_cause().is_some_and(LakeError::is_away) => {
+            EngineError::Store(_) if self.lake_cause().and_then(LakeError::hint).is_some() => {
                 self.lake_cause()?.hint()?.to_owned()
             }
             EngineError::Store(_) | EngineError::Unreadable(_) => {

@@ -85,7 +85,9 @@ pub use function::{
     FunctionCalls, FunctionCounts, FunctionFailure, FunctionFailureKind, FunctionTally, Given,
     PYTHON_DEFAULT, PythonHost,
 };
-pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, NotRead, SpentCheckpoint};
+pub use hot_store::{
+    Checkpoint, CheckpointWritten, HotStore, LoggedEvents, NotRead, SpentCheckpoint,
+};
 pub use ingest::{
     Intake, Prepare, RowSink, file_options_of, ingest_files, origins_of, stored_columns,
 };

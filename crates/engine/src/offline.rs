@@ -162,8 +162,7 @@ impl Offline {
 
     /// The same; every table is read, or it is an error.
     pub(crate) fn events_of_tables(&self, sources: &[SourceId]) -> Result<ColdAndLog, EngineError> {
-        self.cold
-            .with_all_tables(&self.log, &self.catalog, sources)
+        self.cold.with_all_tables(&self.log, &self.catalog, sources)
     }
 
     /// The project's folder.

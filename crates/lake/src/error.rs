@@ -95,7 +95,7 @@ impl LakeError {
                 "run the command again; if it stays so, bring the table back from a copy; unless the log was truncated, it has the events: remove the table's directory and flush"
             }
             LakeError::Otherwise { .. } | LakeError::Ahead { .. } => {
-                "if the log was restored from a backup and nobody else writes this lake: `evenkeel lake --set-back`; else name another place with `url` of `[lake]`"
+                "if the log was restored from a backup and nobody else writes this lake: `evenkeel lake --set-back`, which keeps what was flushed behind the backup in a pinned version alone; else name another place with `url` of `[lake]`"
             }
             LakeError::NotOurs { .. } => {
                 "name another place with `url` of `[lake]`, or remove the table, unless a log was truncated by it"
@@ -104,22 +104,21 @@ impl LakeError {
         })
     }
 
-    /// Whether nobody can say what the lake has: its store cannot be asked.
+    /// Whether nobody can say now what the lake has: its store does not answer, or with an error of its own. What it
+    /// refuses until something is put right is another matter.
     pub fn is_away(&self) -> bool {
-        matches!(self, LakeError::Objects { .. })
+        let LakeError::Objects { refusal, .. } = self else {
+            return false;
+        };
+        matches!(refusal, Refusal::Unreachable | Refusal::Failing)
     }
 
     /// Whether the same may succeed a little later, and nothing has to be put right.
     pub fn may_pass(&self) -> bool {
-        match self {
-            LakeError::InUse { .. }
-            | LakeError::Conflict { .. }
-            | LakeError::NewerSchema { .. } => true,
-            LakeError::Objects { refusal, .. } => {
-                matches!(refusal, Refusal::Unreachable | Refusal::Failing)
-            }
-            _ => false,
-        }
+        matches!(
+            self,
+            LakeError::InUse { .. } | LakeError::Conflict { .. } | LakeError::NewerSchema { .. }
+        ) || self.is_away()
     }
 
     /// Whether doing it again may succeed.

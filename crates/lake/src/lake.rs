@@ -76,6 +76,16 @@ impl LakeAddress {
     }
 }
 
+/// In words, without what may be a secret: user, password, query.
+impl std::fmt::Display for LakeAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LakeAddress::Directory(directory) => write!(f, "{}", directory.display()),
+            LakeAddress::Objects { url, .. } => f.write_str(&objects::in_words(url)),
+        }
+    }
+}
+
 /// A place for tables. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Lake {
@@ -266,7 +276,7 @@ impl Lake {
             self.clock.now_micros()
         );
         let root = root_of(url).map_err(|reason| LakeError::Address {
-            address: url.to_string(),
+            address: objects::in_words(url),
             reason,
         })?;
         let name = name.split('/').fold(root, |path, part| path.join(part));
@@ -350,7 +360,7 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Place::Files { directory, .. } => write!(f, "{}", directory.display()),
-            Place::Objects { url, .. } => f.write_str(url.as_str().trim_end_matches('/')),
+            Place::Objects { url, .. } => f.write_str(&objects::in_words(url)),
         }
     }
 }

@@ -88,8 +88,8 @@ impl Refusal {
 /// The refusal that is the cause of an error; none if it says what is ordinary: that something is there, or
 /// is not.
 pub(crate) fn refusal_of(error: &(dyn Error + 'static)) -> Option<Refusal> {
-    let causes = || causes_of(error);
-    let of_store = causes().find_map(|cause| cause.downcast_ref::<object_store::Error>())?;
+    let of_store = causes_of(error).find_map(of_store)?;
+    let causes = || causes_of(of_store);
     let words: String = causes().map(|cause| format!("{cause} ")).collect();
     if NO_BUCKET.iter().any(|code| words.contains(code)) {
         return Some(Refusal::NoBucket);
@@ -106,6 +106,20 @@ pub(crate) fn refusal_of(error: &(dyn Error + 'static)) -> Option<Refusal> {
                 false => Some(Refusal::Failing),
             }
         }
+        _ => None,
+    }
+}
+
+/// An error as an object store's own. One of the kernel's names its cause in words alone.
+fn of_store<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e object_store::Error> {
+    let of_kernel = error.downcast_ref::<delta_kernel::Error>();
+    of_kernel.map_or_else(|| error.downcast_ref(), of_kernel_error)
+}
+
+fn of_kernel_error(error: &delta_kernel::Error) -> Option<&object_store::Error> {
+    match error {
+        delta_kernel::Error::Backtraced { source, .. } => of_kernel_error(source),
+        delta_kernel::Error::ObjectStore(error) => Some(error),
         _ => None,
     }
 }
@@ -145,7 +159,7 @@ pub(crate) fn open(
     retry: Duration,
 ) -> Result<Arc<dyn ObjectStore>, LakeError> {
     let wrong = |reason: String| LakeError::Address {
-        address: url.to_string(),
+        address: in_words(url),
         reason,
     };
     let (scheme, _) = ObjectStoreScheme::parse(url).map_err(|e| wrong(e.to_string()))?;
@@ -173,6 +187,17 @@ pub(crate) fn open(
         }
         _ => Err(wrong("no store has such addresses".to_owned())),
     }
+}
+
+/// A URL without what may be a secret.
+pub(crate) fn in_words(url: &Url) -> String {
+    let mut path = format!("{}://", url.scheme());
+    path.push_str(url.host_str().unwrap_or_default());
+    if let Some(port) = url.port() {
+        path.push_str(&format!(":{port}"));
+    }
+    path.push_str(url.path().trim_end_matches('/'));
+    path
 }
 
 fn from_environment() -> impl Iterator<Item = (String, String)> {
@@ -221,7 +246,13 @@ mod tests {
 
     #[test]
     fn options_are_those_of_the_store() {
-        assert!(s3(&[("region", "eu-central-1"), ("endpoint", "http://127.0.0.1:1")]).is_ok());
+        assert!(
+            s3(&[
+                ("region", "eu-central-1"),
+                ("endpoint", "http://127.0.0.1:1")
+            ])
+            .is_ok()
+        );
         let error = s3(&[("regin", "eu-central-1")]).unwrap_err().to_string();
         assert!(error.contains("no option `regin`"), "{error}");
         for url in ["gs://bucket/a", "az://container/a", "https://host/a"] {
@@ -230,6 +261,14 @@ mod tests {
             let error = open(&url, &wrong, Duration::ZERO).unwrap_err().to_string();
             assert!(error.contains("no option `nothing`"), "{url}: {error}");
         }
+    }
+
+    #[test]
+    fn an_address_names_no_secret() {
+        let in_words = |text: &str| in_words(&Url::parse(text).unwrap());
+        assert_eq!(in_words("s3://b/f/"), "s3://b/f");
+        let secret = "https://me:secret@host:81/a/b?sig=secret#secret";
+        assert_eq!(in_words(secret), "https://host:81/a/b");
     }
 
     #[test]
@@ -254,6 +293,8 @@ mod tests {
             source: "503".into(),
         };
         assert_eq!(refusal_of(&generic), Some(Refusal::Failing));
+        let of_kernel = delta_kernel::Error::ObjectStore(generic);
+        assert_eq!(refusal_of(&of_kernel), Some(Refusal::Failing));
         assert_eq!(refusal_of(&std::fmt::Error), None);
     }
 }

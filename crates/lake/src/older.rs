@@ -31,15 +31,12 @@ impl Table {
         Ok(is_there(self.version())? && !is_there(self.version() + 1)?)
     }
 
-    /// The events that are wanted of this version, file by file.
+    /// Refuses to go on if it does not reach as far as these ends.
     ///
     /// # Errors
-    /// [`LakeError::Lacks`] if it does not cover what is wanted; if it cannot be read.
-    pub fn events(&self, options: &ReadOptions) -> Result<Box<dyn EventStream>, LakeError> {
-        let source = self.id();
-        let mut until = Cut::empty();
-        let wanted = options.until.iter().flat_map(Cut::iter);
-        for (id, partition, end) in wanted.filter(|(id, ..)| *id == source) {
+    /// [`LakeError::Lacks`]; if it cannot be read.
+    pub fn refuse_lacking(&self, ends: &Cut) -> Result<(), LakeError> {
+        for (_, partition, end) in ends.iter().filter(|(id, ..)| *id == self.id()) {
             let covered = self.end(partition)?.unwrap_or(Offset(0));
             if covered < end {
                 return Err(LakeError::Lacks {
@@ -50,8 +47,22 @@ impl Table {
                     ),
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// The events that are wanted of this version, file by file.
+    ///
+    /// # Errors
+    /// [`LakeError::Lacks`] if it does not cover what is wanted; if it cannot be read.
+    pub fn events(&self, options: &ReadOptions) -> Result<Box<dyn EventStream>, LakeError> {
+        let source = self.id();
+        let mut until = Cut::empty();
+        let wanted = options.until.iter().flat_map(Cut::iter);
+        for (id, partition, end) in wanted.filter(|(id, ..)| *id == source) {
             until.set_end(id, partition, end);
         }
+        self.refuse_lacking(&until)?;
         let events = self.read(Wanted {
             source,
             after: options.after.clone(),

@@ -20,32 +20,25 @@ use crate::table::Table;
 pub struct SetBack {
     /// Events that left the table.
     pub events: u64,
+    /// Of these, events that the log does not have: the version before is where they are.
+    pub unlogged: u64,
     /// Data files that were taken out, or written again without them.
     pub files: usize,
 }
 
 impl Table {
     /// Takes out what is behind these ends; a partition that they do not name has nothing left. This is the
-    /// new version then.
+    /// new version then. `logged_ends` is where the log ends.
     ///
     /// # Errors
     /// [`LakeError::Lacks`] if the table does not reach as far; [`LakeError::Conflict`]; if it cannot be
     /// read or written.
-    pub fn set_back(&mut self, ends: &Cut) -> Result<SetBack, LakeError> {
+    pub fn set_back(&mut self, ends: &Cut, logged_ends: &Cut) -> Result<SetBack, LakeError> {
+        self.refuse_lacking(ends)?;
         let id = self.id();
         let mut positions: BTreeMap<Partition, Offset> = BTreeMap::new();
         for (_, partition, end) in ends.iter().filter(|(source, ..)| *source == id) {
-            let covered = self.end(partition)?.unwrap_or(Offset(0));
-            if covered < end {
-                return Err(LakeError::Lacks {
-                    table: self.source.name.clone(),
-                    reason: format!(
-                        "it covers partition {} up to {}, events up to {} were truncated",
-                        partition.0, covered.0, end.0
-                    ),
-                });
-            }
-            if covered > end {
+            if self.end(partition)? > Some(end) {
                 positions.insert(partition, end);
             }
         }
@@ -64,6 +57,7 @@ impl Table {
                     // Also of partitions that the ends do not name.
                     positions.insert(partition, end);
                     done.events += 1;
+                    done.unlogged += u64::from(!logged_ends.contains(id, logged.position));
                 }
             }
             if done.events == before {

@@ -134,8 +134,8 @@ impl Table {
             .iter()
             .map(|&slot| source.columns[slot].name.as_str())
             .collect();
-        let schema: StructType =
-            serde_json::from_value(layout.delta_schema()).map_err(|e| lake.unwritten(&source.name, e))?;
+        let schema: StructType = serde_json::from_value(layout.delta_schema())
+            .map_err(|e| lake.unwritten(&source.name, e))?;
         let settings = [
             (SETTING_CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL.to_string()),
             (SETTING_FORMAT, FORMAT.to_string()),
@@ -168,7 +168,9 @@ impl Table {
             table: source.name.clone(),
             reason,
         };
-        let state = delta.snapshot().map_err(|e| lake.unreadable(&source.name, e))?;
+        let state = delta
+            .snapshot()
+            .map_err(|e| lake.unreadable(&source.name, e))?;
         let settings = state.metadata().configuration();
         let setting = |name: &str| {
             let found = settings.get(name).map(String::as_str);
@@ -269,10 +271,7 @@ impl Table {
 
     /// The first offset of a partition that the version does not have; `None` if it has nothing of it.
     pub(crate) fn end(&self, partition: Partition) -> Result<Option<Offset>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| self.unreadable(e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let log_store = self.delta.log_store();
         let application = self.application(partition);
         let version = state.transaction_version(log_store.as_ref(), application);
@@ -283,10 +282,7 @@ impl Table {
 
     /// The apply timeline at the last event, as the statistics have it.
     fn last_logged_at(&self) -> Result<Option<i64>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| self.unreadable(e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let views = state.log_data();
         let last = views.iter().max_by(|a, b| a.path().cmp(&b.path()));
         Ok(last.and_then(|view| greatest_time(&view.stats()?, "_logged_at")))
@@ -309,10 +305,7 @@ impl Table {
     /// # Errors
     /// If the table cannot be read.
     pub fn files(&self) -> Result<Vec<DataFile>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| self.unreadable(e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let mut files: Vec<DataFile> = state
             .log_data()
             .iter()
@@ -397,10 +390,7 @@ impl Table {
         properties: CommitProperties,
         operation: DeltaOperation,
     ) -> Result<(), LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| self.unreadable(e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let log_store = self.delta.log_store();
         let properties = properties
             .with_max_retries(0)
@@ -419,12 +409,9 @@ impl Table {
 
     /// The schema of the newest version of the source, as the table's metadata.
     pub(crate) fn metadata_of(&self, layout: &Layout) -> Result<Action, LakeError> {
-        let schema: StructType = serde_json::from_value(layout.delta_schema())
-            .map_err(|e| self.unwritten(e))?;
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| self.unreadable(e))?;
+        let schema: StructType =
+            serde_json::from_value(layout.delta_schema()).map_err(|e| self.unwritten(e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let (key, value) = (SETTING_SCHEMA_VERSION, layout.schema_version.to_string());
         let metadata = state.metadata().clone();
         let metadata = metadata
@@ -476,10 +463,7 @@ impl Table {
 
     /// The files that may have what is wanted, by the bounds of their offsets.
     pub(crate) fn files_with(&self, wanted: &Wanted) -> Result<Vec<String>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| self.unreadable(e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let bounds = wanted.offsets();
         let views = state.log_data();
         let name = self.layout.fields[own::OFFSET].name.as_str();

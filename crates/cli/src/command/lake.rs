@@ -37,7 +37,8 @@ pub(super) fn run(arguments: &LakeArguments, session: &Session) -> Result<Answer
 
 fn text_of_set_back(name: &str, tables: &[TableSetBack]) -> String {
     if tables.is_empty() {
-        return "\nno table is ahead of the log, or has other events: nothing was set back".to_owned();
+        return "\nno table is ahead of the log, or has other events: nothing was set back"
+            .to_owned();
     }
     let mut text = String::new();
     for table in tables {
@@ -47,6 +48,13 @@ fn text_of_set_back(name: &str, tables: &[TableSetBack]) -> String {
             plural(table.done.events, "event"),
             table.before,
         ));
+        if table.done.unlogged > 0 {
+            text.push_str(&format!(
+                "; {} of them were logged behind the backup, and are in version {} alone",
+                count(table.done.unlogged),
+                table.before
+            ));
+        }
     }
     text
 }
@@ -82,6 +90,7 @@ fn json_report(
         json!({
             "source": table.source,
             "events": table.done.events,
+            "unlogged": table.done.unlogged,
             "files": table.done.files,
             "version_before": table.before,
             "version": table.version,

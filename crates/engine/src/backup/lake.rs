@@ -12,10 +12,13 @@ use evenkeel_lake::{Hold, Lake, LakeAddress};
 use evenkeel_log::{DiskFileSystem, LogReader};
 
 use super::Manifest;
+use crate::cold_tier::{ColdTier, truncated_ends};
+use crate::definitions::catalog_of;
 use crate::engine::{Engine, log_directory};
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::project::Project;
+use crate::registry::Registry;
 
 /// The folder of a table's own log.
 const DELTA_LOG: &str = "_delta_log";
@@ -53,8 +56,8 @@ pub(super) fn open_log(project: &Project) -> Result<(LogReader, Held), EngineErr
     if !has_truncated(&log)? {
         return Ok((log, Held::Nothing));
     }
-    if let LakeAddress::Objects { url, .. } = &project.lake_address {
-        return Ok((log, Held::Elsewhere(url.to_string())));
+    if let LakeAddress::Objects { .. } = &project.lake_address {
+        return Ok((log, Held::Elsewhere(project.lake_address.to_string())));
     }
     let machine = Machine::default();
     let lake = Lake::at(&project.lake_address, machine.files, machine.clock);
@@ -90,22 +93,29 @@ pub(super) fn copy_tables(
     Ok(folders)
 }
 
-/// Refuses to bring back a backup whose events are in a lake that the project does not name.
-pub(super) fn refuse_other(project: &Project, manifest: &Manifest) -> Result<(), EngineError> {
+/// Refuses to bring back a store for which the project's lake does not have what its log lacks. The lake may have another
+/// name by now.
+pub(super) fn refuse_other(
+    project: &Project,
+    manifest: &Manifest,
+    log: &LogReader,
+    registry: &Registry,
+) -> Result<(), EngineError> {
     let Some(wanted) = &manifest.lake else {
         return Ok(());
     };
-    let found = match &project.lake_address {
-        LakeAddress::Objects { url, .. } => url.to_string(),
-        LakeAddress::Directory(directory) => directory.display().to_string(),
-    };
-    match found == *wanted {
-        true => Ok(()),
-        false => Err(EngineError::OtherLake {
-            wanted: wanted.clone(),
-            found,
-        }),
-    }
+    let catalog = catalog_of(registry, Some(project.functions.clone()))?;
+    let cold = ColdTier::of(project, &Machine::default(), registry.identity());
+    let mut sources = catalog.sources.values();
+    let lacking = sources.try_for_each(|source| {
+        let ends = truncated_ends(log, source)?;
+        cold.refuse_lacking(source, &ends)
+    });
+    lacking.map_err(|source| EngineError::OtherLake {
+        wanted: wanted.clone(),
+        found: project.lake_address.to_string(),
+        source: Box::new(source),
+    })
 }
 
 /// The folders of the lake that a backup has, and no others.

@@ -1,14 +1,17 @@
 //! Tables that went on after the backup of which this log is: set back to what the log does not have itself.
 //!
-//! Invariant: what was truncated stays where it is, and everything behind it is in the log, so that the next flush
-//! brings it again. It is somebody's explicit wish: the tables may be another store's by now.
+//! Invariant: what was truncated stays where it is, and everything behind it that the log has is whole in the log, so that the
+//! next flush brings it again. What the log does not have, as it was logged behind the backup, is counted, and in the
+//! pinned versions alone. It is somebody's explicit wish: the tables may be another store's by now.
 
 use std::sync::Arc;
 
 use evenkeel_lake::{LakeError, SetBack, Table};
+use evenkeel_log::LogReader;
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Cut, Offset};
 
+use super::ColdTier;
 use crate::error::EngineError;
 use crate::offline::Offline;
 
@@ -50,8 +53,9 @@ impl Offline {
                 continue;
             }
             let before = table.version();
-            let ends = self.truncated_ends(def)?;
-            let set_back = table.set_back(&ends).map_err(EngineError::lake)?;
+            let ends = truncated_ends(self.log(), def)?;
+            let set_back = table.set_back(&ends, &self.log().ends());
+            let set_back = set_back.map_err(EngineError::lake)?;
             done.push(TableSetBack {
                 source: def.name.clone(),
                 done: set_back,
@@ -74,21 +78,41 @@ impl Offline {
             Err(error) => Err(EngineError::lake(error)),
         }
     }
+}
 
-    /// Up to where the events of a source are in its table alone.
-    fn truncated_ends(&self, source: &Arc<SourceDef>) -> Result<Cut, EngineError> {
-        let segments = self.log().segments().map_err(EngineError::log)?;
-        let truncated = segments.iter().filter(|segment| segment.is_truncated);
-        let mut ends = Cut::empty();
-        // Also of partitions of which nothing was: what their tables have goes.
-        for (id, partition, _) in self.log().ends().iter().filter(|(id, ..)| *id == source.id) {
-            ends.set_end(id, partition, Offset(0));
+impl ColdTier {
+    /// Refuses a lake whose table of a source does not reach as far as these ends.
+    pub(crate) fn refuse_lacking(
+        &self,
+        source: &Arc<SourceDef>,
+        ends: &Cut,
+    ) -> Result<(), EngineError> {
+        if ends.iter().all(|(.., end)| end == Offset(0)) {
+            return Ok(());
         }
-        for (id, partition, end) in truncated.flat_map(|segment| segment.until.iter()) {
-            if id == source.id {
-                ends.set_end(id, partition, end.max(ends.end(id, partition)));
-            }
-        }
-        Ok(ends)
+        let table = self.table(&self.lake()?, source)?.ok_or_else(|| {
+            EngineError::lake(LakeError::Lacks {
+                table: source.name.clone(),
+                reason: "there is no such table".to_owned(),
+            })
+        })?;
+        table.refuse_lacking(ends).map_err(EngineError::lake)
     }
+}
+
+/// Up to where the events of a source are in its table alone.
+pub(crate) fn truncated_ends(log: &LogReader, source: &Arc<SourceDef>) -> Result<Cut, EngineError> {
+    let segments = log.segments().map_err(EngineError::log)?;
+    let truncated = segments.iter().filter(|segment| segment.is_truncated);
+    let mut ends = Cut::empty();
+    // Also of partitions of which nothing was: what their tables have goes.
+    for (id, partition, _) in log.ends().iter().filter(|(id, ..)| *id == source.id) {
+        ends.set_end(id, partition, Offset(0));
+    }
+    for (id, partition, end) in truncated.flat_map(|segment| segment.until.iter()) {
+        if id == source.id {
+            ends.set_end(id, partition, end.max(ends.end(id, partition)));
+        }
+    }
+    Ok(ends)
 }

@@ -25,6 +25,8 @@ use crate::serving::ReadPlan;
 
 /// Keys of a view whose values are compared.
 const KEYS_COMPARED: usize = 10_000;
+/// Events between two calls of a progress.
+const PROGRESS_EVENTS: u64 = 8_192;
 /// Keys of one read.
 const KEYS_AT_ONCE: usize = 100;
 
@@ -205,11 +207,12 @@ impl Touched {
     /// Takes the other versions of the rows that are changed.
     ///
     /// # Errors
-    /// If the events cannot be read.
+    /// [`EngineError::Stopped`]; if the events cannot be read.
     pub(super) fn touch_versions(
         &mut self,
         offline: &Offline,
         cut: &Cut,
+        progress: &mut super::Progress<'_>,
     ) -> Result<(), EngineError> {
         let Some(rows) = self.rows.as_ref().filter(|rows| !rows.is_empty()) else {
             return Ok(());
@@ -220,7 +223,12 @@ impl Touched {
             until: Some(cut.clone()),
             ..ReadOptions::default()
         };
-        for logged in offline.log().read(options) {
+        let ends = cut.iter().filter(|(id, ..)| *id == def.id);
+        let total = ends.map(|(.., end)| end.0).sum();
+        for (number, logged) in (0u64..).zip(offline.log().read(options)) {
+            if number.is_multiple_of(PROGRESS_EVENTS) {
+                go_on(progress("looking for versions", number, total))?;
+            }
             let mut logged = logged.map_err(EngineError::log)?;
             let upgraded = def.schema.upgrade(&mut logged);
             upgraded.map_err(|reason| EngineError::schema(&def, reason))?;
@@ -262,7 +270,10 @@ impl Touched {
     ) -> Result<Effects, EngineError> {
         let asked: Vec<Asked<'_>> = self.views.iter().map(TouchedView::asked).collect();
         let changed = match asked.iter().all(|asked| asked.keys.is_empty()) {
-            true => asked.iter().map(|a| vec![0; a.view.features.len()]).collect(),
+            true => asked
+                .iter()
+                .map(|a| vec![0; a.view.features.len()])
+                .collect(),
             false => difference.changed(offline, &asked, at, progress)?,
         };
         let views = self.views.iter().zip(changed);

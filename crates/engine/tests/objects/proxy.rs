@@ -55,7 +55,10 @@ struct Shared {
 impl Proxy {
     /// In front of the store at a port. `decide` says of each request, in the order in which they came, what
     /// becomes of it.
-    pub(crate) fn before(store: u16, decide: impl FnMut(&Request) -> Fate + Send + 'static) -> Self {
+    pub(crate) fn before(
+        store: u16,
+        decide: impl FnMut(&Request) -> Fate + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {

@@ -3,8 +3,11 @@
 
 use std::fs;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use evenkeel_engine::api::GetRequest;
+use evenkeel_engine::correction::{Period, Truth};
 use evenkeel_engine::push::{PushedRow, Pusher, RowAnswer, Write, Written};
 use evenkeel_engine::{
     Engine, EngineError, ErrorKind, TruncateOptions, TruncateReport, backup, restore,
@@ -20,10 +23,11 @@ use crate::shop::{
 };
 use crate::ticks::{self, Ticker};
 
-pub(crate) const ALL: [Case; 3] = [
+pub(crate) const ALL: [Case; 4] = [
     ("log_truncated_by_it", log_truncated_by_it),
     ("away_afterwards", away_afterwards),
     ("backup_while_it_goes_on", backup_while_it_goes_on),
+    ("corrected_while_it_goes_away", corrected_while_it_goes_away),
 ];
 
 fn truncate(engine: &mut Engine) -> Result<TruncateReport, EngineError> {
@@ -122,7 +126,10 @@ fn away_afterwards(store: &ObjectStore) {
     let named = format!("`{}/ticks`", access.url);
     let is_said = |error: EngineError| {
         let words = in_words(&error);
-        assert!(words.contains(&named) && words.contains("does not answer"), "{words}");
+        assert!(
+            words.contains(&named) && words.contains("does not answer"),
+            "{words}"
+        );
         assert!(words.contains("nothing is lost"), "{words}");
         assert_eq!(error.kind(), ErrorKind::Busy, "{words}");
     };
@@ -132,7 +139,11 @@ fn away_afterwards(store: &ObjectStore) {
     // Written and read without it.
     let new: Vec<PushedRow> = (there..there + 5).map(|n| ticks::tick(n, false)).collect();
     let answered = push(&mut ticker, new).unwrap();
-    assert!(answered.iter().all(|row| matches!(row, RowAnswer::Logged(_))));
+    assert!(
+        answered
+            .iter()
+            .all(|row| matches!(row, RowAnswer::Logged(_)))
+    );
     assert_eq!(ticks::ticks(&ticker.engine), there + 5);
     let again = push(&mut ticker, vec![ticks::tick(1, false)]).unwrap();
     assert_eq!(again, [RowAnswer::Duplicate]);
@@ -152,13 +163,19 @@ fn away_afterwards(store: &ObjectStore) {
     assert_flushed_once(&ticker.engine.offline());
 }
 
+/// How many events a store has.
+fn offset(ticker: &Ticker) -> u64 {
+    let cut = ticker.engine.cut();
+    cut.iter().map(|(.., end)| end.0).sum()
+}
+
 fn backup_while_it_goes_on(store: &ObjectStore) {
     let folder = folder();
     let access = Access::new(store);
     access.write(folder.path());
     let mut ticker = truncated(folder.path(), 300);
     push_until(&mut ticker, 350);
-    let at_backup = ticker.next;
+    let (ticks_at_backup, at_backup) = (ticker.next, offset(&ticker));
     let target = folder.path().join("backup");
     let manifest = backup(ticker.engine.project(), &target, &mut |_, _| ()).unwrap();
     assert_eq!(manifest.lake.as_deref(), Some(access.url.as_str()));
@@ -167,23 +184,29 @@ fn backup_while_it_goes_on(store: &ObjectStore) {
     push_until(&mut ticker, 500);
     flush(&ticker.engine.offline());
     ticker.engine.offline().keep_up_lake().unwrap();
+    let lost = offset(&ticker);
     drop(ticker);
     let other = crate::shop::folder();
     let restored = || evenkeel_engine::Project::open(other.path(), None).unwrap();
     let error = restore(&restored(), &target).unwrap_err();
     let words = in_words(&error);
-    assert!(words.contains(&access.url) && words.contains("`url` of `[lake]`"), "{words}");
+    assert!(
+        words.contains(&access.url) && words.contains("`url` of `[lake]`"),
+        "{words}"
+    );
     access.write(other.path());
     restore(&restored(), &target).unwrap();
     let mut ticker = Ticker::over(open(other.path()));
-    assert_eq!(ticker.next, at_backup);
-    let (_plain, without) = plain(at_backup);
+    assert_eq!(ticker.next, ticks_at_backup);
+    let (_plain, without) = plain(ticks_at_backup);
     let told = answers(&without.engine);
     assert_eq!(answers(&ticker.engine), told);
     let words = in_words(&flush_error(&ticker.engine.offline()));
     assert!(words.contains("--set-back"), "{words}");
     let set_back = ticker.engine.offline().set_back_lake("before").unwrap();
-    assert!(set_back[0].done.events > 0 && set_back[0].version > set_back[0].before);
+    let done = set_back[0].done;
+    assert_eq!(done.unlogged, lost - at_backup, "{done:?}");
+    assert!(done.events > done.unlogged && set_back[0].version > set_back[0].before);
     assert_eq!(answers(&ticker.engine), told);
     // It goes on from here, also where the log has begun to say something else.
     let (_plain, without) = plain(420);
@@ -198,4 +221,69 @@ fn backup_while_it_goes_on(store: &ObjectStore) {
     assert_eq!(answers(&ticker.engine), answers(&without.engine));
     let pins = ticker.engine.offline().lake_status().unwrap().pins;
     assert_eq!(pins["before"]["ticks"], set_back[0].before);
+}
+
+const LOANS: &str = "
+CREATE ENTITY shop (shop BIGINT);
+CREATE TABLE loans (loan BIGINT, shop BIGINT, amount BIGINT, at TIMESTAMP, PRIMARY KEY (loan), EVENT TIME at)
+WITH (connector = 'file', path = 'loans.csv');
+CREATE FEATURE VIEW lent ENTITY shop AS SELECT shop, count(*) AS loans, sum(amount) AS amount FROM loans GROUP BY shop;
+";
+
+/// Once a correction is logged it is a success, also where nobody can say any more what follows of it.
+fn corrected_while_it_goes_away(store: &ObjectStore) {
+    let folder = folder();
+    fs::write(folder.path().join("ticks.sql"), LOANS).unwrap();
+    let row = |n: i64, amount: i64| {
+        let (loan, shop, minute, second) = (n % 20, n % 3, n / 60, n % 60);
+        format!("{loan},{shop},{amount},2026-01-01T00:{minute:02}:{second:02}Z\n")
+    };
+    let header = "loan,shop,amount,at\n".to_owned();
+    let rows: String = (0..600).map(|n| row(n, n)).collect();
+    fs::write(folder.path().join("loans.csv"), header.clone() + &rows).unwrap();
+    let is_away = Arc::new(AtomicBool::new(false));
+    let away = Arc::clone(&is_away);
+    let proxy = Proxy::before(store.port, move |_| match away.load(Ordering::SeqCst) {
+        true => Fate::Busy,
+        false => Fate::Answered,
+    });
+    let access = Access {
+        retry_seconds: 1,
+        ..Access::new(store).through(proxy.port)
+    };
+    access.write(folder.path());
+    let mut engine = open(folder.path());
+    ticks::apply(&mut engine);
+    engine.ingest("loans", None, &mut |_| ()).unwrap();
+    flush(&engine.offline());
+    assert!(truncate(&mut engine).unwrap().truncated > 0);
+    let truth: String = (540..600).map(|n| row(n, n + 1)).collect();
+    let path = folder.path().join("truth.csv");
+    fs::write(&path, header + &truth).unwrap();
+    let offline = engine.offline();
+    let source = offline.source("loans").unwrap();
+    let truth = Truth::open(&source, folder.path(), &path.to_string_lossy()).unwrap();
+    let (from, to) = ("2026-01-01T00:09:00Z", "2026-01-01T00:10:00Z");
+    let period = Period::parse(from, to, &source.zone).unwrap();
+    let mut go_on = |_: &str, _, _| ControlFlow::Continue(());
+    let difference = offline.difference(&source, truth, &period, engine.means(), &mut go_on);
+    let difference = difference.unwrap();
+    let mut go_away = |stage: &str, done, total| {
+        if stage == "logging the difference" && done == total {
+            is_away.store(true, Ordering::SeqCst);
+        }
+        ControlFlow::Continue(())
+    };
+    let report = engine.correct(&difference, &mut go_away).unwrap();
+    assert!(is_away.load(Ordering::SeqCst));
+    assert_eq!((report.counts.replaced, report.counts.changes()), (60, 60));
+    let lent = &report.effects.views[0];
+    assert_eq!((lent.keys, lent.compared), (3, 0), "{lent:?}");
+    is_away.store(false, Ordering::SeqCst);
+    let logged = engine.cut();
+    let truth = Truth::open(&source, folder.path(), &path.to_string_lossy()).unwrap();
+    let again = engine.offline();
+    let again = again.difference(&source, truth, &period, engine.means(), &mut go_on);
+    assert_eq!(again.unwrap().counts().changes(), 0);
+    assert_eq!(engine.cut(), logged);
 }
