@@ -602,9 +602,9 @@ impl Difference {
         progress: &mut Progress<'_>,
     ) -> Result<CorrectionReport, EngineError> {
         let mut silent = |_: &str, done, total| progress("comparing", done, total);
-        let mut corrections = Vec::new();
+        let mut events = Vec::new();
         let mut keep = |commit: Vec<Correction>| {
-            corrections.extend(commit);
+            events.extend(commit.into_iter().map(|c| (c.partition, c.event)));
             Ok(())
         };
         let mut touched = self.commits(offline, &mut keep, &mut silent)?;
@@ -613,15 +613,16 @@ impl Difference {
             source: &self.source,
             cut: &self.cut,
             now: self.means.now,
-            corrections,
+            events,
         };
+        let (at, events_max) = (self.compared_at(), self.means.compared_events);
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
             meanwhile: 0,
             before: self.cut.clone(),
             after: self.cut.clone(),
-            effects: touched.foreseen(offline, difference, self.compared_at(), progress)?,
+            effects: touched.foreseen(offline, difference, at, events_max, progress)?,
         })
     }
 

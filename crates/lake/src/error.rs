@@ -67,6 +67,12 @@ pub enum LakeError {
         "the lake's table of `{table}` has another event at the position of its last one than the log: the log was restored from a backup"
     )]
     Otherwise { table: String },
+    #[error("version {version} of the lake's table of `{table}` is not what `{pin}` keeps")]
+    NotPinned {
+        table: String,
+        version: u64,
+        pin: String,
+    },
     #[error("column `{column}` of `{table}` cannot be kept in the lake: {reason}")]
     Column {
         table: String,
@@ -96,6 +102,9 @@ impl LakeError {
             }
             LakeError::Otherwise { .. } | LakeError::Ahead { .. } => {
                 "if the log was restored from a backup and nobody else writes this lake: `evenkeel lake --set-back`, which keeps what was flushed behind the backup in a pinned version alone; else name another place with `url` of `[lake]`"
+            }
+            LakeError::NotPinned { .. } => {
+                "somebody wrote it since, or the name is of another time: see that nobody else uses the lake, and take another name"
             }
             LakeError::NotOurs { .. } => {
                 "name another place with `url` of `[lake]`, or remove the table, unless a log was truncated by it"

@@ -75,6 +75,7 @@ fn json_report(
             "events": table.events,
             "covered": store.format_cut(&table.covered),
             "behind": table.behind,
+            "of_another_log": table.is_of_another_log,
         })
     });
     let done = done.iter().map(|upkeep| {
@@ -124,6 +125,12 @@ fn text(status: &LakeStatus, done: &[Upkeep]) -> String {
             ]
         }),
     );
+    for table in status.tables.iter().filter(|t| t.is_of_another_log) {
+        text.push_str(&format!(
+            "\n{} has other events than the log, which was restored from a backup: `evenkeel lake --set-back`",
+            table.source
+        ));
+    }
     for (name, versions) in &status.pins {
         let versions = versions.iter().map(|(source, v)| format!("{source}@{v}"));
         let versions: Vec<String> = versions.collect();

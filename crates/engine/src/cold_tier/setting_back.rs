@@ -33,15 +33,15 @@ impl Offline {
     /// the log. Their versions of before are pinned under a name first.
     ///
     /// # Errors
-    /// If the name is none, or taken; if a table lacks what was truncated, or cannot be read or written.
+    /// If the name is none; [`LakeError::NotPinned`]; if a table lacks what was truncated, or cannot be read or written.
     pub fn set_back_lake(&self, pin: &str) -> Result<Vec<TableSetBack>, EngineError> {
         let cold = self.cold();
-        if cold.pins()?.contains_key(pin) {
-            return Err(EngineError::Exists {
-                path: cold.pin(pin)?,
-            });
+        // What was begun under the name goes on.
+        if !cold.pins()?.contains_key(pin) {
+            self.pin_lake(pin)?;
         }
-        self.pin_lake(pin)?;
+        let pins = cold.pins()?;
+        let pinned = |def: &SourceDef| pins.get(pin).and_then(|versions| versions.get(&def.name));
         let lake = cold.lake()?;
         let _hold = lake.hold().map_err(EngineError::lake)?;
         let mut done = Vec::new();
@@ -53,6 +53,13 @@ impl Offline {
                 continue;
             }
             let before = table.version();
+            if pinned(def) != Some(&before) {
+                return Err(EngineError::lake(LakeError::NotPinned {
+                    table: def.name.clone(),
+                    version: before,
+                    pin: pin.to_owned(),
+                }));
+            }
             let ends = truncated_ends(self.log(), def)?;
             let set_back = table.set_back(&ends, &self.log().ends());
             let set_back = set_back.map_err(EngineError::lake)?;

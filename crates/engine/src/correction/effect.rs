@@ -35,7 +35,7 @@ const KEYS_AT_ONCE: usize = 100;
 pub struct Effects {
     /// Views that read the source by a key of their own, in the order of their names.
     pub views: Vec<ViewEffect>,
-    /// Views that read it through a look-up.
+    /// Views that read it through a look-up, or through a derived stream.
     pub through_look_ups: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ pub struct ViewEffect {
     /// The keys of events that were changed; of a view that reads which row of a table is the latest, all keys that
     /// these rows ever had.
     pub keys: u64,
-    /// The keys whose values were compared; 0 if it was stopped before.
+    /// The keys whose values were compared; 0 if it was stopped before, or there would have been too much to read.
     pub compared: u64,
     /// Its features, if values were compared.
     pub features: Vec<FeatureEffect>,
@@ -82,6 +82,26 @@ pub struct Touched {
     catalog: Catalog,
     /// Digests of the primary keys of changed rows, if a view follows them.
     rows: Option<BTreeSet<u128>>,
+}
+
+/// A source, and the streams whose rows are made of it.
+fn following(catalog: &Catalog, source: SourceId) -> BTreeSet<SourceId> {
+    let mut follow = BTreeSet::from([source]);
+    loop {
+        let made_of = |stream: &Arc<SourceDef>| {
+            let derived = stream.derived.as_ref()?;
+            let read = Uses::of([derived.view.as_ref()]).sources();
+            read.keys()
+                .any(|id| follow.contains(id))
+                .then_some(stream.id)
+        };
+        let more: Vec<SourceId> = catalog.derived().filter_map(made_of).collect();
+        let before = follow.len();
+        follow.extend(more);
+        if follow.len() == before {
+            return follow;
+        }
+    }
 }
 
 impl TouchedView {
@@ -166,8 +186,10 @@ impl Touched {
             .views
             .values()
             .filter_map(|v| v.values().next_back());
+        let follow = following(catalog, source.id);
         for def in newest {
-            if !Uses::of([def.as_ref()]).sources().contains_key(&source.id) {
+            let read = Uses::of([def.as_ref()]).sources();
+            if !read.keys().any(|id| follow.contains(id)) {
                 continue;
             }
             match own_key(def, source.id) {
@@ -266,15 +288,12 @@ impl Touched {
         offline: &Offline,
         difference: Foreseen<'_>,
         at: EventTime,
+        events_max: usize,
         progress: &mut super::Progress<'_>,
     ) -> Result<Effects, EngineError> {
         let asked: Vec<Asked<'_>> = self.views.iter().map(TouchedView::asked).collect();
-        let changed = match asked.iter().all(|asked| asked.keys.is_empty()) {
-            true => asked
-                .iter()
-                .map(|a| vec![0; a.view.features.len()])
-                .collect(),
-            false => difference.changed(offline, &asked, at, progress)?,
+        let Some(changed) = difference.changed(offline, &asked, at, events_max, progress)? else {
+            return Ok(self.keys_alone());
         };
         let views = self.views.iter().zip(changed);
         Ok(Effects {

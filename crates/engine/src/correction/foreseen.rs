@@ -11,11 +11,12 @@ use evenkeel_log::{EventSource, EventStream, LogError, Next, ReadOptions};
 use evenkeel_train::{Answers, Evaluator, Requests};
 use evenkeel_types::definition::{SourceDef, ViewDef};
 use evenkeel_types::{
-    Column, Cut, EventTime, LoggedEvent, Offset, Position, SourceId, Value, VisibleAt,
+    Column, Cut, Event, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, Value,
+    VisibleAt,
 };
 use evenkeel_view::Uses;
 
-use super::{Correction, Progress};
+use super::Progress;
 use crate::error::EngineError;
 use crate::function;
 use crate::offline::Offline;
@@ -126,11 +127,13 @@ pub(super) struct Foreseen<'a> {
     pub(super) source: &'a SourceDef,
     pub(super) cut: &'a Cut,
     pub(super) now: VisibleAt,
-    pub(super) corrections: Vec<Correction>,
+    /// Where each event would be logged.
+    pub(super) events: Vec<(Partition, Event)>,
 }
 
 impl Foreseen<'_> {
-    /// Of each view, and of each of its features, how many keys would have another value at a time.
+    /// Of each view, and of each of its features, how many keys would have another value at a time; none if the
+    /// views' sources have more than so many events, which would all be in memory.
     ///
     /// # Errors
     /// [`EngineError::Stopped`]; if the events cannot be read.
@@ -139,21 +142,29 @@ impl Foreseen<'_> {
         offline: &Offline,
         asked: &[Asked<'_>],
         at: EventTime,
+        events_max: usize,
         progress: &mut Progress<'_>,
-    ) -> Result<Vec<Vec<u64>>, EngineError> {
-        let uses = Uses::of(asked.iter().map(|asked| asked.view));
+    ) -> Result<Option<Vec<Vec<u64>>>, EngineError> {
+        // Of a view without keys nothing is read.
+        let touched = asked.iter().filter(|asked| !asked.keys.is_empty());
+        let uses = Uses::of(touched.map(|asked| asked.view));
         let sources: Vec<SourceId> = uses.sources().into_keys().collect();
+        let ends = self.cut.iter().filter(|(id, ..)| sources.contains(id));
+        let total: u64 = ends.map(|(.., end)| end.0).sum();
+        if total > events_max as u64 {
+            return Ok(None);
+        }
         let events = offline.events(&sources)?;
-        let total: u64 = self.cut.iter().map(|(.., end)| end.0).sum();
         let mut answers = |events: &dyn EventSource, cut: &Cut, stage: &str| {
             let evaluator =
                 Evaluator::load(events, &uses, cut, &mut |done| progress(stage, done, total));
             let evaluator = evaluator.map_err(EngineError::train)?;
             let read = asked.iter().map(|asked| {
                 let read = || evaluator.read(asked.view, &asked.requests(at), &[]);
-                function::taking(read)
+                let is_asked = !asked.keys.is_empty();
+                is_asked.then(|| function::taking(read)).transpose()
             });
-            read.collect::<Result<Vec<Answers>, EngineError>>()
+            read.collect::<Result<Vec<Option<Answers>>, EngineError>>()
         };
         let before = answers(&events, self.cut, "reading values before")?;
         let cut = self.cut.clone();
@@ -165,26 +176,25 @@ impl Foreseen<'_> {
         };
         let after = answers(&with, &after, "reading values after")?;
         let pairs = before.iter().zip(&after).zip(asked);
-        Ok(pairs
-            .map(|((before, after), asked)| differing(before, after, asked.keys.len()))
-            .collect())
+        let changed = pairs.map(|((before, after), asked)| match (before, after) {
+            (Some(before), Some(after)) => differing(before, after, asked.keys.len()),
+            _ => vec![0; asked.view.features.len()],
+        });
+        Ok(Some(changed.collect()))
     }
 
     /// The difference as events behind the cut, and the cut that ends with them.
     fn logged(self) -> (Vec<LoggedEvent>, Cut) {
         let mut cut = self.cut.clone();
-        let logged = self.corrections.into_iter().map(|correction| {
-            let offset = cut.end(self.source.id, correction.partition);
-            cut.set_end(self.source.id, correction.partition, Offset(offset.0 + 1));
+        let logged = self.events.into_iter().map(|(partition, event)| {
+            let offset = cut.end(self.source.id, partition);
+            cut.set_end(self.source.id, partition, Offset(offset.0 + 1));
             LoggedEvent {
                 source: self.source.id,
-                position: Position {
-                    partition: correction.partition,
-                    offset,
-                },
+                position: Position { partition, offset },
                 logged_at: self.now,
                 schema_version: self.source.schema.version(),
-                event: correction.event,
+                event,
             }
         });
         let logged = logged.collect();

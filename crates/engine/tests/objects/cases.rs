@@ -180,52 +180,58 @@ fn slow_answers(store: &ObjectStore) {
     assert_eq!(answers(&ticker.engine), answers(&without.engine));
 }
 
-/// A process that flushes is killed at its first request, then at its second, and so on: once before the request is
-/// carried out, once behind that.
+/// A process that flushes is killed at its first request, then at its second, and so on: in turns before the request is
+/// carried out, and behind that.
 fn killed_at_each_request(store: &ObjectStore) {
     let folder = folder();
     let direct = Access::new(store);
     direct.write(folder.path());
     let mut ticker = ticker(folder.path());
     let mut killed = 0;
-    for carried_out in [false, true] {
-        for last in 0.. {
-            ticker.push();
-            let victim: Arc<Mutex<u32>> = Arc::default();
-            let held = Arc::clone(&victim);
-            let proxy = Proxy::before(store.port, move |request| {
-                if request.number < last {
-                    return Fate::Answered;
-                }
-                if carried_out && request.number == last {
-                    return Fate::AnswerLost;
-                }
-                kill(*held.lock().unwrap());
-                // It asks nothing more: whatever becomes of this request is nobody's.
-                Fate::Busy
-            });
-            direct.through(proxy.port).write(folder.path());
-            let ended = {
-                // Nobody is answered before it is known who asks.
-                let mut pid = victim.lock().unwrap();
-                let program = std::env::current_exe().unwrap();
-                let mut child = Command::new(program);
-                let mut child = child.arg(FLUSH).arg(folder.path()).spawn().unwrap();
-                *pid = child.id();
-                drop(pid);
-                child.wait().unwrap()
-            };
-            direct.write(folder.path());
-            if ended.success() {
-                assert!(proxy.requests() <= last);
-                break;
+    for last in 0.. {
+        ticker.push();
+        let carried_out = last % 2 == 1;
+        let victim: Arc<Mutex<u32>> = Arc::default();
+        let held = Arc::clone(&victim);
+        let proxy = Proxy::before(store.port, move |request| {
+            if request.number < last {
+                return Fate::Answered;
             }
-            killed += 1;
+            if carried_out && request.number == last {
+                return Fate::AnswerLost;
+            }
+            kill(*held.lock().unwrap());
+            // It asks nothing more: whatever becomes of this request is nobody's.
+            Fate::Busy
+        });
+        direct.through(proxy.port).write(folder.path());
+        let ended = {
+            // Nobody is answered before it is known who asks.
+            let mut pid = victim.lock().unwrap();
+            let program = std::env::current_exe().unwrap();
+            let mut child = Command::new(program);
+            let mut child = child.arg(FLUSH).arg(folder.path()).spawn().unwrap();
+            *pid = child.id();
+            drop(pid);
+            child.wait().unwrap()
+        };
+        direct.write(folder.path());
+        if ended.success() {
+            assert!(proxy.requests() <= last);
+            break;
         }
-        flush(&ticker.engine.offline());
-        assert_flushed_once(&ticker.engine.offline());
+        killed += 1;
+        if killed % 5 == 0 {
+            let status = offline(folder.path()).lake_status().unwrap();
+            for table in status.tables {
+                let covered: u64 = table.covered.iter().map(|(.., end)| end.0).sum();
+                assert_eq!(table.events, covered);
+            }
+        }
     }
-    assert!(killed > 20, "{killed} kills");
+    assert!(killed > 15, "{killed} kills");
+    flush(&ticker.engine.offline());
+    assert_flushed_once(&ticker.engine.offline());
     let (_plain, without) = plain(ticker.next);
     assert_eq!(answers(&ticker.engine), answers(&without.engine));
 }

@@ -6,6 +6,9 @@ use std::process::Command;
 
 pub(crate) const BUCKET: &str = "features";
 
+/// How `dev/services` ends if there is nothing to start.
+const NOT_INSTALLED: i32 = 3;
+
 pub(crate) struct ObjectStore {
     folder: tempfile::TempDir,
     pub(crate) port: u16,
@@ -16,7 +19,7 @@ pub(crate) struct ObjectStore {
 }
 
 impl ObjectStore {
-    /// Starts one; an error says in words why not.
+    /// Starts one; an error says that it is not installed.
     pub(crate) fn start() -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let started = services()
@@ -25,10 +28,11 @@ impl ObjectStore {
             .arg(BUCKET)
             .output()
             .unwrap();
-        if !started.status.success() {
-            let said = String::from_utf8_lossy(&started.stderr);
+        let said = String::from_utf8_lossy(&started.stderr);
+        if started.status.code() == Some(NOT_INSTALLED) {
             return Err(said.trim().to_owned());
         }
+        assert!(started.status.success(), "{said}");
         let port = String::from_utf8(started.stdout).unwrap();
         let credentials = std::fs::read_to_string(folder.path().join("credentials")).unwrap();
         let (key, secret) = credentials.split_once('\n').unwrap();
