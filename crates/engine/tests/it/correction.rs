@@ -452,6 +452,25 @@ fn it_says_what_follows_for_the_keys_that_a_row_had() {
     assert_eq!(moves.map(|v| (v.keys, v.features[1].changed)), Some((2, 1)));
 }
 
+/// What is made of a stream that is made of it follows, too.
+#[test]
+fn it_names_what_reads_it_through_a_derived_stream() {
+    let derived = "CREATE STREAM big AS SELECT s.shop, s.pieces, v.seconds FROM sales s ASOF JOIN visits v ON s.shop = v.shop
+  ON LATE REVISE;
+CREATE FEATURE VIEW of_big ENTITY shop AS SELECT shop, sum(pieces) OVER (ALL HISTORY) AS pieces FROM big;
+";
+    let world = World::new(&format!("{DEFINITIONS}{derived}"));
+    world.write("sales.jsonl", SALES);
+    let mut engine = world.engine();
+    ingest(&mut engine, "sales");
+    let truth = SALES.replace("\"pieces\":2", "\"pieces\":5");
+    let report = correct(&mut engine, "sales", &world, &truth, (0, 60)).unwrap();
+    assert_eq!(report.counts.replaced, 1);
+    assert_eq!(report.effects.through_look_ups, ["of_big"]);
+    let visits = correct(&mut engine, "visits", &world, "", (0, 60)).unwrap();
+    assert_eq!(visits.effects.through_look_ups, ["last_sale", "of_big"]);
+}
+
 fn loans(versions: &[(i64, &str, i64)]) -> String {
     let row = |&(minute, shop, amount): &(i64, &str, i64)| {
         let rest =
