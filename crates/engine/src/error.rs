@@ -481,7 +481,10 @@ impl EngineError {
             EngineError::Lake(error) if matches!(**error, LakeError::Address { .. }) => {
                 ErrorKind::Invalid
             }
-            EngineError::Lake(_) | EngineError::Store(_) | EngineError::Log(_)
+            EngineError::Lake(_)
+            | EngineError::Store(_)
+            | EngineError::Unreadable(_)
+            | EngineError::Log(_)
                 if self.lake_cause().is_some_and(LakeError::may_pass) =>
             {
                 ErrorKind::Busy
@@ -617,7 +620,9 @@ impl EngineError {
             EngineError::OtherLake { .. } => {
                 "name the lake, or a copy of it, with `url` of `[lake]`".to_owned()
             }
-            EngineError::Store(_) if self.lake_cause().and_then(LakeError::hint).is_some() => {
+            EngineError::Store(_) | EngineError::Unreadable(_)
+                if self.lake_cause().and_then(LakeError::hint).is_some() =>
+            {
                 self.lake_cause()?.hint()?.to_owned()
             }
             EngineError::Store(_) | EngineError::Unreadable(_) => {

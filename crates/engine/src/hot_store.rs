@@ -497,7 +497,12 @@ fn index_rows(number: u32) -> [(Space, Vec<u8>); 2] {
 }
 
 fn read_error(error: StoreError) -> ReadError {
-    ReadError(error.to_string())
+    let words = error.to_string();
+    let cause = match error {
+        StoreError::Cold { source } => Some(source),
+        _ => None,
+    };
+    ReadError { words, cause }
 }
 
 impl Store for HotStore {

@@ -91,9 +91,9 @@ fn following(catalog: &Catalog, source: SourceId) -> BTreeSet<SourceId> {
         let made_of = |stream: &Arc<SourceDef>| {
             let derived = stream.derived.as_ref()?;
             let read = Uses::of([derived.view.as_ref()]).sources();
-            read.keys()
-                .any(|id| follow.contains(id))
-                .then_some(stream.id)
+            // What brings a row is not looked for.
+            let mut made_of = read.keys().chain([&derived.trigger().source.id]);
+            made_of.any(|id| follow.contains(id)).then_some(stream.id)
         };
         let more: Vec<SourceId> = catalog.derived().filter_map(made_of).collect();
         let before = follow.len();

@@ -1,5 +1,5 @@
 //! A lake in an object store that speaks S3: flushed, read across the seam, kept in shape, truncated by; with
-//! requests that fail, answers that are lost, processes that are killed at each request, and a store that is away.
+//! requests that fail, answers that are lost, a process that is killed at its requests, and a store that is away.
 //!
 //! A program of its own: it starts a server, and itself as the process that is killed. Names of cases may be given.
 

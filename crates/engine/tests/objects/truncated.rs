@@ -57,7 +57,7 @@ fn log_truncated_by_it(store: &ObjectStore) {
     push_until(&mut ticker, 500);
     // Only what is flushed leaves.
     let report = truncate(&mut ticker.engine).unwrap();
-    assert!(report.truncated > 3 && report.whole > 0, "{report:?}");
+    assert!(report.truncated > 1 && report.whole > 0, "{report:?}");
     assert!(report.stays.unwrap().contains("`evenkeel flush`"));
     let (_plain, without) = plain(ticker.next);
     let told = answers(&without.engine);
