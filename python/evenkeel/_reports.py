@@ -93,7 +93,7 @@ class ViewEffect:
     keys: int
     """The keys of events that were changed."""
     compared: int
-    """Those whose values were compared at the end of the period; 0 of a dry run."""
+    """Those whose values were compared at the end of the period; 0 if there was too much to read."""
     features: Dict[str, int]
     """By feature: the compared keys whose value differs between the cuts."""
 
@@ -120,7 +120,7 @@ class CorrectionReport:
     cut_after: str
     views: List[ViewEffect]
     through_look_ups: List[str]
-    """Views that read the source by a key of another."""
+    """Views that read the source by a key of another, or through a derived stream."""
 
 
 def correction_of(report: Mapping[str, Any]) -> CorrectionReport:

@@ -628,7 +628,7 @@ pub(crate) struct CorrectArguments {
     /// The first time behind the period
     #[arg(long, value_name = "TIME", requires = "with")]
     pub(crate) to: Option<String>,
-    /// Only say what would be logged
+    /// Only say what would be logged, and how many values would be others
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -653,7 +653,7 @@ pub(crate) struct ExcludeArguments {
     /// PARTITION@FROM..TO, separated by commas; TO is the first position that stays
     #[arg(long, value_name = "POSITIONS")]
     pub(crate) positions: String,
-    /// Only say what would be logged
+    /// Only say what would be logged, and how many values would be others
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -711,11 +711,17 @@ pub(crate) struct FlushArguments {
         Lists the tables with their versions, files, and how far they cover the log. --maintain \
         puts small files together, and removes files that no version needs but older ones \
         that nobody pinned: whoever still reads an older version finds them gone. --pin gives the \
-        versions of now a name and keeps their files until --unpin.",
+        versions of now a name and keeps their files until --unpin. --set-back is for a log that was \
+        restored from a backup while its tables, in an object store, went on: tables that are ahead of the log, or \
+        have other events, are set back to what was truncated of it, and the next flush brings the rest \
+        from the log. Their versions of before are pinned under NAME: what was flushed behind the backup is there \
+        alone, and is counted. Nobody else may use the lake any \
+        more: another store whose log was truncated by it would lose what it has there alone.",
     after_help = "Examples:\n  \
         evenkeel lake\n  \
         evenkeel lake --pin model-7\n  \
-        evenkeel lake --maintain --json"
+        evenkeel lake --maintain --json\n  \
+        evenkeel lake --set-back before-restore"
 )]
 pub(crate) struct LakeArguments {
     /// Put small files together and remove those that nobody needs
@@ -727,6 +733,9 @@ pub(crate) struct LakeArguments {
     /// Let go of what has this name
     #[arg(long, value_name = "NAME", conflicts_with = "pin")]
     pub(crate) unpin: Option<String>,
+    /// Set tables back that went on without this log, and keep their versions of now under this name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["pin", "unpin", "maintain"])]
+    pub(crate) set_back: Option<String>,
 }
 
 /// `evenkeel backup`
@@ -736,8 +745,8 @@ pub(crate) struct LakeArguments {
     long_about = "Copy the store, also while it is in use.\n\n\
         Copies the log up to this moment and the registry into a new folder, with a digest of \
         every file; everything else is computed from them. Where the log is truncated, the lake's \
-        tables are copied, too, and nothing is flushed meanwhile. The copy is durable when the \
-        command returns.",
+        tables are copied, too, and nothing is flushed meanwhile; those in an object store are named, and \
+        must stay. The copy is durable when the command returns.",
     after_help = "Examples:\n  \
         evenkeel backup --to /backups/shop-2026-03-01"
 )]

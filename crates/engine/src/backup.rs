@@ -23,6 +23,7 @@ use crate::error::EngineError;
 use crate::project::Project;
 use crate::registry::{CONTENT_SUFFIX, Registry};
 use crate::segment::{FrozenSegments, is_frozen_file};
+use lake::Held;
 
 const MANIFEST: &str = "backup.json";
 /// What was forgotten: which datasets cannot be built again.
@@ -43,6 +44,9 @@ pub struct Manifest {
     pub bytes: u64,
     /// BLAKE3 digests by path, relative to the backup.
     pub files: BTreeMap<String, String>,
+    /// The lake in an object store that has the events which the log does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lake: Option<String>,
 }
 
 fn read_error(path: &Path) -> impl FnOnce(std::io::Error) -> EngineError {
@@ -177,7 +181,7 @@ pub fn backup(
         folders.push(CAPTURES.to_owned());
     }
     // The log next: whatever is in it was defined before, so is in the registry later.
-    let (log, hold) = lake::open_log(project)?;
+    let (log, held) = lake::open_log(project)?;
     let copied = log
         .copy_to(&partial.join("log"), progress)
         .map_err(EngineError::log)?;
@@ -191,12 +195,14 @@ pub fn backup(
         &partial.join("registry"),
         is_of_registry,
     )?;
+    let mut elsewhere = None;
     if lake::is_truncated(&partial)? {
-        let Some(hold) = hold else {
+        match held {
             // It was truncated for the first time meanwhile: once more, with the lake held.
-            return backup(project, target, progress);
-        };
-        folders.extend(lake::copy_tables(project, &partial, hold)?);
+            Held::Nothing => return backup(project, target, progress),
+            Held::Tables(hold) => folders.extend(lake::copy_tables(project, &partial, hold)?),
+            Held::Elsewhere(url) => elsewhere = Some(url),
+        }
     }
     let datasets = DatasetFolder::of(&project.store);
     for (name, version) in datasets.built()? {
@@ -225,6 +231,7 @@ pub fn backup(
         records: copied.records,
         bytes: 0,
         files: BTreeMap::new(),
+        lake: elsewhere,
     };
     for folder in folders {
         for path in files(&partial.join(&folder))? {
@@ -313,7 +320,8 @@ pub fn restore(project: &Project, from: &Path) -> Result<Manifest, EngineError> 
             ),
         });
     }
-    Registry::open(&partial)?;
+    let registry = Registry::open(&partial)?;
+    lake::refuse_other(project, &manifest, &log, &registry)?;
     // Last: they may not be below the store.
     for folder in lake::folders(&manifest) {
         let to = lake::place(project, from, &partial, &folder)?;

@@ -9,6 +9,7 @@ mod flush;
 mod forget;
 mod older;
 mod pins;
+mod setting_back;
 mod settings;
 mod upkeep;
 
@@ -23,6 +24,8 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 
 pub use flush::{FailedFlush, FlushReport, FlushedSource};
 pub use pins::Pins;
+pub use setting_back::TableSetBack;
+pub(crate) use setting_back::truncated_ends;
 pub use settings::{FlushSettings, LakeSettings};
 pub use upkeep::{LakeStatus, LakeTable, Upkeep};
 
@@ -64,11 +67,6 @@ impl ColdTier {
         }
     }
 
-    /// Refuses to let events leave the log for a lake that no backup brings back to its moment.
-    pub(crate) fn refuse_truncation(&self) -> Result<(), EngineError> {
-        refuse_objects(&self.address, "the log is not truncated")
-    }
-
     fn lake(&self) -> Result<Lake, EngineError> {
         let (files, clock) = (Arc::clone(&self.files), Arc::clone(&self.clock));
         Lake::at(&self.address, files, clock).map_err(EngineError::lake)
@@ -82,43 +80,53 @@ impl ColdTier {
         Table::open(lake, source, identity, bucket_of, None).map_err(EngineError::lake)
     }
 
-    /// The events of some sources: from their tables what these cover, the rest from the log.
+    /// The events of some sources: from their tables what these cover, the rest from the log. Of tables whose store
+    /// does not answer nothing is wanted: the log has it, or asks the table itself, and says what it lacks.
     pub(crate) fn with_log(
         &self,
         log: &LogReader,
         catalog: &Catalog,
         sources: &[SourceId],
     ) -> Result<ColdAndLog, EngineError> {
+        // Definitions of before a source changed have a cut of before that, too: the log has all of
+        // it, as they know it.
+        let in_log =
+            |error: &LakeError| matches!(error, LakeError::NewerSchema { .. }) || error.is_away();
+        self.covered(log, catalog, sources, in_log)
+    }
+
+    /// The same, where it is asked what the tables have.
+    pub(crate) fn with_all_tables(
+        &self,
+        log: &LogReader,
+        catalog: &Catalog,
+        sources: &[SourceId],
+    ) -> Result<ColdAndLog, EngineError> {
+        self.covered(log, catalog, sources, |_| false)
+    }
+
+    fn covered(
+        &self,
+        log: &LogReader,
+        catalog: &Catalog,
+        sources: &[SourceId],
+        is_left_out: impl Fn(&LakeError) -> bool,
+    ) -> Result<ColdAndLog, EngineError> {
         let lake = self.lake()?;
         let mut tables = Vec::new();
-        for &source in sources {
-            let Some(def) = catalog.source_by_id(source) else {
-                continue;
-            };
+        for def in sources.iter().filter_map(|id| catalog.source_by_id(*id)) {
             match self.table(&lake, def) {
                 Ok(table) => tables.extend(table),
-                // These definitions are of before the source changed, and so is their cut: the
-                // log has all of it, as they know it.
-                Err(EngineError::Lake(error))
-                    if matches!(*error, LakeError::NewerSchema { .. }) => {}
+                Err(EngineError::Lake(error)) if is_left_out(&error) => {
+                    // All have one store, and each would be waited for.
+                    if error.is_away() {
+                        break;
+                    }
+                }
                 Err(error) => return Err(error),
             }
         }
         ColdAndLog::new(log.clone(), tables).map_err(EngineError::lake)
-    }
-}
-
-/// Refuses a lake that no backup brings back to the moment of the log.
-pub(crate) fn refuse_objects(
-    address: &LakeAddress,
-    refused: &'static str,
-) -> Result<(), EngineError> {
-    match address {
-        LakeAddress::Directory(_) => Ok(()),
-        LakeAddress::Objects { url, .. } => Err(EngineError::LakeOfObjects {
-            refused,
-            url: url.to_string(),
-        }),
     }
 }
 

@@ -7,6 +7,7 @@
 //! answer as before.
 
 mod effect;
+mod foreseen;
 mod held;
 mod matching;
 mod truth;
@@ -24,6 +25,7 @@ use evenkeel_view::SourceProgram;
 pub use effect::{Effects, FeatureEffect, Touched, ViewEffect};
 pub use truth::Truth;
 
+use self::foreseen::Foreseen;
 use self::held::{Held, Holdings, Places};
 use self::matching::{Change, Changes, Row, by_content, by_identity};
 use self::truth::{Judge, rules};
@@ -546,21 +548,21 @@ impl Engine {
         let offline = self.offline();
         let after = self.cut();
         let logged = difference.counts.changes();
-        difference.report(self, &offline, &touched, (after, logged), progress)
+        difference.report(self, &offline, touched, (after, logged), progress)
     }
 }
 
 impl Difference {
     /// What follows of it, once so many events were logged up to a cut. If it is stopped while
-    /// values are compared, it says whose keys were touched.
+    /// values are compared, or what is compared cannot be read, it says whose keys were touched: what was logged is logged.
     ///
     /// # Errors
-    /// If log or hot tier cannot be read.
+    /// If the log cannot be read.
     pub fn report(
         &self,
         online: &impl Online,
         offline: &Offline,
-        touched: &Touched,
+        mut touched: Touched,
         (after, logged): (Cut, u64),
         progress: &mut Progress<'_>,
     ) -> Result<CorrectionReport, EngineError> {
@@ -575,14 +577,11 @@ impl Difference {
             Some(period) => holdings.since(&self.cut, period.from..=period.last())?,
             None => logged,
         };
-        let at = match &self.period {
-            Some(period) => period.last(),
-            None => EventTime(self.means.now.0),
-        };
-        let effects = match touched.effects(online, &self.cut, &after, at, progress) {
-            Err(EngineError::Stopped) => touched.foreseen(),
-            compared => compared?,
-        };
+        let at = self.compared_at();
+        let versions = touched.touch_versions(offline, &self.cut, progress);
+        let compared =
+            versions.and_then(|()| touched.effects(online, &self.cut, &after, at, progress));
+        let effects = compared.unwrap_or_else(|_| touched.keys_alone());
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
@@ -593,7 +592,7 @@ impl Difference {
         })
     }
 
-    /// What logging it would do: whose keys it would touch.
+    /// What logging it would do: whose keys it would touch, and which values would be others.
     ///
     /// # Errors
     /// As [`Difference::commits`].
@@ -603,15 +602,36 @@ impl Difference {
         progress: &mut Progress<'_>,
     ) -> Result<CorrectionReport, EngineError> {
         let mut silent = |_: &str, done, total| progress("comparing", done, total);
-        let touched = self.commits(offline, &mut |_| Ok(()), &mut silent)?;
+        let mut events = Vec::new();
+        let mut keep = |commit: Vec<Correction>| {
+            events.extend(commit.into_iter().map(|c| (c.partition, c.event)));
+            Ok(())
+        };
+        let mut touched = self.commits(offline, &mut keep, &mut silent)?;
+        touched.touch_versions(offline, &self.cut, progress)?;
+        let difference = Foreseen {
+            source: &self.source,
+            cut: &self.cut,
+            now: self.means.now,
+            events,
+        };
+        let (at, events_max) = (self.compared_at(), self.means.compared_events);
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
             meanwhile: 0,
             before: self.cut.clone(),
             after: self.cut.clone(),
-            effects: touched.foreseen(),
+            effects: touched.foreseen(offline, difference, at, events_max, progress)?,
         })
+    }
+
+    /// When values are compared: at the end of the period, else now.
+    fn compared_at(&self) -> EventTime {
+        match &self.period {
+            Some(period) => period.last(),
+            None => EventTime(self.means.now.0),
+        }
     }
 }
 

@@ -202,8 +202,20 @@ fn datasets(project: &Project, examination: &mut Examination) -> Result<(), Engi
 }
 
 fn log_damage(error: &EngineError) -> Option<Damage> {
-    let EngineError::Log(error) = error else {
-        return None;
+    let error = match error {
+        // What does not answer is not damaged.
+        EngineError::Lake(error) if !error.is_away() => {
+            return Some(Damage {
+                part: Part::Log,
+                source: None,
+                key: None,
+                place: "the lake".to_owned(),
+                offset: None,
+                reason: format!("the events that the lake keeps: {}", chain(&**error)),
+            });
+        }
+        EngineError::Log(error) => error,
+        _ => return None,
     };
     let (place, offset, reason) = match &**error {
         LogError::Damaged { path, at, source } => {

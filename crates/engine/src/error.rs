@@ -83,9 +83,14 @@ pub enum EngineError {
         position: Position,
     },
     #[error(
-        "{refused}: the lake `{url}` is in an object store, which no backup brings back to the moment of the log"
+        "the backup's log was truncated by the lake `{wanted}`, and `{found}` does not have what it lacks"
     )]
-    LakeOfObjects { refused: &'static str, url: String },
+    OtherLake {
+        wanted: String,
+        found: String,
+        #[source]
+        source: Box<EngineError>,
+    },
     #[error("`{table}` has the results of a batch view: only its runs write it")]
     OnlyRuns { table: String },
     #[error("the query of `{view}` gives two rows for the key {key}")]
@@ -365,7 +370,28 @@ impl EngineError {
     }
 
     pub(crate) fn log(error: LogError) -> Self {
+        let error = match error {
+            LogError::Lake { source } => match source.downcast::<LakeError>() {
+                Ok(error) => return EngineError::Lake(error),
+                Err(source) => LogError::Lake { source },
+            },
+            error => error,
+        };
         EngineError::Log(Box::new(error))
+    }
+
+    /// The failure of the lake that it comes of, if it does.
+    fn lake_cause(&self) -> Option<&LakeError> {
+        if let EngineError::Lake(error) = self {
+            return Some(error);
+        }
+        let first = std::error::Error::source(self);
+        let mut causes = std::iter::successors(first, |&cause| cause.source());
+        causes.find_map(|cause| {
+            let of_engine = cause.downcast_ref::<EngineError>();
+            let of_engine = of_engine.and_then(EngineError::lake_cause);
+            of_engine.or_else(|| cause.downcast_ref())
+        })
     }
 
     pub(crate) fn schema(source: &SourceDef, reason: SchemaError) -> Self {
@@ -443,7 +469,7 @@ impl EngineError {
             | EngineError::Connect(_)
             | EngineError::Signature(_)
             | EngineError::ReadOnly { .. }
-            | EngineError::LakeOfObjects { .. }
+            | EngineError::OtherLake { .. }
             | EngineError::Train(_) => ErrorKind::Invalid,
             EngineError::Function(_)
             | EngineError::Exists { .. }
@@ -463,12 +489,11 @@ impl EngineError {
             EngineError::Lake(error) if matches!(**error, LakeError::Address { .. }) => {
                 ErrorKind::Invalid
             }
-            EngineError::Lake(error)
-                if error.is_conflict()
-                    || matches!(
-                        **error,
-                        LakeError::InUse { .. } | LakeError::NewerSchema { .. }
-                    ) =>
+            EngineError::Lake(_)
+            | EngineError::Store(_)
+            | EngineError::Unreadable(_)
+            | EngineError::Log(_)
+                if self.lake_cause().is_some_and(LakeError::may_pass) =>
             {
                 ErrorKind::Busy
             }
@@ -610,8 +635,13 @@ impl EngineError {
                 "somebody else wrote the table, or it is damaged: bring it back from a copy; if no segment was truncated yet, remove it and flush"
                     .to_owned()
             }
-            EngineError::LakeOfObjects { .. } => {
-                "name a folder with `url` of `[lake]`, flush into it, and truncate then".to_owned()
+            EngineError::OtherLake { .. } => {
+                "name the lake, or a copy of it, with `url` of `[lake]`".to_owned()
+            }
+            EngineError::Store(_) | EngineError::Unreadable(_)
+                if self.lake_cause().and_then(LakeError::hint).is_some() =>
+            {
+                self.lake_cause()?.hint()?.to_owned()
             }
             EngineError::Store(_) | EngineError::Unreadable(_) => {
                 "nothing is lost: everything in it is in the log; `evenkeel doctor --repair` builds it again"

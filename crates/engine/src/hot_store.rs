@@ -36,7 +36,7 @@ use state::identity_digest;
 pub(crate) use beside::{Beside, Folder, SpentBuild};
 pub(crate) use bring_up::MemoryLimits;
 pub(crate) use cold::ColdLog;
-pub use cold::LoggedEvents;
+pub use cold::{LoggedEvents, NotRead};
 pub(crate) use read::HotRead;
 use recorded::EntryMemory;
 pub(crate) use recorded::Recorded;
@@ -541,7 +541,12 @@ fn index_rows(number: u32) -> [(Space, Vec<u8>); 2] {
 }
 
 fn read_error(error: StoreError) -> ReadError {
-    ReadError(error.to_string())
+    let words = error.to_string();
+    let cause = match error {
+        StoreError::Cold { source } => Some(source),
+        _ => None,
+    };
+    ReadError { words, cause }
 }
 
 impl Store for HotStore {

@@ -67,7 +67,7 @@ pub use call::{Call, Called};
 pub use capture_record::CapturePlace;
 pub use cold_tier::{
     FailedFlush, FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable,
-    Pins, Upkeep,
+    Pins, TableSetBack, Upkeep,
 };
 pub use comparison::{Comparison, ComparisonRecord, comparison_schedule};
 pub use definitions::{ChangePlan, Host, check, feature_list_of, registered};
@@ -89,7 +89,9 @@ pub use function::{
     FunctionCalls, FunctionCounts, FunctionFailure, FunctionFailureKind, FunctionTally, Given,
     PYTHON_DEFAULT, PythonHost,
 };
-pub use hot_store::{Checkpoint, CheckpointWritten, HotStore, LoggedEvents, SpentCheckpoint};
+pub use hot_store::{
+    Checkpoint, CheckpointWritten, HotStore, LoggedEvents, NotRead, SpentCheckpoint,
+};
 pub use ingest::{
     Intake, Prepare, RowSink, file_options_of, ingest_files, origins_of, stored_columns,
 };

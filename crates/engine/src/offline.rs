@@ -160,6 +160,11 @@ impl Offline {
         self.cold.with_log(&self.log, &self.catalog, sources)
     }
 
+    /// The same; every table is read, or it is an error.
+    pub(crate) fn events_of_tables(&self, sources: &[SourceId]) -> Result<ColdAndLog, EngineError> {
+        self.cold.with_all_tables(&self.log, &self.catalog, sources)
+    }
+
     /// The project's folder.
     pub(crate) fn root(&self) -> &Path {
         &self.root

@@ -28,6 +28,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use evenkeel_lake::LakeAddress;
 use serde::Deserialize;
@@ -175,7 +176,9 @@ impl Project {
         let lake_address = match &file.lake.url {
             None => LakeAddress::Directory(store.join(LAKE_DIRECTORY)),
             Some(url) => {
-                LakeAddress::parse(url, root, &file.lake.options).map_err(EngineError::lake)?
+                let retry = Duration::from_secs(file.lake.retry_seconds);
+                LakeAddress::parse(url, root, &file.lake.options, retry)
+                    .map_err(EngineError::lake)?
             }
         };
         let python = file.functions.python;

@@ -72,14 +72,13 @@ impl LogTruncation {
     /// there are in the log.
     ///
     /// # Errors
-    /// [`EngineError::Stopped`], [`EngineError::LakeDiffers`], [`EngineError::LakeOfObjects`]; if log or lake cannot be read or
+    /// [`EngineError::Stopped`], [`EngineError::LakeDiffers`]; if log or lake cannot be read or
     /// written. What was truncated before stays so.
     pub fn run(
         &self,
         options: &TruncateOptions,
         progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<TruncateReport, EngineError> {
-        self.offline.cold().refuse_truncation()?;
         let mut report = TruncateReport::default();
         let mut segments = self.log.segments().map_err(EngineError::log)?;
         let mut number = 0;
@@ -141,7 +140,7 @@ impl LogTruncation {
         let ends: Vec<_> = segment.until.iter().filter(is_in).collect();
         let mut sources: Vec<SourceId> = ends.iter().map(|(id, ..)| *id).collect();
         sources.dedup();
-        let events = self.offline.events(&sources)?;
+        let events = self.offline.events_of_tables(&sources)?;
         for (id, partition, end) in ends {
             let Some(def) = self.offline.catalog().source_by_id(id) else {
                 return Ok(Some(format!("source {} is not defined", id.0)));

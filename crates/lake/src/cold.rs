@@ -32,7 +32,12 @@ impl ColdAndLog {
         let mut covered = Cut::empty();
         let mut used = BTreeMap::new();
         for table in tables {
-            let of_table = table.covered(&log)?;
+            let of_table = match table.covered(&log) {
+                Ok(of_table) => of_table,
+                // The same, once the log has gone on: what is flushed says so.
+                Err(LakeError::Otherwise { .. }) => continue,
+                Err(error) => return Err(error),
+            };
             // It was flushed since this log was opened, or the log is of a backup: then what it has
             // there may never have been logged here. Then the log is read, which asks the table for
             // what was truncated and for nothing behind it.

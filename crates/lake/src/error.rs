@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use crate::objects::Refusal;
+
 /// A failure of the lake.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -37,6 +39,13 @@ pub enum LakeError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    #[error("the object store of `{address}` {refusal}")]
+    Objects {
+        address: String,
+        refusal: Refusal,
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     #[error("the lake `{address}` is being written{}", holder(*pid))]
     InUse { address: String, pid: Option<u32> },
     #[error("somebody else writes the lake's table of `{table}`")]
@@ -53,6 +62,16 @@ pub enum LakeError {
         partition: u32,
         covered: u64,
         logged: u64,
+    },
+    #[error(
+        "the lake's table of `{table}` has another event at the position of its last one than the log: the log was restored from a backup"
+    )]
+    Otherwise { table: String },
+    #[error("version {version} of the lake's table of `{table}` is not what `{pin}` keeps")]
+    NotPinned {
+        table: String,
+        version: u64,
+        pin: String,
     },
     #[error("column `{column}` of `{table}` cannot be kept in the lake: {reason}")]
     Column {
@@ -74,17 +93,41 @@ impl LakeError {
     /// What to do next.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
+            LakeError::Objects { refusal, .. } => refusal.hint(),
             LakeError::InUse { .. }
             | LakeError::Conflict { .. }
             | LakeError::NewerSchema { .. } => "run the command again",
             LakeError::MissingFile { .. } | LakeError::Damaged { .. } => {
                 "run the command again; if it stays so, bring the table back from a copy; unless the log was truncated, it has the events: remove the table's directory and flush"
             }
-            LakeError::NotOurs { .. } | LakeError::Ahead { .. } => {
+            LakeError::Otherwise { .. } | LakeError::Ahead { .. } => {
+                "if the log was restored from a backup and nobody else writes this lake: `evenkeel lake --set-back`, which keeps what was flushed behind the backup in a pinned version alone; else name another place with `url` of `[lake]`"
+            }
+            LakeError::NotPinned { .. } => {
+                "somebody wrote it since, or the name is of another time: see that nobody else uses the lake, and take another name"
+            }
+            LakeError::NotOurs { .. } => {
                 "name another place with `url` of `[lake]`, or remove the table, unless a log was truncated by it"
             }
             _ => return None,
         })
+    }
+
+    /// Whether nobody can say now what the lake has: its store does not answer, or with an error of its own. What it
+    /// refuses until something is put right is another matter.
+    pub fn is_away(&self) -> bool {
+        let LakeError::Objects { refusal, .. } = self else {
+            return false;
+        };
+        matches!(refusal, Refusal::Unreachable | Refusal::Failing)
+    }
+
+    /// Whether the same may succeed a little later, and nothing has to be put right.
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            LakeError::InUse { .. } | LakeError::Conflict { .. } | LakeError::NewerSchema { .. }
+        ) || self.is_away()
     }
 
     /// Whether doing it again may succeed.

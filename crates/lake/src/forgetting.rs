@@ -79,10 +79,7 @@ impl Table {
 
     /// The files whose bounds have any of these offsets.
     fn files_among(&self, offsets: &BTreeSet<u64>) -> Result<Vec<String>, LakeError> {
-        let state = self.delta.snapshot().map_err(|source| LakeError::Read {
-            table: self.source.name.clone(),
-            source: Box::new(source),
-        })?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let name = self.layout.fields[own::OFFSET].name.as_str();
         let may_have = |statistics: Option<&str>| {
             let bounds = statistics.and_then(|text| number_bounds(text, name));
@@ -103,18 +100,14 @@ impl Table {
     /// Removes what the newest version does not need: commits have the bounds of what was in their
     /// files.
     fn begin_anew(&self, done: &mut Forgotten) -> Result<(), LakeError> {
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| LakeError::Write {
-            table: self.source.name.clone(),
-            source,
-        };
         self.lake
             .wait(create_checkpoint(&self.delta, None))
-            .map_err(|source| failed(Box::new(source)))?;
+            .map_err(|e| self.unwritten(e))?;
         let needed: BTreeSet<String> = self.files()?.into_iter().map(|file| file.path).collect();
         let store = self.delta.log_store().object_store(None);
         let list = |prefix: Option<&Path>| {
             let listed = self.lake.wait(store.list(prefix).try_collect());
-            listed.map_err(|source| failed(Box::new(source)))
+            listed.map_err(|e| self.unwritten(e))
         };
         // Commits are listed by themselves: a store may leave them out of what is in the table's folder.
         let mut found: Vec<ObjectMeta> = list(None)?;
@@ -131,7 +124,7 @@ impl Table {
             };
             if is_spent && seen.insert(meta.location.clone()) {
                 let removed = self.lake.wait(store.delete(&meta.location));
-                removed.map_err(|source| failed(Box::new(source)))?;
+                removed.map_err(|e| self.unwritten(e))?;
                 done.removed += 1;
                 done.removed_bytes += meta.size;
             }

@@ -2,24 +2,24 @@
 //! not.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::future::Future;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use evenkeel_log::{Clock, FileSystem, Lock, LockGuard};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreScheme, parse_url_opts};
+use object_store::{ObjectStore, ObjectStoreScheme};
 use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 use crate::error::LakeError;
 use crate::file_store::FileStore;
+use crate::objects::{self, Refusal};
 use crate::{leftovers, names};
-
-/// Options of object stores that are taken from the environment begin with one of these.
-const ENVIRONMENT: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "GCP_"];
 
 /// The scheme of tables whose files are those of a seam.
 const SEAM: &str = "evenkeel";
@@ -37,11 +37,14 @@ pub enum LakeAddress {
         url: Url,
         /// As that store names them: `region`, `endpoint`, `access_key_id`.
         options: BTreeMap<String, String>,
+        /// For so long a request is tried again.
+        retry: Duration,
     },
 }
 
 impl LakeAddress {
-    /// Reads an address: a URL, else a directory relative to `root`.
+    /// Reads an address: a URL, else a directory relative to `root`. A request to an object store is tried
+    /// again for as long as `retry`.
     ///
     /// # Errors
     /// If no store has such addresses.
@@ -49,6 +52,7 @@ impl LakeAddress {
         text: &str,
         root: &FilePath,
         options: &BTreeMap<String, String>,
+        retry: Duration,
     ) -> Result<Self, LakeError> {
         let wrong = |reason: String| LakeError::Address {
             address: text.to_owned(),
@@ -67,7 +71,18 @@ impl LakeAddress {
         Ok(LakeAddress::Objects {
             url,
             options: options.clone(),
+            retry,
         })
+    }
+}
+
+/// In words, without what may be a secret: user, password, query.
+impl std::fmt::Display for LakeAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LakeAddress::Directory(directory) => write!(f, "{}", directory.display()),
+            LakeAddress::Objects { url, .. } => f.write_str(&objects::in_words(url)),
+        }
     }
 }
 
@@ -132,8 +147,12 @@ impl Lake {
                 directory: absolute(directory)?,
                 files,
             },
-            LakeAddress::Objects { url, options } => Place::Objects {
-                store: objects(url, options)?,
+            LakeAddress::Objects {
+                url,
+                options,
+                retry,
+            } => Place::Objects {
+                store: objects::open(url, options, *retry)?,
                 url: url.clone(),
             },
         };
@@ -192,6 +211,84 @@ impl Lake {
 
     pub(crate) fn now_millis(&self) -> i64 {
         self.clock.now_micros().div_euclid(1_000)
+    }
+
+    /// The refusal of an object store that is the cause of an error.
+    pub(crate) fn refusal_of(&self, error: &(dyn Error + 'static)) -> Option<Refusal> {
+        match self.place.as_ref() {
+            Place::Files { .. } => None,
+            Place::Objects { .. } => objects::refusal_of(error),
+        }
+    }
+
+    /// Why a source's table cannot be read.
+    pub(crate) fn unreadable(
+        &self,
+        table: &str,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> LakeError {
+        self.refused(table, error.into())
+            .unwrap_or_else(|source| LakeError::Read {
+                table: table.to_owned(),
+                source,
+            })
+    }
+
+    /// Why a source's table could not be written.
+    pub(crate) fn unwritten(
+        &self,
+        table: &str,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> LakeError {
+        self.refused(table, error.into())
+            .unwrap_or_else(|source| LakeError::Write {
+                table: table.to_owned(),
+                source,
+            })
+    }
+
+    /// What an object store did not do; else the error.
+    fn refused(
+        &self,
+        table: &str,
+        source: Box<dyn Error + Send + Sync>,
+    ) -> Result<LakeError, Box<dyn Error + Send + Sync>> {
+        match self.refusal_of(source.as_ref()) {
+            Some(refusal) => Ok(LakeError::Objects {
+                address: self.address_of(table),
+                refusal,
+                source,
+            }),
+            None => Err(source),
+        }
+    }
+
+    /// Refuses to make a source's table in an object store that writes over what is there: two who commit the
+    /// same version would both be told that they did.
+    pub(crate) fn refuse_overwriting(&self, source: &str) -> Result<(), LakeError> {
+        let Place::Objects { store, url } = self.place.as_ref() else {
+            return Ok(());
+        };
+        let name = format!(
+            "{}/_probe-{}-{}",
+            names::directory(source),
+            std::process::id(),
+            self.clock.now_micros()
+        );
+        let root = root_of(url).map_err(|reason| LakeError::Address {
+            address: objects::in_words(url),
+            reason,
+        })?;
+        let name = name.split('/').fold(root, |path, part| path.join(part));
+        let refuses = self.wait(objects::refuses_to_overwrite(store.as_ref(), &name));
+        match refuses.map_err(|e| self.unwritten(source, e))? {
+            true => Ok(()),
+            false => Err(LakeError::Objects {
+                address: self.address_of(source),
+                refusal: Refusal::Overwrites,
+                source: format!("`{name}` was written twice").into(),
+            }),
+        }
     }
 
     /// Where a source's table is, in words.
@@ -263,7 +360,7 @@ impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Place::Files { directory, .. } => write!(f, "{}", directory.display()),
-            Place::Objects { url, .. } => f.write_str(url.as_str().trim_end_matches('/')),
+            Place::Objects { url, .. } => f.write_str(&objects::in_words(url)),
         }
     }
 }
@@ -282,20 +379,4 @@ fn absolute(directory: &FilePath) -> Result<PathBuf, LakeError> {
         address: directory.display().to_string(),
         reason: source.to_string(),
     })
-}
-
-fn objects(
-    url: &Url,
-    options: &BTreeMap<String, String>,
-) -> Result<Arc<dyn ObjectStore>, LakeError> {
-    let from_environment = std::env::vars()
-        .filter(|(name, _)| ENVIRONMENT.iter().any(|prefix| name.starts_with(prefix)))
-        .map(|(name, value)| (name.to_ascii_lowercase(), value));
-    // The project's own come last and win.
-    let options = from_environment.chain(options.clone());
-    let (store, _) = parse_url_opts(url, options).map_err(|source| LakeError::Address {
-        address: url.to_string(),
-        reason: source.to_string(),
-    })?;
-    Ok(Arc::from(store))
 }

@@ -23,7 +23,9 @@ mod layout;
 mod leftovers;
 mod maintenance;
 mod names;
+mod objects;
 mod older;
+mod setting_back;
 mod statistics;
 mod table;
 
@@ -34,4 +36,6 @@ pub use error::LakeError;
 pub use forgetting::Forgotten;
 pub use lake::{Hold, Lake, LakeAddress};
 pub use maintenance::{Compacted, FileLimits, Vacuumed};
+pub use objects::Refusal;
+pub use setting_back::SetBack;
 pub use table::{Appended, Clustering, DataFile, Table};

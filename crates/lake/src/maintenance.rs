@@ -176,10 +176,7 @@ impl Table {
 
     /// The actions that take files out of the table.
     pub(crate) fn removed(&self, files: &BTreeSet<String>) -> Result<Vec<Action>, LakeError> {
-        let state = self.delta.snapshot().map_err(|source| LakeError::Read {
-            table: self.source.name.clone(),
-            source: Box::new(source),
-        })?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         Ok(state
             .log_data()
             .iter()
@@ -201,10 +198,7 @@ impl Table {
         for &version in pinned.iter().filter(|version| **version != self.version()) {
             needed.extend(self.at(version)?.files()?.into_iter().map(|file| file.path));
         }
-        let failed = |source: object_store::Error| LakeError::Write {
-            table: self.source.name.clone(),
-            source: Box::new(source),
-        };
+        let failed = |error: object_store::Error| self.unwritten(error);
         let store = self.delta.log_store().object_store(None);
         let listed: Vec<_> = self
             .lake

@@ -14,18 +14,41 @@ use crate::table::{Table, TableEvents};
 
 impl Table {
     /// Whether it is there, and has no newer version.
-    pub fn is_newest(&self) -> bool {
+    ///
+    /// # Errors
+    /// If its store cannot be asked.
+    pub fn is_newest(&self) -> Result<bool, LakeError> {
         let store = self.delta.log_store().object_store(None);
         let is_there = |version: u64| {
             let entry = Path::from(format!("_delta_log/{version:020}.json"));
             let found = self.lake.wait(async { store.head(&entry).await });
             match found {
-                Ok(_) => Some(true),
-                Err(object_store::Error::NotFound { .. }) => Some(false),
-                Err(_) => None,
+                Ok(_) => Ok(true),
+                Err(object_store::Error::NotFound { .. }) => Ok(false),
+                Err(error) => Err(self.unreadable(error)),
             }
         };
-        is_there(self.version()) == Some(true) && is_there(self.version() + 1) == Some(false)
+        Ok(is_there(self.version())? && !is_there(self.version() + 1)?)
+    }
+
+    /// Refuses to go on if it does not reach as far as these ends.
+    ///
+    /// # Errors
+    /// [`LakeError::Lacks`]; if it cannot be read.
+    pub fn refuse_lacking(&self, ends: &Cut) -> Result<(), LakeError> {
+        for (_, partition, end) in ends.iter().filter(|(id, ..)| *id == self.id()) {
+            let covered = self.end(partition)?.unwrap_or(Offset(0));
+            if covered < end {
+                return Err(LakeError::Lacks {
+                    table: self.source().name.clone(),
+                    reason: format!(
+                        "it covers partition {} up to {}, events up to {} were truncated",
+                        partition.0, covered.0, end.0
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// The events that are wanted of this version, file by file.
@@ -37,18 +60,9 @@ impl Table {
         let mut until = Cut::empty();
         let wanted = options.until.iter().flat_map(Cut::iter);
         for (id, partition, end) in wanted.filter(|(id, ..)| *id == source) {
-            let covered = self.end(partition)?.unwrap_or(Offset(0));
-            if covered < end {
-                return Err(LakeError::Lacks {
-                    table: self.source().name.clone(),
-                    reason: format!(
-                        "it covers partition {} up to {}, events up to {} were truncated",
-                        partition.0, covered.0, end.0
-                    ),
-                });
-            }
             until.set_end(id, partition, end);
         }
+        self.refuse_lacking(&until)?;
         let events = self.read(Wanted {
             source,
             after: options.after.clone(),

@@ -6,6 +6,7 @@
 //! everything.
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::sync::Arc;
 
 use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, TransactionError};
@@ -103,13 +104,16 @@ impl Table {
             (Ok(()), _) => {}
             (Err(DeltaTableError::NotATable(_)), None) => return Ok(None),
             (Err(source_error), Some(version)) => {
+                if lake.refusal_of(&source_error).is_some() {
+                    return Err(lake.unreadable(&source.name, source_error));
+                }
                 return Err(LakeError::NoVersion {
                     table: source.name.clone(),
                     version,
                     source: Box::new(source_error),
                 });
             }
-            (Err(source_error), None) => return Err(unreadable(source, source_error)),
+            (Err(source_error), None) => return Err(lake.unreadable(&source.name, source_error)),
         }
         Table::of(lake, source, store, bucket_of, delta).map(Some)
     }
@@ -130,8 +134,8 @@ impl Table {
             .iter()
             .map(|&slot| source.columns[slot].name.as_str())
             .collect();
-        let schema: StructType =
-            serde_json::from_value(layout.delta_schema()).map_err(|e| unwritten(source, e))?;
+        let schema: StructType = serde_json::from_value(layout.delta_schema())
+            .map_err(|e| lake.unwritten(&source.name, e))?;
         let settings = [
             (SETTING_CHECKPOINT_INTERVAL, CHECKPOINT_INTERVAL.to_string()),
             (SETTING_FORMAT, FORMAT.to_string()),
@@ -140,6 +144,7 @@ impl Table {
             (SETTING_SCHEMA_VERSION, layout.schema_version.to_string()),
             (SETTING_CLUSTERED_BY, serde_json::json!(names).to_string()),
         ];
+        lake.refuse_overwriting(&source.name)?;
         let create = DeltaTable::new(lake.log_store(&source.name)?)
             .create()
             .with_table_name(source.name.clone())
@@ -148,7 +153,7 @@ impl Table {
             .with_configuration(settings.map(|(key, value)| (key, Some(value))))
             .with_columns(schema.fields().cloned());
         let delta = lake.wait(async { create.await });
-        let delta = delta.map_err(|e| refused(source, e))?;
+        let delta = delta.map_err(|e| refused(lake, source, e))?;
         Table::of(lake, source, store, clustering.bucket_of, delta)
     }
 
@@ -163,7 +168,9 @@ impl Table {
             table: source.name.clone(),
             reason,
         };
-        let state = delta.snapshot().map_err(|e| unreadable(source, e))?;
+        let state = delta
+            .snapshot()
+            .map_err(|e| lake.unreadable(&source.name, e))?;
         let settings = state.metadata().configuration();
         let setting = |name: &str| {
             let found = settings.get(name).map(String::as_str);
@@ -246,7 +253,7 @@ impl Table {
                 let position = Position::new(partition.0, before);
                 let time = log
                     .logged_at(id, position)
-                    .map_err(|e| unreadable(&self.source, e))?;
+                    .map_err(|e| self.unreadable(e))?;
                 last = last.max(time);
             }
         }
@@ -255,9 +262,8 @@ impl Table {
             && let (Some(time), Some(here)) = (last, self.last_logged_at()?)
             && time.0 != here
         {
-            return Err(LakeError::NotOurs {
+            return Err(LakeError::Otherwise {
                 table: self.source.name.clone(),
-                reason: "the log has another event at the position of its last one; was the log restored from a backup?".to_owned(),
             });
         }
         Ok(covered)
@@ -265,24 +271,18 @@ impl Table {
 
     /// The first offset of a partition that the version does not have; `None` if it has nothing of it.
     pub(crate) fn end(&self, partition: Partition) -> Result<Option<Offset>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| unreadable(&self.source, e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let log_store = self.delta.log_store();
         let application = self.application(partition);
         let version = state.transaction_version(log_store.as_ref(), application);
         let version = self.lake.wait(version);
-        let version = version.map_err(|e| unreadable(&self.source, e))?;
+        let version = version.map_err(|e| self.unreadable(e))?;
         Ok(version.map(|end| Offset(end.cast_unsigned())))
     }
 
     /// The apply timeline at the last event, as the statistics have it.
     fn last_logged_at(&self) -> Result<Option<i64>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| unreadable(&self.source, e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let views = state.log_data();
         let last = views.iter().max_by(|a, b| a.path().cmp(&b.path()));
         Ok(last.and_then(|view| greatest_time(&view.stats()?, "_logged_at")))
@@ -293,15 +293,19 @@ impl Table {
         format!("{}/{}/{}", self.store, self.source.id.0, partition.0)
     }
 
+    /// What says that the table has everything of a partition before an end.
+    pub(crate) fn position(&self, partition: Partition, end: Offset) -> Transaction {
+        let millis = self.lake.now_millis();
+        let application = self.application(partition);
+        Transaction::new_with_last_update(application, end.0.cast_signed(), Some(millis))
+    }
+
     /// The data files, in the order in which their events were logged.
     ///
     /// # Errors
     /// If the table cannot be read.
     pub fn files(&self) -> Result<Vec<DataFile>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| unreadable(&self.source, e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let mut files: Vec<DataFile> = state
             .log_data()
             .iter()
@@ -336,11 +340,7 @@ impl Table {
         let positions = ends
             .iter()
             .filter(|(id, _, _)| *id == self.source.id)
-            .map(|(_, partition, end)| {
-                let millis = self.lake.now_millis();
-                let application = self.application(partition);
-                Transaction::new_with_last_update(application, end.0.cast_signed(), Some(millis))
-            })
+            .map(|(_, partition, end)| self.position(partition, end))
             .collect();
         let properties = CommitProperties::default().with_application_transactions(positions);
         let operation = DeltaOperation::Write {
@@ -361,7 +361,7 @@ impl Table {
         let path = Path::from(encoded.name.as_str());
         let payload = PutPayload::from_bytes(encoded.bytes.clone());
         let written = self.lake.wait(store.put(&path, payload));
-        written.map_err(|e| unwritten(&self.source, e))?;
+        written.map_err(|e| self.unwritten(e))?;
         Ok(DataFile {
             path: encoded.name.clone(),
             bytes: encoded.bytes.len() as u64,
@@ -390,10 +390,7 @@ impl Table {
         properties: CommitProperties,
         operation: DeltaOperation,
     ) -> Result<(), LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| unreadable(&self.source, e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let log_store = self.delta.log_store();
         let properties = properties
             .with_max_retries(0)
@@ -404,28 +401,25 @@ impl Table {
             operation,
         );
         let committed = self.lake.wait(async { commit.await });
-        let committed = committed.map_err(|e| refused(&self.source, e))?;
+        let committed = committed.map_err(|e| refused(&self.lake, &self.source, e))?;
         let version = committed.version();
         let loaded = self.lake.wait(self.delta.load_version(version));
-        loaded.map_err(|e| unreadable(&self.source, e))
+        loaded.map_err(|e| self.unreadable(e))
     }
 
     /// The schema of the newest version of the source, as the table's metadata.
     pub(crate) fn metadata_of(&self, layout: &Layout) -> Result<Action, LakeError> {
-        let schema: StructType = serde_json::from_value(layout.delta_schema())
-            .map_err(|e| unwritten(&self.source, e))?;
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| unreadable(&self.source, e))?;
+        let schema: StructType =
+            serde_json::from_value(layout.delta_schema()).map_err(|e| self.unwritten(e))?;
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let (key, value) = (SETTING_SCHEMA_VERSION, layout.schema_version.to_string());
         let metadata = state.metadata().clone();
         let metadata = metadata
             .with_schema(&schema)
-            .map_err(|e| unwritten(&self.source, e))?;
+            .map_err(|e| self.unwritten(e))?;
         let metadata = metadata
             .add_config_key(key.to_owned(), value)
-            .map_err(|e| unwritten(&self.source, e))?;
+            .map_err(|e| self.unwritten(e))?;
         Ok(Action::Metadata(metadata))
     }
 
@@ -437,10 +431,11 @@ impl Table {
             .lake
             .wait(async { store.get(&location).await?.bytes().await });
         let bytes = fetched.map_err(|error| match error {
+            error if self.lake.refusal_of(&error).is_some() => self.unreadable(error),
             object_store::Error::NotFound { .. } => LakeError::MissingFile {
                 path: self.path_in_words(path),
             },
-            error => unreadable(&self.source, error),
+            error => self.unreadable(error),
         })?;
         data_file::check(path, &bytes).map_err(|error| match error {
             LakeError::Damaged { reason, .. } => LakeError::Damaged {
@@ -467,11 +462,8 @@ impl Table {
     }
 
     /// The files that may have what is wanted, by the bounds of their offsets.
-    fn files_with(&self, wanted: &Wanted) -> Result<Vec<String>, LakeError> {
-        let state = self
-            .delta
-            .snapshot()
-            .map_err(|e| unreadable(&self.source, e))?;
+    pub(crate) fn files_with(&self, wanted: &Wanted) -> Result<Vec<String>, LakeError> {
+        let state = self.delta.snapshot().map_err(|e| self.unreadable(e))?;
         let bounds = wanted.offsets();
         let views = state.log_data();
         let name = self.layout.fields[own::OFFSET].name.as_str();
@@ -504,6 +496,14 @@ impl Table {
             files: files.into(),
             open: None,
         }
+    }
+
+    pub(crate) fn unreadable(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> LakeError {
+        self.lake.unreadable(&self.source.name, error)
+    }
+
+    pub(crate) fn unwritten(&self, error: impl Into<Box<dyn Error + Send + Sync>>) -> LakeError {
+        self.lake.unwritten(&self.source.name, error)
     }
 
     /// The source's number.
@@ -544,28 +544,8 @@ impl TableEvents {
     }
 }
 
-fn unreadable(
-    source: &SourceDef,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> LakeError {
-    LakeError::Read {
-        table: source.name.clone(),
-        source: error.into(),
-    }
-}
-
-fn unwritten(
-    source: &SourceDef,
-    error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-) -> LakeError {
-    LakeError::Write {
-        table: source.name.clone(),
-        source: error.into(),
-    }
-}
-
 /// Why a commit was refused.
-fn refused(source: &SourceDef, error: DeltaTableError) -> LakeError {
+fn refused(lake: &Lake, source: &SourceDef, error: DeltaTableError) -> LakeError {
     let conflict = matches!(
         &error,
         DeltaTableError::Transaction {
@@ -579,6 +559,6 @@ fn refused(source: &SourceDef, error: DeltaTableError) -> LakeError {
             table: source.name.clone(),
             source: Box::new(error),
         },
-        false => unwritten(source, error),
+        false => lake.unwritten(&source.name, error),
     }
 }

@@ -251,7 +251,7 @@ impl Work<'_> {
         let report = difference.report(
             self.shared.as_ref(),
             offline,
-            &touched,
+            touched,
             (after, logged),
             reach,
         );

@@ -53,10 +53,10 @@ pub enum StoreError {
         reason: String,
     },
     /// Events that left the hot tier do not come back.
-    #[error("cannot read events that left the hot tier: {reason}")]
+    #[error("cannot read events that left the hot tier")]
     Cold {
         /// Why not.
-        reason: String,
+        source: std::sync::Arc<dyn std::error::Error + Send + Sync>,
     },
     /// A read needs events that left the hot tier, and does not bring them back itself.
     #[error("it needs events that left the hot tier and are not brought back yet")]

@@ -19,10 +19,16 @@ use crate::plan::{
 use crate::row::{Found, ViewRow};
 use crate::source::encode_key;
 
-/// Why a store could not be read, in words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct ReadError(pub String);
+/// Why a store could not be read: in words, and what caused it, if that is known.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct ReadError {
+    /// In words.
+    pub words: String,
+    /// Its cause.
+    #[source]
+    pub cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
 
 /// The read seam: what a store must answer. A store is built for one [`Plan`].
 pub trait Store {
@@ -314,7 +320,12 @@ impl<'a> Reader<'a> {
         let of_blocks = || sources.iter().find_map(|s| s.failure());
         match failure {
             Some(error) => Err(error),
-            None => of_blocks().map_or(Ok(()), |words| Err(ReadError(words.to_owned()))),
+            None => of_blocks().map_or(Ok(()), |words| {
+                Err(ReadError {
+                    words: words.to_owned(),
+                    cause: None,
+                })
+            }),
         }
     }
 

@@ -35,7 +35,7 @@ pub(crate) enum LogCommand {
         compared, then the segment is replaced by one without the bodies of its events; for the one that is \
         written a new one is begun. Positions, times, \
         dead letters and checksums stay. Every answer stays what it was, and the lake must stay: \
-        what was truncated is nowhere else. A lake in an object store is refused. Killed at any moment, \
+        what was truncated is nowhere else. Killed at any moment, \
         nothing is lost. A server does it after each flush where `log_days` of `[lake]` says so, and must not hold the store for this command. See \
         docs/lake.md.",
     after_help = "Examples:\n  \

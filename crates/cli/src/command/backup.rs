@@ -30,7 +30,11 @@ pub(super) fn restore(arguments: &RestoreArguments, session: &Session) -> Result
 fn what(manifest: &Manifest) -> String {
     let files = plural(manifest.files.len() as u64, "file");
     let records = plural(manifest.records, "record");
-    format!("{records} of the log, {files}, {}", bytes(manifest.bytes))
+    let copied = format!("{records} of the log, {files}, {}", bytes(manifest.bytes));
+    match &manifest.lake {
+        None => copied,
+        Some(url) => format!("{copied}, and what the log does not have stays in the lake `{url}`,"),
+    }
 }
 
 fn json_report(manifest: &Manifest) -> Json {
@@ -38,5 +42,6 @@ fn json_report(manifest: &Manifest) -> Json {
         "records": manifest.records,
         "bytes": manifest.bytes,
         "files": manifest.files.len(),
+        "lake": manifest.lake,
     })
 }

@@ -197,7 +197,7 @@ fn summary(report: &Json) -> String {
     let through: Vec<String> = list(&report["through_look_ups"]).iter().map(word).collect();
     if !through.is_empty() {
         text.push_str(&format!(
-            "read through look-ups by {}\n",
+            "read through look-ups or streams by {}\n",
             through.join(", ")
         ));
     }

@@ -1,4 +1,5 @@
-//! The tables of the lake in a backup: of a log that is truncated they have the events.
+//! The tables of the lake in a backup: of a log that is truncated they have the events. Those in an object store are
+//! named, not copied: what the log does not have stays there, whatever is flushed later.
 //!
 //! Invariant: what is copied is a table at one moment, as the lake is held meanwhile, and has nothing that the
 //! copied log does not have, as it is held from before that; what is brought back is written over nothing.
@@ -11,11 +12,13 @@ use evenkeel_lake::{Hold, Lake, LakeAddress};
 use evenkeel_log::{DiskFileSystem, LogReader};
 
 use super::Manifest;
-use crate::cold_tier::refuse_objects;
+use crate::cold_tier::{ColdTier, truncated_ends};
+use crate::definitions::catalog_of;
 use crate::engine::{Engine, log_directory};
 use crate::error::EngineError;
 use crate::machine::Machine;
 use crate::project::Project;
+use crate::registry::Registry;
 
 /// The folder of a table's own log.
 const DELTA_LOG: &str = "_delta_log";
@@ -35,23 +38,32 @@ fn has_truncated(log: &LogReader) -> Result<bool, EngineError> {
     Ok(segments.iter().any(|segment| segment.is_truncated))
 }
 
-/// The log that is copied. If it is truncated nothing is flushed from before it is opened until the tables are
+/// What holds still while a backup is made.
+pub(super) enum Held {
+    /// Nothing: the log has everything itself.
+    Nothing,
+    /// The lake on this machine.
+    Tables(Hold),
+    /// Nothing, as the tables are not copied: they are there.
+    Elsewhere(String),
+}
+
+/// The log that is copied. If it is truncated by a lake on this machine nothing is flushed from before it is opened until the tables are
 /// copied, too: a table that is ahead of a restored log would have other events at its next positions.
-pub(super) fn open_log(project: &Project) -> Result<(LogReader, Option<Hold>), EngineError> {
+pub(super) fn open_log(project: &Project) -> Result<(LogReader, Held), EngineError> {
     Engine::refuse_forgetting(project, &Machine::default())?;
     let log = open(&project.store)?;
     if !has_truncated(&log)? {
-        return Ok((log, None));
+        return Ok((log, Held::Nothing));
     }
-    refuse_objects(
-        &project.lake_address,
-        "no backup is made of a truncated log",
-    )?;
+    if let LakeAddress::Objects { .. } = &project.lake_address {
+        return Ok((log, Held::Elsewhere(project.lake_address.to_string())));
+    }
     let machine = Machine::default();
     let lake = Lake::at(&project.lake_address, machine.files, machine.clock);
     let hold = lake.and_then(|lake| lake.hold());
     let hold = hold.map_err(EngineError::lake)?;
-    Ok((open(&project.store)?, Some(hold)))
+    Ok((open(&project.store)?, Held::Tables(hold)))
 }
 
 /// Copies the tables of a lake on a local disk, which is held; the folders that they are in.
@@ -79,6 +91,31 @@ pub(super) fn copy_tables(
     }
     drop(hold);
     Ok(folders)
+}
+
+/// Refuses to bring back a store for which the project's lake does not have what its log lacks. The lake may have another
+/// name by now.
+pub(super) fn refuse_other(
+    project: &Project,
+    manifest: &Manifest,
+    log: &LogReader,
+    registry: &Registry,
+) -> Result<(), EngineError> {
+    let Some(wanted) = &manifest.lake else {
+        return Ok(());
+    };
+    let catalog = catalog_of(registry, Some(project.functions.clone()))?;
+    let cold = ColdTier::of(project, &Machine::default(), registry.identity());
+    let mut sources = catalog.sources.values();
+    let lacking = sources.try_for_each(|source| {
+        let ends = truncated_ends(log, source)?;
+        cold.refuse_lacking(source, &ends)
+    });
+    lacking.map_err(|source| EngineError::OtherLake {
+        wanted: wanted.clone(),
+        found: project.lake_address.to_string(),
+        source: Box::new(source),
+    })
 }
 
 /// The folders of the lake that a backup has, and no others.

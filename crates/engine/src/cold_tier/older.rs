@@ -39,9 +39,12 @@ impl LakeEvents {
     }
 
     /// A table that was opened before, if it has no newer version since.
-    fn newest(&self, source: SourceId) -> Option<Table> {
+    fn newest(&self, source: SourceId) -> Result<Option<Table>, LakeError> {
         let table = self.open().get(&source).cloned();
-        table.filter(Table::is_newest)
+        match table {
+            Some(table) => Ok(table.is_newest()?.then_some(table)),
+            None => Ok(None),
+        }
     }
 }
 
@@ -64,7 +67,8 @@ impl OlderEvents for LakeEvents {
         let Some(def) = self.catalog.source_by_id(source) else {
             return Err(gone(format!("source {}", source.0)));
         };
-        let table = match self.newest(source) {
+        let newest = self.newest(source).map_err(EngineError::lake);
+        let table = match newest.map_err(of_lake)? {
             Some(table) => table,
             None => {
                 let lake = self.cold.lake().map_err(of_lake)?;

@@ -105,7 +105,7 @@ impl ColdTier {
         self.store.join(DIRECTORY)
     }
 
-    fn pin(&self, name: &str) -> Result<PathBuf, EngineError> {
+    pub(super) fn pin(&self, name: &str) -> Result<PathBuf, EngineError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
             return Err(EngineError::PinName {

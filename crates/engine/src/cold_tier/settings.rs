@@ -4,6 +4,7 @@
 //! [lake]
 //! url = "s3://bucket/features"        # default: `lake` in the store's directory
 //! file_events = 524288                # events of a data file
+//! retry_seconds = 30                  # for so long a request to an object store is tried again
 //! log_days = 30                       # beside a server: after a flush, what is older leaves the log
 //!
 //! [lake.options]                      # of the object store; also AWS_..., AZURE_..., GOOGLE_...
@@ -27,6 +28,8 @@ pub struct LakeSettings {
     pub options: BTreeMap<String, String>,
     /// Events of a data file, at most.
     pub file_events: usize,
+    /// For so long a request to an object store is tried again.
+    pub retry_seconds: u64,
     /// Days after which a server lets leave the log what the lake has; `None`: it keeps all of it.
     pub log_days: Option<u32>,
     /// When a server flushes; `None`: never.
@@ -47,6 +50,7 @@ impl Default for LakeSettings {
             url: None,
             options: BTreeMap::new(),
             file_events: 1 << 19,
+            retry_seconds: 30,
             log_days: None,
             flush: None,
         }

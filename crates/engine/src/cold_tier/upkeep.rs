@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use evenkeel_lake::FileLimits;
+use evenkeel_lake::{FileLimits, LakeError};
 use evenkeel_types::Cut;
 
 use super::flush::FILE_BYTES_MAX;
@@ -41,6 +41,8 @@ pub struct LakeTable {
     pub covered: Cut,
     /// Events that are in the log alone.
     pub behind: u64,
+    /// Whether the log is another, restored from a backup, and nothing of it is told apart here.
+    pub is_of_another_log: bool,
 }
 
 /// What was done to a table.
@@ -75,7 +77,11 @@ impl Offline {
                 continue;
             };
             let files = table.files().map_err(EngineError::lake)?;
-            let covered = table.covered(self.log()).map_err(EngineError::lake)?;
+            let (covered, is_of_another_log) = match table.covered(self.log()) {
+                Ok(covered) => (covered, false),
+                Err(LakeError::Otherwise { .. }) => (Cut::empty(), true),
+                Err(error) => return Err(EngineError::lake(error)),
+            };
             let parts = self.cut().iter().filter(|(id, _, _)| *id == def.id);
             let behind = parts
                 .map(|(id, partition, end)| end.0.saturating_sub(covered.end(id, partition).0))
@@ -89,6 +95,7 @@ impl Offline {
                 events: files.iter().map(|file| file.events).sum(),
                 covered,
                 behind,
+                is_of_another_log,
             });
         }
         Ok(status)

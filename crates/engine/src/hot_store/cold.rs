@@ -1,6 +1,7 @@
 //! What left the hot tier, from the log: every event again as it was inserted.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -13,7 +14,11 @@ use evenkeel_view::{Plan, SourceProgram};
 use rustc_hash::FxHashSet;
 
 use super::{Recorded, StoreState};
+use crate::error::EngineError;
 use crate::ledger::{self, LedgerId};
+
+/// Why events cannot be read.
+pub type NotRead = Box<dyn Error + Send + Sync>;
 
 /// The events of sources as they were logged.
 pub trait LoggedEvents: Send + Sync + std::fmt::Debug {
@@ -21,13 +26,13 @@ pub trait LoggedEvents: Send + Sync + std::fmt::Debug {
     /// each with its number among the events of its source in the order of the log.
     ///
     /// # Errors
-    /// In words, if they cannot be read.
+    /// If they cannot be read.
     fn each(
         &self,
         source: SourceId,
         bounds: &Bounds,
-        visit: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), String>,
-    ) -> Result<(), String>;
+        visit: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), NotRead>,
+    ) -> Result<(), NotRead>;
 }
 
 impl LoggedEvents for LogReader {
@@ -35,8 +40,8 @@ impl LoggedEvents for LogReader {
         &self,
         source: SourceId,
         bounds: &Bounds,
-        visit: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), String>,
-    ) -> Result<(), String> {
+        visit: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), NotRead>,
+    ) -> Result<(), NotRead> {
         let (mut after, mut until) = (Cut::empty(), Cut::empty());
         for span in &bounds.offsets {
             after.set_end(source, span.partition, span.first);
@@ -52,7 +57,7 @@ impl LoggedEvents for LogReader {
             })
             .numbered();
         while let Some(logged) = events.next() {
-            visit(events.number(), logged.map_err(|e| e.to_string())?)?;
+            visit(events.number(), logged.map_err(EngineError::log)?)?;
         }
         Ok(())
     }
@@ -67,9 +72,9 @@ impl LoggedEvents for NoLog {
         &self,
         _: SourceId,
         _: &Bounds,
-        _: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), String>,
-    ) -> Result<(), String> {
-        Err("this store has no log".to_owned())
+        _: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), NotRead>,
+    ) -> Result<(), NotRead> {
+        Err("this store has no log".into())
     }
 }
 
@@ -125,11 +130,13 @@ impl ColdEvents for ColdLog {
     ) -> Result<(), StoreError> {
         let index = &self.plan.indexes()[index];
         let source = index.source().id;
-        let cold = |reason| StoreError::Cold { reason };
+        let cold = |source: NotRead| StoreError::Cold {
+            source: source.into(),
+        };
         let (program, ledger) = self
             .sources
             .get(&source)
-            .ok_or_else(|| cold("its source is not defined any more".to_owned()))?;
+            .ok_or_else(|| cold("its source is not defined any more".into()))?;
         let contested = if bounds.contested {
             self.contested(*ledger)?
         } else {

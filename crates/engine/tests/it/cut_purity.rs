@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use evenkeel_aggregate::Bounds;
-use evenkeel_engine::{HotStore, LoggedEvents};
+use evenkeel_engine::{HotStore, LoggedEvents, NotRead};
 use evenkeel_store::{BlocksOptions, StoreError};
 use evenkeel_train::{Evaluator, Requests};
 use evenkeel_types::definition::{Catalog, ViewBody, ViewDef};
@@ -39,8 +39,8 @@ impl LoggedEvents for AppliedLog {
         &self,
         source: SourceId,
         bounds: &Bounds,
-        visit: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), String>,
-    ) -> Result<(), String> {
+        visit: &mut dyn FnMut(u64, LoggedEvent) -> Result<(), NotRead>,
+    ) -> Result<(), NotRead> {
         let times = bounds.first_time..=bounds.last_time;
         let logged = self.0.lock().unwrap();
         let of_source = logged.iter().filter(|e| e.source == source);

@@ -214,30 +214,6 @@ fn a_backup_beside_flushes_has_no_table_that_is_ahead_of_its_log() {
 }
 
 #[test]
-fn a_lake_of_objects_is_refused() {
-    let open = World::engine_of_short_segments;
-    let (world, mut engine) = in_pieces_of(5, 1, true, open);
-    flush(&engine, &[]);
-    assert!(truncate(&mut engine).truncated > 0);
-    drop(engine);
-    world.write("evenkeel.toml", "[lake]\nurl = \"s3://somewhere/lake\"\n");
-    let mut engine = open(&world);
-    engine.checkpoint().unwrap();
-    let refused = |result: Result<(), EngineError>| {
-        let error = result.unwrap_err();
-        assert!(
-            error.to_string().contains("`s3://somewhere/lake`"),
-            "{error}"
-        );
-        assert!(error.hint().unwrap().contains("`url` of `[lake]`"));
-    };
-    refused(run(&engine, &TruncateOptions::default()).map(drop));
-    let target = world.path().join("backup");
-    refused(backup(engine.project(), &target, &mut |_, _| ()).map(drop));
-    assert!(!target.exists());
-}
-
-#[test]
 fn a_lake_that_cannot_be_read_keeps_out_what_competes_with_it_and_nothing_else() {
     let open = World::engine_of_short_segments;
     let (world, mut engine) = in_pieces_of(8, 1, true, open);

@@ -270,7 +270,7 @@ fn a_table_of_another_store_or_log_is_refused() {
     }
     assert!(matches!(
         table.covered(&another),
-        Err(LakeError::NotOurs { .. })
+        Err(LakeError::Otherwise { .. })
     ));
     assert_eq!(end(&table.covered(&log).unwrap(), &world.source), 4);
 }

@@ -56,7 +56,10 @@ pub struct NothingCold;
 impl ColdEvents for NothingCold {
     fn read(&self, _: usize, _: &Bounds, _: &mut dyn Collect) -> Result<(), StoreError> {
         Err(StoreError::Cold {
-            reason: "nothing was to leave the hot tier".to_owned(),
+            source: Box::<dyn std::error::Error + Send + Sync>::from(
+                "nothing was to leave the hot tier",
+            )
+            .into(),
         })
     }
 }
