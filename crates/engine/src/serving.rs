@@ -4,7 +4,7 @@
 //! A cut that is pinned may be read in pieces with writes in between: the same bits come out
 //! as if nothing had been written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::LogReader;
@@ -212,16 +212,17 @@ impl Engine {
     /// those that make it emit: what it leaves out holds nothing back.
     pub fn watermark(&self, source: &SourceDef) -> Option<EventTime> {
         if let Some(derived) = source.derived.as_ref().filter(|derived| !derived.is_ended) {
-            let watched = match derived.revises {
-                true => derived.watched().unwrap_or_default(),
-                false => Vec::new(),
-            };
-            let watched = watched.iter().map(|watched| watched.source);
-            let causes = watched.chain([derived.trigger().source.id]);
-            let causes: BTreeSet<SourceId> = causes.filter(|id| *id != source.id).collect();
-            let watermarks = causes.into_iter().map(|id| {
+            let of = |id: SourceId| {
                 let cause = self.catalog().source_by_id(id);
                 cause.and_then(|cause| self.watermark(cause))
+            };
+            let own = of(derived.trigger().source.id);
+            let watermarks = derived.causes().into_iter().map(|id| {
+                let timer = derived.timer.as_ref();
+                let timeout = timer.and_then(|timer| *timer.waits_for.get(&id)?);
+                // It is waited for so long at most.
+                let late = timeout.zip(own);
+                of(id).max(late.map(|(timeout, own)| EventTime(timeout.before(own.0))))
             });
             return watermarks.min().flatten();
         }

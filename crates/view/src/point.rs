@@ -3,6 +3,7 @@
 //! Reads blocks and summary nodes through [`Store`]; never the log.
 
 use std::cell::RefCell;
+use std::ops::{Bound, RangeBounds};
 use std::sync::Arc;
 
 use evenkeel_aggregate::history::BlockSource;
@@ -214,28 +215,48 @@ impl<'a> Reader<'a> {
         Ok(row)
     }
 
-    /// The places of the events of a key in an index that hold, from a time on.
+    /// The places of the events of a key in an index that hold, of some times.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn places_from(
+    pub fn places(
         &self,
         index: IndexId,
         key: &[Value],
-        from: i64,
+        times: impl RangeBounds<i64>,
     ) -> Result<Vec<Position>, ReadError> {
+        let (until, is_before) = match times.end_bound() {
+            Bound::Included(end) => (*end, false),
+            Bound::Excluded(end) => (*end, true),
+            Bound::Unbounded => (i64::MAX, false),
+        };
         let sight = self.sight(index);
         let history = self.history(index, key);
         let places = history.iter().flat_map(|history| {
             history
-                .descending(i64::MAX, false, &sight)
-                .take_while(|entry| entry.time() >= from)
+                .descending(until, is_before, &sight)
+                .take_while(|entry| times.contains(&entry.time()))
                 .map(|entry| entry.position())
                 .collect::<Vec<_>>()
         });
         let places = places.collect();
         self.trouble()?;
         Ok(places)
+    }
+
+    /// The greatest time of the events of a key in an index that hold; none if there are none.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn greatest_time(&self, index: IndexId, key: &[Value]) -> Result<Option<i64>, ReadError> {
+        let sight = self.sight(index);
+        let history = self.history(index, key);
+        let greatest = history.as_ref().and_then(|history| {
+            let mut entries = history.descending(i64::MAX, false, &sight);
+            entries.next().map(|entry| entry.time())
+        });
+        self.trouble()?;
+        Ok(greatest)
     }
 
     /// Rows of a view are going to be read of these keys, in this order.
