@@ -65,9 +65,8 @@ impl<'a> Timers<'a> {
             self.is_begun = true;
         }
         let before = self.due_until;
-        if self.greatest.contains_key(&source) {
-            let greatest = online.read_with(|engine| greatest_at(engine, source, &root.cut))?;
-            self.greatest.insert(source, greatest);
+        if let Some(greatest) = self.greatest.get_mut(&source) {
+            *greatest = online.read_with(|engine| greatest_at(engine, source, &root.cut))?;
             self.due_until = self.due();
         }
         let from = |time: EventTime| self.derived.event_of(time).0;

@@ -45,6 +45,7 @@ CREATE STREAM silent AS SELECT a.customer, a.orders_1h FROM asked a
   AFTER INTERVAL '20' MINUTE WITHOUT notes n ON a.customer = n.customer WITHOUT unpaid u ON a.id = u.id ON LATE REVISE;
 CREATE STREAM checked AS SELECT o.id, p.amount FROM orders o ASOF JOIN payments p ON o.id = p.of_order WAIT FOR WATERMARK;
 CREATE FEATURE VIEW silence ENTITY customer AS SELECT customer, count(*) OVER (LAST 6 HOURS) AS times FROM silent;
+CREATE FEATURE SERVICE silences AS silence (times);
 ";
 
 /// What is done to a store.
@@ -183,11 +184,14 @@ fn emitted(engine: &Engine, stream: &str) -> Vec<Emitted> {
     events(engine, stream).into_iter().map(part).collect()
 }
 
+/// The newest version of each identity and its row, if it holds.
+type Versions = BTreeMap<(i64, i64), (u32, Option<Vec<Value>>)>;
+
 /// The naive walk: what holds, by id and time, with the revision.
 #[derive(Default)]
 struct Walk {
-    orders: BTreeMap<(i64, i64), (u32, Option<Vec<Value>>)>,
-    payments: BTreeMap<(i64, i64), (u32, Option<Vec<Value>>)>,
+    orders: Versions,
+    payments: Versions,
     notes: Vec<Vec<Value>>,
     emitted: BTreeMap<(i64, i64), Vec<u8>>,
     found: Vec<Emitted>,
@@ -203,7 +207,7 @@ fn time_of(row: &[Value]) -> i64 {
 
 impl Walk {
     fn watermark(&self, wait_at_most: Option<i64>) -> i64 {
-        let greatest = |of: &BTreeMap<(i64, i64), (u32, Option<Vec<Value>>)>, lateness: i64| {
+        let greatest = |of: &Versions, lateness: i64| {
             let rows = of.values().filter_map(|(_, row)| row.as_ref());
             let times = rows.map(|row| time_of(row) - lateness * MINUTE);
             times.max().unwrap_or(i64::MIN)
@@ -383,9 +387,9 @@ fn verified(engine: &Engine, seed: u64) -> u64 {
 fn what_did_not_come_is_what_a_walk_over_the_log_says() {
     let definitions = [SOURCES, STREAMS, MORE].concat();
     let (mut removed, mut found) = (0, 0);
-    for seed in 0..3 {
+    for seed in 0..2 {
         let mut random = Random(seed);
-        let steps = history(&mut random, 90);
+        let steps = history(&mut random, 80);
         let world = World::new(&definitions);
         let single = play(&world, &steps, 1, &mut random);
         let kinds = [
@@ -426,7 +430,7 @@ fn what_did_not_come_is_what_a_walk_over_the_log_says() {
             expected.iter().all(|(_, rows)| !rows.is_empty()),
             "{expected:?}"
         );
-        for commit in [3, 90] {
+        for commit in [3, 80] {
             let world = World::new(&definitions);
             let grouped = play(&world, &steps, commit, &mut random);
             assert_eq!(all(&grouped), expected, "seed {seed}, commits of {commit}");
@@ -529,7 +533,7 @@ fn views_over_what_did_not_come_read_it_as_events_of_its_time() {
         let key = [Value::string("ann")];
         values(
             &engine,
-            "silence:times",
+            "silences",
             &key,
             &format!("2026-03-02T{minute}:00Z"),
         )
