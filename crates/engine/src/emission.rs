@@ -127,6 +127,11 @@ impl Emitter {
                         return next;
                     }
                 }
+                // Who calls nothing goes on meanwhile.
+                Err(EngineError::Calls(_)) if !going.lane.is_narrow() => {
+                    self.split();
+                    left = self.lanes.len();
+                }
                 // One after the other.
                 Err(EngineError::Calls(_)) if self.asking.is_some() => {
                     (left, self.turn) = (left - 1, self.turn + 1);
@@ -207,14 +212,11 @@ impl Emitter {
     /// Something went wrong in the lane whose turn it is. What it is is found by letting each of its
     /// streams go on for itself.
     fn failed(&mut self, error: &EngineError) {
-        let going = &mut self.lanes[self.turn];
-        if !going.lane.is_narrow() {
-            let streams = std::mem::take(&mut going.lane.streams);
-            self.lanes.swap_remove(self.turn);
-            let alone = streams.into_iter().map(|id| Going::of(Lane::narrow(id)));
-            self.lanes.extend(alone);
+        if !self.lanes[self.turn].lane.is_narrow() {
+            self.split();
             return;
         }
+        let going = &mut self.lanes[self.turn];
         going.failure = Some(chain(error));
         going.rests = 1 << going.failures.min(RESTS_MAX_LOG2);
         going.failures += 1;
@@ -222,6 +224,14 @@ impl Emitter {
         // What it was made of may be other than what is there now.
         going.lane.forget();
         self.turn += 1;
+    }
+
+    /// Lets each stream of the lane whose turn it is go on for itself.
+    fn split(&mut self) {
+        let going = self.lanes.swap_remove(self.turn);
+        let streams = going.lane.streams.into_iter();
+        self.lanes
+            .extend(streams.map(|id| Going::of(Lane::narrow(id))));
     }
 
     /// Everybody had a turn, and nobody has anything.

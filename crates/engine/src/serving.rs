@@ -12,7 +12,7 @@ use evenkeel_types::definition::{Digest, ServiceDef, SourceDef, ViewBody};
 use evenkeel_types::{Cut, EventTime, Field, Position, SourceId, Value};
 use evenkeel_view::Uses;
 
-use crate::emission::emitted_before;
+use crate::emission::{due_until, emitted_before, greatest_at};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -216,15 +216,18 @@ impl Engine {
                 let cause = self.catalog().source_by_id(id);
                 cause.and_then(|cause| self.watermark(cause))
             };
-            let own = of(derived.trigger().source.id);
-            let watermarks = derived.causes().into_iter().map(|id| {
-                let timer = derived.timer.as_ref();
-                let timeout = timer.and_then(|timer| *timer.waits_for.get(&id)?);
-                // It is waited for so long at most.
-                let late = timeout.zip(own);
-                of(id).max(late.map(|(timeout, own)| EventTime(timeout.before(own.0))))
-            });
-            return watermarks.min().flatten();
+            let watermarks = derived.causes().into_iter().map(of).min().flatten();
+            if derived.timer.is_none() {
+                return watermarks;
+            }
+            // Rows of later times come until they are due.
+            let catalog = self.catalog();
+            let greatest = |source| greatest_at(self, source, self.applied());
+            let due = due_until(catalog, derived, greatest).ok().flatten();
+            return match derived.revises {
+                true => watermarks.min(due),
+                false => due,
+            };
         }
         let greatest = self.hot().source(source.id)?.greatest_time()?;
         Some(EventTime(source.lateness.before(greatest.0)))

@@ -4,7 +4,7 @@
 //! in pieces. What waits to be written has its turn in between, and while functions are called; what is emitted does
 //! not depend on when that is.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use evenkeel_engine::{Emitter, Engine, EngineError, FunctionCalls, Given, Next, Online};
 use tokio::sync::oneshot::{self, error::TryRecvError};
@@ -140,16 +140,25 @@ impl Emissions {
 /// when that is.
 fn call(shared: &Arc<Shared>, calls: FunctionCalls) -> Called {
     let (answer, called) = oneshot::channel();
-    let shared = Arc::clone(shared);
+    // A server that stops does not wait for it.
+    let wakes = Wakes(Arc::downgrade(shared));
     let work = move || {
-        // A server that stops does not wait for it.
+        let _wakes = wakes;
         let _ = answer.send(calls.run());
-        shared.queue.wake();
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the server is the edge: at most one such thread at a time"
-    )]
-    std::thread::spawn(work);
+    let spawned = std::thread::Builder::new().spawn(work);
+    // Without a thread nobody answers, and they are asked again.
+    drop(spawned);
     called
+}
+
+/// Wakes the writer when it is dropped, whatever came before.
+struct Wakes(Weak<Shared>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.queue.wake();
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! Reads blocks and summary nodes through [`Store`]; never the log.
 
 use std::cell::RefCell;
-use std::ops::{Bound, RangeBounds};
+use std::ops::Range;
 use std::sync::Arc;
 
 use evenkeel_aggregate::history::BlockSource;
@@ -215,33 +215,62 @@ impl<'a> Reader<'a> {
         Ok(row)
     }
 
-    /// The places of the events of a key in an index that hold, of some times.
+    /// The places of the events of a key in an index that hold, from a time on.
     ///
     /// # Errors
     /// If they cannot be read.
-    pub fn places(
+    pub fn places_from(
         &self,
         index: IndexId,
         key: &[Value],
-        times: impl RangeBounds<i64>,
+        from: i64,
     ) -> Result<Vec<Position>, ReadError> {
-        let (until, is_before) = match times.end_bound() {
-            Bound::Included(end) => (*end, false),
-            Bound::Excluded(end) => (*end, true),
-            Bound::Unbounded => (i64::MAX, false),
-        };
         let sight = self.sight(index);
         let history = self.history(index, key);
         let places = history.iter().flat_map(|history| {
             history
-                .descending(until, is_before, &sight)
-                .take_while(|entry| times.contains(&entry.time()))
+                .descending(i64::MAX, false, &sight)
+                .take_while(|entry| entry.time() >= from)
                 .map(|entry| entry.position())
                 .collect::<Vec<_>>()
         });
         let places = places.collect();
         self.trouble()?;
         Ok(places)
+    }
+
+    /// The places of about so many of the last events of a key in an index that hold, of some times; and
+    /// the time before which there may be more.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn last_places(
+        &self,
+        index: IndexId,
+        key: &[Value],
+        times: Range<i64>,
+        most: usize,
+    ) -> Result<(Vec<Position>, Option<i64>), ReadError> {
+        let sight = self.sight(index);
+        let history = self.history(index, key);
+        let (mut places, mut last, mut rest) = (Vec::new(), None, None);
+        if let Some(history) = &history {
+            for entry in history.descending(times.end, true, &sight) {
+                let time = entry.time();
+                if time < times.start {
+                    break;
+                }
+                // Those of one time are together.
+                if places.len() >= most && last != Some(time) {
+                    rest = last;
+                    break;
+                }
+                places.push(entry.position());
+                last = Some(time);
+            }
+        }
+        self.trouble()?;
+        Ok((places, rest))
     }
 
     /// The greatest time of the events of a key in an index that hold; none if there are none.

@@ -23,6 +23,8 @@ CREATE STREAM paid (id STRING, card STRING, amount DOUBLE, at TIMESTAMP, EVENT I
 CREATE FUNCTION weight(x DOUBLE) RETURNS DOUBLE LANGUAGE PYTHON TIMEOUT INTERVAL '60' SECOND
   AS 'functions.py:weight';
 CREATE STREAM weighed AS SELECT card, weight(weight(amount)) AS w FROM paid;
+CREATE STREAM copied AS SELECT card FROM paid;
+CREATE FEATURE VIEW copied_of ENTITY card AS SELECT card, count(*) OVER (ALL HISTORY) AS n FROM copied;
 CREATE FEATURE VIEW weighed_of ENTITY card AS SELECT card, sum(w) OVER (ALL HISTORY) AS w FROM weighed;
 ";
 
@@ -171,6 +173,12 @@ fn a_function_that_hangs_holds_up_no_push_of_what_calls_it() {
     for n in 0..20 {
         push(&[(&format!("behind{n}"), 3.0)]);
     }
+    // Who calls nothing emits meanwhile.
+    let body = json!({"features": ["copied_of:n"], "entities": [{"card": "a"}],
+        "as_of": "2026-03-02T00:00:00Z", "consistency": "strong"});
+    let reply = client.post("/v1/features", body.to_string().as_bytes());
+    let answer: serde_json::Value = serde_json::from_slice(&reply.unwrap().body).unwrap();
+    assert_eq!(answer["rows"][0]["values"][0], json!(61), "{answer}");
     let workers = children(server.id());
     assert!(!workers.is_empty() && before.iter().all(|pid| lives(*pid)));
     server.kill();

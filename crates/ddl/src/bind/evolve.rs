@@ -229,7 +229,7 @@ impl Evolution<'_> {
         if old.lateness == new.lateness || old.derived.is_some() {
             return None;
         }
-        let stream = self.existing.emitting().find(|stream| {
+        let stream = self.existing.derived().find(|stream| {
             let derived = stream.derived.as_ref();
             derived.is_some_and(|derived| self.existing.clocks(derived).contains(&old.id))
         })?;

@@ -167,7 +167,11 @@ pub(super) fn places(
         for (row, from) in rows {
             let key = watched.source_key.iter().map(|&slot| row[slot].clone());
             let key: Vec<Value> = key.collect();
-            found.extend(hot.checked(reader.places(index, &key, derived.event_of(*from).0..))?);
+            found.extend(hot.checked(reader.places_from(
+                index,
+                &key,
+                derived.event_of(*from).0,
+            ))?);
         }
     }
     Ok(found)

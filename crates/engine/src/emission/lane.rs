@@ -189,27 +189,32 @@ impl Begun {
         online: &impl Online,
     ) -> Result<(Option<Judged>, Place), EngineError> {
         let left = self.left.take();
-        let (judged, end, left) = self.judge_on(world, online, left)?;
+        let (judged, left) = self.judge_on(world, online, left)?;
         self.left = left;
-        Ok((judged, end))
+        judged
     }
 
+    /// What comes of it, and what is left of an act in any case.
+    #[expect(
+        clippy::type_complexity,
+        reason = "two answers, one of which may be an error"
+    )]
     fn judge_on(
         &self,
         world: &World,
         online: &impl Online,
         left: Option<Left>,
-    ) -> Result<(Option<Judged>, Place, Option<Left>), EngineError> {
+    ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Option<Left>), EngineError> {
         let Some((piece, stream)) = self
             .piece
             .as_ref()
             .and_then(|piece| Some((piece, self.streams.get(piece.next)?)))
         else {
-            return Ok((None, Place::at(u64::MAX), None));
+            return Ok((Ok((None, Place::at(u64::MAX))), None));
         };
         let mut end = Place::at(piece.end);
         if !stream.emits {
-            return Ok((None, end, None));
+            return Ok((Ok((None, end)), None));
         }
         let mut rows = Rows::new((&world.log, &world.catalog), stream, left);
         let mut timers = Timers::of(&world.catalog, &stream.derived);
@@ -259,11 +264,11 @@ impl Begun {
                 break;
             }
         }
-        if let Some((calls, _)) = calls {
-            return Err(EngineError::Calls(Box::new(calls)));
-        }
         let left = rows.take_left();
-        Ok((rows.judge(online)?, end, left))
+        if let Some((calls, _)) = calls {
+            return Ok((Err(EngineError::Calls(Box::new(calls))), left));
+        }
+        Ok((Ok((rows.judge(online)?, end)), left))
     }
 
     /// What was judged is logged and applied.

@@ -194,7 +194,7 @@ impl<'a> Rows<'a> {
             }
             Act::Due(times) => {
                 let trigger = self.derived.trigger().source.id;
-                let due = |_: &Self| online.read_with(|engine| due(engine, trigger, &times, known));
+                let due = |_: &Self| due(online, trigger, times, known);
                 self.revise(online, (record, here), due, known)
             }
         }
@@ -327,7 +327,9 @@ impl<'a> Rows<'a> {
                             self.left = Some(left);
                             return Ok(Some(last));
                         }
-                        return Err(self.gather_again(online, *calls, &mut run, known));
+                        let needed = self.gather_again(online, *calls, &mut run, known);
+                        self.left = Some(left);
+                        return Err(needed);
                     }
                     Err(error) => return Err(error),
                 }
@@ -374,6 +376,13 @@ impl<'a> Rows<'a> {
         known: Known<'_>,
     ) -> Result<(), EngineError> {
         self.evaluated += 1;
+        // Where time went back, what was emitted stays until it is due again.
+        if !self
+            .derived
+            .is_due(trigger.event.event_time, known.due_until)
+        {
+            return Ok(());
+        }
         let of = (&**self.def, self.derived);
         let Some(brought) = online.read_with(|engine| again(engine, of, trigger, known))? else {
             return Ok(());

@@ -4,9 +4,10 @@
 //! function of the events that hold in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ops::Range;
 
-use evenkeel_types::definition::{Catalog, DerivedDef};
+use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef};
 use evenkeel_types::{Cut, EventTime, Knowledge, Offset, Position, SourceId};
 use evenkeel_view::{Reader, Store};
 
@@ -16,6 +17,9 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::HotRead;
 use crate::offline::Online;
+
+/// Events that are looked for under one hold of the engine, about.
+const DUE_AT_ONCE: usize = 4_096;
 
 /// Times of events of a trigger.
 pub(super) type Times = Range<i64>;
@@ -78,8 +82,11 @@ impl<'a> Timers<'a> {
     }
 
     fn due(&self) -> Option<EventTime> {
-        let known = |id: SourceId| self.greatest.get(&id).copied().flatten();
-        due_until(self.catalog, self.derived, |id| Ok(known(id))).unwrap_or_default()
+        let known = &mut |def: &SourceDef| {
+            Ok::<_, Infallible>(self.greatest.get(&def.id).copied().flatten())
+        };
+        let Ok(due) = self.catalog.due_until(self.derived, known);
+        due
     }
 }
 
@@ -117,19 +124,30 @@ pub(crate) fn greatest_at(
     Ok(greatest.map(EventTime))
 }
 
-/// Where events of a trigger are that hold, of some times.
+/// Where events of a trigger are that hold, of some times: read in pieces, so that others have their turn.
 pub(super) fn due(
-    engine: &Engine,
+    online: &impl Online,
     trigger: SourceId,
-    times: &Times,
+    mut times: Times,
     known: Known<'_>,
 ) -> Result<BTreeSet<Position>, EngineError> {
-    let hot = HotRead::of(engine.hot());
-    let Some(index) = hot.plan().index(trigger, &[]) else {
-        return Ok(BTreeSet::new());
-    };
-    let knowledge = Knowledge::latest(known.cut.clone());
-    let reader = Reader::new(&hot, &knowledge);
-    let found = hot.checked(reader.places(index, &[], times.clone()))?;
-    Ok(found.into_iter().collect())
+    let mut all = BTreeSet::new();
+    while !times.is_empty() {
+        let read = |engine: &Engine| {
+            let hot = HotRead::of(engine.hot());
+            let Some(index) = hot.plan().index(trigger, &[]) else {
+                return Ok((Vec::new(), None));
+            };
+            let knowledge = Knowledge::latest(known.cut.clone());
+            let reader = Reader::new(&hot, &knowledge);
+            hot.checked(reader.last_places(index, &[], times.clone(), DUE_AT_ONCE))
+        };
+        let (found, rest) = online.read_with(read)?;
+        all.extend(found);
+        match rest {
+            Some(rest) => times.end = rest,
+            None => break,
+        }
+    }
+    Ok(all)
 }

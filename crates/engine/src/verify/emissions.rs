@@ -10,7 +10,7 @@ use std::sync::Arc;
 use evenkeel_log::Sequence;
 use evenkeel_types::definition::{DerivedDef, SourceDef};
 use evenkeel_types::{
-    Cut, ErrorReason, Event, EventTime, Expr, Knowledge, LoggedEvent, Offset, Operation, Partition,
+    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Offset, Operation, Partition,
     SourceId, Status, Value,
 };
 use evenkeel_view::SourceProgram;
@@ -68,7 +68,8 @@ impl<O: Online> Check<'_, O> {
     ) -> Result<(), EngineError> {
         let mut streams = in_order(self.offline.catalog());
         // Functions of what has ended may not be there any more.
-        streams.retain(|def| !(def.has_ended() && calls_functions(def)));
+        let has_functions = !self.offline.catalog().functions.is_empty();
+        streams.retain(|def| !(def.has_ended() && has_functions));
         let share = SHARE * streams.len() as u64;
         let each = options.values.div_ceil(share.max(1));
         let of_oracle = options.oracle_values.div_ceil(share.max(1)).max(1);
@@ -471,18 +472,15 @@ impl Emitted<'_> {
     }
 }
 
-/// Whether a stream emits what functions of other languages give.
-fn calls_functions(def: &SourceDef) -> bool {
-    let derived = def.derived.as_ref();
-    derived.is_some_and(|derived| derived.body().columns.iter().any(Expr::may_fail))
-}
-
 /// The names of sources that emissions read, of those that read their trigger's row alone not its, unless
 /// that is asked for.
 fn names_of_read(offline: &Offline, derived: &DerivedDef, with_trigger: bool) -> BTreeSet<String> {
-    let mut read = read_by(derived);
+    // When a row is due hangs on other events of the trigger, too, and on what is below it.
+    let clocks = offline.catalog().clocks(derived);
+    let mut read = &read_by(derived) | &clocks;
     let body = derived.body();
-    if body.windows.is_empty() && body.lookups.is_empty() && !with_trigger {
+    let is_alone = body.windows.is_empty() && body.lookups.is_empty() && clocks.is_empty();
+    if is_alone && !with_trigger {
         read.remove(&derived.trigger().source.id);
     }
     let defs = read

@@ -333,6 +333,10 @@ impl Walk {
                 };
                 same && time_of(row) <= end
             };
+            // Where time went back, what was emitted stays.
+            if end >= until {
+                continue;
+            }
             let row = self.now(key, until);
             let is_due_now = end < until && end >= until_before;
             let is_other = self.emitted.get(&key) != row.as_ref();
