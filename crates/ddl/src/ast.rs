@@ -34,9 +34,9 @@ pub use function::{CreateFunction, FrozenClauses, FunctionClauses};
 pub use model::CreateModel;
 pub use pushed::CreatePushedView;
 pub use query::{
-    Bound, BoundKind, BoundOffset, Exclude, ExcludeKind, FrameSpec, FrameUnit, FrameWindow,
+    After, Bound, BoundKind, BoundOffset, Exclude, ExcludeKind, FrameSpec, FrameUnit, FrameWindow,
     GroupBy, Join, JoinConstraint, JoinKind, Label, NamedWindow, OrderItem, Query, Relation,
-    RelationSource, SelectItem, SpineItem, SpineQuery, WindowRef, WindowSpec,
+    RelationSource, SelectItem, SpineItem, SpineQuery, WatermarkWait, WindowRef, WindowSpec,
 };
 pub use segment::CreateSegment;
 pub use statement::{

@@ -52,6 +52,7 @@ mod service;
 mod source;
 mod spine;
 mod state;
+mod timer;
 mod view;
 mod window;
 

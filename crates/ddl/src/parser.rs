@@ -25,6 +25,7 @@ mod segment;
 mod service;
 mod source;
 mod spine;
+mod timer;
 mod token;
 mod types;
 mod view;
@@ -163,6 +164,8 @@ struct Parser<'a> {
     query_depth: usize,
     /// `CASE`s that are open: in them `END` is no column.
     cases: usize,
+    /// Whether the query is a derived stream's, which may wait for watermarks.
+    waits: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -187,6 +190,7 @@ impl<'a> Parser<'a> {
             depth: 0,
             query_depth: 0,
             cases: 0,
+            waits: false,
         })
     }
 

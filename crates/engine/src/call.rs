@@ -205,7 +205,8 @@ impl Engine {
         let read = with_read(&ordered, &asked);
         let emits = |def: &&Arc<SourceDef>| read.contains(&def.id) && !def.has_ended();
         for def in ordered.iter().filter(emits) {
-            let Some(derived) = &def.derived else {
+            // A row of later is not due when its event comes.
+            let Some(derived) = def.derived.as_ref().filter(|of| of.timer.is_none()) else {
                 continue;
             };
             let trigger = derived.trigger().source.id;

@@ -1,6 +1,6 @@
 //! From definition files and registry records to a catalog, and what would change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use evenkeel_ddl::{
     parse_spine_query, parse_statements,
 };
 use evenkeel_types::definition::{
-    Catalog, Definition, DerivedDef, FunctionClass, FunctionDef, FunctionHost, ModelFiles,
-    ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef, WindowRows,
+    Catalog, Definition, DerivedDef, FunctionClass, FunctionDef, FunctionHost, LookupTarget,
+    ModelFiles, ServiceDef, SourceDef, SpineQuery, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{DataType, Interval};
 use evenkeel_view::{Plan, Uses};
@@ -269,9 +269,37 @@ fn emission_words(derived: &DerivedDef) -> String {
         true => "emit again what they change",
         false => "leave it as it is",
     };
+    let trigger = &derived.trigger().source.name;
+    let Some(timer) = &derived.timer else {
+        return format!(
+            "derived stream: an event per event of `{trigger}`, made of what was logged before it; late inputs {late}"
+        );
+    };
+    let later = match timer.after.is_zero() {
+        true => String::new(),
+        false => format!(" {} later", timer.after),
+    };
+    let lookups = derived.body().lookups.iter();
+    let waited = lookups.filter_map(|lookup| match &lookup.target {
+        LookupTarget::Source { source, .. } => {
+            let timeout = timer.waits_for.get(&source.id)?;
+            Some(match timeout {
+                None => format!("`{}`", source.name),
+                Some(timeout) => format!("`{}` (for {timeout} at most)", source.name),
+            })
+        }
+        LookupTarget::View(view) => {
+            let mut read = Uses::of([&**view]).sources().into_keys();
+            let is_waited = read.all(|source| timer.waits_for.contains_key(&source));
+            is_waited.then(|| format!("what `{}` reads", view.name))
+        }
+    });
+    let mut waited: BTreeSet<String> = waited.collect();
+    waited.insert(format!("`{trigger}`"));
+    let waited: Vec<String> = waited.into_iter().collect();
     format!(
-        "derived stream: an event per event of `{}`, made of what was logged before it; late inputs {late}",
-        derived.trigger().source.name
+        "derived stream: an event per event of `{trigger}`{later}, as soon as the watermarks of {} have passed its time; late inputs {late}",
+        waited.join(" and ")
     )
 }
 

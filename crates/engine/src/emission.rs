@@ -2,12 +2,13 @@
 //! (`docs/decisions/0032-emissions.md`).
 //!
 //! Owns which streams go on and which cannot; in which order emissions are made is in `lane`, what one is in
-//! `row`, what they are made from at a time in `piece`, how far a stream is in `place`. Invariant: what is
+//! `row` and `brought`, what is due in `timer`, what they are made from at a time in `piece`, how far a stream is in `place`. Invariant: what is
 //! emitted is a function of the definitions and of the events that others logged, in the order of the
 //! log, whatever the commits and restarts were, and whatever went wrong in between. What goes wrong for one
 //! stream stops that one and those that read it.
 
 mod backfill;
+mod brought;
 mod lane;
 mod piece;
 mod place;
@@ -16,6 +17,7 @@ mod runs;
 mod size;
 mod stream;
 mod tail;
+mod timer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,19 +29,22 @@ pub use self::backfill::Backfilling;
 pub use self::place::made_by;
 pub use self::tail::{emissions, emissions_end, topic_of};
 
+pub(crate) use self::brought::{
+    Known, OWN_COLUMNS, again, columns_of, emission_of, identity_of, is_same, trigger_names,
+    turn_of,
+};
 use self::lane::{Lane, World};
 pub(crate) use self::place::record_of;
-pub(crate) use self::row::{
-    OWN_COLUMNS, again, columns_of, emission_of, identity_of, is_same, trigger_names, turn_of,
-};
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
 pub(crate) use self::stream::{
     emissions_from, emitted_before, emitted_until, in_order, read_by, with_read,
 };
+pub(crate) use self::timer::{due_until, greatest_at};
 use crate::engine::Engine;
 use crate::error::{EngineError, chain};
-use crate::offline::Online;
+use crate::function::{FunctionCalls, Given};
+use crate::offline::{GIVEN_MAX, Online};
 use crate::push::Judged;
 
 /// The partition of every derived stream: emissions have one order.
@@ -56,6 +61,8 @@ pub struct Emitter {
     /// Whose turn it is.
     turn: usize,
     reached: Reached,
+    /// The first stream of the lane that waits for what functions give.
+    asking: Option<SourceId>,
 }
 
 /// A lane, and what went wrong in it.
@@ -66,6 +73,10 @@ struct Going {
     failures: u32,
     /// So many rounds pass before it is tried again.
     rests: u32,
+    /// What functions gave for what is next.
+    given: Vec<Given>,
+    /// How often they were asked for it.
+    asked: usize,
 }
 
 /// What comes next.
@@ -74,6 +85,9 @@ pub enum Next {
     Emissions(Judged),
     /// A piece of the log brought nothing: it goes on behind it.
     Nothing,
+    /// Calls of functions, to be made while nothing is held, and then [`Emitter::answered`]. Meanwhile others
+    /// go on, and may be asked for what is next.
+    Calls(Box<FunctionCalls>),
     /// There is nothing until more is logged, but for streams that cannot go on
     /// ([`Emitter::failures`]).
     End,
@@ -100,6 +114,10 @@ impl Emitter {
                 continue;
             }
             let going = &mut self.lanes[self.turn];
+            if self.asking.is_some() && self.asking == going.lane.streams.first().copied() {
+                (left, self.turn) = (left - 1, self.turn + 1);
+                continue;
+            }
             let next = match going.rests {
                 0 => going.lane.next(world, online, &self.reached),
                 _ => Ok(Next::End),
@@ -110,7 +128,7 @@ impl Emitter {
                     self.note();
                     match next {
                         Next::End => left -= 1,
-                        Next::Nothing => {}
+                        Next::Nothing | Next::Calls(_) => {}
                         // It is this lane's turn until that is appended.
                         Next::Emissions(_) => return next,
                     }
@@ -118,6 +136,21 @@ impl Emitter {
                     if matches!(next, Next::Nothing) {
                         return next;
                     }
+                }
+                // Who calls nothing goes on meanwhile.
+                Err(EngineError::Calls(_)) if !going.lane.is_narrow() => {
+                    self.let_alone();
+                    left = self.lanes.len();
+                }
+                // One after the other.
+                Err(EngineError::Calls(_)) if self.asking.is_some() => {
+                    (left, self.turn) = (left - 1, self.turn + 1);
+                }
+                Err(EngineError::Calls(calls)) if going.asked < GIVEN_MAX => {
+                    going.asked += 1;
+                    self.asking = going.lane.streams.first().copied();
+                    self.turn += 1;
+                    return Next::Calls(calls);
                 }
                 Err(error) => {
                     self.failed(&error);
@@ -127,6 +160,32 @@ impl Emitter {
         }
         self.end_of_round();
         Next::End
+    }
+
+    /// What came of the calls that were next.
+    pub fn answered(&mut self, answer: Result<Vec<Given>, EngineError>) {
+        let asking = self.asking.take();
+        let mut lanes = self.lanes.iter();
+        let Some(lane) = lanes.position(|going| going.lane.streams.first().copied() == asking)
+        else {
+            return;
+        };
+        match answer {
+            Ok(given) => self.lanes[lane].given.extend(given),
+            Err(error) => {
+                self.turn = lane;
+                self.failed(&error);
+                self.note();
+            }
+        }
+    }
+
+    /// Begins anew: what it remembers of commits may not be logged. Calls that are made are still waited for.
+    pub fn begin_anew(&mut self) {
+        *self = Emitter {
+            asking: self.asking,
+            ..Emitter::default()
+        };
     }
 
     /// What was next is logged and applied.
@@ -168,14 +227,15 @@ impl Emitter {
     /// Something went wrong in the lane whose turn it is. What it is is found by letting each of its
     /// streams go on for itself.
     fn failed(&mut self, error: &EngineError) {
-        let going = &mut self.lanes[self.turn];
-        if !going.lane.is_narrow() {
+        if !self.lanes[self.turn].lane.is_narrow() {
             self.let_alone();
             return;
         }
+        let going = &mut self.lanes[self.turn];
         going.failure = Some(chain(error));
         going.rests = 1 << going.failures.min(RESTS_MAX_LOG2);
         going.failures += 1;
+        (going.given, going.asked) = (Vec::new(), 0);
         // What it was made of may be other than what is there now.
         going.lane.forget();
         self.turn += 1;
@@ -195,6 +255,7 @@ impl Emitter {
             going.rests = going.rests.saturating_sub(1);
         }
         let is_well = self.lanes.iter().all(|going| going.failure.is_none());
+        let is_well = is_well && self.asking.is_none();
         if is_well && self.lanes.iter().any(|going| going.lane.is_narrow()) {
             let lanes = self.lanes.iter_mut();
             let streams = lanes.flat_map(|going| std::mem::take(&mut going.lane.streams));
@@ -224,6 +285,7 @@ impl Emitter {
             world: None,
             turn: 0,
             reached,
+            asking: self.asking,
         };
         World {
             catalog,
@@ -240,6 +302,8 @@ impl Going {
             failure: None,
             failures: 0,
             rests: 0,
+            given: Vec::new(),
+            asked: 0,
         }
     }
 
@@ -247,6 +311,8 @@ impl Going {
     fn is_well(&mut self) {
         if self.rests == 0 {
             (self.failure, self.failures) = (None, 0);
+            self.given.clear();
+            self.asked = 0;
         }
     }
 }
@@ -293,6 +359,7 @@ impl Engine {
             match emitter.next(self) {
                 Next::End => break,
                 Next::Nothing => {}
+                Next::Calls(calls) => emitter.answered(calls.run()),
                 Next::Emissions(judged) => {
                     let mut commit = judged.append(&log)?;
                     while self.apply_some(&mut commit, usize::MAX)? {}

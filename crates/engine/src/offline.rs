@@ -38,12 +38,18 @@ pub struct Offline {
 }
 
 /// Functions whose values one read waits for, one after the other.
-const GIVEN_MAX: usize = 1000;
+pub(crate) const GIVEN_MAX: usize = 1000;
 
 /// Gives an engine to read, for moments: in between others have their turn.
 pub trait Online {
     /// Works on the engine. It must be quick, as a read of one view is.
     fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T;
+
+    /// Whether the calls of functions that a read needs are made while it waits; else it fails with them
+    /// ([`EngineError::Calls`]), and whoever reads makes them and reads again.
+    fn makes_calls(&self) -> bool {
+        true
+    }
 
     /// Reads of the engine. What has to be brought back first is, while others have their
     /// turn.
@@ -60,7 +66,7 @@ pub trait Online {
         loop {
             match self.with(&read) {
                 Err(EngineError::Cold(needs)) => brought.push(needs.bring_back()?),
-                Err(EngineError::Calls(calls)) if given.len() < GIVEN_MAX => {
+                Err(EngineError::Calls(calls)) if self.makes_calls() && given.len() < GIVEN_MAX => {
                     given.extend(calls.run()?);
                 }
                 done => return done,

@@ -4,7 +4,7 @@
 //! A cut that is pinned may be read in pieces with writes in between: the same bits come out
 //! as if nothing had been written.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::LogReader;
@@ -12,7 +12,7 @@ use evenkeel_types::definition::{Digest, ServiceDef, SourceDef, ViewBody};
 use evenkeel_types::{Cut, EventTime, Field, Position, SourceId, Value};
 use evenkeel_view::Uses;
 
-use crate::emission::emitted_before;
+use crate::emission::{due_until, emitted_before, greatest_at};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -212,18 +212,22 @@ impl Engine {
     /// those that make it emit: what it leaves out holds nothing back.
     pub fn watermark(&self, source: &SourceDef) -> Option<EventTime> {
         if let Some(derived) = source.derived.as_ref().filter(|derived| !derived.is_ended) {
-            let watched = match derived.revises {
-                true => derived.watched().unwrap_or_default(),
-                false => Vec::new(),
-            };
-            let watched = watched.iter().map(|watched| watched.source);
-            let causes = watched.chain([derived.trigger().source.id]);
-            let causes: BTreeSet<SourceId> = causes.filter(|id| *id != source.id).collect();
-            let watermarks = causes.into_iter().map(|id| {
+            let of = |id: SourceId| {
                 let cause = self.catalog().source_by_id(id);
                 cause.and_then(|cause| self.watermark(cause))
-            });
-            return watermarks.min().flatten();
+            };
+            let watermarks = derived.causes().into_iter().map(of).min().flatten();
+            if derived.timer.is_none() {
+                return watermarks;
+            }
+            // Rows of later times come until they are due.
+            let catalog = self.catalog();
+            let greatest = |source| greatest_at(self, source, self.applied());
+            let due = due_until(catalog, derived, greatest).ok().flatten();
+            return match derived.revises {
+                true => watermarks.min(due),
+                false => due,
+            };
         }
         let greatest = self.hot().source(source.id)?.greatest_time()?;
         Some(EventTime(source.lateness.before(greatest.0)))

@@ -1,9 +1,13 @@
 //! Emissions of a server: made by its writer, between the commits of others.
 //!
 //! A piece at a time: evaluated under short holds of the engine, logged like any commit, applied
-//! in pieces. What waits to be written has its turn in between; what is emitted does not depend on when that is.
+//! in pieces. What waits to be written has its turn in between, and while functions are called; what is emitted does
+//! not depend on when that is.
 
-use evenkeel_engine::{Emitter, EngineError, Next};
+use std::sync::{Arc, Weak};
+
+use evenkeel_engine::{Emitter, Engine, EngineError, FunctionCalls, Given, Next, Online};
+use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use crate::shared::Shared;
 use crate::writer::{apply_all, make_room};
@@ -21,6 +25,23 @@ pub(crate) struct Emissions {
     failures: u32,
     /// So many commits pass before it is tried again.
     rests: u32,
+    /// What functions will give that are called for what is next.
+    called: Option<Called>,
+}
+
+type Called = oneshot::Receiver<Result<Vec<Given>, EngineError>>;
+
+/// The engine of a server, for a thread that must not wait for functions.
+struct Impatient<'a>(&'a Shared);
+
+impl Online for Impatient<'_> {
+    fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T {
+        self.0.with(work)
+    }
+
+    fn makes_calls(&self) -> bool {
+        false
+    }
 }
 
 /// Emits what is logged and not emitted yet, until somebody wants to write or the server stops. What
@@ -30,7 +51,7 @@ pub(crate) struct Emissions {
 /// Who wants to write waits until each stream had a turn for about as many records as were written last
 /// (`rows`): so streams do not fall behind those who never cease to write.
 pub(crate) fn emit(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     emissions: &mut Emissions,
     rows: usize,
     is_wanted: impl Fn() -> bool,
@@ -45,14 +66,14 @@ pub(crate) fn emit(
     }
     let mut turns = streams * (1 + rows / ROWS_OF_A_TURN);
     while shared.queue.closed().is_none() && !shared.is_draining() {
-        match step(shared, &mut emissions.emitter) {
+        match step(shared, emissions) {
             Ok(true) => {
                 emissions.failures = 0;
                 make_room(shared);
             }
             Ok(false) => return,
             Err(error) => {
-                emissions.emitter = Emitter::default();
+                emissions.emitter.begin_anew();
                 emissions.rests = (1 << emissions.failures.min(RESTS_MAX_LOG2)) - 1;
                 emissions.failures += 1;
                 shared.engine_mut().note_emission(Some(&error));
@@ -67,17 +88,25 @@ pub(crate) fn emit(
 }
 
 /// Emits a piece; whether there is more.
-fn step(shared: &Shared, emitter: &mut Emitter) -> Result<bool, EngineError> {
+fn step(shared: &Arc<Shared>, emissions: &mut Emissions) -> Result<bool, EngineError> {
+    emissions.take_answer();
+    let Emissions {
+        emitter, called, ..
+    } = emissions;
     // As before any other commit: nothing is logged over a hot tier that must be opened again.
     shared.heal()?;
     // By what it is judged, it is logged: nobody goes over to other definitions in between.
     let _appending = shared.appending();
-    let next = emitter.next(shared);
+    let next = emitter.next(&Impatient(shared));
     let more = !matches!(next, Next::End);
-    if let Next::Emissions(judged) = next {
-        let mut commit = judged.append(&shared.writer_log)?;
-        apply_all(shared, &mut commit)?;
-        emitter.done();
+    match next {
+        Next::Emissions(judged) => {
+            let mut commit = judged.append(&shared.writer_log)?;
+            apply_all(shared, &mut commit)?;
+            emitter.done();
+        }
+        Next::Calls(calls) => *called = Some(call(shared, *calls)),
+        Next::Nothing | Next::End => {}
     }
     let is_known = shared.engine().is_emitted(emitter);
     if !is_known {
@@ -88,4 +117,48 @@ fn step(shared: &Shared, emitter: &mut Emitter) -> Result<bool, EngineError> {
         shared.applied.send_replace(());
     }
     Ok(more)
+}
+
+impl Emissions {
+    /// Takes what functions gave, if they did.
+    fn take_answer(&mut self) {
+        let Some(called) = &mut self.called else {
+            return;
+        };
+        match called.try_recv() {
+            Err(TryRecvError::Empty) => return,
+            Ok(answer) => self.emitter.answered(answer),
+            // Its thread panicked: they are called again.
+            Err(TryRecvError::Closed) => self.emitter.answered(Ok(Vec::new())),
+        }
+        self.called = None;
+    }
+}
+
+/// Calls functions on a thread of its own, which ends when they have answered or their time is up; the
+/// writer is woken then. What they give depends on the place in the log that they are called for, not on
+/// when that is.
+fn call(shared: &Arc<Shared>, calls: FunctionCalls) -> Called {
+    let (answer, called) = oneshot::channel();
+    // A server that stops does not wait for it.
+    let wakes = Wakes(Arc::downgrade(shared));
+    let work = move || {
+        let _wakes = wakes;
+        let _ = answer.send(calls.run());
+    };
+    let spawned = std::thread::Builder::new().spawn(work);
+    // Without a thread nobody answers, and they are asked again.
+    drop(spawned);
+    called
+}
+
+/// Wakes the writer when it is dropped, whatever came before.
+struct Wakes(Weak<Shared>);
+
+impl Drop for Wakes {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.queue.wake();
+        }
+    }
 }

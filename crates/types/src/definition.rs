@@ -19,6 +19,7 @@ mod dataset;
 mod derived;
 mod function;
 mod model;
+mod timer;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ pub use dataset::{
 pub use derived::{DerivedDef, Watched};
 pub use function::{FrozenFunction, FunctionClass, FunctionDef, FunctionHost, FunctionSpec};
 pub use model::{LoadedModel, ModelDef, ModelFiles, ModelProblem, ModelSource};
+pub use timer::Timer;
 
 /// A digest of a definition and of everything it depends on: its `D`.
 pub type Digest = [u8; 16];
@@ -661,13 +663,22 @@ impl Catalog {
     /// What is watched for late inputs: sources, and the columns by which their events are found.
     pub fn watched(&self) -> Vec<(&Arc<SourceDef>, Vec<usize>)> {
         let derived = self.emitting().filter_map(|source| source.derived.as_ref());
-        derived
-            .filter(|derived| derived.revises)
-            .flat_map(|derived| {
-                let watched = derived.watched().unwrap_or_default().into_iter();
-                watched.map(|watched| (&derived.trigger().source, watched.trigger_key))
-            })
-            .collect()
+        let derived: Vec<&Arc<DerivedDef>> = derived.collect();
+        let revising = derived.iter().copied().filter(|derived| derived.revises);
+        let revising = revising.flat_map(|derived| {
+            let watched = derived.watched().unwrap_or_default().into_iter();
+            watched.map(|watched| (&derived.trigger().source, watched.trigger_key))
+        });
+        // What is due, and when, is found by time alone.
+        let timed = derived.iter().copied();
+        let timed = timed.filter(|derived| derived.timer.is_some());
+        let timed = timed.flat_map(|derived| {
+            let clocks = self.clocks(derived).into_iter();
+            let clocks = clocks.filter_map(|id| self.source_by_id(id));
+            let found = clocks.chain([&derived.trigger().source]);
+            found.map(|source| (source, Vec::new()))
+        });
+        revising.chain(timed).collect()
     }
 
     /// The derived streams, by name.

@@ -19,7 +19,7 @@ use evenkeel_types::definition::{
     TriggerSide, ViewBody, ViewDef, WindowAggregate, WindowRows,
 };
 use evenkeel_types::{
-    AggregateCall, Expr, Knowledge, LoggedEvent, Operation, Position, SourceId, Value,
+    AggregateCall, EventTime, Expr, Knowledge, LoggedEvent, Operation, Position, SourceId, Value,
 };
 
 use crate::row::ViewRow;
@@ -170,13 +170,20 @@ impl<'a> Oracle<'a> {
         passes.then(|| evaluate_all(&body.columns, &scope, t))
     }
 
+    /// The greatest time of the events of a source that hold, given what is known.
+    pub fn greatest_time(&self, source: &SourceDef, knowledge: &Knowledge) -> Option<EventTime> {
+        let live = self.live(source, knowledge);
+        live.iter().map(|held| EventTime(held.time)).max()
+    }
+
     /// Which of some versions of one event holds, given what is known, and the columns that a derived
-    /// stream selects for it: none if its `WHERE` leaves it out.
+    /// stream selects for it: none if its `WHERE` leaves it out, or its row is not due before a time.
     pub fn emitted(
         &self,
         derived: &DerivedDef,
         versions: &[&LoggedEvent],
         knowledge: &Knowledge,
+        due_until: Option<EventTime>,
     ) -> Option<(Position, Option<Vec<Value>>)> {
         let side = derived.trigger();
         let live = self.live(&side.source, knowledge);
@@ -185,9 +192,10 @@ impl<'a> Oracle<'a> {
             versions.any(|version| version.position == c.logged.position)
         };
         let held = live.iter().find(is_one)?;
-        let (row, time) = (&held.row, held.time);
+        let (row, time) = (&held.row, derived.time_of(EventTime(held.time)).0);
         let passes = |filter: &Expr| is_true(filter, row, time);
-        let selected = match side.filter.as_ref().is_none_or(passes) {
+        let is_due = derived.is_due(EventTime(held.time), due_until);
+        let selected = match is_due && side.filter.as_ref().is_none_or(passes) {
             true => self.row_of(derived.body(), row.clone(), (time, time), knowledge),
             false => None,
         };

@@ -16,6 +16,18 @@ CREATE FUNCTION weight(x DOUBLE) RETURNS DOUBLE LANGUAGE PYTHON TIMEOUT INTERVAL
 CREATE FEATURE VIEW last_paid ENTITY card AS SELECT card, weight(weight(amount)) AS w FROM paid;
 ";
 
+/// What the writer emits with what the function gives.
+const EMITTED: &str = "
+CREATE ENTITY card (card STRING);
+CREATE STREAM paid (id STRING, card STRING, amount DOUBLE, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+CREATE FUNCTION weight(x DOUBLE) RETURNS DOUBLE LANGUAGE PYTHON TIMEOUT INTERVAL '60' SECOND
+  AS 'functions.py:weight';
+CREATE STREAM weighed AS SELECT card, weight(weight(amount)) AS w FROM paid;
+CREATE STREAM copied AS SELECT card FROM paid;
+CREATE FEATURE VIEW copied_of ENTITY card AS SELECT card, count(*) OVER (ALL HISTORY) AS n FROM copied;
+CREATE FEATURE VIEW weighed_of ENTITY card AS SELECT card, sum(w) OVER (ALL HISTORY) AS w FROM weighed;
+";
+
 const MODULE: &str = "
 import os
 
@@ -119,6 +131,57 @@ fn a_server_answers_outlives_harm_and_leaves_nothing() {
     assert!(!workers.is_empty());
     server.kill();
     // Their input is closed with it. The test's own limit is what ends this if one stays.
+    while workers.iter().any(|pid| lives(*pid)) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_function_that_hangs_holds_up_no_push_of_what_calls_it() {
+    if !has_python() {
+        return;
+    }
+    let project = Project::empty();
+    project.write("definitions.sql", EMITTED);
+    project.write("functions.py", MODULE);
+    project.run(&["apply"]).ok();
+    let server = Server::start(&project, &[]);
+    let client = client(&project);
+    let push = |rows: &[(&str, f64)]| {
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|(id, amount)| {
+                json!({"id": id, "card": "a", "amount": amount, "at": "2026-03-01T00:00:00Z"})
+            })
+            .collect();
+        let body = json!(rows).to_string();
+        let pushed = client.post("/v1/sources/paid/events", body.as_bytes());
+        assert_eq!(pushed.unwrap().status, 200);
+    };
+    // What is emitted is what the function gives, also for many events of one commit.
+    let rows: Vec<(String, f64)> = (0..40).map(|n| (format!("r{n}"), 100.0)).collect();
+    let rows: Vec<(&str, f64)> = rows.iter().map(|(id, x)| (id.as_str(), *x)).collect();
+    push(&rows);
+    let body = json!({"features": ["weighed_of:w"], "entities": [{"card": "a"}],
+        "as_of": "2026-03-02T00:00:00Z", "consistency": "strong"});
+    let reply = client.post("/v1/features", body.to_string().as_bytes());
+    let answer: serde_json::Value = serde_json::from_slice(&reply.unwrap().body).unwrap();
+    assert_eq!(answer["rows"][0]["values"][0], json!(1000.0), "{answer}");
+    // One hangs, for a minute; the process that it is in lives as long as it is waited for.
+    let before = children(server.id());
+    push(&[("hangs", 14.0)]);
+    for n in 0..20 {
+        push(&[(&format!("behind{n}"), 3.0)]);
+    }
+    // Who calls nothing emits meanwhile.
+    let body = json!({"features": ["copied_of:n"], "entities": [{"card": "a"}],
+        "as_of": "2026-03-02T00:00:00Z", "consistency": "strong"});
+    let reply = client.post("/v1/features", body.to_string().as_bytes());
+    let answer: serde_json::Value = serde_json::from_slice(&reply.unwrap().body).unwrap();
+    assert_eq!(answer["rows"][0]["values"][0], json!(61), "{answer}");
+    let workers = children(server.id());
+    assert!(!workers.is_empty() && before.iter().all(|pid| lives(*pid)));
+    server.kill();
     while workers.iter().any(|pid| lives(*pid)) {
         std::thread::yield_now();
     }

@@ -19,7 +19,22 @@ pub struct Query {
     pub group_by: Option<GroupBy>,
     /// `WINDOW name AS (...), ...`
     pub windows: Vec<NamedWindow>,
+    /// `EMIT WHEN expr`, of a derived stream alone: which rows are emitted.
+    pub emit_when: Option<Expr>,
+    /// `AFTER ...`, of a derived stream alone.
+    pub after: Option<After>,
     /// The whole query, without parentheses around it.
+    pub span: Span,
+}
+
+/// `AFTER INTERVAL ... [WITHOUT x ON ... [WAIT FOR WATERMARK ...]]...`
+#[derive(Clone, Debug, PartialEq)]
+pub struct After {
+    /// How much later than its event a row is.
+    pub length: IntervalLit,
+    /// What must not have come until then, each as an as-of join.
+    pub without: Vec<Join>,
+    /// All of it.
     pub span: Span,
 }
 
@@ -97,6 +112,17 @@ pub struct Join {
     pub match_condition: Option<Expr>,
     /// `ON` or `USING`; always present for the as-of kinds.
     pub constraint: Option<JoinConstraint>,
+    /// `WAIT FOR WATERMARK`, of a derived stream alone.
+    pub wait: Option<WatermarkWait>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// `WAIT FOR WATERMARK [TIMEOUT INTERVAL ...]`
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WatermarkWait {
+    /// For how long.
+    pub timeout: Option<IntervalLit>,
     /// All of it.
     pub span: Span,
 }

@@ -67,7 +67,8 @@ impl<'a> Calls<'a> {
         for relation in query.from.iter() {
             self.relation(relation);
         }
-        for join in &query.joins {
+        let without = query.after.iter().flat_map(|after| &after.without);
+        for join in query.joins.iter().chain(without) {
             self.relation(&join.relation);
             self.exprs(&join.match_condition);
             if let Some(JoinConstraint::On(on)) = &join.constraint {
@@ -75,6 +76,7 @@ impl<'a> Calls<'a> {
             }
         }
         self.exprs(&query.filter);
+        self.exprs(&query.emit_when);
         self.exprs(query.group_by.iter().flat_map(|by| &by.exprs));
         for window in &query.windows {
             self.window(&window.spec);

@@ -51,6 +51,7 @@ impl Binder<'_> {
         };
         let first = self.read(from, report)?;
         let trigger = trigger_of(query, &first, report)?;
+        super::timer::check(query, report)?;
         let view = as_view(create, query);
         let entity = Arc::new(EntityDef {
             name: create.name.value.clone(),
@@ -84,6 +85,7 @@ impl Binder<'_> {
         });
         let revise = written.on_late.filter(|on| on.kind == OnLateKind::Revise);
         let derived = DerivedDef {
+            timer: super::timer::timer(query, &view.body),
             view,
             revises: revise.is_some(),
             is_ended: false,

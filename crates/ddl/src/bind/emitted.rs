@@ -166,6 +166,8 @@ fn all_of(columns: &[Ident], relation: &Ident, span: Span) -> Query {
         filter: None,
         group_by: None,
         windows: Vec::new(),
+        emit_when: None,
+        after: None,
         span,
     }
 }

@@ -89,11 +89,15 @@ impl Binder<'_> {
         let windows = Windows::new(&query.windows);
         let mut used: Vec<String> = Vec::new();
         let columns = self.select(query, entity, &mut base, rows, &windows, &mut used, report);
+        let emit_when = self.emit_when(query, &mut base, &windows, &mut used, report);
         windows.check(|name| used.iter().any(|u| u == name), report);
+        let without = self.without(query, first, &mut base, report);
         if !is_complete {
             return None;
         }
-        finish(view, columns?, base, first, report)
+        let mut emitted = emit_when?;
+        emitted.extend(without?);
+        finish(view, columns?, (base, emitted), first, report)
     }
 
     /// The trigger of a view without a full join.
@@ -238,18 +242,21 @@ pub(super) fn other_key<T>(source: &SourceDef, span: Span, report: &mut Report) 
     )
 }
 
-/// Decides the kind and puts the body together.
+/// Decides the kind and puts the body together. What decides behind windows and look-ups which rows
+/// are emitted is `emitted`.
 fn finish(
     view: &ast::CreateFeatureView,
     columns: Vec<Column>,
-    mut base: Base,
+    (mut base, emitted): (Base, Vec<Expr>),
     first: &Read<'_>,
     report: &mut Report,
 ) -> Option<EventView> {
     let mut exprs: Vec<Expr> = columns.iter().map(|c| c.expr.clone()).collect();
+    let is_filtered = !base.rows.filter.is_empty();
+    base.rows.filter.extend(emitted);
     base.rows.prune(&mut exprs);
     let own_window = base.rows.has_own_windows();
-    if own_window && !base.rows.filter.is_empty() {
+    if own_window && is_filtered {
         return report.hinted(
             "the windows would have to count only rows whose look-ups fit",
             base.late_filter.unwrap_or(first.name_span),

@@ -64,6 +64,7 @@ impl Evolution<'_> {
         refusals.extend(self.additions());
         refusals.extend(self.identity());
         refusals.extend(self.sequence());
+        refusals.extend(self.lateness());
         // A type that is refused anyway is not a changed key on top of that.
         let is_told = |name: &str| -> bool {
             refusals
@@ -217,6 +218,25 @@ impl Evolution<'_> {
             format!(
                 "`SEQUENCE BY` cannot change: emissions of `{}` have the order of the events of `{}`",
                 stream.name, old.name
+            ),
+            "leave it as it was, or give the new source another name",
+        ))
+    }
+
+    /// By what rows of a timer are due.
+    fn lateness(&self) -> Option<Refusal> {
+        let (old, new) = (self.old, self.new);
+        if old.lateness == new.lateness || old.derived.is_some() {
+            return None;
+        }
+        let stream = self.existing.derived().find(|stream| {
+            let derived = stream.derived.as_ref();
+            derived.is_some_and(|derived| self.existing.clocks(derived).contains(&old.id))
+        })?;
+        Some(self.of_source(
+            format!(
+                "`LATENESS` cannot change: by it rows of `{}` are due, and some would never have been",
+                stream.name
             ),
             "leave it as it was, or give the new source another name",
         ))

@@ -135,7 +135,8 @@ fn query<'a>(of: &'a Query, found: &mut Vec<Reference<'a>>) {
     if let Some(from) = &of.from {
         relation(from, found);
     }
-    for join in &of.joins {
+    let without = of.after.iter().flat_map(|after| &after.without);
+    for join in of.joins.iter().chain(without) {
         relation(&join.relation, found);
     }
 }

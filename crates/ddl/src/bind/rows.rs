@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_types::definition::{
-    Lookup, RowBody, SourceDef, SourceWindows, Trigger, TriggerSide, WindowAggregate, WindowBody,
+    Lookup, LookupTarget, MaxAge, RowBody, SourceDef, SourceWindows, Trigger, TriggerSide,
+    WindowAggregate, WindowBody,
 };
 use evenkeel_types::{DataType, Expr, ExprKind, Interval};
 
@@ -205,6 +206,13 @@ impl Rows {
         self.lookup_width += lookup.target.width();
         self.lookups.push(lookup);
         first
+    }
+
+    /// Gives the last look-up an age limit; the answer is what it looks up.
+    pub(super) fn limit_last(&mut self, limit: MaxAge) -> Option<&LookupTarget> {
+        let last = self.lookups.last_mut()?;
+        last.max_age = Some(limit);
+        Some(&last.target)
     }
 
     /// The provisional slot that the next look-up will start at.

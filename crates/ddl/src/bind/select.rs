@@ -12,7 +12,7 @@ use super::events::is_same_set;
 use super::expression::{self, Context, Plain};
 use super::features::{self, Column, Columns};
 use super::report::Report;
-use super::rows::{Rows, is_time_slot, stored_slot};
+use super::rows::{Rows, conjuncts, is_time_slot, stored_slot};
 use super::scope::{PSEUDO_COLUMNS, Scope, ScopeRelation};
 use super::window::Windows;
 use crate::ast::{FunctionCall, Query, SelectItem, Span, WindowRef};
@@ -63,6 +63,31 @@ impl Binder<'_> {
             }
         }
         is_complete.then(|| columns.into_list())
+    }
+}
+
+impl Binder<'_> {
+    /// The conditions of `EMIT WHEN`, over whatever may be selected.
+    pub(super) fn emit_when(
+        &self,
+        query: &Query,
+        base: &mut Base,
+        windows: &Windows<'_>,
+        used: &mut Vec<String>,
+        report: &mut Report,
+    ) -> Option<Vec<Expr>> {
+        let Some(written) = &query.emit_when else {
+            return Some(Vec::new());
+        };
+        let mut context = Selecting {
+            scope: &base.scope,
+            rows: &mut base.rows,
+            key_columns: &base.key_columns,
+            over: WindowRows::Events,
+            windows,
+            used,
+        };
+        expression::bind_condition(written, &mut context, report).map(conjuncts)
     }
 }
 

@@ -308,7 +308,7 @@ impl Parser<'_> {
         }))
     }
 
-    /// What may stand behind the query of a statement: metadata and `ON LATE`.
+    /// What may stand behind the query of a statement, and its timer: metadata and `ON LATE`.
     pub(super) fn behind_query(
         &mut self,
         metadata: &mut Metadata,
@@ -320,7 +320,7 @@ impl Parser<'_> {
             }
             match self.on_late()? {
                 Some(clause) => self.set(on_late, clause, clause.span, "ON LATE"),
-                None => return Ok(()),
+                None => return self.refuse_timer(),
             }
         }
     }

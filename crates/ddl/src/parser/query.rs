@@ -89,6 +89,8 @@ impl Parser<'_> {
             filter,
             group_by,
             windows,
+            emit_when: None,
+            after: None,
             span: self.since(start),
         })
     }
@@ -283,6 +285,7 @@ impl Parser<'_> {
             || self.is_word("TAGS") && self.is_symbol_at(1, Symbol::LeftParen)
             || self.is_words(&["TTL", "INTERVAL"])
             || self.is_words(&["EMIT", "TO"])
+            || self.at_timer()
             || self.is_word("ENTITY") && self.is_name_at(1)
             || self.is_word("REQUEST") && self.is_symbol_at(1, Symbol::LeftParen)
     }
@@ -351,7 +354,7 @@ impl Parser<'_> {
         Ok(Some(kind))
     }
 
-    fn join(&mut self, kind: JoinKind, kind_span: Span) -> Parsed<Join> {
+    pub(super) fn join(&mut self, kind: JoinKind, kind_span: Span) -> Parsed<Join> {
         let is_as_of = matches!(kind, JoinKind::AsOf | JoinKind::AsOfFull);
         let mut relation = self.relation()?;
         if is_as_of && self.is_word("WHERE") && self.is_symbol_at(1, Symbol::LeftParen) {
@@ -365,6 +368,7 @@ impl Parser<'_> {
         }
         let mut match_condition = None;
         let mut constraint = None;
+        let mut wait = None;
         loop {
             if self.is_words(&["ON", "LATE"])
                 && (self.is_word_at(2, "KEEP") || self.is_word_at(2, "REVISE"))
@@ -390,6 +394,9 @@ impl Parser<'_> {
                     word,
                     "USING",
                 );
+            } else if self.at_wait() {
+                let clause = self.wait()?;
+                self.set(&mut wait, clause, clause.span, "WAIT FOR WATERMARK");
             } else {
                 break;
             }
@@ -403,6 +410,7 @@ impl Parser<'_> {
             relation,
             match_condition,
             constraint,
+            wait,
             span: self.since(kind_span),
         })
     }

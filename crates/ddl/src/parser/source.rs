@@ -140,7 +140,7 @@ impl Parser<'_> {
                 ),
             ));
         }
-        let query = Box::new(self.query()?);
+        let query = self.emitted_query()?;
         let mut on_late = None;
         self.behind_query(metadata, &mut on_late)?;
         Ok(SourceBody::Query { query, on_late })

@@ -5,9 +5,9 @@ use std::fmt::{self, Write};
 use super::expr::{self, order_by};
 use super::{comma_separated, interval};
 use crate::ast::{
-    Bound, BoundKind, BoundOffset, ColumnList, ExcludeKind, FrameSpec, FrameUnit, FrameWindow,
-    Join, JoinConstraint, JoinKind, Label, Query, Relation, RelationSource, SelectItem, SpineItem,
-    SpineQuery, WindowSpec,
+    After, Bound, BoundKind, BoundOffset, ColumnList, ExcludeKind, FrameSpec, FrameUnit,
+    FrameWindow, Join, JoinConstraint, JoinKind, Label, Query, Relation, RelationSource,
+    SelectItem, SpineItem, SpineQuery, WindowSpec,
 };
 
 /// `line` is what goes between clauses: a line break, or inside of parentheses a space.
@@ -49,6 +49,24 @@ pub(super) fn print(f: &mut dyn Write, query: &Query, line: &str) -> fmt::Result
         }
         write!(f, "{} AS ", window.name)?;
         window_spec(f, &window.spec)?;
+    }
+    if let Some(condition) = &query.emit_when {
+        write!(f, "{line}EMIT WHEN ")?;
+        expr::print(f, condition)?;
+    }
+    if let Some(clause) = &query.after {
+        f.write_str(line)?;
+        after(f, clause, indent)?;
+    }
+    Ok(())
+}
+
+fn after(f: &mut dyn Write, clause: &After, indent: &str) -> fmt::Result {
+    f.write_str("AFTER ")?;
+    interval(f, &clause.length)?;
+    for join in &clause.without {
+        write!(f, "{indent}WITHOUT ")?;
+        joined(f, join)?;
     }
     Ok(())
 }
@@ -103,6 +121,11 @@ fn join(f: &mut dyn Write, join: &Join) -> fmt::Result {
         JoinKind::Cross => "CROSS JOIN ",
         JoinKind::Comma => "",
     })?;
+    joined(f, join)
+}
+
+/// A join without its keywords.
+fn joined(f: &mut dyn Write, join: &Join) -> fmt::Result {
     relation(f, &join.relation)?;
     if let Some(condition) = &join.match_condition {
         f.write_str(" MATCH_CONDITION (")?;
@@ -112,11 +135,22 @@ fn join(f: &mut dyn Write, join: &Join) -> fmt::Result {
     match &join.constraint {
         Some(JoinConstraint::On(condition)) => {
             f.write_str(" ON ")?;
-            expr::print(f, condition)
+            expr::print(f, condition)?;
         }
         Some(JoinConstraint::Using(columns)) => {
             f.write_str(" USING ")?;
-            column_list(f, columns)
+            column_list(f, columns)?;
+        }
+        None => {}
+    }
+    let Some(wait) = &join.wait else {
+        return Ok(());
+    };
+    f.write_str(" WAIT FOR WATERMARK")?;
+    match &wait.timeout {
+        Some(timeout) => {
+            f.write_str(" TIMEOUT ")?;
+            interval(f, timeout)
         }
         None => Ok(()),
     }

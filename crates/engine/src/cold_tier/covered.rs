@@ -25,7 +25,7 @@ struct Covered {
 
 impl ColdTier {
     /// What the lake is known to have of what a log has.
-    pub(crate) fn covered(&self, ends: &Cut) -> Cut {
+    pub(crate) fn known_covered(&self, ends: &Cut) -> Cut {
         let known = self.known().covered;
         let mut covered = Cut::empty();
         for (source, partition, end) in known.iter() {

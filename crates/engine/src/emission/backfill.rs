@@ -13,11 +13,13 @@ use evenkeel_store::{ColdNeeds, StoreError};
 use evenkeel_types::definition::{DerivedDef, SourceDef};
 use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, Value};
 
-use super::row::{Brought, Latest, Rows, again};
+use super::brought::{Brought, Known, again};
+use super::row::{Latest, Rows};
 use super::runs::GAP_MAX;
 use super::stream::{Stream, emissions_from};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::function::FunctionCalls;
 use crate::ingest::nothing_at;
 use crate::offline::Online;
 use crate::source_state::Newest;
@@ -77,11 +79,11 @@ impl Rows<'_> {
         online: &impl Online,
         record: u64,
         period: Backfill,
-        cut: &Cut,
+        known: Known<'_>,
         after: Option<Position>,
     ) -> Result<Option<Position>, EngineError> {
         let trigger = self.trigger().id;
-        let ends = cut.iter().filter(|(source, ..)| *source == trigger);
+        let ends = known.cut.iter().filter(|(source, ..)| *source == trigger);
         let mut read = 0;
         for (_, partition, end) in ends {
             let mut first = match after {
@@ -92,7 +94,7 @@ impl Rows<'_> {
             while first < end.0 {
                 let until = end.0.min(first.saturating_add(PLACES_AT_ONCE));
                 let places = (partition, first..until);
-                let stopped = self.backfill_places(online, record, (period, cut), places)?;
+                let stopped = self.backfill_places(online, record, (period, known), places)?;
                 if stopped.is_some() {
                     return Ok(stopped);
                 }
@@ -111,20 +113,22 @@ impl Rows<'_> {
         &mut self,
         online: &impl Online,
         record: u64,
-        (period, cut): (Backfill, &Cut),
+        (period, known): (Backfill, Known<'_>),
         (partition, places): (Partition, Range<u64>),
     ) -> Result<Option<Position>, EngineError> {
         let trigger = self.trigger();
         let (mut from, mut until) = (Cut::empty(), Cut::empty());
         from.set_end(trigger.id, partition, Offset(places.start));
         until.set_end(trigger.id, partition, Offset(places.end));
+        let last = EventTime(period.until.0.saturating_sub(1));
         let mut events = self.log.read(ReadOptions {
             sources: Some(vec![trigger.id]),
             after: from,
             until: Some(until),
-            event_times: Some(period.from..=EventTime(period.until.0 - 1)),
+            event_times: Some(self.derived.event_of(period.from)..=self.derived.event_of(last)),
             ..ReadOptions::default()
         });
+        let mut behind = None;
         loop {
             let mut found = Vec::new();
             for logged in events.by_ref().take(AT_ONCE) {
@@ -138,7 +142,12 @@ impl Rows<'_> {
             let Some(last) = found.last().map(|last| last.position) else {
                 return Ok(None);
             };
-            self.backfill_some(online, record, &found, cut)?;
+            match (self.backfill_some(online, record, &found, known), behind) {
+                (Ok(()), _) => behind = Some(last),
+                // What functions give is waited for behind what is done.
+                (Err(EngineError::Calls(_)), Some(behind)) => return Ok(Some(behind)),
+                (Err(error), _) => return Err(error),
+            }
             if self.is_full() {
                 return Ok(Some(last));
             }
@@ -150,10 +159,10 @@ impl Rows<'_> {
         online: &impl Online,
         record: u64,
         triggers: &[LoggedEvent],
-        cut: &Cut,
+        known: Known<'_>,
     ) -> Result<(), EngineError> {
         let of = (&**self.def, self.derived);
-        let brought = online.read_with(|engine| side_by_side(engine, of, triggers, cut))?;
+        let brought = online.read_with(|engine| side_by_side(engine, of, triggers, known))?;
         self.evaluated += triggers.len();
         let read = self.take_latest(online, &brought)?;
         for brought in brought {
@@ -246,13 +255,14 @@ fn side_by_side(
     engine: &Engine,
     of: (&SourceDef, &DerivedDef),
     triggers: &[LoggedEvent],
-    cut: &Cut,
+    known: Known<'_>,
 ) -> Result<Vec<Brought>, EngineError> {
     let evaluated = |triggers: &[LoggedEvent]| -> Result<Evaluated, EngineError> {
         let mut all = Evaluated::default();
         for trigger in triggers {
-            match held(engine, of, trigger, cut) {
+            match held(engine, of, trigger, known) {
                 Ok(brought) => all.brought.extend(brought),
+                Err(EngineError::Calls(calls)) => all.call(calls),
                 // What all of them need is brought back at once.
                 Err(EngineError::Cold(needs)) => all.need(needs),
                 Err(error) => return Err(error),
@@ -280,9 +290,10 @@ fn side_by_side(
             .collect::<Result<Vec<_>, EngineError>>()
     })?;
     let mut all = Evaluated::default();
-    for Evaluated { brought, needs } in found {
-        all.brought.extend(brought);
-        needs.into_iter().for_each(|needs| all.need(needs));
+    for piece in found {
+        all.brought.extend(piece.brought);
+        piece.needs.into_iter().for_each(|needs| all.need(needs));
+        piece.calls.into_iter().for_each(|calls| all.call(calls));
     }
     all.all()
 }
@@ -292,6 +303,7 @@ fn side_by_side(
 struct Evaluated {
     brought: Vec<Brought>,
     needs: Option<Box<ColdNeeds>>,
+    calls: Option<Box<FunctionCalls>>,
 }
 
 impl Evaluated {
@@ -302,10 +314,18 @@ impl Evaluated {
         }
     }
 
+    fn call(&mut self, more: Box<FunctionCalls>) {
+        match &mut self.calls {
+            Some(calls) => calls.join(*more),
+            None => self.calls = Some(more),
+        }
+    }
+
     fn all(self) -> Result<Vec<Brought>, EngineError> {
-        match self.needs {
-            Some(needs) => Err(EngineError::Cold(needs)),
-            None => Ok(self.brought),
+        match (self.needs, self.calls) {
+            (Some(needs), _) => Err(EngineError::Cold(needs)),
+            (None, Some(calls)) => Err(EngineError::Calls(calls)),
+            (None, None) => Ok(self.brought),
         }
     }
 }
@@ -315,15 +335,19 @@ fn held(
     engine: &Engine,
     of: (&SourceDef, &DerivedDef),
     trigger: &LoggedEvent,
-    cut: &Cut,
+    known: Known<'_>,
 ) -> Result<Option<Brought>, EngineError> {
+    // Where time went back, what was emitted stays until it is due again.
+    if !of.1.is_due(trigger.event.event_time, known.due_until) {
+        return Ok(None);
+    }
     let Some(state) = engine.hot().source(trigger.source) else {
         return Ok(None);
     };
     let row = state.program().row(trigger);
-    let holding = state.holding(trigger, &row, &cut.of_source(trigger.source))?;
+    let holding = state.holding(trigger, &row, &known.cut.of_source(trigger.source))?;
     match holding == Some(trigger.position) {
-        true => again(engine, of, trigger, cut),
+        true => again(engine, of, trigger, known),
         false => Ok(None),
     }
 }

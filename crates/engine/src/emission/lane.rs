@@ -13,13 +13,16 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, Offset, SourceId};
 
 use super::backfill::Backfilling;
+use super::brought::Known;
 use super::piece::{Piece, Pieces, Root, Rooted};
 use super::place::{Place, Within};
-use super::row::{Act, Cause, Left, Rows};
+use super::row::{Act, Cause, GATHERED_MAX, Left, Rows};
 use super::stream::{Reached, Stream, with_read};
+use super::timer::Timers;
 use super::{Next, PARTITION};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::function::FunctionCalls;
 use crate::offline::Online;
 use crate::push::Judged;
 
@@ -210,38 +213,69 @@ impl Begun {
         online: &impl Online,
     ) -> Result<(Option<Judged>, Place), EngineError> {
         let left = self.left.take();
-        let (judged, end, left) = self.judge_on(world, online, left)?;
+        let (judged, left) = self.judge_on(world, online, left)?;
         self.left = left;
-        Ok((judged, end))
+        judged
     }
 
+    /// What comes of it, and what is left of an act in any case.
+    #[expect(
+        clippy::type_complexity,
+        reason = "two answers, one of which may be an error"
+    )]
     fn judge_on(
         &self,
         world: &World,
         online: &impl Online,
         left: Option<Left>,
-    ) -> Result<(Option<Judged>, Place, Option<Left>), EngineError> {
+    ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Option<Left>), EngineError> {
         let Some((piece, stream)) = self
             .piece
             .as_ref()
             .and_then(|piece| Some((piece, self.streams.get(piece.next)?)))
         else {
-            return Ok((None, Place::at(u64::MAX), None));
+            return Ok((Ok((None, Place::at(u64::MAX))), None));
         };
         let mut end = Place::at(piece.end);
         if !stream.emits {
-            return Ok((None, end, None));
+            return Ok((Ok((None, end)), None));
         }
         let mut rows = Rows::new((&world.log, &world.catalog), stream, left);
+        let mut timers = Timers::of(&world.catalog, &stream.derived);
         let roots = piece.roots.iter();
+        let mut calls = None;
         for root in roots.filter(|root| root.record >= stream.next.record) {
             let cut = self.cut_of(piece, root);
             let within = match root.record == stream.next.record {
                 true => stream.next.within,
                 false => Within::default(),
             };
-            let acts = acts(piece, &self.streams, stream, root);
-            if let Some(within) = rows.act(online, root.record, acts, &cut, within)? {
+            let (due_until, due) = match &mut timers {
+                Some(timers) => timers.pass(online, root)?,
+                None => (None, None),
+            };
+            let known = Known {
+                cut: &cut,
+                due_until,
+            };
+            let acts = acts(piece, &self.streams, stream, root).chain(due.map(Act::Due));
+            if let Some((calls, events)) = &mut calls {
+                // Functions are called for many events at once.
+                gather(online, &mut rows, acts, known, calls)?;
+                *events += 1;
+                if *events >= GATHERED_MAX || calls.are_enough() {
+                    break;
+                }
+                continue;
+            }
+            let acted = match rows.act(online, root.record, acts, known, within) {
+                Err(EngineError::Calls(needed)) => {
+                    calls = Some((*needed, 1));
+                    continue;
+                }
+                acted => acted?,
+            };
+            if let Some(within) = acted {
                 end = Place {
                     record: root.record,
                     within,
@@ -255,7 +289,10 @@ impl Begun {
             }
         }
         let left = rows.take_left();
-        Ok((rows.judge(online)?, end, left))
+        if let Some((calls, _)) = calls {
+            return Ok((Err(EngineError::Calls(Box::new(calls))), left));
+        }
+        Ok((Ok((rows.judge(online)?, end)), left))
     }
 
     /// What was judged is logged and applied.
@@ -302,6 +339,22 @@ impl Begun {
 fn first_of(streams: &[Stream]) -> u64 {
     let emits = streams.iter().filter(|stream| stream.emits);
     emits.map(|stream| stream.next.record).min().unwrap_or(0)
+}
+
+/// Adds the calls that a record's events of the trigger need.
+fn gather<'a>(
+    online: &impl Online,
+    rows: &mut Rows<'a>,
+    acts: impl Iterator<Item = Act<'a>>,
+    known: Known<'_>,
+    calls: &mut FunctionCalls,
+) -> Result<(), EngineError> {
+    for act in acts {
+        if let Act::Bring(cause) = act {
+            rows.gather(online, cause, known, calls)?;
+        }
+    }
+    Ok(())
 }
 
 /// What a record makes a stream do, in this order: what it brings, and what it changes of what was

@@ -12,42 +12,35 @@ use std::sync::Arc;
 use evenkeel_log::{Backfill, Events, LogReader};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{
-    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, SourceId,
-    Value, VisibleAt,
+    Event, EventTime, LoggedEvent, Operation, Position, SourceId, Value, VisibleAt,
 };
-use evenkeel_view::{Reader, SourceProgram, Store};
+use evenkeel_view::SourceProgram;
 
 use super::PARTITION;
+use super::brought::{Brought, Known, OWN_COLUMNS, again, brought, is_same, places, turn_of};
 use super::place::{Place, Within, origin_of, say_rest};
 use super::runs::{Run, runs};
-use super::size::{bytes_of, bytes_of_row};
+use super::size::bytes_of;
 use super::stream::{Stream, emissions_from};
-use crate::engine::Engine;
+use super::timer::{Times, due};
 use crate::error::EngineError;
+use crate::function::FunctionCalls;
 use crate::group::Group;
-use crate::hot_store::HotRead;
 use crate::ingest::{fetch, nothing_at};
 use crate::offline::Online;
 use crate::push::{Earlier, Judged};
 use crate::recorder::Recordable;
 use crate::source_state::{Newest, Turn};
 
-/// Columns before those that are selected: the trigger's identity and its time.
-pub(crate) const OWN_COLUMNS: usize = 2;
-/// Longer identities are emitted as their hash, so that they do not grow from stream to stream.
-const ID_BYTES_MAX: usize = 1 << 10;
-/// Orders that begin with so many equal bytes are those of the identities.
-const ORDER_BYTES_MAX: usize = 64 << 10;
 /// After about so many bytes of emissions, or so many triggers that were evaluated, the rest is for
 /// another commit, and others have their turn.
 const COMMIT_BYTES: usize = 8 << 20;
 const EVALUATED_MAX: usize = 4_096;
 /// So many emissions are judged under one hold of the engine.
 const JUDGED_AT_ONCE: usize = 256;
-/// What an order ends with: partition and offset.
-const PLACE_BYTES: usize = size_of::<u32>() + size_of::<u64>();
-/// Begins the hash of an identity: no identity begins with it.
-const HASHED: u8 = 0xff;
+
+/// Events whose calls of functions are made together, about.
+pub(super) const GATHERED_MAX: usize = 256;
 
 /// What a record makes a stream do.
 pub(super) enum Act<'a> {
@@ -58,6 +51,8 @@ pub(super) enum Act<'a> {
     Revise(Cause<'a>),
     /// The rows of a period are to be what is known now.
     Backfill(Backfill),
+    /// Time has passed that of the rows of these events of the trigger.
+    Due(Times),
 }
 
 /// An event that makes a stream emit.
@@ -104,19 +99,6 @@ pub(super) struct Latest {
     pub(super) revision: u32,
     /// None if it was withdrawn.
     pub(super) row: Option<Vec<Value>>,
-}
-
-/// What holds at a cut under the identity of a trigger.
-pub(crate) struct Brought {
-    /// The identity, without the time.
-    pub(super) id: Vec<u8>,
-    pub(super) time: EventTime,
-    /// What held before, if that was something else.
-    before: Option<Position>,
-    /// The columns behind the identity and the time; none if there is no row.
-    pub(crate) row: Option<Vec<Value>>,
-    /// When the row could be known, if that was before it is logged.
-    known_at: Option<VisibleAt>,
 }
 
 impl<'a> Rows<'a> {
@@ -171,39 +153,82 @@ impl<'a> Rows<'a> {
         online: &impl Online,
         record: u64,
         acts: impl Iterator<Item = Act<'a>>,
-        cut: &Cut,
+        known: Known<'_>,
         from: Within,
     ) -> Result<Option<Within>, EngineError> {
         let mut after = from.after;
         for (number, act) in acts.enumerate().skip(from.acts) {
-            if self.is_full() {
-                return Ok(Some(Within {
-                    acts: number,
-                    after: None,
-                }));
-            }
-            let stopped = match act {
-                Act::Bring(trigger) => {
-                    let trigger = self.event_of(trigger)?;
-                    self.bring(online, record, &trigger, cut)?;
-                    None
-                }
-                Act::Revise(late) => {
-                    let late = self.event_of(late)?;
-                    self.revise(online, (record, number), &late, cut, after.take())?
-                }
-                Act::Backfill(backfill) => {
-                    self.backfill(online, record, backfill, cut, after.take())?
-                }
+            let here = Within {
+                acts: number,
+                after: after.take(),
             };
-            if stopped.is_some() {
-                return Ok(Some(Within {
-                    acts: number,
-                    after: stopped,
-                }));
+            if self.is_full() {
+                return Ok(Some(here));
+            }
+            match self.act_one(online, record, (here, act), known) {
+                Ok(None) => {}
+                // What is made so far is emitted before anybody waits for what functions give.
+                Err(EngineError::Calls(_)) if !self.events.is_empty() => return Ok(Some(here)),
+                Ok(Some(stopped)) => {
+                    return Ok(Some(Within {
+                        acts: number,
+                        after: Some(stopped),
+                    }));
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    /// Does one act from a place on; after which of the trigger's events it stopped, if there is more.
+    fn act_one(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        (here, act): (Within, Act<'a>),
+        known: Known<'_>,
+    ) -> Result<Option<Position>, EngineError> {
+        match act {
+            Act::Bring(trigger) => {
+                let trigger = self.event_of(trigger)?;
+                self.bring(online, record, &trigger, known)?;
+                Ok(None)
+            }
+            Act::Revise(late) => {
+                let late = self.event_of(late)?;
+                let affected = |rows: &Self| rows.affected(online, &late, known);
+                self.revise(online, (record, here), affected, known)
+            }
+            Act::Backfill(backfill) => self.backfill(online, record, backfill, known, here.after),
+            Act::Due(times) => {
+                let trigger = self.derived.trigger().source.id;
+                let due = |_: &Self| due(online, trigger, times, known);
+                self.revise(online, (record, here), due, known)
+            }
+        }
+    }
+
+    /// Adds the calls of functions that an event of the trigger needs, without emitting anything.
+    ///
+    /// # Errors
+    /// If the event cannot be read.
+    pub(super) fn gather(
+        &mut self,
+        online: &impl Online,
+        trigger: Cause<'a>,
+        known: Known<'_>,
+        calls: &mut FunctionCalls,
+    ) -> Result<(), EngineError> {
+        let trigger = self.event_of(trigger)?;
+        let of = (&**self.def, self.derived);
+        // What else goes wrong is told when it is its turn.
+        if let Err(EngineError::Calls(more)) =
+            online.read_with(|engine| brought(engine, of, &trigger, known))
+        {
+            calls.join(*more);
+        }
+        Ok(())
     }
 
     fn event_of(&mut self, cause: Cause<'a>) -> Result<Cow<'a, LoggedEvent>, EngineError> {
@@ -236,15 +261,16 @@ impl<'a> Rows<'a> {
         online: &impl Online,
         record: u64,
         trigger: &LoggedEvent,
-        cut: &Cut,
+        known: Known<'_>,
     ) -> Result<(), EngineError> {
         self.evaluated += 1;
         let of = (&**self.def, self.derived);
-        let brought = online.read_with(|engine| brought(engine, of, trigger, cut))?;
+        let brought = online.read_with(|engine| brought(engine, of, trigger, known))?;
         let Some(brought) = brought else {
             return Ok(());
         };
         if let Some(time) = self.other_time(trigger, brought.before)? {
+            let time = self.derived.time_of(time);
             self.settle(online, record, (&brought.id, time), None, None)?;
         }
         let identity = (brought.id.as_slice(), brought.time);
@@ -272,21 +298,20 @@ impl<'a> Rows<'a> {
         known.unwrap_or(&self.derived.trigger().source)
     }
 
-    /// Emits again what an event changes, behind one of the trigger's positions; after which it stopped,
-    /// if there is more.
+    /// Emits what is another row now of some of the trigger's events, behind one position; after which it
+    /// stopped, if there is more.
     fn revise(
         &mut self,
         online: &impl Online,
-        (record, act): (u64, usize),
-        late: &LoggedEvent,
-        cut: &Cut,
-        after: Option<Position>,
+        (record, Within { acts: act, after }): (u64, Within),
+        affected: impl FnOnce(&Self) -> Result<BTreeSet<Position>, EngineError>,
+        known: Known<'_>,
     ) -> Result<Option<Position>, EngineError> {
         let is_this = |left: &Left| (left.record, left.act) == (record, act);
         let mut left = match self.left.take().filter(is_this) {
             Some(left) => left,
             None => {
-                let mut affected = self.affected(online, late, cut)?;
+                let mut affected = affected(self)?;
                 affected.retain(|position| after.is_none_or(|after| *position > after));
                 Left {
                     record,
@@ -299,10 +324,23 @@ impl<'a> Rows<'a> {
         let positions = Arc::clone(&left.positions);
         let next = positions[left.done..].iter().take(EVALUATED_MAX).copied();
         let trigger = self.trigger();
-        for positions in runs(next) {
-            let mut run = Run::read(self.log, trigger, positions);
+        for near in runs(next) {
+            let mut run = Run::read(self.log, trigger, near);
             while let Some(found) = run.next()? {
-                self.revise_one(online, record, &found, cut)?;
+                match self.revise_one(online, record, &found, known) {
+                    Ok(()) => {}
+                    Err(EngineError::Calls(calls)) => {
+                        let last = left.done.checked_sub(1).map(|last| positions[last]);
+                        if let (Some(last), false) = (last, self.events.is_empty()) {
+                            self.left = Some(left);
+                            return Ok(Some(last));
+                        }
+                        let needed = self.gather_again(online, *calls, &mut run, known);
+                        self.left = Some(left);
+                        return Err(needed);
+                    }
+                    Err(error) => return Err(error),
+                }
                 left.done += 1;
                 if self.is_full() {
                     self.left = Some(left);
@@ -319,17 +357,48 @@ impl<'a> Rows<'a> {
         self.catalog.source_by_id(trigger.id).unwrap_or(trigger)
     }
 
+    /// The calls that some events need, those of the rest of a run among them.
+    fn gather_again(
+        &self,
+        online: &impl Online,
+        mut calls: FunctionCalls,
+        run: &mut Run<'_>,
+        known: Known<'_>,
+    ) -> EngineError {
+        let of = (&**self.def, self.derived);
+        let mut left = GATHERED_MAX;
+        while left > 0
+            && !calls.are_enough()
+            && let Ok(Some(found)) = run.next()
+        {
+            left -= 1;
+            if let Err(EngineError::Calls(more)) =
+                online.read_with(|engine| again(engine, of, &found, known))
+            {
+                calls.join(*more);
+            }
+        }
+        EngineError::Calls(Box::new(calls))
+    }
+
     /// Emits the row of a trigger again, if it is another one by what is known now.
     fn revise_one(
         &mut self,
         online: &impl Online,
         record: u64,
         trigger: &LoggedEvent,
-        cut: &Cut,
+        known: Known<'_>,
     ) -> Result<(), EngineError> {
         self.evaluated += 1;
+        // Where time went back, what was emitted stays until it is due again.
+        if !self
+            .derived
+            .is_due(trigger.event.event_time, known.due_until)
+        {
+            return Ok(());
+        }
         let of = (&**self.def, self.derived);
-        let Some(brought) = online.read_with(|engine| again(engine, of, trigger, cut))? else {
+        let Some(brought) = online.read_with(|engine| again(engine, of, trigger, known))? else {
             return Ok(());
         };
         self.settle_other(online, record, brought)
@@ -357,7 +426,8 @@ impl<'a> Rows<'a> {
             (Some(emitted), Some(row)) => is_same(&emitted[OWN_COLUMNS..], row),
             _ => false,
         };
-        if is_same {
+        // What is due once more, after time went back, stays as it was, too.
+        if is_same || (!self.derived.revises && emitted.is_some()) {
             return Ok(());
         }
         let identity = (brought.id.as_slice(), brought.time);
@@ -370,9 +440,10 @@ impl<'a> Rows<'a> {
         &self,
         online: &impl Online,
         late: &LoggedEvent,
-        cut: &Cut,
+        known: Known<'_>,
     ) -> Result<BTreeSet<Position>, EngineError> {
-        let Some((turn, row)) = online.read_with(|engine| turn_of(engine, late, cut))? else {
+        let turn = online.read_with(|engine| turn_of(engine, late, known.cut))?;
+        let Some((turn, row)) = turn else {
             return Ok(BTreeSet::new());
         };
         let mut rows = vec![(row, late.event.event_time)];
@@ -384,8 +455,7 @@ impl<'a> Rows<'a> {
         }
         let watched = self.watched.iter().filter(|w| w.source == late.source);
         let watched: Vec<&Watched> = watched.collect();
-        let trigger = self.derived.trigger().source.id;
-        online.read_with(|engine| places(engine, trigger, &watched, &rows, cut))
+        online.read_with(|engine| places(engine, self.derived, &watched, &rows, known.cut))
     }
 
     /// Emits what holds now under an identity; the first row may have been known before it is logged.
@@ -489,242 +559,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Whether an emitted row says what is said now; columns that were added since are NULL in it.
-pub(crate) fn is_same(emitted: &[Value], row: &[Value]) -> bool {
-    let missing = std::iter::repeat(&Value::Null);
-    let mut pairs = row.iter().zip(emitted.iter().chain(missing));
-    emitted.len() <= row.len() && pairs.all(|(now, then)| now.same_bits(then))
-}
-
-/// What a derived stream would emit for an event that is not logged, and its source row.
-pub(crate) fn emission_of(
-    def: &Arc<SourceDef>,
-    program: &SourceProgram,
-    (trigger, row): (&LoggedEvent, &[Value]),
-    selected: Vec<Value>,
-    bytes_max: usize,
-) -> (LoggedEvent, Vec<Value>) {
-    let time = trigger.event.event_time;
-    let id = identity_of(program, trigger, row);
-    let selected = columns_of(def, program, (trigger, row), selected, bytes_max);
-    let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
-    let logged = LoggedEvent {
-        source: def.id,
-        schema_version: def.schema.version(),
-        event: Event {
-            row: own.into_iter().chain(selected).collect(),
-            known_at: None,
-            ..trigger.event.clone()
-        },
-        ..trigger.clone()
-    };
-    let row = SourceProgram::new(Arc::clone(def)).row(&logged);
-    (logged, row)
-}
-
 fn next_revision(latest: &Option<Latest>) -> u32 {
     latest
         .as_ref()
         .map_or(0, |latest| latest.revision.saturating_add(1))
-}
-
-/// What an event of the trigger changes about its identity; none if that is nothing.
-fn brought(
-    engine: &Engine,
-    (def, derived): (&SourceDef, &DerivedDef),
-    trigger: &LoggedEvent,
-    cut: &Cut,
-) -> Result<Option<Brought>, EngineError> {
-    let Some(state) = engine.hot().source(trigger.source) else {
-        return Ok(None);
-    };
-    let program = state.program();
-    let row = program.row(trigger);
-    let Some(turn) = state.turn(trigger, &row, &cut.of_source(trigger.source))? else {
-        return Ok(None);
-    };
-    let (now, before) = match turn {
-        Turn::Begins => (true, None),
-        Turn::Replaces(before) => (true, Some(before)),
-        Turn::Ends(before) => (false, Some(before)),
-    };
-    let time = trigger.event.event_time;
-    let latest = Knowledge::latest(cut.clone());
-    let bytes_max = engine.project().limits.row_bytes;
-    let selected = match now {
-        true => evaluate(engine, derived, &row, time, &latest)?,
-        false => None,
-    };
-    Ok(Some(Brought {
-        known_at: match &selected {
-            Some(selected) => known_before(engine, derived, trigger, &row, (selected, cut))?,
-            None => None,
-        },
-        id: identity_of(program, trigger, &row),
-        time,
-        before,
-        row: selected
-            .map(|selected| columns_of(def, program, (trigger, &row), selected, bytes_max)),
-    }))
-}
-
-/// What an event changes about its identity, and its row; none if that is nothing.
-pub(crate) fn turn_of(
-    engine: &Engine,
-    event: &LoggedEvent,
-    cut: &Cut,
-) -> Result<Option<(Turn, Vec<Value>)>, EngineError> {
-    let Some(state) = engine.hot().source(event.source) else {
-        return Ok(None);
-    };
-    let row = state.program().row(event);
-    let turn = state.turn(event, &row, &cut.of_source(event.source))?;
-    Ok(turn.map(|turn| (turn, row)))
-}
-
-/// Where the events of a trigger are that have the key of one of some rows, from its time on.
-fn places(
-    engine: &Engine,
-    trigger: SourceId,
-    watched: &[&Watched],
-    rows: &[(Vec<Value>, EventTime)],
-    cut: &Cut,
-) -> Result<BTreeSet<Position>, EngineError> {
-    let hot = HotRead::of(engine.hot());
-    let knowledge = Knowledge::latest(cut.clone());
-    let reader = Reader::new(&hot, &knowledge);
-    let mut found = BTreeSet::new();
-    for watched in watched {
-        let Some(index) = engine.hot().plan().index(trigger, &watched.trigger_key) else {
-            continue;
-        };
-        for (row, from) in rows {
-            let key = watched.source_key.iter().map(|&slot| row[slot].clone());
-            let key: Vec<Value> = key.collect();
-            found.extend(hot.checked(reader.places_from(index, &key, from.0))?);
-        }
-    }
-    Ok(found)
-}
-
-/// What an event of the trigger that holds brings by what is known now.
-pub(crate) fn again(
-    engine: &Engine,
-    (def, derived): (&SourceDef, &DerivedDef),
-    trigger: &LoggedEvent,
-    cut: &Cut,
-) -> Result<Option<Brought>, EngineError> {
-    let Some(state) = engine.hot().source(trigger.source) else {
-        return Ok(None);
-    };
-    let program = state.program();
-    let row = program.row(trigger);
-    let time = trigger.event.event_time;
-    let latest = Knowledge::latest(cut.clone());
-    let bytes_max = engine.project().limits.row_bytes;
-    let selected = evaluate(engine, derived, &row, time, &latest)?;
-    Ok(Some(Brought {
-        id: identity_of(program, trigger, &row),
-        time,
-        before: None,
-        row: selected
-            .map(|selected| columns_of(def, program, (trigger, &row), selected, bytes_max)),
-        // It is what came late that makes the row what it is.
-        known_at: None,
-    }))
-}
-
-/// When the row of a trigger could be known, if the trigger declares when it was: then, if who
-/// had read it then would have had the same.
-fn known_before(
-    engine: &Engine,
-    derived: &DerivedDef,
-    trigger: &LoggedEvent,
-    row: &[Value],
-    (selected, cut): (&[Value], &Cut),
-) -> Result<Option<VisibleAt>, EngineError> {
-    let event = &trigger.event;
-    let is_original = event.operation == Operation::Insert && event.revision == 0;
-    if event.known_at.is_none() || !is_original {
-        return Ok(None);
-    }
-    let known_at = trigger.visible_at();
-    let then = Knowledge::as_served(cut.clone(), known_at);
-    let said = evaluate(engine, derived, row, event.event_time, &then)?;
-    let is_same = said.is_some_and(|said| {
-        let mut pairs = said.iter().zip(selected);
-        pairs.all(|(a, b)| a.same_bits(b))
-    });
-    Ok(is_same.then_some(known_at))
-}
-
-/// The identity of an event, without its time.
-pub(crate) fn identity_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<u8> {
-    let id = match program.def().event_id.is_empty() {
-        false => program.event_id(row),
-        true => {
-            let mut bytes = Vec::new();
-            event.event.origin.encode(&mut bytes);
-            bytes
-        }
-    };
-    if id.len() <= ID_BYTES_MAX {
-        return id;
-    }
-    let hash = blake3::hash(&id);
-    [&[HASHED], &hash.as_bytes()[..]].concat()
-}
-
-/// The order of an event among those of its time; its place in the log, which separates versions of one
-/// identity, is none of it.
-fn order_of(program: &SourceProgram, event: &LoggedEvent, row: &[Value]) -> Vec<u8> {
-    let nowhere = Position::new(0, 0);
-    let stored = &event.event.row;
-    let mut order = program.order_at(row, stored, &event.event.origin, nowhere);
-    order.truncate(ORDER_BYTES_MAX.min(order.len() - PLACE_BYTES));
-    order
-}
-
-/// The identity of a trigger and its order, as emissions have them.
-pub(crate) fn trigger_names(
-    program: &SourceProgram,
-    event: &LoggedEvent,
-    row: &[Value],
-) -> (Vec<u8>, Vec<u8>) {
-    (
-        identity_of(program, event, row),
-        order_of(program, event, row),
-    )
-}
-
-/// The columns behind the identity and the time: the trigger's order, where the stream has that, and
-/// what is selected. What is too large to be an event says so in every column: what follows it goes on.
-pub(crate) fn columns_of(
-    def: &SourceDef,
-    program: &SourceProgram,
-    (trigger, row): (&LoggedEvent, &[Value]),
-    selected: Vec<Value>,
-    bytes_max: usize,
-) -> Vec<Value> {
-    let has_order = !def.sequence_by.is_empty();
-    let order = has_order.then(|| Value::Bytes(order_of(program, trigger, row).into()));
-    let selected = match bytes_of_row(&selected) + OWN_COLUMNS * size_of::<u64>() > bytes_max {
-        true => vec![Value::Error(ErrorReason::Limit); selected.len()],
-        false => selected,
-    };
-    order.into_iter().chain(selected).collect()
-}
-
-/// The selected columns of the row that an event brings; none if it is left out.
-fn evaluate(
-    engine: &Engine,
-    derived: &DerivedDef,
-    row: &[Value],
-    time: EventTime,
-    knowledge: &Knowledge,
-) -> Result<Option<Vec<Value>>, EngineError> {
-    let view = engine.compiled(&derived.view.digest, &derived.view.name)?;
-    let hot = HotRead::of(engine.hot());
-    let reader = Reader::new(&hot, knowledge);
-    hot.checked(reader.brought(view, row, time.0))
 }

@@ -81,9 +81,8 @@ impl Stream {
     }
 
     /// The sources whose events make it emit.
-    pub(super) fn causes(&self) -> impl Iterator<Item = SourceId> {
-        let watched = self.watched.iter().map(|watched| watched.source);
-        watched.chain([self.derived.trigger().source.id])
+    pub(super) fn causes(&self) -> BTreeSet<SourceId> {
+        self.derived.causes()
     }
 }
 

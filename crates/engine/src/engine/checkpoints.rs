@@ -64,7 +64,7 @@ impl Engine {
             self.hot.state().next_sequence
         };
         let applied = self.applied.clone();
-        let covered = self.cold_tier().covered(&self.reader().ends());
+        let covered = self.cold_tier().known_covered(&self.reader().ends());
         self.hot.set_covered(covered);
         self.checkpointing = true;
         self.hot.begin_checkpoint(&applied, next_sequence)

@@ -275,11 +275,12 @@ impl<'a> Scan<'a> {
     /// What became of the version of its trigger that an emission was made of; none if it is none, or
     /// nothing happened to any version.
     fn of_trigger(&self, def: &SourceDef, record: u64, event: &Event) -> Option<Became> {
-        let trigger = def.derived.as_ref()?.trigger().source.id;
+        let derived = def.derived.as_ref()?;
+        let trigger = derived.trigger().source.id;
         let Some(Value::Bytes(id)) = event.row.first() else {
             return None;
         };
-        let identity = (id.to_vec(), event.event_time);
+        let identity = (id.to_vec(), derived.event_of(event.event_time));
         let versions = self.triggers.get(&trigger)?.get(&identity)?;
         let made_for = record_of(event).unwrap_or(record);
         let known = versions.iter().filter(|v| v.record <= made_for);

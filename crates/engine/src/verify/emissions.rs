@@ -18,8 +18,8 @@ use evenkeel_view::SourceProgram;
 use super::{Check, MISMATCH_EXAMPLES_MAX, STEP};
 use crate::api::{Mismatch, VerifyOptions};
 use crate::emission::{
-    OWN_COLUMNS, again, columns_of, identity_of, in_order, is_same, made_by, read_by, record_of,
-    turn_of,
+    Known, OWN_COLUMNS, again, columns_of, due_until, greatest_at, identity_of, in_order, is_same,
+    made_by, read_by, record_of, turn_of,
 };
 use crate::error::EngineError;
 use crate::forget::forgotten;
@@ -31,7 +31,7 @@ use crate::source_state::Turn;
 const SHARE: u64 = 10;
 
 type Events = BTreeMap<SourceId, Vec<LoggedEvent>>;
-/// The identity of a trigger, and its time.
+/// The identity of a trigger, and the time of its row.
 type Id = (Vec<u8>, EventTime);
 
 /// One derived stream.
@@ -47,11 +47,12 @@ struct Emitted<'a> {
 }
 
 impl Offline {
-    /// What derived streams read, and they themselves.
+    /// What derived streams read and go by, and they themselves.
     pub(super) fn read_by_streams(&self) -> Vec<SourceId> {
         let streams = in_order(self.catalog());
         let derived = streams.iter().filter_map(|def| def.derived.as_ref());
-        let read = derived.flat_map(|derived| read_by(derived));
+        let clocks = |derived| self.catalog().clocks(derived);
+        let read = derived.flat_map(|derived| &read_by(derived) | &clocks(derived));
         read.chain(streams.iter().map(|def| def.id)).collect()
     }
 }
@@ -66,7 +67,9 @@ impl<O: Online> Check<'_, O> {
         reach: &mut dyn FnMut(&str, u64) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
         let mut streams = in_order(self.offline.catalog());
-        streams.retain(|def| !def.has_ended());
+        // Functions of what has ended may not be there any more.
+        let has_functions = !self.offline.catalog().functions.is_empty();
+        streams.retain(|def| !(def.has_ended() && has_functions));
         let share = SHARE * streams.len() as u64;
         let each = options.values.div_ceil(share.max(1));
         let of_oracle = options.oracle_values.div_ceil(share.max(1)).max(1);
@@ -84,12 +87,20 @@ impl<O: Online> Check<'_, O> {
             });
             let since = since.map(|record| record.at).max();
             let is_later = |logged: &LoggedEvent| since.is_none_or(|at| logged.logged_at.0 > at);
-            let sampled = sample(stream.emissions.len(), each, random);
+            let count = match stream.derived.is_ended {
+                // They are compared with the oracle alone.
+                true => of_oracle,
+                false => each,
+            };
+            let sampled = sample(stream.emissions.len(), count, random);
             let sampled: Vec<usize> = sampled
                 .into_iter()
                 .filter(|at| is_later(&stream.emissions[*at]))
                 .collect();
             self.emitted(events, &stream, &sampled, of_oracle, reach)?;
+            if stream.derived.is_ended {
+                continue;
+            }
             let sampled = sample(stream.triggers.len(), each, random);
             let sampled: Vec<usize> = sampled
                 .into_iter()
@@ -159,13 +170,16 @@ impl<O: Online> Check<'_, O> {
             self.report.emissions_checked += 1;
             let cut = self.cut_of(stream, events, record)?;
             let emitted = columns(&emission.event);
-            let expected = self.expected(stream, versions, &cut)?;
-            self.compare_emission(stream, emission, &cut, emitted, "read path", &expected);
+            if !stream.derived.is_ended {
+                let expected = self.expected(stream, versions, &cut)?;
+                self.compare_emission(stream, emission, &cut, emitted, "read path", &expected);
+            }
             if self.asks_oracle && number.is_multiple_of(oracle_step) {
                 let expected = self.by_oracle(stream, versions, &cut);
                 self.compare_emission(stream, emission, &cut, emitted, "oracle", &expected);
             }
-            if !stream.derived.revises && last.get(&id) == Some(&at) {
+            let is_kept = !stream.derived.revises && !stream.derived.is_ended;
+            if is_kept && last.get(&id) == Some(&at) {
                 let now = self.expected(stream, versions, self.offline.cut())?;
                 self.report.revised_by_late_input += u64::from(!is_as(emitted, &now));
             }
@@ -192,6 +206,10 @@ impl<O: Online> Check<'_, O> {
             let Some(record) = self.record_of_trigger(stream, trigger)? else {
                 continue;
             };
+            if stream.derived.timer.is_some() {
+                self.came_due(events, stream, (trigger, record), reached.unwrap_or(0))?;
+                continue;
+            }
             if reached.is_none_or(|reached| record >= reached) {
                 continue;
             }
@@ -214,6 +232,58 @@ impl<O: Online> Check<'_, O> {
             }
         }
         Ok(())
+    }
+
+    /// For an event whose row is due, from a record on, there is an emission.
+    fn came_due(
+        &mut self,
+        events: &Events,
+        stream: &Emitted<'_>,
+        (trigger, record): (&LoggedEvent, u64),
+        reached: u64,
+    ) -> Result<(), EngineError> {
+        let time = trigger.event.event_time;
+        let is_due = |record: u64| {
+            let cut = self.cut_of(stream, events, record)?;
+            Ok::<_, EngineError>(stream.derived.is_due(time, self.due_until(stream, &cut)?))
+        };
+        if record >= reached || !is_due(reached - 1)? {
+            return Ok(());
+        }
+        let (mut due, mut not_due) = (reached - 1, record);
+        if is_due(record)? {
+            due = record;
+        }
+        while due > not_due + 1 {
+            let middle = not_due + (due - not_due) / 2;
+            match is_due(middle)? {
+                true => due = middle,
+                false => not_due = middle,
+            }
+        }
+        let cut = self.cut_of(stream, events, due)?;
+        let expected = self.expected(stream, &[trigger], &cut)?;
+        if expected.is_none() {
+            return Ok(());
+        }
+        self.report.emissions_checked += 1;
+        let id = stream.id_of_trigger(trigger);
+        let emissions = stream.emissions_until(due).iter();
+        let last = emissions.rev().find(|emission| id_of(emission) == id);
+        let emitted = last.and_then(|emission| columns(&emission.event));
+        // What was emitted before, and what came late since left as it was, was compared at its record.
+        if emitted.is_none() || stream.derived.revises {
+            self.compare_emission(stream, trigger, &cut, emitted, "read path", &expected);
+        }
+        Ok(())
+    }
+
+    /// Up to when rows of a stream are due at a cut.
+    fn due_until(&self, stream: &Emitted<'_>, cut: &Cut) -> Result<Option<EventTime>, EngineError> {
+        due_until(self.offline.catalog(), stream.derived, |source| {
+            self.online
+                .read_with(|engine| greatest_at(engine, source, cut))
+        })
     }
 
     /// The record of an event of a trigger: that of its emission, if others made it.
@@ -284,9 +354,11 @@ impl<O: Online> Check<'_, O> {
         cut: &Cut,
     ) -> Result<Option<Vec<Value>>, EngineError> {
         let of = (stream.def, stream.derived);
+        let due_until = self.due_until(stream, cut)?;
+        let known = Known { cut, due_until };
         let found = self
             .online
-            .read_with(|engine| again(engine, of, trigger, cut))?;
+            .read_with(|engine| again(engine, of, trigger, known))?;
         Ok(found.and_then(|brought| brought.row))
     }
 
@@ -297,7 +369,16 @@ impl<O: Online> Check<'_, O> {
         cut: &Cut,
     ) -> Option<Vec<Value>> {
         let knowledge = Knowledge::latest(cut.clone());
-        let (position, selected) = self.oracle.emitted(stream.derived, versions, &knowledge)?;
+        let catalog = self.offline.catalog();
+        let greatest = |source: SourceId| {
+            let def = catalog.source_by_id(source);
+            Ok(def.and_then(|def| self.oracle.greatest_time(def, &knowledge)))
+        };
+        let due_until = due_until(catalog, stream.derived, greatest).ok()?;
+        let emitted = self
+            .oracle
+            .emitted(stream.derived, versions, &knowledge, due_until);
+        let (position, selected) = emitted?;
         let trigger = versions.iter().find(|v| v.position == position)?;
         let row = stream.program.row(trigger);
         let (def, program) = (stream.def, &stream.program);
@@ -365,7 +446,14 @@ impl Emitted<'_> {
     fn id_of_trigger(&self, trigger: &LoggedEvent) -> Id {
         let row = self.program.row(trigger);
         let id = identity_of(&self.program, trigger, &row);
-        (id, trigger.event.event_time)
+        (id, self.derived.time_of(trigger.event.event_time))
+    }
+
+    /// The emissions for records up to one.
+    fn emissions_until(&self, record: u64) -> &[LoggedEvent] {
+        let of = |e: &LoggedEvent| record_of(&e.event).unwrap_or(u64::MAX);
+        let end = self.emissions.partition_point(|e| of(e) <= record);
+        &self.emissions[..end]
     }
 
     /// The emissions for a record.
@@ -387,9 +475,12 @@ impl Emitted<'_> {
 /// The names of sources that emissions read, of those that read their trigger's row alone not its, unless
 /// that is asked for.
 fn names_of_read(offline: &Offline, derived: &DerivedDef, with_trigger: bool) -> BTreeSet<String> {
-    let mut read = read_by(derived);
+    // When a row is due hangs on other events of the trigger, too, and on what is below it.
+    let clocks = offline.catalog().clocks(derived);
+    let mut read = &read_by(derived) | &clocks;
     let body = derived.body();
-    if body.windows.is_empty() && body.lookups.is_empty() && !with_trigger {
+    let is_alone = body.windows.is_empty() && body.lookups.is_empty() && clocks.is_empty();
+    if is_alone && !with_trigger {
         read.remove(&derived.trigger().source.id);
     }
     let defs = read

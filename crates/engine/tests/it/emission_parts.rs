@@ -98,6 +98,7 @@ fn what_one_record_revises_is_several_commits_and_goes_on_where_it_ended() {
             match emitter.next(&engine) {
                 Next::End => panic!("{commits} commits of {died}"),
                 Next::Nothing => {}
+                Next::Calls(calls) => panic!("{calls:?}"),
                 Next::Emissions(judged) => {
                     let mut commit = judged.append(&writer).unwrap();
                     commits += 1;
@@ -142,6 +143,7 @@ fn what_comes_while_a_record_is_revised_is_emitted_behind_it() {
         match emitter.next(&engine) {
             Next::End => break,
             Next::Nothing => {}
+            Next::Calls(calls) => panic!("{calls:?}"),
             Next::Emissions(judged) => {
                 let mut commit = judged.append(&writer).unwrap();
                 while engine.apply_some(&mut commit, usize::MAX).unwrap() {}

@@ -35,6 +35,7 @@ mod rollback;
 mod segments;
 mod store;
 mod support;
+mod timers;
 mod trial_purity;
 mod trials;
 mod triggers;

@@ -303,6 +303,10 @@ impl Server {
                 "all is emitted"
             }
             Next::Nothing => "emitted nothing",
+            Next::Calls(calls) => {
+                self.emitter.answered(calls.run());
+                "functions were called"
+            }
             Next::Emissions(judged) => match judged.append(&self.log) {
                 Ok(durable) => {
                     self.writing = Writing::Emitting(durable);

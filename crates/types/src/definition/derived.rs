@@ -1,9 +1,11 @@
 //! Derived streams: what their events are, and what of other sources changes them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    Lookup, LookupTarget, RowBody, SourceDef, Trigger, TriggerSide, ViewBody, ViewDef, WindowRows,
+    Lookup, LookupTarget, RowBody, SourceDef, Timer, Trigger, TriggerSide, ViewBody, ViewDef,
+    WindowRows,
 };
 use crate::event::SourceId;
 use crate::expr::ExprKind;
@@ -17,6 +19,8 @@ pub struct DerivedDef {
     /// A row view whose trigger is one stream and has no key: each event brings its row. It has
     /// the name and the `D` of the stream.
     pub view: Arc<ViewDef>,
+    /// `AFTER`, `WAIT FOR WATERMARK`: the rows are of a later time than their triggers, or are emitted later.
+    pub timer: Option<Timer>,
     /// `ON LATE REVISE`
     pub revises: bool,
     /// `DROP STREAM`: it emits nothing any more.
@@ -46,6 +50,20 @@ impl DerivedDef {
             Trigger::Source(side) => side,
             Trigger::Full { .. } => unreachable!("a derived stream has one trigger"),
         }
+    }
+
+    /// The sources whose events make it emit: its trigger, what `ON LATE REVISE` watches, and what a
+    /// timer waits for.
+    pub fn causes(&self) -> BTreeSet<SourceId> {
+        let watched = match self.revises {
+            true => self.watched().unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let watched = watched.into_iter().map(|watched| watched.source);
+        let timers = self.timer.iter();
+        let waits_for = timers.flat_map(|timer| timer.waits_for.keys().copied());
+        let causes = watched.chain(waits_for);
+        causes.chain([self.trigger().source.id]).collect()
     }
 
     /// The sources whose late events may change rows that were emitted, and how such rows are
