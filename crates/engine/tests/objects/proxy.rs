@@ -1,5 +1,10 @@
 //! What stands between a program and an object store, and does to requests what a network and a busy store do.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a proxy serves each connection on a thread of its own"
+)]
+
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
