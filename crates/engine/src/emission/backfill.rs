@@ -166,7 +166,7 @@ impl Rows<'_> {
         self.evaluated += triggers.len();
         let read = self.take_latest(online, &brought)?;
         for brought in brought {
-            self.settle_other(online, record, brought)?;
+            self.settle_other(online, record, brought, false)?;
         }
         // What stays as it is is not needed any more.
         for (identity, newest) in read {

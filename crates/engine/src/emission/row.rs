@@ -401,15 +401,19 @@ impl<'a> Rows<'a> {
         let Some(brought) = online.read_with(|engine| again(engine, of, trigger, known))? else {
             return Ok(());
         };
-        self.settle_other(online, record, brought)
+        // What is due once more, after time went back, stays as it was.
+        let keeps = !self.derived.revises;
+        self.settle_other(online, record, brought, keeps)
     }
 
-    /// Emits what a trigger brings by what is known now, if that is not what was emitted last.
+    /// Emits what a trigger brings by what is known now, if that is not what was emitted last; of what
+    /// keeps, if nothing was.
     pub(super) fn settle_other(
         &mut self,
         online: &impl Online,
         record: u64,
         brought: Brought,
+        keeps: bool,
     ) -> Result<(), EngineError> {
         let own = [
             Value::Bytes(brought.id.as_slice().into()),
@@ -426,8 +430,7 @@ impl<'a> Rows<'a> {
             (Some(emitted), Some(row)) => is_same(&emitted[OWN_COLUMNS..], row),
             _ => false,
         };
-        // What is due once more, after time went back, stays as it was, too.
-        if is_same || (!self.derived.revises && emitted.is_some()) {
+        if is_same || (keeps && emitted.is_some()) {
             return Ok(());
         }
         let identity = (brought.id.as_slice(), brought.time);
