@@ -53,7 +53,7 @@ pub enum StoreError {
         reason: String,
     },
     /// Events that left the hot tier do not come back.
-    #[error("cannot read events that left the hot tier")]
+    #[error("cannot read events that left the hot tier: {source}")]
     Cold {
         /// Why not.
         source: std::sync::Arc<dyn std::error::Error + Send + Sync>,

@@ -133,7 +133,11 @@ fn away_afterwards(store: &ObjectStore) {
         assert!(words.contains("nothing is lost"), "{words}");
         assert_eq!(error.kind(), ErrorKind::Busy, "{words}");
     };
-    is_said(read_first(&ticker.engine).unwrap_err());
+    let words = in_words(&read_first(&ticker.engine).unwrap_err());
+    assert!(
+        words.contains(&named) && words.contains("does not answer"),
+        "{words}"
+    );
     is_said(flush_error(&ticker.engine.offline()));
     // Written and read without it.
     let new: Vec<PushedRow> = (there..there + 5).map(|n| ticks::tick(n, false)).collect();
