@@ -180,17 +180,17 @@ fn slow_answers(store: &ObjectStore) {
     assert_eq!(answers(&ticker.engine), answers(&without.engine));
 }
 
-/// A process that flushes is killed at its first request, then at its fourth, and so on: in turns before the request is
-/// carried out, and behind that.
+/// A process that flushes is killed at one of its first requests, then at a later one, and so on, ever further apart, as
+/// what is left to flush grows: in turns before the request is carried out, and behind that.
 fn killed_at_its_requests(store: &ObjectStore) {
     let folder = folder();
     let direct = Access::new(store);
     direct.write(folder.path());
     let mut ticker = ticker(folder.path());
-    let mut killed = 0;
-    for last in (0..).step_by(3) {
+    let (mut killed, mut last) = (0, 0);
+    loop {
         ticker.push();
-        let carried_out = last % 2 == 1;
+        let carried_out = killed % 2 == 1;
         let victim: Arc<Mutex<u32>> = Arc::default();
         let held = Arc::clone(&victim);
         let proxy = Proxy::before(store.port, move |request| {
@@ -221,6 +221,7 @@ fn killed_at_its_requests(store: &ObjectStore) {
             break;
         }
         killed += 1;
+        last += 1 + last / 3;
         if killed % 5 == 0 {
             let status = offline(folder.path()).lake_status().unwrap();
             for table in status.tables {
