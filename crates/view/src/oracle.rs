@@ -6,21 +6,21 @@
 //! it decides by itself. Cost: linear in the events of the sources that a view reads, for
 //! every value. Reference: `docs/semantics.md`, nothing else.
 
+mod versions;
+mod windows;
+
 use std::cell::RefCell;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
-use evenkeel_aggregate::oracle as naive;
 use evenkeel_expr::Program;
-use evenkeel_types::codec::canonical_row;
 use evenkeel_types::definition::{
-    DerivedDef, Lookup, LookupTarget, RowBody, SourceDef, SourceKind, SourceWindows, Trigger,
-    TriggerSide, ViewBody, ViewDef, WindowAggregate, WindowRows,
+    DerivedDef, Lookup, LookupTarget, RowBody, SourceDef, SourceKind, Trigger, TriggerSide,
+    ViewBody, ViewDef,
 };
-use evenkeel_types::{
-    AggregateCall, EventTime, Expr, Knowledge, LoggedEvent, Operation, Position, SourceId, Value,
-};
+use evenkeel_types::{EventTime, Expr, Knowledge, LoggedEvent, Position, SourceId, Value};
+
+use versions::{Candidate, Remembered};
 
 use crate::row::ViewRow;
 
@@ -31,44 +31,6 @@ pub struct Oracle<'a> {
     candidates: RefCell<BTreeMap<SourceId, Rc<Vec<Rc<Candidate>>>>>,
     /// What held, for the knowledge that was asked with last.
     live: RefCell<VecDeque<Remembered>>,
-}
-
-type Remembered = (SourceId, Knowledge, Rc<Vec<Rc<Candidate>>>);
-
-/// How many (source, knowledge) pairs an oracle remembers.
-const REMEMBERED_MAX: usize = 16;
-
-/// A logged event, and what it is if it holds.
-struct Candidate {
-    logged: LoggedEvent,
-    time: i64,
-    row: Vec<Value>,
-    identity: Vec<u8>,
-    is_delete: bool,
-    sequence: Vec<Value>,
-    id: Vec<Value>,
-    canonical: Vec<u8>,
-    origin: Vec<u8>,
-}
-
-impl Candidate {
-    /// The order of one key's events.
-    fn compare(&self, other: &Candidate) -> Ordering {
-        self.time
-            .cmp(&other.time)
-            .then_with(|| compare_lists(&self.sequence, &other.sequence))
-            .then_with(|| compare_lists(&self.id, &other.id))
-            .then_with(|| self.canonical.cmp(&other.canonical))
-            .then_with(|| self.origin.cmp(&other.origin))
-    }
-}
-
-fn compare_lists(a: &[Value], b: &[Value]) -> Ordering {
-    a.iter()
-        .zip(b)
-        .map(|(x, y)| x.total_cmp(y))
-        .find(|o| o.is_ne())
-        .unwrap_or(Ordering::Equal)
 }
 
 impl<'a> Oracle<'a> {
@@ -342,123 +304,6 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The aggregates of one key's windows that end at `t`.
-    fn windows(
-        &self,
-        windows: &SourceWindows,
-        key: &[Value],
-        t: i64,
-        knowledge: &Knowledge,
-    ) -> Vec<Value> {
-        if windows.has(WindowRows::Changes) {
-            return self.windows_and_changes(windows, key, t, knowledge);
-        }
-        let live = self.live(&windows.source, knowledge);
-        let has_a_key = !key.iter().any(Value::is_missing);
-        // RETAIN looks at the versions of a table too, deletes included.
-        let events: Vec<&Rc<Candidate>> = live
-            .iter()
-            .filter(|e| has_a_key && has_key(&e.row, &windows.key_columns, key))
-            .collect();
-        let times: Vec<i64> = events.iter().map(|e| e.time).collect();
-        let passes: Vec<bool> = events
-            .iter()
-            .map(|e| {
-                !e.is_delete
-                    && windows
-                        .filter
-                        .as_ref()
-                        .is_none_or(|f| is_true(f, &e.row, t))
-            })
-            .collect();
-        let retain = windows.source.retain_gap(&windows.key_columns);
-        let lives = match windows.has(WindowRows::Live) {
-            true => are_latest(&windows.source, &live, &events, t),
-            false => Vec::new(),
-        };
-        let frame = |aggregate: &WindowAggregate| match aggregate.rows {
-            WindowRows::Events => {
-                naive::frame_members(&aggregate.frame, retain, &times, &passes, t)
-            }
-            // Changes are no events; see `windows_and_changes`.
-            WindowRows::Changes => Vec::new(),
-            WindowRows::Live => (0..events.len())
-                .filter(|&i| passes[i] && lives[i])
-                .filter(|&i| retain.is_none_or(|gap| is_retained(&times, times[i], t, gap)))
-                .collect(),
-        };
-        let rows: Vec<&[Value]> = events.iter().map(|e| e.row.as_slice()).collect();
-        let value = |aggregate: &WindowAggregate| {
-            evaluate_call(&aggregate.call, &frame(aggregate), &times, &rows, t)
-        };
-        windows.aggregates.iter().map(value).collect()
-    }
-
-    /// [`Oracle::windows`] where some are over changes.
-    fn windows_and_changes(
-        &self,
-        windows: &SourceWindows,
-        key: &[Value],
-        t: i64,
-        knowledge: &Knowledge,
-    ) -> Vec<Value> {
-        let (events, changes) = (
-            windows.only(WindowRows::Events),
-            windows.only(WindowRows::Changes),
-        );
-        let events = self.windows(&events, key, t, knowledge);
-        let changes = self.changes(&changes, key, t, knowledge);
-        let (mut events, mut changes) = (events.into_iter(), changes.into_iter());
-        let value = |aggregate: &WindowAggregate| match aggregate.rows {
-            WindowRows::Changes => changes.next(),
-            WindowRows::Events | WindowRows::Live => events.next(),
-        };
-        let values = windows.aggregates.iter().filter_map(value);
-        values.collect()
-    }
-
-    /// The aggregates of one key's windows over the changes of a table.
-    fn changes(
-        &self,
-        windows: &SourceWindows,
-        key: &[Value],
-        t: i64,
-        knowledge: &Knowledge,
-    ) -> Vec<Value> {
-        let source = &windows.source;
-        let live = self.live(source, knowledge);
-        let mut times = Vec::new();
-        let mut rows = Vec::new();
-        let mut latest: BTreeMap<Vec<u8>, &Candidate> = BTreeMap::new();
-        for event in live.iter() {
-            // A version without a primary key is of no row.
-            let Some(row_key) = row_key(source, event) else {
-                continue;
-            };
-            let before = latest.insert(row_key, event);
-            let Some(row) = change_row(source, event, before) else {
-                continue;
-            };
-            let has_a_key = !key.iter().any(Value::is_missing);
-            if has_a_key && has_key(&row, &windows.key_columns, key) {
-                times.push(event.time);
-                rows.push(row);
-            }
-        }
-        let filter = windows.filter.as_ref();
-        let passes: Vec<bool> = rows
-            .iter()
-            .map(|row| filter.is_none_or(|f| is_true(f, row, t)))
-            .collect();
-        let retain = source.retain_gap(&windows.key_columns);
-        let rows: Vec<&[Value]> = rows.iter().map(Vec::as_slice).collect();
-        let value = |aggregate: &WindowAggregate| {
-            let members = naive::frame_members(&aggregate.frame, retain, &times, &passes, t);
-            evaluate_call(&aggregate.call, &members, &times, &rows, t)
-        };
-        windows.aggregates.iter().map(value).collect()
-    }
-
     /// What `take` makes of the events of a key with time `<= until`, in order, but for those
     /// that `RETAIN` has let go at `t`.
     fn retained<T>(
@@ -487,147 +332,6 @@ impl<'a> Oracle<'a> {
             .filter_map(|e| take(e))
             .collect()
     }
-
-    /// The events of a source that hold, given what is known, in order.
-    fn live(&self, source: &SourceDef, knowledge: &Knowledge) -> Rc<Vec<Rc<Candidate>>> {
-        let remembered = self
-            .live
-            .borrow()
-            .iter()
-            .find(|(id, known, _)| *id == source.id && known == knowledge)
-            .map(|(_, _, live)| Rc::clone(live));
-        if let Some(live) = remembered {
-            return live;
-        }
-        let live = Rc::new(self.compute_live(source, knowledge));
-        let mut remembered = self.live.borrow_mut();
-        if remembered.len() == REMEMBERED_MAX {
-            remembered.pop_front();
-        }
-        remembered.push_back((source.id, knowledge.clone(), Rc::clone(&live)));
-        live
-    }
-
-    /// Every logged event of a source as a candidate, in order.
-    fn candidates(&self, source: &SourceDef) -> Rc<Vec<Rc<Candidate>>> {
-        if let Some(known) = self.candidates.borrow().get(&source.id) {
-            return Rc::clone(known);
-        }
-        let mut candidates: Vec<Rc<Candidate>> = self
-            .events
-            .get(&source.id)
-            .into_iter()
-            .flatten()
-            .map(|logged| Rc::new(candidate(source, logged)))
-            .collect();
-        candidates.sort_by(|a, b| a.compare(b));
-        let candidates = Rc::new(candidates);
-        self.candidates
-            .borrow_mut()
-            .insert(source.id, Rc::clone(&candidates));
-        candidates
-    }
-
-    fn compute_live(&self, source: &SourceDef, knowledge: &Knowledge) -> Vec<Rc<Candidate>> {
-        let all = self.candidates(source);
-        let mut versions: BTreeMap<&[u8], Vec<&Rc<Candidate>>> = BTreeMap::new();
-        for candidate in all.iter().filter(|c| knowledge.contains(&c.logged)) {
-            versions
-                .entry(&candidate.identity)
-                .or_default()
-                .push(candidate);
-        }
-        let mut live: Vec<Rc<Candidate>> = versions
-            .values()
-            .filter_map(|versions| holds(versions))
-            .cloned()
-            .collect();
-        if let Some(within) = source.deduplicate_within {
-            let dropped: Vec<bool> = live
-                .iter()
-                .map(|e| {
-                    live.iter().any(|other| {
-                        compare_lists(&other.id, &e.id).is_eq()
-                            && other.time < e.time
-                            && e.time - other.time <= within
-                    })
-                })
-                .collect();
-            let mut flags = dropped.into_iter();
-            live.retain(|_| flags.next() == Some(false));
-        }
-        live.sort_by(|a, b| a.compare(b));
-        live
-    }
-}
-
-/// The version that holds: greatest revision, a removal before a replacement, then the
-/// smaller row; of equal rows the one that was visible first. None if it is a removal.
-fn holds<'c>(versions: &[&'c Rc<Candidate>]) -> Option<&'c Rc<Candidate>> {
-    let newest = versions.iter().map(|v| v.logged.event.revision).max()?;
-    let mut rivals: Vec<&Rc<Candidate>> = versions
-        .iter()
-        .filter(|v| v.logged.event.revision == newest)
-        .copied()
-        .collect();
-    if rivals
-        .iter()
-        .any(|v| v.logged.event.operation == Operation::Remove)
-    {
-        return None;
-    }
-    rivals.sort_by(|a, b| {
-        a.is_delete
-            .cmp(&b.is_delete)
-            .then_with(|| {
-                canonical_row(&a.logged.event.row).cmp(&canonical_row(&b.logged.event.row))
-            })
-            .then_with(|| a.logged.visible_at().cmp(&b.logged.visible_at()))
-            .then_with(|| a.logged.position.cmp(&b.logged.position))
-    });
-    rivals.first().copied()
-}
-
-fn source_row(source: &SourceDef, logged: &LoggedEvent) -> Vec<Value> {
-    let mut row = logged.event.row.clone();
-    row.resize(source.row_width(), Value::Null);
-    for (slot, column) in source.columns.iter().enumerate() {
-        if let Some(expr) = &column.computed {
-            row[slot] = Program::compile(expr).eval_row(&row, 0);
-        }
-    }
-    row[source.event_time_slot()] = Value::Timestamp(logged.event.event_time.0);
-    row[source.visible_at_slot()] = Value::Timestamp(logged.visible_at().0);
-    row
-}
-
-fn identity(source: &SourceDef, logged: &LoggedEvent, row: &[Value]) -> Vec<u8> {
-    if source.event_id.is_empty() {
-        return format!("{:?}", logged.event.origin).into_bytes();
-    }
-    let id: Vec<&Value> = source.event_id.iter().map(|&slot| &row[slot]).collect();
-    format!("{id:?} at {}", logged.event.event_time.0).into_bytes()
-}
-
-fn candidate(source: &SourceDef, logged: &LoggedEvent) -> Candidate {
-    let row = source_row(source, logged);
-    let pick = |slots: &[usize]| slots.iter().map(|&slot| row[slot].clone()).collect();
-    let mut origin = Vec::new();
-    logged.event.origin.encode(&mut origin);
-    Candidate {
-        time: logged.event.event_time.0,
-        identity: identity(source, logged, &row),
-        is_delete: logged.event.operation == Operation::Delete,
-        sequence: pick(&source.sequence_by),
-        id: pick(&source.event_id),
-        canonical: match source.kind {
-            SourceKind::Stream => canonical_row(&logged.event.row),
-            SourceKind::Table => Vec::new(),
-        },
-        origin,
-        row,
-        logged: logged.clone(),
-    }
 }
 
 fn has_key(row: &[Value], key_columns: &[usize], key: &[Value]) -> bool {
@@ -635,74 +339,6 @@ fn has_key(row: &[Value], key_columns: &[usize], key: &[Value]) -> bool {
         .iter()
         .zip(key)
         .all(|(&slot, part)| row[slot].same_bits(part))
-}
-
-/// The bytes of a version's primary key; none if a part of it is missing.
-fn row_key(source: &SourceDef, version: &Candidate) -> Option<Vec<u8>> {
-    let parts = source.primary_key.iter();
-    let key: Vec<Value> = parts.map(|&slot| version.row[slot].clone()).collect();
-    let is_whole = !key.iter().any(Value::is_missing);
-    is_whole.then(|| canonical_row(&key))
-}
-
-/// The change row of a version and the version before it; none if a row that is not there
-/// ends.
-fn change_row(
-    source: &SourceDef,
-    event: &Candidate,
-    before: Option<&Candidate>,
-) -> Option<Vec<Value>> {
-    let retain = source.retain_gap(&source.primary_key);
-    let old = before
-        .filter(|old| retain.is_none_or(|gap| event.time - old.time <= gap))
-        .filter(|old| !old.is_delete);
-    let mut row = match (event.is_delete, old) {
-        (false, _) => event.row.clone(),
-        (true, Some(old)) => old.row.clone(),
-        (true, None) => return None,
-    };
-    for slot in [
-        source.event_time,
-        source.event_time_slot(),
-        source.visible_at_slot(),
-    ] {
-        row[slot] = event.row[slot].clone();
-    }
-    let operation = match (event.is_delete, old) {
-        (true, _) => "delete",
-        (false, Some(_)) => "update",
-        (false, None) => "insert",
-    };
-    match old {
-        Some(old) => row.extend(old.row.iter().cloned()),
-        None => row.resize(source.operation_slot(), Value::Null),
-    }
-    row.push(Value::string(operation));
-    Some(row)
-}
-
-/// Which versions are the rows of their primary keys at `t`: none of all versions that hold,
-/// which are in order, and are not after `t` comes later, and `RETAIN` has not let it go.
-fn are_latest(
-    source: &SourceDef,
-    all: &[Rc<Candidate>],
-    versions: &[&Rc<Candidate>],
-    t: i64,
-) -> Vec<bool> {
-    let mut latest: BTreeMap<Vec<u8>, &Rc<Candidate>> = BTreeMap::new();
-    for version in all.iter().filter(|version| version.time <= t) {
-        if let Some(key) = row_key(source, version) {
-            latest.insert(key, version);
-        }
-    }
-    let retain = source.retain_gap(&source.primary_key);
-    let is_latest = |version: &Rc<Candidate>| {
-        let key = row_key(source, version);
-        key.and_then(|key| latest.get(&key))
-            .is_some_and(|latest| Rc::ptr_eq(latest, version))
-            && retain.is_none_or(|gap| t - version.time <= gap)
-    };
-    versions.iter().map(|version| is_latest(version)).collect()
 }
 
 /// Whether no gap longer than `gap` lies between an event at `time` and `t`, `times` being
@@ -723,27 +359,6 @@ fn is_true(expr: &Expr, row: &[Value], read_time: i64) -> bool {
         Program::compile(expr).eval_row(row, read_time),
         Value::Boolean(true)
     )
-}
-
-/// A call over those of some rows, in their total order, that are in its window.
-fn evaluate_call(
-    call: &AggregateCall,
-    members: &[usize],
-    times: &[i64],
-    rows: &[&[Value]],
-    t: i64,
-) -> Value {
-    let passes = |row: &[Value]| call.filter.as_ref().is_none_or(|f| is_true(f, row, t));
-    let inputs: Vec<naive::Input> = members
-        .iter()
-        .filter(|&&i| passes(rows[i]))
-        .map(|&i| naive::Input {
-            time: times[i],
-            order: i.to_be_bytes().to_vec(),
-            values: evaluate_all(&call.args, rows[i], t),
-        })
-        .collect();
-    naive::evaluate(call, &inputs)
 }
 
 fn evaluate_all(exprs: &[Expr], row: &[Value], read_time: i64) -> Vec<Value> {
