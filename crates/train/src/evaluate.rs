@@ -5,85 +5,30 @@
 //! (states, frames, expressions, identities) is shared with the read path; how it is reached
 //! is not (`docs/decisions/0003-three-evaluators.md`).
 
+mod candidates;
+mod expressions;
+mod requests;
+mod walk;
+
 use std::cell::{LazyCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use evenkeel_expr::{Program, ReadTime};
+use evenkeel_expr::Program;
 use evenkeel_types::definition::{
-    Lookup, LookupTarget, RowBody, SourceKind, Trigger, TriggerSide, ViewBody, ViewDef,
+    Lookup, LookupTarget, RowBody, Trigger, TriggerSide, ViewBody, ViewDef,
 };
-use evenkeel_types::{Column, Expr, ExprKind, NO_SLOT, SLOT_PRESENT, SourceId, Value};
+use evenkeel_types::{Column, Expr, NO_SLOT, SourceId};
 use evenkeel_view::Found;
+
+use candidates::{Candidate, CandidateFinder};
+pub(crate) use expressions::evaluate;
+use expressions::{evaluate_last, keep_true, null_unless};
+pub use requests::{Answers, Requests};
+pub(crate) use walk::{KeyWalk, Limits};
 
 use crate::events::SourceEvents;
 use crate::keyed::{KeyEvents, KeyedEvents, Placed};
-
-/// What is asked: one row per request.
-#[derive(Clone, Debug)]
-pub struct Requests {
-    /// The key's columns, in the order of the view's key.
-    pub keys: Vec<Column>,
-    /// The time `t` of each.
-    pub times: Vec<i64>,
-    /// What was visible at this time, of each; `None`: everything in the cut.
-    pub known: Option<Vec<i64>>,
-    /// The requests by keys of a source, for all who need them so.
-    placed: RefCell<BTreeMap<KeyOfSource, Rc<Placed>>>,
-}
-
-impl Requests {
-    /// Requests of these keys at these times, that know what was visible at these times, or
-    /// everything in the cut.
-    pub fn new(keys: Vec<Column>, times: Vec<i64>, known: Option<Vec<i64>>) -> Self {
-        Requests {
-            keys,
-            times,
-            known,
-            placed: RefCell::default(),
-        }
-    }
-
-    /// Number of requests.
-    pub fn len(&self) -> usize {
-        self.times.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
-    }
-
-    /// The time that bounds what request `i` knows.
-    pub fn known_at(&self, i: usize) -> Option<i64> {
-        self.known.as_ref().map(|k| k[i])
-    }
-
-    /// Whether no part of the key of request `i` is missing.
-    fn has_key(&self, i: usize) -> bool {
-        self.keys.iter().all(|c| c.state(i) == SLOT_PRESENT)
-    }
-
-    fn take(&self, indices: &[u32]) -> Requests {
-        let known = self.known.as_ref();
-        Requests::new(
-            self.keys.iter().map(|c| c.gather(indices)).collect(),
-            indices.iter().map(|&i| self.times[i as usize]).collect(),
-            known.map(|k| indices.iter().map(|&i| k[i as usize]).collect()),
-        )
-    }
-}
-
-/// What is answered: one row per request, in the order of the requests.
-#[derive(Clone, Debug)]
-pub struct Answers {
-    /// Whether the view has a row.
-    pub found: Vec<Found>,
-    /// For a row view, the row's time.
-    pub times: Vec<Option<i64>>,
-    /// The features; NULL where there is no row.
-    pub columns: Vec<Column>,
-}
 
 /// Everything that the sweeps read.
 pub struct Evaluator {
@@ -93,16 +38,6 @@ pub struct Evaluator {
 
 /// A source and the slots of a key of it.
 type KeyOfSource = (SourceId, Vec<usize>);
-
-/// A row that a trigger brings.
-#[derive(Clone, Copy, Debug)]
-struct Candidate {
-    time: i64,
-    left: Option<u32>,
-    right: Option<u32>,
-    /// Where the search for the row before it goes on.
-    place: usize,
-}
 
 impl Evaluator {
     /// Over the events of these sources.
@@ -436,272 +371,10 @@ impl Evaluator {
     }
 }
 
-/// The times and the knowledge that bound a search.
-#[derive(Clone, Copy)]
-pub(crate) struct Limits {
-    /// Only events with time `<= until`.
-    pub(crate) until: i64,
-    /// The time for which `RETAIN` is judged.
-    pub(crate) at: i64,
-    /// What was visible then.
-    pub(crate) known_at: Option<i64>,
-}
-
-/// One key's events, newest first, as one request sees them.
-pub(crate) struct KeyWalk<'a> {
-    events: &'a SourceEvents,
-    of_key: KeyEvents<'a>,
-    limits: Limits,
-    /// Events before this time were let go.
-    retained_from: i64,
-}
-
-impl<'a> KeyWalk<'a> {
-    pub(crate) fn new(
-        events: &'a SourceEvents,
-        of_key: KeyEvents<'a>,
-        key_columns: &[usize],
-        limits: Limits,
-    ) -> Self {
-        let mut walk = KeyWalk {
-            events,
-            of_key,
-            limits,
-            retained_from: i64::MIN,
-        };
-        if let Some(gap) = events.def().retain_gap(key_columns) {
-            walk.retained_from = walk.retain_start(gap);
-        }
-        walk
-    }
-
-    /// The earliest time from which on no gap to `at` is longer than `gap`.
-    fn retain_start(&self, gap: i64) -> i64 {
-        let mut from = self.limits.at;
-        let KeyEvents { numbers, times } = self.of_key;
-        let end = times.partition_point(|&time| time <= self.limits.at);
-        for (&number, &time) in numbers[..end].iter().zip(&times[..end]).rev() {
-            if !self.events.holds(number, self.limits.known_at) {
-                continue;
-            }
-            if from - time > gap {
-                return from;
-            }
-            from = time;
-        }
-        i64::MIN
-    }
-
-    /// The newest event, before the one at `place` if given, that passes the filter, and its
-    /// place. For a table only the state counts: the newest version, if it is not a delete
-    /// and passes.
-    pub(crate) fn newest(
-        &self,
-        filter: Option<&Program>,
-        place: Option<usize>,
-    ) -> Option<(u32, usize)> {
-        let KeyEvents { numbers, times } = self.of_key;
-        let end = place.unwrap_or_else(|| times.partition_point(|&time| time <= self.limits.until));
-        let is_table = self.events.def().kind == SourceKind::Table;
-        if is_table && place.is_some() {
-            return None;
-        }
-        for place in (0..end).rev() {
-            let number = numbers[place];
-            if times[place] < self.retained_from {
-                return None;
-            }
-            if !self.events.holds(number, self.limits.known_at) {
-                continue;
-            }
-            let passes = !self.events.is_delete(number)
-                && filter.is_none_or(|f| {
-                    f.eval_row(&self.events.row(number), self.limits.at) == Value::Boolean(true)
-                });
-            if passes {
-                return Some((number, place));
-            }
-            if is_table {
-                return None;
-            }
-        }
-        None
-    }
-}
-
-/// Finds the rows that a trigger brings for a key, newest first.
-struct CandidateFinder<'a> {
-    sides: Vec<FinderSide<'a>>,
-}
-
-struct FinderSide<'a> {
-    events: &'a SourceEvents,
-    keyed: Rc<KeyedEvents>,
-    /// The number of each request's key.
-    key_of: Vec<u32>,
-    key_columns: &'a [usize],
-    filter: Option<Program>,
-}
-
-impl<'a> CandidateFinder<'a> {
-    fn new(evaluator: &'a Evaluator, trigger: &'a Trigger, requests: &Requests) -> Self {
-        let side = |side: &'a TriggerSide| {
-            let keyed = evaluator.keyed(side.source.id, &side.key_columns);
-            FinderSide {
-                events: evaluator.events(side.source.id),
-                key_of: keyed.find(&requests.keys, requests.len()),
-                keyed,
-                key_columns: &side.key_columns,
-                filter: side.filter.as_ref().map(Program::compile),
-            }
-        };
-        let sides = match trigger {
-            Trigger::Source(only) => vec![side(only)],
-            Trigger::Full { left, right } => vec![side(left), side(right)],
-        };
-        CandidateFinder { sides }
-    }
-
-    /// The next one for a request, older than the one before.
-    fn next(
-        &self,
-        request: usize,
-        limits: Limits,
-        before: Option<&Candidate>,
-    ) -> Option<Candidate> {
-        match self.sides.as_slice() {
-            [only] => {
-                let walk = only.walk(request, limits);
-                let (number, place) = walk.newest(only.filter.as_ref(), before.map(|c| c.place))?;
-                Some(Candidate {
-                    time: walk.of_key.times[place],
-                    left: Some(number),
-                    right: None,
-                    place,
-                })
-            }
-            sides => {
-                let until = before
-                    .map_or(limits.until, |c| c.time - 1)
-                    .min(limits.until);
-                // The time of the row: the newest event of either side. A table's delete is
-                // an event, too: from then on its side is NULL.
-                let time = sides
-                    .iter()
-                    .filter_map(|side| side.newest_time(request, Limits { until, ..limits }))
-                    .max()?;
-                let mut latest = sides.iter().map(|side| {
-                    let until_then = Limits {
-                        until: time,
-                        ..limits
-                    };
-                    side.walk(request, until_then)
-                        .newest(side.filter.as_ref(), None)
-                        .map(|(number, _)| number)
-                });
-                let left = latest.next().flatten();
-                let right = latest.next().flatten();
-                Some(Candidate {
-                    time,
-                    left,
-                    right,
-                    place: 0,
-                })
-            }
-        }
-    }
-}
-
-impl FinderSide<'_> {
-    fn walk(&self, request: usize, limits: Limits) -> KeyWalk<'_> {
-        let of_key = self.keyed.of(self.key_of[request]);
-        KeyWalk::new(self.events, of_key, self.key_columns, limits)
-    }
-
-    /// The time of the newest event that is a row time of a full join.
-    fn newest_time(&self, request: usize, limits: Limits) -> Option<i64> {
-        let walk = self.walk(request, limits);
-        let KeyEvents { numbers, times } = walk.of_key;
-        if self.events.def().kind == SourceKind::Stream {
-            let (_, place) = walk.newest(self.filter.as_ref(), None)?;
-            return Some(times[place]);
-        }
-        numbers
-            .iter()
-            .zip(times)
-            .rev()
-            .find(|&(&n, &time)| {
-                time <= limits.until
-                    && time >= walk.retained_from
-                    && self.events.holds(n, limits.known_at)
-            })
-            .map(|(_, &time)| time)
-    }
-}
-
 fn always(columns: Vec<Column>, length: usize) -> Answers {
     Answers {
         found: vec![Found::Row; length],
         times: vec![None; length],
         columns,
     }
-}
-
-pub(crate) fn evaluate(exprs: &[Expr], scope: &[Column], times: &[i64]) -> Vec<Column> {
-    let scope: Vec<&Column> = scope.iter().collect();
-    exprs
-        .iter()
-        .map(|e| Program::compile(e).eval_batch(&scope, times.len(), ReadTime::PerRow(times)))
-        .collect()
-}
-
-/// [`evaluate`] for who needs the scope no more: a column of it that is asked for as it is, and
-/// that nothing else reads, is not copied.
-fn evaluate_last(exprs: &[Expr], mut scope: Vec<Column>, times: &[i64]) -> Vec<Column> {
-    let mut readers = vec![0; scope.len()];
-    for slot in exprs.iter().flat_map(Expr::columns) {
-        readers[slot] += 1;
-    }
-    let alone = |expr: &Expr| match expr.kind {
-        ExprKind::Column(slot) if readers[slot] == 1 => Some(slot),
-        _ => None,
-    };
-    let computed: Vec<Option<Column>> = {
-        let scope: Vec<&Column> = scope.iter().collect();
-        let compute = |expr: &Expr| {
-            Program::compile(expr).eval_batch(&scope, times.len(), ReadTime::PerRow(times))
-        };
-        let computed = exprs.iter().map(|e| alone(e).is_none().then(|| compute(e)));
-        computed.collect()
-    };
-    let taken = exprs.iter().zip(computed).map(|(expr, computed)| {
-        let slot = alone(expr);
-        computed.or_else(|| {
-            let column = scope.get_mut(slot?)?;
-            Some(std::mem::replace(column, Column::new(&expr.data_type)))
-        })
-    });
-    taken
-        .map(|column| column.expect("what is not computed is a column of the scope"))
-        .collect()
-}
-
-/// Clears the flags of the rows for which the predicate is not true.
-fn keep_true(expr: &Expr, scope: &[Column], times: &[i64], flags: &mut [bool]) {
-    let scope: Vec<&Column> = scope.iter().collect();
-    let column = Program::compile(expr).eval_batch(&scope, times.len(), ReadTime::PerRow(times));
-    for (i, flag) in flags.iter_mut().enumerate() {
-        *flag &= column.get(i) == Value::Boolean(true);
-    }
-}
-
-fn null_unless(column: &Column, keep: &[bool]) -> Column {
-    if keep.iter().all(|k| *k) {
-        return column.clone();
-    }
-    let slots: Vec<u32> = (0..)
-        .zip(keep)
-        .map(|(slot, keep)| if *keep { slot } else { NO_SLOT })
-        .collect();
-    column.gather_optional(&slots)
 }
