@@ -1,105 +1,21 @@
 //! The server as a process: pushed to, read from, stopped, killed, started again.
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod applied;
+mod process;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use evenkeel_engine::{Scope, ServerSettings};
 use evenkeel_server::{Client, Presence, Sent};
 use serde_json::{Value as Json, json};
 
+pub(crate) use process::{Server, client};
+
 use crate::docs::page;
-use crate::support::{Project, binary, expect_file};
-
-/// A running server.
-pub(crate) struct Server {
-    child: Child,
-    /// Kept open, so that the server can go on writing.
-    _stdout: BufReader<ChildStdout>,
-    pub(crate) url: String,
-}
-
-impl Server {
-    pub(crate) fn start(project: &Project, arguments: &[&str]) -> Server {
-        let mut child = binary()
-            .current_dir(project.path())
-            .args(["serve", "--bind", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let url = line.strip_prefix("listening on ").unwrap_or_else(|| {
-            let output = child.wait().unwrap();
-            panic!("{output}: {line}")
-        });
-        Server {
-            url: url.trim_end().to_owned(),
-            child,
-            _stdout: stdout,
-        }
-    }
-
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        let status = Command::new("kill").args([name, &pid]).status().unwrap();
-        assert!(status.success());
-    }
-
-    /// Stops it as a supervisor does; it must end well.
-    pub(crate) fn stop(self) {
-        self.signal("-TERM");
-        self.ends_well();
-    }
-
-    fn ends_well(mut self) {
-        assert!(self.child.wait().unwrap().success());
-    }
-
-    fn address(&self) -> &str {
-        self.url.strip_prefix("http://").unwrap()
-    }
-
-    /// A connection on which all of a request is sent but the end of its body.
-    fn begin(&self, path: &str, body: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.address()).unwrap();
-        let length = body.len();
-        let (sent, _) = body.split_at(length - 1);
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {length}\r\n\r\n{sent}"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream
-    }
-
-    pub(crate) fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It has ended already, or a test failed.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-pub(crate) fn client(project: &Project) -> Client {
-    let store = project.path().join(".evenkeel");
-    let found = Client::find(&store, &ServerSettings::default()).unwrap();
-    found.expect("the server answers")
-}
+use crate::support::{Project, expect_file};
 
 fn post(client: &Client, path: &str, body: &Json) -> Json {
     let reply = client.post(path, body.to_string().as_bytes()).unwrap();
@@ -575,120 +491,6 @@ fn the_page_says_what_the_server_answers() {
     assert!(examples > 3);
     expect_file(&path, &now);
     server.stop();
-}
-
-const MORE: &str = "CREATE ENTITY order_number (order_id STRING);
-CREATE FEATURE VIEW by_order ENTITY order_number AS
-SELECT order_id, count(*) OVER d AS times FROM orders WINDOW d AS (LAST 7 DAYS);
-";
-
-#[test]
-fn definitions_are_applied_through_the_server_as_without_one() {
-    let alone = Project::sample();
-    let beside = Project::sample();
-    let server = Server::start(&beside, &[]);
-    for project in [&alone, &beside] {
-        project.write("definitions/more.sql", MORE);
-    }
-    let say = |arguments: &[&str]| {
-        let said = [&alone, &beside].map(|project| {
-            let run = project.run(arguments);
-            (run.code, run.stdout, run.stderr)
-        });
-        assert_eq!(said[0], said[1], "{arguments:?}");
-        said[0].0
-    };
-    assert_eq!(say(&["plan"]), 0);
-    assert_eq!(say(&["plan", "--json"]), 0);
-    for project in [&alone, &beside] {
-        project.write(
-            "definitions/more.sql",
-            &MORE.replace("order_id, count", "order_, count"),
-        );
-    }
-    assert_eq!(say(&["plan"]), 1);
-    assert_eq!(say(&["apply"]), 1);
-    assert_eq!(say(&["apply", "--json"]), 1);
-    for project in [&alone, &beside] {
-        project.write("definitions/more.sql", MORE);
-    }
-    assert_eq!(say(&["apply", "--json"]), 0);
-    assert_eq!(say(&["apply"]), 0);
-    assert_eq!(
-        say(&[
-            "get",
-            "--features",
-            "by_order:times",
-            "--entity",
-            "order_id=o-1",
-            "--as-of",
-            "2026-01-12"
-        ]),
-        0
-    );
-    assert_eq!(say(&["verify", "--values", "500"]), 0);
-    server.stop();
-    assert_eq!(say(&["verify", "--values", "500"]), 0);
-}
-
-#[test]
-fn a_server_that_is_killed_while_it_applies_starts_clean() {
-    let project = Project::sample();
-    let orders: Vec<Json> = (0..20_000)
-        .map(|i| {
-            let mut order = order(1000 + i, 0.5);
-            order["ordered_at"] = json!(format!("2026-01-{:02}T08:00:00Z", 1 + i % 20));
-            order
-        })
-        .collect();
-    let text = json!([{"name": "more.sql", "text": MORE}]);
-    let body = json!({"registered": true, "files": text}).to_string();
-    for round in 0..4 {
-        let server = Server::start(&project, &[]);
-        if round == 0 {
-            post(
-                &client(&project),
-                "/v1/sources/orders/events",
-                &json!(orders),
-            );
-        }
-        let client = client(&project);
-        let pid = server.child.id().to_string();
-        // At another line of its progress each time; it may have been done before.
-        let mut left = round;
-        let mut progress = |_: &str, _, _| {
-            if left == 0 {
-                Command::new("kill").args(["-9", &pid]).status().unwrap();
-            }
-            left -= 1;
-        };
-        let mut sent = Sent::new(
-            "POST",
-            "/v1/definitions/apply",
-            Scope::Admin,
-            body.as_bytes(),
-        );
-        sent.progress = Some(&mut progress);
-        let _ = client.send(&mut sent);
-        drop(sent);
-        server.kill();
-        project.run(&["verify", "--values", "500"]).ok();
-    }
-    let server = Server::start(&project, &[]);
-    let again = client(&project).send(&mut Sent::new(
-        "POST",
-        "/v1/definitions/apply",
-        Scope::Admin,
-        body.as_bytes(),
-    ));
-    assert_eq!(again.unwrap().status, 200);
-    let features = json!({"features": ["by_order:times"], "entities": [{"order_id": "o1003"}],
-        "as_of": "2026-01-04T12:00:00Z"});
-    let read = post(&client(&project), "/v1/features", &features);
-    assert_eq!(read["rows"][0]["values"][0], 1, "{read}");
-    project.run(&["verify", "--values", "500"]).ok();
-    server.stop();
-    assert!(!project.path().join(".evenkeel/hot.beside").exists());
 }
 
 /// Heads that never end, in one piece or byte by byte, and bodies that do not come hold no place

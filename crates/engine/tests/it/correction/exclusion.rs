@@ -1,0 +1,76 @@
+//! What was logged between positions, left out.
+
+use super::*;
+
+fn exclude(engine: &mut Engine, source: &str, places: &str) -> Result<Counts, EngineError> {
+    let offline = engine.offline();
+    let source = offline.source(source)?;
+    let places = parse_positions(places)?;
+    let difference = offline.exclusion(&source, &places, engine.means(), &mut |_, _, _| go_on())?;
+    let report = engine.correct(&difference, &mut |_, _, _| go_on())?;
+    Ok(report.counts)
+}
+
+/// What is excluded is as if it had not been logged; what it replaced holds again.
+#[test]
+fn what_was_logged_between_positions_is_left_out() {
+    for seed in 1..=8 {
+        let mut random = Random(seed);
+        let world = World::new(DEFINITIONS);
+        let mut engine = world.engine();
+        let mut rows = Vec::new();
+        for _ in 0..20 {
+            add(&mut rows, random_row(&mut random, "sales"));
+        }
+        world.ingest_text(&mut engine, "sales", "sales.jsonl", &text(&rows));
+        let logged = rows.len() as u64;
+        let before = engine.cut();
+        let old = answers(&engine, None, None);
+        if seed % 2 == 0 {
+            // A correction that turns out to be wrong.
+            let truth = truth_of(&mut random, "sales", &rows, (20, 90));
+            let report = correct(&mut engine, "sales", &world, &text(&truth), (20, 90)).unwrap();
+            let (wrong, cut) = (answers(&engine, None, None), engine.cut());
+            let end = logged + report.counts.changes();
+            assert!(end > logged, "seed {seed}");
+            let places = format!("{logged}..{end}");
+            exclude(&mut engine, "sales", &places).unwrap();
+            assert_eq!(answers(&engine, None, None), old, "seed {seed}");
+            assert_eq!(answers(&engine, Some(&cut), None), wrong);
+            assert_eq!(exclude(&mut engine, "sales", &places).unwrap().changes(), 0);
+        } else {
+            // Some of the first events.
+            let (from, to) = (random.below(logged / 2), logged / 2 + 1);
+            let places = format!("0@{from}..0@{to}");
+            let counts = exclude(&mut engine, "sales", &places).unwrap();
+            assert_eq!(
+                (counts.removed, counts.replaced),
+                (to - from, 0),
+                "seed {seed}"
+            );
+            let kept: Vec<Row> = (0..)
+                .zip(&rows)
+                .filter(|(n, _)| !(from..to).contains(n))
+                .map(|(_, row)| row.clone())
+                .collect();
+            let fresh = World::new(DEFINITIONS);
+            let mut other = fresh.engine();
+            fresh.ingest_text(&mut other, "sales", "all.jsonl", &text(&kept));
+            assert_eq!(
+                answers(&engine, None, None),
+                answers(&other, None, None),
+                "seed {seed}"
+            );
+            assert_eq!(exclude(&mut engine, "sales", &places).unwrap().changes(), 0);
+        }
+        assert_eq!(answers(&engine, Some(&before), None), old);
+        verify(&engine, seed);
+        for wrong in ["0..9999", "5..5", "1@0..1@3"] {
+            let refused = exclude(&mut engine, "sales", wrong);
+            assert!(
+                matches!(refused, Err(EngineError::Positions { .. })),
+                "{wrong}"
+            );
+        }
+    }
+}
