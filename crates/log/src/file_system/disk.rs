@@ -23,14 +23,13 @@ impl FileSystem for DiskFileSystem {
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {
-        match fs::create_dir(path) {
-            Ok(()) => self.sync_directory(path)?,
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+        match create_one_directory(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 self.create_directory(path.parent().ok_or(e)?)?;
-                return self.create_directory(path);
+                // Once: where a parent is there and takes no directory, none will ever be.
+                create_one_directory(path)?;
             }
-            Err(e) => return Err(e),
+            created => created?,
         }
         // Also if it was there: its creator may have been killed before it came to this.
         match path.parent() {
@@ -101,6 +100,15 @@ impl FileSystem for DiskFileSystem {
     }
 }
 
+/// Creates a directory whose parent is there, unless it is there itself.
+fn create_one_directory(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Ok(()) => DiskFileSystem.sync_directory(path),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(e) => Err(e),
+    }
+}
+
 #[derive(Debug)]
 struct DiskLock {
     /// Closing the file gives the lock back.
@@ -142,5 +150,31 @@ impl File for DiskFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_are_made_with_their_parents() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/b/c");
+        for _ in 0..2 {
+            DiskFileSystem.create_directory(&path).unwrap();
+            assert!(path.is_dir());
+        }
+        fs::write(folder.path().join("file"), "").unwrap();
+        let below = folder.path().join("file/d");
+        DiskFileSystem.create_directory(&below).unwrap_err();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn where_none_can_be_made_there_is_an_end() {
+        let path = Path::new("/proc/evenkeel/store");
+        let error = DiskFileSystem.create_directory(path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
