@@ -108,11 +108,8 @@ pub(super) fn brought(
         Turn::Replaces(before) => (true, Some(before)),
         Turn::Ends(before) => (false, Some(before)),
     };
-    let time = derived.time_of(trigger.event.event_time);
-    let latest = Knowledge::latest(known.cut.clone());
-    let bytes_max = engine.project().limits.row_bytes;
     let selected = match now && is_due {
-        true => evaluate(engine, derived, &row, time, &latest)?,
+        true => select(engine, derived, (trigger, &row), known.cut)?,
         false => None,
     };
     let known_at = match &selected {
@@ -124,11 +121,8 @@ pub(super) fn brought(
     };
     Ok(Some(Brought {
         known_at,
-        id: identity_of(program, trigger, &row),
-        time,
         before,
-        row: selected
-            .map(|selected| columns_of(def, program, (trigger, &row), selected, bytes_max)),
+        ..row_of(engine, (def, derived), program, (trigger, &row), selected)
     }))
 }
 
@@ -189,22 +183,45 @@ pub(crate) fn again(
     };
     let program = state.program();
     let row = program.row(trigger);
-    let time = derived.time_of(trigger.event.event_time);
-    let latest = Knowledge::latest(known.cut.clone());
-    let bytes_max = engine.project().limits.row_bytes;
     let selected = match derived.is_due(trigger.event.event_time, known.due_until) {
-        true => evaluate(engine, derived, &row, time, &latest)?,
+        true => select(engine, derived, (trigger, &row), known.cut)?,
         false => None,
     };
-    Ok(Some(Brought {
-        id: identity_of(program, trigger, &row),
-        time,
+    // It is what came late that makes the row what it is, so nobody could know it before.
+    let brought = row_of(engine, (def, derived), program, (trigger, &row), selected);
+    Ok(Some(brought))
+}
+
+/// What is said of an event of the trigger, as the row of its identity.
+fn row_of(
+    engine: &Engine,
+    (def, derived): (&SourceDef, &DerivedDef),
+    program: &SourceProgram,
+    (trigger, row): (&LoggedEvent, &[Value]),
+    selected: Option<Vec<Value>>,
+) -> Brought {
+    let bytes_max = engine.project().limits.row_bytes;
+    let columns = |selected| columns_of(def, program, (trigger, row), selected, bytes_max);
+    Brought {
+        id: identity_of(program, trigger, row),
+        time: derived.time_of(trigger.event.event_time),
         before: None,
-        row: selected
-            .map(|selected| columns_of(def, program, (trigger, &row), selected, bytes_max)),
-        // It is what came late that makes the row what it is.
+        row: selected.map(columns),
         known_at: None,
-    }))
+    }
+}
+
+/// The selected columns of the row that an event of the trigger brings by what is known at a cut; none
+/// if it is left out.
+fn select(
+    engine: &Engine,
+    derived: &DerivedDef,
+    (trigger, row): (&LoggedEvent, &[Value]),
+    cut: &Cut,
+) -> Result<Option<Vec<Value>>, EngineError> {
+    let time = derived.time_of(trigger.event.event_time);
+    let latest = Knowledge::latest(cut.clone());
+    evaluate(engine, derived, row, time, &latest)
 }
 
 /// When the row of a trigger could be known, if the trigger declares when it was: then, if who
