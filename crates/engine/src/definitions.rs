@@ -55,6 +55,7 @@ impl ChangePlan {
 
 /// Checks a project's definition files without a store: what they would create.
 pub fn check(project: &Project, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
+    refuse_none(&project.root, files)?;
     plan(
         &project.root,
         files,
@@ -65,6 +66,16 @@ pub fn check(project: &Project, files: &[DefinitionFile]) -> Result<ChangePlan, 
         &Logged { log: None },
         project.queries.as_deref(),
     )
+}
+
+/// A folder without definitions is the wrong one.
+pub(crate) fn refuse_none(root: &Path, files: &[DefinitionFile]) -> Result<(), EngineError> {
+    match files.is_empty() {
+        true => Err(EngineError::NoDefinitions {
+            root: root.to_owned(),
+        }),
+        false => Ok(()),
+    }
 }
 
 /// What applying these files over a catalog, and the events that there are, would change. Files that definitions are made

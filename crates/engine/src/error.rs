@@ -234,7 +234,7 @@ pub enum EngineError {
     StoreFormat { path: PathBuf, format: u32 },
     #[error("the log: {0}")]
     Log(#[source] Box<LogError>),
-    #[error("{name} is no name of a pin: letters, digits, `-`, `_` and `.`")]
+    #[error("`{name}` is no name of a pin: letters, digits, `-`, `_` and `.`")]
     PinName { name: String },
     #[error("{0}")]
     Lake(#[source] Box<LakeError>),

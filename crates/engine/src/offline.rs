@@ -218,11 +218,7 @@ impl Offline {
     /// # Errors
     /// The mistakes in the files; if there are none.
     pub fn plan(&self, files: &[DefinitionFile]) -> Result<ChangePlan, EngineError> {
-        if files.is_empty() {
-            return Err(EngineError::NoDefinitions {
-                root: self.root.clone(),
-            });
-        }
+        definitions::refuse_none(&self.root, files)?;
         let logged = Logged {
             log: Some((&self.log, &self.applied)),
         };

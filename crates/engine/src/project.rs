@@ -303,7 +303,7 @@ fn parse(path: &Path, text: &str, environment: Option<&str>) -> Result<ProjectFi
         lay_over(&mut merged, overlay.clone());
         merged
             .try_into::<ProjectFile>()
-            .map_err(|e| invalid(format!("in environment `{name}`: {e}")))?;
+            .map_err(|e| invalid(format!("in environment `{name}`: {}", on_one_line(&e))))?;
     }
     if let Some(name) = environment {
         let Some(overlay) = environments.get(name) else {
@@ -314,7 +314,12 @@ fn parse(path: &Path, text: &str, environment: Option<&str>) -> Result<ProjectFi
         };
         lay_over(&mut table, overlay.clone());
     }
-    table.try_into().map_err(|e| invalid(e.to_string()))
+    table.try_into().map_err(|e| invalid(on_one_line(&e)))
+}
+
+/// What is said of a table, which has no lines to show: a field and the table that it is in.
+fn on_one_line(error: &toml::de::Error) -> String {
+    error.to_string().trim_end().replace('\n', " ")
 }
 
 fn lay_over(base: &mut toml::Table, overlay: toml::Value) {

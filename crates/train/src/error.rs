@@ -40,6 +40,8 @@ pub enum TrainError {
     },
     #[error("the spine")]
     Table(#[source] Box<ConnectError>),
+    #[error("its file")]
+    Out(#[source] Box<ConnectError>),
     #[error("the log")]
     Log(#[source] Box<LogError>),
     #[error("an event of `{source_name}` in the log")]
@@ -69,6 +71,7 @@ impl TrainError {
             | TrainError::NoInput { .. }
             | TrainError::Stopped
             | TrainError::TooManyValues { .. }
+            | TrainError::Out(_)
             | TrainError::Log(_)
             | TrainError::Event { .. } => false,
         }

@@ -66,7 +66,8 @@ impl TrainingSet {
     /// # Errors
     /// If the file cannot be written, or its format cannot hold a column.
     pub fn write(self, out: PathBuf) -> Result<TrainReport, TrainError> {
-        self.table.write(&out).map_err(TrainError::table)?;
+        let written = self.table.write(&out);
+        written.map_err(|error| TrainError::Out(Box::new(error)))?;
         Ok(TrainReport {
             out,
             rows: self.table.len() as u64,

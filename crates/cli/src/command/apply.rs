@@ -1,8 +1,8 @@
 //! `evenkeel apply`, and what `plan` and `apply` say of changes.
 
 use evenkeel_ddl::Diagnostic;
-use evenkeel_engine::DefinitionFile;
 use evenkeel_engine::api::{Change, ChangeKind};
+use evenkeel_engine::{DefinitionFile, Engine};
 use evenkeel_server::wire;
 use serde_json::json;
 
@@ -21,6 +21,10 @@ pub(super) fn run(session: &Session) -> Result<Answer, Failure> {
             json!({"changes": wire::changes(&found.changes)}),
             text,
         ));
+    }
+    if !Engine::has_store(&project) {
+        // What is wrong leaves no empty store behind.
+        evenkeel_engine::check(&project, &files).map_err(|error| Failure::engine(error, &files))?;
     }
     let mut engine = open(&project)?;
     let plan = engine

@@ -15,6 +15,9 @@ impl EngineError {
                 nearest: Some(name),
                 ..
             } => format!("did you mean `{name}`?"),
+            EngineError::NoFolder { path } if !path.exists() => {
+                format!("make it first: `mkdir -p {}`", path.display())
+            }
             EngineError::NoDefinitions { .. } => {
                 "write one, or let `evenkeel init --from FILE` write it".to_owned()
             }
