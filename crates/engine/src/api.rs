@@ -236,6 +236,8 @@ pub struct StoreStatus {
     pub recovery: Option<String>,
     /// Why nothing is emitted; none if what can be is.
     pub emission_failure: Option<String>,
+    /// For each key that a server was asked to forget and that is not forgotten: why.
+    pub not_forgotten: Vec<String>,
 }
 
 /// A rejected row.

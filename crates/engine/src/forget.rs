@@ -349,7 +349,9 @@ impl Engine {
     pub fn not_forgotten(project: &Project) -> Result<Vec<String>, EngineError> {
         let asked = asked::all(&project.store)?.into_iter();
         let reason = |asked: Result<Asked, String>| match asked {
-            Ok(asked) => asked.failed.unwrap_or_else(|| "not tried yet".to_owned()),
+            Ok(asked) => asked.failed.unwrap_or_else(|| {
+                "a server does so when it opens the store the next time".to_owned()
+            }),
             Err(damaged) => damaged,
         };
         Ok(asked.map(|(_, asked)| reason(asked)).collect())

@@ -88,6 +88,7 @@ impl Engine {
             services,
             log_bytes: bytes_of(self.reader().directory()),
             emission_failure: self.emission_failure().map(str::to_owned),
+            not_forgotten: Engine::not_forgotten(self.project())?,
             brought_back: self.reheats(),
             recovery: self.recovery().torn_tail.as_ref().map(|tail| {
                 format!(

@@ -14,11 +14,8 @@ use evenkeel_engine::{
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use crate::ask::{asked, body_fields};
-use crate::body::{self, Content};
-use crate::clock::Stopwatch;
 use crate::error::ApiError;
-use crate::long_work::{self, Made, Reporter, TICK};
+use crate::long_work::{self, Asked, Made, Reporter, TICK};
 use crate::name::Name;
 use crate::shared::Shared;
 use crate::wire;
@@ -32,7 +29,6 @@ pub(crate) const FIELDS: &[&str] = &["from", "to", "timeout_ms"];
 struct Ask {
     from: Option<String>,
     to: Option<String>,
-    timeout_ms: Option<u64>,
 }
 
 pub(crate) async fn backfill(
@@ -40,15 +36,13 @@ pub(crate) async fn backfill(
     Name(view): Name,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (parts, body) = request.into_parts();
-    Content::of(&parts.headers, &[Content::Json])?;
-    let longest = long_work::deadline(&shared, started, None)?;
-    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
-    let ask: Ask = asked(body_fields(&body)?, FIELDS)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Ask>(&shared, request, FIELDS).await?;
     let (working, handle) = (Arc::clone(&shared), Handle::current());
-    long_work::run(&shared, &parts.headers, deadline, move |reporter| {
+    long_work::run(&shared, &headers, deadline, move |reporter| {
         let (from, to) = (ask.from.as_deref(), ask.to.as_deref());
         let request = BackfillRequest::of(working.engine().catalog(), &view, from, to)?;
         let report = made(&working, &handle, &request, reporter)?;

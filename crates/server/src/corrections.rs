@@ -23,11 +23,10 @@ use tokio::runtime::Handle;
 use crate::ask::{asked, query_fields};
 use crate::clock::Stopwatch;
 use crate::error::ApiError;
-use crate::long_work::{self, Made, Reporter};
+use crate::long_work::{self, Asked, Made, Reporter};
 use crate::name::Name;
 use crate::shared::Shared;
 use crate::spool::Spooled;
-use crate::verification::fields;
 use crate::wire;
 
 /// The parameters of a correction.
@@ -62,7 +61,6 @@ struct Exclude {
     positions: String,
     #[serde(default)]
     dry_run: bool,
-    timeout_ms: Option<u64>,
 }
 
 pub(crate) async fn correct(
@@ -107,12 +105,13 @@ pub(crate) async fn exclude(
     Name(source): Name,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (headers, fields) = fields(&shared, request, started).await?;
-    let ask: Exclude = asked(fields, EXCLUSION_FIELDS)?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Exclude>(&shared, request, EXCLUSION_FIELDS).await?;
     let positions = parse_positions(&ask.positions)?;
     shared.engine().source(&source)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
     let (working, handle) = (Arc::clone(&shared), Handle::current());
     long_work::run(&shared, &headers, deadline, move |reporter| {
         let work = Work {

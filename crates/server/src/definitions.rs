@@ -10,11 +10,8 @@ use evenkeel_engine::{Applying, ChangePlan, DefinitionFile, EngineError, Switche
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::ask::{asked, body_fields};
-use crate::body::{self, Content};
-use crate::clock::Stopwatch;
 use crate::error::ApiError;
-use crate::long_work::{self, Made, Reporter};
+use crate::long_work::{self, Asked, Made, Reporter};
 use crate::shared::Shared;
 use crate::wire;
 
@@ -28,7 +25,6 @@ struct Ask {
     files: Option<Vec<File>>,
     /// Whether what is registered and not in the files is taken with them.
     registered: bool,
-    timeout_ms: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -88,15 +84,13 @@ async fn run(
     request: Request,
     work: impl FnOnce(&Shared, &[DefinitionFile], &Reporter) -> Result<Json, ApiError> + Send + 'static,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (parts, body) = request.into_parts();
-    Content::of(&parts.headers, &[Content::Json])?;
-    let longest = long_work::deadline(&shared, started, None)?;
-    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
-    let ask: Ask = asked(body_fields(&body)?, FIELDS)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Ask>(&shared, request, FIELDS).await?;
     let working = Arc::clone(&shared);
-    long_work::run(&shared, &parts.headers, deadline, move |reporter| {
+    long_work::run(&shared, &headers, deadline, move |reporter| {
         let files = files(&working, ask)?;
         let made = work(&working, &files, reporter).map_err(|mut error| {
             with_lines(&mut error, &files);

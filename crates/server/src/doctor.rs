@@ -9,31 +9,25 @@ use evenkeel_engine::EngineError;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::ask::asked;
-use crate::clock::Stopwatch;
 use crate::error::ApiError;
-use crate::long_work::{self, Made};
+use crate::long_work::{self, Asked, Made};
 use crate::shared::Shared;
-use crate::verification::fields;
 use crate::wire;
 
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &["timeout_ms"];
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Ask {
-    timeout_ms: Option<u64>,
-}
+/// Nothing is asked for but the look.
+#[derive(Debug, Deserialize)]
+struct Ask {}
 
 pub(crate) async fn examine(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (headers, fields) = fields(&shared, request, started).await?;
-    let ask: Ask = asked(fields, FIELDS)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let Asked {
+        headers, deadline, ..
+    } = long_work::asked::<Ask>(&shared, request, FIELDS).await?;
     let working = Arc::clone(&shared);
     long_work::run(&shared, &headers, deadline, move |reporter| {
         let (in_use, store) = {

@@ -1,7 +1,8 @@
 //! `POST /v1/forget`: what is of a key, and that it is to be forgotten.
 //!
 //! Log, hot tier and every reader's index change at once when a key is forgotten, so a server finds it,
-//! writes down that it is asked for, and forgets it when it starts the next time.
+//! writes down that it is asked for, and forgets it when it opens the store the next time: when it starts,
+//! or at once if that is asked for.
 
 use std::sync::Arc;
 
@@ -12,12 +13,9 @@ use evenkeel_engine::{EngineError, ForgetRequest};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::ask::asked;
-use crate::clock::Stopwatch;
 use crate::error::ApiError;
-use crate::long_work::{self, Made};
+use crate::long_work::{self, Asked, Made};
 use crate::shared::Shared;
-use crate::verification::fields;
 
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &[
@@ -27,6 +25,7 @@ pub(crate) const FIELDS: &[&str] = &[
     "also",
     "delete_datasets",
     "dry_run",
+    "now",
     "timeout_ms",
 ];
 
@@ -42,17 +41,19 @@ struct Ask {
     delete_datasets: bool,
     #[serde(default)]
     dry_run: bool,
-    timeout_ms: Option<u64>,
+    #[serde(default)]
+    now: bool,
 }
 
 pub(crate) async fn forget(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (headers, fields) = fields(&shared, request, started).await?;
-    let ask: Ask = asked(fields, FIELDS)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Ask>(&shared, request, FIELDS).await?;
     let working = Arc::clone(&shared);
     long_work::run(&shared, &headers, deadline, move |reporter| {
         let request = ForgetRequest {
@@ -78,6 +79,9 @@ pub(crate) async fn forget(
         })?;
         if !ask.dry_run {
             offline.ask_to_forget(&request, now)?;
+            if ask.now {
+                working.to_open_again.notify_one();
+            }
         }
         let mut report = serde_json::to_value(plan.report()).unwrap_or_default();
         report["asked"] = json!(!ask.dry_run);

@@ -44,6 +44,7 @@ mod pushed;
 mod reply;
 mod request;
 mod results;
+mod round;
 mod routes;
 mod runs;
 mod segments;

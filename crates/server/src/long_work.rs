@@ -6,6 +6,8 @@
 //! `{"error": ..., "status"}`; a file follows the line of its result, whose `bytes` is its
 //! length. Without the header the answer comes when the work is done.
 
+mod asked;
+
 use std::convert::Infallible;
 use std::fs::File;
 use std::io::Read;
@@ -23,6 +25,8 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
+
+pub(crate) use asked::{Asked, asked, fields};
 
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;

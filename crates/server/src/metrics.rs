@@ -216,6 +216,12 @@ impl Metrics {
         batch_views(&mut text, runs);
         emissions(&mut text, engine);
         under_way(&mut text, engine, load.building);
+        if let Some(keys) = load.not_forgotten {
+            let name = "evenkeel_not_forgotten_keys";
+            let help = "Keys that are to be forgotten and are not: the status says why.";
+            head(&mut text, name, "gauge", help);
+            line(&mut text, name, keys);
+        }
         let name = "evenkeel_watermark_lag_seconds";
         head(
             &mut text,
@@ -248,6 +254,8 @@ pub(crate) struct Load<'a> {
     pub(crate) pushes_wait: bool,
     /// Of how many events definitions that are applied are built, and of how many they will be.
     pub(crate) building: Option<(u64, u64)>,
+    /// Keys that were asked to be forgotten and are not; none if that cannot be read.
+    pub(crate) not_forgotten: Option<usize>,
     /// How long the engine was held to write.
     pub(crate) engine_holds: &'a Histogram,
 }

@@ -21,12 +21,10 @@ use evenkeel_types::time::parse_timestamp;
 use evenkeel_types::{EventTime, Zone};
 use serde::Deserialize;
 
-use crate::ask::{asked, body_fields};
-use crate::body::{self, Content};
 use crate::clock::Stopwatch;
 use crate::comparisons::Comparisons;
 use crate::error::ApiError;
-use crate::long_work::{self, Made};
+use crate::long_work::{self, Asked, Made};
 use crate::name::Name;
 use crate::shared::Shared;
 use crate::wire;
@@ -47,7 +45,6 @@ const RETRY_AFTER: i64 = 60_000_000;
 struct Ask {
     at: Option<String>,
     again: bool,
-    timeout_ms: Option<u64>,
 }
 
 /// How runs go.
@@ -119,15 +116,13 @@ pub(crate) async fn run_view(
     Name(view): Name,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (parts, body) = request.into_parts();
-    Content::of(&parts.headers, &[Content::Json])?;
-    let longest = long_work::deadline(&shared, started, None)?;
-    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
-    let ask: Ask = asked(body_fields(&body)?, FIELDS)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Ask>(&shared, request, FIELDS).await?;
     let working = Arc::clone(&shared);
-    long_work::run(&shared, &parts.headers, deadline, move |reporter| {
+    long_work::run(&shared, &headers, deadline, move |reporter| {
         let (offline, now) = now(&working);
         let at = match &ask.at {
             Some(text) => parse_timestamp(text, &Zone::utc())

@@ -20,15 +20,13 @@ use evenkeel_types::{Cut, EventTime, Field, Value, VisibleAt, Zone};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use crate::ask::asked;
 use crate::body::{Content, wants_arrow};
-use crate::clock::Stopwatch;
 use crate::error::{ApiError, chain};
 use crate::levels::{Level, Promise};
-use crate::long_work::{self, Made};
+use crate::long_work::{self, Asked, Made};
 use crate::reply::Reply;
 use crate::shared::Shared;
-use crate::{verification, wire};
+use crate::wire;
 
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &[
@@ -65,7 +63,6 @@ struct Ask {
     count: bool,
     consistency: Option<String>,
     session: Option<String>,
-    timeout_ms: Option<u64>,
 }
 
 pub(crate) async fn list(State(shared): State<Arc<Shared>>) -> Result<Reply, ApiError> {
@@ -82,10 +79,11 @@ pub(crate) async fn query(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (headers, fields) = verification::fields(&shared, request, started).await?;
-    let ask: Ask = asked(fields, FIELDS)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Ask>(&shared, request, FIELDS).await?;
     let plan = Arc::new(SegmentPlan::new(definition(&shared, &ask)?));
     let as_arrow = wants_arrow(&headers);
     let mut asked = segment_request(&shared, &ask, &plan, as_arrow)?;

@@ -17,22 +17,20 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
 use crate::auth::Tokens;
 use crate::idle::Activity;
-use crate::presence::{Presence, ServeFile};
+use crate::presence::Presence;
+use crate::round::{End, Round};
 use crate::shared::Shared;
 
 /// Requests at a time on one HTTP/2 connection.
 const STREAMS_MAX: u32 = 128;
 /// The smallest buffer that HTTP/1.1 may have.
 const BUFFER_BYTES_MIN: usize = 16 << 10;
-/// Threads for what may block: decoding of large bodies, scans.
-const BLOCKING_THREADS_MAX: usize = 16;
 
 /// Why a server could not run.
 #[derive(Debug, thiserror::Error)]
@@ -111,38 +109,31 @@ pub fn run(
             return Err(ServerError::Open { address, missing });
         }
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS_MAX)
-        .build()
-        .map_err(ServerError::Runtime)?;
-    runtime.block_on(async {
-        let bind = |source| ServerError::Bind { address, source };
-        let listener = TcpListener::bind(address).await.map_err(bind)?;
-        let real = listener.local_addr().map_err(bind)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Runtime)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Runtime)?;
-        let store = engine.project().store.clone();
-        let app = App::start(engine, settings.limits, tokens).map_err(ServerError::Engine)?;
-        let presence = Presence {
-            address: real,
-            tls: tls.is_some(),
-            pid: std::process::id(),
-            instance: app.shared.instance.clone(),
-        };
-        let file = ServeFile::write(&store, &presence).map_err(ServerError::Runtime)?;
-        bound(&presence);
-        let stop = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
+    let project = engine.project().clone();
+    let mut round = Round::new()?;
+    let mut listener = round.listen(address)?;
+    let (mut engine, mut bound) = (engine, Some(bound));
+    loop {
+        let app = App::start(engine, settings.limits, tokens.clone());
+        let app = app.map_err(ServerError::Engine)?;
+        let end = round.serve(listener, tls.clone(), app, |presence| {
+            if let Some(bound) = bound.take() {
+                bound(presence);
             }
+        })?;
+        let End::OpenAgain(kept) = end else {
+            return Ok(());
         };
-        serve(listener, tls, &app, stop).await;
-        drop(file);
-        // Nothing else runs any more: the thread that drives this may wait.
-        app.stop().map_err(ServerError::Engine)
-    })
+        // It hears what the process is told from here on.
+        let next = Round::new()?;
+        if round.is_told_to_stop() {
+            return Ok(());
+        }
+        drop(round);
+        listener = kept;
+        round = next;
+        engine = Engine::open_to_serve(&project).map_err(ServerError::Engine)?;
+    }
 }
 
 fn address(text: &str) -> Result<SocketAddr, ServerError> {
@@ -183,26 +174,26 @@ fn tls(settings: &ServerSettings) -> Result<Option<TlsAcceptor>, ServerError> {
     Ok(Some(TlsAcceptor::from(Arc::new(config))))
 }
 
-/// Serves until `stop` is done, then finishes what is in flight.
-async fn serve(
+/// Serves until `stop` is done, then finishes what is in flight; answers what `stop` does.
+pub(crate) async fn serve<T>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     app: &App,
-    stop: impl Future<Output = ()>,
-) {
+    stop: impl Future<Output = T>,
+) -> T {
     let router = app.router();
     let shared = &app.shared;
     let connections = Arc::new(Semaphore::new(shared.limits.connections.max(1)));
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
-    loop {
+    let stopped = loop {
         // With all connections taken, others wait in the system's backlog.
         let accepted = async {
             let permit = Arc::clone(&connections).acquire_owned().await;
             (permit, listener.accept().await)
         };
         let (permit, accepted) = tokio::select! {
-            () = &mut stop => break,
+            stopped = &mut stop => break stopped,
             accepted = accepted => accepted,
         };
         let (Ok(permit), Ok((stream, _))) = (permit, accepted) else {
@@ -218,12 +209,13 @@ async fn serve(
             _permit: permit,
         };
         tokio::spawn(connection.serve(stream, tls.clone(), watcher));
-    }
+    };
     drop(listener);
     shared.drain();
     let drain = Duration::from_millis(shared.limits.drain_ms);
     // What is not finished in time is cut off; a push without an answer may be sent again.
     let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
+    stopped
 }
 
 struct Connection {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use evenkeel_engine::{Engine, EngineError, ServerLimits};
 use evenkeel_log::{Log, LogReader};
 use parking_lot::RwLockReadGuard;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::auth::Tokens;
 use crate::checkpoints::{CheckpointWriter, Checkpoints};
@@ -60,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     /// Changes whenever something was applied.
     pub(crate) applied: watch::Sender<()>,
+    /// Told when the store is to be opened again, for what is forgotten then.
+    pub(crate) to_open_again: Notify,
     draining: AtomicBool,
     /// Held from the judging of a commit until its events are applied.
     appending: Mutex<()>,
@@ -99,6 +101,7 @@ impl Shared {
             topic_readers: Arc::new(Semaphore::new(limits.requests.max(1))),
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),
+            to_open_again: Notify::new(),
             draining: AtomicBool::new(false),
             appending: Mutex::new(()),
             limits,

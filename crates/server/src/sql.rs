@@ -16,11 +16,8 @@ use evenkeel_types::{EventTime, Zone};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::ask::{asked, body_fields};
-use crate::body::{self, Content};
-use crate::clock::Stopwatch;
 use crate::error::{ApiError, chain};
-use crate::long_work::{self, Made, Reporter};
+use crate::long_work::{self, Asked, Made, Reporter};
 use crate::shared::Shared;
 use crate::training::{Form, form};
 use crate::wire;
@@ -41,28 +38,24 @@ struct Ask {
     cut: Option<String>,
     #[serde(default)]
     limit: Option<u64>,
-    #[serde(default)]
-    timeout_ms: Option<u64>,
 }
 
 pub(crate) async fn query(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (parts, body) = request.into_parts();
-    let form = form(&parts.headers)?;
-    Content::of(&parts.headers, &[Content::Json])?;
-    let longest = long_work::deadline(&shared, started, None)?;
-    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
-    let ask: Ask = asked(body_fields(&body)?, FIELDS)?;
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
+    let form = form(request.headers())?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Ask>(&shared, request, FIELDS).await?;
     let (offline, now) = {
         let engine = shared.engine();
         (engine.offline(), engine.now())
     };
     let working = Arc::clone(&shared);
-    long_work::run(&shared, &parts.headers, deadline, move |reporter| {
+    long_work::run(&shared, &headers, deadline, move |reporter| {
         answered(&working, &offline, EventTime(now.0), ask, form, reporter)
     })
     .await

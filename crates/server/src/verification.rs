@@ -15,11 +15,10 @@ use evenkeel_types::{EventTime, Value, VisibleAt, Zone};
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 
-use crate::ask::{asked, body_fields};
-use crate::body::{self, Content};
+use crate::ask::asked;
 use crate::clock::Stopwatch;
 use crate::error::ApiError;
-use crate::long_work::{self, Made};
+use crate::long_work::{self, Asked, Made};
 use crate::reply::Reply;
 use crate::shared::Shared;
 use crate::wire;
@@ -50,7 +49,6 @@ struct Verify {
     cuts: usize,
     seed: u64,
     served: bool,
-    timeout_ms: Option<u64>,
 }
 
 impl Default for Verify {
@@ -63,7 +61,6 @@ impl Default for Verify {
             cuts: options.cuts,
             seed: options.seed,
             served: false,
-            timeout_ms: None,
         }
     }
 }
@@ -84,26 +81,15 @@ impl Online for Shared {
     }
 }
 
-/// Reads a request that is JSON.
-pub(crate) async fn fields(
-    shared: &Shared,
-    request: Request,
-    started: Stopwatch,
-) -> Result<(axum::http::HeaderMap, Map<String, Json>), ApiError> {
-    let (parts, body) = request.into_parts();
-    Content::of(&parts.headers, &[Content::Json])?;
-    let longest = long_work::deadline(shared, started, None)?;
-    let body = body::read(&parts.headers, body, &shared.limits, longest).await?;
-    Ok((parts.headers, body_fields(&body)?))
-}
-
 pub(crate) async fn verify(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Response<Body>, ApiError> {
-    let started = Stopwatch::start();
-    let (headers, fields) = fields(&shared, request, started).await?;
-    let ask: Verify = asked(fields, VERIFY_FIELDS)?;
+    let Asked {
+        headers,
+        deadline,
+        ask,
+    } = long_work::asked::<Verify>(&shared, request, VERIFY_FIELDS).await?;
     let values_max = shared.limits.training_values;
     if ask.values > values_max || ask.oracle_values > values_max {
         return Err(ApiError::new(
@@ -117,7 +103,6 @@ pub(crate) async fn verify(
                 .at(json!({"field": "cuts"})),
         );
     }
-    let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
     let (offline, served) = {
         let engine = shared.engine();
         (engine.offline(), engine.served_directory())
@@ -161,7 +146,7 @@ pub(crate) async fn explain(
     State(shared): State<Arc<Shared>>,
     request: Request,
 ) -> Result<Reply, ApiError> {
-    let (_, fields) = fields(&shared, request, Stopwatch::start()).await?;
+    let (_, fields) = long_work::fields(&shared, request, Stopwatch::start()).await?;
     let ask: Explain = asked(fields, EXPLAIN_FIELDS)?;
     let online = Arc::clone(&shared);
     let explained = shared.scans.run(move || explained(&online, &ask)).await??;

@@ -83,6 +83,7 @@ pub fn store_status(status: &StoreStatus) -> Json {
         "log_bytes": status.log_bytes,
         "recovery": status.recovery,
         "emission_failure": status.emission_failure,
+        "not_forgotten": status.not_forgotten,
         "brought_back": {
             "scans": status.brought_back.scans,
             "keys": status.brought_back.keys,

@@ -16,7 +16,7 @@ use clap::Args;
         random one, so that counts of others stay. Training datasets that read any of it cannot be built again, \
         and are named; so is what stays, and why. \
         Interrupted, it is gone on with when the store is opened to write. A server that holds the store finds the \
-        key, and forgets it when it starts the next time. See docs/forget.md.",
+        key, and forgets it when it starts the next time, or at once with --now. See docs/forget.md.",
     after_help = "Examples:\n  \
         evenkeel forget customer C-1042 --dry-run\n  \
         evenkeel forget customer C-1042 --pseudonym --yes --json\n  \
@@ -44,7 +44,10 @@ pub(crate) struct ForgetArguments {
     /// Do it: it cannot be undone
     #[arg(long)]
     pub(crate) yes: bool,
+    /// Of a server: at once. It finishes what is under way, forgets, and then answers again
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) now: bool,
     /// Go on with what was interrupted
-    #[arg(long, conflicts_with_all = ["entity", "key", "pseudonym", "also", "delete_datasets", "dry_run", "yes"])]
+    #[arg(long, conflicts_with_all = ["entity", "key", "pseudonym", "also", "delete_datasets", "dry_run", "yes", "now"])]
     pub(crate) resume: bool,
 }

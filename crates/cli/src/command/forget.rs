@@ -40,15 +40,18 @@ pub(super) fn run(arguments: &ForgetArguments, session: &Session) -> Result<Answ
             "also": arguments.also,
             "delete_datasets": arguments.delete_datasets,
             "dry_run": arguments.dry_run,
+            "now": arguments.now,
         });
         let object = remote.forget(&asked, session.output)?;
         let report = serde_json::from_value(object.clone()).map_err(|error| {
             Failure::request(format!("the server is of another version: {error}"))
         })?;
         let mut text = text(&report);
-        if !arguments.dry_run {
-            text.push_str("\nasked for: the server does it when it starts the next time");
-        }
+        text.push_str(match (arguments.dry_run, arguments.now) {
+            (true, _) => "",
+            (false, false) => "\nasked for: the server does it when it starts the next time",
+            (false, true) => "\nasked for: the server does it now, and then answers again",
+        });
         return Ok(Answer::done(object, text));
     }
     let request = ForgetRequest {

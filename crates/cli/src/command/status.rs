@@ -45,6 +45,12 @@ fn text(status: &Json) -> String {
     if let Some(failure) = status["emission_failure"].as_str() {
         text.push_str(&format!("nothing is emitted: {failure}\n"));
     }
+    for reason in rows("not_forgotten") {
+        text.push_str(&format!(
+            "a key that is to be forgotten is not: {}\n",
+            word(reason)
+        ));
+    }
     for source in rows("sources") {
         if let Some(failure) = source["emission_failure"].as_str() {
             text.push_str(&format!(

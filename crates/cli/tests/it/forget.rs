@@ -1,6 +1,10 @@
 //! Forgetting a key: first looked at, then done, once.
 
-use crate::serve::Server;
+use evenkeel_engine::ServerSettings;
+use evenkeel_server::Client;
+use serde_json::{Value as Json, json};
+
+use crate::serve::{Server, client};
 use crate::support::Project;
 
 /// The sample's events, and one customer of them.
@@ -68,10 +72,58 @@ fn a_server_that_is_asked_forgets_when_it_starts_again() {
             .ok()
             .json()
     };
-    assert_ne!(status()["sources"], serde_json::json!([]));
+    assert_ne!(status()["sources"], json!([]));
     drop(server);
     let server = Server::start(&project, &[]);
-    assert_eq!(status()["sources"], serde_json::json!([]));
+    assert_eq!(status()["sources"], json!([]));
     drop(server);
     project.run(&["forget", "--resume"]).ok();
+}
+
+/// Whether a server answers, and says that nothing is left to be forgotten.
+fn is_all_forgotten(project: &Project) -> bool {
+    let store = project.path().join(".evenkeel");
+    let found = Client::find(&store, &ServerSettings::default());
+    // While it ends what is under way it may break off.
+    let Ok(Some(reply)) = found.and_then(|found| found.map(|f| f.get("/v1/status")).transpose())
+    else {
+        return false;
+    };
+    let status: Json = serde_json::from_slice(&reply.body).unwrap();
+    status["not_forgotten"] == json!([])
+}
+
+#[test]
+fn a_server_forgets_at_once_and_answers_again() {
+    let project = project();
+    let server = Server::start(&project, &[]);
+    let get = [
+        "get",
+        "--service",
+        "customer_model",
+        "--entity",
+        "customer_id=ada",
+        "--as-of",
+        "2026-01-12",
+        "--json",
+    ];
+    let before = project.run(&get).ok().json();
+    let waiting = ["forget", "customer", "bob", "--yes"];
+    project.run(&waiting).ok();
+    assert!(!is_all_forgotten(&project));
+    let metrics = client(&project).get("/metrics").unwrap();
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    assert!(metrics.contains("evenkeel_not_forgotten_keys 1\n"));
+    project.expect_text(
+        "forget_server_now",
+        &["forget", "customer", "ada", "--yes", "--now"],
+        0,
+    );
+    while !is_all_forgotten(&project) {
+        std::thread::yield_now();
+    }
+    assert_ne!(project.run(&get).ok().json()["rows"], before["rows"]);
+    server.stop();
+    let report = project.run(&["verify", "--json"]).ok().json();
+    assert_eq!(report["mismatches"], json!(0), "{report}");
 }
