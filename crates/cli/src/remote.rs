@@ -341,8 +341,8 @@ impl Remote {
             _ => Vec::new(),
         };
         let mut path = "/v1/training".to_owned();
-        let accept = content_type(TableFormat::of(&arguments.out).map_err(unusable)?);
-        let mut file = AtomicFile::create(&arguments.out).map_err(unusable)?;
+        let accept = content_type(TableFormat::of(&arguments.out).map_err(unwritable)?);
+        let mut file = AtomicFile::create(&arguments.out).map_err(unwritable)?;
         let bar = Bar::counts(output);
         let mut progress = |what: &str, done, all| bar.show(what, done, all);
         let body;
@@ -384,7 +384,7 @@ impl Remote {
         drop(sent);
         drop(bar);
         let mut report = self.understood_in(reply, &texts, QUERY_PLACE)?;
-        file.commit().map_err(unusable)?;
+        file.commit().map_err(unwritable)?;
         report["out"] = json!(arguments.out);
         Ok(report)
     }
@@ -431,9 +431,14 @@ fn change(json: &Json) -> Option<Change> {
     })
 }
 
-/// What is wrong with a spine's file or a training set's, as the engine says it.
+/// What is wrong with a spine's file, as the engine says it.
 fn unusable(error: ConnectError) -> Failure {
     Failure::from(error).behind("the training set: the spine")
+}
+
+/// The same of the file that is written.
+fn unwritable(error: ConnectError) -> Failure {
+    Failure::from(error).behind("the training set: its file")
 }
 
 fn content_type(format: TableFormat) -> &'static str {

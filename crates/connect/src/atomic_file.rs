@@ -45,7 +45,7 @@ impl AtomicFile {
             .create(true)
             .truncate(true)
             .open(&temporary)
-            .map_err(ConnectError::io(FileAction::Create, &temporary))?;
+            .map_err(ConnectError::io(FileAction::Create, path))?;
         Ok(AtomicFile {
             path: path.to_owned(),
             temporary,

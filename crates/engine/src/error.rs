@@ -190,6 +190,8 @@ pub enum EngineError {
     Cold(Box<evenkeel_store::ColdNeeds>),
     #[error("the hot tier cannot be read: {0}")]
     Unreadable(#[from] evenkeel_view::ReadError),
+    #[error("there is no service `{view}`: it is a view")]
+    ViewForService { view: String },
     #[error("there is no {what} `{name}`")]
     Unknown {
         what: &'static str,

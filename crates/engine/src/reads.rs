@@ -193,7 +193,12 @@ pub fn service_of(catalog: &Catalog, name: &str) -> Result<Arc<ServiceDef>, Engi
     let services = &catalog.services;
     let versions = services
         .get(plain)
-        .ok_or_else(|| unknown("service", plain, services.keys()))?;
+        .ok_or_else(|| match catalog.view(plain) {
+            Some(view) => EngineError::ViewForService {
+                view: view.name.clone(),
+            },
+            None => unknown("service", plain, services.keys()),
+        })?;
     let found = match version {
         None => versions.values().next_back(),
         Some(text) => text.parse().ok().and_then(|v: u32| versions.get(&v)),

@@ -69,6 +69,7 @@ impl Offline {
         request: &TrainRequest,
         progress: &mut dyn FnMut(&str, u64, u64),
     ) -> Result<TrainReport, EngineError> {
+        TrainingSet::refuse_out(&request.out).map_err(EngineError::train)?;
         let plan = TrainingPlan {
             service: Arc::clone(&request.service),
             spine: request.spine.clone(),

@@ -77,6 +77,10 @@ impl TrainError {
         }
     }
 
+    pub(crate) fn out(error: ConnectError) -> Self {
+        TrainError::Out(Box::new(error))
+    }
+
     pub(crate) fn table(error: ConnectError) -> Self {
         TrainError::Table(Box::new(error))
     }

@@ -1,8 +1,8 @@
 //! What a training set is built from and what it holds, as data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use evenkeel_connect::Table;
+use evenkeel_connect::{AtomicFile, Table, TableFormat};
 use evenkeel_types::{Cut, DataType, Field, Interval};
 
 use crate::error::TrainError;
@@ -61,13 +61,24 @@ pub struct TrainingSet {
 }
 
 impl TrainingSet {
+    /// Refuses a file that a set cannot be written to: for who would build one for nothing.
+    ///
+    /// # Errors
+    /// If its format is not known by its ending, or it cannot be created.
+    pub fn refuse_out(out: &Path) -> Result<(), TrainError> {
+        TableFormat::of(out)
+            .and_then(|_| AtomicFile::create(out))
+            .map(drop)
+            .map_err(TrainError::out)
+    }
+
     /// Writes it: Parquet, CSV or Arrow IPC by the file's ending.
     ///
     /// # Errors
     /// If the file cannot be written, or its format cannot hold a column.
     pub fn write(self, out: PathBuf) -> Result<TrainReport, TrainError> {
         let written = self.table.write(&out);
-        written.map_err(|error| TrainError::Out(Box::new(error)))?;
+        written.map_err(TrainError::out)?;
         Ok(TrainReport {
             out,
             rows: self.table.len() as u64,

@@ -150,6 +150,14 @@ fn a_stream_is_inferred_from_a_file() {
         .ok()
         .json();
     assert_eq!(again["written"], serde_json::json!([]));
+    project.write("data/taps.csv", "stop,at\n");
+    project.run(&["init", "--from", "data/taps.csv"]).ok();
+    let inferred = project.read("definitions/taps.sql");
+    assert!(
+        inferred
+            .contains("stop STRING,                           -- CHECK: no row says what it is\n"),
+        "{inferred}"
+    );
 }
 
 #[test]

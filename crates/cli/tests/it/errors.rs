@@ -103,6 +103,28 @@ fn requests_that_do_not_fit_are_explained() {
         ),
         ("unknown_source", vec!["ingest", "order"]),
         (
+            "view_for_service",
+            vec![
+                "get",
+                "--service",
+                "customer_orders",
+                "--entity",
+                "customer_id=ada",
+            ],
+        ),
+        // Said before the set is built.
+        (
+            "unknown_format",
+            vec![
+                "train",
+                "customer_model",
+                "--spine",
+                "nothing.csv",
+                "--out",
+                "t.xlsx",
+            ],
+        ),
+        (
             "bad_query",
             vec![
                 "train",
@@ -123,6 +145,19 @@ fn requests_that_do_not_fit_are_explained() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_folder_that_is_the_wrong_one_stays_as_it_is() {
+    let project = Project::empty();
+    project.expect_text("no_definitions", &["check"], 1);
+    assert_eq!(project.run(&["apply"]).code, 1);
+    project.write("a.sql", "CREATE ENTITTY x (y STRING);");
+    assert_eq!(project.run(&["apply"]).code, 1);
+    assert!(!project.path().join(".evenkeel").exists());
+    project.expect_text("no_folder", &["check", "--dir", "nowhere"], 1);
+    project.write("evenkeel.toml", "[store]\npaht = \"p\"\n");
+    project.expect_text("unknown_setting", &["check"], 1);
 }
 
 #[test]

@@ -15,6 +15,9 @@ impl EngineError {
                 nearest: Some(name),
                 ..
             } => format!("did you mean `{name}`?"),
+            EngineError::ViewForService { view } => format!(
+                "ask for its features as `{view}:*`, or define a service: CREATE FEATURE SERVICE m AS {view} (*)"
+            ),
             EngineError::NoFolder { path } if !path.exists() => {
                 format!("make it first: `mkdir -p {}`", path.display())
             }

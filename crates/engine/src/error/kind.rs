@@ -37,6 +37,7 @@ impl EngineError {
             | EngineError::ResultGone { .. }
             | EngineError::NothingToVerify
             | EngineError::NothingToTry { .. }
+            | EngineError::ViewForService { .. }
             | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
             EngineError::RunKeyTwice { .. }
             | EngineError::OnlyRuns { .. }

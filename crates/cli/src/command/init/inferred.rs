@@ -217,6 +217,9 @@ fn seen(column: &InferredColumn, rows: u64) -> String {
     if let Some(example) = &column.example {
         parts.push(format!("such as {example}"));
     }
+    if rows == 0 {
+        parts.push("CHECK: no row says what it is".to_owned());
+    }
     if column.nulls > 0 {
         parts.push(format!(
             "missing in {} of {}",
