@@ -31,6 +31,7 @@ pub(crate) struct SourceEvents {
     times: Vec<i64>,
     visible: Vec<i64>,
     operations: Vec<Operation>,
+    in_order_of_time: bool,
     positions: Runs<Position>,
     /// Where they decide about identity or order.
     origins: Option<Runs<Origin>>,
@@ -67,6 +68,7 @@ impl SourceEvents {
             times: Vec::new(),
             visible: Vec::new(),
             operations: Vec::new(),
+            in_order_of_time: true,
             positions: Runs::default(),
             origins: by_origin.then(Runs::default),
             has_deletes: false,
@@ -166,6 +168,7 @@ impl SourceEvents {
     /// after the last event.
     pub(crate) fn complete(&mut self) {
         let length = self.len();
+        self.in_order_of_time = self.times.is_sorted();
         self.program.compute(&mut self.columns, &self.kept, length);
         let def = Arc::clone(self.def());
         for (slot, times) in [
@@ -347,6 +350,17 @@ impl SourceEvents {
             }
             rest = later;
         }
+    }
+
+    /// Whether they were logged in the order of their times.
+    pub(crate) fn in_order_of_time(&self) -> bool {
+        self.in_order_of_time
+    }
+
+    /// Whether an event comes before another in the order of time and ties.
+    pub(crate) fn is_before(&self, number: u32, other: u32) -> bool {
+        let times = [number, other].map(|n| self.times[n as usize]);
+        times[0] < times[1] || times[0] == times[1] && self.order(number) < self.order(other)
     }
 
     /// What decides among the events of one time.

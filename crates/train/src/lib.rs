@@ -12,6 +12,7 @@ mod evaluate;
 mod events;
 mod identities;
 mod instants;
+mod key_numbers;
 mod keyed;
 mod load;
 mod population;

@@ -140,7 +140,7 @@ impl Evaluator {
             // As many as events, of which there are fewer than 2^32.
             let of_key = keyed.of(key as u32);
             let walk = KeyWalk::new(self.events(table.id), of_key, &table.primary_key, limits);
-            walk.newest(None, None).map(|(number, _)| number)
+            walk.newest(None, None)
         };
         (0..keyed.len()).filter_map(newest).collect()
     }

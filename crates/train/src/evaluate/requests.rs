@@ -1,6 +1,6 @@
 //! What is asked at once, and what is answered.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -21,6 +21,7 @@ pub struct Requests {
     pub known: Option<Vec<i64>>,
     /// The requests by keys of a source, for all who need them so.
     pub(super) placed: RefCell<BTreeMap<KeyOfSource, Rc<Placed>>>,
+    in_order_of_time: OnceCell<Rc<[(i64, u32)]>>,
 }
 
 impl Requests {
@@ -32,7 +33,19 @@ impl Requests {
             times,
             known,
             placed: RefCell::default(),
+            in_order_of_time: OnceCell::new(),
         }
+    }
+
+    /// Times and numbers of the requests, in the order of their times.
+    pub(super) fn in_order_of_time(&self) -> &[(i64, u32)] {
+        self.in_order_of_time.get_or_init(|| {
+            let mut requests: Vec<(i64, u32)> = self.times.iter().copied().zip(0..).collect();
+            if !requests.is_sorted() {
+                requests.sort_unstable();
+            }
+            requests.into()
+        })
     }
 
     /// Number of requests.
