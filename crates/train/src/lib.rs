@@ -20,6 +20,7 @@ mod profile;
 mod report;
 mod runs;
 mod slices;
+mod steps;
 mod training;
 mod windows;
 

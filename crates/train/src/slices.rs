@@ -111,10 +111,12 @@ impl Evaluator {
                 .map(|(number, _)| number)
                 .collect()
         };
-        let of = |values: &[i64]| numbers.iter().map(|n| values[*n as usize]).collect();
         SourceRows {
-            times: of(events.times()),
-            visible: of(events.visible()),
+            times: numbers
+                .iter()
+                .map(|n| events.times()[*n as usize])
+                .collect(),
+            visible: numbers.iter().map(|n| events.visible_at(*n)).collect(),
             operations: numbers
                 .iter()
                 .map(|n| events.operations()[*n as usize])

@@ -73,11 +73,8 @@ impl Evaluator {
 /// Whether no event up to `until` is hidden from a request.
 fn knows_everything(events: &SourceEvents, requests: &Requests, until: &[i64]) -> bool {
     requests.known.as_ref().is_none_or(|known| {
-        let visible_at_once = || {
-            let mut times = events.visible().iter().zip(events.times());
-            times.all(|(visible, time)| visible <= time)
-        };
-        known.iter().zip(until).all(|(known, until)| known >= until) && visible_at_once()
+        known.iter().zip(until).all(|(known, until)| known >= until)
+            && events.were_visible_at_once()
     })
 }
 
