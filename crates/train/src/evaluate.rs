@@ -13,7 +13,7 @@ mod walk;
 
 use std::borrow::Cow;
 use std::cell::{LazyCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use evenkeel_expr::Program;
@@ -166,7 +166,7 @@ impl Evaluator {
         while !tried.is_empty() {
             let of_tried = match tried.are_of_all(length) {
                 true => Cow::Borrowed(requests),
-                false => Cow::Owned(requests.take(&tried.requests)),
+                false => Cow::Owned(requests.without_keys(&tried.requests)),
             };
             let (passes, columns) = self.evaluate_candidates(body, &of_tried, &tried, filter);
             for (kept, column) in tried_columns.iter_mut().zip(columns) {
@@ -235,7 +235,7 @@ impl Evaluator {
     ) -> (Vec<bool>, Vec<Column>) {
         let times = &candidates.times;
         let at = |keys| Requests::new(keys, times.clone(), requests.known.clone());
-        let mut scope = self.trigger_scope(&body.trigger, candidates);
+        let mut scope = self.trigger_scope(&body.trigger, candidates, &slots_read(body));
         for windows in &body.windows {
             let keys = windows
                 .key_columns
@@ -261,12 +261,23 @@ impl Evaluator {
         (passes, columns)
     }
 
-    fn trigger_scope(&self, trigger: &Trigger, candidates: &Candidates) -> Vec<Column> {
+    /// The rows of both sides; what is not read of them stays empty.
+    fn trigger_scope(
+        &self,
+        trigger: &Trigger,
+        candidates: &Candidates,
+        read: &BTreeSet<usize>,
+    ) -> Vec<Column> {
         match trigger {
-            Trigger::Source(only) => self.source_rows(only.source.id, &candidates.left),
+            Trigger::Source(only) => self.rows_of(only.source.id, &candidates.left, |slot| {
+                read.contains(&slot)
+            }),
             Trigger::Full { left, right } => {
-                let mut scope = self.source_rows(left.source.id, &candidates.left);
-                scope.extend(self.source_rows(right.source.id, &candidates.right));
+                let of_left = |slot: usize| read.contains(&slot);
+                let mut scope = self.rows_of(left.source.id, &candidates.left, of_left);
+                let first = scope.len();
+                let of_right = |slot: usize| read.contains(&(first + slot));
+                scope.extend(self.rows_of(right.source.id, &candidates.right, of_right));
                 scope
             }
         }
@@ -274,6 +285,16 @@ impl Evaluator {
 
     /// The source rows of events, NULLs where there is [none](NO_SLOT).
     pub(crate) fn source_rows(&self, source: SourceId, numbers: &[u32]) -> Vec<Column> {
+        self.rows_of(source, numbers, |_| true)
+    }
+
+    /// [`Evaluator::source_rows`] in the slots that are read; the others are empty.
+    fn rows_of(
+        &self,
+        source: SourceId,
+        numbers: &[u32],
+        is_read: impl Fn(usize) -> bool,
+    ) -> Vec<Column> {
         let events = self.events(source);
         events
             .def()
@@ -282,7 +303,7 @@ impl Evaluator {
             .enumerate()
             .map(|(slot, data_type)| {
                 // What nobody wants is not read either, so it may stay empty.
-                let column = events.column(slot);
+                let column = events.column(slot).filter(|_| is_read(slot));
                 column.map_or_else(|| Column::new(data_type), |c| c.gather_optional(numbers))
             })
             .collect()
@@ -371,6 +392,17 @@ impl Evaluator {
             }
         }
     }
+}
+
+/// The slots of a row's scope that are read of it.
+fn slots_read(body: &RowBody) -> BTreeSet<usize> {
+    let keys = body.lookups.iter().flat_map(|lookup| &lookup.keys);
+    let exprs = body.columns.iter().chain(&body.filter).chain(keys);
+    let of_windows = body.windows.iter().flat_map(|w| &w.key_columns);
+    exprs
+        .flat_map(Expr::columns)
+        .chain(of_windows.copied())
+        .collect()
 }
 
 fn always(columns: Vec<Column>, length: usize) -> Answers {

@@ -66,10 +66,12 @@ impl Requests {
         self.keys.iter().all(|c| c.state(i) == SLOT_PRESENT)
     }
 
-    pub(super) fn take(&self, indices: &[u32]) -> Requests {
+    /// When these are asked and what they know, without their keys: once what they find is known,
+    /// nobody looks for it again.
+    pub(super) fn without_keys(&self, indices: &[u32]) -> Requests {
         let known = self.known.as_ref();
         Requests::new(
-            self.keys.iter().map(|c| c.gather(indices)).collect(),
+            Vec::new(),
             indices.iter().map(|&i| self.times[i as usize]).collect(),
             known.map(|k| indices.iter().map(|&i| k[i as usize]).collect()),
         )
