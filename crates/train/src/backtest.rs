@@ -55,9 +55,11 @@ impl<'a> Backtest<'a> {
             let slot = input_slot(source, input)?;
             columns.push((input.clone(), events.columns()[slot].gather(&numbers)));
         }
-        let of =
-            |times: &[i64]| -> Vec<i64> { numbers.iter().map(|n| times[*n as usize]).collect() };
-        let (times, known_at) = (of(events.times()), of(events.visible()));
+        let times = numbers
+            .iter()
+            .map(|n| events.times()[*n as usize])
+            .collect();
+        let known_at = numbers.iter().map(|n| events.visible_at(*n)).collect();
         let table = Table::from_columns(columns).map_err(TrainError::table)?;
         let spine = Spine::at(table, times, known_at);
         Ok(Backtest { service, spine })

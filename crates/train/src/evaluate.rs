@@ -7,32 +7,36 @@
 
 mod candidates;
 mod expressions;
+mod newest;
 mod requests;
 mod walk;
 
+use std::borrow::Cow;
 use std::cell::{LazyCell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use evenkeel_expr::Program;
 use evenkeel_types::definition::{
-    Lookup, LookupTarget, RowBody, Trigger, TriggerSide, ViewBody, ViewDef,
+    Lookup, LookupTarget, RowBody, SourceDef, Trigger, ViewBody, ViewDef,
 };
-use evenkeel_types::{Column, Expr, NO_SLOT, SourceId};
+use evenkeel_types::{Column, Expr, Interval, NO_SLOT, SourceId};
 use evenkeel_view::Found;
 
-use candidates::{Candidate, CandidateFinder};
+use candidates::{Candidate, CandidateFinder, Candidates};
 pub(crate) use expressions::evaluate;
 use expressions::{evaluate_last, keep_true, null_unless};
 pub use requests::{Answers, Requests};
 pub(crate) use walk::{KeyWalk, Limits};
 
 use crate::events::SourceEvents;
-use crate::keyed::{KeyEvents, KeyedEvents, Placed};
+use crate::key_numbers::KeyNumbers;
+use crate::keyed::{KeyedEvents, Placed};
 
 /// Everything that the sweeps read.
 pub struct Evaluator {
     sources: BTreeMap<SourceId, SourceEvents>,
+    numbers: RefCell<BTreeMap<KeyOfSource, Rc<KeyNumbers>>>,
     keyed: RefCell<BTreeMap<KeyOfSource, Rc<KeyedEvents>>>,
 }
 
@@ -44,6 +48,7 @@ impl Evaluator {
     pub(crate) fn new(sources: BTreeMap<SourceId, SourceEvents>) -> Self {
         Evaluator {
             sources,
+            numbers: RefCell::default(),
             keyed: RefCell::default(),
         }
     }
@@ -58,13 +63,26 @@ impl Evaluator {
             .expect("every source of a view is loaded")
     }
 
-    pub(crate) fn keyed(&self, source: SourceId, key_columns: &[usize]) -> Rc<KeyedEvents> {
+    /// The keys of a source's events, by number.
+    pub(crate) fn numbers(&self, source: SourceId, key_columns: &[usize]) -> Rc<KeyNumbers> {
+        let number = || Rc::new(KeyNumbers::new(self.events(source), key_columns));
+        let of_source = (source, key_columns.to_vec());
         Rc::clone(
-            self.keyed
+            self.numbers
                 .borrow_mut()
-                .entry((source, key_columns.to_vec()))
-                .or_insert_with(|| Rc::new(KeyedEvents::new(self.events(source), key_columns))),
+                .entry(of_source)
+                .or_insert_with(number),
         )
+    }
+
+    /// The events of a source by key.
+    pub(crate) fn keyed(&self, source: SourceId, key_columns: &[usize]) -> Rc<KeyedEvents> {
+        let key = || {
+            let numbers = self.numbers(source, key_columns);
+            Rc::new(KeyedEvents::new(self.events(source), numbers))
+        };
+        let of_source = (source, key_columns.to_vec());
+        Rc::clone(self.keyed.borrow_mut().entry(of_source).or_insert_with(key))
     }
 
     /// Requests by the keys of a source.
@@ -124,59 +142,56 @@ impl Evaluator {
             .collect();
         let mut tried_rows: u32 = 0;
         let mut row_of = vec![NO_SLOT; length];
-        // Requests whose row is still sought, with the candidate that did not pass.
-        let mut open: Vec<(u32, Option<Candidate>)> = (0..length)
-            .map(|i| (u32::try_from(i).expect("fewer than 2^32 requests"), None))
-            .collect();
         let finder = LazyCell::new(|| CandidateFinder::new(self, &body.trigger, requests));
-        let search = |open: &[(u32, Option<Candidate>)]| -> Vec<(u32, Candidate)> {
-            let next = |(request, before): &(u32, Option<Candidate>)| {
-                let i = *request as usize;
+        // The candidates of some requests, after those that did not pass.
+        let search = |open: &mut dyn Iterator<Item = (u32, Option<Candidate>)>| {
+            let mut tried = Candidates::default();
+            for (request, before) in open {
+                let i = request as usize;
                 let limits = Limits {
                     until: until[i],
                     at: requests.times[i],
                     known_at: requests.known_at(i),
                 };
-                Some((*request, finder.next(i, limits, before.as_ref())?))
-            };
-            open.iter().filter_map(next).collect()
-        };
-        let mut at_once = self.newest_of_all(&body.trigger, requests, until);
-        while !open.is_empty() {
-            let tried = at_once.take().unwrap_or_else(|| search(&open));
-            open.clear();
-            if tried.is_empty() {
-                break;
+                if let Some(candidate) = finder.next(i, limits, before.as_ref()) {
+                    tried.push(request, candidate);
+                }
             }
-            let indices: Vec<u32> = tried.iter().map(|(request, _)| *request).collect();
-            let (passes, columns) = self.evaluate_candidates(
-                body,
-                &requests.take(&indices),
-                &tried.iter().map(|(_, c)| *c).collect::<Vec<_>>(),
-                filter,
-            );
+            tried
+        };
+        let mut tried = match self.newest_of_all(&body.trigger, requests, until) {
+            Some(tried) => tried,
+            None => search(&mut (0..).take(length).map(|request| (request, None))),
+        };
+        while !tried.is_empty() {
+            let of_tried = match tried.are_of_all(length) {
+                true => Cow::Borrowed(requests),
+                false => Cow::Owned(requests.without_keys(&tried.requests)),
+            };
+            let (passes, columns) = self.evaluate_candidates(body, &of_tried, &tried, filter);
             for (kept, column) in tried_columns.iter_mut().zip(columns) {
                 kept.append(column);
             }
+            let mut open = Vec::new();
             let first = tried_rows;
-            for (row, ((request, candidate), passes)) in (first..).zip(tried.iter().zip(passes)) {
+            for (row, (n, passes)) in (first..).zip(passes.into_iter().enumerate()) {
                 tried_rows = row + 1;
+                let request = tried.requests[n];
                 if !passes {
-                    open.push((*request, Some(*candidate)));
+                    open.push((request, Some(tried.get(n))));
                     continue;
                 }
-                let i = *request as usize;
-                times[i] = Some(candidate.time);
-                let too_old = body
-                    .ttl
-                    .is_some_and(|ttl| candidate.time <= ttl.before(requests.times[i]));
-                if too_old {
+                let (i, time) = (request as usize, tried.times[n]);
+                times[i] = Some(time);
+                let too_old = |ttl: Interval| time <= ttl.before(requests.times[i]);
+                if body.ttl.is_some_and(too_old) {
                     found[i] = Found::TooOld;
                 } else {
                     found[i] = Found::Row;
                     row_of[i] = row;
                 }
             }
+            tried = search(&mut open.into_iter());
         }
         let each_in_its_place =
             tried_rows as usize == length && row_of.iter().copied().eq(0..tried_rows);
@@ -192,46 +207,22 @@ impl Evaluator {
         }
     }
 
-    /// The newest event up to each request's time, if nothing but keys and times decides and
-    /// each request knows everything: then all are found in the order of keys.
+    /// The candidates of all requests at once, where [`Evaluator::newest`] finds them.
     fn newest_of_all(
         &self,
         trigger: &Trigger,
         requests: &Requests,
         until: &[i64],
-    ) -> Option<Vec<(u32, Candidate)>> {
+    ) -> Option<Candidates> {
         let Trigger::Source(side) = trigger else {
             return None;
         };
-        let events = self.events(side.source.id);
-        let decided = side.filter.is_none()
-            && requests.known.is_none()
-            && events.all_hold()
-            && !events.has_deletes()
-            && events.def().retain_gap(&side.key_columns).is_none();
-        if !decided {
+        if side.filter.is_some() {
             return None;
         }
-        let keyed = self.keyed(side.source.id, &side.key_columns);
-        let placed = self.placed(side.source.id, &side.key_columns, requests);
-        let mut found: Vec<Option<Candidate>> = vec![None; requests.len()];
-        for (key, of_key) in placed.keys() {
-            let KeyEvents { numbers, times } = keyed.of(key);
-            let mut end = 0;
-            for &(_, request) in of_key {
-                // Later requests reach as far, or further.
-                let until = until[request as usize];
-                end += times[end..].partition_point(|&time| time <= until);
-                found[request as usize] = end.checked_sub(1).map(|place| Candidate {
-                    time: times[place],
-                    left: Some(numbers[place]),
-                    right: None,
-                    place,
-                });
-            }
-        }
-        let found = (0..).zip(found);
-        Some(found.filter_map(|(i, c)| Some((i, c?))).collect())
+        let newest = self.newest(&side.source, &side.key_columns, requests, until)?;
+        let times = self.events(side.source.id).times();
+        Some(Candidates::newest(newest, times))
     }
 
     /// Whether each candidate's row passes the view's filter and `filter`, and its features.
@@ -239,13 +230,12 @@ impl Evaluator {
         &self,
         body: &RowBody,
         requests: &Requests,
-        candidates: &[Candidate],
+        candidates: &Candidates,
         filter: Option<&Expr>,
     ) -> (Vec<bool>, Vec<Column>) {
-        let length = candidates.len();
-        let times: Vec<i64> = candidates.iter().map(|c| c.time).collect();
+        let times = &candidates.times;
         let at = |keys| Requests::new(keys, times.clone(), requests.known.clone());
-        let mut scope = self.trigger_scope(&body.trigger, candidates);
+        let mut scope = self.trigger_scope(&body.trigger, candidates, &slots_read(body));
         for windows in &body.windows {
             let keys = windows
                 .key_columns
@@ -256,11 +246,11 @@ impl Evaluator {
             scope.extend(columns);
         }
         for lookup in &body.lookups {
-            let keys = evaluate(&lookup.keys, &scope, &times);
+            let keys = evaluate(&lookup.keys, &scope, times);
             let columns = self.look_up(lookup, &at(keys));
             scope.extend(columns);
         }
-        let mut passes = vec![true; length];
+        let mut passes = vec![true; times.len()];
         if let Some(expr) = &body.filter {
             keep_true(expr, &scope, &requests.times, &mut passes);
         }
@@ -271,21 +261,23 @@ impl Evaluator {
         (passes, columns)
     }
 
-    fn trigger_scope(&self, trigger: &Trigger, candidates: &[Candidate]) -> Vec<Column> {
-        let side = |side: &TriggerSide, numbers: Vec<u32>| -> Vec<Column> {
-            self.source_rows(side.source.id, &numbers)
-        };
-        let slots = |of: fn(&Candidate) -> Option<u32>| -> Vec<u32> {
-            candidates
-                .iter()
-                .map(|c| of(c).unwrap_or(NO_SLOT))
-                .collect()
-        };
+    /// The rows of both sides; what is not read of them stays empty.
+    fn trigger_scope(
+        &self,
+        trigger: &Trigger,
+        candidates: &Candidates,
+        read: &BTreeSet<usize>,
+    ) -> Vec<Column> {
         match trigger {
-            Trigger::Source(only) => side(only, slots(|c| c.left)),
+            Trigger::Source(only) => self.rows_of(only.source.id, &candidates.left, |slot| {
+                read.contains(&slot)
+            }),
             Trigger::Full { left, right } => {
-                let mut scope = side(left, slots(|c| c.left));
-                scope.extend(side(right, slots(|c| c.right)));
+                let of_left = |slot: usize| read.contains(&slot);
+                let mut scope = self.rows_of(left.source.id, &candidates.left, of_left);
+                let first = scope.len();
+                let of_right = |slot: usize| read.contains(&(first + slot));
+                scope.extend(self.rows_of(right.source.id, &candidates.right, of_right));
                 scope
             }
         }
@@ -293,6 +285,16 @@ impl Evaluator {
 
     /// The source rows of events, NULLs where there is [none](NO_SLOT).
     pub(crate) fn source_rows(&self, source: SourceId, numbers: &[u32]) -> Vec<Column> {
+        self.rows_of(source, numbers, |_| true)
+    }
+
+    /// [`Evaluator::source_rows`] in the slots that are read; the others are empty.
+    fn rows_of(
+        &self,
+        source: SourceId,
+        numbers: &[u32],
+        is_read: impl Fn(usize) -> bool,
+    ) -> Vec<Column> {
         let events = self.events(source);
         events
             .def()
@@ -301,10 +303,40 @@ impl Evaluator {
             .enumerate()
             .map(|(slot, data_type)| {
                 // What nobody wants is not read either, so it may stay empty.
-                let column = events.column(slot);
+                let column = events.column(slot).filter(|_| is_read(slot));
                 column.map_or_else(|| Column::new(data_type), |c| c.gather_optional(numbers))
             })
             .collect()
+    }
+
+    /// The events of a source that a look-up finds, whatever their age.
+    fn looked_up(
+        &self,
+        source: &SourceDef,
+        key_columns: &[usize],
+        lookup: &Lookup,
+        requests: &Requests,
+        until: &[i64],
+    ) -> Vec<u32> {
+        if lookup.filter.is_none()
+            && let Some(newest) = self.newest(source, key_columns, requests, until)
+        {
+            return newest;
+        }
+        let events = self.events(source.id);
+        let keyed = self.keyed(source.id, key_columns);
+        let filter = lookup.filter.as_ref().map(Program::compile);
+        let key_of = keyed.find(&requests.keys, requests.len());
+        let newest = |i: usize| {
+            let limits = Limits {
+                until: until[i],
+                at: requests.times[i],
+                known_at: requests.known_at(i),
+            };
+            let walk = KeyWalk::new(events, keyed.of(key_of[i]), key_columns, limits);
+            walk.newest(filter.as_ref(), None).unwrap_or(NO_SLOT)
+        };
+        (0..requests.len()).map(newest).collect()
     }
 
     /// The columns that a look-up adds to the scope, for triggers at the requests' times.
@@ -326,23 +358,14 @@ impl Evaluator {
                 source,
                 key_columns,
             } => {
-                let events = self.events(source.id);
-                let keyed = self.keyed(source.id, key_columns);
-                let filter = lookup.filter.as_ref().map(Program::compile);
-                let key_of = keyed.find(&requests.keys, length);
-                let numbers: Vec<u32> = (0..length)
-                    .map(|i| {
-                        let limits = Limits {
-                            until: until[i],
-                            at: requests.times[i],
-                            known_at: requests.known_at(i),
-                        };
-                        let walk = KeyWalk::new(events, keyed.of(key_of[i]), key_columns, limits);
-                        walk.newest(filter.as_ref(), None)
-                            .filter(|(_, place)| young_enough(i, walk.of_key.times[*place]))
-                            .map_or(NO_SLOT, |(number, _)| number)
-                    })
-                    .collect();
+                let times = self.events(source.id).times();
+                let mut numbers = self.looked_up(source, key_columns, lookup, requests, &until);
+                for (i, number) in numbers.iter_mut().enumerate() {
+                    let is_found = *number != NO_SLOT;
+                    if is_found && !young_enough(i, times[*number as usize]) {
+                        *number = NO_SLOT;
+                    }
+                }
                 self.source_rows(source.id, &numbers)
             }
             LookupTarget::View(view) => {
@@ -369,6 +392,17 @@ impl Evaluator {
             }
         }
     }
+}
+
+/// The slots of a row's scope that are read of it.
+fn slots_read(body: &RowBody) -> BTreeSet<usize> {
+    let keys = body.lookups.iter().flat_map(|lookup| &lookup.keys);
+    let exprs = body.columns.iter().chain(&body.filter).chain(keys);
+    let of_windows = body.windows.iter().flat_map(|w| &w.key_columns);
+    exprs
+        .flat_map(Expr::columns)
+        .chain(of_windows.copied())
+        .collect()
 }
 
 fn always(columns: Vec<Column>, length: usize) -> Answers {

@@ -18,6 +18,7 @@ use rustc_hash::FxHashMap;
 
 use crate::identities::possibly_repeated;
 use crate::runs::Runs;
+use crate::steps::Steps;
 
 /// The events of one source that are in a cut, numbered in log order.
 pub(crate) struct SourceEvents {
@@ -29,8 +30,9 @@ pub(crate) struct SourceEvents {
     /// Those of `kept` that come from the log.
     stored: Vec<usize>,
     times: Vec<i64>,
-    visible: Vec<i64>,
+    visible: Steps,
     operations: Vec<Operation>,
+    in_order_of_time: bool,
     positions: Runs<Position>,
     /// Where they decide about identity or order.
     origins: Option<Runs<Origin>>,
@@ -65,8 +67,9 @@ impl SourceEvents {
             kept,
             program,
             times: Vec::new(),
-            visible: Vec::new(),
+            visible: Steps::default(),
             operations: Vec::new(),
+            in_order_of_time: true,
             positions: Runs::default(),
             origins: by_origin.then(Runs::default),
             has_deletes: false,
@@ -115,7 +118,7 @@ impl SourceEvents {
             self.columns[slot].reserve(count);
         }
         self.times.reserve(count);
-        self.visible.reserve(count);
+        self.visible.expect_more(count);
         self.operations.reserve(count);
     }
 
@@ -141,8 +144,9 @@ impl SourceEvents {
             }
         }
         self.times.extend_from_slice(several.times());
-        let visible = (0..count).map(|event| several.visible_at(event).0);
-        self.visible.extend(visible);
+        for event in 0..count {
+            self.visible.push(several.visible_at(event).0);
+        }
         self.positions.push_run(&several.first(), count);
         if let Some(origins) = &mut self.origins {
             for (events, first) in several.origin_runs() {
@@ -166,16 +170,18 @@ impl SourceEvents {
     /// after the last event.
     pub(crate) fn complete(&mut self) {
         let length = self.len();
+        self.in_order_of_time = self.times.is_sorted();
         self.program.compute(&mut self.columns, &self.kept, length);
         let def = Arc::clone(self.def());
-        for (slot, times) in [
-            (def.event_time_slot(), &self.times),
-            (def.visible_at_slot(), &self.visible),
-        ] {
-            if self.kept.contains(&slot) {
-                let data = ColumnData::Timestamp(times.clone());
-                self.columns[slot] = Column::from_parts(data, Vec::new());
-            }
+        if self.kept.contains(&def.event_time_slot()) {
+            let data = ColumnData::Timestamp(self.times.clone());
+            self.columns[def.event_time_slot()] = Column::from_parts(data, Vec::new());
+        }
+        if self.kept.contains(&def.visible_at_slot()) {
+            let steps = self.visible.iter();
+            let visible = steps.flat_map(|(events, visible)| events.map(move |_| visible));
+            let data = ColumnData::Timestamp(visible.collect());
+            self.columns[def.visible_at_slot()] = Column::from_parts(data, Vec::new());
         }
         self.find_rivals();
         if def.deduplicate_within.is_some() {
@@ -312,7 +318,7 @@ impl SourceEvents {
     /// The events that held when they were visible themselves, of each identity the first: what a
     /// trigger was when it came, whatever corrected or removed it since. In the order of time and ties.
     pub(crate) fn as_they_came(&self) -> Vec<u32> {
-        let visible = |number: u32| Some(self.visible[number as usize]);
+        let visible = |number: u32| Some(self.visible.get(number));
         let held = |number: u32| self.holds(number, visible(number));
         let held_first = |number: u32| {
             let is_before = |version: &Version| {
@@ -349,6 +355,17 @@ impl SourceEvents {
         }
     }
 
+    /// Whether they were logged in the order of their times.
+    pub(crate) fn in_order_of_time(&self) -> bool {
+        self.in_order_of_time
+    }
+
+    /// Whether an event comes before another in the order of time and ties.
+    pub(crate) fn is_before(&self, number: u32, other: u32) -> bool {
+        let times = [number, other].map(|n| self.times[n as usize]);
+        times[0] < times[1] || times[0] == times[1] && self.order(number) < self.order(other)
+    }
+
     /// What decides among the events of one time.
     fn order(&self, number: u32) -> Vec<u8> {
         let row = self.row(number);
@@ -358,9 +375,17 @@ impl SourceEvents {
             .order_at(&row, stored, &self.origin(number), position)
     }
 
-    /// Visible times.
-    pub(crate) fn visible(&self) -> &[i64] {
-        &self.visible
+    /// When an event was visible.
+    pub(crate) fn visible_at(&self, number: u32) -> i64 {
+        self.visible.get(number)
+    }
+
+    /// Whether every event was visible at its time.
+    pub(crate) fn were_visible_at_once(&self) -> bool {
+        self.visible.iter().all(|(events, visible)| {
+            let times = &self.times[events.start as usize..events.end as usize];
+            times.iter().all(|time| visible <= *time)
+        })
     }
 
     /// What each event does.
@@ -424,7 +449,7 @@ impl SourceEvents {
     }
 
     fn is_visible(&self, number: u32, known_at: Option<i64>) -> bool {
-        known_at.is_none_or(|k| self.visible[number as usize] <= k)
+        known_at.is_none_or(|k| self.visible.get(number) <= k)
     }
 
     fn wins(&self, number: u32, known_at: Option<i64>) -> bool {

@@ -223,7 +223,7 @@ impl<'a> Collected<'a> {
         self.found.push(Instant {
             time: events.times()[event as usize],
             key,
-            visible: events.visible()[event as usize],
+            visible: events.visible_at(event),
             source,
             position: events.position(event),
         });

@@ -12,6 +12,7 @@ mod evaluate;
 mod events;
 mod identities;
 mod instants;
+mod key_numbers;
 mod keyed;
 mod load;
 mod population;
@@ -19,6 +20,7 @@ mod profile;
 mod report;
 mod runs;
 mod slices;
+mod steps;
 mod training;
 mod windows;
 

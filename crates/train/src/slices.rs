@@ -111,10 +111,12 @@ impl Evaluator {
                 .map(|(number, _)| number)
                 .collect()
         };
-        let of = |values: &[i64]| numbers.iter().map(|n| values[*n as usize]).collect();
         SourceRows {
-            times: of(events.times()),
-            visible: of(events.visible()),
+            times: numbers
+                .iter()
+                .map(|n| events.times()[*n as usize])
+                .collect(),
+            visible: numbers.iter().map(|n| events.visible_at(*n)).collect(),
             operations: numbers
                 .iter()
                 .map(|n| events.operations()[*n as usize])
@@ -140,7 +142,7 @@ impl Evaluator {
             // As many as events, of which there are fewer than 2^32.
             let of_key = keyed.of(key as u32);
             let walk = KeyWalk::new(self.events(table.id), of_key, &table.primary_key, limits);
-            walk.newest(None, None).map(|(number, _)| number)
+            walk.newest(None, None)
         };
         (0..keyed.len()).filter_map(newest).collect()
     }

@@ -5,6 +5,7 @@
 //! missing keeps its place with NULLs.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -246,14 +247,21 @@ impl Job<'_> {
         let mut coincident: BTreeMap<String, u64> = BTreeMap::new();
         let mut appended: Vec<(Field, Column)> = Vec::new();
         let mut status_columns: Vec<(Field, Column)> = Vec::new();
+        // Views with the same key share what is made of the requests.
+        let mut asked: BTreeMap<Vec<(&str, String)>, Requests> = BTreeMap::new();
         let total = self.service.items.len() as u64;
         for (done, item) in (0..).zip(&self.service.items) {
             reach(&item.view.name, done, total)?;
-            let keys = key_columns(&table, item)?;
-            let requests = Requests::new(keys, times.clone(), known.clone());
+            let requests = match asked.entry(key_of(item)) {
+                Entry::Occupied(same) => same.into_mut(),
+                Entry::Vacant(first) => {
+                    let keys = key_columns(&table, item)?;
+                    first.insert(Requests::new(keys, times.clone(), known.clone()))
+                }
+            };
             let request = request_columns(&table, &item.view)?;
-            let mut answers = evaluator.read(&item.view, &requests, &request);
-            for (source, count) in coincidences(evaluator, &item.view, &requests) {
+            let mut answers = evaluator.read(&item.view, requests, &request);
+            for (source, count) in coincidences(evaluator, &item.view, requests) {
                 let most = coincident.entry(source).or_default();
                 *most = (*most).max(count);
             }
@@ -413,6 +421,17 @@ impl Evaluator {
             .min()
             .flatten()
     }
+}
+
+/// The spine's columns that hold the key of an item's view, each with the type that it is taken as.
+fn key_of(item: &ServiceItem) -> Vec<(&str, String)> {
+    let names = item.key.iter().map(String::as_str);
+    let types = item
+        .view
+        .key
+        .iter()
+        .map(|field| field.data_type.to_string());
+    names.zip(types).collect()
 }
 
 fn guess_time_column(table: &Table) -> Result<String, TrainError> {

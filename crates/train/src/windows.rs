@@ -252,7 +252,7 @@ impl<'a> Sweep<'a> {
         if numbers.iter().any(|&n| self.events.is_contested(n)) {
             return Knowledge::PerRead;
         }
-        let visible = |n: u32| self.events.visible()[n as usize];
+        let visible = |n: u32| self.events.visible_at(n);
         let at_once = numbers
             .iter()
             .zip(of_key.times)
@@ -332,8 +332,7 @@ impl<'a> Sweep<'a> {
         for ranges in &mut self.ranges {
             for (range, &read) in ranges[start..].iter_mut().zip(reads) {
                 let known_at = self.requests.known_at(read as usize).unwrap_or(i64::MAX);
-                let known =
-                    rows.partition_point(|&n| self.events.visible()[n as usize] <= known_at);
+                let known = rows.partition_point(|&n| self.events.visible_at(n) <= known_at);
                 let end = u32::try_from(base + known).expect("a sweep is flushed before 2^32");
                 range.1 = range.1.min(end);
                 range.0 = range.0.min(range.1);

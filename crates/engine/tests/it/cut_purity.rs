@@ -177,7 +177,8 @@ pub(crate) struct Case {
     pub(crate) request: Vec<Value>,
 }
 
-fn trained(view: &ViewDef, cases: &[&Case], evaluator: &Evaluator) -> Vec<ViewRow> {
+/// The answers of the training path.
+pub(crate) fn trained(view: &ViewDef, cases: &[&Case], evaluator: &Evaluator) -> Vec<ViewRow> {
     let keys = (0..view.key.len())
         .map(|i| Column::from_values(&view.key[i].data_type, cases.iter().map(|c| &c.key[i])))
         .collect();

@@ -19,6 +19,7 @@ mod follow;
 mod forget;
 mod functions;
 mod healing;
+mod in_order_of_time;
 mod incidents;
 mod keeping;
 mod lake;

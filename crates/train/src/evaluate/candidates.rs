@@ -3,20 +3,76 @@
 use std::rc::Rc;
 
 use evenkeel_expr::Program;
+use evenkeel_types::NO_SLOT;
 use evenkeel_types::definition::{SourceKind, Trigger, TriggerSide};
 
 use super::{Evaluator, KeyWalk, Limits, Requests};
 use crate::events::SourceEvents;
 use crate::keyed::{KeyEvents, KeyedEvents};
 
-/// A row that a trigger brings.
+/// A row that a trigger brings: its time, and the event of either side, [none](NO_SLOT) where there is
+/// none.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
-    pub(super) time: i64,
-    pub(super) left: Option<u32>,
-    pub(super) right: Option<u32>,
-    /// Where the search for the row before it goes on.
-    pub(super) place: usize,
+    time: i64,
+    left: u32,
+    right: u32,
+}
+
+/// Rows that a trigger brings, each with the request that it is for.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    pub(super) requests: Vec<u32>,
+    pub(super) times: Vec<i64>,
+    pub(super) left: Vec<u32>,
+    /// Stays empty where a trigger has one side.
+    pub(super) right: Vec<u32>,
+}
+
+impl Candidates {
+    /// By request the newest event of the only side, [none](NO_SLOT) where there is none.
+    pub(super) fn newest(newest: Vec<u32>, times: &[i64]) -> Self {
+        let requests: Vec<u32> = (0..)
+            .zip(&newest)
+            .filter(|(_, number)| **number != NO_SLOT)
+            .map(|(request, _)| request)
+            .collect();
+        let left: Vec<u32> = match requests.len() == newest.len() {
+            true => newest,
+            false => requests.iter().map(|&i| newest[i as usize]).collect(),
+        };
+        Candidates {
+            times: left.iter().map(|&n| times[n as usize]).collect(),
+            requests,
+            left,
+            right: Vec::new(),
+        }
+    }
+
+    pub(super) fn push(&mut self, request: u32, candidate: Candidate) {
+        self.requests.push(request);
+        self.times.push(candidate.time);
+        self.left.push(candidate.left);
+        self.right.push(candidate.right);
+    }
+
+    pub(super) fn get(&self, n: usize) -> Candidate {
+        Candidate {
+            time: self.times[n],
+            left: self.left[n],
+            right: self.right.get(n).copied().unwrap_or(NO_SLOT),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Whether each of so many requests has one, in their order.
+    pub(super) fn are_of_all(&self, requests: usize) -> bool {
+        // No request has two.
+        self.requests.len() == requests && self.requests.is_sorted()
+    }
 }
 
 /// Finds the rows that a trigger brings for a key, newest first.
@@ -61,13 +117,14 @@ impl<'a> CandidateFinder<'a> {
     ) -> Option<Candidate> {
         match self.sides.as_slice() {
             [only] => {
-                let walk = only.walk(request, limits);
-                let (number, place) = walk.newest(only.filter.as_ref(), before.map(|c| c.place))?;
+                let before = before.map(|candidate| candidate.left);
+                let number = only
+                    .walk(request, limits)
+                    .newest(only.filter.as_ref(), before)?;
                 Some(Candidate {
-                    time: walk.of_key.times[place],
-                    left: Some(number),
-                    right: None,
-                    place,
+                    time: only.events.times()[number as usize],
+                    left: number,
+                    right: NO_SLOT,
                 })
             }
             sides => {
@@ -87,16 +144,10 @@ impl<'a> CandidateFinder<'a> {
                     };
                     side.walk(request, until_then)
                         .newest(side.filter.as_ref(), None)
-                        .map(|(number, _)| number)
                 });
-                let left = latest.next().flatten();
-                let right = latest.next().flatten();
-                Some(Candidate {
-                    time,
-                    left,
-                    right,
-                    place: 0,
-                })
+                let left = latest.next().flatten().unwrap_or(NO_SLOT);
+                let right = latest.next().flatten().unwrap_or(NO_SLOT);
+                Some(Candidate { time, left, right })
             }
         }
     }
@@ -113,8 +164,8 @@ impl FinderSide<'_> {
         let walk = self.walk(request, limits);
         let KeyEvents { numbers, times } = walk.of_key;
         if self.events.def().kind == SourceKind::Stream {
-            let (_, place) = walk.newest(self.filter.as_ref(), None)?;
-            return Some(times[place]);
+            let number = walk.newest(self.filter.as_ref(), None)?;
+            return Some(self.events.times()[number as usize]);
         }
         numbers
             .iter()

@@ -1,6 +1,6 @@
 //! What is asked at once, and what is answered.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -8,7 +8,10 @@ use evenkeel_types::{Column, SLOT_PRESENT};
 use evenkeel_view::Found;
 
 use super::KeyOfSource;
-use crate::keyed::Placed;
+use crate::keyed::{Placed, place};
+
+/// So many requests are sorted at once, if their times are spread evenly.
+const REQUESTS_PER_STRETCH: usize = 16;
 
 /// What is asked: one row per request.
 #[derive(Clone, Debug)]
@@ -21,6 +24,7 @@ pub struct Requests {
     pub known: Option<Vec<i64>>,
     /// The requests by keys of a source, for all who need them so.
     pub(super) placed: RefCell<BTreeMap<KeyOfSource, Rc<Placed>>>,
+    in_order_of_time: OnceCell<Vec<(i64, u32)>>,
 }
 
 impl Requests {
@@ -32,7 +36,14 @@ impl Requests {
             times,
             known,
             placed: RefCell::default(),
+            in_order_of_time: OnceCell::new(),
         }
+    }
+
+    /// Times and numbers of the requests, in the order of their times.
+    pub(super) fn in_order_of_time(&self) -> &[(i64, u32)] {
+        self.in_order_of_time
+            .get_or_init(|| in_order_of_time(&self.times))
     }
 
     /// Number of requests.
@@ -55,10 +66,12 @@ impl Requests {
         self.keys.iter().all(|c| c.state(i) == SLOT_PRESENT)
     }
 
-    pub(super) fn take(&self, indices: &[u32]) -> Requests {
+    /// When these are asked and what they know, without their keys: once what they find is known,
+    /// nobody looks for it again.
+    pub(super) fn without_keys(&self, indices: &[u32]) -> Requests {
         let known = self.known.as_ref();
         Requests::new(
-            self.keys.iter().map(|c| c.gather(indices)).collect(),
+            Vec::new(),
             indices.iter().map(|&i| self.times[i as usize]).collect(),
             known.map(|k| indices.iter().map(|&i| k[i as usize]).collect()),
         )
@@ -74,4 +87,53 @@ pub struct Answers {
     pub times: Vec<Option<i64>>,
     /// The features; NULL where there is no row.
     pub columns: Vec<Column>,
+}
+
+/// Times with their numbers, sorted: first placed by equal stretches of time, then sorted in each.
+fn in_order_of_time(times: &[i64]) -> Vec<(i64, u32)> {
+    let (Some(&least), Some(&greatest)) = (times.iter().min(), times.iter().max()) else {
+        return Vec::new();
+    };
+    if times.is_sorted() {
+        return times.iter().copied().zip(0..).collect();
+    }
+    let stretches = (times.len() / REQUESTS_PER_STRETCH)
+        .next_power_of_two()
+        .max(2);
+    let after_least = |time: i64| time.wrapping_sub(least).cast_unsigned();
+    let bits = u64::BITS - after_least(greatest).leading_zeros();
+    let shift = bits.saturating_sub(stretches.trailing_zeros());
+    // Below the number of stretches, which are fewer than requests.
+    let stretch_of = |time: &i64| (after_least(*time) >> shift) as u32;
+    let stretch_of: Vec<u32> = times.iter().map(stretch_of).collect();
+    let (starts, mut placed) = place(&stretch_of, times, stretches);
+    for stretch in starts.windows(2) {
+        placed[stretch[0] as usize..stretch[1] as usize].sort_unstable();
+    }
+    placed
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::in_order_of_time;
+
+    fn time() -> impl Strategy<Value = i64> {
+        prop_oneof![Just(i64::MIN), Just(i64::MAX), -5i64..5, any::<i64>()]
+    }
+
+    proptest! {
+        #[test]
+        fn requests_are_sorted(
+            times in prop_oneof![
+                prop::collection::vec(time(), 0..200),
+                prop::collection::vec(0i64..1_000, 0..200),
+            ],
+        ) {
+            let mut sorted: Vec<(i64, u32)> = times.iter().copied().zip(0..).collect();
+            sorted.sort();
+            prop_assert_eq!(in_order_of_time(&times), sorted);
+        }
+    }
 }

@@ -63,20 +63,18 @@ impl<'a> KeyWalk<'a> {
         i64::MIN
     }
 
-    /// The newest event, before the one at `place` if given, that passes the filter, and its
-    /// place. For a table only the state counts: the newest version, if it is not a delete
-    /// and passes.
-    pub(crate) fn newest(
-        &self,
-        filter: Option<&Program>,
-        place: Option<usize>,
-    ) -> Option<(u32, usize)> {
+    /// The newest event, before another of them if given, that passes the filter. For a table
+    /// only the state counts: the newest version, if it is not a delete and passes.
+    pub(crate) fn newest(&self, filter: Option<&Program>, before: Option<u32>) -> Option<u32> {
         let KeyEvents { numbers, times } = self.of_key;
-        let end = place.unwrap_or_else(|| times.partition_point(|&time| time <= self.limits.until));
         let is_table = self.events.def().kind == SourceKind::Table;
-        if is_table && place.is_some() {
+        if is_table && before.is_some() {
             return None;
         }
+        let end = match before {
+            None => times.partition_point(|&time| time <= self.limits.until),
+            Some(other) => self.place_of(other),
+        };
         for place in (0..end).rev() {
             let number = numbers[place];
             if times[place] < self.retained_from {
@@ -90,12 +88,21 @@ impl<'a> KeyWalk<'a> {
                     f.eval_row(&self.events.row(number), self.limits.at) == Value::Boolean(true)
                 });
             if passes {
-                return Some((number, place));
+                return Some(number);
             }
             if is_table {
                 return None;
             }
         }
         None
+    }
+
+    /// Where an event of the key is among them.
+    fn place_of(&self, number: u32) -> usize {
+        let KeyEvents { numbers, times } = self.of_key;
+        let time = self.events.times()[number as usize];
+        let first = times.partition_point(|&other| other < time);
+        let later = numbers[first..].iter().position(|&other| other == number);
+        first + later.expect("the event is one of the key's")
     }
 }

@@ -17,7 +17,8 @@ use super::Sweep;
 use super::live::know_the_same;
 use crate::evaluate::{Evaluator, Requests};
 use crate::events::SourceEvents;
-use crate::keyed::{KeyEvents, KeyedEvents, NO_KEY};
+use crate::key_numbers::NO_KEY;
+use crate::keyed::{KeyEvents, KeyedEvents};
 
 /// A change, by numbers of events.
 #[derive(Clone, Copy)]

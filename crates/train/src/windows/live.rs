@@ -77,11 +77,8 @@ pub(super) fn know_the_same(events: &SourceEvents, requests: &Requests) -> bool 
     let Some(known) = &requests.known else {
         return true;
     };
-    let mut at_once = events.visible().iter().zip(events.times());
     let mut in_time = known.iter().zip(&requests.times);
-    events.all_hold()
-        && at_once.all(|(visible, time)| visible <= time)
-        && in_time.all(|(known, time)| known >= time)
+    events.all_hold() && in_time.all(|(known, time)| known >= time) && events.were_visible_at_once()
 }
 
 /// The last instant at which each event is the latest version of its row; before its time if

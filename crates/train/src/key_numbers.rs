@@ -1,0 +1,314 @@
+//! Keys get numbers: by a table where they are integers close to each other, else by a hash map.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use evenkeel_types::codec::encode_value;
+use evenkeel_types::{Column, ColumnData, Operation, SLOT_PRESENT};
+use rustc_hash::FxHashMap;
+
+use crate::events::SourceEvents;
+
+/// The number of no key: a part is missing, or no event has it.
+pub(crate) const NO_KEY: u32 = u32::MAX;
+/// A table may have so many places per key, and some more.
+const PLACES_PER_KEY: u64 = 4;
+const PLACES_MORE: u64 = 1024;
+
+/// The keys of a source's events, by number.
+pub(crate) struct KeyNumbers {
+    keys: Keys,
+    of_events: Vec<u32>,
+}
+
+impl KeyNumbers {
+    /// Numbers the keys made of these (kept) slots. Events without one have [none](NO_KEY);
+    /// removals have none either.
+    pub(crate) fn new(events: &SourceEvents, key_columns: &[usize]) -> Self {
+        let columns: Vec<&Column> = key_columns
+            .iter()
+            .map(|&slot| &events.columns()[slot])
+            .collect();
+        let (keys, mut of_events) = Keys::assign(&columns, events.len());
+        for (key, operation) in of_events.iter_mut().zip(events.operations()) {
+            if *operation == Operation::Remove {
+                *key = NO_KEY;
+            }
+        }
+        KeyNumbers { keys, of_events }
+    }
+
+    /// How many numbers there are.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The number of each event's key.
+    pub(crate) fn of_events(&self) -> &[u32] {
+        &self.of_events
+    }
+
+    /// The numbers of the keys of `length` requests, by a column per part of the key.
+    pub(crate) fn find(&self, columns: &[Column], length: usize) -> Vec<u32> {
+        self.keys.find(&columns.iter().collect::<Vec<_>>(), length)
+    }
+}
+
+enum Keys {
+    /// An integer less the least one.
+    Near {
+        width: Width,
+        least: i64,
+        count: usize,
+    },
+    Integers {
+        width: Width,
+        numbers: FxHashMap<i64, u32>,
+    },
+    Texts(FxHashMap<Arc<str>, u32>),
+    /// Several parts, or another type: by their encoding.
+    Encoded(FxHashMap<Box<[u8]>, u32>),
+}
+
+/// Integers of two widths are never equal: their encodings have two lengths.
+#[derive(Clone, Copy, PartialEq)]
+enum Width {
+    Narrow,
+    Wide,
+}
+
+fn integers(column: &Column) -> Option<(Width, Cow<'_, [i64]>)> {
+    match column.data() {
+        ColumnData::BigInt(values) | ColumnData::Timestamp(values) => {
+            Some((Width::Wide, Cow::Borrowed(values)))
+        }
+        ColumnData::Int(values) | ColumnData::Date(values) => Some((
+            Width::Narrow,
+            values.iter().map(|x| i64::from(*x)).collect(),
+        )),
+        _ => None,
+    }
+}
+
+impl Keys {
+    /// Gives numbers to all keys, and says which each event has.
+    fn assign(columns: &[&Column], length: usize) -> (Keys, Vec<u32>) {
+        if let [column] = columns {
+            if let Some((width, values)) = integers(column) {
+                return Keys::assign_integers(column, width, &values);
+            }
+            if let ColumnData::String(values) = column.data() {
+                let mut numbers: FxHashMap<Arc<str>, u32> = FxHashMap::default();
+                let key = |slot: usize, value: &Arc<str>| {
+                    if column.state(slot) != SLOT_PRESENT {
+                        return NO_KEY;
+                    }
+                    if let Some(&number) = numbers.get(value) {
+                        return number;
+                    }
+                    let number = next_number(numbers.len());
+                    numbers.insert(Arc::clone(value), number);
+                    number
+                };
+                let key_of = values.iter().enumerate();
+                let mut key = key;
+                let key_of = key_of.map(|(slot, value)| key(slot, value)).collect();
+                return (Keys::Texts(numbers), key_of);
+            }
+        }
+        let mut numbers: FxHashMap<Box<[u8]>, u32> = FxHashMap::default();
+        let mut bytes = Vec::new();
+        let key_of = (0..length)
+            .map(|slot| {
+                if !encode(columns, slot, &mut bytes) {
+                    return NO_KEY;
+                }
+                if let Some(&number) = numbers.get(bytes.as_slice()) {
+                    return number;
+                }
+                let number = next_number(numbers.len());
+                numbers.insert(bytes.as_slice().into(), number);
+                number
+            })
+            .collect();
+        (Keys::Encoded(numbers), key_of)
+    }
+
+    fn assign_integers(column: &Column, width: Width, values: &[i64]) -> (Keys, Vec<u32>) {
+        let present = |slot: usize| column.state(slot) == SLOT_PRESENT;
+        let (mut least, mut greatest) = (i64::MAX, i64::MIN);
+        for (slot, &value) in values.iter().enumerate() {
+            if present(slot) {
+                least = least.min(value);
+                greatest = greatest.max(value);
+            }
+        }
+        let reach = greatest.wrapping_sub(least).cast_unsigned();
+        let limit = values.len() as u64 * PLACES_PER_KEY + PLACES_MORE;
+        let keys = if least > greatest {
+            Keys::Near {
+                width,
+                least: 0,
+                count: 0,
+            }
+        } else if reach < limit.min(u64::from(NO_KEY)) {
+            Keys::Near {
+                width,
+                least,
+                // Below a multiple of the events in memory.
+                count: reach as usize + 1,
+            }
+        } else {
+            let mut numbers = FxHashMap::default();
+            for (slot, &value) in values.iter().enumerate() {
+                if present(slot) {
+                    let number = next_number(numbers.len());
+                    numbers.entry(value).or_insert(number);
+                }
+            }
+            Keys::Integers { width, numbers }
+        };
+        let key_of = keys.find(&[column], values.len());
+        (keys, key_of)
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Keys::Near { count, .. } => *count,
+            Keys::Integers { numbers, .. } => numbers.len(),
+            Keys::Texts(numbers) => numbers.len(),
+            Keys::Encoded(numbers) => numbers.len(),
+        }
+    }
+
+    fn find(&self, columns: &[&Column], length: usize) -> Vec<u32> {
+        match (self, columns) {
+            (
+                Keys::Near {
+                    width,
+                    least,
+                    count,
+                },
+                [column],
+            ) => find_integers(column, *width, length, |value| {
+                let place = value.wrapping_sub(*least).cast_unsigned();
+                // Below the number of keys, which are fewer than 2^32.
+                (place < *count as u64).then_some(place as u32)
+            }),
+            (Keys::Integers { width, numbers }, [column]) => {
+                find_integers(column, *width, length, |value| numbers.get(&value).copied())
+            }
+            (Keys::Texts(numbers), [column]) => match column.data() {
+                ColumnData::String(values) => values
+                    .iter()
+                    .enumerate()
+                    .map(|(slot, value)| match column.state(slot) {
+                        SLOT_PRESENT => numbers.get(value).copied().unwrap_or(NO_KEY),
+                        _ => NO_KEY,
+                    })
+                    .collect(),
+                _ => vec![NO_KEY; length],
+            },
+            (Keys::Encoded(numbers), _) => {
+                let mut bytes = Vec::new();
+                (0..length)
+                    .map(|slot| match encode(columns, slot, &mut bytes) {
+                        true => numbers.get(bytes.as_slice()).copied().unwrap_or(NO_KEY),
+                        false => NO_KEY,
+                    })
+                    .collect()
+            }
+            _ => vec![NO_KEY; length],
+        }
+    }
+}
+
+fn find_integers(
+    column: &Column,
+    width: Width,
+    length: usize,
+    number: impl Fn(i64) -> Option<u32>,
+) -> Vec<u32> {
+    let Some((_, values)) = integers(column).filter(|(w, _)| *w == width) else {
+        return vec![NO_KEY; length];
+    };
+    let values = values.iter().enumerate();
+    values
+        .map(|(slot, &value)| match column.state(slot) {
+            SLOT_PRESENT => number(value).unwrap_or(NO_KEY),
+            _ => NO_KEY,
+        })
+        .collect()
+}
+
+/// The encoded key of a slot; false if a part is missing.
+fn encode(columns: &[&Column], slot: usize, bytes: &mut Vec<u8>) -> bool {
+    bytes.clear();
+    for column in columns {
+        if column.state(slot) != SLOT_PRESENT {
+            return false;
+        }
+        encode_value(&column.get(slot), bytes);
+    }
+    true
+}
+
+fn next_number(known: usize) -> u32 {
+    u32::try_from(known).expect("fewer keys than events, and fewer of these than 2^32")
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_types::{DataType, Value};
+    use evenkeel_view::encode_key;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn keys() -> impl Strategy<Value = (DataType, Vec<Value>)> {
+        let integers = |values: BoxedStrategy<i64>| {
+            prop::collection::vec(prop::option::of(values), 0..30).prop_map(|values| {
+                let value = |v: Option<i64>| v.map_or(Value::Null, Value::BigInt);
+                (DataType::BigInt, values.into_iter().map(value).collect())
+            })
+        };
+        let texts = prop::collection::vec(prop::option::of("[ab]{0,2}"), 0..30).prop_map(|v| {
+            let value = |v: Option<String>| v.map_or(Value::Null, Value::string);
+            (DataType::String, v.into_iter().map(value).collect())
+        });
+        let dates = prop::collection::vec(-5i32..5, 0..30)
+            .prop_map(|v| (DataType::Date, v.into_iter().map(Value::Date).collect()));
+        prop_oneof![
+            integers((-9i64..9).boxed()),
+            integers(prop_oneof![any::<i64>(), -2i64..2].boxed()),
+            texts,
+            dates,
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn equal_keys_have_one_number((data_type, values) in keys(), (other_type, others) in keys(), pair in any::<bool>()) {
+            let twice = |column: Column| if pair { vec![column.clone(), column] } else { vec![column] };
+            let columns = twice(Column::from_values(&data_type, &values));
+            let asked = twice(Column::from_values(&other_type, &others));
+            let (keys, key_of) = Keys::assign(&columns.iter().collect::<Vec<_>>(), values.len());
+            let found = keys.find(&asked.iter().collect::<Vec<_>>(), others.len());
+            let bytes = |v: &Value| encode_key(if pair { vec![v, v] } else { vec![v] });
+            for (value, &key) in values.iter().zip(&key_of) {
+                prop_assert_eq!(bytes(value).is_none(), key == NO_KEY);
+                prop_assert!(key == NO_KEY || (key as usize) < keys.len());
+                for (other, &number) in values.iter().zip(&key_of) {
+                    prop_assert_eq!(bytes(value) == bytes(other), key == number);
+                }
+                for (other, &number) in others.iter().zip(&found) {
+                    if bytes(value) == bytes(other) {
+                        prop_assert_eq!(key, number);
+                    } else {
+                        prop_assert!(number == NO_KEY || number != key);
+                    }
+                }
+            }
+        }
+    }
+}
