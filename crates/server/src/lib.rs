@@ -11,6 +11,7 @@ mod arrival;
 mod ask;
 mod auth;
 mod backfills;
+mod behind;
 mod body;
 mod calls;
 mod catalog;

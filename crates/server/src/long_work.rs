@@ -136,8 +136,37 @@ pub(crate) fn deadline(
     Ok(started.deadline(Duration::from_millis(timeout)))
 }
 
+/// Who comes first where others want the processors, too.
+#[derive(Clone, Copy)]
+enum Comes {
+    /// Everybody in turn.
+    InTurn,
+    /// Everybody else.
+    Behind,
+}
+
 /// Runs work, and answers with what it made.
 pub(crate) async fn run(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    deadline: Deadline,
+    work: impl FnOnce(&Reporter) -> Result<Made, ApiError> + Send + 'static,
+) -> Result<Response<Body>, ApiError> {
+    run_as(Comes::InTurn, shared, headers, deadline, work).await
+}
+
+/// The same [behind everybody else](crate::behind): of work that reads the log and the registry alone.
+pub(crate) async fn run_behind(
+    shared: &Arc<Shared>,
+    headers: &HeaderMap,
+    deadline: Deadline,
+    work: impl FnOnce(&Reporter) -> Result<Made, ApiError> + Send + 'static,
+) -> Result<Response<Body>, ApiError> {
+    run_as(Comes::Behind, shared, headers, deadline, work).await
+}
+
+async fn run_as(
+    comes: Comes,
     shared: &Arc<Shared>,
     headers: &HeaderMap,
     deadline: Deadline,
@@ -158,7 +187,11 @@ pub(crate) async fn run(
         let Ok(turn) = tokio::time::timeout(deadline.left(), pool.turn(admitted)).await else {
             return Err(reporter.stopped());
         };
-        turn?.run(move || work(&reporter)).await?
+        let work = move || work(&reporter);
+        match comes {
+            Comes::InTurn => turn?.run(work).await?,
+            Comes::Behind => turn?.run_behind(work).await?,
+        }
     };
     let (sender, receiver) = mpsc::channel(PIECES_WAITING);
     if with_progress {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::behind;
 use crate::error::ApiError;
 
 #[derive(Clone, Debug)]
@@ -73,6 +74,18 @@ impl Turn {
         })
         .await
         .map_err(|_| ApiError::new("INTERNAL", "a scan gave up"))
+    }
+
+    /// The same [behind everybody else](behind): of work that holds nothing others wait for.
+    pub(crate) async fn run_behind<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        behind::run(move || {
+            let _held = self;
+            work()
+        })
+        .await
     }
 }
 
