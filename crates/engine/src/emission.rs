@@ -271,7 +271,7 @@ impl Emitter {
         let (catalog, log, reached, evaluated_max) = online.with(|engine| {
             let catalog = Arc::clone(engine.shared_catalog());
             let reached = engine.reached().clone();
-            let evaluated_max = engine.machine().evaluated_max;
+            let evaluated_max = engine.machine().evaluated_max.max(1);
             (catalog, engine.reader().clone(), reached, evaluated_max)
         });
         if let Some(world) = self.world.take()
