@@ -53,7 +53,7 @@ pub struct BackfillReport {
     pub record: u64,
     /// Whether it went on with one that was interrupted.
     pub resumed: bool,
-    /// Events of the trigger in the period.
+    /// Events of the trigger whose rows are in the period.
     pub events: u64,
     /// Rows that were not there.
     pub inserted: u64,
@@ -64,8 +64,9 @@ pub struct BackfillReport {
 }
 
 impl BackfillRequest {
-    /// A backfill of a materialised view, or of a derived stream, of the events of its trigger from a
-    /// time on and before another; times without a zone are in that of the trigger's source.
+    /// A backfill of a materialised view, or of a derived stream, of its rows from a time on and before
+    /// another: of a stream with a timer they are later than what brings them. Times without a zone are in that
+    /// of the trigger's source.
     ///
     /// # Errors
     /// If there is no such view or stream, it stores nothing or has ended, or the times are no period.
@@ -220,7 +221,7 @@ pub fn backfill_report(
     Ok(report)
 }
 
-/// How many events the trigger has in the period.
+/// How many events the trigger has whose rows are in the period.
 fn events_in(log: &LogReader, request: &BackfillRequest, record: u64) -> Result<u64, EngineError> {
     let Some(derived) = &request.stream.derived else {
         return Ok(0);
@@ -231,7 +232,7 @@ fn events_in(log: &LogReader, request: &BackfillRequest, record: u64) -> Result<
     let mut events = log.read(ReadOptions {
         sources: Some(vec![trigger]),
         until: Some(before),
-        event_times: Some(from..=EventTime(until.0 - 1)),
+        event_times: Some(derived.event_of(from)..=derived.event_of(EventTime(until.0 - 1))),
         parts: [(trigger, EventParts::default())].into(),
         ..ReadOptions::default()
     });
@@ -283,10 +284,14 @@ impl Engine {
         loop {
             let next = emitter.next(self);
             let is_end = matches!(next, Next::End);
-            if let Next::Emissions(judged) = next {
-                let mut commit = judged.append(log)?;
-                while self.apply_some(&mut commit, usize::MAX)? {}
-                emitter.done();
+            match next {
+                Next::Emissions(judged) => {
+                    let mut commit = judged.append(log)?;
+                    while self.apply_some(&mut commit, usize::MAX)? {}
+                    emitter.done();
+                }
+                Next::Calls(calls) => emitter.answered(calls.run()),
+                Next::Nothing | Next::End => {}
             }
             self.emitted(emitter);
             // If it fails, the next write finds the hot tier closed.

@@ -12,6 +12,7 @@ mod brought;
 mod lane;
 mod piece;
 mod place;
+mod places;
 mod row;
 mod runs;
 mod size;
@@ -49,6 +50,8 @@ use crate::push::Judged;
 
 /// The partition of every derived stream: emissions have one order.
 pub(crate) const PARTITION: Partition = Partition(0);
+/// After so many triggers that were evaluated the rest is for another commit, as a rule.
+pub(crate) const EVALUATED_MAX: usize = 4_096;
 /// What fails again and again is left alone for at most two to the power of so many rounds.
 const RESTS_MAX_LOG2: u32 = 6;
 
@@ -265,9 +268,11 @@ impl Emitter {
 
     /// What emissions are made of; begins anew, if that is something else than before.
     fn world_of(&mut self, online: &impl Online) -> World {
-        let (catalog, log, reached) = online.with(|engine| {
+        let (catalog, log, reached, evaluated_max) = online.with(|engine| {
             let catalog = Arc::clone(engine.shared_catalog());
-            (catalog, engine.reader().clone(), engine.reached().clone())
+            let reached = engine.reached().clone();
+            let evaluated_max = engine.machine().evaluated_max.max(1);
+            (catalog, engine.reader().clone(), reached, evaluated_max)
         });
         if let Some(world) = self.world.take()
             && Arc::ptr_eq(&world.catalog, &catalog)
@@ -291,6 +296,7 @@ impl Emitter {
             catalog,
             log,
             ordered,
+            evaluated_max,
         }
     }
 }

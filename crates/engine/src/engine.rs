@@ -91,7 +91,12 @@ impl Engine {
     /// [`Engine::open`] for who emits itself ([`Emitter`]): what was logged and not emitted yet is
     /// left to it.
     pub fn open_to_serve(project: &Project) -> Result<Self, EngineError> {
-        let engine = Self::open_to_write(project, Machine::default())?;
+        Self::open_to_serve_on(project, Machine::default())
+    }
+
+    /// [`Engine::open_to_serve`] on a machine of the caller's.
+    pub fn open_to_serve_on(project: &Project, machine: Machine) -> Result<Self, EngineError> {
+        let engine = Self::open_to_write(project, machine)?;
         let mut engine = engine.forget_asked()?;
         engine.tell()?;
         Ok(engine)

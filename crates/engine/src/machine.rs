@@ -12,6 +12,8 @@ use std::sync::Arc;
 use evenkeel_log::{Clock, DiskFileSystem, FileSystem, LogOptions, SystemClock};
 use evenkeel_store::{EmbeddedKv, Kv, SEALED_ENTRIES, StoreError};
 
+use crate::emission::EVALUATED_MAX;
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Machine {
@@ -25,6 +27,8 @@ pub struct Machine {
     pub log: LogOptions,
     /// Entries of a sealed block, as a rule.
     pub sealed_entries: usize,
+    /// Triggers that a derived stream evaluates for one commit, about: then others have their turn.
+    pub evaluated_max: usize,
 }
 
 impl Default for Machine {
@@ -36,6 +40,7 @@ impl Default for Machine {
             stores: Arc::new(EmbeddedStores),
             log: LogOptions::default(),
             sealed_entries: SEALED_ENTRIES,
+            evaluated_max: EVALUATED_MAX,
         }
     }
 }

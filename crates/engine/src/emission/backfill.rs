@@ -131,7 +131,7 @@ impl Rows<'_> {
         let mut behind = None;
         loop {
             let mut found = Vec::new();
-            for logged in events.by_ref().take(AT_ONCE) {
+            for logged in events.by_ref().take(AT_ONCE.min(self.evaluated_max)) {
                 let mut logged = logged.map_err(EngineError::log)?;
                 trigger
                     .schema

@@ -3,7 +3,6 @@
 //! Does not know what was emitted. Invariant: it is a function of the event and of what is known at a
 //! cut, and nothing was if the row is not due there.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_types::definition::{DerivedDef, SourceDef, Watched};
@@ -11,8 +10,9 @@ use evenkeel_types::{
     Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, Value,
     VisibleAt,
 };
-use evenkeel_view::{Reader, SourceProgram, Store};
+use evenkeel_view::{Reader, SourceProgram};
 
+use super::places::Search;
 use super::size::bytes_of_row;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -140,35 +140,25 @@ pub(crate) fn turn_of(
     Ok(turn.map(|turn| (turn, row)))
 }
 
-/// Where the events of a trigger are that have the key of one of some rows, and whose own rows are of its
-/// time or a later one.
-pub(super) fn places(
-    engine: &Engine,
+/// The events of a trigger that have the key of one of some rows, and whose own rows are of its time or a
+/// later one.
+pub(super) fn concerned(
     derived: &DerivedDef,
     watched: &[&Watched],
     rows: &[(Vec<Value>, EventTime)],
-    cut: &Cut,
-) -> Result<BTreeSet<Position>, EngineError> {
-    let hot = HotRead::of(engine.hot());
-    let knowledge = Knowledge::latest(cut.clone());
-    let reader = Reader::new(&hot, &knowledge);
-    let trigger = derived.trigger().source.id;
-    let mut found = BTreeSet::new();
-    for watched in watched {
-        let Some(index) = engine.hot().plan().index(trigger, &watched.trigger_key) else {
-            continue;
-        };
-        for (row, from) in rows {
-            let key = watched.source_key.iter().map(|&slot| row[slot].clone());
-            let key: Vec<Value> = key.collect();
-            found.extend(hot.checked(reader.places_from(
-                index,
-                &key,
-                derived.event_of(*from).0,
-            ))?);
+) -> Vec<Search> {
+    let of_row = |watched: &Watched, (row, from): &(Vec<Value>, EventTime)| {
+        let key = watched.source_key.iter().map(|&slot| row[slot].clone());
+        Search {
+            columns: watched.trigger_key.clone(),
+            key: key.collect(),
+            times: derived.event_of(*from).0..i64::MAX,
         }
-    }
-    Ok(found)
+    };
+    let searches = watched
+        .iter()
+        .flat_map(|watched| rows.iter().map(|row| of_row(watched, row)));
+    searches.collect()
 }
 
 /// What an event of the trigger that holds brings by what is known now.

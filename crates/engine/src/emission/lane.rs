@@ -6,16 +6,18 @@
 //! those that it reads have emitted everything for it.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use evenkeel_log::{LogReader, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
-use evenkeel_types::{Cut, Offset, SourceId};
+use evenkeel_types::{Cut, LoggedEvent, Offset, SourceId};
 
 use super::backfill::Backfilling;
 use super::brought::Known;
 use super::piece::{Piece, Pieces, Root, Rooted};
 use super::place::{Place, Within};
+use super::places::Times;
 use super::row::{Act, Cause, GATHERED_MAX, Left, Rows};
 use super::stream::{Reached, Stream, with_read};
 use super::timer::Timers;
@@ -32,6 +34,8 @@ pub(super) struct World {
     pub(super) log: LogReader,
     /// The derived streams, each after those that it reads.
     pub(super) ordered: Vec<Arc<SourceDef>>,
+    /// Triggers that are evaluated for one commit, about.
+    pub(super) evaluated_max: usize,
 }
 
 /// See the module.
@@ -240,7 +244,7 @@ impl Begun {
         if !stream.emits {
             return Ok((Ok((None, end)), None));
         }
-        let mut rows = Rows::new((&world.log, &world.catalog), stream, left);
+        let mut rows = Rows::new(world, stream, left);
         let mut timers = Timers::of(&world.catalog, &stream.derived);
         let roots = piece.roots.iter();
         let mut calls = None;
@@ -258,7 +262,7 @@ impl Begun {
                 cut: &cut,
                 due_until,
             };
-            let acts = acts(piece, &self.streams, stream, root).chain(due.map(Act::Due));
+            let acts = acts(piece, &self.streams, (stream, root), due, within.acts);
             if let Some((calls, events)) = &mut calls {
                 // Functions are called for many events at once.
                 gather(online, &mut rows, acts, known, calls)?;
@@ -345,11 +349,11 @@ fn first_of(streams: &[Stream]) -> u64 {
 fn gather<'a>(
     online: &impl Online,
     rows: &mut Rows<'a>,
-    acts: impl Iterator<Item = Act<'a>>,
+    acts: impl Iterator<Item = (usize, Act<'a>)>,
     known: Known<'_>,
     calls: &mut FunctionCalls,
 ) -> Result<(), EngineError> {
-    for act in acts {
+    for (_, act) in acts {
         if let Act::Bring(cause) = act {
             rows.gather(online, cause, known, calls)?;
         }
@@ -357,33 +361,73 @@ fn gather<'a>(
     Ok(())
 }
 
-/// What a record makes a stream do, in this order: what it brings, and what it changes of what was
-/// emitted before.
-fn acts<'a>(
-    piece: &'a Piece,
-    streams: &'a [Stream],
-    stream: &'a Stream,
-    root: &'a Root,
-) -> impl Iterator<Item = Act<'a>> {
-    let causes = move |source: SourceId| {
-        let logged = match &root.what {
-            Rooted::Event(event) if event.source == source => Some(Cause::Logged(event)),
-            _ => None,
-        };
+/// The events of one source that make a stream emit for a record.
+struct Causes<'a> {
+    /// The record itself.
+    logged: Option<&'a LoggedEvent>,
+    /// What another stream emitted for it.
+    emitted: Option<(&'a Arc<SourceDef>, Range<u64>)>,
+}
+
+impl<'a> Causes<'a> {
+    fn of(piece: &Piece, streams: &'a [Stream], root: &'a Root, source: SourceId) -> Self {
         let emits = streams.iter().find(|stream| stream.def.id == source);
-        let emitted = emits.into_iter().flat_map(move |emits| {
-            let offsets = piece.emitted_for(source, root.record);
-            offsets.map(move |offset| Cause::Emitted(&emits.def, offset))
-        });
-        logged.into_iter().chain(emitted)
+        Causes {
+            logged: match &root.what {
+                Rooted::Event(event) if event.source == source => Some(event),
+                _ => None,
+            },
+            emitted: emits.map(|emits| (&emits.def, piece.emitted_for(source, root.record))),
+        }
+    }
+
+    /// Passes over so many, at most; how many are still to be passed over behind them. There may be
+    /// millions.
+    fn pass(&mut self, mut count: usize) -> usize {
+        if count > 0 && self.logged.take().is_some() {
+            count -= 1;
+        }
+        if let Some((_, offsets)) = &mut self.emitted {
+            let passed = (count as u64).min(offsets.end - offsets.start);
+            offsets.start += passed;
+            count -= passed as usize;
+        }
+        count
+    }
+
+    fn all(self) -> impl Iterator<Item = Cause<'a>> {
+        let emitted = self
+            .emitted
+            .into_iter()
+            .flat_map(|(def, offsets)| offsets.map(move |offset| Cause::Emitted(def, offset)));
+        self.logged.into_iter().map(Cause::Logged).chain(emitted)
+    }
+}
+
+/// What a record makes a stream do behind what is done, with its number, in this order: what it brings,
+/// what it changes of what was emitted before, what it asks for, and what is due.
+fn acts<'a>(
+    piece: &Piece,
+    streams: &'a [Stream],
+    (stream, root): (&'a Stream, &'a Root),
+    due: Option<Times>,
+    done: usize,
+) -> impl Iterator<Item = (usize, Act<'a>)> {
+    let mut passed = done;
+    let mut causes = |source: SourceId| {
+        let mut causes = Causes::of(piece, streams, root, source);
+        passed = causes.pass(passed);
+        causes
     };
-    let trigger = stream.derived.trigger().source.id;
+    let brought = causes(stream.derived.trigger().source.id);
     let watched: BTreeSet<SourceId> = stream.watched.iter().map(|w| w.source).collect();
-    let revised = watched.into_iter().flat_map(causes).map(Act::Revise);
+    let watched: Vec<Causes<'a>> = watched.into_iter().map(causes).collect();
     let backfill = match &root.what {
         Rooted::Backfill(backfill) if backfill.source == stream.def.id => Some(backfill.backfill),
         _ => None,
     };
-    let again = backfill.map(Act::Backfill);
-    causes(trigger).map(Act::Bring).chain(revised).chain(again)
+    let rest = backfill.map(Act::Backfill).into_iter();
+    let rest = rest.chain(due.map(Act::Due)).skip(passed);
+    let revised = watched.into_iter().flat_map(Causes::all).map(Act::Revise);
+    (done..).zip(brought.all().map(Act::Bring).chain(revised).chain(rest))
 }

@@ -10,12 +10,15 @@ use evenkeel_types::{Cut, LoggedEvent, Offset, Position, SourceId};
 
 use super::PARTITION;
 use super::place::record_of;
+use super::stream::emitted_until;
 use crate::error::EngineError;
 
 /// Records that bring something.
 const ROOTS_MAX: usize = 1_024;
 /// Records that are read.
 const RECORDS_MAX: usize = 16_384;
+/// Of a record with more emissions than so many the end is looked for.
+const READ_MAX: u64 = 4_096;
 
 /// See the module.
 pub(super) struct Piece {
@@ -48,8 +51,50 @@ pub(super) enum Rooted {
 struct Emitted {
     /// The offset of the first.
     first: u64,
-    /// The record of each.
-    records: Vec<u64>,
+    /// The records for which there are some, each with how many there are up to its last one.
+    ends: Vec<(u64, u64)>,
+}
+
+impl Emitted {
+    /// Takes what comes next of those for records before one; the record that has so many that where they
+    /// end is better looked for.
+    fn read(&mut self, mut events: Events, before: u64) -> Result<Option<u64>, EngineError> {
+        let (mut logged, mut of_one) = (LoggedEvent::blank(), 0);
+        while events.next_into(&mut logged).map_err(EngineError::log)? {
+            let record = record_of(&logged.event).unwrap_or(u64::MAX);
+            if record >= before {
+                break;
+            }
+            of_one = match self.ends.last() {
+                Some((last, _)) if *last == record => of_one + 1,
+                _ => 1,
+            };
+            self.take(record, 1);
+            if of_one == READ_MAX {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes the next ones, of one record.
+    fn take(&mut self, record: u64, count: u64) {
+        let end = self.all() + count;
+        match self.ends.last_mut() {
+            Some((last, of_last)) if *last == record => *of_last = end,
+            _ => self.ends.push((record, end)),
+        }
+    }
+
+    fn all(&self) -> u64 {
+        self.ends.last().map_or(0, |(_, end)| *end)
+    }
+
+    /// How many there are for records before one.
+    fn before(&self, record: u64) -> u64 {
+        let behind = self.ends.partition_point(|(of, _)| *of < record);
+        behind.checked_sub(1).map_or(0, |last| self.ends[last].1)
+    }
 }
 
 /// What the pieces of some streams are taken from.
@@ -240,29 +285,14 @@ impl Piece {
     ) -> Result<(), EngineError> {
         let mut emitted = Emitted {
             first: from,
-            records: Vec::new(),
+            ends: Vec::new(),
         };
-        if log.end(def.id, PARTITION).0 > from {
-            let mut after = Cut::empty();
-            after.set_end(def.id, PARTITION, Offset(from));
-            let only_origins = EventParts {
-                columns: Vec::new(),
-                origin: true,
-            };
-            let mut events = log.read(ReadOptions {
-                sources: Some(vec![def.id]),
-                after,
-                parts: BTreeMap::from([(def.id, only_origins)]),
-                ..ReadOptions::default()
-            });
-            let mut logged = LoggedEvent::blank();
-            while events.next_into(&mut logged).map_err(EngineError::log)? {
-                let record = record_of(&logged.event).unwrap_or(u64::MAX);
-                if record >= self.end {
-                    break;
-                }
-                emitted.records.push(record);
-            }
+        let mut next = from;
+        while next < log.end(def.id, PARTITION).0
+            && let Some(record) = emitted.read(records_from(log, def, next), self.end)?
+        {
+            next = emitted_until(log, def, record)?;
+            emitted.take(record, next - from - emitted.all());
         }
         self.emitted.insert(def.id, emitted);
         Ok(())
@@ -270,8 +300,7 @@ impl Piece {
 
     /// How much a stream emitted.
     pub(super) fn emitted_of(&self, stream: SourceId) -> u64 {
-        let emitted = self.emitted.get(&stream);
-        emitted.map_or(0, |emitted| emitted.records.len() as u64)
+        self.emitted.get(&stream).map_or(0, Emitted::all)
     }
 
     /// The offsets of what a stream emitted for a record.
@@ -279,16 +308,29 @@ impl Piece {
         let Some(emitted) = self.emitted.get(&stream) else {
             return 0..0;
         };
-        let first = emitted.records.partition_point(|of| *of < record);
-        let end = emitted.records.partition_point(|of| *of <= record);
-        emitted.first + first as u64..emitted.first + end as u64
+        let (before, until) = (emitted.before(record), emitted.before(record + 1));
+        emitted.first + before..emitted.first + until
     }
 
     /// How much a stream emitted for its records up to one.
     pub(super) fn emitted_until(&self, stream: SourceId, record: u64) -> u64 {
         let emitted = self.emitted.get(&stream);
-        emitted.map_or(0, |emitted| {
-            emitted.records.partition_point(|of| *of <= record) as u64
-        })
+        emitted.map_or(0, |emitted| emitted.before(record + 1))
     }
+}
+
+/// What a stream emitted from an offset on, of which the records are read alone.
+fn records_from(log: &LogReader, def: &SourceDef, offset: u64) -> Events {
+    let mut after = Cut::empty();
+    after.set_end(def.id, PARTITION, Offset(offset));
+    let only_origins = EventParts {
+        columns: Vec::new(),
+        origin: true,
+    };
+    log.read(ReadOptions {
+        sources: Some(vec![def.id]),
+        after,
+        parts: BTreeMap::from([(def.id, only_origins)]),
+        ..ReadOptions::default()
+    })
 }

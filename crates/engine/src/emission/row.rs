@@ -6,7 +6,7 @@
 //! logged behind the cut.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::{Backfill, Events, LogReader};
@@ -17,12 +17,13 @@ use evenkeel_types::{
 use evenkeel_view::SourceProgram;
 
 use super::PARTITION;
-use super::brought::{Brought, Known, OWN_COLUMNS, again, brought, is_same, places, turn_of};
+use super::brought::{Brought, Known, OWN_COLUMNS, again, brought, concerned, is_same, turn_of};
+use super::lane::World;
 use super::place::{Place, Within, origin_of, say_rest};
+use super::places::{Places, Search, Times, first_places};
 use super::runs::{Run, runs};
 use super::size::bytes_of;
 use super::stream::{Stream, emissions_from};
-use super::timer::{Times, due};
 use crate::error::EngineError;
 use crate::function::FunctionCalls;
 use crate::group::Group;
@@ -32,10 +33,10 @@ use crate::push::{Earlier, Judged};
 use crate::recorder::Recordable;
 use crate::source_state::{Newest, Turn};
 
-/// After about so many bytes of emissions, or so many triggers that were evaluated, the rest is for
-/// another commit, and others have their turn.
+/// After about so many bytes of emissions the rest is for another commit, and others have their turn.
 const COMMIT_BYTES: usize = 8 << 20;
-const EVALUATED_MAX: usize = 4_096;
+/// Places are held for about so many commits: then what is left is searched for again.
+const COMMITS_HELD: usize = 16;
 /// So many emissions are judged under one hold of the engine.
 const JUDGED_AT_ONCE: usize = 256;
 
@@ -68,7 +69,16 @@ pub(super) struct Left {
     record: u64,
     act: usize,
     positions: Arc<[Position]>,
+    /// Whether there are none behind these.
+    is_all: bool,
     done: usize,
+}
+
+impl Left {
+    /// Whether there are more behind those that are known.
+    fn is_used_up(&self) -> bool {
+        self.done == self.positions.len() && !self.is_all
+    }
 }
 
 /// The emissions of a stream in the making.
@@ -84,6 +94,7 @@ pub(super) struct Rows<'a> {
     pub(super) latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
     bytes: usize,
     pub(super) evaluated: usize,
+    pub(super) evaluated_max: usize,
     /// What other streams emitted, as it is read: each with the offset that comes next.
     readings: BTreeMap<SourceId, (u64, Events)>,
     /// What it emitted before, as it is read: with the offset that comes next.
@@ -103,14 +114,10 @@ pub(super) struct Latest {
 
 impl<'a> Rows<'a> {
     /// `left` is what is known to be left of the act that goes on.
-    pub(super) fn new(
-        (log, catalog): (&'a LogReader, &'a Catalog),
-        stream: &'a Stream,
-        left: Option<Left>,
-    ) -> Self {
+    pub(super) fn new(world: &'a World, stream: &'a Stream, left: Option<Left>) -> Self {
         Rows {
-            log,
-            catalog,
+            log: &world.log,
+            catalog: &world.catalog,
             def: &stream.def,
             derived: &stream.derived,
             watched: &stream.watched,
@@ -119,6 +126,7 @@ impl<'a> Rows<'a> {
             latest: BTreeMap::new(),
             bytes: 0,
             evaluated: 0,
+            evaluated_max: world.evaluated_max,
             readings: BTreeMap::new(),
             emitted: None,
             earlier: Earlier::default(),
@@ -133,7 +141,7 @@ impl<'a> Rows<'a> {
 
     /// Whether the rest is for another commit.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes > COMMIT_BYTES || self.evaluated >= EVALUATED_MAX
+        self.bytes > COMMIT_BYTES || self.evaluated >= self.evaluated_max
     }
 
     /// Says of the last emission that the rest of its record begins there.
@@ -143,7 +151,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Does what a record makes the stream do, from a place on; where it goes on, if there is more than
+    /// Does what is left of what a record makes the stream do, from a place on; where it goes on, if there is more than
     /// one commit of it.
     ///
     /// # Errors
@@ -152,12 +160,12 @@ impl<'a> Rows<'a> {
         &mut self,
         online: &impl Online,
         record: u64,
-        acts: impl Iterator<Item = Act<'a>>,
+        acts: impl Iterator<Item = (usize, Act<'a>)>,
         known: Known<'_>,
         from: Within,
     ) -> Result<Option<Within>, EngineError> {
         let mut after = from.after;
-        for (number, act) in acts.enumerate().skip(from.acts) {
+        for (number, act) in acts {
             let here = Within {
                 acts: number,
                 after: after.take(),
@@ -197,13 +205,17 @@ impl<'a> Rows<'a> {
             }
             Act::Revise(late) => {
                 let late = self.event_of(late)?;
-                let affected = |rows: &Self| rows.affected(online, &late, known);
-                self.revise(online, (record, here), affected, known)
+                let concerned = |rows: &Self| rows.concerned(online, &late, known);
+                self.revise(online, (record, here), concerned, known)
             }
             Act::Backfill(backfill) => self.backfill(online, record, backfill, known, here.after),
             Act::Due(times) => {
-                let trigger = self.derived.trigger().source.id;
-                let due = |_: &Self| due(online, trigger, times, known);
+                let by_time = Search {
+                    columns: Vec::new(),
+                    key: Vec::new(),
+                    times,
+                };
+                let due = |_: &Self| Ok(vec![by_time]);
                 self.revise(online, (record, here), due, known)
             }
         }
@@ -298,31 +310,36 @@ impl<'a> Rows<'a> {
         known.unwrap_or(&self.derived.trigger().source)
     }
 
-    /// Emits what is another row now of some of the trigger's events, behind one position; after which it
-    /// stopped, if there is more.
+    /// Emits what is another row now of the trigger's events that are searched for, behind one position; after
+    /// which it stopped, if there is more.
     fn revise(
         &mut self,
         online: &impl Online,
         (record, Within { acts: act, after }): (u64, Within),
-        affected: impl FnOnce(&Self) -> Result<BTreeSet<Position>, EngineError>,
+        searches: impl FnOnce(&Self) -> Result<Vec<Search>, EngineError>,
         known: Known<'_>,
     ) -> Result<Option<Position>, EngineError> {
-        let is_this = |left: &Left| (left.record, left.act) == (record, act);
+        let is_this = |left: &Left| (left.record, left.act) == (record, act) && !left.is_used_up();
         let mut left = match self.left.take().filter(is_this) {
             Some(left) => left,
             None => {
-                let mut affected = affected(self)?;
-                affected.retain(|position| after.is_none_or(|after| *position > after));
+                let most = self.evaluated_max.saturating_mul(COMMITS_HELD);
+                let trigger = self.derived.trigger().source.id;
+                let searches = searches(self)?;
+                let Places { positions, is_all } =
+                    first_places(online, trigger, searches, (after, most), known)?;
                 Left {
                     record,
                     act,
-                    positions: affected.into_iter().collect(),
+                    positions: positions.into(),
+                    is_all,
                     done: 0,
                 }
             }
         };
         let positions = Arc::clone(&left.positions);
-        let next = positions[left.done..].iter().take(EVALUATED_MAX).copied();
+        let next = positions[left.done..].iter();
+        let next = next.take(self.evaluated_max).copied();
         let trigger = self.trigger();
         for near in runs(next) {
             let mut run = Run::read(self.log, trigger, near);
@@ -348,7 +365,7 @@ impl<'a> Rows<'a> {
                 }
             }
         }
-        Ok(None)
+        Ok(positions.last().copied().filter(|_| !left.is_all))
     }
 
     /// The source of the trigger, as it is now.
@@ -437,17 +454,16 @@ impl<'a> Rows<'a> {
         self.settle(online, record, identity, brought.row, None)
     }
 
-    /// The places of the trigger's events whose rows an event may change, in the order of the log by
-    /// partition.
-    fn affected(
+    /// The trigger's events whose rows an event may change.
+    fn concerned(
         &self,
         online: &impl Online,
         late: &LoggedEvent,
         known: Known<'_>,
-    ) -> Result<BTreeSet<Position>, EngineError> {
+    ) -> Result<Vec<Search>, EngineError> {
         let turn = online.read_with(|engine| turn_of(engine, late, known.cut))?;
         let Some((turn, row)) = turn else {
-            return Ok(BTreeSet::new());
+            return Ok(Vec::new());
         };
         let mut rows = vec![(row, late.event.event_time)];
         if let Turn::Replaces(before) | Turn::Ends(before) = turn {
@@ -458,7 +474,7 @@ impl<'a> Rows<'a> {
         }
         let watched = self.watched.iter().filter(|w| w.source == late.source);
         let watched: Vec<&Watched> = watched.collect();
-        online.read_with(|engine| places(engine, self.derived, &watched, &rows, known.cut))
+        Ok(concerned(self.derived, &watched, &rows))
     }
 
     /// Emits what holds now under an identity; the first row may have been known before it is logged.

@@ -3,26 +3,19 @@
 //! Time goes as events come: no clock has a part in it. Invariant: up to when rows are due at a cut is a
 //! function of the events that hold in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ops::Range;
 
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef};
 use evenkeel_types::{Cut, EventTime, Knowledge, Offset, Position, SourceId};
 use evenkeel_view::{Reader, Store};
 
-use super::brought::Known;
 use super::piece::{Root, Rooted};
+use super::places::Times;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::HotRead;
 use crate::offline::Online;
-
-/// Events that are looked for under one hold of the engine, about.
-const DUE_AT_ONCE: usize = 4_096;
-
-/// Times of events of a trigger.
-pub(super) type Times = Range<i64>;
 
 /// Goes from record to record of a piece, and says of each what is due there.
 pub(super) struct Timers<'a> {
@@ -130,32 +123,4 @@ pub(crate) fn greatest_at(
     let reader = Reader::new(&hot, &knowledge);
     let greatest = hot.checked(reader.greatest_time(index, &[]))?;
     Ok(greatest.map(EventTime))
-}
-
-/// Where events of a trigger are that hold, of some times: read in pieces, so that others have their turn.
-pub(super) fn due(
-    online: &impl Online,
-    trigger: SourceId,
-    mut times: Times,
-    known: Known<'_>,
-) -> Result<BTreeSet<Position>, EngineError> {
-    let mut all = BTreeSet::new();
-    while !times.is_empty() {
-        let read = |engine: &Engine| {
-            let hot = HotRead::of(engine.hot());
-            let Some(index) = hot.plan().index(trigger, &[]) else {
-                return Ok((Vec::new(), None));
-            };
-            let knowledge = Knowledge::latest(known.cut.clone());
-            let reader = Reader::new(&hot, &knowledge);
-            hot.checked(reader.last_places(index, &[], times.clone(), DUE_AT_ONCE))
-        };
-        let (found, rest) = online.read_with(read)?;
-        all.extend(found);
-        match rest {
-            Some(rest) => times.end = rest,
-            None => break,
-        }
-    }
-    Ok(all)
 }

@@ -18,6 +18,7 @@ use evenkeel_types::{
 use evenkeel_view::oracle::Oracle;
 use evenkeel_view::{CompiledView, Plan, Reader, Store, Uses, ViewColumns, ViewRow};
 
+use crate::derived_purity;
 use crate::random_history::{Random, START, catalog, definitions, history, part, whole};
 
 /// What a store that cannot be read says.
@@ -62,8 +63,7 @@ pub(crate) fn store(
     logged: &[&LoggedEvent],
     mut restarts: Option<(&mut Random, u64)>,
 ) -> HotStore {
-    let views: Vec<&Arc<ViewDef>> = catalog.views.values().flat_map(|v| v.values()).collect();
-    let plan = Plan::new(views).unwrap();
+    let plan = Plan::of(catalog).unwrap();
     let applied = Arc::new(AppliedLog::default());
     let mut numbers = BlocksOptions::with_cache(0);
     let mut lets_go = false;
@@ -207,11 +207,21 @@ pub(crate) fn trained(view: &ViewDef, cases: &[&Case], evaluator: &Evaluator) ->
         .collect()
 }
 
-/// Checks one random world; answers how many values were compared, and how often what had
-/// left a store was brought back for it.
-fn check(seed: u64) -> (u64, u64) {
+/// What was compared.
+#[derive(Default)]
+struct Compared {
+    values: u64,
+    /// How often what had left a store was brought back for it.
+    reheats: u64,
+    /// Rows that derived streams would emit, and triggers whose rows are not due.
+    rows: u64,
+    early: u64,
+}
+
+/// Checks one random world.
+fn check(seed: u64) -> Compared {
     let mut random = Random(seed);
-    let sql = definitions(&mut random);
+    let sql = definitions(&mut random) + derived_purity::STREAMS;
     let catalog = catalog(&sql);
     let events = 20 + random.below(220) as usize;
     let logged = history(&catalog, &mut random, events);
@@ -228,7 +238,7 @@ fn check(seed: u64) -> (u64, u64) {
     let uses = Uses::of(views.iter().map(AsRef::as_ref));
     let mut cuts = vec![whole(&logged)];
     cuts.push(part(&logged, &mut random));
-    let (mut compared, mut reheats) = (0, 0);
+    let mut compared = Compared::default();
     for cut in &cuts {
         let exactly: Vec<&LoggedEvent> = logged
             .iter()
@@ -236,22 +246,27 @@ fn check(seed: u64) -> (u64, u64) {
             .collect();
         let exact = store(&catalog, &exactly, Some((&mut random, 6)));
         let evaluator = Evaluator::from_events(&logged, &uses, cut);
+        let paths = Paths {
+            stores: [
+                ("ahead of the cut", &ahead),
+                ("another order, restarted", &shuffled),
+                ("exactly the cut, restarted", &exact),
+            ],
+            evaluator: &evaluator,
+            oracle: &oracle,
+        };
+        let world = format!("seed {seed}\n{sql}");
         for view in &views {
             let cases = cases(view, &logged, &mut random);
-            let paths = Paths {
-                stores: [
-                    ("ahead of the cut", &ahead),
-                    ("another order, restarted", &shuffled),
-                    ("exactly the cut, restarted", &exact),
-                ],
-                evaluator: &evaluator,
-                oracle: &oracle,
-            };
-            compared += paths.agree(view, cut, &cases, &format!("seed {seed}\n{sql}"));
+            compared.values += paths.agree(view, cut, &cases, &world);
         }
-        reheats += exact.reheats().scans;
+        let of = (&catalog, &logged[..]);
+        let (rows, early) = derived_purity::agree(of, &paths, cut, &mut random, &world);
+        (compared.rows, compared.early) = (compared.rows + rows, compared.early + early);
+        compared.reheats += exact.reheats().scans;
     }
-    (compared, reheats + shuffled.reheats().scans)
+    compared.reheats += shuffled.reheats().scans;
+    compared
 }
 
 /// Random reads of a view.
@@ -375,15 +390,23 @@ fn every_path_gives_the_same_bits() {
                 .unwrap_or(30),
         ),
     };
-    let (mut compared, mut reheats) = (0, 0);
+    let mut all = Compared::default();
     for seed in first..first + seeds {
-        let (values, scans) = check(seed);
-        compared += values;
-        reheats += scans;
+        let compared = check(seed);
+        all.values += compared.values;
+        all.reheats += compared.reheats;
+        all.rows += compared.rows;
+        all.early += compared.early;
     }
+    let Compared {
+        values,
+        reheats,
+        rows,
+        early,
+    } = all;
     println!(
-        "{compared} values of {seeds} worlds were the same on every path; old events were \
-         brought back {reheats} times"
+        "{values} values of {seeds} worlds were the same on every path, and {rows} rows of \
+         derived streams, {early} were not due; old events were brought back {reheats} times"
     );
-    assert!(compared > 0 && (seeds == 1 || reheats > 0));
+    assert!(values > 0 && (seeds == 1 || (reheats > 0 && rows > 0 && early > 0)));
 }

@@ -4,6 +4,7 @@
 
 mod applying;
 mod backfill;
+mod backfill_calls;
 mod calls;
 mod changes;
 mod correction;
@@ -11,6 +12,7 @@ mod cut_purity;
 mod datasets;
 mod debezium;
 mod default_retention;
+mod derived_purity;
 mod emission_parts;
 mod emissions;
 mod ended_streams;
@@ -36,6 +38,10 @@ mod rollback;
 mod segments;
 mod store;
 mod support;
+mod timer_history;
+mod timer_seams;
+mod timer_server;
+mod timer_walk;
 mod timers;
 mod trial_purity;
 mod trials;

@@ -367,6 +367,7 @@ fn value(column: &str, data_type: &DataType, random: &mut Random) -> Value {
         ("card", _) => Value::string(*random.pick(&["", "a", "b"])),
         (_, DataType::String) => Value::string(*random.pick(&["x", "y", "", "zz"])),
         (_, DataType::BigInt) => Value::BigInt(random.below(3) as i64),
+        (_, DataType::Bytes) => Value::Bytes([random.below(60) as u8].as_slice().into()),
         (_, DataType::Int) => Value::Int(*random.pick(&[0, 1, 2, -3, i32::MAX])),
         (_, DataType::Boolean) => Value::Boolean(random.one_in(2)),
         (_, DataType::Float) => Value::float(match random.below(24) {

@@ -1,7 +1,8 @@
 //! The kill loop: a process that pushes events, checkpoints all the time, flushes to the lake and truncates
 //! the log, and is killed at any moment, again and again. Nothing acknowledged is lost, nothing is doubled, writing
 //! goes on, and what is in the hot tier, or has left it, is what the log says. A derived stream has emitted for every
-//! tick, once, and what was answered to a trigger is answered again.
+//! tick, once, one with a timer for every tick that is due, and periods of a third are made again; what was answered to
+//! a trigger is answered again.
 //!
 //! `EVENKEEL_KILLS` is the number of kills (30), `EVENKEEL_SEED` where they fall. A kill
 //! cannot show a missing sync; the power cuts of `tests/power` do.
@@ -22,10 +23,12 @@ use std::process::{Command, Stdio};
 
 use evenkeel_engine::api::GetRequest;
 use evenkeel_engine::push::Pusher;
-use evenkeel_engine::{Asked, Engine, Machine, ResultId, TriggerResult, TruncateOptions};
+use evenkeel_engine::{
+    Asked, BackfillRequest, Engine, Machine, ResultId, TriggerResult, TruncateOptions,
+};
 use evenkeel_log::LogOptions;
 use evenkeel_types::codec::encode_values;
-use evenkeel_types::{Position, Value};
+use evenkeel_types::{EventTime, Position, Value};
 
 use ticks::{BATCH_MAX, DEFINITIONS, LIMITS, Ticker, check, mix, number, read_old};
 
@@ -39,8 +42,18 @@ CREATE FEATURE VIEW laps_of_part ENTITY part AS
 SELECT part, count(*) OVER (ALL HISTORY) AS laps, sum(n) OVER (ALL HISTORY) AS total,
   sum(before) OVER (ALL HISTORY) AS before FROM laps;
 CREATE FEATURE SERVICE lap_model VERSION 1 AS laps_of_part (*), of_part (*);
+CREATE STREAM kept AS SELECT t.n, t.part, p.n AS before
+FROM ticks t ASOF JOIN ticks p MATCH_CONDITION (t.at > p.at) ON t.part = p.part;
+CREATE STREAM due AS SELECT t.n, t.part FROM ticks t AFTER INTERVAL '7' SECOND;
+CREATE FEATURE VIEW kept_of_part ENTITY part AS
+SELECT part, count(*) OVER (ALL HISTORY) AS kept, sum(before) OVER (ALL HISTORY) AS before FROM kept;
+CREATE FEATURE VIEW due_of_part ENTITY part AS
+SELECT part, count(*) OVER (ALL HISTORY) AS due, sum(n) OVER (ALL HISTORY) AS total FROM due;
+CREATE FEATURE SERVICE later_model VERSION 1 AS kept_of_part (*), due_of_part (*);
 ";
 const PARTS: i64 = 37;
+/// Of `AFTER`, in microseconds.
+const AFTER: i64 = 7_000_000;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -61,6 +74,7 @@ fn push_for_ever(directory: &Path) {
     };
     let machine = Machine {
         sealed_entries: 4,
+        evaluated_max: 5,
         log: LogOptions {
             segment_bytes: 4_000,
             ..LogOptions::default()
@@ -82,6 +96,11 @@ fn push_for_ever(directory: &Path) {
         }
         if mix(ticker.next).is_multiple_of(6) {
             truncate(&mut ticker.engine);
+        }
+        if mix(ticker.next).is_multiple_of(4) {
+            let end = ticks::time(ticker.next);
+            let from = EventTime(end - 60_000_000).to_string();
+            backfill(&mut ticker.engine, Some(&from));
         }
         // One that is wrong ends the process.
         read_old(&ticker.engine, ticker.next, ticker.next);
@@ -109,11 +128,17 @@ fn digest(result: &TriggerResult) -> String {
     blake3::hash(&encode_values(&values)).to_hex().to_string()
 }
 
-/// There is a lap of every tick, and none twice.
-fn check_laps(engine: &Engine, there: u64) {
-    assert!(!engine.is_emission_stuck());
+/// Makes what was kept since a time again, by what is known now; how many rows were others.
+fn backfill(engine: &mut Engine, from: Option<&str>) -> u64 {
+    let request = BackfillRequest::of(engine.catalog(), "kept", from, None).unwrap();
+    let goes_on = &mut |_: &str, _, _| ControlFlow::Continue(());
+    engine.backfill(&request, goes_on).unwrap().replaced
+}
+
+/// What a service answers of all parts, summed up by column.
+fn sums(engine: &Engine, service: &str) -> Vec<i64> {
     let request = GetRequest {
-        service: engine.service("lap_model").unwrap(),
+        service: engine.service(service).unwrap(),
         rows: (0..PARTS).map(|part| vec![Value::BigInt(part)]).collect(),
         ..ticks::request(engine)
     };
@@ -125,8 +150,25 @@ fn check_laps(engine: &Engine, there: u64) {
         });
         values.sum()
     };
-    let there = there as i64;
-    assert_eq!((sum(0), sum(1)), (there, there * (there - 1) / 2));
+    (0..answer.features.len()).map(sum).collect()
+}
+
+/// There is a lap of every tick, and none twice; what was kept is what the laps are once all of it is made again;
+/// and what is due was emitted, once. Answers how many rows were others.
+fn check_laps(engine: &mut Engine, there: u64) -> u64 {
+    assert!(!engine.is_emission_stuck());
+    let number = |n: u64| n as i64;
+    let laps = sums(engine, "lap_model");
+    let total = number(there * (there - 1) / 2);
+    assert_eq!(laps[..2], [number(there), total]);
+    let replaced = backfill(engine, None);
+    let greatest = (0..there).map(ticks::time).max().unwrap();
+    let is_due = |n: &u64| ticks::time(*n) + AFTER < greatest;
+    let due: Vec<u64> = (0..there).filter(is_due).collect();
+    let found = sums(engine, "later_model");
+    let (count, total) = (number(due.len() as u64), number(due.iter().sum()));
+    assert_eq!(found, [number(there), laps[2], count, total]);
+    replaced
 }
 
 /// Lets leave the log what can.
@@ -190,8 +232,10 @@ fn kill_loop() {
     }
     assert!(acknowledged > 0);
     let there = check(directory.path(), acknowledged, 3_000);
-    let engine = ticks::open(directory.path());
-    check_laps(&engine, ticks::ticks(&engine));
+    let mut engine = ticks::open(directory.path());
+    let ticks = ticks::ticks(&engine);
+    let replaced = check_laps(&mut engine, ticks);
+    assert!(replaced > 0);
     for (offset, digest_of_then) in &answered {
         let id = ResultId {
             source: "ticks".to_owned(),

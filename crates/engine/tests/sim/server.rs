@@ -10,17 +10,20 @@ use std::sync::Arc;
 
 use evenkeel_engine::push::{Durable, Judged, Pusher, Write, Written, append};
 use evenkeel_engine::{
-    Applying, Checkpoint, CheckpointWritten, DefinitionFile, Emitter, Engine, EngineError, Machine,
-    Next, Project, ReadPlan, Switched, emits,
+    Applying, BackfillRequest, Checkpoint, CheckpointWritten, DefinitionFile, Emitter, Engine,
+    EngineError, Machine, Next, Project, ReadPlan, Switched, emits, log_backfill,
 };
 use evenkeel_log::Log;
-use evenkeel_sim::{Asked, Level, PushReply, Question, Random, ReadReply, Reply, SOURCES};
+use evenkeel_sim::{
+    Asked, HOUR, Level, PushReply, Question, Random, ReadReply, Reply, SOURCES, START,
+};
 use evenkeel_store::StoreError;
 use evenkeel_types::{Cut, EventTime, Knowledge, Value};
 
 use crate::settings::Settings;
 use crate::words;
 
+const MINUTE: i64 = HOUR / 60;
 /// Steps for a millisecond of a client's patience.
 const STEPS_OF_MS: u64 = 4;
 /// Steps that a read waits, at most.
@@ -110,7 +113,7 @@ impl Server {
         machine: Machine,
         definitions: &[DefinitionFile],
     ) -> Result<Self, EngineError> {
-        let mut engine = Engine::open_on(project, machine)?;
+        let mut engine = Engine::open_to_serve_on(project, machine)?;
         if engine.catalog().sources.len() < SOURCES.len() || engine.catalog().views.is_empty() {
             let plan = engine.plan(definitions)?;
             engine.apply(plan)?;
@@ -224,6 +227,7 @@ impl Server {
     fn write(&mut self, random: &mut Random, settings: &Settings) -> (&'static str, Answers) {
         match std::mem::replace(&mut self.writing, Writing::Nothing) {
             Writing::Nothing if !self.is_emitted && random.one_in(2) => (self.emit(), Vec::new()),
+            Writing::Nothing if random.one_in(200) => (self.backfill(random), Vec::new()),
             Writing::Nothing if self.queue.is_empty() => ("nothing to write", Vec::new()),
             Writing::Nothing => {
                 let count =
@@ -277,6 +281,33 @@ impl Server {
             }
             Writing::Letters(durable, tickets) => self.letters(durable, tickets),
             Writing::Emitting(durable) => (self.emit_some(durable, settings), Vec::new()),
+        }
+    }
+
+    /// Somebody asks for a period of a stream to be made again, and does not wait for it.
+    fn backfill(&mut self, random: &mut Random) -> &'static str {
+        let streams: Vec<String> = self
+            .engine
+            .catalog()
+            .emitting()
+            .map(|stream| stream.name.clone())
+            .collect();
+        if streams.is_empty() || self.closed().is_some() {
+            return "nothing to backfill";
+        }
+        let stream = &streams[random.below(streams.len() as u64) as usize];
+        let from = START + random.below(180).cast_signed() * MINUTE;
+        let to = from + (1 + random.below(90).cast_signed()) * MINUTE;
+        let [from, to] = [from, to].map(|time| EventTime(time).to_string());
+        let request = BackfillRequest::of(self.engine.catalog(), stream, Some(&from), Some(&to));
+        let request = request.expect("it emits, and that is a period");
+        self.is_emitted = false;
+        match log_backfill(&self.engine, &self.log, &request) {
+            Ok(_) => "a backfill is logged",
+            Err(error) => {
+                self.failed("backfill", &error);
+                "a backfill is not logged"
+            }
         }
     }
 

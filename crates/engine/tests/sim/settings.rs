@@ -39,6 +39,10 @@ pub(crate) struct Settings {
     pub(crate) defers: bool,
     /// Whether there are derived streams.
     pub(crate) emits: bool,
+    /// Whether some of them have timers.
+    pub(crate) waits: bool,
+    /// Triggers that are evaluated for one commit.
+    pub(crate) evaluated_max: usize,
     pub(crate) faults: Faults,
 }
 
@@ -85,6 +89,8 @@ impl Settings {
             defers: random.one_in(2),
             faults: Faults::of(random),
             emits: random.one_in(2),
+            waits: random.one_in(2),
+            evaluated_max: [1, 3, 40, 4_096][random.below(4) as usize],
         }
     }
 }

@@ -45,6 +45,15 @@ FROM taps t ASOF JOIN met m ON t.driver = m.driver;
 CREATE FEATURE VIEW met_of_place ENTITY place AS
 SELECT place, count(*) OVER h AS n, sum(bits) OVER h AS bits FROM met WINDOW h AS (LAST 1 HOURS);
 ";
+/// Streams with timers, one of which waits for what another stream emits.
+const TIMED: &str = "
+CREATE STREAM unanswered AS SELECT r.id, r.driver, r.place_bit AS bits FROM rides r
+  AFTER INTERVAL '12' MINUTE WITHOUT calls c ON r.driver = c.driver ON LATE REVISE;
+CREATE STREAM alone AS SELECT t.driver, u.bits FROM taps t ASOF JOIN unanswered u ON t.driver = u.driver
+  WAIT FOR WATERMARK TIMEOUT 20 MINUTES AFTER INTERVAL '2' MINUTE WITHOUT met m ON t.driver = m.driver;
+CREATE FEATURE VIEW unanswered_of_driver ENTITY driver AS
+SELECT driver, count(*) OVER h AS n, sum(bits) OVER h AS bits FROM unanswered WINDOW h AS (LAST 1 HOURS);
+";
 /// The file with all but the views that come later.
 const DEFINITION_FILE: &str = "definitions.sql";
 /// How sources let events leave.
@@ -130,11 +139,14 @@ impl Simulation {
         };
         let columns = DEFINITIONS.replace("at TIMESTAMP", &format!("at TIMESTAMP{}", EXTRA[0]));
         // Where there is no event id, the order of emissions has all columns: none can be widened.
-        let emitted = match (settings.emits, settings.widens) {
+        let mut emitted = match (settings.emits, settings.waits) {
             (false, _) => String::new(),
             (true, false) => EMITTED.to_owned(),
-            (true, true) => EMITTED.replace("FROM taps t", "FROM calls t"),
+            (true, true) => [EMITTED, TIMED].concat(),
         };
+        if settings.widens {
+            emitted = emitted.replace("FROM taps t", "FROM calls t");
+        }
         let mut text = format!("{columns}{LEAVING}{emitted}");
         if settings.retention {
             text = text.replace("EVENT TIME at)", &format!("EVENT TIME at{RETENTION})"));
@@ -420,6 +432,7 @@ impl Simulation {
                 compression: self.settings.compression,
             },
             sealed_entries: self.settings.sealed_entries,
+            evaluated_max: self.settings.evaluated_max,
         }
     }
 

@@ -55,7 +55,7 @@ fn start() -> i64 {
 }
 
 /// When tick number `n` is: now and then it comes late.
-fn time(n: u64) -> i64 {
+pub(crate) fn time(n: u64) -> i64 {
     let late = if mix(n).is_multiple_of(11) { 900 } else { 0 };
     start() + (n as i64 - late) * 1_000_000
 }

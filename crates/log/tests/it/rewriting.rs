@@ -12,7 +12,7 @@ use evenkeel_types::{LoggedEvent, Operation, Partition, SourceId, Value};
 use proptest::prelude::*;
 
 use crate::support::{clock, directory, events, open_with};
-use crate::truncation::{copied, filled, options, read};
+use crate::truncation::{backfills, copied, filled, options, read};
 
 /// Every event whose row's number is among these, and every letter of this source, is emptied.
 #[derive(Clone, Debug)]
@@ -138,6 +138,8 @@ proptest! {
             let mut found = read(log, &ReadOptions::default());
             found.truncate(expected.len());
             prop_assert_eq!(found, expected);
+            let end = whole.next_sequence();
+            prop_assert_eq!(backfills(log, end), backfills(&whole, end));
             for (source, told) in [1, 2].into_iter().zip(&told) {
                 let now = letters(log, SourceId(source));
                 match emptied.letters_of == Some(SourceId(source)) {

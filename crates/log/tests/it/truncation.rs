@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Batch, Crash, DeadLetter, DeadLetterId, EventParts, Events, Log, LogError, LogOptions,
-    LogReader, LogSegment, MemoryFileSystem, ReadOptions, Sequence,
+    Backfill, Batch, Crash, DeadLetter, DeadLetterId, EventParts, Events, Log, LogError,
+    LogOptions, LogReader, LogSegment, LoggedBackfill, MemoryFileSystem, ReadOptions, Sequence,
 };
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
@@ -26,8 +26,8 @@ pub(crate) fn options() -> LogOptions {
     }
 }
 
-/// A log of many segments: events of two sources and three partitions in batches of 1 to 200, dead letters and
-/// marks in between.
+/// A log of many segments: events of two sources and three partitions in batches of 1 to 200, dead letters,
+/// marks and backfills in between.
 pub(crate) fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
     let (log, _) = open_with(fs, clock(), options()).unwrap();
     let mut numbers = [0i64; 3];
@@ -57,9 +57,24 @@ pub(crate) fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
                 ids: vec![DeadLetterId(letters - 1)],
             });
         }
+        if size % 9 == 1 {
+            batches.push(Batch::Backfills {
+                source: SourceId(3),
+                backfills: vec![Backfill {
+                    from: EventTime(i64::from(size)),
+                    until: EventTime(i64::from(size) + 1 + turn as i64),
+                }],
+            });
+        }
         log.append(&batches).unwrap();
     }
     log
+}
+
+/// The backfills of a log, from the first record on and from others before an end.
+pub(crate) fn backfills(log: &LogReader, end: Sequence) -> Vec<Vec<LoggedBackfill>> {
+    let from = |record| log.backfills(SourceId(3), Sequence(record)).unwrap();
+    (0..end.0).step_by(97).map(from).collect()
 }
 
 /// What keeps the events: a copy of the log.
@@ -169,6 +184,8 @@ proptest! {
                 prop_assert_eq!(log.cut_before(sequence).unwrap(), whole.cut_before(sequence).unwrap());
             }
             prop_assert_eq!(log.cut_at(VisibleAt(i64::MAX)).unwrap(), whole.ends());
+            let end = whole.next_sequence();
+            prop_assert_eq!(backfills(log, end), backfills(&whole, end));
             Ok(())
         };
         check(&log)?;
