@@ -12,6 +12,7 @@ mod brought;
 mod lane;
 mod piece;
 mod place;
+mod recorded;
 mod row;
 mod runs;
 mod size;
@@ -35,6 +36,7 @@ pub(crate) use self::brought::{
 };
 use self::lane::{Lane, World};
 pub(crate) use self::place::record_of;
+pub(crate) use self::recorded::{first_selected, is_too_large, with_recorded};
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
 pub(crate) use self::stream::{

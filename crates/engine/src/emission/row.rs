@@ -97,8 +97,16 @@ pub(super) struct Rows<'a> {
 #[derive(Clone)]
 pub(super) struct Latest {
     pub(super) revision: u32,
-    /// None if it was withdrawn.
-    pub(super) row: Option<Vec<Value>>,
+    /// The row as it is logged; of one that was withdrawn only if it has values that are recorded.
+    pub(super) row: Vec<Value>,
+    /// Whether it was withdrawn.
+    pub(super) is_withdrawn: bool,
+}
+
+impl Latest {
+    fn holding(&self) -> Option<&[Value]> {
+        (!self.is_withdrawn).then_some(&*self.row)
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -216,19 +224,22 @@ impl<'a> Rows<'a> {
     pub(super) fn gather(
         &mut self,
         online: &impl Online,
+        record: u64,
         trigger: Cause<'a>,
         known: Known<'_>,
         calls: &mut FunctionCalls,
     ) -> Result<(), EngineError> {
         let trigger = self.event_of(trigger)?;
         let of = (&**self.def, self.derived);
-        // What else goes wrong is told when it is its turn.
-        if let Err(EngineError::Calls(more)) =
-            online.read_with(|engine| brought(engine, of, &trigger, known))
-        {
-            calls.join(*more);
+        match online.read_with(|engine| brought(engine, of, &trigger, known)) {
+            Ok(Some(brought)) => self.gather_recorded(online, record, &brought, calls),
+            Err(EngineError::Calls(more)) => {
+                calls.join(*more);
+                Ok(())
+            }
+            // What else goes wrong is told when it is its turn.
+            Ok(None) | Err(_) => Ok(()),
         }
-        Ok(())
     }
 
     fn event_of(&mut self, cause: Cause<'a>) -> Result<Cow<'a, LoggedEvent>, EngineError> {
@@ -335,7 +346,7 @@ impl<'a> Rows<'a> {
                             self.left = Some(left);
                             return Ok(Some(last));
                         }
-                        let needed = self.gather_again(online, *calls, &mut run, known);
+                        let needed = self.gather_again(online, record, *calls, &mut run, known);
                         self.left = Some(left);
                         return Err(needed);
                     }
@@ -361,6 +372,7 @@ impl<'a> Rows<'a> {
     fn gather_again(
         &self,
         online: &impl Online,
+        record: u64,
         mut calls: FunctionCalls,
         run: &mut Run<'_>,
         known: Known<'_>,
@@ -372,10 +384,15 @@ impl<'a> Rows<'a> {
             && let Ok(Some(found)) = run.next()
         {
             left -= 1;
-            if let Err(EngineError::Calls(more)) =
-                online.read_with(|engine| again(engine, of, &found, known))
-            {
-                calls.join(*more);
+            match online.read_with(|engine| again(engine, of, &found, known)) {
+                Ok(Some(brought)) => {
+                    let gathered = self.gather_recorded(online, record, &brought, &mut calls);
+                    if let Err(error) = gathered {
+                        return error;
+                    }
+                }
+                Err(EngineError::Calls(more)) => calls.join(*more),
+                Ok(None) | Err(_) => {}
             }
         }
         EngineError::Calls(Box::new(calls))
@@ -415,26 +432,37 @@ impl<'a> Rows<'a> {
         brought: Brought,
         keeps: bool,
     ) -> Result<(), EngineError> {
-        let own = [
-            Value::Bytes(brought.id.as_slice().into()),
-            Value::Timestamp(brought.time.0),
-        ];
-        let key = (brought.id.clone(), brought.time);
-        let latest = match self.latest.get(&key) {
-            Some(latest) => Some(latest.clone()),
-            None => self.newest(online, &own, brought.time)?,
+        let identity = (brought.id.as_slice(), brought.time);
+        let latest = self.latest_of(online, identity)?;
+        let emitted = latest.as_ref().and_then(Latest::holding);
+        if keeps && emitted.is_some() {
+            return Ok(());
+        }
+        let row = match brought.row {
+            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
+            None => None,
         };
-        let emitted = latest.and_then(|latest| latest.row);
-        let is_same = match (&emitted, &brought.row) {
+        self.settle_completed(record, identity, row, latest);
+        Ok(())
+    }
+
+    /// Emits a row that is complete, if it is another one than what was emitted last.
+    pub(super) fn settle_completed(
+        &mut self,
+        record: u64,
+        identity: (&[u8], EventTime),
+        row: Option<Vec<Value>>,
+        latest: Option<Latest>,
+    ) {
+        let emitted = latest.as_ref().and_then(Latest::holding);
+        let is_same = match (emitted, &row) {
             (None, None) => true,
             (Some(emitted), Some(row)) => is_same(&emitted[OWN_COLUMNS..], row),
             _ => false,
         };
-        if is_same || (keeps && emitted.is_some()) {
-            return Ok(());
+        if !is_same {
+            self.emit(record, identity, row, latest, None);
         }
-        let identity = (brought.id.as_slice(), brought.time);
-        self.settle(online, record, identity, brought.row, None)
     }
 
     /// The places of the trigger's events whose rows an event may change, in the order of the log by
@@ -466,37 +494,53 @@ impl<'a> Rows<'a> {
         &mut self,
         online: &impl Online,
         record: u64,
-        (id, time): (&[u8], EventTime),
+        identity: (&[u8], EventTime),
         row: Option<Vec<Value>>,
         known_at: Option<VisibleAt>,
     ) -> Result<(), EngineError> {
-        let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
-        let key = (id.to_vec(), time);
-        let latest = match self.latest.get(&key) {
-            Some(latest) => Some(latest.clone()),
-            None => self.newest(online, &own, time)?,
+        let latest = self.latest_of(online, identity)?;
+        let row = match row {
+            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
+            None => None,
         };
-        let before = latest.as_ref().and_then(|latest| latest.row.clone());
-        let (operation, revision, row) = match (row, &latest) {
-            (None, _) => match before.clone() {
-                None => return Ok(()),
-                Some(row) => (Operation::Remove, next_revision(&latest), row),
-            },
-            (Some(row), None) => (Operation::Insert, 0, [&own, &row[..]].concat()),
-            (Some(row), Some(_)) => {
-                let row = [&own, &row[..]].concat();
-                (Operation::Replace, next_revision(&latest), row)
+        self.emit(record, identity, row, latest, known_at);
+        Ok(())
+    }
+
+    /// Emits a row that is complete, or that there is none any more.
+    fn emit(
+        &mut self,
+        record: u64,
+        (id, time): (&[u8], EventTime),
+        row: Option<Vec<Value>>,
+        latest: Option<Latest>,
+        known_at: Option<VisibleAt>,
+    ) {
+        let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
+        let revision = latest
+            .as_ref()
+            .map_or(0, |latest| latest.revision.saturating_add(1));
+        let is_first = latest.is_none();
+        let before = latest.filter(|latest| !latest.is_withdrawn);
+        let before = before.map(|latest| latest.row);
+        let (operation, row) = match (row, &before) {
+            (None, None) => return,
+            (None, Some(row)) => (Operation::Remove, row.clone()),
+            (Some(row), _) => {
+                let operation = match is_first {
+                    true => Operation::Insert,
+                    false => Operation::Replace,
+                };
+                (operation, [&own, &row[..]].concat())
             }
         };
         let known_at = known_at.filter(|_| operation == Operation::Insert);
-        let is_there = operation != Operation::Remove;
-        self.latest.insert(
-            key,
-            Latest {
-                revision,
-                row: is_there.then(|| row.clone()),
-            },
-        );
+        let latest = Latest {
+            revision,
+            row: row.clone(),
+            is_withdrawn: operation == Operation::Remove,
+        };
+        self.latest.insert((id.to_vec(), time), latest);
         let event = Event {
             operation,
             revision,
@@ -508,17 +552,18 @@ impl<'a> Rows<'a> {
         };
         self.bytes += bytes_of(&event);
         self.events.push(event);
-        Ok(())
     }
 
-    /// What the log has newest under an identity.
-    fn newest(
+    /// What was emitted last under an identity, if anything was.
+    pub(super) fn latest_of(
         &self,
         online: &impl Online,
-        own: &[Value],
-        time: EventTime,
+        (id, time): (&[u8], EventTime),
     ) -> Result<Option<Latest>, EngineError> {
-        let mut row = own.to_vec();
+        if let Some(latest) = self.latest.get(&(id.to_vec(), time)) {
+            return Ok(Some(latest.clone()));
+        }
+        let mut row = vec![Value::Bytes(id.into()), Value::Timestamp(time.0)];
         row.resize(self.def.row_width(), Value::Null);
         let newest = online.with(|engine| match engine.hot().source(self.def.id) {
             Some(state) => state.newest(&row, time),
@@ -532,11 +577,20 @@ impl<'a> Rows<'a> {
             position,
             removed,
         } = newest;
-        let row = match removed {
-            true => None,
-            false => Some(fetch(self.log, self.def, position)?.event.row),
+        let row = match self.is_needed(&newest) {
+            true => fetch(self.log, self.def, position)?.event.row,
+            false => Vec::new(),
         };
-        Ok(Some(Latest { revision, row }))
+        Ok(Some(Latest {
+            revision,
+            row,
+            is_withdrawn: removed,
+        }))
+    }
+
+    /// Whether the row of an emission matters: of one that was withdrawn only what is recorded in it.
+    pub(super) fn is_needed(&self, newest: &Newest) -> bool {
+        !newest.removed || !self.derived.recorded.is_empty()
     }
 
     /// The commit of what was emitted; none if that is nothing.
@@ -560,10 +614,4 @@ impl<'a> Rows<'a> {
         }
         Ok(Some(Judged::of(group, self.earlier)))
     }
-}
-
-fn next_revision(latest: &Option<Latest>) -> u32 {
-    latest
-        .as_ref()
-        .map_or(0, |latest| latest.revision.saturating_add(1))
 }

@@ -32,7 +32,7 @@ fn interpreter() -> Option<PathBuf> {
 }
 
 /// A project with a module and definitions.
-fn world(module: &str, definitions: &str) -> Option<World> {
+pub(crate) fn world(module: &str, definitions: &str) -> Option<World> {
     let world = World::new(definitions);
     let python = interpreter()?;
     let settings = format!("[functions]\npython = {:?}\n", python.to_str().unwrap());

@@ -30,6 +30,7 @@ mod push_failures;
 mod pushed;
 mod random_evolution;
 mod random_history;
+mod recorded;
 mod retention;
 mod rollback;
 mod segments;
