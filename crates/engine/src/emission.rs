@@ -116,7 +116,9 @@ impl Emitter {
                 continue;
             }
             let going = &mut self.lanes[self.turn];
-            if self.asking.is_some() && self.asking == going.lane.streams.first().copied() {
+            // After other definitions the lane may be that of all again, most of whom wait for nothing.
+            let asks = self.asking.is_some() && self.asking == going.lane.streams.first().copied();
+            if asks && going.lane.is_narrow() {
                 (left, self.turn) = (left - 1, self.turn + 1);
                 continue;
             }

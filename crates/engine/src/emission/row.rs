@@ -425,7 +425,7 @@ impl<'a> Rows<'a> {
 
     /// Emits what a trigger brings by what is known now, if that is not what was emitted last; of what
     /// keeps, if nothing was.
-    pub(super) fn settle_other(
+    fn settle_other(
         &mut self,
         online: &impl Online,
         record: u64,

@@ -1,11 +1,14 @@
 //! Values that are recorded: of functions that do not give equal bits, called once for each emission, and
 //! taken from there by whatever needs them again.
 
-use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{ControlFlow, Range};
 
 use evenkeel_engine::api::VerifyOptions;
-use evenkeel_engine::{BackfillRequest, Called, Engine, EngineError, ReadPlan};
+use evenkeel_engine::push::{PushedRow, Pusher, Write};
+use evenkeel_engine::{
+    BackfillRequest, Called, Emitter, Engine, EngineError, FunctionCalls, Next, Online, ReadPlan,
+};
 use evenkeel_log::Sequence;
 use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Operation, Partition, Status, Value};
 
@@ -383,4 +386,128 @@ fn a_stream_over_history_begins_with_its_first_event() {
         mistakes.iter().any(|(_, d)| d.message.contains("later")),
         "{mistakes:?}"
     );
+}
+
+/// An engine as a server's writer has it: nothing waits for a function.
+struct Impatient<'a>(&'a Engine);
+
+impl Online for Impatient<'_> {
+    fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T {
+        work(self.0)
+    }
+
+    fn makes_calls(&self) -> bool {
+        false
+    }
+}
+
+/// What an emitter makes until it needs calls, or nothing more comes.
+fn until_calls(engine: &mut Engine, emitter: &mut Emitter) -> Option<Box<FunctionCalls>> {
+    let log = engine.writer().unwrap();
+    loop {
+        match emitter.next(&Impatient(engine)) {
+            Next::Calls(calls) => return Some(calls),
+            Next::End => return None,
+            Next::Nothing => {}
+            Next::Emissions(judged) => {
+                let mut commit = judged.append(&log).unwrap();
+                while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
+                emitter.done();
+            }
+        }
+    }
+}
+
+/// A store whose pushes emit nothing.
+fn as_server(world: &World) -> Engine {
+    let mut engine = Engine::open_to_serve(&world.project()).unwrap();
+    engine.defer_cold_reads();
+    engine
+}
+
+fn log_payments(engine: &mut Engine, ids: Range<i64>) {
+    let source = engine.source("payments").unwrap();
+    let row = |id: i64| PushedRow {
+        // Of one amount: what is asked is the same for all.
+        values: Ok(vec![
+            Value::BigInt(id),
+            Value::BigInt(id),
+            Value::Double(100.0),
+            at(9),
+        ]),
+        producer: None,
+    };
+    let write = Write::Push {
+        source,
+        rows: ids.map(row).collect(),
+    };
+    let judged = Pusher::default().judge(&*engine, vec![write]);
+    let mut commit = judged.append(&engine.writer().unwrap()).unwrap();
+    while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
+}
+
+#[test]
+fn a_call_that_is_out_is_made_again_after_an_end_and_answered_after_other_definitions() {
+    let Some((world, engine)) = scored() else {
+        return;
+    };
+    drop(engine);
+    let mut engine = as_server(&world);
+    log_payments(&mut engine, 100..140);
+    // It ends while what was called for is known to it alone: nobody has read that.
+    let mut emitter = Emitter::default();
+    let calls = until_calls(&mut engine, &mut emitter).unwrap();
+    emitter.answered(calls.run());
+    assert_eq!((calls_of(&engine, "chance"), drawn(&engine).len()), (40, 6));
+    drop((emitter, engine));
+    let mut engine = as_server(&world);
+    let mut emitter = Emitter::default();
+    let calls = until_calls(&mut engine, &mut emitter).unwrap();
+    // Other definitions meanwhile: what they are is told before the answer comes.
+    let more = "CREATE STREAM copied AS SELECT card FROM payments;";
+    world.write("more.sql", more);
+    apply(&mut engine, &world.project().definition_files().unwrap());
+    assert!(until_calls(&mut engine, &mut emitter).is_none());
+    assert_eq!(
+        (events(&engine, "copied").len(), drawn(&engine).len()),
+        (46, 6)
+    );
+    emitter.answered(calls.run());
+    while let Some(calls) = until_calls(&mut engine, &mut emitter) {
+        emitter.answered(calls.run());
+    }
+    let emitted = events(&engine, "scores");
+    assert_eq!(emitted.len(), 46);
+    // Each was called for by itself, though all ask the same.
+    let lucks: BTreeSet<Vec<u8>> = emitted[6..]
+        .iter()
+        .map(|e| bits([e.event.row[6].clone()]))
+        .collect();
+    assert_eq!(lucks.len(), 40);
+    assert!(emitter.failures().is_empty());
+    assert!(verified(&engine) > 40);
+    // Of what ends while it is called for nothing comes.
+    log_payments(&mut engine, 140..141);
+    let calls = until_calls(&mut engine, &mut emitter).unwrap();
+    let ended = std::fs::read_to_string(world.path().join("definitions.sql")).unwrap();
+    let (kept, rest) = ended.split_once("CREATE FEATURE VIEW scored").unwrap();
+    let spent = rest.split_once("CREATE FEATURE VIEW spent").unwrap().1;
+    let spent = spent
+        .split_once("CREATE FEATURE SERVICE decision")
+        .unwrap()
+        .0;
+    let without = format!("{kept}DROP STREAM scores;\nCREATE FEATURE VIEW spent{spent}");
+    world.write("definitions.sql", &without);
+    let plan = engine.plan(&world.project().definition_files().unwrap());
+    // What it has not emitted yet is emitted before it ends.
+    let refused = plan.and_then(|plan| engine.apply(plan).map(drop));
+    emitter.answered(calls.run());
+    while let Some(calls) = until_calls(&mut engine, &mut emitter) {
+        emitter.answered(calls.run());
+    }
+    assert_eq!(
+        events(&engine, "scores").len(),
+        46 + usize::from(refused.is_err())
+    );
+    assert!(emitter.failures().is_empty());
 }
