@@ -1,11 +1,12 @@
 //! Emissions: the events of derived streams, made of what is logged, one after the other
 //! (`docs/decisions/0032-emissions.md`).
 //!
-//! Owns which streams go on and which cannot; in which order emissions are made is in `lane`, what one is in
-//! `row` and `brought`, what is due in `timer`, what they are made from at a time in `piece`, how far a stream is in `place`. Invariant: what is
-//! emitted is a function of the definitions and of the events that others logged, in the order of the
-//! log, whatever the commits and restarts were, and whatever went wrong in between. What goes wrong for one
-//! stream stops that one and those that read it.
+//! Owns which streams go on and which cannot; in which order emissions are made is in `lane`, what a record
+//! does in `row`, what is emitted of it in `brought`, `recorded` and `settled`, what is due in `timer`, what
+//! they are made from at a time in `piece`, how far a stream is in `place`. Invariant: what is emitted is a
+//! function of the definitions and of the events that others logged, in the order of the log, whatever the
+//! commits and restarts were, and whatever went wrong in between; but what is recorded, which is what was
+//! emitted. What goes wrong for one stream stops that one and those that read it.
 
 mod backfill;
 mod brought;
@@ -15,6 +16,7 @@ mod place;
 mod recorded;
 mod row;
 mod runs;
+mod settled;
 mod size;
 mod stream;
 mod tail;

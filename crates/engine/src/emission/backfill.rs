@@ -14,8 +14,9 @@ use evenkeel_types::definition::{DerivedDef, SourceDef};
 use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, Value};
 
 use super::brought::{Brought, Known, again};
-use super::row::{Latest, Rows};
+use super::row::Rows;
 use super::runs::GAP_MAX;
+use super::settled::Latest;
 use super::stream::{Stream, emissions_from};
 use crate::engine::Engine;
 use crate::error::EngineError;

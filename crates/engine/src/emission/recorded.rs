@@ -10,7 +10,8 @@ use evenkeel_types::definition::DerivedDef;
 use evenkeel_types::{ErrorReason, EventTime, External, Value};
 
 use super::brought::{Brought, OWN_COLUMNS, fitting};
-use super::row::{Latest, Rows};
+use super::row::Rows;
+use super::settled::Latest;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::function::{Deferring, FunctionCalls, taking};
@@ -122,28 +123,28 @@ impl Rows<'_> {
         Ok(row)
     }
 
-    /// Adds the calls that the row of a trigger needs, of functions whose values are recorded.
+    /// Adds the calls that the row of a trigger needs, of functions whose values are recorded. What else goes
+    /// wrong is told when it is its turn.
     pub(super) fn gather_recorded(
         &self,
         online: &impl Online,
         record: u64,
         brought: &Brought,
         calls: &mut FunctionCalls,
-    ) -> Result<(), EngineError> {
-        let Some(row) = &brought.row else {
-            return Ok(());
+    ) {
+        let Some(row) = brought
+            .row
+            .as_ref()
+            .filter(|_| !self.derived.recorded.is_empty())
+        else {
+            return;
         };
-        if self.derived.recorded.is_empty() {
-            return Ok(());
-        }
         let identity = (brought.id.as_slice(), brought.time);
-        let latest = self.latest_of(online, identity)?;
-        match self.completed(online, record, identity, row.clone(), latest.as_ref()) {
-            Err(EngineError::Calls(more)) => {
-                calls.join(*more);
-                Ok(())
-            }
-            done => done.map(drop),
+        let completed = self.latest_of(online, identity).and_then(|latest| {
+            self.completed(online, record, identity, row.clone(), latest.as_ref())
+        });
+        if let Err(EngineError::Calls(more)) = completed {
+            calls.join(*more);
         }
     }
 

@@ -1,9 +1,8 @@
-//! What an event of its trigger makes a derived stream emit.
+//! What a record makes a derived stream do: whose rows are evaluated for it, in which order, and how much
+//! of that is a commit.
 //!
-//! An emission has the identity of its trigger. What holds under that identity decides: a row that
-//! was not there is emitted, one that took the place of another is emitted again with the next
-//! revision, one that is gone or left out is withdrawn. Invariant: nothing of it depends on what was
-//! logged behind the cut.
+//! Does not know what an emission is (`settled`). Invariant: nothing of it depends on what was logged
+//! behind the cut.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,33 +10,27 @@ use std::sync::Arc;
 
 use evenkeel_log::{Backfill, Events, LogReader};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
-use evenkeel_types::{
-    Event, EventTime, LoggedEvent, Operation, Position, SourceId, Value, VisibleAt,
-};
+use evenkeel_types::{Event, EventTime, LoggedEvent, Position, SourceId};
 use evenkeel_view::SourceProgram;
 
 use super::PARTITION;
-use super::brought::{Brought, Known, OWN_COLUMNS, again, brought, is_same, places, turn_of};
-use super::place::{Place, Within, origin_of, say_rest};
+use super::brought::{Known, again, brought, places, turn_of};
+use super::place::{Place, Within, say_rest};
 use super::runs::{Run, runs};
-use super::size::bytes_of;
+use super::settled::Latest;
 use super::stream::{Stream, emissions_from};
 use super::timer::{Times, due};
 use crate::error::EngineError;
 use crate::function::FunctionCalls;
-use crate::group::Group;
 use crate::ingest::{fetch, nothing_at};
 use crate::offline::Online;
-use crate::push::{Earlier, Judged};
-use crate::recorder::Recordable;
-use crate::source_state::{Newest, Turn};
+use crate::push::Earlier;
+use crate::source_state::Turn;
 
 /// After about so many bytes of emissions, or so many triggers that were evaluated, the rest is for
 /// another commit, and others have their turn.
 const COMMIT_BYTES: usize = 8 << 20;
 const EVALUATED_MAX: usize = 4_096;
-/// So many emissions are judged under one hold of the engine.
-const JUDGED_AT_ONCE: usize = 256;
 
 /// Events whose calls of functions are made together, about.
 pub(super) const GATHERED_MAX: usize = 256;
@@ -78,11 +71,11 @@ pub(super) struct Rows<'a> {
     pub(super) def: &'a Arc<SourceDef>,
     pub(super) derived: &'a DerivedDef,
     watched: &'a [Watched],
-    program: SourceProgram,
-    events: Vec<Event>,
+    pub(super) program: SourceProgram,
+    pub(super) events: Vec<Event>,
     /// What is newest under identities that are among these.
     pub(super) latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
-    bytes: usize,
+    pub(super) bytes: usize,
     pub(super) evaluated: usize,
     /// What other streams emitted, as it is read: each with the offset that comes next.
     readings: BTreeMap<SourceId, (u64, Events)>,
@@ -91,22 +84,6 @@ pub(super) struct Rows<'a> {
     /// What was read so and may be taken the place of.
     pub(super) earlier: Earlier,
     left: Option<Left>,
-}
-
-/// What was emitted last under an identity.
-#[derive(Clone)]
-pub(super) struct Latest {
-    pub(super) revision: u32,
-    /// The row as it is logged; of one that was withdrawn only if it has values that are recorded.
-    pub(super) row: Vec<Value>,
-    /// Whether it was withdrawn.
-    pub(super) is_withdrawn: bool,
-}
-
-impl Latest {
-    fn holding(&self) -> Option<&[Value]> {
-        (!self.is_withdrawn).then_some(&*self.row)
-    }
 }
 
 impl<'a> Rows<'a> {
@@ -233,13 +210,11 @@ impl<'a> Rows<'a> {
         let of = (&**self.def, self.derived);
         match online.read_with(|engine| brought(engine, of, &trigger, known)) {
             Ok(Some(brought)) => self.gather_recorded(online, record, &brought, calls),
-            Err(EngineError::Calls(more)) => {
-                calls.join(*more);
-                Ok(())
-            }
+            Err(EngineError::Calls(more)) => calls.join(*more),
             // What else goes wrong is told when it is its turn.
-            Ok(None) | Err(_) => Ok(()),
+            Ok(None) | Err(_) => {}
         }
+        Ok(())
     }
 
     fn event_of(&mut self, cause: Cause<'a>) -> Result<Cow<'a, LoggedEvent>, EngineError> {
@@ -385,12 +360,7 @@ impl<'a> Rows<'a> {
         {
             left -= 1;
             match online.read_with(|engine| again(engine, of, &found, known)) {
-                Ok(Some(brought)) => {
-                    let gathered = self.gather_recorded(online, record, &brought, &mut calls);
-                    if let Err(error) = gathered {
-                        return error;
-                    }
-                }
+                Ok(Some(brought)) => self.gather_recorded(online, record, &brought, &mut calls),
                 Err(EngineError::Calls(more)) => calls.join(*more),
                 Ok(None) | Err(_) => {}
             }
@@ -423,48 +393,6 @@ impl<'a> Rows<'a> {
         self.settle_other(online, record, brought, keeps)
     }
 
-    /// Emits what a trigger brings by what is known now, if that is not what was emitted last; of what
-    /// keeps, if nothing was.
-    fn settle_other(
-        &mut self,
-        online: &impl Online,
-        record: u64,
-        brought: Brought,
-        keeps: bool,
-    ) -> Result<(), EngineError> {
-        let identity = (brought.id.as_slice(), brought.time);
-        let latest = self.latest_of(online, identity)?;
-        let emitted = latest.as_ref().and_then(Latest::holding);
-        if keeps && emitted.is_some() {
-            return Ok(());
-        }
-        let row = match brought.row {
-            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
-            None => None,
-        };
-        self.settle_completed(record, identity, row, latest);
-        Ok(())
-    }
-
-    /// Emits a row that is complete, if it is another one than what was emitted last.
-    pub(super) fn settle_completed(
-        &mut self,
-        record: u64,
-        identity: (&[u8], EventTime),
-        row: Option<Vec<Value>>,
-        latest: Option<Latest>,
-    ) {
-        let emitted = latest.as_ref().and_then(Latest::holding);
-        let is_same = match (emitted, &row) {
-            (None, None) => true,
-            (Some(emitted), Some(row)) => is_same(&emitted[OWN_COLUMNS..], row),
-            _ => false,
-        };
-        if !is_same {
-            self.emit(record, identity, row, latest, None);
-        }
-    }
-
     /// The places of the trigger's events whose rows an event may change, in the order of the log by
     /// partition.
     fn affected(
@@ -487,131 +415,5 @@ impl<'a> Rows<'a> {
         let watched = self.watched.iter().filter(|w| w.source == late.source);
         let watched: Vec<&Watched> = watched.collect();
         online.read_with(|engine| places(engine, self.derived, &watched, &rows, known.cut))
-    }
-
-    /// Emits what holds now under an identity; the first row may have been known before it is logged.
-    fn settle(
-        &mut self,
-        online: &impl Online,
-        record: u64,
-        identity: (&[u8], EventTime),
-        row: Option<Vec<Value>>,
-        known_at: Option<VisibleAt>,
-    ) -> Result<(), EngineError> {
-        let latest = self.latest_of(online, identity)?;
-        let row = match row {
-            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
-            None => None,
-        };
-        self.emit(record, identity, row, latest, known_at);
-        Ok(())
-    }
-
-    /// Emits a row that is complete, or that there is none any more.
-    fn emit(
-        &mut self,
-        record: u64,
-        (id, time): (&[u8], EventTime),
-        row: Option<Vec<Value>>,
-        latest: Option<Latest>,
-        known_at: Option<VisibleAt>,
-    ) {
-        let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
-        let revision = latest
-            .as_ref()
-            .map_or(0, |latest| latest.revision.saturating_add(1));
-        let is_first = latest.is_none();
-        let before = latest.filter(|latest| !latest.is_withdrawn);
-        let before = before.map(|latest| latest.row);
-        let (operation, row) = match (row, &before) {
-            (None, None) => return,
-            (None, Some(row)) => (Operation::Remove, row.clone()),
-            (Some(row), _) => {
-                let operation = match is_first {
-                    true => Operation::Insert,
-                    false => Operation::Replace,
-                };
-                (operation, [&own, &row[..]].concat())
-            }
-        };
-        let known_at = known_at.filter(|_| operation == Operation::Insert);
-        let latest = Latest {
-            revision,
-            row: row.clone(),
-            is_withdrawn: operation == Operation::Remove,
-        };
-        self.latest.insert((id.to_vec(), time), latest);
-        let event = Event {
-            operation,
-            revision,
-            event_time: time,
-            known_at,
-            origin: origin_of(self.def, record),
-            row,
-            before: before.filter(|_| operation == Operation::Replace),
-        };
-        self.bytes += bytes_of(&event);
-        self.events.push(event);
-    }
-
-    /// What was emitted last under an identity, if anything was.
-    pub(super) fn latest_of(
-        &self,
-        online: &impl Online,
-        (id, time): (&[u8], EventTime),
-    ) -> Result<Option<Latest>, EngineError> {
-        if let Some(latest) = self.latest.get(&(id.to_vec(), time)) {
-            return Ok(Some(latest.clone()));
-        }
-        let mut row = vec![Value::Bytes(id.into()), Value::Timestamp(time.0)];
-        row.resize(self.def.row_width(), Value::Null);
-        let newest = online.with(|engine| match engine.hot().source(self.def.id) {
-            Some(state) => state.newest(&row, time),
-            None => Ok(None),
-        })?;
-        let Some(newest) = newest else {
-            return Ok(None);
-        };
-        let Newest {
-            revision,
-            position,
-            removed,
-        } = newest;
-        let row = match self.is_needed(&newest) {
-            true => fetch(self.log, self.def, position)?.event.row,
-            false => Vec::new(),
-        };
-        Ok(Some(Latest {
-            revision,
-            row,
-            is_withdrawn: removed,
-        }))
-    }
-
-    /// Whether the row of an emission matters: of one that was withdrawn only what is recorded in it.
-    pub(super) fn is_needed(&self, newest: &Newest) -> bool {
-        !newest.removed || !self.derived.recorded.is_empty()
-    }
-
-    /// The commit of what was emitted; none if that is nothing.
-    ///
-    /// # Errors
-    /// If what is known of identities cannot be read.
-    pub(super) fn judge(self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
-        if self.events.is_empty() {
-            return Ok(None);
-        }
-        let mut group = Group::default();
-        let mut events = self.events.into_iter().peekable();
-        while events.peek().is_some() {
-            online.with(|engine| {
-                for event in events.by_ref().take(JUDGED_AT_ONCE) {
-                    let recordable = Recordable::of(&self.program, event, PARTITION);
-                    group.accept(engine, self.def, recordable)?;
-                }
-                Ok::<_, EngineError>(())
-            })?;
-        }
-        Ok(Some(Judged::of(group, self.earlier)))
     }
 }

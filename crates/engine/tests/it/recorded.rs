@@ -8,6 +8,7 @@ use evenkeel_engine::api::VerifyOptions;
 use evenkeel_engine::push::{PushedRow, Pusher, Write};
 use evenkeel_engine::{
     BackfillRequest, Called, Emitter, Engine, EngineError, FunctionCalls, Next, Online, ReadPlan,
+    Switched,
 };
 use evenkeel_log::Sequence;
 use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Operation, Partition, Status, Value};
@@ -446,6 +447,18 @@ fn log_payments(engine: &mut Engine, ids: Range<i64>) {
     while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
 }
 
+/// Goes over to the definitions of the folder, beside everything else.
+fn go_over(world: &World, engine: &mut Engine) -> Result<(), EngineError> {
+    let plan = engine.plan(&world.project().definition_files()?)?;
+    let mut applying = engine.begin_apply(plan)?;
+    let mut goes_on = |_: &str, _, _| ControlFlow::Continue(());
+    applying.build(&*engine, &mut goes_on)?;
+    match applying.switch(engine)? {
+        Switched::Done(_) => Ok(()),
+        Switched::Later(_) => panic!("no checkpoint is under way"),
+    }
+}
+
 #[test]
 fn a_call_that_is_out_is_made_again_after_an_end_and_answered_after_other_definitions() {
     let Some((world, engine)) = scored() else {
@@ -466,7 +479,7 @@ fn a_call_that_is_out_is_made_again_after_an_end_and_answered_after_other_defini
     // Other definitions meanwhile: what they are is told before the answer comes.
     let more = "CREATE STREAM copied AS SELECT card FROM payments;";
     world.write("more.sql", more);
-    apply(&mut engine, &world.project().definition_files().unwrap());
+    go_over(&world, &mut engine).unwrap();
     assert!(until_calls(&mut engine, &mut emitter).is_none());
     assert_eq!(
         (events(&engine, "copied").len(), drawn(&engine).len()),
@@ -486,7 +499,6 @@ fn a_call_that_is_out_is_made_again_after_an_end_and_answered_after_other_defini
     assert_eq!(lucks.len(), 40);
     assert!(emitter.failures().is_empty());
     assert!(verified(&engine) > 40);
-    // Of what ends while it is called for nothing comes.
     log_payments(&mut engine, 140..141);
     let calls = until_calls(&mut engine, &mut emitter).unwrap();
     let ended = std::fs::read_to_string(world.path().join("definitions.sql")).unwrap();
@@ -498,9 +510,9 @@ fn a_call_that_is_out_is_made_again_after_an_end_and_answered_after_other_defini
         .0;
     let without = format!("{kept}DROP STREAM scores;\nCREATE FEATURE VIEW spent{spent}");
     world.write("definitions.sql", &without);
-    let plan = engine.plan(&world.project().definition_files().unwrap());
     // What it has not emitted yet is emitted before it ends.
-    let refused = plan.and_then(|plan| engine.apply(plan).map(drop));
+    let refused = go_over(&world, &mut engine).unwrap_err();
+    assert!(refused.to_string().contains("scores"), "{refused}");
     emitter.answered(calls.run());
     while let Some(calls) = until_calls(&mut engine, &mut emitter) {
         emitter.answered(calls.run());
