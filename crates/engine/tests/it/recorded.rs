@@ -512,7 +512,10 @@ fn a_call_that_is_out_is_made_again_after_an_end_and_answered_after_other_defini
     world.write("definitions.sql", &without);
     // What it has not emitted yet is emitted before it ends.
     let refused = go_over(&world, &mut engine).unwrap_err();
-    assert!(refused.to_string().contains("scores"), "{refused}");
+    assert!(
+        matches!(refused, EngineError::StillEmitting { .. }),
+        "{refused}"
+    );
     emitter.answered(calls.run());
     while let Some(calls) = until_calls(&mut engine, &mut emitter) {
         emitter.answered(calls.run());
