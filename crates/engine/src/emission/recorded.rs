@@ -93,6 +93,7 @@ impl Rows<'_> {
             row[first..].clone_from_slice(&emitted[first..]);
             return Ok(row);
         }
+        let emitted = emitted.filter(|emitted| !is_too_large(&emitted[first..]));
         let mut missing: Vec<Missing<'_>> = Vec::new();
         for (number, call) in derived.recorded.iter().enumerate() {
             let at = first + call.column;
