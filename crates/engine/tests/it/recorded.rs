@@ -406,7 +406,9 @@ impl Online for Impatient<'_> {
 fn until_calls(engine: &mut Engine, emitter: &mut Emitter) -> Option<Box<FunctionCalls>> {
     let log = engine.writer().unwrap();
     loop {
-        match emitter.next(&Impatient(engine)) {
+        let next = emitter.next(&Impatient(engine));
+        engine.emitted(emitter);
+        match next {
             Next::Calls(calls) => return Some(calls),
             Next::End => return None,
             Next::Nothing => {}
