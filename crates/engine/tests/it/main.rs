@@ -31,6 +31,7 @@ mod pushed;
 mod random_evolution;
 mod random_history;
 mod recorded;
+mod recorded_ends;
 mod retention;
 mod rollback;
 mod segments;

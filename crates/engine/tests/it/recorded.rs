@@ -1,15 +1,11 @@
 //! Values that are recorded: of functions that do not give equal bits, called once for each emission, and
 //! taken from there by whatever needs them again.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{ControlFlow, Range};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use evenkeel_engine::api::VerifyOptions;
-use evenkeel_engine::push::{PushedRow, Pusher, Write};
-use evenkeel_engine::{
-    BackfillRequest, Called, Emitter, Engine, EngineError, FunctionCalls, Next, Online, ReadPlan,
-    Switched,
-};
+use evenkeel_engine::{BackfillRequest, Called, Engine, EngineError, ReadPlan};
 use evenkeel_log::Sequence;
 use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Operation, Partition, Status, Value};
 
@@ -19,7 +15,7 @@ use crate::random_history::Random;
 use crate::support::{World, apply, read, request, t, values};
 
 /// Two that say something else whenever they are called.
-const MODULE: &str = "
+pub(crate) const MODULE: &str = "
 import random
 
 def lot(city):
@@ -103,7 +99,7 @@ fn play(world: &World, steps: &[Step], defers: bool, random: &mut Random) -> (En
     (engine, called)
 }
 
-fn calls_of(engine: &Engine, function: &str) -> u64 {
+pub(crate) fn calls_of(engine: &Engine, function: &str) -> u64 {
     let tallies = engine.project().functions.tallies();
     let tally = tallies.into_iter().find(|(name, _)| name == function);
     tally.map_or(0, |(_, tally)| tally.counts.rows)
@@ -179,7 +175,7 @@ fn check_drawn(engine: &Engine) -> u64 {
     drawn
 }
 
-fn verified(engine: &Engine) -> u64 {
+pub(crate) fn verified(engine: &Engine) -> u64 {
     let options = VerifyOptions {
         seed: 7,
         values: 400,
@@ -221,7 +217,7 @@ fn a_value_is_called_for_once_and_recorded() {
     }
 }
 
-const SCORED: &str = "
+pub(crate) const SCORED: &str = "
 CREATE ENTITY card (card BIGINT);
 CREATE FUNCTION lot(city STRING) RETURNS STRING LANGUAGE PYTHON AS 'functions.py:lot';
 CREATE FUNCTION chance(fare DOUBLE) RETURNS DOUBLE LANGUAGE PYTHON AS 'functions.py:chance';
@@ -236,12 +232,12 @@ CREATE FEATURE SERVICE decision AS scored (*), best (luck AS best), spent (*);
 CREATE FEATURE SERVICE known AS spent (*);
 ";
 
-fn pay(id: i64, minute: u64) -> Vec<Value> {
+pub(crate) fn pay(id: i64, minute: u64) -> Vec<Value> {
     let amount = Value::Double(100.0 + id as f64);
     vec![Value::BigInt(id), Value::BigInt(id % 2), amount, at(minute)]
 }
 
-fn scored() -> Option<(World, Engine)> {
+pub(crate) fn scored() -> Option<(World, Engine)> {
     let world = world(MODULE, SCORED)?;
     let mut engine = world.engine();
     push(
@@ -255,7 +251,7 @@ fn scored() -> Option<(World, Engine)> {
 }
 
 /// Ticket and luck of every payment, as it is now.
-fn drawn(engine: &Engine) -> BTreeMap<EventTime, (Value, Value)> {
+pub(crate) fn drawn(engine: &Engine) -> BTreeMap<EventTime, (Value, Value)> {
     let emitted = events(engine, "scores").into_iter();
     let both = |e: &LoggedEvent| (e.event.row[5].clone(), e.event.row[6].clone());
     emitted.map(|e| (e.event.event_time, both(&e))).collect()
@@ -387,141 +383,4 @@ fn a_stream_over_history_begins_with_its_first_event() {
         mistakes.iter().any(|(_, d)| d.message.contains("later")),
         "{mistakes:?}"
     );
-}
-
-/// An engine as a server's writer has it: nothing waits for a function.
-struct Impatient<'a>(&'a Engine);
-
-impl Online for Impatient<'_> {
-    fn with<T>(&self, work: impl FnOnce(&Engine) -> T) -> T {
-        work(self.0)
-    }
-
-    fn makes_calls(&self) -> bool {
-        false
-    }
-}
-
-/// What an emitter makes until it needs calls, or nothing more comes.
-fn until_calls(engine: &mut Engine, emitter: &mut Emitter) -> Option<Box<FunctionCalls>> {
-    let log = engine.writer().unwrap();
-    loop {
-        let next = emitter.next(&Impatient(engine));
-        engine.emitted(emitter);
-        match next {
-            Next::Calls(calls) => return Some(calls),
-            Next::End => return None,
-            Next::Nothing => {}
-            Next::Emissions(judged) => {
-                let mut commit = judged.append(&log).unwrap();
-                while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
-                emitter.done();
-            }
-        }
-    }
-}
-
-/// A store whose pushes emit nothing.
-fn as_server(world: &World) -> Engine {
-    let mut engine = Engine::open_to_serve(&world.project()).unwrap();
-    engine.defer_cold_reads();
-    engine
-}
-
-fn log_payments(engine: &mut Engine, ids: Range<i64>) {
-    let source = engine.source("payments").unwrap();
-    let row = |id: i64| PushedRow {
-        // Of one amount: what is asked is the same for all.
-        values: Ok(vec![
-            Value::BigInt(id),
-            Value::BigInt(id),
-            Value::Double(100.0),
-            at(9),
-        ]),
-        producer: None,
-    };
-    let write = Write::Push {
-        source,
-        rows: ids.map(row).collect(),
-    };
-    let judged = Pusher::default().judge(&*engine, vec![write]);
-    let mut commit = judged.append(&engine.writer().unwrap()).unwrap();
-    while engine.apply_some(&mut commit, usize::MAX).unwrap() {}
-}
-
-/// Goes over to the definitions of the folder, beside everything else.
-fn go_over(world: &World, engine: &mut Engine) -> Result<(), EngineError> {
-    let plan = engine.plan(&world.project().definition_files()?)?;
-    let mut applying = engine.begin_apply(plan)?;
-    let mut goes_on = |_: &str, _, _| ControlFlow::Continue(());
-    applying.build(&*engine, &mut goes_on)?;
-    match applying.switch(engine)? {
-        Switched::Done(_) => Ok(()),
-        Switched::Later(_) => panic!("no checkpoint is under way"),
-    }
-}
-
-#[test]
-fn a_call_that_is_out_is_made_again_after_an_end_and_answered_after_other_definitions() {
-    let Some((world, engine)) = scored() else {
-        return;
-    };
-    drop(engine);
-    let mut engine = as_server(&world);
-    log_payments(&mut engine, 100..140);
-    // It ends while what was called for is known to it alone: nobody has read that.
-    let mut emitter = Emitter::default();
-    let calls = until_calls(&mut engine, &mut emitter).unwrap();
-    emitter.answered(calls.run());
-    assert_eq!((calls_of(&engine, "chance"), drawn(&engine).len()), (40, 6));
-    drop((emitter, engine));
-    let mut engine = as_server(&world);
-    let mut emitter = Emitter::default();
-    let calls = until_calls(&mut engine, &mut emitter).unwrap();
-    // Other definitions meanwhile: what they are is told before the answer comes.
-    let more = "CREATE STREAM copied AS SELECT card FROM payments;";
-    world.write("more.sql", more);
-    go_over(&world, &mut engine).unwrap();
-    assert!(until_calls(&mut engine, &mut emitter).is_none());
-    assert_eq!(
-        (events(&engine, "copied").len(), drawn(&engine).len()),
-        (46, 6)
-    );
-    emitter.answered(calls.run());
-    while let Some(calls) = until_calls(&mut engine, &mut emitter) {
-        emitter.answered(calls.run());
-    }
-    let emitted = events(&engine, "scores");
-    assert_eq!(emitted.len(), 46);
-    // Each was called for by itself, though all ask the same.
-    let lucks: BTreeSet<Vec<u8>> = emitted[6..]
-        .iter()
-        .map(|e| bits([e.event.row[6].clone()]))
-        .collect();
-    assert_eq!(lucks.len(), 40);
-    assert!(emitter.failures().is_empty());
-    assert!(verified(&engine) > 40);
-    log_payments(&mut engine, 140..141);
-    let calls = until_calls(&mut engine, &mut emitter).unwrap();
-    let ended = std::fs::read_to_string(world.path().join("definitions.sql")).unwrap();
-    let (kept, rest) = ended.split_once("CREATE FEATURE VIEW scored").unwrap();
-    let spent = rest.split_once("CREATE FEATURE VIEW spent").unwrap().1;
-    let spent = spent
-        .split_once("CREATE FEATURE SERVICE decision")
-        .unwrap()
-        .0;
-    let without = format!("{kept}DROP STREAM scores;\nCREATE FEATURE VIEW spent{spent}");
-    world.write("definitions.sql", &without);
-    // What it has not emitted yet is emitted before it ends.
-    let refused = go_over(&world, &mut engine).unwrap_err();
-    assert!(
-        matches!(refused, EngineError::StillEmitting { .. }),
-        "{refused}"
-    );
-    emitter.answered(calls.run());
-    assert!(until_calls(&mut engine, &mut emitter).is_none());
-    assert_eq!(events(&engine, "scores").len(), 47);
-    go_over(&world, &mut engine).unwrap();
-    assert!(until_calls(&mut engine, &mut emitter).is_none());
-    assert!(emitter.failures().is_empty());
 }
