@@ -43,6 +43,9 @@ impl RecordedCall {
     }
 
     /// The arguments that a query evaluated; none if what it has there is the value already.
+    ///
+    /// # Panics
+    /// If the bytes are not what [`RecordedCall::asked`] gave.
     pub fn arguments(&self, asked: &Value) -> Option<Vec<Value>> {
         let Value::Bytes(bytes) = asked else {
             return None;
