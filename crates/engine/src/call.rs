@@ -223,6 +223,15 @@ impl Engine {
             let Some(selected) = brought else {
                 continue;
             };
+            // Nobody reads a value that may be another one when it is logged.
+            let recorded = derived.recorded.iter();
+            let mut missing = recorded.filter(|c| c.arguments(&selected[c.column]).is_some());
+            if let Some(call) = missing.next() {
+                return Err(EngineError::CallRecorded {
+                    function: call.function.signature().name.clone(),
+                    stream: def.name.clone(),
+                });
+            }
             let bytes_max = self.project().limits.row_bytes;
             let trigger = (logged, row.as_slice());
             let emitted = emission_of(def, state.program(), trigger, selected, bytes_max);

@@ -233,11 +233,29 @@ fn notes_of(definition: &Definition) -> Vec<String> {
     let words = describe(view);
     let first = first.unwrap_or_else(|| format!("{}: {}", words.kind, words.reads));
     let mut notes = vec![first];
+    notes.extend(recorded_words(definition));
     notes.extend(words.windows.into_iter().map(|w| format!("window {w}")));
     notes.extend(words.lookups.into_iter().map(|l| format!("look-up {l}")));
     notes.extend(costs_of(view));
     notes.extend(leaving_of(view));
     notes
+}
+
+/// Which columns of a derived stream are called for once.
+fn recorded_words(definition: &Definition) -> Vec<String> {
+    let derived = match definition {
+        Definition::Source(def) => def.derived.as_deref(),
+        _ => None,
+    };
+    let words = |derived: &DerivedDef| {
+        let recorded = derived.recorded.iter().map(|call| {
+            let column = &derived.view.features[call.column].name;
+            let function = &call.function.signature().name;
+            format!("recorded `{column}`: `{function}` is called for it once, and for history now")
+        });
+        recorded.collect()
+    };
+    derived.map(words).unwrap_or_default()
 }
 
 /// The views that read a stream which has ended.

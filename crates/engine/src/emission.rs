@@ -1,11 +1,12 @@
 //! Emissions: the events of derived streams, made of what is logged, one after the other
 //! (`docs/decisions/0032-emissions.md`).
 //!
-//! Owns which streams go on and which cannot; in which order emissions are made is in `lane`, what one is in
-//! `row` and `brought`, what is due in `timer`, what they are made from at a time in `piece`, how far a stream is in `place`. Invariant: what is
-//! emitted is a function of the definitions and of the events that others logged, in the order of the
-//! log, whatever the commits and restarts were, and whatever went wrong in between. What goes wrong for one
-//! stream stops that one and those that read it.
+//! Owns which streams go on and which cannot; in which order emissions are made is in `lane`, what a record
+//! does in `row`, what is emitted of it in `brought`, `recorded` and `settled`, what is due in `timer`, what
+//! they are made from at a time in `piece`, how far a stream is in `place`. Invariant: what is emitted is a
+//! function of the definitions and of the events that others logged, in the order of the log, whatever the
+//! commits and restarts were, and whatever went wrong in between; but what is recorded, which is what was
+//! emitted. What goes wrong for one stream stops that one and those that read it.
 
 mod backfill;
 mod brought;
@@ -13,8 +14,10 @@ mod lane;
 mod piece;
 mod place;
 mod places;
+mod recorded;
 mod row;
 mod runs;
+mod settled;
 mod size;
 mod stream;
 mod tail;
@@ -36,6 +39,7 @@ pub(crate) use self::brought::{
 };
 use self::lane::{Lane, World};
 pub(crate) use self::place::record_of;
+pub(crate) use self::recorded::{first_selected, is_too_large, with_recorded};
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
 pub(crate) use self::stream::{
@@ -117,7 +121,9 @@ impl Emitter {
                 continue;
             }
             let going = &mut self.lanes[self.turn];
-            if self.asking.is_some() && self.asking == going.lane.streams.first().copied() {
+            // After other definitions the lane may be that of all again, most of whom wait for nothing.
+            let asks = self.asking.is_some() && self.asking == going.lane.streams.first().copied();
+            if asks && going.lane.is_narrow() {
                 (left, self.turn) = (left - 1, self.turn + 1);
                 continue;
             }

@@ -137,6 +137,8 @@ pub enum EngineError {
     },
     #[error("the input `{input}` is no column of `{source_name}`")]
     CallInput { source_name: String, input: String },
+    #[error("what `{function}` gives for the row is not known before it is recorded in `{stream}`")]
+    CallRecorded { function: String, stream: String },
     #[error("the input `{input}` ({data_type}) is no column of `{source_name}`")]
     TriggerInput {
         source_name: String,

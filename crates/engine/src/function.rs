@@ -281,7 +281,7 @@ impl ColumnFunction for Shared {
     }
 
     fn evaluate(&self, arguments: &[Column], rows: usize) -> Column {
-        if let Some(known) = failure::deferred(&self.0, arguments, rows) {
+        if let Some(known) = failure::deferred(&self.0, &[], (arguments, rows)) {
             return known;
         }
         if failure::has_failed() {
@@ -295,6 +295,17 @@ impl ColumnFunction for Shared {
                 failure::failed(failed);
                 Column::repeat(&self.0.spec.result, &call::NO_VALUE, rows)
             }
+        }
+    }
+
+    fn evaluate_for(&self, whose: &[u8], arguments: &[&Value]) -> Value {
+        let parameters = self.0.spec.parameters.iter().zip(arguments);
+        let arguments: Vec<Column> = parameters
+            .map(|(parameter, value)| Column::from_values(&parameter.data_type, [*value]))
+            .collect();
+        match failure::deferred(&self.0, whose, (&arguments, 1)) {
+            Some(known) => known.get(0),
+            None => self.evaluate(&arguments, 1).get(0),
         }
     }
 }

@@ -20,6 +20,7 @@ mod dataset;
 mod derived;
 mod function;
 mod model;
+mod recorded;
 mod row;
 mod segment;
 mod service;
@@ -40,6 +41,7 @@ pub use dataset::{
 pub use derived::{DerivedDef, Watched};
 pub use function::{FrozenFunction, FunctionClass, FunctionDef, FunctionHost, FunctionSpec};
 pub use model::{LoadedModel, ModelDef, ModelFiles, ModelProblem, ModelSource};
+pub use recorded::RecordedCall;
 pub use row::{Lookup, LookupTarget, MaxAge, RowBody, Trigger, TriggerSide};
 pub use segment::SegmentDef;
 pub use service::{ServiceDef, ServiceItem};

@@ -44,6 +44,12 @@ pub trait ColumnFunction: Send + Sync {
             .collect();
         self.evaluate(&columns, 1).get(0)
     }
+
+    /// The value of one row for somebody who records it: a function that does not give equal bits is called
+    /// once for each, whoever else asks for the same arguments.
+    fn evaluate_for(&self, _whose: &[u8], arguments: &[&Value]) -> Value {
+        self.evaluate_row(arguments)
+    }
 }
 
 /// What is known of a [`ColumnFunction`] without evaluating it.

@@ -186,3 +186,78 @@ fn a_function_that_hangs_holds_up_no_push_of_what_calls_it() {
         std::thread::yield_now();
     }
 }
+
+/// Draws, as soon as the gate is open; that it is asked is seen by a file.
+const GATED: &str = "
+CREATE ENTITY card (card STRING);
+CREATE STREAM paid (id STRING, card STRING, at TIMESTAMP, EVENT ID (id), EVENT TIME at);
+CREATE FUNCTION draw(card STRING) RETURNS DOUBLE LANGUAGE PYTHON TIMEOUT INTERVAL '60' SECOND ALLOW FILES
+  AS 'functions.py:draw';
+CREATE STREAM draws AS SELECT card, draw(card) AS x FROM paid;
+CREATE FEATURE VIEW drawn ENTITY card AS
+SELECT card, count(*) OVER (ALL HISTORY) AS n, max(x) OVER (ALL HISTORY) AS x FROM draws;
+";
+
+#[test]
+fn what_is_recorded_is_asked_for_again_after_an_end_and_stays_what_it_was() {
+    if !has_python() {
+        return;
+    }
+    let project = Project::empty();
+    let (gate, asked) = (project.path().join("gate"), project.path().join("asked"));
+    let module = format!(
+        "import os, random, time\n\n\
+         def draw(card):\n    open({asked:?}, 'w').close()\n    \
+         while not os.path.exists({gate:?}):\n        time.sleep(0.002)\n    \
+         return random.random()\n"
+    );
+    project.write("definitions.sql", GATED);
+    project.write("functions.py", &module);
+    project.write("gate", "");
+    project.run(&["apply"]).ok();
+    fs::remove_file(&gate).unwrap();
+    let is_asked = || {
+        // The test's own limit is what ends this if nobody asks.
+        while !asked.exists() {
+            std::thread::yield_now();
+        }
+    };
+    let begin = || {
+        let _ = fs::remove_file(&asked);
+        Server::start(&project, &[])
+    };
+    // It stops while a call is out, and waits for none.
+    let server = begin();
+    let push = |id: &str| {
+        let rows = json!([{"id": id, "card": "a", "at": "2026-03-01T00:00:00Z"}]).to_string();
+        let pushed = client(&project).post("/v1/sources/paid/events", rows.as_bytes());
+        assert_eq!(pushed.unwrap().status, 200);
+    };
+    push("p1");
+    is_asked();
+    server.stop();
+    // Killed, it has told nobody.
+    let server = begin();
+    is_asked();
+    let read = |level: &str| {
+        let body = json!({"features": ["drawn:*"], "entities": [{"card": "a"}],
+            "as_of": "2026-03-02T00:00:00Z", "consistency": level});
+        let reply = client(&project).post("/v1/features", body.to_string().as_bytes());
+        let answer: serde_json::Value = serde_json::from_slice(&reply.unwrap().body).unwrap();
+        answer["rows"][0]["values"].clone()
+    };
+    assert_eq!(read("eventual"), json!([0, null]));
+    server.kill();
+    let server = begin();
+    is_asked();
+    project.write("gate", "");
+    let drawn = read("strong");
+    assert_eq!(drawn[0], json!(1), "{drawn}");
+    assert!(drawn[1].is_f64(), "{drawn}");
+    server.kill();
+    let server = begin();
+    assert_eq!(read("strong"), drawn);
+    server.stop();
+    assert!(!asked.exists());
+    project.run(&["verify"]).ok();
+}

@@ -27,6 +27,11 @@ pub(super) struct Callables {
     functions: Arc<BTreeMap<String, Function>>,
     /// The place in words, where nothing of it may be called.
     refused_in: Option<&'static str>,
+    /// Whether values of columns are recorded, so that functions may give them that give others when they are
+    /// called again.
+    records: bool,
+    /// The column that is bound, if its value may be recorded.
+    recorded_at: Option<Span>,
 }
 
 /// What is known of a function in Python.
@@ -34,7 +39,7 @@ pub(super) struct Callables {
 enum Function {
     BitStable(External),
     /// With a counter-example.
-    RecordedOnly(String),
+    RecordedOnly(External, String),
     Broken,
 }
 
@@ -54,7 +59,9 @@ impl Callables {
         let functions = functions.map(|def| {
             let function = match &def.spec.frozen.class {
                 FunctionClass::BitStable => Function::BitStable(def.external.clone()),
-                FunctionClass::RecordedOnly(example) => Function::RecordedOnly(example.clone()),
+                FunctionClass::RecordedOnly(example) => {
+                    Function::RecordedOnly(def.external.clone(), example.clone())
+                }
             };
             (def.spec.name.clone(), function)
         });
@@ -65,7 +72,28 @@ impl Callables {
             functions: Arc::new(functions.chain(broken_functions).collect()),
             models: Arc::new(known.chain(unknown).collect()),
             refused_in: None,
+            records: false,
+            recorded_at: None,
         }
+    }
+
+    /// The same for a derived stream: its columns may be what functions gave once.
+    pub(super) fn recording(&self) -> Self {
+        Callables {
+            records: true,
+            ..self.clone()
+        }
+    }
+
+    /// A column is bound, or none is any more.
+    pub(super) fn bind_column(&mut self, column: Option<Span>) {
+        self.recorded_at = column.filter(|_| self.records);
+    }
+
+    /// Whether values of a function have to be recorded.
+    pub(super) fn is_recorded_only(&self, function: &External) -> bool {
+        let name = &function.signature().name;
+        matches!(self.functions.get(name), Some(Function::RecordedOnly(of, _)) if of == function)
     }
 
     /// The same where none may be called.
@@ -98,11 +126,14 @@ impl Binding<'_> {
         let bound = self.arguments(args);
         let external = match function {
             Function::BitStable(external) => external.clone(),
-            Function::RecordedOnly(example) => {
+            Function::RecordedOnly(external, _) if callables.recorded_at == Some(span) => {
+                external.clone()
+            }
+            Function::RecordedOnly(_, example) => {
                 return Some(self.report.hinted(
-                    format!("`{name}` does not give equal bits, so no view may call it: {example}"),
+                    format!("`{name}` does not give equal bits, so its values must be recorded: {example}"),
                     call.name.span,
-                    "make it a function of its arguments alone; `evenkeel function check` says whether it is",
+                    "let the call alone be a column of a derived stream (`CREATE STREAM ... AS SELECT`) or of a `MATERIALIZED` view, and read that; or make it a function of its arguments alone",
                 ));
             }
             Function::Broken => return Some(None),

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_types::definition::{
-    DerivedDef, Digest, EntityDef, Feature, Metadata, SourceColumn, SourceDef, SourceKind,
-    ViewBody, ViewDef,
+    DerivedDef, Digest, EntityDef, Feature, Metadata, RecordedCall, SourceColumn, SourceDef,
+    SourceKind, ViewBody, ViewDef,
 };
-use evenkeel_types::{DataType, Field, Schema, SourceId, Zone};
+use evenkeel_types::{DataType, Expr, ExprKind, Field, Schema, SourceId, Zone};
 
 use super::Binder;
 use super::entity::metadata;
@@ -59,15 +59,17 @@ impl Binder<'_> {
             metadata: Metadata::default(),
             sql: String::new(),
         });
-        let events = self.event_view(&view, &entity, &first, report)?;
+        report.record_columns();
+        let mut events = self.event_view(&view, &entity, &first, report)?;
         super::cost::check(&create.name, &events.body, report)?;
         let features = bind_features(&create.name, &events.columns, &[], report)?;
         refuse_names(&features, query, report);
         if report.error_count() > errors_before {
             return None;
         }
+        let recorded = recorded_calls(&mut events.body, report);
         let has_order = has_order(&trigger);
-        let columns = columns_of(&features, has_order);
+        let columns = columns_of(&features, has_order, !recorded.is_empty());
         let stored: Vec<Field> = columns
             .iter()
             .map(|column| Field::new(column.name.clone(), column.data_type.clone()))
@@ -87,6 +89,7 @@ impl Binder<'_> {
         let derived = DerivedDef {
             timer: super::timer::timer(query, &view.body),
             view,
+            recorded,
             revises: revise.is_some(),
             is_ended: false,
         };
@@ -221,6 +224,7 @@ fn refuse_names(features: &[Feature], query: &Query, report: &mut Report) {
         DerivedDef::TRIGGER_ID,
         DerivedDef::TRIGGERED_AT,
         DerivedDef::TRIGGER_ORDER,
+        DerivedDef::RECORDED_INPUTS,
     ];
     for name in own {
         if features.iter().any(|feature| feature.name == name) {
@@ -238,7 +242,36 @@ fn has_order(trigger: &SourceDef) -> bool {
     !trigger.sequence_by.is_empty() || trigger.event_id.is_empty()
 }
 
-fn columns_of(features: &[Feature], has_order: bool) -> Vec<SourceColumn> {
+/// The columns whose values are recorded; the query has what is asked in place of them.
+fn recorded_calls(body: &mut ViewBody, report: &Report) -> Vec<RecordedCall> {
+    let ViewBody::Row(body) = body else {
+        return Vec::new();
+    };
+    let mut recorded = Vec::new();
+    for (column, expr) in body.columns.iter_mut().enumerate() {
+        let ExprKind::External { function, args } = &expr.kind else {
+            continue;
+        };
+        if !report.callables().is_recorded_only(function) {
+            continue;
+        }
+        let call = RecordedCall {
+            column,
+            function: function.clone(),
+        };
+        *expr = Expr {
+            kind: ExprKind::External {
+                function: call.asked(),
+                args: args.clone(),
+            },
+            data_type: DataType::Bytes,
+        };
+        recorded.push(call);
+    }
+    recorded
+}
+
+fn columns_of(features: &[Feature], has_order: bool, has_recorded: bool) -> Vec<SourceColumn> {
     let column =
         |name: &str, data_type: DataType, required: bool, comment: Option<&str>| SourceColumn {
             name: name.to_owned(),
@@ -265,9 +298,17 @@ fn columns_of(features: &[Feature], has_order: bool) -> Vec<SourceColumn> {
         true,
         Some(order),
     );
+    let inputs = "digests of what functions were asked whose values are recorded";
+    let inputs = column(
+        DerivedDef::RECORDED_INPUTS,
+        DataType::Bytes,
+        true,
+        Some(inputs),
+    );
     let selected = features
         .iter()
         .map(|feature| column(&feature.name, feature.data_type.clone(), false, None));
     let own = own.into_iter().chain(Some(order).filter(|_| has_order));
-    own.chain(selected).collect()
+    let inputs = Some(inputs).filter(|_| has_recorded);
+    own.chain(inputs).chain(selected).collect()
 }

@@ -7,10 +7,12 @@
 use evenkeel_types::definition::Catalog;
 
 use super::batch::entity_keys;
+use super::function::is_recorded_only;
 use super::report::Report;
 use crate::ast::{
-    ColumnList, CreateFeatureView, CreateSource, EntityRef, Expr, ExprKind, Ident, Metadata, Query,
-    Relation, RelationSource, SelectItem, SourceBody, SourceKind, Span, Statement, StatementKind,
+    ColumnList, CreateFeatureView, CreateSource, EntityRef, Expr, ExprKind, FunctionArgs, Ident,
+    Metadata, Query, Relation, RelationSource, SelectItem, SourceBody, SourceKind, Span, Statement,
+    StatementKind,
 };
 
 /// The name of the stream of a materialised view that names no topic.
@@ -58,6 +60,12 @@ pub(super) fn write_out(
         })
     };
     let features = features_of(view, &keys, report)?;
+    let (query, recorded) = match view.materialized {
+        Some(_) => without_recorded(&view.query, &|name| {
+            is_recorded_only(name, statements, existing)
+        }),
+        None => (view.query.clone(), Vec::new()),
+    };
     let of_rows = CreateFeatureView {
         name: Some(rows.clone()),
         features: match view.materialized {
@@ -72,14 +80,25 @@ pub(super) fn write_out(
             Some(_) => Metadata::default(),
             None => view.metadata.clone(),
         },
+        query,
         ..view.clone()
     };
     let columns: Vec<Ident> = keys.iter().cloned().chain(features).collect();
+    let mut emitted = all_of(&columns, &rows, view.query.span);
+    for item in &mut emitted.select {
+        let name = name_of(item).map(|name| &name.value);
+        let call = recorded
+            .iter()
+            .find(|call| name_of(call).map(|name| &name.value) == name);
+        if let Some(call) = call {
+            *item = call.clone();
+        }
+    }
     let stream = CreateSource {
         kind: SourceKind::Stream,
         name: topic.clone(),
         body: SourceBody::Query {
-            query: Box::new(all_of(&columns, &rows, view.query.span)),
+            query: Box::new(emitted),
             on_late: view.on_late,
         },
         metadata: Metadata::default(),
@@ -118,28 +137,98 @@ fn features_of(
 ) -> Option<Vec<Ident>> {
     let mut features = Vec::new();
     for item in &view.query.select {
-        let SelectItem::Expr { expr, alias } = item else {
+        let SelectItem::Expr { .. } = item else {
             return report.hinted(
                 "what is emitted is named, column by column",
                 item.span(),
                 "write the columns in place of `*`",
             );
         };
-        let name = match (alias, &expr.kind) {
-            (Some(alias), _) => alias,
-            (None, ExprKind::Name(parts)) => match parts.last() {
-                Some(name) => name,
-                None => continue,
-            },
-            (None, ExprKind::Field { field, .. }) => field,
-            // The view of the rows says that it has no name.
-            _ => continue,
+        // The view of the rows says that it has no name.
+        let Some(name) = name_of(item) else {
+            continue;
         };
         if !keys.iter().any(|key| key.value == name.value) {
             features.push(name.clone());
         }
     }
     Some(features)
+}
+
+fn name_of(item: &SelectItem) -> Option<&Ident> {
+    let SelectItem::Expr { expr, alias } = item else {
+        return None;
+    };
+    match (alias, &expr.kind) {
+        (Some(alias), _) => Some(alias),
+        (None, ExprKind::Name(parts)) => parts.last(),
+        (None, ExprKind::Field { field, .. }) => Some(field),
+        _ => None,
+    }
+}
+
+/// The query with what functions are asked in place of columns whose values are recorded, and those columns,
+/// over what they are asked.
+fn without_recorded(
+    query: &Query,
+    is_recorded_only: &dyn Fn(&str) -> bool,
+) -> (Query, Vec<SelectItem>) {
+    let (mut select, mut recorded) = (Vec::new(), Vec::new());
+    for item in &query.select {
+        let call = match item {
+            SelectItem::Expr {
+                expr,
+                alias: Some(alias),
+            } => match &expr.kind {
+                ExprKind::Call(call) if is_recorded_only(&call.name.value) => {
+                    Some((expr, call, alias))
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        let Some((expr, call, alias)) = call else {
+            select.push(item.clone());
+            continue;
+        };
+        let mut call = call.clone();
+        if let FunctionArgs::List(args) = &mut call.args {
+            for (number, arg) in (1..).zip(args) {
+                // What is no column has a type by what it is given to.
+                if matches!(arg.kind, ExprKind::Literal(_)) {
+                    continue;
+                }
+                let input = Ident {
+                    span: arg.span,
+                    ..Ident::named(format!("{}_input_{number}", alias.value))
+                };
+                let name = Expr {
+                    kind: ExprKind::Name(vec![input.clone()]),
+                    span: arg.span,
+                };
+                select.push(SelectItem::Expr {
+                    expr: std::mem::replace(arg, name),
+                    alias: Some(input),
+                });
+            }
+        }
+        recorded.push(SelectItem::Expr {
+            expr: Expr {
+                kind: ExprKind::Call(call),
+                span: expr.span,
+            },
+            alias: Some(alias.clone()),
+        });
+    }
+    if select.is_empty() {
+        // Rows of nothing are none: the call is refused where it stands.
+        return (query.clone(), Vec::new());
+    }
+    let query = Query {
+        select,
+        ..query.clone()
+    };
+    (query, recorded)
 }
 
 /// `SELECT columns FROM relation`

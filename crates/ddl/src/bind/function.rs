@@ -93,6 +93,26 @@ pub(super) fn freeze(statement: &mut Statement, existing: &Catalog, report: &mut
     }
 }
 
+/// Whether a function that statements or else a catalog define gives values that must be recorded; it is
+/// frozen already.
+pub(super) fn is_recorded_only(name: &str, statements: &[&Statement], existing: &Catalog) -> bool {
+    let defined = statements
+        .iter()
+        .find_map(|statement| match &statement.kind {
+            StatementKind::CreateFunction(create) if create.name.value == name => Some(create),
+            _ => None,
+        });
+    match defined {
+        Some(create) => create
+            .frozen
+            .as_ref()
+            .is_some_and(|frozen| frozen.class.value.starts_with(RECORDED_ONLY)),
+        None => existing
+            .function(name)
+            .is_some_and(|def| matches!(def.spec.frozen.class, FunctionClass::RecordedOnly(_))),
+    }
+}
+
 /// The statement of a recorded function, without the texts that are recorded with it; none if it is
 /// another statement. Only bound where the function is.
 pub fn without_texts(sql: &str) -> Option<String> {
@@ -149,7 +169,7 @@ impl Binder<'_> {
             let message = format!("`{}` does not give equal bits: {example}", spec.name);
             report.push::<()>(
                 Diagnostic::warning(message, create.name.span)
-                    .with_hint("it cannot be used in views, whose values are computed again"),
+                    .with_hint("it can be a column of derived streams and `MATERIALIZED` views, where its values are recorded; views whose values are computed again cannot call it"),
             );
         }
         let version = match self.existing.function(&spec.name) {

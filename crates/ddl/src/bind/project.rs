@@ -123,6 +123,7 @@ pub fn bind_project(
     }
     let nodes = without_unknown_ends(nodes, existing, &mut found);
     let nodes = write_out_recorded_views(nodes, existing, read, &mut found, &mut unread);
+    let (nodes, unfrozen) = freeze_functions(nodes, existing, &mut found);
     let mut nodes = write_out_emitted_views(nodes, existing, &mut found, &mut unread);
     let altered = alter::alter(&mut nodes, &unread);
     for (file, report) in altered.reports {
@@ -141,10 +142,8 @@ pub fn bind_project(
         }
         node.take(report, &mut found);
     }
-    for (node, is_broken) in nodes.iter_mut().zip(&mut is_broken) {
-        let mut report = Report::default();
-        *is_broken |= !function::freeze(&mut node.parsed, existing, &mut report);
-        node.take(report, &mut found);
+    for (node, is_broken) in nodes.iter().zip(&mut is_broken) {
+        *is_broken |= unfrozen.contains(&(node.file, node.statement));
     }
     let (by_name, repeated) = names(&nodes, &mut found);
     let uses = uses(&nodes, &by_name, existing);
@@ -324,6 +323,23 @@ fn write_out_recorded_views(
         }
     }
     others
+}
+
+/// Puts what is frozen into functions, and answers which of them cannot be bound, by file and statement.
+fn freeze_functions(
+    mut nodes: Vec<Node>,
+    existing: &Catalog,
+    found: &mut Found<'_>,
+) -> (Vec<Node>, BTreeSet<(usize, usize)>) {
+    let mut unfrozen = BTreeSet::new();
+    for node in &mut nodes {
+        let mut report = Report::default();
+        if !function::freeze(&mut node.parsed, existing, &mut report) {
+            unfrozen.insert((node.file, node.statement));
+        }
+        node.take(report, found);
+    }
+    (nodes, unfrozen)
 }
 
 /// Puts rows, stream and view in place of each view that is emitted.

@@ -39,6 +39,16 @@ impl Report {
         &self.callables
     }
 
+    /// From now on columns may be what functions gave once.
+    pub(super) fn record_columns(&mut self) {
+        self.callables = self.callables.recording();
+    }
+
+    /// A column is bound, or none is any more.
+    pub(super) fn bind_column(&mut self, column: Option<Span>) {
+        self.callables.bind_column(column);
+    }
+
     /// From now on nothing but the functions of the language may be called.
     pub(super) fn refuse_calls(&mut self, place: &'static str) {
         self.callables = self.callables.refused_in(place);

@@ -52,7 +52,9 @@ impl Binder<'_> {
                 windows,
                 used: &mut *used,
             };
+            report.bind_column(Some(expr.span));
             let bound = expression::bind(expr, &mut context, report);
+            report.bind_column(None);
             let name = features::name(expr, alias.as_ref(), report);
             let (Some(bound), Some((name, span))) = (bound, name) else {
                 is_complete = false;

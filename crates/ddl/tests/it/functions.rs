@@ -153,7 +153,7 @@ fn what_is_recorded_binds_alone_and_is_not_written_in_files() {
 }
 
 #[test]
-fn one_that_is_recorded_only_is_refused_where_it_is_called() {
+fn one_that_is_recorded_only_is_refused_where_values_are_computed_again() {
     let host = Arc::<Host>::default();
     *host.class.lock().unwrap() = FunctionClass::RecordedOnly("`f(1)` is 1 and 2".to_owned());
     let alone = bound(&host, FUNCTION, &Catalog::default());
@@ -164,14 +164,114 @@ fn one_that_is_recorded_only_is_refused_where_it_is_called() {
             .message
             .contains("`f(1)` is 1 and 2")
     );
-    let called = bound(&host, &format!("{VIEW}\n{FUNCTION}"), &Catalog::default());
-    let error = &called.errors[0].diagnostic;
-    assert!(
-        error.message.contains("`f(1)` is 1 and 2"),
-        "{}",
-        error.message
+    for refused in [
+        VIEW,
+        "CREATE FEATURE VIEW v ENTITY card AS SELECT card, f(amount) AS y FROM paid;",
+        "CREATE FEATURE VIEW v ENTITY card EMIT TO 't' AS SELECT card, f(amount) AS y FROM paid;",
+        // Neither in a call, nor under an operator, nor where rows are chosen.
+        "CREATE STREAM s AS SELECT card, f(f(amount)) AS y FROM paid;",
+        "CREATE STREAM s AS SELECT card, 1 + f(amount) AS y FROM paid;",
+        "CREATE STREAM s AS SELECT card FROM paid WHERE f(amount) > 1;",
+        "CREATE STREAM s AS SELECT card, amount FROM paid EMIT WHEN f(amount) > 1;",
+        "CREATE STREAM s AS SELECT sum(f(amount)) OVER (PARTITION BY card LAST 1 DAYS) AS y FROM paid;",
+        "CREATE FEATURE VIEW v ENTITY card MATERIALIZED AS SELECT card, f(amount) + 1 AS y FROM paid;",
+    ] {
+        let text = format!("{refused}\n{PAID}\n{FUNCTION}");
+        let errors = bound(&host, &text, &Catalog::default()).errors;
+        let [error] = &errors[..] else {
+            panic!("{refused}: {errors:?}");
+        };
+        let error = &error.diagnostic;
+        let is_condition = error.message.contains("cannot be used in");
+        assert!(
+            error.message.contains("`f(1)` is 1 and 2") || is_condition,
+            "{refused}: {}",
+            error.message
+        );
+        assert_eq!(error.span.text(&text), "f", "{refused}");
+    }
+}
+
+const PAID: &str = "CREATE ENTITY card (card BIGINT);
+CREATE STREAM paid (card BIGINT, amount DOUBLE, at TIMESTAMP, EVENT TIME at);";
+
+#[test]
+fn what_is_recorded_is_a_column_of_a_derived_stream() {
+    let host = Arc::<Host>::default();
+    *host.class.lock().unwrap() = FunctionClass::RecordedOnly("`f(1)` is 1 and 2".to_owned());
+    let text = format!(
+        "CREATE STREAM s AS SELECT card, f(amount) AS y, amount, f(1) AS z FROM paid;\n{PAID}\n{FUNCTION}"
     );
-    assert_eq!(error.span.text(VIEW), "f");
+    let project = bound(&host, &text, &Catalog::default());
+    changes(&project);
+    let stream = Arc::clone(&project.catalog.sources["s"]);
+    let names: Vec<String> = stream
+        .columns
+        .iter()
+        .map(|c| format!("{} {}", c.name, c.data_type))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "trigger_id BYTES",
+            "triggered_at TIMESTAMP",
+            "trigger_order BYTES",
+            "recorded_inputs BYTES",
+            "card BIGINT",
+            "y DOUBLE",
+            "amount DOUBLE",
+            "z DOUBLE"
+        ]
+    );
+    let derived = stream.derived.as_ref().unwrap();
+    let recorded: Vec<usize> = derived.recorded.iter().map(|call| call.column).collect();
+    assert_eq!(recorded, [1, 3]);
+    // Nothing of it is evaluated by whoever evaluates the query.
+    let columns = &derived.body().columns;
+    assert!(columns.iter().all(|column| !column.may_fail()));
+    let again = bound(&host, &text, &project.catalog);
+    assert!(
+        changes(&again)
+            .iter()
+            .all(|(_, change)| *change == Change::Unchanged)
+    );
+    let taken = text.replace("amount, f(1)", "amount AS recorded_inputs, f(1)");
+    let errors = bound(&host, &taken, &Catalog::default()).errors;
+    assert!(errors[0].diagnostic.message.contains("`recorded_inputs`"));
+}
+
+#[test]
+fn a_materialised_view_records_over_rows_of_what_is_asked() {
+    let host = Arc::<Host>::default();
+    *host.class.lock().unwrap() = FunctionClass::RecordedOnly("`f(1)` is 1 and 2".to_owned());
+    let text = format!(
+        "CREATE FEATURE VIEW v ENTITY card MATERIALIZED AS
+         SELECT card, amount, f(sum(amount) OVER (LAST 1 DAYS)) AS y, f(2) AS z FROM paid;\n{PAID}\n{FUNCTION}"
+    );
+    let project = bound(&host, &text, &Catalog::default());
+    changes(&project);
+    let features = |name: &str| {
+        let view = project.catalog.view(name).unwrap();
+        let names = view.features.iter().map(|f| f.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(features("v_rows"), ["amount", "y_input_1"]);
+    assert_eq!(features("v"), ["amount", "y", "z"]);
+    let stream = &project.catalog.sources["v_emissions"];
+    assert!(
+        stream.sql.contains("f(y_input_1) AS y,\n  f(2) AS z"),
+        "{}",
+        stream.sql
+    );
+    assert_eq!(stream.derived.as_ref().unwrap().recorded.len(), 2);
+    // The same by a function that is defined already, and written out no other way.
+    let view = text.split_once(FUNCTION).unwrap().0;
+    let again = bound(&host, &format!("{view}\n{FUNCTION}"), &project.catalog);
+    assert!(
+        changes(&again)
+            .iter()
+            .all(|(_, change)| *change == Change::Unchanged)
+    );
 }
 
 #[test]

@@ -14,8 +14,9 @@ use evenkeel_types::definition::{DerivedDef, SourceDef};
 use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, Value};
 
 use super::brought::{Brought, Known, again};
-use super::row::{Latest, Rows};
+use super::row::Rows;
 use super::runs::GAP_MAX;
+use super::settled::Latest;
 use super::stream::{Stream, emissions_from};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -162,11 +163,13 @@ impl Rows<'_> {
         known: Known<'_>,
     ) -> Result<(), EngineError> {
         let of = (&**self.def, self.derived);
-        let brought = online.read_with(|engine| side_by_side(engine, of, triggers, known))?;
+        let mut brought = online.read_with(|engine| side_by_side(engine, of, triggers, known))?;
         self.evaluated += triggers.len();
         let read = self.take_latest(online, &brought)?;
-        for brought in brought {
-            self.settle_other(online, record, brought, false)?;
+        self.complete_all(online, record, &mut brought)?;
+        for Brought { id, time, row, .. } in brought {
+            let latest = self.latest_of(online, (&id, time))?;
+            self.settle_completed(record, (&id, time), row, latest);
         }
         // What stays as it is is not needed any more.
         for (identity, newest) in read {
@@ -210,13 +213,16 @@ impl Rows<'_> {
             if self.latest.contains_key(&identity) {
                 continue;
             }
-            let row = match newest.removed {
-                true => None,
-                false => Some(self.emitted_at(newest.position)?),
+            let row = match self.is_needed(&newest) {
+                true => self.emitted_at(newest.position)?,
+                false => Vec::new(),
             };
-            let revision = newest.revision;
-            self.latest
-                .insert(identity.clone(), Latest { revision, row });
+            let latest = Latest {
+                revision: newest.revision,
+                row,
+                is_withdrawn: newest.removed,
+            };
+            self.latest.insert(identity.clone(), latest);
             read.push((identity, newest));
         }
         Ok(read)

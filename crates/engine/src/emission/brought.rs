@@ -13,6 +13,7 @@ use evenkeel_types::{
 use evenkeel_view::{Reader, SourceProgram};
 
 use super::places::Search;
+use super::recorded::inputs_of;
 use super::size::bytes_of_row;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -46,7 +47,8 @@ pub(crate) struct Brought {
     pub(super) time: EventTime,
     /// What held before, if that was something else.
     pub(super) before: Option<Position>,
-    /// The columns behind the identity and the time; none if there is no row.
+    /// The columns behind the identity and the time, with what functions are asked in place of values that are
+    /// recorded; none if there is no row.
     pub(crate) row: Option<Vec<Value>>,
     /// When the row could be known, if that was before it is logged.
     pub(super) known_at: Option<VisibleAt>,
@@ -114,7 +116,8 @@ pub(super) fn brought(
     };
     let known_at = match &selected {
         // A row that is due later than its event is known when that is known.
-        Some(selected) if derived.timer.is_none() => {
+        // Nor is one with values that nobody can have had before they are recorded.
+        Some(selected) if derived.timer.is_none() && derived.recorded.is_empty() => {
             known_before(engine, derived, trigger, &row, (selected, known.cut))?
         }
         _ => None,
@@ -277,8 +280,8 @@ pub(crate) fn trigger_names(
     )
 }
 
-/// The columns behind the identity and the time: the trigger's order, where the stream has that, and
-/// what is selected. What is too large to be an event says so in every column: what follows it goes on.
+/// The columns behind the identity and the time: the trigger's order, where the stream has that, what is asked
+/// for values that are recorded, where it has such, and what is selected.
 pub(crate) fn columns_of(
     def: &SourceDef,
     program: &SourceProgram,
@@ -288,11 +291,23 @@ pub(crate) fn columns_of(
 ) -> Vec<Value> {
     let has_order = !def.sequence_by.is_empty();
     let order = has_order.then(|| Value::Bytes(order_of(program, trigger, row).into()));
-    let selected = match bytes_of_row(&selected) + OWN_COLUMNS * size_of::<u64>() > bytes_max {
+    let derived = def.derived.as_deref();
+    let inputs = derived.and_then(|derived| inputs_of(derived, &selected));
+    let selected = match inputs {
+        // How large it is is known when it is complete.
+        Some(_) => selected,
+        None => fitting(selected, bytes_max),
+    };
+    order.into_iter().chain(inputs).chain(selected).collect()
+}
+
+/// What is selected, if it can be an event. What is too large says so in every column: what follows it goes
+/// on.
+pub(super) fn fitting(selected: Vec<Value>, bytes_max: usize) -> Vec<Value> {
+    match bytes_of_row(&selected) + OWN_COLUMNS * size_of::<u64>() > bytes_max {
         true => vec![Value::Error(ErrorReason::Limit); selected.len()],
         false => selected,
-    };
-    order.into_iter().chain(selected).collect()
+    }
 }
 
 /// The selected columns of the row that an event brings; none if it is left out.

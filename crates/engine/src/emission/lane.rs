@@ -265,7 +265,7 @@ impl Begun {
             let acts = acts(piece, &self.streams, (stream, root), due, within.acts);
             if let Some((calls, events)) = &mut calls {
                 // Functions are called for many events at once.
-                gather(online, &mut rows, acts, known, calls)?;
+                gather(online, &mut rows, (root.record, acts), known, calls)?;
                 *events += 1;
                 if *events >= GATHERED_MAX || calls.are_enough() {
                     break;
@@ -349,13 +349,13 @@ fn first_of(streams: &[Stream]) -> u64 {
 fn gather<'a>(
     online: &impl Online,
     rows: &mut Rows<'a>,
-    acts: impl Iterator<Item = (usize, Act<'a>)>,
+    (record, acts): (u64, impl Iterator<Item = (usize, Act<'a>)>),
     known: Known<'_>,
     calls: &mut FunctionCalls,
 ) -> Result<(), EngineError> {
     for (_, act) in acts {
         if let Act::Bring(cause) = act {
-            rows.gather(online, cause, known, calls)?;
+            rows.gather(online, record, cause, known, calls)?;
         }
     }
     Ok(())

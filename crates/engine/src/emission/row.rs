@@ -1,9 +1,8 @@
-//! What an event of its trigger makes a derived stream emit.
+//! What a record makes a derived stream do: whose rows are evaluated for it, in which order, and how much
+//! of that is a commit.
 //!
-//! An emission has the identity of its trigger. What holds under that identity decides: a row that
-//! was not there is emitted, one that took the place of another is emitted again with the next
-//! revision, one that is gone or left out is withdrawn. Invariant: nothing of it depends on what was
-//! logged behind the cut.
+//! Does not know what an emission is (`settled`). Invariant: nothing of it depends on what was logged
+//! behind the cut.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,34 +10,28 @@ use std::sync::Arc;
 
 use evenkeel_log::{Backfill, Events, LogReader};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
-use evenkeel_types::{
-    Event, EventTime, LoggedEvent, Operation, Position, SourceId, Value, VisibleAt,
-};
+use evenkeel_types::{Event, EventTime, LoggedEvent, Position, SourceId};
 use evenkeel_view::SourceProgram;
 
 use super::PARTITION;
-use super::brought::{Brought, Known, OWN_COLUMNS, again, brought, concerned, is_same, turn_of};
+use super::brought::{Known, again, brought, concerned, turn_of};
 use super::lane::World;
-use super::place::{Place, Within, origin_of, say_rest};
+use super::place::{Place, Within, say_rest};
 use super::places::{Places, Search, Times, first_places};
 use super::runs::{Run, runs};
-use super::size::bytes_of;
+use super::settled::Latest;
 use super::stream::{Stream, emissions_from};
 use crate::error::EngineError;
 use crate::function::FunctionCalls;
-use crate::group::Group;
 use crate::ingest::{fetch, nothing_at};
 use crate::offline::Online;
-use crate::push::{Earlier, Judged};
-use crate::recorder::Recordable;
-use crate::source_state::{Newest, Turn};
+use crate::push::Earlier;
+use crate::source_state::Turn;
 
 /// After about so many bytes of emissions the rest is for another commit, and others have their turn.
 const COMMIT_BYTES: usize = 8 << 20;
 /// Places are held for about so many commits: then what is left is searched for again.
 const COMMITS_HELD: usize = 16;
-/// So many emissions are judged under one hold of the engine.
-const JUDGED_AT_ONCE: usize = 256;
 
 /// Events whose calls of functions are made together, about.
 pub(super) const GATHERED_MAX: usize = 256;
@@ -88,11 +81,11 @@ pub(super) struct Rows<'a> {
     pub(super) def: &'a Arc<SourceDef>,
     pub(super) derived: &'a DerivedDef,
     watched: &'a [Watched],
-    program: SourceProgram,
-    events: Vec<Event>,
+    pub(super) program: SourceProgram,
+    pub(super) events: Vec<Event>,
     /// What is newest under identities that are among these.
     pub(super) latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
-    bytes: usize,
+    pub(super) bytes: usize,
     pub(super) evaluated: usize,
     pub(super) evaluated_max: usize,
     /// What other streams emitted, as it is read: each with the offset that comes next.
@@ -102,14 +95,6 @@ pub(super) struct Rows<'a> {
     /// What was read so and may be taken the place of.
     pub(super) earlier: Earlier,
     left: Option<Left>,
-}
-
-/// What was emitted last under an identity.
-#[derive(Clone)]
-pub(super) struct Latest {
-    pub(super) revision: u32,
-    /// None if it was withdrawn.
-    pub(super) row: Option<Vec<Value>>,
 }
 
 impl<'a> Rows<'a> {
@@ -228,17 +213,18 @@ impl<'a> Rows<'a> {
     pub(super) fn gather(
         &mut self,
         online: &impl Online,
+        record: u64,
         trigger: Cause<'a>,
         known: Known<'_>,
         calls: &mut FunctionCalls,
     ) -> Result<(), EngineError> {
         let trigger = self.event_of(trigger)?;
         let of = (&**self.def, self.derived);
-        // What else goes wrong is told when it is its turn.
-        if let Err(EngineError::Calls(more)) =
-            online.read_with(|engine| brought(engine, of, &trigger, known))
-        {
-            calls.join(*more);
+        match online.read_with(|engine| brought(engine, of, &trigger, known)) {
+            Ok(Some(brought)) => self.gather_recorded(online, record, &brought, calls),
+            Err(EngineError::Calls(more)) => calls.join(*more),
+            // What else goes wrong is told when it is its turn.
+            Ok(None) | Err(_) => {}
         }
         Ok(())
     }
@@ -352,7 +338,7 @@ impl<'a> Rows<'a> {
                             self.left = Some(left);
                             return Ok(Some(last));
                         }
-                        let needed = self.gather_again(online, *calls, &mut run, known);
+                        let needed = self.gather_again(online, record, *calls, &mut run, known);
                         self.left = Some(left);
                         return Err(needed);
                     }
@@ -378,6 +364,7 @@ impl<'a> Rows<'a> {
     fn gather_again(
         &self,
         online: &impl Online,
+        record: u64,
         mut calls: FunctionCalls,
         run: &mut Run<'_>,
         known: Known<'_>,
@@ -389,10 +376,10 @@ impl<'a> Rows<'a> {
             && let Ok(Some(found)) = run.next()
         {
             left -= 1;
-            if let Err(EngineError::Calls(more)) =
-                online.read_with(|engine| again(engine, of, &found, known))
-            {
-                calls.join(*more);
+            match online.read_with(|engine| again(engine, of, &found, known)) {
+                Ok(Some(brought)) => self.gather_recorded(online, record, &brought, &mut calls),
+                Err(EngineError::Calls(more)) => calls.join(*more),
+                Ok(None) | Err(_) => {}
             }
         }
         EngineError::Calls(Box::new(calls))
@@ -423,37 +410,6 @@ impl<'a> Rows<'a> {
         self.settle_other(online, record, brought, keeps)
     }
 
-    /// Emits what a trigger brings by what is known now, if that is not what was emitted last; of what
-    /// keeps, if nothing was.
-    pub(super) fn settle_other(
-        &mut self,
-        online: &impl Online,
-        record: u64,
-        brought: Brought,
-        keeps: bool,
-    ) -> Result<(), EngineError> {
-        let own = [
-            Value::Bytes(brought.id.as_slice().into()),
-            Value::Timestamp(brought.time.0),
-        ];
-        let key = (brought.id.clone(), brought.time);
-        let latest = match self.latest.get(&key) {
-            Some(latest) => Some(latest.clone()),
-            None => self.newest(online, &own, brought.time)?,
-        };
-        let emitted = latest.and_then(|latest| latest.row);
-        let is_same = match (&emitted, &brought.row) {
-            (None, None) => true,
-            (Some(emitted), Some(row)) => is_same(&emitted[OWN_COLUMNS..], row),
-            _ => false,
-        };
-        if is_same || (keeps && emitted.is_some()) {
-            return Ok(());
-        }
-        let identity = (brought.id.as_slice(), brought.time);
-        self.settle(online, record, identity, brought.row, None)
-    }
-
     /// The trigger's events whose rows an event may change.
     fn concerned(
         &self,
@@ -476,110 +432,4 @@ impl<'a> Rows<'a> {
         let watched: Vec<&Watched> = watched.collect();
         Ok(concerned(self.derived, &watched, &rows))
     }
-
-    /// Emits what holds now under an identity; the first row may have been known before it is logged.
-    fn settle(
-        &mut self,
-        online: &impl Online,
-        record: u64,
-        (id, time): (&[u8], EventTime),
-        row: Option<Vec<Value>>,
-        known_at: Option<VisibleAt>,
-    ) -> Result<(), EngineError> {
-        let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
-        let key = (id.to_vec(), time);
-        let latest = match self.latest.get(&key) {
-            Some(latest) => Some(latest.clone()),
-            None => self.newest(online, &own, time)?,
-        };
-        let before = latest.as_ref().and_then(|latest| latest.row.clone());
-        let (operation, revision, row) = match (row, &latest) {
-            (None, _) => match before.clone() {
-                None => return Ok(()),
-                Some(row) => (Operation::Remove, next_revision(&latest), row),
-            },
-            (Some(row), None) => (Operation::Insert, 0, [&own, &row[..]].concat()),
-            (Some(row), Some(_)) => {
-                let row = [&own, &row[..]].concat();
-                (Operation::Replace, next_revision(&latest), row)
-            }
-        };
-        let known_at = known_at.filter(|_| operation == Operation::Insert);
-        let is_there = operation != Operation::Remove;
-        self.latest.insert(
-            key,
-            Latest {
-                revision,
-                row: is_there.then(|| row.clone()),
-            },
-        );
-        let event = Event {
-            operation,
-            revision,
-            event_time: time,
-            known_at,
-            origin: origin_of(self.def, record),
-            row,
-            before: before.filter(|_| operation == Operation::Replace),
-        };
-        self.bytes += bytes_of(&event);
-        self.events.push(event);
-        Ok(())
-    }
-
-    /// What the log has newest under an identity.
-    fn newest(
-        &self,
-        online: &impl Online,
-        own: &[Value],
-        time: EventTime,
-    ) -> Result<Option<Latest>, EngineError> {
-        let mut row = own.to_vec();
-        row.resize(self.def.row_width(), Value::Null);
-        let newest = online.with(|engine| match engine.hot().source(self.def.id) {
-            Some(state) => state.newest(&row, time),
-            None => Ok(None),
-        })?;
-        let Some(newest) = newest else {
-            return Ok(None);
-        };
-        let Newest {
-            revision,
-            position,
-            removed,
-        } = newest;
-        let row = match removed {
-            true => None,
-            false => Some(fetch(self.log, self.def, position)?.event.row),
-        };
-        Ok(Some(Latest { revision, row }))
-    }
-
-    /// The commit of what was emitted; none if that is nothing.
-    ///
-    /// # Errors
-    /// If what is known of identities cannot be read.
-    pub(super) fn judge(self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
-        if self.events.is_empty() {
-            return Ok(None);
-        }
-        let mut group = Group::default();
-        let mut events = self.events.into_iter().peekable();
-        while events.peek().is_some() {
-            online.with(|engine| {
-                for event in events.by_ref().take(JUDGED_AT_ONCE) {
-                    let recordable = Recordable::of(&self.program, event, PARTITION);
-                    group.accept(engine, self.def, recordable)?;
-                }
-                Ok::<_, EngineError>(())
-            })?;
-        }
-        Ok(Some(Judged::of(group, self.earlier)))
-    }
-}
-
-fn next_revision(latest: &Option<Latest>) -> u32 {
-    latest
-        .as_ref()
-        .map_or(0, |latest| latest.revision.saturating_add(1))
 }

@@ -151,6 +151,10 @@ impl EngineError {
             EngineError::CallInput { input, .. } => {
                 format!("give `{input}` with the inputs")
             }
+            EngineError::CallRecorded { stream, .. } => format!(
+                "send the row as a trigger, which waits until it is recorded, or ask for features that do not \
+                 read `{stream}`"
+            ),
             EngineError::TriggerInput { input, .. } => format!(
                 "a trigger's inputs are columns of its source, so that its result can be asked for again: give \
                  it a column `{input}`, ask a service without it, or make a call"

@@ -61,6 +61,7 @@ impl EngineError {
             | EngineError::CutLacks(_)
             | EngineError::FrozenName { .. }
             | EngineError::CallInput { .. }
+            | EngineError::CallRecorded { .. }
             | EngineError::TriggerInput { .. }
             | EngineError::ResultId { .. }
             | EngineError::NotCompared { .. }

@@ -20,7 +20,8 @@ use crate::error::EngineError;
 /// Rows that one request waits for at once.
 const ROWS_MAX: usize = 4096;
 
-/// A version of a function, and the encoding of its arguments.
+/// A version of a function, and the encoding of its arguments; behind it whose call it is, if the value is
+/// somebody's own.
 type Key = (Digest, Vec<u8>);
 
 /// What was given to reads that are under way.
@@ -52,16 +53,16 @@ impl FunctionCalls {
         FunctionCalls { calls: Vec::new() }
     }
 
-    /// The values of rows as far as they are known; the others are noted.
+    /// The values of rows as far as they are known; the others are noted. Nobody's are everybody's.
     pub(super) fn known(
         &mut self,
         function: &Arc<PythonFunction>,
-        arguments: &[Column],
-        rows: usize,
+        whose: &[u8],
+        (arguments, rows): (&[Column], usize),
     ) -> Column {
         let mut found = Column::new(&function.spec.result);
         for row in 0..rows {
-            let value = self.known_row(function, arguments, row);
+            let value = self.known_row(function, whose, (arguments, row));
             found.push(&value);
         }
         found
@@ -70,8 +71,8 @@ impl FunctionCalls {
     fn known_row(
         &mut self,
         function: &Arc<PythonFunction>,
-        arguments: &[Column],
-        row: usize,
+        whose: &[u8],
+        (arguments, row): (&[Column], usize),
     ) -> Value {
         let is_null = |argument: &Column| argument.state(row) == SLOT_NULL;
         if !function.spec.takes_nulls && arguments.iter().any(is_null) {
@@ -81,6 +82,7 @@ impl FunctionCalls {
         for argument in arguments {
             encode_value(&argument.get(row), &mut bytes);
         }
+        bytes.extend_from_slice(whose);
         let key = (function.spec.digest, bytes);
         if let Some((value, _)) = function.memory.values().get(&key) {
             return value.clone();

@@ -91,10 +91,10 @@ impl Drop for Deferring {
 /// The values of a function as far as they are known, if this thread calls none.
 pub(super) fn deferred(
     function: &Arc<PythonFunction>,
-    arguments: &[Column],
-    rows: usize,
+    whose: &[u8],
+    asked: (&[Column], usize),
 ) -> Option<Column> {
-    let known = || NEEDED.with_borrow_mut(|needed| needed.known(function, arguments, rows));
+    let known = || NEEDED.with_borrow_mut(|needed| needed.known(function, whose, asked));
     (DEFERRING.get() > 0).then(known)
 }
 

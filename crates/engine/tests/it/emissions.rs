@@ -131,7 +131,7 @@ pub(crate) fn push(engine: &mut Engine, source: &str, rows: Vec<Vec<Value>>) {
 }
 
 /// Logs the next version of the trip with this id and time.
-fn correct(engine: &mut Engine, row: &[Value], ends: bool, salt: u64) {
+pub(crate) fn correct(engine: &mut Engine, row: &[Value], ends: bool, salt: u64) {
     let source = engine.source("trips").unwrap();
     let versions = of_identity(engine, row);
     let Some(last) = versions.iter().max_by_key(|v| v.event.revision) else {

@@ -33,6 +33,8 @@ mod push_failures;
 mod pushed;
 mod random_evolution;
 mod random_history;
+mod recorded;
+mod recorded_ends;
 mod retention;
 mod rollback;
 mod segments;

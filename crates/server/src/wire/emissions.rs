@@ -16,7 +16,7 @@ pub fn emission(topic: &SourceDef, logged: &LoggedEvent) -> Json {
     for (column, found) in topic.columns.iter().zip(&event.row) {
         match column.name.as_str() {
             DerivedDef::TRIGGER_ID => trigger = value(&column.data_type, found),
-            DerivedDef::TRIGGERED_AT | DerivedDef::TRIGGER_ORDER => {}
+            DerivedDef::TRIGGERED_AT | DerivedDef::TRIGGER_ORDER | DerivedDef::RECORDED_INPUTS => {}
             name => {
                 if let Value::Error(reason) = found {
                     errors.insert(name.to_owned(), json!(reason.to_string()));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    Lookup, LookupTarget, RowBody, SourceDef, Timer, Trigger, TriggerSide, ViewBody, ViewDef,
-    WindowRows,
+    Lookup, LookupTarget, RecordedCall, RowBody, SourceDef, Timer, Trigger, TriggerSide, ViewBody,
+    ViewDef, WindowRows,
 };
 use crate::event::SourceId;
 use crate::expr::ExprKind;
@@ -13,7 +13,8 @@ use crate::expr::ExprKind;
 /// `CREATE STREAM ... AS SELECT`: the rows of a view as events. The stored columns of the stream
 /// are the trigger's identity ([`DerivedDef::TRIGGER_ID`], which is the event id), its time
 /// ([`DerivedDef::TRIGGERED_AT`]), its order among those of that time
-/// ([`DerivedDef::TRIGGER_ORDER`]) where that is another one than that of identities, and what is selected.
+/// ([`DerivedDef::TRIGGER_ORDER`]) where that is another one than that of identities, what functions were asked
+/// whose values it records ([`DerivedDef::RECORDED_INPUTS`]) where there are any, and what is selected.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DerivedDef {
     /// A row view whose trigger is one stream and has no key: each event brings its row. It has
@@ -21,6 +22,8 @@ pub struct DerivedDef {
     pub view: Arc<ViewDef>,
     /// `AFTER`, `WAIT FOR WATERMARK`: the rows are of a later time than their triggers, or are emitted later.
     pub timer: Option<Timer>,
+    /// The selected columns whose values are recorded, in their order.
+    pub recorded: Vec<RecordedCall>,
     /// `ON LATE REVISE`
     pub revises: bool,
     /// `DROP STREAM`: it emits nothing any more.
@@ -35,6 +38,8 @@ impl DerivedDef {
 
     /// The name of the column by which rows of one time have the order of their triggers.
     pub const TRIGGER_ORDER: &'static str = "trigger_order";
+    /// The name of the column of digests of what was asked for values that are recorded.
+    pub const RECORDED_INPUTS: &'static str = "recorded_inputs";
 
     /// How a row comes about.
     pub fn body(&self) -> &RowBody {

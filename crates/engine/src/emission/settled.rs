@@ -1,0 +1,209 @@
+//! Emissions: what is said under the identity of a trigger, by what was said last.
+//!
+//! What holds under that identity decides: a row that was not there is emitted, one that took the place of
+//! another is emitted again with the next revision, one that is gone or left out is withdrawn. Invariant:
+//! the versions of an identity are in their order, and each has the row before it.
+
+use evenkeel_types::{Event, EventTime, Operation, Value, VisibleAt};
+
+use super::PARTITION;
+use super::brought::{Brought, OWN_COLUMNS, is_same};
+use super::place::origin_of;
+use super::row::Rows;
+use super::size::bytes_of;
+use crate::error::EngineError;
+use crate::group::Group;
+use crate::ingest::fetch;
+use crate::offline::Online;
+use crate::push::Judged;
+use crate::recorder::Recordable;
+use crate::source_state::Newest;
+
+/// So many emissions are judged under one hold of the engine.
+const JUDGED_AT_ONCE: usize = 256;
+
+/// What was emitted last under an identity.
+#[derive(Clone)]
+pub(super) struct Latest {
+    pub(super) revision: u32,
+    /// The row as it is logged; of one that was withdrawn only if it has values that are recorded.
+    pub(super) row: Vec<Value>,
+    /// Whether it was withdrawn.
+    pub(super) is_withdrawn: bool,
+}
+
+impl Latest {
+    fn holding(&self) -> Option<&[Value]> {
+        (!self.is_withdrawn).then_some(&*self.row)
+    }
+}
+
+impl Rows<'_> {
+    /// Emits what a trigger brings by what is known now, if that is not what was emitted last; of what
+    /// keeps, if nothing was.
+    pub(super) fn settle_other(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        brought: Brought,
+        keeps: bool,
+    ) -> Result<(), EngineError> {
+        let identity = (brought.id.as_slice(), brought.time);
+        let latest = self.latest_of(online, identity)?;
+        let emitted = latest.as_ref().and_then(Latest::holding);
+        if keeps && emitted.is_some() {
+            return Ok(());
+        }
+        let row = match brought.row {
+            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
+            None => None,
+        };
+        self.settle_completed(record, identity, row, latest);
+        Ok(())
+    }
+
+    /// Emits a row that is complete, if it is another one than what was emitted last.
+    pub(super) fn settle_completed(
+        &mut self,
+        record: u64,
+        identity: (&[u8], EventTime),
+        row: Option<Vec<Value>>,
+        latest: Option<Latest>,
+    ) {
+        let emitted = latest.as_ref().and_then(Latest::holding);
+        let is_same = match (emitted, &row) {
+            (None, None) => true,
+            (Some(emitted), Some(row)) => is_same(&emitted[OWN_COLUMNS..], row),
+            _ => false,
+        };
+        if !is_same {
+            self.emit(record, identity, row, latest, None);
+        }
+    }
+
+    /// Emits what holds now under an identity; the first row may have been known before it is logged.
+    pub(super) fn settle(
+        &mut self,
+        online: &impl Online,
+        record: u64,
+        identity: (&[u8], EventTime),
+        row: Option<Vec<Value>>,
+        known_at: Option<VisibleAt>,
+    ) -> Result<(), EngineError> {
+        let latest = self.latest_of(online, identity)?;
+        let row = match row {
+            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
+            None => None,
+        };
+        self.emit(record, identity, row, latest, known_at);
+        Ok(())
+    }
+
+    /// Emits a row that is complete, or that there is none any more.
+    fn emit(
+        &mut self,
+        record: u64,
+        (id, time): (&[u8], EventTime),
+        row: Option<Vec<Value>>,
+        latest: Option<Latest>,
+        known_at: Option<VisibleAt>,
+    ) {
+        let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
+        let revision = latest
+            .as_ref()
+            .map_or(0, |latest| latest.revision.saturating_add(1));
+        let is_first = latest.is_none();
+        let before = latest.filter(|latest| !latest.is_withdrawn);
+        let before = before.map(|latest| latest.row);
+        let (operation, row) = match (row, &before) {
+            (None, None) => return,
+            (None, Some(row)) => (Operation::Remove, row.clone()),
+            (Some(row), _) => {
+                let operation = match is_first {
+                    true => Operation::Insert,
+                    false => Operation::Replace,
+                };
+                (operation, [&own, &row[..]].concat())
+            }
+        };
+        let known_at = known_at.filter(|_| operation == Operation::Insert);
+        let latest = Latest {
+            revision,
+            row: row.clone(),
+            is_withdrawn: operation == Operation::Remove,
+        };
+        self.latest.insert((id.to_vec(), time), latest);
+        let event = Event {
+            operation,
+            revision,
+            event_time: time,
+            known_at,
+            origin: origin_of(self.def, record),
+            row,
+            before: before.filter(|_| operation == Operation::Replace),
+        };
+        self.bytes += bytes_of(&event);
+        self.events.push(event);
+    }
+
+    /// What was emitted last under an identity, if anything was.
+    pub(super) fn latest_of(
+        &self,
+        online: &impl Online,
+        (id, time): (&[u8], EventTime),
+    ) -> Result<Option<Latest>, EngineError> {
+        if let Some(latest) = self.latest.get(&(id.to_vec(), time)) {
+            return Ok(Some(latest.clone()));
+        }
+        let mut row = vec![Value::Bytes(id.into()), Value::Timestamp(time.0)];
+        row.resize(self.def.row_width(), Value::Null);
+        let newest = online.with(|engine| match engine.hot().source(self.def.id) {
+            Some(state) => state.newest(&row, time),
+            None => Ok(None),
+        })?;
+        let Some(newest) = newest else {
+            return Ok(None);
+        };
+        let Newest {
+            revision,
+            position,
+            removed,
+        } = newest;
+        let row = match self.is_needed(&newest) {
+            true => fetch(self.log, self.def, position)?.event.row,
+            false => Vec::new(),
+        };
+        Ok(Some(Latest {
+            revision,
+            row,
+            is_withdrawn: removed,
+        }))
+    }
+
+    /// Whether the row of an emission matters: of one that was withdrawn only what is recorded in it.
+    pub(super) fn is_needed(&self, newest: &Newest) -> bool {
+        !newest.removed || !self.derived.recorded.is_empty()
+    }
+
+    /// The commit of what was emitted; none if that is nothing.
+    ///
+    /// # Errors
+    /// If what is known of identities cannot be read.
+    pub(super) fn judge(self, online: &impl Online) -> Result<Option<Judged>, EngineError> {
+        if self.events.is_empty() {
+            return Ok(None);
+        }
+        let mut group = Group::default();
+        let mut events = self.events.into_iter().peekable();
+        while events.peek().is_some() {
+            online.with(|engine| {
+                for event in events.by_ref().take(JUDGED_AT_ONCE) {
+                    let recordable = Recordable::of(&self.program, event, PARTITION);
+                    group.accept(engine, self.def, recordable)?;
+                }
+                Ok::<_, EngineError>(())
+            })?;
+        }
+        Ok(Some(Judged::of(group, self.earlier)))
+    }
+}
