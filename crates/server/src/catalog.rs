@@ -7,7 +7,7 @@ use axum::extract::{Query, Request, State};
 use evenkeel_connect::{Json as JsonText, parse_json};
 use evenkeel_engine::api::StoreStatus;
 use evenkeel_engine::push::{Write, Written};
-use evenkeel_engine::{Engine, EngineError, FunctionTally, dead_letters};
+use evenkeel_engine::{EngineError, FunctionTally, dead_letters};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -260,7 +260,7 @@ pub(crate) async fn ready(State(shared): Shares) -> Result<&'static str, ApiErro
 
 pub(crate) async fn metrics(State(shared): Shares) -> String {
     let limit = shared.limits.requests.max(1);
-    let not_forgotten = Engine::not_forgotten(shared.engine().project());
+    let not_forgotten = evenkeel_engine::Engine::not_forgotten(shared.engine().project());
     let load = Load {
         not_forgotten: not_forgotten.ok().map(|asked| asked.len()),
         requests: limit.saturating_sub(shared.in_flight.available_permits()),
