@@ -250,8 +250,8 @@ impl Job<'_> {
         // Views with the same key share what is made of the requests.
         let mut asked: BTreeMap<Vec<(&str, String)>, Requests> = BTreeMap::new();
         let total = self.service.items.len() as u64;
-        for (done, item) in (0..).zip(&self.service.items) {
-            reach(&item.view.name, done, total)?;
+        for (done, item) in self.service.items.iter().enumerate() {
+            reach(&item.view.name, done as u64, total)?;
             let requests = match asked.entry(key_of(item)) {
                 Entry::Occupied(same) => same.into_mut(),
                 Entry::Vacant(first) => {
@@ -284,6 +284,11 @@ impl Job<'_> {
                 let missing = values.states().iter().filter(|s| **s != SLOT_PRESENT);
                 features.push((field.clone(), missing.count() as u64));
                 appended.push((field, values));
+            }
+            // What is made of requests takes room: nobody keeps it longer than it is asked for.
+            let mut later = self.service.items[done + 1..].iter();
+            if !later.any(|later| key_of(later) == key_of(item)) {
+                asked.remove(&key_of(item));
             }
         }
         reach("labels", total, total)?;
