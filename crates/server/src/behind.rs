@@ -3,8 +3,8 @@
 //! For what reads the log and the registry alone, as training does: it holds nothing that a read or a push
 //! waits for, so it may stand still while others use the processors. Where it wants one that
 //! somebody else wants too, the system gives it to the other, at once and not at the end of a turn
-//! (`docs/decisions/0050-who-waits-for-the-processors.md`). What such a thread starts comes with the rest again: a function's process
-//! that training happened to start is one that reads use as well.
+//! (`docs/decisions/0050-who-waits-for-the-processors.md`). What such a thread starts is behind
+//! everybody else, too, and there is no way back without a privilege: it must start nothing that others use.
 //!
 //! The one module of this crate with unsafe code: a call of the system without a safe form in the
 //! crates at hand. It passes numbers, and a struct that lives as long as the call.
@@ -45,10 +45,9 @@ pub(crate) async fn run<T: Send + 'static>(
 #[cfg(target_os = "linux")]
 fn stand_behind() {
     let parameters = libc::sched_param { sched_priority: 0 };
-    let policy = libc::SCHED_IDLE | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the pointer is to a struct that outlives the call, which keeps none of it; 0 is the
     // calling thread.
-    let _ = unsafe { libc::sched_setscheduler(0, policy, &raw const parameters) };
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -76,7 +75,7 @@ mod tests {
             let started = std::thread::scope(|scope| scope.spawn(policy).join().unwrap());
             (policy(), started)
         });
-        assert_eq!(seen.await.unwrap(), (idle, usual));
+        assert_eq!(seen.await.unwrap(), (idle, idle));
         assert_eq!(policy(), usual);
     }
 

@@ -104,7 +104,8 @@ async fn work(
     let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
     let offline = shared.engine().offline();
     let values_max = shared.limits.training_values;
-    long_work::run_behind(&shared, &parts.headers, deadline, move |reporter| {
+    let comes = long_work::Comes::for_training(&offline);
+    long_work::run_as(comes, &shared, &parts.headers, deadline, move |reporter| {
         let failed = |error: EngineError| failure(error, reporter, spooled.as_ref(), &ask);
         let given = match &spooled {
             Some(file) => BuildSpine::File(file.path().to_owned()),

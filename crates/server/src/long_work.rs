@@ -22,6 +22,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Response, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use evenkeel_engine::Offline;
 use hyper::body::Frame;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
@@ -138,11 +139,22 @@ pub(crate) fn deadline(
 
 /// Who comes first where others want the processors, too.
 #[derive(Clone, Copy)]
-enum Comes {
+pub(crate) enum Comes {
     /// Everybody in turn.
     InTurn,
-    /// Everybody else.
+    /// Everybody else: of work that reads the log and the registry alone.
     Behind,
+}
+
+impl Comes {
+    /// For training. What a thread behind everybody else starts is behind, too, and a function's process
+    /// that training happens to start is one that reads use as well: with functions it comes in turn.
+    pub(crate) fn for_training(offline: &Offline) -> Self {
+        match offline.catalog().functions.is_empty() {
+            true => Comes::Behind,
+            false => Comes::InTurn,
+        }
+    }
 }
 
 /// Runs work, and answers with what it made.
@@ -155,17 +167,8 @@ pub(crate) async fn run(
     run_as(Comes::InTurn, shared, headers, deadline, work).await
 }
 
-/// The same [behind everybody else](crate::behind): of work that reads the log and the registry alone.
-pub(crate) async fn run_behind(
-    shared: &Arc<Shared>,
-    headers: &HeaderMap,
-    deadline: Deadline,
-    work: impl FnOnce(&Reporter) -> Result<Made, ApiError> + Send + 'static,
-) -> Result<Response<Body>, ApiError> {
-    run_as(Comes::Behind, shared, headers, deadline, work).await
-}
-
-async fn run_as(
+/// [`run`] by who comes first.
+pub(crate) async fn run_as(
     comes: Comes,
     shared: &Arc<Shared>,
     headers: &HeaderMap,

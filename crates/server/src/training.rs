@@ -129,7 +129,8 @@ pub(crate) async fn build(
     let deadline = long_work::deadline(&shared, started, ask.timeout_ms)?;
     let offline = shared.engine().offline();
     let working = Arc::clone(&shared);
-    long_work::run_behind(&shared, &parts.headers, deadline, move |reporter| {
+    let comes = long_work::Comes::for_training(&offline);
+    long_work::run_as(comes, &shared, &parts.headers, deadline, move |reporter| {
         make(&working, &offline, ask, spooled.as_ref(), form, reporter)
     })
     .await
