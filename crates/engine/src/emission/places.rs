@@ -55,9 +55,13 @@ pub(super) fn first_places(
             if after.is_some_and(|after| position <= after) {
                 continue;
             }
-            first.insert(position);
-            if first.len() > most {
+            let is_behind = |last: &Position| *last < position;
+            let is_more = first.len() == most && first.last().is_some_and(is_behind);
+            let grows = !is_more && first.insert(position) && first.len() > most;
+            if grows {
                 first.pop_last();
+            }
+            if is_more || grows {
                 is_all = false;
             }
         }

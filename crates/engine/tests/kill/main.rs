@@ -132,7 +132,10 @@ fn digest(result: &TriggerResult) -> String {
 fn backfill(engine: &mut Engine, from: Option<&str>) -> u64 {
     let request = BackfillRequest::of(engine.catalog(), "kept", from, None).unwrap();
     let goes_on = &mut |_: &str, _, _| ControlFlow::Continue(());
-    engine.backfill(&request, goes_on).unwrap().replaced
+    let report = engine.backfill(&request, goes_on).unwrap();
+    // There is a row of every tick before.
+    assert_eq!((report.inserted, report.removed), (0, 0));
+    report.replaced
 }
 
 /// What a service answers of all parts, summed up by column.
@@ -161,6 +164,7 @@ fn check_laps(engine: &mut Engine, there: u64) -> u64 {
     let laps = sums(engine, "lap_model");
     let total = number(there * (there - 1) / 2);
     assert_eq!(laps[..2], [number(there), total]);
+    assert_eq!(sums(engine, "later_model")[0], number(there));
     let replaced = backfill(engine, None);
     let greatest = (0..there).map(ticks::time).max().unwrap();
     let is_due = |n: &u64| ticks::time(*n) + AFTER < greatest;

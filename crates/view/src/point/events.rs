@@ -8,30 +8,6 @@ use super::{ReadError, Reader};
 use crate::plan::IndexId;
 
 impl Reader<'_> {
-    /// The places of the events of a key in an index that hold, from a time on.
-    ///
-    /// # Errors
-    /// If they cannot be read.
-    pub fn places_from(
-        &self,
-        index: IndexId,
-        key: &[Value],
-        from: i64,
-    ) -> Result<Vec<Position>, ReadError> {
-        let sight = self.sight(index);
-        let history = self.history(index, key);
-        let places = history.iter().flat_map(|history| {
-            history
-                .descending(i64::MAX, false, &sight)
-                .take_while(|entry| entry.time() >= from)
-                .map(|entry| entry.position())
-                .collect::<Vec<_>>()
-        });
-        let places = places.collect();
-        self.trouble()?;
-        Ok(places)
-    }
-
     /// The places of about so many of the last events of a key in an index that hold, of some times; and
     /// the time before which there may be more.
     ///
