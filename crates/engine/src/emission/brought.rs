@@ -295,7 +295,7 @@ pub(crate) fn columns_of(
     let inputs = recorded.map(|derived| {
         let id = identity_of(program, trigger, row);
         let time = derived.time_of(trigger.event.event_time);
-        inputs_of(derived, (&id, time), &selected)
+        inputs_of((def.id, derived), (&id, time), &selected)
     });
     let selected = match inputs {
         // How large it is is known when it is complete.

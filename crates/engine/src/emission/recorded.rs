@@ -7,7 +7,7 @@
 
 use evenkeel_types::codec::encode_value;
 use evenkeel_types::definition::DerivedDef;
-use evenkeel_types::{ErrorReason, EventTime, External, Value};
+use evenkeel_types::{ErrorReason, EventTime, External, SourceId, Value};
 
 use super::brought::{Brought, OWN_COLUMNS, fitting};
 use super::row::Rows;
@@ -27,7 +27,7 @@ type Missing<'a> = (usize, &'a External, Vec<Value>);
 /// are of the trigger with this identity alone: equal arguments elsewhere have others, so that nobody finds
 /// out what was asked for many by trying once.
 pub(super) fn inputs_of(
-    derived: &DerivedDef,
+    (stream, derived): (SourceId, &DerivedDef),
     (id, time): (&[u8], EventTime),
     selected: &[Value],
 ) -> Value {
@@ -37,7 +37,8 @@ pub(super) fn inputs_of(
         asked.clear();
         encode_value(&selected[call.column], &mut asked);
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&derived.view.digest);
+        // Not its digest, which is another one when a source that it reads gets a column.
+        hasher.update(&stream.0.to_be_bytes());
         hasher.update(&number.to_be_bytes());
         hasher.update(&time.0.to_be_bytes());
         hasher.update(&(id.len() as u64).to_be_bytes());
