@@ -23,7 +23,7 @@ const DIGEST_BYTES: usize = 16;
 /// A value that is missing: its column, and what has to be called with which arguments.
 type Missing<'a> = (usize, &'a External, Vec<Value>);
 
-/// Digests of what is asked for each value that is recorded, one behind the other; none if there is none. They
+/// Digests of what is asked for each value that is recorded, one behind the other. They
 /// are of the trigger with this identity alone: equal arguments elsewhere have others, so that nobody finds
 /// out what was asked for many by trying once.
 pub(super) fn inputs_of(
