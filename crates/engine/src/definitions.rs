@@ -247,7 +247,7 @@ fn recorded_words(definition: &Definition) -> Vec<String> {
         Definition::Source(def) => def.derived.as_deref(),
         _ => None,
     };
-    let words = |derived: &DerivedDef| {
+    let words = |derived: &DerivedDef| -> Vec<String> {
         let recorded = derived.recorded.iter().map(|call| {
             let column = &derived.view.features[call.column].name;
             let function = &call.function.signature().name;

@@ -39,7 +39,7 @@ pub(crate) use self::brought::{
 };
 use self::lane::{Lane, World};
 pub(crate) use self::place::record_of;
-pub(crate) use self::recorded::{first_selected, is_too_large, with_recorded};
+pub(crate) use self::recorded::{drawn_again, first_selected, is_too_large, with_recorded};
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
 pub(crate) use self::stream::{

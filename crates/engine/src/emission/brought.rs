@@ -13,7 +13,7 @@ use evenkeel_types::{
 use evenkeel_view::{Reader, SourceProgram};
 
 use super::places::Search;
-use super::recorded::inputs_of;
+use super::recorded::{first_selected, inputs_of};
 use super::size::bytes_of_row;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -71,7 +71,13 @@ pub(crate) fn emission_of(
 ) -> (LoggedEvent, Vec<Value>) {
     let time = trigger.event.event_time;
     let id = identity_of(program, trigger, row);
-    let selected = columns_of(def, program, (trigger, row), selected, bytes_max);
+    let mut selected = columns_of(def, program, (trigger, row), selected, bytes_max);
+    if let Some(derived) = def.derived.as_deref() {
+        // Nothing of it is completed.
+        let first = first_selected(derived, &selected);
+        let own = fitting(selected.split_off(first), bytes_max);
+        selected.extend(own);
+    }
     let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
     let logged = LoggedEvent {
         source: def.id,
@@ -292,7 +298,12 @@ pub(crate) fn columns_of(
     let has_order = !def.sequence_by.is_empty();
     let order = has_order.then(|| Value::Bytes(order_of(program, trigger, row).into()));
     let derived = def.derived.as_deref();
-    let inputs = derived.and_then(|derived| inputs_of(derived, &selected));
+    let recorded = derived.filter(|derived| !derived.recorded.is_empty());
+    let inputs = recorded.map(|derived| {
+        let id = identity_of(program, trigger, row);
+        let time = derived.time_of(trigger.event.event_time);
+        inputs_of((def.id, derived), (&id, time), &selected)
+    });
     let selected = match inputs {
         // How large it is is known when it is complete.
         Some(_) => selected,

@@ -7,7 +7,7 @@
 
 use evenkeel_types::codec::encode_value;
 use evenkeel_types::definition::DerivedDef;
-use evenkeel_types::{ErrorReason, EventTime, External, Value};
+use evenkeel_types::{ErrorReason, EventTime, External, SourceId, Value};
 
 use super::brought::{Brought, OWN_COLUMNS, fitting};
 use super::row::Rows;
@@ -23,16 +23,30 @@ const DIGEST_BYTES: usize = 16;
 /// A value that is missing: its column, and what has to be called with which arguments.
 type Missing<'a> = (usize, &'a External, Vec<Value>);
 
-/// Digests of what is asked for each value that is recorded, one behind the other; none if there is none.
-pub(super) fn inputs_of(derived: &DerivedDef, selected: &[Value]) -> Option<Value> {
+/// Digests of what is asked for each value that is recorded, one behind the other. They
+/// are of the trigger with this identity alone: equal arguments elsewhere have others, so that nobody finds
+/// out what was asked for many by trying once.
+pub(super) fn inputs_of(
+    (stream, derived): (SourceId, &DerivedDef),
+    (id, time): (&[u8], EventTime),
+    selected: &[Value],
+) -> Value {
     let mut digests = Vec::with_capacity(derived.recorded.len() * DIGEST_BYTES);
     let mut asked = Vec::new();
-    for call in &derived.recorded {
+    for (number, call) in (0u64..).zip(&derived.recorded) {
         asked.clear();
         encode_value(&selected[call.column], &mut asked);
-        digests.extend_from_slice(&blake3::hash(&asked).as_bytes()[..DIGEST_BYTES]);
+        let mut hasher = blake3::Hasher::new();
+        // Not its digest, which is another one when a source that it reads gets a column.
+        hasher.update(&stream.0.to_be_bytes());
+        hasher.update(&number.to_be_bytes());
+        hasher.update(&time.0.to_be_bytes());
+        hasher.update(&(id.len() as u64).to_be_bytes());
+        hasher.update(id);
+        hasher.update(&asked);
+        digests.extend_from_slice(&hasher.finalize().as_bytes()[..DIGEST_BYTES]);
     }
-    (!digests.is_empty()).then(|| Value::Bytes(digests.into()))
+    Value::Bytes(digests.into())
 }
 
 /// Where what is selected begins in a row behind the identity and the time.
@@ -63,6 +77,25 @@ pub(crate) fn with_recorded(
     row
 }
 
+/// A column behind the identity and the time whose value is another one in the next emission of an identity,
+/// though the same was asked; what was too large, or is forgotten, says nothing.
+pub(crate) fn drawn_again(derived: &DerivedDef, before: &[Value], row: &[Value]) -> Option<usize> {
+    let first = first_selected(derived, row);
+    let inputs = first.checked_sub(1)?;
+    let is_known = |row: &[Value]| row.get(first..).is_some_and(|row| !is_too_large(row));
+    if before.len() != row.len() || !is_known(before) || !is_known(row) {
+        return None;
+    }
+    let mut calls = derived.recorded.iter().enumerate();
+    let found = calls.find(|(number, call)| {
+        let at = first + call.column;
+        let asked = digest(&row[inputs], *number);
+        let is_same = asked.is_some() && asked == digest(&before[inputs], *number);
+        is_same && !before[at].same_bits(&row[at])
+    });
+    found.map(|(_, call)| first + call.column)
+}
+
 impl Rows<'_> {
     /// The row of a trigger with values in place of what is asked for them: those that were emitted, where the
     /// same is asked, else what functions give.
@@ -85,15 +118,17 @@ impl Rows<'_> {
         let inputs = first - 1;
         let emitted = latest.and_then(|latest| latest.row.get(OWN_COLUMNS..));
         let emitted = emitted.filter(|emitted| emitted.len() == row.len());
-        if let Some(emitted) = emitted
-            && is_too_large(&emitted[first..])
-            && emitted[inputs].same_bits(&row[inputs])
-        {
-            // What the values were is not known, and nobody asks for others.
-            row[first..].clone_from_slice(&emitted[first..]);
+        // What the values were of a row that was too large nobody knows: they are asked for again.
+        let emitted = emitted.filter(|emitted| !is_too_large(&emitted[first..]));
+        let bytes_max = online.with(|engine| engine.project().limits.row_bytes);
+        let others = with_recorded(derived, row.clone(), None).split_off(first);
+        let others = fitting(others, bytes_max);
+        if is_too_large(&others) {
+            // Whatever they are.
+            row.truncate(first);
+            row.extend(others);
             return Ok(row);
         }
-        let emitted = emitted.filter(|emitted| !is_too_large(&emitted[first..]));
         let mut missing: Vec<Missing<'_>> = Vec::new();
         for (number, call) in derived.recorded.iter().enumerate() {
             let at = first + call.column;
@@ -119,7 +154,6 @@ impl Rows<'_> {
             }
         }
         let selected = row.split_off(first);
-        let bytes_max = online.with(|engine| engine.project().limits.row_bytes);
         row.extend(fitting(selected, bytes_max));
         Ok(row)
     }

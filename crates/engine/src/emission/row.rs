@@ -267,12 +267,20 @@ impl<'a> Rows<'a> {
         let Some(brought) = brought else {
             return Ok(());
         };
-        if let Some(time) = self.other_time(trigger, brought.before)? {
-            let time = self.derived.time_of(time);
-            self.settle(online, record, (&brought.id, time), None, None)?;
-        }
         let identity = (brought.id.as_slice(), brought.time);
-        self.settle(online, record, identity, brought.row, brought.known_at)
+        let latest = self.latest_of(online, identity)?;
+        let row = match brought.row {
+            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
+            None => None,
+        };
+        // Behind what may have to wait, so that both are of one commit.
+        if let Some(time) = self.other_time(trigger, brought.before)? {
+            let other = (brought.id.as_slice(), self.derived.time_of(time));
+            let before = self.latest_of(online, other)?;
+            self.emit(record, other, None, before, None);
+        }
+        self.emit(record, identity, row, latest, brought.known_at);
+        Ok(())
     }
 
     /// The time of what held before a trigger, if it is another one: an origin may have told another

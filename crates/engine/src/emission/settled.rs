@@ -81,26 +81,9 @@ impl Rows<'_> {
         }
     }
 
-    /// Emits what holds now under an identity; the first row may have been known before it is logged.
-    pub(super) fn settle(
-        &mut self,
-        online: &impl Online,
-        record: u64,
-        identity: (&[u8], EventTime),
-        row: Option<Vec<Value>>,
-        known_at: Option<VisibleAt>,
-    ) -> Result<(), EngineError> {
-        let latest = self.latest_of(online, identity)?;
-        let row = match row {
-            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
-            None => None,
-        };
-        self.emit(record, identity, row, latest, known_at);
-        Ok(())
-    }
-
-    /// Emits a row that is complete, or that there is none any more.
-    fn emit(
+    /// Emits a row that is complete, or that there is none any more; the first row may have been known before
+    /// it is logged.
+    pub(super) fn emit(
         &mut self,
         record: u64,
         (id, time): (&[u8], EventTime),

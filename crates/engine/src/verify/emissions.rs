@@ -18,8 +18,9 @@ use evenkeel_view::SourceProgram;
 use super::{Check, MISMATCH_EXAMPLES_MAX, STEP};
 use crate::api::{Mismatch, VerifyOptions};
 use crate::emission::{
-    Known, OWN_COLUMNS, again, columns_of, due_until, first_selected, greatest_at, identity_of,
-    in_order, is_same, is_too_large, made_by, read_by, record_of, turn_of, with_recorded,
+    Known, OWN_COLUMNS, again, columns_of, drawn_again, due_until, first_selected, greatest_at,
+    identity_of, in_order, is_same, is_too_large, made_by, read_by, record_of, turn_of,
+    with_recorded,
 };
 use crate::error::EngineError;
 use crate::forget::forgotten;
@@ -147,8 +148,10 @@ impl<O: Online> Check<'_, O> {
         let mut last: BTreeMap<Id, usize> = BTreeMap::new();
         for (at, emission) in stream.emissions.iter().enumerate() {
             let id = id_of(emission);
-            if versions.contains_key(&id) {
-                last.insert(id, at);
+            if versions.contains_key(&id)
+                && let Some(before) = last.insert(id, at)
+            {
+                self.compare_recorded(events, stream, &stream.emissions[before], emission)?;
             }
         }
         let oracle_step = (sampled.len() as u64).div_ceil(of_oracle).max(1);
@@ -390,6 +393,46 @@ impl<O: Online> Check<'_, O> {
             selected?,
             stream.bytes_max,
         ))
+    }
+
+    /// What is recorded stays as it was, as long as the same is asked.
+    fn compare_recorded(
+        &mut self,
+        events: &Events,
+        stream: &Emitted<'_>,
+        before: &LoggedEvent,
+        emission: &LoggedEvent,
+    ) -> Result<(), EngineError> {
+        let columns = |emission: &LoggedEvent| {
+            let columns = emission.event.row.get(OWN_COLUMNS..);
+            columns.unwrap_or_default().to_vec()
+        };
+        let (was, is) = (columns(before), columns(emission));
+        let Some(column) = drawn_again(stream.derived, &was, &is) else {
+            return Ok(());
+        };
+        self.report.mismatches += 1;
+        if self.report.examples.len() >= MISMATCH_EXAMPLES_MAX {
+            return Ok(());
+        }
+        let record = record_of(&emission.event).unwrap_or(0);
+        let cut = self.cut_of(stream, events, record)?;
+        let answers = [("recorded before", &was), ("emitted", &is)].map(|(path, row)| {
+            let (value, status) = status_of(&row[column]);
+            (path, value, status)
+        });
+        let (id, time) = id_of(emission);
+        let fields = stream.def.stored_fields();
+        let field = &fields[OWN_COLUMNS + column];
+        self.report.examples.push(Mismatch {
+            feature: format!("{}:{}", stream.def.name, field.name),
+            key: vec![Value::Bytes(id.into())],
+            time,
+            cut: self.offline.format_cut(&cut),
+            known_at: None,
+            answers: answers.to_vec(),
+        });
+        Ok(())
     }
 
     fn compare_emission(

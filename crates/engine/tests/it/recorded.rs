@@ -200,7 +200,10 @@ fn a_value_is_called_for_once_and_recorded() {
         assert!(drawn > 20, "{drawn}");
         // What is called for beside what is emitted may be called for again; else each value is one call.
         match defers {
-            true => assert!(called >= drawn, "{called} calls, {drawn} values"),
+            true => assert!(
+                (drawn..=2 * drawn).contains(&called),
+                "{called} calls, {drawn} values"
+            ),
             false => assert_eq!(called, drawn),
         }
         assert!(verified(&engine) > 30);
