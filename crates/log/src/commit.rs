@@ -19,10 +19,16 @@ use crate::segment::Commit;
 const COMPRESSED_BYTES_MIN: usize = 256;
 /// A frame is stored compressed if that takes off more than this part of it.
 const PAYS_OFF_DIVISOR: usize = 8;
+/// Memory that is kept for the next commit: what is larger is given back, as few commits are.
+const KEPT_BYTES_MAX: usize = 16 << 20;
 
-/// Turns appends into commits; keeps its buffers.
+/// Turns appends into commits; keeps its buffers, as memory that is new has to be zeroed first.
 pub(crate) struct CommitEncoder {
     compressor: Option<zstd::bulk::Compressor<'static>>,
+    /// For the next commit.
+    bytes: Vec<u8>,
+    /// For what a frame is compressed to.
+    compressed: Vec<u8>,
 }
 
 impl fmt::Debug for CommitEncoder {
@@ -61,7 +67,14 @@ impl CommitEncoder {
                 // had (no memory) leaves frames as they are.
                 Compression::Zstd { level } => zstd::bulk::Compressor::new(level).ok(),
             },
+            bytes: Vec::new(),
+            compressed: Vec::new(),
         }
+    }
+
+    /// Takes the memory of a commit that is written, for the next.
+    pub(crate) fn reuse(&mut self, bytes: Vec<u8>) {
+        keep(&mut self.bytes, bytes);
     }
 
     /// The commit of these batches at these places; `None` if no batch has a record.
@@ -86,7 +99,9 @@ impl CommitEncoder {
             return Err(too_large(0));
         }
         let head_bytes = COMMIT_HEADER_BYTES + count * FRAME_HEADER_BYTES;
-        let mut bytes = vec![0; head_bytes];
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        bytes.resize(head_bytes, 0);
         let mut frames = Vec::with_capacity(count);
         for (batch, place) in filled() {
             frames.push(self.frame(batch, place, &mut bytes)?);
@@ -193,15 +208,24 @@ impl CommitEncoder {
         if plain < COMPRESSED_BYTES_MIN {
             return false;
         }
-        let Ok(compressed) = compressor.compress(&out[start..]) else {
-            return false;
-        };
-        if compressed.len() >= plain - plain / PAYS_OFF_DIVISOR {
-            return false;
+        let mut compressed = std::mem::take(&mut self.compressed);
+        compressed.clear();
+        compressed.reserve(zstd::zstd_safe::compress_bound(plain));
+        let written = compressor.compress_to_buffer(&out[start..], &mut compressed);
+        let pays = written.is_ok_and(|bytes| bytes < plain - plain / PAYS_OFF_DIVISOR);
+        if pays {
+            out.truncate(start);
+            out.extend_from_slice(&compressed);
         }
-        out.truncate(start);
-        out.extend(compressed);
-        true
+        keep(&mut self.compressed, compressed);
+        pays
+    }
+}
+
+/// Keeps memory for later, unless it is much.
+fn keep(place: &mut Vec<u8>, bytes: Vec<u8>) {
+    if bytes.capacity() <= KEPT_BYTES_MAX {
+        *place = bytes;
     }
 }
 
@@ -210,5 +234,72 @@ pub(crate) fn version_of(frames: &[FrameHeader]) -> u16 {
     match frames.iter().any(|f| f.kind == FrameKind::Backfills) {
         true => BACKFILLS_VERSION,
         false => FORMAT_VERSION,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use evenkeel_types::{Event, EventTime, Operation, Partition, SourceId, Value, VisibleAt};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::batch::{OWN_POSITION, Sequence};
+
+    fn commit(encoder: &mut CommitEncoder, numbers: &[i64]) -> Vec<u8> {
+        let chain = Chain {
+            next_commit: 1,
+            next_sequence: 1,
+            checksum: 7,
+            logged_at: 0,
+        };
+        let event = |number: &i64| Event {
+            operation: Operation::Insert,
+            revision: 0,
+            event_time: EventTime(*number),
+            known_at: None,
+            origin: OWN_POSITION,
+            row: vec![Value::BigInt(*number), Value::string("a")],
+            before: None,
+        };
+        let batch = Batch::Events {
+            source: SourceId(1),
+            partition: Partition(0),
+            schema_version: 1,
+            events: numbers.iter().map(event).collect(),
+        };
+        let place = Appended {
+            source: SourceId(1),
+            partition: Partition(0),
+            first: 0,
+            count: numbers.len() as u64,
+            first_sequence: Sequence(1),
+            logged_at: VisibleAt(0),
+        };
+        let encoded = encoder.encode(&chain, &[batch], &[place]);
+        let encoded = encoded.expect("it is not too large");
+        encoded.expect("it has records").bytes
+    }
+
+    proptest! {
+        /// Rows and columns, compressed and not, longer and shorter than the commit before.
+        #[test]
+        fn memory_of_a_commit_before_changes_no_byte_of_the_next(
+            commits in prop::collection::vec(
+                prop_oneof![
+                    prop::collection::vec(any::<i64>(), 1..400),
+                    prop::collection::vec(0i64..3, 1..400),
+                ],
+                1..8,
+            ),
+        ) {
+            let compression = Compression::Zstd { level: 1 };
+            let mut kept = CommitEncoder::new(compression);
+            for numbers in commits {
+                let alone = commit(&mut CommitEncoder::new(compression), &numbers);
+                let bytes = commit(&mut kept, &numbers);
+                prop_assert_eq!(&bytes, &alone);
+                kept.reuse(bytes);
+            }
+        }
     }
 }

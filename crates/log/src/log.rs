@@ -397,7 +397,8 @@ impl Writer {
     }
 
     /// Shows a commit that is durable to readers, and marks it.
-    fn finish(&mut self, reader: &LogReader, encoded: Encoded) {
+    fn finish(&mut self, reader: &LogReader, mut encoded: Encoded) {
+        self.encoder.reuse(std::mem::take(&mut encoded.bytes));
         let commit = encoded.commit(self.last.end);
         self.last.end = commit.end();
         let chain = {

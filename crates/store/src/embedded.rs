@@ -39,6 +39,10 @@ const UNSETTLED_BYTES_MAX: usize = 16 << 20;
 /// It is waited for that to be in tables for so many times as long, at most.
 const SETTLE_LOOKS_MAX: usize = 6_000;
 const SETTLE_LOOK: Duration = Duration::from_millis(5);
+/// Threads of the embedded store, however few processors there are. The first only writes out what is
+/// in memory, and hands a compaction that it is asked for on; with one other, which is at another
+/// compaction, it hands it on to itself, as fast as it can, until that is done.
+const WORKER_THREADS: usize = 4;
 
 /// Rows in an embedded log-structured merge tree.
 ///
@@ -155,6 +159,7 @@ impl EmbeddedKv {
             Database::builder(directory.join(DATABASE))
                 .cache_size(memory_bytes / 4)
                 .manual_journal_persist(true)
+                .worker_threads(WORKER_THREADS)
                 .open()
         })?;
         let opened = Self::over(database.clone(), directory, memory_bytes);
