@@ -9,7 +9,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode};
-use evenkeel_engine::{Answers, Asked, Engine, EngineError, ResultId, ServedAnswer, Trigger};
+use evenkeel_engine::{
+    Answers, Asked, Awaited, Engine, EngineError, ResultId, ServedAnswer, Trigger, Unmet,
+};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Position, Value, VisibleAt};
 use serde::Deserialize;
@@ -23,9 +25,11 @@ use crate::error::ApiError;
 use crate::features::with_cold;
 use crate::name::Name;
 use crate::plans::{ServicePlan, Wanted};
+use crate::promises::Outcome;
 use crate::reply;
 use crate::request;
 use crate::shared::Shared;
+use crate::waits::{self, Place};
 use crate::wire;
 
 /// A trigger that was read.
@@ -34,6 +38,65 @@ pub(crate) struct Read {
     inputs: Vec<Value>,
     answers: Answers,
     cut: Arc<str>,
+    /// What it waits for and does not know.
+    degraded: Option<Unmet>,
+}
+
+/// What became of a trigger that is to be answered.
+pub(crate) enum Answered {
+    Read(Box<Read>),
+    /// Time is up; what is missing, if that is a watermark.
+    NotYet(Option<Unmet>),
+}
+
+/// What an answer waits for.
+#[derive(Clone, Copy)]
+pub(crate) struct AnswerWanted<'a> {
+    pub(crate) awaited: Option<&'a Awaited>,
+    /// Rather the answer at the trigger's own place than none.
+    pub(crate) degraded: bool,
+    /// So long it is waited for.
+    pub(crate) deadline: Deadline,
+    /// So long what is there is read: reading a little of the log is not what is waited for.
+    pub(crate) longest: Deadline,
+}
+
+/// Answers a trigger that is applied.
+pub(crate) async fn answered(
+    shared: &Shared,
+    plan: &ServicePlan,
+    trigger: Trigger,
+    wanted: AnswerWanted<'_>,
+) -> Result<Answered, ApiError> {
+    let (mut trigger, mut lacks, mut until) = (trigger, None, wanted.deadline);
+    if let Some(awaited) = wanted.awaited {
+        let deadlines = (wanted.deadline, wanted.longest);
+        let place = waits::once_passed(shared, awaited, trigger.clone(), deadlines).await?;
+        let outcome = match &place {
+            Place::At(_) => Outcome::Kept,
+            Place::Lacks(_) if wanted.degraded => Outcome::Degraded,
+            Place::Lacks(_) | Place::Late => Outcome::Unmet,
+        };
+        shared.metrics.promises.add("complete", outcome);
+        match place {
+            Place::At(later) => trigger = later,
+            Place::Lacks(unmet) if wanted.degraded => {
+                (lacks, until) = (Some(unmet), wanted.longest);
+            }
+            Place::Lacks(unmet) => return Ok(Answered::NotYet(Some(unmet))),
+            Place::Late => return Ok(Answered::NotYet(None)),
+        }
+    }
+    let Some(trigger) = emitted(shared, plan, trigger, until).await? else {
+        return Ok(Answered::NotYet(None));
+    };
+    let read = with_cold(shared, until, |engine| {
+        Read::of(engine, plan, &trigger, lacks.clone())
+    });
+    Ok(match read.await? {
+        Some(read) => Answered::Read(Box::new(read)),
+        None => Answered::NotYet(None),
+    })
 }
 
 impl Read {
@@ -42,6 +105,7 @@ impl Read {
         engine: &Engine,
         plan: &ServicePlan,
         trigger: &Trigger,
+        degraded: Option<Unmet>,
     ) -> Result<Read, EngineError> {
         let inputs = trigger.inputs(plan.read.service())?;
         Ok(Read {
@@ -49,6 +113,7 @@ impl Read {
             cut: engine.format_cut(trigger.cut()).into(),
             trigger: trigger.clone(),
             inputs,
+            degraded,
         })
     }
 
@@ -68,7 +133,7 @@ impl Read {
             as_of: self.trigger.event_time(),
             known_at: None,
             cut: self.cut,
-            degraded: None,
+            degraded: self.degraded,
             defaults,
         };
         answer.behind(&head, as_arrow)
@@ -95,7 +160,7 @@ impl Read {
 
 /// A trigger with what the derived streams that are read emit for it and for all before it, once they
 /// have; none if time is up before.
-pub(crate) async fn emitted(
+async fn emitted(
     shared: &Shared,
     plan: &ServicePlan,
     trigger: Trigger,
@@ -128,7 +193,9 @@ pub(crate) async fn emitted(
 }
 
 /// An answer without a result, which may be asked for.
-pub(crate) fn not_yet(head: &Json) -> Response<Body> {
+pub(crate) fn not_yet(mut head: Json, missing: Option<&Unmet>) -> Response<Body> {
+    head["answered"] = json!(false);
+    head["missing"] = json!(missing.map(wire::unmet));
     let mut response = reply::json(head.to_string().into_bytes());
     *response.status_mut() = StatusCode::ACCEPTED;
     response
@@ -173,6 +240,7 @@ pub(crate) async fn find(
 #[serde(deny_unknown_fields)]
 pub(crate) struct Waits {
     wait_ms: Option<u64>,
+    degraded: Option<bool>,
     defaults: Option<bool>,
 }
 
@@ -208,29 +276,55 @@ async fn answer(
     let longest = started.deadline(Duration::from_millis(shared.limits.timeout_ms_max));
     let source = shared.engine().source(&id.source)?;
     let plan = plan(shared, &id.asked)?;
-    let deadlines = (deadline, longest);
-    if let Some(read) = read(shared, &id, &source, &plan, deadlines).await? {
-        let head = wire::result_head(&id, true);
-        let defaults = waits.defaults.unwrap_or(true);
-        return read.behind(head, &plan, defaults, as_arrow);
-    }
+    let awaited = {
+        let named = id.waits.as_ref();
+        let engine = shared.engine();
+        let awaited = named.map(|waits| engine.awaited_of(&plan.read, waits, &id.to_string()));
+        awaited.transpose()?
+    };
+    let wanted = AnswerWanted {
+        awaited: awaited.as_ref(),
+        degraded: waits.degraded.unwrap_or(false),
+        deadline,
+        longest,
+    };
+    let missing = match read(shared, &id, &source, &plan, wanted).await? {
+        Answered::Read(read) => {
+            let head = wire::result_head(&id, true);
+            let defaults = waits.defaults.unwrap_or(true);
+            return read.behind(head, &plan, defaults, as_arrow);
+        }
+        Answered::NotYet(missing) => missing,
+    };
     if wait_ms == 0 {
-        return Ok(not_yet(&wire::result_head(&id, false)));
+        return Ok(not_yet(wire::result_head(&id, false), missing.as_ref()));
     }
-    let error = ApiError::new("DEADLINE", format!("after {wait_ms} ms there is no answer"));
-    Err(error
-        .at(json!({"result": id.to_string()}))
-        .with_hint("its event is logged: ask again, or wait longer with `wait_ms`"))
+    Err(late(&id, missing.as_ref(), wait_ms))
 }
 
-/// Reads a result; none if time is up before.
+/// A result that is not there in time.
+fn late(id: &ResultId, missing: Option<&Unmet>, wait_ms: u64) -> ApiError {
+    let Some(unmet) = missing else {
+        let message = format!("after {wait_ms} ms there is no answer");
+        return ApiError::new("DEADLINE", message)
+            .at(json!({"result": id.to_string()}))
+            .with_hint("its event is logged: ask again, or wait longer with `wait_ms`");
+    };
+    let mut place = wire::unmet(unmet);
+    place["result"] = json!(id.to_string());
+    ApiError::unmet(unmet, wait_ms).at(place).with_hint(
+        "its event is logged: ask again, wait longer with `wait_ms`, or allow an answer that knows less with `degraded=true`",
+    )
+}
+
+/// Reads a result.
 async fn read(
     shared: &Shared,
     id: &ResultId,
     source: &Arc<SourceDef>,
     plan: &ServicePlan,
-    (deadline, longest): (Deadline, Deadline),
-) -> Result<Option<Read>, ApiError> {
+    wanted: AnswerWanted<'_>,
+) -> Result<Answered, ApiError> {
     // What is not logged is never waited for, what is logged and not applied yet is.
     let is_applied = |engine: &Engine| {
         let end = engine.applied_end(source.id, id.position.partition);
@@ -239,21 +333,19 @@ async fn read(
     let mut applied = shared.applied.subscribe();
     let logged = shared.log.end(source.id, id.position.partition) > id.position.offset;
     while logged && !is_applied(&shared.engine()) {
-        match tokio::time::timeout(deadline.left(), applied.changed()).await {
+        match tokio::time::timeout(wanted.deadline.left(), applied.changed()).await {
             Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Ok(None),
+            Ok(Err(_)) | Err(_) => return Ok(Answered::NotYet(None)),
         }
     }
-    let Some((trigger, logged_at)) = find(shared, source, id.position, longest).await? else {
-        return Ok(None);
+    let found = find(shared, source, id.position, wanted.longest).await?;
+    let Some((trigger, logged_at)) = found else {
+        return Ok(Answered::NotYet(None));
     };
     let (now, kept_hours) = {
         let engine = shared.engine();
         (engine.now(), engine.project().limits.results_kept_hours)
     };
     trigger.refuse_gone(logged_at, now, kept_hours)?;
-    let Some(trigger) = emitted(shared, plan, trigger, deadline).await? else {
-        return Ok(None);
-    };
-    with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
+    answered(shared, plan, trigger, wanted).await
 }

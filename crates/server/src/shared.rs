@@ -9,6 +9,7 @@ use parking_lot::RwLockReadGuard;
 use tokio::sync::{Semaphore, watch};
 
 use crate::auth::Tokens;
+use crate::captures::Captures;
 use crate::checkpoints::{CheckpointWriter, Checkpoints};
 use crate::engine_lock::{EngineLock, WriteHold};
 use crate::lake::{LakeFlusher, LakeFlushes};
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) served: Served,
     pub(crate) lake: LakeFlushes,
     pub(crate) runs: Runs,
+    pub(crate) captures: Captures,
     pub(crate) in_flight: Semaphore,
     /// Places of those who read topics.
     pub(crate) topic_readers: Arc<Semaphore>,
@@ -95,6 +97,7 @@ impl Shared {
             served: Served::start(engine.project())?,
             lake: LakeFlushes::default(),
             runs: Runs::default(),
+            captures: Captures::default(),
             in_flight: Semaphore::new(limits.requests.max(1)),
             topic_readers: Arc::new(Semaphore::new(limits.requests.max(1))),
             metrics: Metrics::default(),

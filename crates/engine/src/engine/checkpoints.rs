@@ -59,6 +59,7 @@ impl Engine {
         // are: what somebody appends in between is behind it.
         let next = reader.next_sequence().0;
         let next_sequence = if self.applied.covers(&reader.ends()) {
+            self.hot.mark(next);
             next
         } else {
             self.hot.state().next_sequence

@@ -53,7 +53,7 @@ async fn a_promise_that_is_not_met_in_time_names_what_is_missing() {
         ask(json!({"consistency": "at_least", "min_positions": "taps/0@3", "timeout_ms": 5}));
     let answer = world.post_json("/v1/features", &unmet).await;
     assert_eq!(answer.code(), "DEADLINE");
-    let place = json!({"source": "taps", "partition": 0, "wanted": "3", "reached": "1"});
+    let place = json!({"what": "applied", "source": "taps", "partition": 0, "wanted": "3", "reached": "1"});
     assert_eq!(answer.json()["error"]["place"], place);
     let mut degraded = unmet.clone();
     degraded["degraded"] = json!(true);
@@ -78,7 +78,7 @@ async fn complete_waits_for_watermarks_of_what_is_read() {
     assert_eq!(answer.code(), "DEADLINE");
     assert_eq!(
         answer.json()["error"]["place"],
-        json!({"source": "taps", "partition": null, "wanted": "2026-03-01T10:00:00Z",
+        json!({"what": "watermark", "source": "taps", "partition": null, "wanted": "2026-03-01T10:00:00Z",
             "reached": "no event yet"})
     );
     // Lateness is ten minutes; events exactly at the watermark may still come.
@@ -111,7 +111,7 @@ async fn a_named_cut_keeps_what_is_promised_or_is_refused() {
     let first = world.push("taps", &tap("2026-03-01T10:00:00Z")).await;
     let second = world.push("taps", &tap("2026-03-01T10:00:00Z")).await;
     let old = first["positions"].clone();
-    let place = json!({"source": "taps", "partition": 0, "wanted": "2", "reached": "1"});
+    let place = json!({"what": "applied", "source": "taps", "partition": 0, "wanted": "2", "reached": "1"});
     for promise in [
         json!({"session": second["session"]}),
         json!({"min_positions": "taps/0@2"}),
