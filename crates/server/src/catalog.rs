@@ -7,7 +7,7 @@ use axum::extract::{Query, Request, State};
 use evenkeel_connect::{Json as JsonText, parse_json};
 use evenkeel_engine::api::StoreStatus;
 use evenkeel_engine::push::{Write, Written};
-use evenkeel_engine::{EngineError, FunctionTally, dead_letters};
+use evenkeel_engine::{EngineError, FunctionTally, dead_letters, is_captured};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
