@@ -29,6 +29,6 @@ mod table_map;
 
 pub use capture::{Capture, Start, Stepped};
 pub use error::CaptureError;
-pub use report::CaptureReport;
 pub use evenkeel_engine::is_captured;
 pub use log_end::{LogEnd, LogPlace};
+pub use report::CaptureReport;

@@ -299,11 +299,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::NoTrigger`], [`EngineError::ResultGone`], [`WaitsError::NotPassed`]; if something it names
     /// is not known, or it cannot be read.
-    pub fn result_with(
-        &self,
-        id: &ResultId,
-        degraded: bool,
-    ) -> Result<TriggerResult, EngineError> {
+    pub fn result_with(&self, id: &ResultId, degraded: bool) -> Result<TriggerResult, EngineError> {
         let source = self.source(&id.source)?;
         let plan = ReadPlan::new(self.asked(&id.asked)?);
         let waits = id.waits.as_ref();

@@ -89,11 +89,7 @@ impl Marks {
 
     /// The last mark with all of some sources at which something was not so yet that stays so; the beginning
     /// of the log, if there is none.
-    pub(crate) fn last_before(
-        &self,
-        sources: &[SourceId],
-        is_so: impl Fn(&Mark) -> bool,
-    ) -> Mark {
+    pub(crate) fn last_before(&self, sources: &[SourceId], is_so: impl Fn(&Mark) -> bool) -> Mark {
         let is_usable = |mark: &&Mark| sources.iter().all(|id| mark.greatest.contains_key(id));
         let usable: Vec<&Mark> = self.0.iter().filter(is_usable).collect();
         let after = usable.partition_point(|mark| !is_so(mark));
@@ -152,6 +148,9 @@ mod tests {
         assert_eq!(marks.0.len(), 2, "one that is no further is left out");
         assert_eq!(marks.last_before(&[SOURCE], |_| false).record, 10);
         assert_eq!(marks.last_before(&[], |_| false).record, 20);
-        assert_eq!(marks.last_before(&[SourceId(4)], |_| false), Mark::default());
+        assert_eq!(
+            marks.last_before(&[SourceId(4)], |_| false),
+            Mark::default()
+        );
     }
 }

@@ -78,7 +78,9 @@ impl Followed {
             _ if !self.is_there() => {
                 "an unknown place: no capture reports to this server".to_owned()
             }
-            (Some(reason), _) => format!("an unknown place, as its database does not answer: {reason}"),
+            (Some(reason), _) => {
+                format!("an unknown place, as its database does not answer: {reason}")
+            }
             (None, Some(place)) => place.clone(),
             (None, None) => "within a snapshot".to_owned(),
         };
@@ -127,11 +129,7 @@ impl Captures {
 
     /// Waits until everything is logged that the databases of some sources had when this was called; what is
     /// missing, if time is up before.
-    pub(crate) async fn caught_up(
-        &self,
-        sources: &[String],
-        deadline: Deadline,
-    ) -> Option<Unmet> {
+    pub(crate) async fn caught_up(&self, sources: &[String], deadline: Deadline) -> Option<Unmet> {
         let mut changed = self.changed.subscribe();
         let questions: Vec<(&String, u64)> = {
             let mut followed = self.lock();

@@ -282,7 +282,11 @@ pub(crate) async fn metrics(State(shared): Shares) -> String {
         building: shared.building(),
         engine_holds: shared.engine_holds(),
     };
-    shared
-        .metrics
-        .text(&shared.engine(), &load, &shared.lake, &shared.runs, &shared.captures)
+    shared.metrics.text(
+        &shared.engine(),
+        &load,
+        &shared.lake,
+        &shared.runs,
+        &shared.captures,
+    )
 }

@@ -24,8 +24,8 @@ mod tests {
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
     use crate::{
-        backfills, calls, captures, corrections, definitions, doctor, forget, pushed, runs, segments, sql,
-        training, triggers, verification,
+        backfills, calls, captures, corrections, definitions, doctor, forget, pushed, runs,
+        segments, sql, training, triggers, verification,
     };
 
     fn json() -> Json {

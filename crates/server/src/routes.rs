@@ -17,9 +17,9 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    backfills, calls, captures, catalog, corrections, datasets, definitions, doctor, events, features,
-    file_rows, forget, openapi, pushed, results, runs, segments, sql, topics, training, triggers,
-    unread, verification,
+    backfills, calls, captures, catalog, corrections, datasets, definitions, doctor, events,
+    features, file_rows, forget, openapi, pushed, results, runs, segments, sql, topics, training,
+    triggers, unread, verification,
 };
 
 /// The header that tells this server from others at its address.

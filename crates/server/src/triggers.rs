@@ -242,10 +242,14 @@ impl Logged<'_> {
         plan: &ServicePlan,
         wanted: AnswerWanted<'_>,
     ) -> Result<Answered, ApiError> {
-        if wanted.deadline.has_passed() && !wanted.degraded {
-            return Ok(Answered::NotYet(None));
-        }
         let logged = Trigger::logged(&shared.engine(), self.source, self.stored, self.triggered);
+        if wanted.deadline.has_passed() && !wanted.degraded {
+            let waits = logged.zip(wanted.awaited);
+            let engine = shared.engine();
+            let missing = waits
+                .and_then(|(trigger, awaited)| engine.unmet_awaited(awaited, trigger.event_time()));
+            return Ok(Answered::NotYet(missing));
+        }
         if let Some(trigger) = logged {
             return results::answered(shared, plan, trigger, wanted).await;
         }

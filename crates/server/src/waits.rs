@@ -69,14 +69,20 @@ pub(crate) async fn once_passed(
     (deadline, longest): (Deadline, Deadline),
 ) -> Result<Place, ApiError> {
     let time = trigger.event_time();
-    if let Some(unmet) = met(shared, deadline, |engine| engine.unmet_awaited(awaited, time)).await {
+    if let Some(unmet) = met(shared, deadline, |engine| {
+        engine.unmet_awaited(awaited, time)
+    })
+    .await
+    {
         return Ok(Place::Lacks(unmet));
     }
     let mark = shared.engine().mark_before(awaited, time);
     let (log, awaited) = (shared.log.clone(), awaited.clone());
     let found = shared.scans.run(move || {
         let record = awaited.first_record(&log, mark, time, trigger.record())?;
-        record.map(|record| trigger.at_record(&log, record)).transpose()
+        record
+            .map(|record| trigger.at_record(&log, record))
+            .transpose()
     });
     let Ok(found) = tokio::time::timeout(longest.left(), found).await else {
         return Ok(Place::Late);

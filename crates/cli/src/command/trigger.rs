@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_engine::api::GetAnswer;
 use evenkeel_engine::push::{PushedRow, Pusher};
-use evenkeel_engine::{
-    Asked, Registry, ResultId, TriggerPromise, TriggerResult, source_of,
-};
+use evenkeel_engine::{Asked, Registry, ResultId, TriggerPromise, TriggerResult, source_of};
 use evenkeel_server::wire;
 use evenkeel_types::Value;
 use evenkeel_types::definition::{Catalog, ServiceDef};
@@ -75,7 +73,8 @@ pub(super) fn run(arguments: &TriggerArguments, session: &Session) -> Result<Ans
                     .map(Arc::from)
                     .zip(arguments.sequence),
             };
-            let answer = engine.trigger_with(&mut Pusher::default(), &source, row, &asked, &promise);
+            let answer =
+                engine.trigger_with(&mut Pusher::default(), &source, row, &asked, &promise);
             let answer = answer?;
             let id = answer.result.as_ref().map(|result| &result.id);
             let row = answer.push.rows.first();

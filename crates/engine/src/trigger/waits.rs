@@ -78,7 +78,9 @@ pub enum WaitsError {
         source_name: String,
         read: Vec<String>,
     },
-    #[error("watermarks are past the trigger at record {record} by what is applied, and the log does not say where")]
+    #[error(
+        "watermarks are past the trigger at record {record} by what is applied, and the log does not say where"
+    )]
     NotLogged { record: u64 },
     #[error("`{text}` is not a level of consistency of a trigger")]
     Level { text: String },

@@ -79,8 +79,7 @@ fn trigger(
     let source = engine.source("payments")?;
     let asked = Asked::of_service(engine.catalog(), "of_payment")?;
     let row = pushed(row);
-    let mut answer =
-        engine.trigger_with(&mut Pusher::default(), &source, row, &asked, promise)?;
+    let mut answer = engine.trigger_with(&mut Pusher::default(), &source, row, &asked, promise)?;
     Ok((answer.push.rows.remove(0), answer.result.unwrap()))
 }
 
@@ -197,7 +196,10 @@ fn check(engine: &Engine) -> usize {
             if let Some(unmet) = &result.degraded {
                 assert_eq!(unmet.lack, Lack::Watermark);
                 let refused = engine.result(&id).unwrap_err();
-                let EngineError::Waits(WaitsError::NotPassed { result, unmet: named }) = refused
+                let EngineError::Waits(WaitsError::NotPassed {
+                    result,
+                    unmet: named,
+                }) = refused
                 else {
                     panic!("{refused}");
                 };
@@ -220,7 +222,11 @@ fn some_events(engine: &mut Engine, random: &mut Random, now: &mut i64) {
         let minute = *now - random.below(9) as i64;
         let card = Value::BigInt(random.below(3) as i64);
         match random.below(4) {
-            0 => push(engine, "limits", vec![card, Value::Double(minute as f64), at(minute)]),
+            0 => push(
+                engine,
+                "limits",
+                vec![card, Value::Double(minute as f64), at(minute)],
+            ),
             1 => push(engine, "taps", vec![card, at(minute)]),
             // Also another payload under an id that was there.
             _ => push(engine, "payments", payment(random.below(40) as i64, minute)),
@@ -269,7 +275,10 @@ fn it_is_answered_when_the_watermarks_have_passed_and_the_same_for_ever() {
     let EngineError::Waits(WaitsError::NotPassed { result, unmet }) = refused else {
         panic!("{refused}");
     };
-    assert_eq!((unmet.source.as_str(), unmet.reached.as_str()), ("limits", "no event yet"));
+    assert_eq!(
+        (unmet.source.as_str(), unmet.reached.as_str()),
+        ("limits", "no event yet")
+    );
     let id: ResultId = result.parse().unwrap();
     // At the time itself others may still come.
     let limit = |most: f64, minute| vec![Value::BigInt(1), Value::Double(most), at(minute)];
@@ -287,7 +296,10 @@ fn it_is_answered_when_the_watermarks_have_passed_and_the_same_for_ever() {
     push(&mut engine, "payments", payment(4, 59));
     let (status, again) = trigger(&mut engine, row, &limits).unwrap();
     assert_eq!(status, RowAnswer::Duplicate);
-    assert_eq!((again.id.to_string(), again.degraded.is_none()), (result, true));
+    assert_eq!(
+        (again.id.to_string(), again.degraded.is_none()),
+        (result, true)
+    );
     assert_eq!(again.trigger.cut(), first.trigger.cut());
     assert_eq!(bytes(&again), bytes(&first));
     // Of one that comes when all have passed it is the answer at its own place.
@@ -382,18 +394,28 @@ fn a_result_is_of_the_lateness_that_was_when_it_was_named() {
     assert!(trigger(&mut engine, payment(1, 60), &taps).is_err());
     let position = Position::new(0, 0);
     let id = names(&engine, position).remove(2);
-    push(&mut engine, "limits", vec![Value::BigInt(1), Value::Double(1.0), at(90)]);
+    push(
+        &mut engine,
+        "limits",
+        vec![Value::BigInt(1), Value::Double(1.0), at(90)],
+    );
     push(&mut engine, "taps", vec![Value::BigInt(1), at(63)]);
     push(&mut engine, "taps", vec![Value::BigInt(1), at(66)]);
     let before = engine.result(&id).unwrap();
-    let text = DEFINITIONS.replace("LATENESS INTERVAL '5' MINUTE", "LATENESS INTERVAL '2' MINUTE");
+    let text = DEFINITIONS.replace(
+        "LATENESS INTERVAL '5' MINUTE",
+        "LATENESS INTERVAL '2' MINUTE",
+    );
     apply_text(&mut engine, &text);
     let after = engine.result(&id).unwrap();
     assert_eq!(after.trigger.cut(), before.trigger.cut());
     // By now's it is another one, of another name.
     let now = names(&engine, position).remove(2);
     assert_ne!(now, id);
-    assert_ne!(engine.result(&now).unwrap().trigger.cut(), before.trigger.cut());
+    assert_ne!(
+        engine.result(&now).unwrap().trigger.cut(),
+        before.trigger.cut()
+    );
     let mut never = id;
     never.waits.as_mut().unwrap().digest = [0; 8];
     let refused = engine.result(&never).unwrap_err();

@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_engine::api::GetAnswer;
 use evenkeel_engine::push::{PushedRow, RowAnswer};
-use evenkeel_engine::{
-    Asked, Called, ReadPlan, ResultId, TriggerPromise, TriggerResult, Unmet,
-};
+use evenkeel_engine::{Asked, Called, ReadPlan, ResultId, TriggerPromise, TriggerResult, Unmet};
 use evenkeel_types::Value;
 use evenkeel_types::definition::ServiceDef;
 use pyo3::prelude::*;

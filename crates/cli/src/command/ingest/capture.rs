@@ -111,7 +111,13 @@ pub(super) fn run(
                 (true, Some(remote)) => Some(Reporter::start(remote, &source, project)?),
                 _ => None,
             };
-            capturing(arguments, session, capture, &mut remote.rows(), reporter.as_ref())?
+            capturing(
+                arguments,
+                session,
+                capture,
+                &mut remote.rows(),
+                reporter.as_ref(),
+            )?
         }
     };
     Ok(Some(answer))

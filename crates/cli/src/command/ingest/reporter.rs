@@ -131,7 +131,9 @@ impl Talk {
         self.say_how_far();
         // With an open question it is only said how far it is.
         let wait_ms = if self.open.is_none() { WAIT_MS } else { 0 };
-        let Ok((instance, asked)) = self.remote.report_capture(&self.source, &self.said, wait_ms)
+        let Ok((instance, asked)) = self
+            .remote
+            .report_capture(&self.source, &self.said, wait_ms)
         else {
             return false;
         };
