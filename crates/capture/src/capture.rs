@@ -437,7 +437,11 @@ impl Capture {
             Stage::Stream(stream) => {
                 let safe = stream.safe();
                 let lag = now.0.saturating_sub(stream.last_time());
-                let place = LogPlace::new(safe.file.clone(), safe.position);
+                let place = LogPlace::new(
+                    self.server.identity.clone(),
+                    safe.file.clone(),
+                    safe.position,
+                );
                 (Some(place), Some(lag))
             }
         };

@@ -376,6 +376,11 @@ impl HotStore {
         Ok(())
     }
 
+    /// Where it was taken down last how far the times of events had come.
+    pub(crate) fn marked_until(&self) -> u64 {
+        self.state.marks.end()
+    }
+
     /// Takes down how far the times of events have come, all of which are before record number
     /// `next_sequence`.
     pub(crate) fn mark(&mut self, next_sequence: u64) {

@@ -124,8 +124,8 @@ pub use source_state::{Applied, SourceState, Standing};
 pub use status::{dead_letters, kind_of};
 pub use training::TrainingPlan;
 pub use trigger::{
-    Asked, Awaited, ResultId, Trigger, TriggerAnswer, TriggerPromise, TriggerResult, Waits,
-    WaitsError, refuse_trigger,
+    Asked, Awaited, PastDefinitions, ResultId, Trigger, TriggerAnswer, TriggerPromise,
+    TriggerResult, Waits, WaitsError, refuse_trigger,
 };
 pub use truncation::{LogTruncation, TruncateOptions, TruncateReport};
 pub use verify::MISMATCH_EXAMPLES_MAX;

@@ -15,7 +15,7 @@ use evenkeel_types::{Cut, EventTime, Field, Knowledge, Offset, Position, Value, 
 use evenkeel_view::SourceProgram;
 
 pub use self::result_id::{Asked, ResultId};
-pub use self::waits::{Awaited, TriggerPromise, Waits, WaitsError};
+pub use self::waits::{Awaited, PastDefinitions, TriggerPromise, Waits, WaitsError};
 use crate::answers::Answers;
 use crate::batch::refuse_by_hand;
 use crate::emission::{PARTITION, emitted_until};
@@ -302,12 +302,18 @@ impl Engine {
     pub fn result_with(&self, id: &ResultId, degraded: bool) -> Result<TriggerResult, EngineError> {
         let source = self.source(&id.source)?;
         let plan = ReadPlan::new(self.asked(&id.asked)?);
-        let waits = id.waits.as_ref();
-        let awaited = waits.map(|waits| self.awaited_of(&plan, waits, &id.to_string()));
-        let awaited = awaited.transpose()?;
         let (trigger, logged_at) = Trigger::find(self.reader(), &source, id.position)?;
         let kept_hours = self.project().limits.results_kept_hours;
         trigger.refuse_gone(logged_at, self.now(), kept_hours)?;
+        let awaited = match &id.waits {
+            None => None,
+            Some(waits) => Some(match self.awaited_now(&plan, waits)? {
+                Some(now) => now,
+                None => self
+                    .past_definitions()
+                    .awaited(&plan, waits, &id.to_string())?,
+            }),
+        };
         self.result_of(id.clone(), trigger, &plan, awaited.as_ref(), degraded)
     }
 

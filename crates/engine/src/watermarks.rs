@@ -48,6 +48,11 @@ pub struct Mark {
 }
 
 impl Mark {
+    /// Whether it was taken when these sources were known.
+    fn knows(&self, sources: &[SourceId]) -> bool {
+        sources.iter().all(|id| self.greatest.contains_key(id))
+    }
+
     /// The greatest event time of a source.
     pub(crate) fn came(&self, source: SourceId) -> Option<EventTime> {
         self.greatest.get(&source).copied().flatten()
@@ -66,8 +71,7 @@ impl Marks {
 
     /// Takes one more down, unless it is no further.
     pub(crate) fn add(&mut self, mark: Mark) {
-        let last = self.0.last().map_or(0, |last| last.record);
-        if mark.record > last {
+        if mark.record > self.end() {
             self.0.push(mark);
             self.thin();
         }
@@ -75,7 +79,7 @@ impl Marks {
 
     /// Leaves out marks between two that are near to each other, as seen from the end.
     fn thin(&mut self) {
-        let end = self.0.last().map_or(0, |last| last.record);
+        let end = self.end();
         let mut at = 1;
         while at + 1 < self.0.len() {
             let (before, behind) = (self.0[at - 1].record, self.0[at + 1].record);
@@ -87,11 +91,21 @@ impl Marks {
         }
     }
 
+    /// The last mark with all of some sources that counts nothing from a record on.
+    pub(crate) fn last_until(&self, sources: &[SourceId], record: u64) -> Option<&Mark> {
+        let mut marks = self.0.iter().rev();
+        marks.find(|mark| mark.record <= record && mark.knows(sources))
+    }
+
+    /// Where the last mark is.
+    pub(crate) fn end(&self) -> u64 {
+        self.0.last().map_or(0, |last| last.record)
+    }
+
     /// The last mark with all of some sources at which something was not so yet that stays so; the beginning
     /// of the log, if there is none.
     pub(crate) fn last_before(&self, sources: &[SourceId], is_so: impl Fn(&Mark) -> bool) -> Mark {
-        let is_usable = |mark: &&Mark| sources.iter().all(|id| mark.greatest.contains_key(id));
-        let usable: Vec<&Mark> = self.0.iter().filter(is_usable).collect();
+        let usable: Vec<&Mark> = self.0.iter().filter(|mark| mark.knows(sources)).collect();
         let after = usable.partition_point(|mark| !is_so(mark));
         let before = after.checked_sub(1).map(|last| usable[last].clone());
         before.unwrap_or_default()
@@ -148,6 +162,8 @@ mod tests {
         assert_eq!(marks.0.len(), 2, "one that is no further is left out");
         assert_eq!(marks.last_before(&[SOURCE], |_| false).record, 10);
         assert_eq!(marks.last_before(&[], |_| false).record, 20);
+        let until = |record| marks.last_until(&[SOURCE], record).map(|mark| mark.record);
+        assert_eq!([9, 10, 30].map(until), [None, Some(10), Some(10)]);
         assert_eq!(
             marks.last_before(&[SourceId(4)], |_| false),
             Mark::default()

@@ -25,10 +25,19 @@ use crate::name::Name;
 use crate::reply::Reply;
 use crate::request::{self, json_error};
 use crate::shared::Shared;
+use crate::wire;
 
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &[
-    "instance", "taken", "kept", "place", "database", "lag_ms", "failed", "wait_ms",
+    "definition",
+    "instance",
+    "taken",
+    "kept",
+    "place",
+    "database",
+    "lag_ms",
+    "failed",
+    "wait_ms",
 ];
 /// How long a request for the next question waits at most.
 const WAIT_MS_MAX: u64 = 10_000;
@@ -39,6 +48,8 @@ const WORDS_MAX: usize = 512;
 
 /// The captures that report to this server, by source.
 pub(crate) struct Captures {
+    /// Whoever reported to the server before has a while to come back.
+    began: Stopwatch,
     followed: Mutex<BTreeMap<String, Followed>>,
     changed: watch::Sender<()>,
 }
@@ -111,6 +122,7 @@ impl Followed {
 impl Default for Captures {
     fn default() -> Self {
         Captures {
+            began: Stopwatch::start(),
             followed: Mutex::default(),
             changed: watch::Sender::new(()),
         }
@@ -145,9 +157,13 @@ impl Captures {
         loop {
             let open = questions.iter().find_map(|(source, question)| {
                 let of = self.of(source);
-                (of.kept < *question).then(|| of.unmet(source))
+                (of.kept < *question).then(|| (of.is_there(), of.unmet(source)))
             });
-            let open = open?;
+            let (is_there, open) = open?;
+            if !is_there && self.began.elapsed() > SILENCE_MAX {
+                // Nobody hears the question.
+                return Some(open);
+            }
             match tokio::time::timeout(deadline.left(), changed.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => return Some(open),
@@ -226,6 +242,13 @@ pub(crate) async fn report(
         return Err(ApiError::invalid(format!(
             "`{source}` is no table of another system: nothing captures it"
         )));
+    }
+    let by = fields.text("definition")?;
+    if by.is_some_and(|by| by != wire::hex(&def.digest)) {
+        return Err(ApiError::invalid(format!(
+            "`{source}` is not defined as it was when its capture began"
+        ))
+        .with_hint("begin the capture again"));
     }
     let words = |name: &str| -> Result<Option<String>, ApiError> {
         let text = fields.text(name)?;

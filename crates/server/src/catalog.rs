@@ -276,6 +276,9 @@ pub(crate) async fn metrics(State(shared): Shares) -> String {
     let limit = shared.limits.requests.max(1);
     let load = Load {
         requests: limit.saturating_sub(shared.in_flight.available_permits()),
+        waiters: (limit / 2)
+            .max(1)
+            .saturating_sub(shared.waiters.available_permits()),
         queue: shared.queue.length(),
         left_out: shared.served.left_out(),
         pushes_wait: shared.checkpoints.pushes_wait(),

@@ -181,7 +181,12 @@ impl ApiError {
             "DEADLINE",
             format!("after {timeout_ms} ms {what}, wanted is {wanted}"),
         )
-        .with_hint("wait longer with `timeout_ms`, or allow it with `degraded`")
+        .with_hint(match lack {
+            Lack::Captured => format!(
+                "let `evenkeel ingest {source} --follow` run beside the server, ask for `strong`, or allow it with `degraded`"
+            ),
+            _ => "wait longer with `timeout_ms`, or allow it with `degraded`".to_owned(),
+        })
         .at(wire::unmet(unmet))
     }
 

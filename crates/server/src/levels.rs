@@ -70,10 +70,16 @@ impl Promise {
         }
         let captured = captured_among(shared.engine().catalog(), plan.sources());
         let names: Vec<String> = captured.iter().map(|source| source.name.clone()).collect();
-        match names.is_empty() {
-            true => None,
-            false => shared.captures.caught_up(&names, deadline).await,
+        if names.is_empty() {
+            return None;
         }
+        // Those that wait take a part of the places alone: rows that they wait for need the others.
+        let place = shared.waiters.try_acquire();
+        let deadline = match place {
+            Ok(_) => deadline,
+            Err(_) => deadline.ended(),
+        };
+        shared.captures.caught_up(&names, deadline).await
     }
 
     /// Waits until the promise is kept, from before this was called on.

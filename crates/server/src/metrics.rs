@@ -216,6 +216,10 @@ impl Metrics {
         );
         line(&mut text, name, load.left_out);
         self.promises.text(&mut text);
+        let name = "evenkeel_promise_waiters";
+        let help = "Requests that wait for watermarks or captures.";
+        head(&mut text, name, "gauge", help);
+        line(&mut text, name, load.waiters);
         hot_tier(&mut text, engine, load.pushes_wait);
         lake(&mut text, lake_flushes);
         batch_views(&mut text, runs);
@@ -246,6 +250,8 @@ impl Metrics {
 pub(crate) struct Load<'a> {
     /// Requests that are not answered yet, but for probes.
     pub(crate) requests: usize,
+    /// Requests that wait for watermarks or captures.
+    pub(crate) waiters: usize,
     /// Pushes that wait or are being written.
     pub(crate) queue: usize,
     /// Served answers that were not logged.

@@ -11,6 +11,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Response, StatusCode};
 use evenkeel_engine::{
     Answers, Asked, Awaited, Engine, EngineError, ResultId, ServedAnswer, Trigger, Unmet,
+    Waits as ResultWaits,
 };
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Position, Value, VisibleAt};
@@ -276,14 +277,8 @@ async fn answer(
     let longest = started.deadline(Duration::from_millis(shared.limits.timeout_ms_max));
     let source = shared.engine().source(&id.source)?;
     let plan = plan(shared, &id.asked)?;
-    let awaited = {
-        let named = id.waits.as_ref();
-        let engine = shared.engine();
-        let awaited = named.map(|waits| engine.awaited_of(&plan.read, waits, &id.to_string()));
-        awaited.transpose()?
-    };
     let wanted = AnswerWanted {
-        awaited: awaited.as_ref(),
+        awaited: None,
         degraded: waits.degraded.unwrap_or(false),
         deadline,
         longest,
@@ -347,5 +342,30 @@ async fn read(
         (engine.now(), engine.project().limits.results_kept_hours)
     };
     trigger.refuse_gone(logged_at, now, kept_hours)?;
+    let awaited = match &id.waits {
+        None => None,
+        Some(waits) => Some(awaited_of(shared, plan, waits, id).await?),
+    };
+    let wanted = AnswerWanted {
+        awaited: awaited.as_ref(),
+        ..wanted
+    };
     answered(shared, plan, trigger, wanted).await
+}
+
+/// What a result waits for by its name: looked for among the definitions of before, if it is not of now.
+async fn awaited_of(
+    shared: &Shared,
+    plan: &ServicePlan,
+    waits: &ResultWaits,
+    id: &ResultId,
+) -> Result<Awaited, ApiError> {
+    let now = shared.engine().awaited_now(&plan.read, waits)?;
+    if let Some(now) = now {
+        return Ok(now);
+    }
+    let past = shared.engine().past_definitions();
+    let (read, waits, id) = (plan.read.clone(), waits.clone(), id.to_string());
+    let found = shared.scans.run(move || past.awaited(&read, &waits, &id));
+    Ok(found.await??)
 }

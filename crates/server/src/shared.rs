@@ -57,6 +57,10 @@ pub(crate) struct Shared {
     pub(crate) runs: Runs,
     pub(crate) captures: Captures,
     pub(crate) in_flight: Semaphore,
+    /// Places of those who wait for watermarks or captures: a part of those in flight.
+    pub(crate) waiters: Semaphore,
+    /// Turns of those who search the log for where a watermark passed.
+    pub(crate) searches: Arc<Semaphore>,
     /// Places of those who read topics.
     pub(crate) topic_readers: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
@@ -99,6 +103,8 @@ impl Shared {
             runs: Runs::default(),
             captures: Captures::default(),
             in_flight: Semaphore::new(limits.requests.max(1)),
+            waiters: Semaphore::new((limits.requests / 2).max(1)),
+            searches: Arc::new(Semaphore::new(limits.scans.max(1))),
             topic_readers: Arc::new(Semaphore::new(limits.requests.max(1))),
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),

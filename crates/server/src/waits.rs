@@ -3,8 +3,11 @@
 //! Owns what a request says of it, and the waiting; at which record it ends is the engine's. Invariant:
 //! how long somebody waited, and who else did, has no part in the answer.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use evenkeel_connect::Json;
-use evenkeel_engine::{Awaited, Engine, Trigger, TriggerPromise, Unmet};
+use evenkeel_engine::{Awaited, Engine, Mark, Trigger, TriggerPromise, Unmet};
 use serde_json::json;
 
 use crate::clock::Deadline;
@@ -69,25 +72,23 @@ pub(crate) async fn once_passed(
     (deadline, longest): (Deadline, Deadline),
 ) -> Result<Place, ApiError> {
     let time = trigger.event_time();
-    if let Some(unmet) = met(shared, deadline, |engine| {
-        engine.unmet_awaited(awaited, time)
-    })
-    .await
-    {
-        return Ok(Place::Lacks(unmet));
+    let missing = |engine: &Engine| engine.unmet_awaited(awaited, time);
+    let unmet = missing(&shared.engine());
+    if let Some(unmet) = unmet {
+        // Those that wait take a part of the places alone: what they wait for needs the others.
+        let Ok(_place) = shared.waiters.try_acquire() else {
+            return Ok(Place::Lacks(unmet));
+        };
+        if let Some(unmet) = met(shared, deadline, missing).await {
+            return Ok(Place::Lacks(unmet));
+        }
     }
-    let mark = shared.engine().mark_before(awaited, time);
-    let (log, awaited) = (shared.log.clone(), awaited.clone());
-    let found = shared.scans.run(move || {
-        let record = awaited.first_record(&log, mark, time, trigger.record())?;
-        record
-            .map(|record| trigger.at_record(&log, record))
-            .transpose()
-    });
-    let Ok(found) = tokio::time::timeout(longest.left(), found).await else {
+    let mark = shared.engine().mark_before(awaited, time, trigger.record());
+    let search = search(shared, awaited, trigger, mark);
+    let Ok(found) = tokio::time::timeout(longest.left(), search).await else {
         return Ok(Place::Late);
     };
-    let Some(trigger) = found?? else {
+    let Some(trigger) = found? else {
         return Err(ApiError::new(
             "STORAGE",
             "watermarks are past the trigger by what is applied, and the log does not say where",
@@ -99,6 +100,40 @@ pub(crate) async fn once_passed(
         None => Place::At(trigger),
         Some(_) => Place::Late,
     })
+}
+
+/// Says that nobody waits any more, when it is dropped.
+struct Wanted(Arc<AtomicBool>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Finds where a trigger is evaluated. A few search at a time, and everyone has a turn.
+async fn search(
+    shared: &Shared,
+    awaited: &Awaited,
+    trigger: Trigger,
+    mark: Option<Mark>,
+) -> Result<Option<Trigger>, ApiError> {
+    let turn = Arc::clone(&shared.searches).acquire_owned().await;
+    let turn = turn.map_err(|_| ApiError::new("INTERNAL", "nobody searches any more"))?;
+    let wanted = Wanted(Arc::new(AtomicBool::new(true)));
+    let (log, awaited) = (shared.log.clone(), awaited.clone());
+    let flag = Arc::clone(&wanted.0);
+    let searched = tokio::task::spawn_blocking(move || {
+        let _held = turn;
+        let is_wanted = || flag.load(Ordering::Relaxed);
+        let at = (trigger.event_time(), trigger.record());
+        let record = awaited.first_record(&log, mark, at, &is_wanted)?;
+        let found = record.map(|record| trigger.at_record(&log, record));
+        found.transpose()
+    });
+    let found = searched.await;
+    drop(wanted);
+    Ok(found.map_err(|_| ApiError::new("INTERNAL", "a search gave up"))??)
 }
 
 /// Waits until nothing is missing; what is, if time is up before.

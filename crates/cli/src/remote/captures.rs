@@ -10,6 +10,8 @@ use crate::failure::Failure;
 /// How far a capture is.
 #[derive(Debug, Default)]
 pub(crate) struct CaptureSaid {
+    /// The digest of the source's definition.
+    pub(crate) definition: String,
     /// The server to which it was said before.
     pub(crate) instance: Option<String>,
     /// The last question that was taken.
@@ -35,6 +37,7 @@ impl Remote {
         wait_ms: u64,
     ) -> Result<(String, u64), Failure> {
         let body = json!({
+            "definition": said.definition,
             "instance": said.instance,
             "taken": said.taken,
             "kept": said.kept,

@@ -13,15 +13,18 @@ use evenkeel_types::{EventTime, SourceId};
 
 use super::Trigger;
 use crate::captured::with_causes;
-use crate::definitions::catalog_of_records;
+use crate::definitions::{Host, catalog_of_records};
 use crate::emission::due_until;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorKind};
+use crate::registry::Record;
 use crate::serving::{ReadPlan, Unmet};
 use crate::watermarks::{Mark, watermark_of};
 
 /// Enough to tell apart what the watermarks of one set of sources follow from.
 const DIGEST_BYTES: usize = 8;
+/// Events that are read before it is asked whether anybody waits.
+const READ_AT_ONCE: usize = 4_096;
 
 /// What a trigger's answer must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,6 +169,16 @@ impl Awaited {
         })
     }
 
+    /// Those of a name; none if they are defined otherwise in this catalog.
+    fn named(
+        catalog: &Arc<Catalog>,
+        plan: &ReadPlan,
+        waits: &Waits,
+    ) -> Result<Option<Self>, EngineError> {
+        let awaited = Awaited::of(catalog, plan.sources(), &waits.sources)?;
+        Ok(Some(awaited).filter(|found| found.waits() == *waits))
+    }
+
     /// How a name says it.
     pub fn waits(&self) -> Waits {
         let hash = blake3::hash(self.words().as_bytes());
@@ -218,29 +231,28 @@ impl Awaited {
     }
 
     /// The first record, from `from` on, at which all watermarks have passed a time; none if the log has
-    /// none yet. `mark` is one at which they had not ([`Engine::mark_before`]).
+    /// none yet. `mark` is what [`Engine::mark_before`] says.
     ///
     /// # Errors
-    /// If the log cannot be read.
+    /// If the log cannot be read; [`EngineError::Stopped`] if it is wanted no more.
     pub fn first_record(
         &self,
         log: &LogReader,
-        mark: Mark,
-        time: EventTime,
-        from: u64,
+        mark: Option<Mark>,
+        (time, from): (EventTime, u64),
+        is_wanted: &dyn Fn() -> bool,
     ) -> Result<Option<u64>, EngineError> {
-        let Mark {
+        let Some(Mark {
             record,
             mut greatest,
-        } = mark;
+        }) = mark
+        else {
+            return Ok(Some(from));
+        };
         let has_passed = |greatest: &BTreeMap<SourceId, Option<EventTime>>| {
             let came = |source| greatest.get(&source).copied().flatten();
             self.unmet(time, &came).is_none()
         };
-        if has_passed(&greatest) {
-            // There is nothing to wait for.
-            return Ok(Some(from));
-        }
         let involved = self.involved();
         let sources: Vec<SourceId> = involved.iter().map(|def| def.id).collect();
         let no_columns = |id: &SourceId| (*id, EventParts::default());
@@ -250,8 +262,13 @@ impl Awaited {
             from: Sequence(record),
             ..ReadOptions::default()
         });
+        let mut read = 0_usize;
         while let Some(logged) = events.next() {
             let logged = logged.map_err(EngineError::log)?;
+            read += 1;
+            if read.is_multiple_of(READ_AT_ONCE) && !is_wanted() {
+                return Err(EngineError::Stopped);
+            }
             let came = Some(logged.event.event_time);
             let known = greatest.entry(logged.source).or_default();
             if came > *known {
@@ -262,6 +279,35 @@ impl Awaited {
             }
         }
         Ok(None)
+    }
+}
+
+/// What was defined, record by record.
+pub struct PastDefinitions {
+    records: Vec<Record>,
+    host: Host,
+}
+
+impl PastDefinitions {
+    /// What a result waits for, by the newest definitions of which its name is; `result` is the name.
+    ///
+    /// # Errors
+    /// [`WaitsError::Undefined`].
+    pub fn awaited(
+        &self,
+        plan: &ReadPlan,
+        waits: &Waits,
+        result: &str,
+    ) -> Result<Awaited, EngineError> {
+        for count in (1..=self.records.len()).rev() {
+            let past = catalog_of_records(&self.records[..count], self.host.clone())?;
+            if let Some(found) = Awaited::named(&Arc::new(past), plan, waits)? {
+                return Ok(found);
+            }
+        }
+        Err(EngineError::Waits(WaitsError::Undefined {
+            result: result.to_owned(),
+        }))
     }
 }
 
@@ -295,35 +341,24 @@ impl Engine {
         awaited.transpose()
     }
 
-    /// The same for a name, also if something that it follows from is defined otherwise now. `result` is
-    /// the name.
+    /// The same for a name; none if something that it follows from is defined otherwise now.
     ///
     /// # Errors
-    /// [`WaitsError::Undefined`].
-    pub fn awaited_of(
+    /// [`WaitsError::NotRead`].
+    pub fn awaited_now(
         &self,
         plan: &ReadPlan,
         waits: &Waits,
-        result: &str,
-    ) -> Result<Awaited, EngineError> {
-        let of = |catalog: &Arc<Catalog>| {
-            let awaited = Awaited::of(catalog, plan.sources(), &waits.sources)?;
-            Ok::<_, EngineError>(Some(awaited).filter(|found| found.waits() == *waits))
-        };
-        if let Some(now) = of(self.shared_catalog())? {
-            return Ok(now);
+    ) -> Result<Option<Awaited>, EngineError> {
+        Awaited::named(self.shared_catalog(), plan, waits)
+    }
+
+    /// The definitions of before: to be looked through without the engine.
+    pub fn past_definitions(&self) -> PastDefinitions {
+        PastDefinitions {
+            records: self.registry().records().to_vec(),
+            host: self.catalog().host.clone(),
         }
-        let records = self.registry().records();
-        for count in (1..=records.len()).rev() {
-            let host = self.catalog().host.clone();
-            let past = Arc::new(catalog_of_records(&records[..count], host)?);
-            if let Some(found) = of(&past)? {
-                return Ok(found);
-            }
-        }
-        Err(EngineError::Waits(WaitsError::Undefined {
-            result: result.to_owned(),
-        }))
     }
 
     /// The first watermark that has not passed a time, by what is applied.
@@ -343,18 +378,23 @@ impl Engine {
         if let Some(unmet) = self.unmet_awaited(awaited, time) {
             return Ok((trigger, Some(unmet)));
         }
-        let mark = self.mark_before(awaited, time);
-        let found = awaited.first_record(self.reader(), mark, time, record)?;
+        let mark = self.mark_before(awaited, time, record);
+        let found = awaited.first_record(self.reader(), mark, (time, record), &|| true)?;
         let found = found.ok_or_else(|| EngineError::Waits(WaitsError::NotLogged { record }))?;
         Ok((trigger.at_record(self.reader(), found)?, None))
     }
 
-    /// Where [`Awaited::first_record`] begins to read.
-    pub fn mark_before(&self, awaited: &Awaited, time: EventTime) -> Mark {
+    /// Where [`Awaited::first_record`] begins to read; none if the watermarks are known to have passed a time
+    /// when a record was logged.
+    pub fn mark_before(&self, awaited: &Awaited, time: EventTime, record: u64) -> Option<Mark> {
         let involved = awaited.involved();
         let sources: Vec<SourceId> = involved.iter().map(|def| def.id).collect();
         let has_passed = |mark: &Mark| awaited.unmet(time, &|id| mark.came(id)).is_none();
         let marks = &self.hot().state().marks;
-        marks.last_before(&sources, has_passed)
+        let of_record = marks.last_until(&sources, record + 1);
+        if awaited.sources.is_empty() || of_record.is_some_and(has_passed) {
+            return None;
+        }
+        Some(marks.last_before(&sources, has_passed))
     }
 }

@@ -270,6 +270,49 @@ async fn two_triggers_wait_and_each_gets_its_own_answer() {
     assert_eq!(late["rows"][0]["values"][2], 2);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn many_wait_and_what_they_wait_for_is_taken() {
+    let limits = ServerLimits {
+        requests: 40,
+        scans: 1,
+        ..ServerLimits::default()
+    };
+    let world = shared(World::limited(limits));
+    let ask = |number: usize| {
+        let world = world.clone();
+        let named = json!({"consistency": {"complete": ["taps"]}, "deadline_ms": 60_000});
+        let asked = ride(&number.to_string(), "2026-03-01T10:10:00Z", named);
+        tokio::spawn(async move { world.post_json("/v1/triggers/rides", &asked).await })
+    };
+    let mut waiting: Vec<_> = (0..20).map(ask).collect();
+    while !world
+        .get("/metrics")
+        .await
+        .text()
+        .contains("evenkeel_promise_waiters 20")
+    {
+        tokio::task::yield_now().await;
+    }
+    // Who finds no place to wait has its name at once.
+    let late = ask(20).await.unwrap();
+    assert_eq!(
+        (late.status, &late.json()["missing"]["source"]),
+        (202, &json!("taps"))
+    );
+    world.push("taps", &tap("2026-03-01T10:25:00Z")).await;
+    let mut cuts = std::collections::BTreeSet::new();
+    for answer in waiting.drain(..) {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        cuts.insert(answer.json()["cut"].to_string());
+    }
+    assert_eq!(
+        cuts.len(),
+        1,
+        "all are answered where the watermark passed: {cuts:?}"
+    );
+}
+
 #[tokio::test]
 async fn what_a_trigger_cannot_wait_for_is_said_and_nothing_is_logged() {
     let world = World::new();

@@ -11,13 +11,17 @@ use evenkeel_capture::{CaptureReport, LogEnd, LogPlace};
 use evenkeel_engine::Project;
 use evenkeel_types::definition::SourceDef;
 
+use crate::clock::Stopwatch;
 use crate::failure::Failure;
 use crate::remote::{CaptureSaid, Remote};
+use crate::render;
 
 /// How long a request waits for the next question.
 const WAIT_MS: u64 = 1_000;
 /// How long the capture is given to come to a place, before it is said again how far it is.
 const REACH: Duration = Duration::from_millis(500);
+/// How long the database is not asked where its log ends, if nobody wants to know.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How long nobody is asked who did not answer.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -53,7 +57,12 @@ impl Reporter {
             source: source.name.clone(),
             end: LogEnd::of(source, project)?,
             reached: Arc::clone(&reached),
-            said: CaptureSaid::default(),
+            project: project.clone(),
+            said: CaptureSaid {
+                definition: render::hex(&source.digest),
+                ..CaptureSaid::default()
+            },
+            heard: None,
             open: None,
         };
         #[expect(
@@ -98,10 +107,13 @@ impl Reached {
 /// What is said and heard.
 struct Talk {
     remote: Remote,
+    project: Project,
     source: String,
     end: LogEnd,
     reached: Arc<Reached>,
     said: CaptureSaid,
+    /// When the database was asked last.
+    heard: Option<Stopwatch>,
     /// A question that is taken, and where the database's log ended behind that.
     open: Option<(u64, LogPlace)>,
 }
@@ -135,6 +147,10 @@ impl Talk {
             .remote
             .report_capture(&self.source, &self.said, wait_ms)
         else {
+            // It may have been started again, elsewhere.
+            if let Ok(Some(remote)) = Remote::find(&self.project) {
+                self.remote = remote;
+            }
             return false;
         };
         if self.said.instance.as_ref() != Some(&instance) {
@@ -146,8 +162,19 @@ impl Talk {
         if self.open.is_some() {
             return true;
         }
+        let is_heard = self.heard.is_some_and(|heard| heard.elapsed() < ASK_AGAIN);
+        if asked <= self.said.taken && is_heard {
+            return true;
+        }
+        let place = self.reached.lock().place.clone();
         match self.end.ask() {
+            Ok(end) if place.as_ref().is_some_and(|p| !p.is_of_one_log(&end)) => {
+                let why = "another server, or another log, than the one that is followed";
+                self.said.failed = Some(why.to_owned());
+                false
+            }
             Ok(end) => {
+                self.heard = Some(Stopwatch::start());
                 self.said.failed = None;
                 self.said.database = Some(end.clone());
                 if asked > self.said.taken {
