@@ -7,6 +7,7 @@
 //! after it was put.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +53,8 @@ pub(crate) struct Captures {
     began: Stopwatch,
     followed: Mutex<BTreeMap<String, Followed>>,
     changed: watch::Sender<()>,
+    /// The server stops: nobody waits any more.
+    has_ended: AtomicBool,
 }
 
 /// What is known of the capture of one source.
@@ -93,7 +96,7 @@ impl Followed {
                 format!("an unknown place, as its database does not answer: {reason}")
             }
             (None, Some(place)) => place.clone(),
-            (None, None) => "within a snapshot".to_owned(),
+            (None, None) => "a place that it has not said, as within a snapshot".to_owned(),
         };
         Unmet {
             lack: Lack::Captured,
@@ -125,6 +128,7 @@ impl Default for Captures {
             began: Stopwatch::start(),
             followed: Mutex::default(),
             changed: watch::Sender::new(()),
+            has_ended: AtomicBool::new(false),
         }
     }
 }
@@ -132,6 +136,16 @@ impl Default for Captures {
 impl Captures {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Followed>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who waits is answered, from now on at once.
+    pub(crate) fn end(&self) {
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.changed.send_replace(());
+    }
+
+    fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
     }
 
     /// What is known of the capture of a source.
@@ -160,8 +174,9 @@ impl Captures {
                 (of.kept < *question).then(|| (of.is_there(), of.unmet(source)))
             });
             let (is_there, open) = open?;
-            if !is_there && self.began.elapsed() > SILENCE_MAX {
-                // Nobody hears the question.
+            // Or nobody hears the question.
+            let is_gone = !is_there && self.began.elapsed() > SILENCE_MAX;
+            if is_gone || self.has_ended() {
                 return Some(open);
             }
             match tokio::time::timeout(deadline.left(), changed.changed()).await {
@@ -214,7 +229,7 @@ impl Captures {
         let mut changed = self.changed.subscribe();
         loop {
             let asked = self.of(source).asked;
-            if asked > behind {
+            if asked > behind || self.has_ended() {
                 return asked;
             }
             match tokio::time::timeout(deadline.left(), changed.changed()).await {

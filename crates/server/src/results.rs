@@ -69,7 +69,12 @@ pub(crate) async fn answered(
     trigger: Trigger,
     wanted: AnswerWanted<'_>,
 ) -> Result<Answered, ApiError> {
-    let (mut trigger, mut lacks, mut until) = (trigger, None, wanted.deadline);
+    let (mut trigger, mut lacks) = (trigger, None);
+    // Who waits for watermarks is not late because what is there then is read.
+    let reading = match wanted.awaited {
+        Some(_) => wanted.longest,
+        None => wanted.deadline,
+    };
     if let Some(awaited) = wanted.awaited {
         let deadlines = (wanted.deadline, wanted.longest);
         let place = waits::once_passed(shared, awaited, trigger.clone(), deadlines).await?;
@@ -81,17 +86,16 @@ pub(crate) async fn answered(
         shared.metrics.promises.add("complete", outcome);
         match place {
             Place::At(later) => trigger = later,
-            Place::Lacks(unmet) if wanted.degraded => {
-                (lacks, until) = (Some(unmet), wanted.longest);
-            }
+            Place::Lacks(unmet) if wanted.degraded => lacks = Some(unmet),
             Place::Lacks(unmet) => return Ok(Answered::NotYet(Some(unmet))),
             Place::Late => return Ok(Answered::NotYet(None)),
         }
     }
-    let Some(trigger) = emitted(shared, plan, trigger, until).await? else {
-        return Ok(Answered::NotYet(None));
+    let trigger = match emitted(shared, plan, trigger, (wanted.deadline, reading)).await? {
+        Ok(trigger) => trigger,
+        Err(missing) => return Ok(Answered::NotYet(missing)),
     };
-    let read = with_cold(shared, until, |engine| {
+    let read = with_cold(shared, reading, |engine| {
         Read::of(engine, plan, &trigger, lacks.clone())
     });
     Ok(match read.await? {
@@ -160,36 +164,28 @@ impl Read {
 }
 
 /// A trigger with what the derived streams that are read emit for it and for all before it, once they
-/// have; none if time is up before.
+/// have; what is missing, if it is known, if time is up before.
 async fn emitted(
     shared: &Shared,
     plan: &ServicePlan,
     trigger: Trigger,
-    deadline: Deadline,
-) -> Result<Option<Trigger>, ApiError> {
+    (deadline, reading): (Deadline, Deadline),
+) -> Result<Result<Trigger, Option<Unmet>>, ApiError> {
     if !plan.read.reads_emissions() {
-        return Ok(Some(trigger));
+        return Ok(Ok(trigger));
     }
-    let mut applied = shared.applied.subscribe();
     let sources = plan.read.sources().to_vec();
-    let is_missing = |engine: &Engine| {
-        let unmet = engine.unmet_emissions(&sources, trigger.record() + 1);
-        unmet.is_some()
-    };
-    while is_missing(&shared.engine()) {
-        match tokio::time::timeout(deadline.left(), applied.changed()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) | Err(_) => return Ok(None),
-        }
+    let record = trigger.record() + 1;
+    let missing = |engine: &Engine| engine.unmet_emissions(&sources, record);
+    if let Some(unmet) = waits::met(shared, deadline, missing).await {
+        return Ok(Err(Some(unmet)));
     }
     // What they emitted for it is complete: it is looked for without the engine.
     let log = shared.log.clone();
-    let found = shared
-        .scans
-        .run(move || trigger.with_emissions(&log, &sources));
-    match tokio::time::timeout(deadline.left(), found).await {
-        Ok(found) => Ok(Some(found??)),
-        Err(_) => Ok(None),
+    let found = waits::in_turn(shared, move || trigger.with_emissions(&log, &sources));
+    match tokio::time::timeout(reading.left(), found).await {
+        Ok(found) => Ok(Ok(found??)),
+        Err(_) => Ok(Err(None)),
     }
 }
 

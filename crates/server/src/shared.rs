@@ -175,6 +175,9 @@ impl Shared {
 
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        // Who waits is answered.
+        self.captures.end();
+        self.applied.send_replace(());
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -111,32 +111,44 @@ impl Drop for Wanted {
     }
 }
 
-/// Finds where a trigger is evaluated. A few search at a time, and everyone has a turn.
+/// Finds where a trigger is evaluated.
 async fn search(
     shared: &Shared,
     awaited: &Awaited,
     trigger: Trigger,
     mark: Option<Mark>,
 ) -> Result<Option<Trigger>, ApiError> {
-    let turn = Arc::clone(&shared.searches).acquire_owned().await;
-    let turn = turn.map_err(|_| ApiError::new("INTERNAL", "nobody searches any more"))?;
     let wanted = Wanted(Arc::new(AtomicBool::new(true)));
     let (log, awaited) = (shared.log.clone(), awaited.clone());
     let flag = Arc::clone(&wanted.0);
-    let searched = tokio::task::spawn_blocking(move || {
-        let _held = turn;
+    let found = in_turn(shared, move || {
         let is_wanted = || flag.load(Ordering::Relaxed);
         let at = (trigger.event_time(), trigger.record());
         let record = awaited.first_record(&log, mark, at, &is_wanted)?;
         let found = record.map(|record| trigger.at_record(&log, record));
         found.transpose()
-    });
-    let found = searched.await;
+    })
+    .await;
     drop(wanted);
-    Ok(found.map_err(|_| ApiError::new("INTERNAL", "a search gave up"))??)
+    Ok(found??)
 }
 
-/// Waits until nothing is missing; what is, if time is up before.
+/// Reads the log on a thread of its own, for what is waited for. A few do at a time, and everyone has a turn.
+pub(crate) async fn in_turn<T: Send + 'static>(
+    shared: &Shared,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let turn = Arc::clone(&shared.searches).acquire_owned().await;
+    let turn = turn.map_err(|_| ApiError::new("INTERNAL", "nobody reads any more"))?;
+    let done = tokio::task::spawn_blocking(move || {
+        let _held = turn;
+        work()
+    });
+    done.await
+        .map_err(|_| ApiError::new("INTERNAL", "a search gave up"))
+}
+
+/// Waits until nothing is missing; what is, if time is up before, or the server stops.
 pub(crate) async fn met(
     shared: &Shared,
     deadline: Deadline,
@@ -145,6 +157,9 @@ pub(crate) async fn met(
     let mut applied = shared.applied.subscribe();
     loop {
         let unmet = missing(&shared.engine())?;
+        if shared.is_draining() {
+            return Some(unmet);
+        }
         match tokio::time::timeout(deadline.left(), applied.changed()).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return Some(unmet),

@@ -153,8 +153,10 @@ fn captured(source: &Json) -> Option<String> {
         (true, Some(reason), _) => format!("the database of `{name}` does not answer: {reason}\n"),
         (true, None, None) => format!("`{name}` is read as a whole: a snapshot is under way\n"),
         (true, None, Some(place)) => {
-            let lag = capture.get("lag_ms").and_then(Json::as_i64).unwrap_or(0);
-            let lag = Interval::from_micros(lag.saturating_mul(1_000));
+            let lag = capture.get("lag_ms").and_then(Json::as_i64);
+            let lag = lag.map_or("unknown".to_owned(), |lag| {
+                Interval::from_micros(lag.saturating_mul(1_000)).to_string()
+            });
             let there = said("database").unwrap_or("an unknown place");
             format!("`{name}` is captured up to {place}, its database is at {there}: lag {lag}\n")
         }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value as Json, json};
 
@@ -106,6 +106,17 @@ fn strong_now(project: &Project, id: u32, timeout_ms: u64) -> (u16, Json) {
     (reply.status, serde_json::from_slice(&reply.body).unwrap())
 }
 
+/// A process that ends with the test.
+struct Follower(Child);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // A test that failed says so itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// Whoever has written to the database reads what was written, while a capture follows it.
 fn database_writes_are_seen(project: &Project, database: &Database) {
     let (status, none) = strong_now(project, 11, 50);
@@ -121,7 +132,7 @@ fn database_writes_are_seen(project: &Project, database: &Database) {
         .args(["ingest", "customers", "--follow", "--json"])
         .stderr(Stdio::null())
         .stdout(Stdio::null());
-    let mut follower = follower.spawn().unwrap();
+    let follower = Follower(follower.spawn().unwrap());
     let is_running = || {
         let status = project.run(&["status", "--json"]).ok().json();
         status["sources"][0]["capture"]["running"] == true
@@ -156,8 +167,7 @@ fn database_writes_are_seen(project: &Project, database: &Database) {
     );
     let words = project.run(&["status"]).ok().stdout;
     assert!(words.contains("`customers` is captured up to"), "{words}");
-    follower.kill().unwrap();
-    follower.wait().unwrap();
+    drop(follower);
     database.sql("REPLACE INTO shop.customers VALUES (11, 'one', 99, 0)");
     let (status, late) = strong_now(project, 11, 50);
     assert_eq!(

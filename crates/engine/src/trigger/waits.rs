@@ -220,14 +220,27 @@ impl Awaited {
         time: EventTime,
         came: &dyn Fn(SourceId) -> Option<EventTime>,
     ) -> Option<Unmet> {
+        self.sources
+            .iter()
+            .find_map(|def| Unmet::of_watermark(def, self.watermark(def, came), time))
+    }
+
+    /// Whether all watermarks have passed a time, given how far events have come.
+    fn has_passed(&self, time: EventTime, came: &dyn Fn(SourceId) -> Option<EventTime>) -> bool {
+        let mut watermarks = self.sources.iter().map(|def| self.watermark(def, came));
+        watermarks.all(|watermark| watermark.is_some_and(|watermark| watermark > time))
+    }
+
+    fn watermark(
+        &self,
+        source: &SourceDef,
+        came: &dyn Fn(SourceId) -> Option<EventTime>,
+    ) -> Option<EventTime> {
         let due = |derived: &DerivedDef| {
             let due = due_until(&self.catalog, derived, |source| Ok(came(source)));
             due.ok().flatten()
         };
-        self.sources.iter().find_map(|def| {
-            let reached = watermark_of(&self.catalog, def, came, &due);
-            Unmet::of_watermark(def, reached, time)
-        })
+        watermark_of(&self.catalog, source, came, &due)
     }
 
     /// The first record, from `from` on, at which all watermarks have passed a time; none if the log has
@@ -251,7 +264,7 @@ impl Awaited {
         };
         let has_passed = |greatest: &BTreeMap<SourceId, Option<EventTime>>| {
             let came = |source| greatest.get(&source).copied().flatten();
-            self.unmet(time, &came).is_none()
+            self.has_passed(time, &came)
         };
         let involved = self.involved();
         let sources: Vec<SourceId> = involved.iter().map(|def| def.id).collect();
@@ -389,7 +402,7 @@ impl Engine {
     pub fn mark_before(&self, awaited: &Awaited, time: EventTime, record: u64) -> Option<Mark> {
         let involved = awaited.involved();
         let sources: Vec<SourceId> = involved.iter().map(|def| def.id).collect();
-        let has_passed = |mark: &Mark| awaited.unmet(time, &|id| mark.came(id)).is_none();
+        let has_passed = |mark: &Mark| awaited.has_passed(time, &|id| mark.came(id));
         let marks = &self.hot().state().marks;
         let of_record = marks.last_until(&sources, record + 1);
         if awaited.sources.is_empty() || of_record.is_some_and(has_passed) {
