@@ -144,8 +144,10 @@ fn places(
         let has_passed = |(source, lateness): &(SourceId, i64)| {
             greatest(*source).is_some_and(|greatest| greatest - lateness * MINUTE > time)
         };
-        if own.is_some() && waits.iter().all(has_passed) {
-            return (own.unwrap(), Some(cut));
+        if let Some(own) = own.clone()
+            && waits.iter().all(has_passed)
+        {
+            return (own, Some(cut));
         }
     }
     (own.unwrap(), None)
