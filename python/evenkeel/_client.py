@@ -38,7 +38,7 @@ from ._store import (
     spine_of,
     texts_of,
 )
-from ._triggers import Triggered, asked_of, triggered_of
+from ._triggers import Triggered, asked_of, level_of, triggered_of
 from ._wire import (
     added,
     joined,
@@ -211,10 +211,13 @@ class Client:
         view: Optional[str] = None,
         producer_id: Optional[str] = None,
         sequence: Optional[int] = None,
+        consistency: Optional[str] = None,
+        degraded: bool = False,
         deadline_ms: Optional[int] = None,
     ) -> Triggered:
         """Logs a row and reads features at its place in the log, as `Store.trigger`. If they are
-        not there within `deadline_ms`, `answers` is none, and `result` names them."""
+        not there within `deadline_ms`, `answers` is none, `result` names them, and `missing` says for
+        which watermark they wait."""
         producer = producer_of(producer_id, sequence)
         kind, name = asked_of(service, view)
         name, _, version = name.partition("@")
@@ -224,6 +227,8 @@ class Client:
             "version": number_of(version),
             "producer_id": None if producer is None else producer[0],
             "sequence": None if producer is None else producer[1],
+            "consistency": level_of(consistency),
+            "degraded": degraded,
             "deadline_ms": deadline_ms,
             "defaults": False,
         }
@@ -262,9 +267,13 @@ class Client:
         self.session = joined(self.session, told["session"])
         return told
 
-    def result(self, id: str, *, wait_ms: Optional[int] = None) -> Answers:
+    def result(
+        self, id: str, *, degraded: bool = False, wait_ms: Optional[int] = None
+    ) -> Answers:
         """What was answered to a trigger, as `Store.result`; waits for it."""
         path = f"/v1/results/{quote(id, safe='')}?defaults=false"
+        if degraded:
+            path += "&degraded=true"
         if wait_ms is not None:
             path += f"&wait_ms={wait_ms}"
         answer = self._connections.request("GET", path, accept=ARROW, again=True)

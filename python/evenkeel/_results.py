@@ -100,7 +100,7 @@ class Answers(Frame):
         self.definition: str = parts["definition"]
         """Digest of the definitions."""
         self.degraded: Optional[Mapping[str, Any]] = parts.get("degraded")
-        """What was promised and not kept, where that was allowed (of a server)."""
+        """What was promised and not kept, where that was allowed."""
 
     def _of_features(self, suffixes: Tuple[str, ...]) -> List[str]:
         names = set(self.columns)

@@ -245,16 +245,23 @@ class Store:
         view: Optional[str] = None,
         producer_id: Optional[str] = None,
         sequence: Optional[int] = None,
+        consistency: Optional[str] = None,
+        degraded: bool = False,
     ) -> Triggered:
         """Logs a row, and reads a service or a view (`model`, `model@2`) at its place in the
         log: with everything before it, and nothing behind.
 
         A row that was logged before (by event id, or `producer_id` and `sequence`) is answered as
         the first time. A row that is no event is a dead letter, and says so.
+
+        With `consistency` `complete` it is answered at the first place in the log at which the watermarks
+        of all sources that are read are past the row's time; with `complete:limits,taps` of those. If they
+        are not yet, that is an error, and the row is logged; with `degraded`, it is answered at its own place.
         """
         producer = producer_of(producer_id, sequence)
         asked = asked_of(service, view)
-        head, read = self._store.trigger(source, dict(row), asked, producer)
+        promise = (consistency, degraded)
+        head, read = self._store.trigger(source, dict(row), asked, producer, promise)
         return triggered_of(head, None if read is None else Answers(*read))
 
     def set(
@@ -275,9 +282,9 @@ class Store:
         """Ends a row of a pushed view; what it had is still read at earlier times."""
         return dict(self._store.change(view, dict(key), None, time_text(at)))
 
-    def result(self, id: str) -> Answers:
+    def result(self, id: str, *, degraded: bool = False) -> Answers:
         """What was answered to a trigger, by its `result`: computed again, to the same bits."""
-        return Answers(*self._store.result(id))
+        return Answers(*self._store.result(id, degraded))
 
     def train(
         self,

@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 from ._errors import InvalidError
 from ._results import Answers
 
-__all__ = ["Triggered", "asked_of", "triggered_of"]
+__all__ = ["Triggered", "asked_of", "level_of", "triggered_of"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Triggered:
     """Why it was rejected."""
     answers: Optional[Answers]
     """The features; none if the row is no event, or they were not there in time."""
+    missing: Optional[Dict[str, Any]] = None
+    """The watermark that was waited for in vain: `source`, `wanted` and `reached`."""
 
     @property
     def duplicate(self) -> bool:
@@ -67,4 +69,12 @@ def triggered_of(head: Mapping[str, Any], answers: Optional[Answers]) -> Trigger
         code=head.get("code"),
         reason=head.get("reason"),
         answers=answers,
+        missing=head.get("missing"),
     )
+
+
+def level_of(consistency: Optional[str]) -> Any:
+    """A level of a trigger as a request says it: `complete:limits,taps` names sources."""
+    if consistency is None or not consistency.startswith("complete:"):
+        return consistency
+    return {"complete": consistency[len("complete:") :].split(",")}

@@ -17,6 +17,7 @@ use evenkeel_types::{EventTime, Schedule};
 use crate::client::Connection;
 use crate::error::CaptureError;
 use crate::live::Live;
+use crate::log_end::{LogPlace, number_of};
 use crate::mapping::{Rows, Target};
 use crate::report::CaptureReport;
 use crate::server::{Server, binlogs, columns, find_table};
@@ -436,7 +437,12 @@ impl Capture {
             Stage::Stream(stream) => {
                 let safe = stream.safe();
                 let lag = now.0.saturating_sub(stream.last_time());
-                (Some((safe.file.clone(), safe.position)), Some(lag))
+                let place = LogPlace::new(
+                    self.server.identity.clone(),
+                    safe.file.clone(),
+                    safe.position,
+                );
+                (Some(place), Some(lag))
             }
         };
         CaptureReport {
@@ -446,11 +452,6 @@ impl Capture {
             lag_micros: lag,
         }
     }
-}
-
-/// The number of a file of the binlog.
-fn number_of(file: &str) -> Option<u64> {
-    file.rsplit_once('.')?.1.parse().ok()
 }
 
 fn begin(

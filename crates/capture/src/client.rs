@@ -62,6 +62,14 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub(crate) fn open(settings: &Settings) -> Result<Self, CaptureError> {
+        Connection::open_within(settings, READ_TIMEOUT)
+    }
+
+    /// The same, with how long the server may say nothing.
+    pub(crate) fn open_within(
+        settings: &Settings,
+        silence: Duration,
+    ) -> Result<Self, CaptureError> {
         let server = settings.server();
         let failed = |source| CaptureError::Network {
             action: "cannot connect to",
@@ -70,12 +78,8 @@ impl Connection {
         };
         let stream = connect(settings).map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
-        stream
-            .set_read_timeout(Some(READ_TIMEOUT))
-            .map_err(failed)?;
-        stream
-            .set_write_timeout(Some(READ_TIMEOUT))
-            .map_err(failed)?;
+        stream.set_read_timeout(Some(silence)).map_err(failed)?;
+        stream.set_write_timeout(Some(silence)).map_err(failed)?;
         let mut connection = Connection {
             stream: BufReader::with_capacity(BUFFER_BYTES, stream),
             server: server.clone(),

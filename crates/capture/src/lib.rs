@@ -17,6 +17,7 @@ mod error;
 mod event;
 mod image;
 mod live;
+mod log_end;
 mod mapping;
 mod report;
 mod server;
@@ -28,5 +29,6 @@ mod table_map;
 
 pub use capture::{Capture, Start, Stepped};
 pub use error::CaptureError;
+pub use evenkeel_engine::is_captured;
+pub use log_end::{LogEnd, LogPlace};
 pub use report::CaptureReport;
-pub use settings::is_captured;

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use evenkeel_engine::is_captured;
 use evenkeel_types::definition::{OptionValue, SourceDef};
 use evenkeel_types::time::parse_timestamp;
 
@@ -12,11 +13,6 @@ use crate::error::CaptureError;
 const PORT_DEFAULT: u16 = 3_306;
 /// Ids of followers, where none is declared, are above those that people give to servers.
 const OWN_SERVER_IDS: u32 = 1 << 31;
-
-/// Whether a source's rows are those of a table of a server.
-pub fn is_captured(source: &SourceDef) -> bool {
-    text_of(source, "connector") == Some("mysql")
-}
 
 pub(crate) fn text_of<'d>(source: &'d SourceDef, option: &str) -> Option<&'d str> {
     match source.options.get(option) {

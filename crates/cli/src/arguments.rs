@@ -61,7 +61,7 @@ pub(crate) use sql::SqlArguments;
 pub(crate) use tail::TailArguments;
 pub(crate) use train::{Knowledge, TrainArguments, VerifyArguments};
 pub(crate) use trial::{BacktestArguments, HistoryArguments, PublishArguments, TryArguments};
-pub(crate) use trigger::{ResultArguments, TriggerArguments};
+pub(crate) use trigger::{ResultArguments, TriggerArguments, WaitingArguments};
 
 /// The widest help, so that it reads the same everywhere.
 const HELP_WIDTH: usize = 100;

@@ -25,6 +25,7 @@ use crate::output::Output;
 use crate::progress::Bar;
 use crate::render;
 
+mod captures;
 mod corrections;
 mod letters;
 mod rows;
@@ -32,6 +33,8 @@ mod segments;
 mod sql;
 mod topics;
 mod triggers;
+
+pub(crate) use captures::CaptureSaid;
 
 /// See the module.
 pub(crate) struct Remote {

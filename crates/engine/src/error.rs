@@ -17,6 +17,7 @@ use evenkeel_types::{Position, SchemaError};
 pub use kind::ErrorKind;
 
 use crate::forget::ForgetError;
+use crate::trigger::WaitsError;
 
 /// A failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,8 @@ pub enum EngineError {
     NoDefinitions { root: PathBuf },
     #[error(transparent)]
     Forget(#[from] ForgetError),
+    #[error(transparent)]
+    Waits(#[from] WaitsError),
     #[error("registry record `{}` is damaged: {reason}", path.display())]
     Registry { path: PathBuf, reason: String },
     #[error("another command changed the registry in `{}` at the same time", path.display())]

@@ -30,6 +30,7 @@ use evenkeel_view::{IndexId, IndexPlan, Plan, ReadError, Store};
 use crate::group::Made;
 use crate::ledger::{Ledger, LedgerCheckpoint, LedgerId, SpentLayer};
 use crate::source_state::{Applied, SourceState};
+use crate::watermarks::Mark;
 use cold::NoLog;
 use state::identity_digest;
 
@@ -373,6 +374,23 @@ impl HotStore {
             blocks.insert(id.0, key, entry);
         });
         Ok(())
+    }
+
+    /// Where it was taken down last how far the times of events had come.
+    pub(crate) fn marked_until(&self) -> u64 {
+        self.state.marks.end()
+    }
+
+    /// Takes down how far the times of events have come, all of which are before record number
+    /// `next_sequence`.
+    pub(crate) fn mark(&mut self, next_sequence: u64) {
+        let sources = self.sources.iter();
+        self.state.marks.add(Mark {
+            record: next_sequence,
+            greatest: sources
+                .map(|(id, source)| (*id, source.greatest_time()))
+                .collect(),
+        });
     }
 
     /// Begins a checkpoint of everything applied: up to `cut`, which is what the log has

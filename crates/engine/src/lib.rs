@@ -14,6 +14,7 @@ mod backup;
 pub mod batch;
 mod call;
 mod capture_record;
+mod captured;
 mod cold_tier;
 mod comparison;
 pub mod correction;
@@ -58,6 +59,7 @@ pub mod trial;
 mod trigger;
 mod truncation;
 mod verify;
+mod watermarks;
 
 pub use answers::{Answers, FeatureAnswers};
 pub use applying::{Applying, Switched};
@@ -65,6 +67,7 @@ pub use backfill::{BackfillPlace, BackfillReport, BackfillRequest, backfill_repo
 pub use backup::{Manifest, backup, restore};
 pub use call::{Call, Called};
 pub use capture_record::CapturePlace;
+pub use captured::{captured_among, is_captured};
 pub use cold_tier::{
     FailedFlush, FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable,
     Pins, TableSetBack, Upkeep,
@@ -114,12 +117,16 @@ pub use served::{ServedAnswer, ServedLog, ServedReport};
 pub use server_settings::{
     BIND_DEFAULT, Scope, ServedSettings, ServerLimits, ServerSettings, TokenSettings,
 };
-pub use serving::{ReadPlan, Unmet, record_behind};
+pub use serving::{Lack, ReadPlan, Unmet, record_behind};
 pub use session_token::SessionToken;
 pub use slices::{Reading, SourceRows, SourceSlice, ViewRows};
 pub use source_state::{Applied, SourceState, Standing};
 pub use status::{dead_letters, kind_of};
 pub use training::TrainingPlan;
-pub use trigger::{Asked, ResultId, Trigger, TriggerAnswer, TriggerResult, refuse_trigger};
+pub use trigger::{
+    Asked, Awaited, PastDefinitions, ResultId, Trigger, TriggerAnswer, TriggerPromise,
+    TriggerResult, Waits, WaitsError, refuse_trigger,
+};
 pub use truncation::{LogTruncation, TruncateOptions, TruncateReport};
 pub use verify::MISMATCH_EXAMPLES_MAX;
+pub use watermarks::Mark;

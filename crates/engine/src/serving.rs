@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::LogReader;
-use evenkeel_types::definition::{Digest, ServiceDef, SourceDef, ViewBody};
+use evenkeel_types::definition::{DerivedDef, Digest, ServiceDef, SourceDef, ViewBody};
 use evenkeel_types::{Cut, EventTime, Field, Position, SourceId, Value};
 use evenkeel_view::Uses;
 
 use crate::emission::{due_until, emitted_before, greatest_at};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::watermarks::watermark_of;
 
 /// A service as a reader needs it: which input goes where, which feature comes from where.
 /// It holds for the definition, whatever is written or applied later.
@@ -116,12 +117,27 @@ impl ReadPlan {
     }
 }
 
+/// What is not as far as a promise wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// What of a partition is applied.
+    Applied,
+    /// The watermark of a source.
+    Watermark,
+    /// What a derived stream has emitted for.
+    Emitted,
+    /// What of a table of another system is captured.
+    Captured,
+}
+
 /// What a promise still waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unmet {
+    /// What of the source it is.
+    pub lack: Lack,
     /// The source.
     pub source: String,
-    /// The partition; none for a watermark, which is the source's.
+    /// The partition; none of what is the source's.
     pub partition: Option<u32>,
     /// The first offset that need not be known, or the time that the watermark must pass; of a derived
     /// stream the record of the log that it must have emitted everything before.
@@ -146,6 +162,23 @@ pub fn record_behind(log: &LogReader, positions: &Cut) -> Result<u64, EngineErro
     Ok(behind)
 }
 
+impl Unmet {
+    /// A watermark that has not passed a time; none if it has.
+    pub(crate) fn of_watermark(
+        source: &SourceDef,
+        reached: Option<EventTime>,
+        time: EventTime,
+    ) -> Option<Self> {
+        (reached.is_none_or(|watermark| watermark <= time)).then(|| Unmet {
+            lack: Lack::Watermark,
+            source: source.name.clone(),
+            partition: None,
+            wanted: time.to_string(),
+            reached: reached.map_or_else(|| "no event yet".to_owned(), |w| w.to_string()),
+        })
+    }
+}
+
 impl Engine {
     /// What of a cut is not applied yet; none if all of it is.
     pub fn unmet(&self, wanted: &Cut) -> Option<Unmet> {
@@ -157,6 +190,7 @@ impl Engine {
         wanted.iter().find_map(|(source, partition, end)| {
             let reached = cut.end(source, partition);
             (end > reached).then(|| Unmet {
+                lack: Lack::Applied,
                 source: self
                     .catalog()
                     .source_by_id(source)
@@ -184,6 +218,7 @@ impl Engine {
                 None => ", as far as can be seen beside the process that writes".to_owned(),
             };
             (reached < record).then(|| Unmet {
+                lack: Lack::Emitted,
                 source: def.name.clone(),
                 partition: None,
                 wanted: format!("record {record}"),
@@ -196,40 +231,17 @@ impl Engine {
     pub fn unmet_watermark(&self, sources: &[Arc<SourceDef>], time: EventTime) -> Option<Unmet> {
         // Of what has ended nothing is expected.
         let mut expected = sources.iter().filter(|def| !def.has_ended());
-        expected.find_map(|def| {
-            let reached = self.watermark(def);
-            (reached.is_none_or(|w| w <= time)).then(|| Unmet {
-                source: def.name.clone(),
-                partition: None,
-                wanted: time.to_string(),
-                reached: reached.map_or_else(|| "no event yet".to_owned(), |w| w.to_string()),
-            })
-        })
+        expected.find_map(|def| Unmet::of_watermark(def, self.watermark(def), time))
     }
 
     /// The greatest event time of a source less its lateness: no event up to it is expected
     /// any more, but for itself. None while there is no event. Of a derived stream it is the least of
     /// those that make it emit: what it leaves out holds nothing back.
     pub fn watermark(&self, source: &SourceDef) -> Option<EventTime> {
-        if let Some(derived) = source.derived.as_ref().filter(|derived| !derived.is_ended) {
-            let of = |id: SourceId| {
-                let cause = self.catalog().source_by_id(id);
-                cause.and_then(|cause| self.watermark(cause))
-            };
-            let watermarks = derived.causes().into_iter().map(of).min().flatten();
-            if derived.timer.is_none() {
-                return watermarks;
-            }
-            // Rows of later times come until they are due.
-            let catalog = self.catalog();
-            let greatest = |source| greatest_at(self, source, self.applied());
-            let due = due_until(catalog, derived, greatest).ok().flatten();
-            return match derived.revises {
-                true => watermarks.min(due),
-                false => due,
-            };
-        }
-        let greatest = self.hot().source(source.id)?.greatest_time()?;
-        Some(EventTime(source.lateness.before(greatest.0)))
+        let catalog = self.catalog();
+        let came = |source| self.hot().source(source)?.greatest_time();
+        let greatest = |source| greatest_at(self, source, self.applied());
+        let due = |derived: &DerivedDef| due_until(catalog, derived, greatest).ok().flatten();
+        watermark_of(catalog, source, &came, &due)
     }
 }

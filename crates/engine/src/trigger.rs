@@ -1,10 +1,11 @@
 //! A trigger: an event that is logged, and what a service says of it at its own place in the
 //! log (`docs/decisions/0033`).
 //!
-//! Invariant: a result is a function of the event's position and the version of what is asked.
-//! So nothing of it is stored, and it is the same however often and whenever it is asked for.
+//! Invariant: a result is a function of the event's position, the version of what is asked, and what it waits
+//! for. So nothing of it is stored, and it is the same however often and whenever it is asked for.
 
 mod result_id;
+mod waits;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use evenkeel_types::{Cut, EventTime, Field, Knowledge, Offset, Position, Value, 
 use evenkeel_view::SourceProgram;
 
 pub use self::result_id::{Asked, ResultId};
+pub use self::waits::{Awaited, PastDefinitions, TriggerPromise, Waits, WaitsError};
 use crate::answers::Answers;
 use crate::batch::refuse_by_hand;
 use crate::emission::{PARTITION, emitted_until};
@@ -21,7 +23,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ingest::fetch;
 use crate::push::{PushAnswer, PushedRow, Pusher, Triggered, Write, Written};
-use crate::serving::ReadPlan;
+use crate::serving::{ReadPlan, Unmet};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
 
@@ -34,7 +36,7 @@ pub struct Trigger {
     /// The source row.
     row: Vec<Value>,
     cut: Cut,
-    /// Its number in the log.
+    /// The number in the log of the last record in the cut: its own, until it waited.
     record: u64,
 }
 
@@ -58,6 +60,8 @@ pub struct TriggerResult {
     pub inputs: Vec<Value>,
     /// One row.
     pub answers: Answers,
+    /// What it waits for and does not know: then it is the answer at the event's own place.
+    pub degraded: Option<Unmet>,
 }
 
 impl Trigger {
@@ -142,7 +146,8 @@ impl Trigger {
         &self.cut
     }
 
-    /// Its number in the log: derived streams that are read must have emitted for it.
+    /// The number in the log of the record that its cut ends with, itself or a later one: derived streams that are
+    /// read must have emitted for it.
     pub fn record(&self) -> u64 {
         self.record
     }
@@ -219,12 +224,10 @@ fn input_slot(source: &SourceDef, field: &Field) -> Result<usize, EngineError> {
 }
 
 impl Engine {
-    /// Logs a row and answers what a service says of it, at its own place in the log. A row that
-    /// was logged before is answered as it was.
+    /// [`Engine::trigger_with`], at the event's own place in the log.
     ///
     /// # Errors
-    /// [`EngineError::TriggerInput`]: nothing is logged; as of [`Engine::write`]; if what the
-    /// answer needs cannot be read: then it is logged, and sent again it is answered.
+    /// Of the same.
     pub fn trigger(
         &mut self,
         pusher: &mut Pusher,
@@ -232,8 +235,28 @@ impl Engine {
         row: PushedRow,
         asked: &Asked,
     ) -> Result<TriggerAnswer, EngineError> {
+        self.trigger_with(pusher, source, row, asked, &TriggerPromise::default())
+    }
+
+    /// Logs a row and answers what a service says of it, with what was promised. A row that
+    /// was logged before is answered as it was.
+    ///
+    /// # Errors
+    /// [`EngineError::TriggerInput`], [`WaitsError::NotRead`]: nothing is logged; as of [`Engine::write`];
+    /// [`WaitsError::NotPassed`], or if what the answer needs cannot be read: then it is logged, and sent again
+    /// it is answered.
+    pub fn trigger_with(
+        &mut self,
+        pusher: &mut Pusher,
+        source: &Arc<SourceDef>,
+        row: PushedRow,
+        asked: &Asked,
+        promise: &TriggerPromise,
+    ) -> Result<TriggerAnswer, EngineError> {
         let service = self.asked(asked)?;
         refuse_trigger(source, &service)?;
+        let plan = ReadPlan::new(service);
+        let awaited = self.awaited(&plan, promise)?;
         let stored = row.values.clone().unwrap_or_default();
         let write = Write::Trigger {
             source: Arc::clone(source),
@@ -249,7 +272,12 @@ impl Engine {
                     Some(trigger) => trigger,
                     None => Trigger::find(self.reader(), &self.source(&source.name)?, position)?.0,
                 };
-                Some(self.result_of(trigger, asked, &service)?)
+                let waits = awaited.as_ref().map(Awaited::waits);
+                let id = ResultId {
+                    waits,
+                    ..ResultId::of(&trigger, asked)
+                };
+                Some(self.result_of(id, trigger, &plan, awaited.as_ref(), promise.degraded)?)
             }
         };
         Ok(TriggerAnswer {
@@ -258,42 +286,71 @@ impl Engine {
         })
     }
 
-    /// The result of a name.
+    /// [`Engine::result_with`], or an error.
     ///
     /// # Errors
-    /// [`EngineError::NoTrigger`], [`EngineError::ResultGone`]; if something it names is not
-    /// known, or it cannot be read.
+    /// Of the same.
     pub fn result(&self, id: &ResultId) -> Result<TriggerResult, EngineError> {
+        self.result_with(id, false)
+    }
+
+    /// The result of a name; with `degraded`, rather that at the event's own place than none.
+    ///
+    /// # Errors
+    /// [`EngineError::NoTrigger`], [`EngineError::ResultGone`], [`WaitsError::NotPassed`]; if something it names
+    /// is not known, or it cannot be read.
+    pub fn result_with(&self, id: &ResultId, degraded: bool) -> Result<TriggerResult, EngineError> {
         let source = self.source(&id.source)?;
-        let service = self.asked(&id.asked)?;
+        let plan = ReadPlan::new(self.asked(&id.asked)?);
         let (trigger, logged_at) = Trigger::find(self.reader(), &source, id.position)?;
         let kept_hours = self.project().limits.results_kept_hours;
         trigger.refuse_gone(logged_at, self.now(), kept_hours)?;
-        self.result_of(trigger, &id.asked, &service)
+        let awaited = match &id.waits {
+            None => None,
+            Some(waits) => Some(match self.awaited_now(&plan, waits)? {
+                Some(now) => now,
+                None => self
+                    .past_definitions()
+                    .awaited(&plan, waits, &id.to_string())?,
+            }),
+        };
+        self.result_of(id.clone(), trigger, &plan, awaited.as_ref(), degraded)
     }
 
     fn result_of(
         &self,
+        id: ResultId,
         trigger: Trigger,
-        asked: &Asked,
-        service: &Arc<ServiceDef>,
+        plan: &ReadPlan,
+        awaited: Option<&Awaited>,
+        degraded: bool,
     ) -> Result<TriggerResult, EngineError> {
-        let plan = ReadPlan::new(Arc::clone(service));
+        let (trigger, lacks) = match awaited {
+            None => (trigger, None),
+            Some(awaited) => self.once_passed(trigger, awaited)?,
+        };
+        if let (Some(unmet), false) = (&lacks, degraded) {
+            return Err(EngineError::Waits(WaitsError::NotPassed {
+                result: id.to_string(),
+                unmet: Box::new(unmet.clone()),
+            }));
+        }
         let record = trigger.record + 1;
         if let Some(unmet) = self.unmet_emissions(plan.sources(), record) {
             return Err(EngineError::NotEmitted {
-                result: ResultId::of(&trigger, asked).to_string(),
+                result: id.to_string(),
                 unmet: Box::new(unmet),
             });
         }
         let trigger = trigger.with_emissions(self.reader(), plan.sources())?;
-        let inputs = trigger.inputs(service)?;
-        let answers = self.read_trigger(&plan, &trigger, &inputs)?;
+        let inputs = trigger.inputs(plan.service())?;
+        let answers = self.read_trigger(plan, &trigger, &inputs)?;
         Ok(TriggerResult {
-            id: ResultId::of(&trigger, asked),
+            id,
             trigger,
             inputs,
             answers,
+            degraded: lacks,
         })
     }
 

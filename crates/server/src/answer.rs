@@ -11,10 +11,10 @@ use evenkeel_types::{Column, DataType, EventTime, Field, Status, Value, VisibleA
 use serde_json::Value as Json;
 
 use crate::body::Content;
-use crate::error::{ApiError, unmet_json};
+use crate::error::ApiError;
 use crate::plans::ServicePlan;
 use crate::reply;
-use crate::wire::hex;
+use crate::wire::{self, hex};
 
 /// About the bytes that a feature takes in a row: value, status and event time.
 const FEATURE_BYTES: usize = 64;
@@ -160,7 +160,7 @@ impl ReadAnswer<'_> {
         member("cut", &mut out);
         text(&self.cut, &mut out);
         member("degraded", &mut out);
-        let degraded = self.degraded.as_ref().map_or(Json::Null, unmet_json);
+        let degraded = self.degraded.as_ref().map_or(Json::Null, wire::unmet);
         out.extend_from_slice(degraded.to_string().as_bytes());
         out.push(b',');
         out.extend_from_slice(self.plan.features_json.as_bytes());
@@ -314,7 +314,7 @@ impl ReadAnswer<'_> {
         if let Some(unmet) = &self.degraded {
             metadata.insert(
                 "evenkeel.degraded".to_owned(),
-                unmet_json(unmet).to_string(),
+                wire::unmet(unmet).to_string(),
             );
         }
         if let Some(head) = head {

@@ -157,10 +157,7 @@ impl Asked {
         as_arrow: bool,
     ) -> Result<Response<Body>, ApiError> {
         let plan = &self.plan.read;
-        let known = self.promise.known(shared, plan);
-        let kept = self.promise.wait(shared, plan, &known, deadline);
-        kept.await
-            .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))?;
+        self.promise.keep(shared, plan, deadline).await?;
         // What is known of its identity and what is read are of one moment, also if it is read again.
         let mut begun = None;
         let read = features::with_cold(shared, deadline, |engine| {

@@ -7,7 +7,7 @@ use axum::extract::{Query, Request, State};
 use evenkeel_connect::{Json as JsonText, parse_json};
 use evenkeel_engine::api::StoreStatus;
 use evenkeel_engine::push::{Write, Written};
-use evenkeel_engine::{EngineError, FunctionTally, dead_letters};
+use evenkeel_engine::{EngineError, FunctionTally, dead_letters, is_captured};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -139,6 +139,9 @@ async fn state(shared: &Arc<Shared>) -> Result<StoreStatus, ApiError> {
 pub(crate) async fn store_status(State(shared): Shares) -> Answer {
     let mut status = wire::store_status(&state(&shared).await?);
     status["lake_failures"] = shared.lake.failures();
+    for source in status["sources"].as_array_mut().into_iter().flatten() {
+        add_capture(&shared, source);
+    }
     if let Some((done, total)) = shared.building() {
         status["building"] = json!({"done": done, "total": total});
     }
@@ -171,7 +174,18 @@ pub(crate) async fn source_status(State(shared): Shares, Name(source): Name) -> 
     let status = state(&shared).await?;
     let found = status.sources.iter().find(|s| s.name == source);
     let found = found.ok_or_else(|| ApiError::new("NOT_FOUND", "the source is gone"))?;
-    Ok(Reply(wire::source_status(found)))
+    let mut status = wire::source_status(found);
+    add_capture(&shared, &mut status);
+    Ok(Reply(status))
+}
+
+/// Adds what the capture of a table of another system says.
+fn add_capture(shared: &Shared, source: &mut Json) {
+    let name = source["name"].as_str().unwrap_or_default().to_owned();
+    let def = shared.engine().source(&name);
+    if def.is_ok_and(|def| is_captured(&def)) {
+        source["capture"] = shared.captures.of(&name).to_json();
+    }
 }
 
 pub(crate) async fn letters(
@@ -264,13 +278,20 @@ pub(crate) async fn metrics(State(shared): Shares) -> String {
     let load = Load {
         not_forgotten: not_forgotten.ok().map(|asked| asked.len()),
         requests: limit.saturating_sub(shared.in_flight.available_permits()),
+        waiters: (limit / 2)
+            .max(1)
+            .saturating_sub(shared.waiters.available_permits()),
         queue: shared.queue.length(),
         left_out: shared.served.left_out(),
         pushes_wait: shared.checkpoints.pushes_wait(),
         building: shared.building(),
         engine_holds: shared.engine_holds(),
     };
-    shared
-        .metrics
-        .text(&shared.engine(), &load, &shared.lake, &shared.runs)
+    shared.metrics.text(
+        &shared.engine(),
+        &load,
+        &shared.lake,
+        &shared.runs,
+        &shared.captures,
+    )
 }

@@ -41,6 +41,14 @@ impl Deadline {
         self.timeout.saturating_sub(self.started.elapsed())
     }
 
+    /// The same, with nothing left.
+    pub(crate) fn ended(self) -> Deadline {
+        Deadline {
+            timeout: Duration::ZERO,
+            ..self
+        }
+    }
+
     pub(crate) fn has_passed(self) -> bool {
         self.left().is_zero()
     }

@@ -7,7 +7,7 @@ use std::error::Error;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use evenkeel_engine::{EngineError, ErrorKind, Unmet};
+use evenkeel_engine::{EngineError, ErrorKind, Lack, Unmet};
 use serde_json::{Value as Json, json};
 
 use crate::wire;
@@ -164,21 +164,30 @@ impl ApiError {
     /// A promise that was not met in time.
     pub(crate) fn unmet(unmet: &Unmet, timeout_ms: u64) -> Self {
         let Unmet {
+            lack,
             source,
             partition,
             wanted,
             reached,
         } = unmet;
-        let what = match partition {
-            Some(partition) => format!("`{source}/{partition}` is applied up to {reached}"),
-            None => format!("the watermark of `{source}` is at {reached}"),
+        let place = partition.map_or_else(|| source.clone(), |p| format!("{source}/{p}"));
+        let what = match lack {
+            Lack::Applied => format!("`{place}` is applied up to {reached}"),
+            Lack::Watermark => format!("the watermark of `{source}` is at {reached}"),
+            Lack::Emitted => format!("`{source}` has emitted up to {reached}"),
+            Lack::Captured => format!("`{source}` is captured up to {reached}"),
         };
         ApiError::new(
             "DEADLINE",
             format!("after {timeout_ms} ms {what}, wanted is {wanted}"),
         )
-        .with_hint("wait longer with `timeout_ms`, or allow it with `degraded`")
-        .at(unmet_json(unmet))
+        .with_hint(match lack {
+            Lack::Captured => format!(
+                "let `evenkeel ingest {source} --follow` run beside the server, ask for `strong`, or allow it with `degraded`"
+            ),
+            _ => "wait longer with `timeout_ms`, or allow it with `degraded`".to_owned(),
+        })
+        .at(wire::unmet(unmet))
     }
 
     /// A cut that a request names, and that lacks what its session or level promises.
@@ -188,6 +197,7 @@ impl ApiError {
             partition,
             wanted,
             reached,
+            ..
         } = unmet;
         let place = partition.map_or_else(|| source.clone(), |p| format!("{source}/{p}"));
         ApiError::new(
@@ -195,18 +205,8 @@ impl ApiError {
             format!("the cut has `{place}` up to {reached}, wanted is {wanted}"),
         )
         .with_hint("leave out `cut`, or the session and the level, or allow it with `degraded`")
-        .at(unmet_json(unmet))
+        .at(wire::unmet(unmet))
     }
-}
-
-/// What a promise waits for, as JSON.
-pub(crate) fn unmet_json(unmet: &Unmet) -> Json {
-    json!({
-        "source": unmet.source,
-        "partition": unmet.partition,
-        "wanted": unmet.wanted,
-        "reached": unmet.reached,
-    })
 }
 
 impl From<EngineError> for ApiError {

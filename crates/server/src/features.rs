@@ -14,6 +14,7 @@ use crate::answer::ReadAnswer;
 use crate::body::{self, Content, aside};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
+use crate::promises::Outcome;
 use crate::reply;
 use crate::request::{ReadRequest, from_arrow, from_json};
 use crate::shared::Shared;
@@ -74,11 +75,15 @@ async fn evaluate<'r>(
 ) -> Result<ReadAnswer<'r>, ApiError> {
     let plan = &request.plan.read;
     let promise = &request.promise;
+    let uncaptured = promise.caught_up(shared, plan, deadline).await;
     let known = promise.known(shared, plan);
-    if request.cut.is_none()
-        && let Err(unmet) = promise.wait(shared, plan, &known, deadline).await
-        && !request.degraded
-    {
+    let unmet = match (&uncaptured, &request.cut) {
+        (Some(unmet), _) => Some(unmet.clone()),
+        (None, Some(_)) => None,
+        (None, None) => promise.wait(shared, plan, &known, deadline).await.err(),
+    };
+    if let Some(unmet) = unmet.filter(|_| !request.degraded) {
+        promise.ended(shared, Outcome::Unmet);
         return Err(ApiError::unmet(&unmet, deadline.timeout_ms()));
     }
     let (knowledge, as_of, cut, degraded) = {
@@ -92,9 +97,19 @@ async fn evaluate<'r>(
             }
         };
         let degraded = match lacks {
-            Some(unmet) if !request.degraded => return Err(ApiError::cut_lacks(&unmet)),
-            lacks => lacks,
+            Some(unmet) if !request.degraded => {
+                promise.ended(shared, Outcome::Unmet);
+                return Err(ApiError::cut_lacks(&unmet));
+            }
+            lacks => uncaptured.or(lacks),
         };
+        promise.ended(
+            shared,
+            match degraded {
+                Some(_) => Outcome::Degraded,
+                None => Outcome::Kept,
+            },
+        );
         let now = engine.now();
         let not_before = request.promise.session.time.unwrap_or(EventTime(i64::MIN));
         let words = match &request.cut {

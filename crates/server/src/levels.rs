@@ -1,12 +1,15 @@
 //! Read promises: waiting until a cut holds what it must, or time is up.
 //!
-//! One node applies what it logs at once, so `strong_now` and `strong` are the same here:
-//! what a read waits for is at most the commit in progress.
+//! One node applies what it logs at once, so `strong_now` and `strong` are the same here for what is logged
+//! here first: what a read waits for is at most the commit in progress. Of tables of other systems `strong_now`
+//! waits until what these had committed is logged ([`Promise::caught_up`]).
 
-use evenkeel_engine::{Engine, ReadPlan, SessionToken, Unmet, record_behind};
+use evenkeel_engine::{Engine, ReadPlan, SessionToken, Unmet, captured_among, record_behind};
 use evenkeel_types::{Cut, EventTime};
 
 use crate::clock::Deadline;
+use crate::error::ApiError;
+use crate::promises::Outcome;
 use crate::shared::Shared;
 
 /// How much an answer must know at least (`docs/semantics.md`).
@@ -19,7 +22,7 @@ pub(crate) enum Level {
     AtLeast,
     /// Everything acknowledged before the request arrived.
     Strong,
-    /// The same.
+    /// The same, and everything that databases had committed whose tables are captured.
     StrongNow,
     /// The same, and every watermark has passed a time.
     Complete(EventTime),
@@ -41,7 +44,79 @@ pub(crate) struct Promise {
     pub(crate) session: SessionToken,
 }
 
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Level::Eventual => "eventual",
+            Level::AtLeast => "at_least",
+            Level::Strong => "strong",
+            Level::StrongNow => "strong_now",
+            Level::Complete(_) => "complete",
+        }
+    }
+}
+
 impl Promise {
+    /// Waits until captures have logged what their databases had when this was called, if that is promised; what
+    /// is missing, if time is up before. What must be known is then asked for behind it.
+    pub(crate) async fn caught_up(
+        &self,
+        shared: &Shared,
+        plan: &ReadPlan,
+        deadline: Deadline,
+    ) -> Option<Unmet> {
+        if self.level != Level::StrongNow {
+            return None;
+        }
+        let captured = captured_among(shared.engine().catalog(), plan.sources());
+        let names: Vec<String> = captured.iter().map(|source| source.name.clone()).collect();
+        if names.is_empty() {
+            return None;
+        }
+        // Those that wait take a part of the places alone: rows that they wait for need the others.
+        let place = shared.waiters.try_acquire();
+        let deadline = match place {
+            Ok(_) => deadline,
+            Err(_) => deadline.ended(),
+        };
+        shared.captures.caught_up(&names, deadline).await
+    }
+
+    /// Waits until the promise is kept, from before this was called on.
+    ///
+    /// # Errors
+    /// If time is up before.
+    pub(crate) async fn keep(
+        &self,
+        shared: &Shared,
+        plan: &ReadPlan,
+        deadline: Deadline,
+    ) -> Result<Known, ApiError> {
+        let mut unmet = self.caught_up(shared, plan, deadline).await;
+        let known = self.known(shared, plan);
+        if unmet.is_none() {
+            unmet = self.wait(shared, plan, &known, deadline).await.err();
+        }
+        self.ended(
+            shared,
+            match unmet {
+                Some(_) => Outcome::Unmet,
+                None => Outcome::Kept,
+            },
+        );
+        match unmet {
+            Some(unmet) => Err(ApiError::unmet(&unmet, deadline.timeout_ms())),
+            None => Ok(known),
+        }
+    }
+
+    /// Counts how it ended.
+    pub(crate) fn ended(&self, shared: &Shared, outcome: Outcome) {
+        if self.level != Level::Eventual {
+            shared.metrics.promises.add(self.level.word(), outcome);
+        }
+    }
+
     /// What an answer must know: what was acknowledged before this moment, what the request names, and
     /// what of it is emitted.
     pub(crate) fn known(&self, shared: &Shared, plan: &ReadPlan) -> Known {

@@ -10,7 +10,9 @@ use evenkeel_engine::Engine;
 use evenkeel_engine::correction::Counts;
 use evenkeel_engine::push::RowAnswer;
 
+use crate::captures::Captures;
 use crate::lake::LakeFlushes;
+use crate::promises::Promises;
 use crate::runs::Runs;
 
 /// Upper ends of the buckets of a histogram, seconds.
@@ -66,6 +68,7 @@ pub(crate) struct Metrics {
     /// By source, and whether it failed: comparisons that were due.
     comparisons: Mutex<BTreeMap<(String, bool), u64>>,
     reads: Histogram,
+    pub(crate) promises: Promises,
     pub(crate) connections: AtomicUsize,
 }
 
@@ -117,6 +120,7 @@ impl Metrics {
         load: &Load<'_>,
         lake_flushes: &LakeFlushes,
         runs: &Runs,
+        captures: &Captures,
     ) -> String {
         let mut text = String::new();
         head(
@@ -211,9 +215,15 @@ impl Metrics {
             "Answers that the log of served answers had no room for.",
         );
         line(&mut text, name, load.left_out);
+        self.promises.text(&mut text);
+        let name = "evenkeel_promise_waiters";
+        let help = "Requests that wait for watermarks or captures.";
+        head(&mut text, name, "gauge", help);
+        line(&mut text, name, load.waiters);
         hot_tier(&mut text, engine, load.pushes_wait);
         lake(&mut text, lake_flushes);
         batch_views(&mut text, runs);
+        captures.text(&mut text, engine.catalog());
         emissions(&mut text, engine);
         under_way(&mut text, engine, load.building);
         if let Some(keys) = load.not_forgotten {
@@ -246,6 +256,8 @@ impl Metrics {
 pub(crate) struct Load<'a> {
     /// Requests that are not answered yet, but for probes.
     pub(crate) requests: usize,
+    /// Requests that wait for watermarks or captures.
+    pub(crate) waiters: usize,
     /// Pushes that wait or are being written.
     pub(crate) queue: usize,
     /// Served answers that were not logged.
@@ -393,17 +405,17 @@ fn batch_views(text: &mut String, runs: &Runs) {
     }
 }
 
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+pub(crate) fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     // Writing to a `String` cannot fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
+pub(crate) fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
     let _ = writeln!(text, "{name} {value}");
 }
 
 /// A label's value.
-fn label(text: &str) -> String {
+pub(crate) fn label(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")

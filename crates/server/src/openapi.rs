@@ -24,8 +24,8 @@ mod tests {
     use crate::request::FIELDS;
     use crate::routes::ROUTES;
     use crate::{
-        backfills, calls, corrections, definitions, doctor, forget, pushed, runs, segments, sql,
-        training, triggers, verification,
+        backfills, calls, captures, corrections, definitions, doctor, forget, pushed, runs,
+        segments, sql, training, triggers, verification,
     };
 
     fn json() -> Json {
@@ -81,6 +81,7 @@ mod tests {
             ("SegmentRequest", segments::FIELDS),
             ("CallRequest", calls::FIELDS),
             ("TriggerRequest", triggers::FIELDS),
+            ("CaptureReport", captures::FIELDS),
             ("ExclusionRequest", corrections::EXCLUSION_FIELDS),
             ("ForgetRequest", forget::FIELDS),
         ] {

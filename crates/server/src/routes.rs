@@ -17,9 +17,9 @@ use evenkeel_engine::Scope;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    backfills, calls, catalog, corrections, datasets, definitions, doctor, events, features,
-    file_rows, forget, openapi, pushed, results, runs, segments, sql, topics, training, triggers,
-    unread, verification,
+    backfills, calls, captures, catalog, corrections, datasets, definitions, doctor, events,
+    features, file_rows, forget, openapi, pushed, results, runs, segments, sql, topics, training,
+    triggers, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
@@ -50,6 +50,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
     ("POST", "/v1/sources/{source}/file-rows", Some(Scope::Write)),
     ("GET", "/v1/sources/{source}/files", Some(Scope::Read)),
     ("GET", "/v1/sources/{source}/status", Some(Scope::Read)),
+    ("POST", "/v1/sources/{source}/capture", Some(Scope::Write)),
     (
         "GET",
         "/v1/sources/{source}/dead-letters",
@@ -112,6 +113,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/sources/{source}/file-rows", post(file_rows::take))
         .route("/v1/sources/{source}/files", get(file_rows::known))
         .route("/v1/sources/{source}/status", get(catalog::source_status))
+        .route("/v1/sources/{source}/capture", post(captures::report))
         .route("/v1/sources/{source}/dead-letters", get(catalog::letters))
         .route(
             "/v1/sources/{source}/dead-letters/redrive",

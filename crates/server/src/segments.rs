@@ -88,14 +88,12 @@ pub(crate) async fn query(
     let as_arrow = wants_arrow(&headers);
     let mut asked = segment_request(&shared, &ask, &plan, as_arrow)?;
     let promise = promise(&shared, &ask)?;
-    let known = promise.known(&shared, plan.reads());
-    asked.positions = known.positions.clone();
+    let known = match asked.cut {
+        None => promise.keep(&shared, plan.reads(), deadline).await?,
+        Some(_) => promise.known(&shared, plan.reads()),
+    };
+    asked.positions = known.positions;
     asked.not_before = promise.session.time;
-    if asked.cut.is_none() {
-        let kept = promise.wait(&shared, plan.reads(), &known, deadline);
-        kept.await
-            .map_err(|unmet| ApiError::unmet(&unmet, deadline.timeout_ms()))?;
-    }
     let online = Arc::clone(&shared);
     long_work::run(&shared, &headers, deadline, move |reporter| {
         let answer = run(&online, &asked, reporter)?;

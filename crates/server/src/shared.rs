@@ -9,6 +9,7 @@ use parking_lot::RwLockReadGuard;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::auth::Tokens;
+use crate::captures::Captures;
 use crate::checkpoints::{CheckpointWriter, Checkpoints};
 use crate::engine_lock::{EngineLock, WriteHold};
 use crate::lake::{LakeFlusher, LakeFlushes};
@@ -54,7 +55,12 @@ pub(crate) struct Shared {
     pub(crate) served: Served,
     pub(crate) lake: LakeFlushes,
     pub(crate) runs: Runs,
+    pub(crate) captures: Captures,
     pub(crate) in_flight: Semaphore,
+    /// Places of those who wait for watermarks or captures: a part of those in flight.
+    pub(crate) waiters: Semaphore,
+    /// Turns of those who search the log for where a watermark passed.
+    pub(crate) searches: Arc<Semaphore>,
     /// Places of those who read topics.
     pub(crate) topic_readers: Arc<Semaphore>,
     pub(crate) metrics: Metrics,
@@ -97,7 +103,10 @@ impl Shared {
             served: Served::start(engine.project())?,
             lake: LakeFlushes::default(),
             runs: Runs::default(),
+            captures: Captures::default(),
             in_flight: Semaphore::new(limits.requests.max(1)),
+            waiters: Semaphore::new((limits.requests / 2).max(1)),
+            searches: Arc::new(Semaphore::new(limits.scans.max(1))),
             topic_readers: Arc::new(Semaphore::new(limits.requests.max(1))),
             metrics: Metrics::default(),
             applied: watch::Sender::new(()),
@@ -169,6 +178,9 @@ impl Shared {
 
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        // Who waits is answered.
+        self.captures.end();
+        self.applied.send_replace(());
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -11,7 +11,9 @@ use axum::extract::{Request, State};
 use axum::http::Response;
 use evenkeel_connect::{RowDecoder, parse_json};
 use evenkeel_engine::push::{PushedRow, Triggered, Write, Written};
-use evenkeel_engine::{Asked, ResultId, Scope, Trigger, refuse_trigger, stored_columns};
+use evenkeel_engine::{
+    Asked, Awaited, ResultId, Scope, Trigger, TriggerPromise, refuse_trigger, stored_columns,
+};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Position, Value};
 use serde_json::json;
@@ -20,14 +22,13 @@ use crate::body::{self, Content};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
 use crate::events;
-use crate::features::with_cold;
 use crate::name::Name;
 use crate::plans::ServicePlan;
 use crate::reply;
 use crate::request::{self, Fields, json_error};
-use crate::results::{self, Read};
+use crate::results::{self, AnswerWanted, Answered};
 use crate::shared::Shared;
-use crate::wire;
+use crate::{waits, wire};
 
 /// The fields of a request.
 pub(crate) const FIELDS: &[&str] = &[
@@ -38,6 +39,8 @@ pub(crate) const FIELDS: &[&str] = &[
     "view",
     "version",
     "correlation_id",
+    "consistency",
+    "degraded",
     "deadline_ms",
     "defaults",
 ];
@@ -72,7 +75,7 @@ async fn answer(
     let mut asked = understood(shared, source, text)?;
     asked.as_arrow = body::wants_arrow(&parts.headers);
     let deadline = started.deadline(asked.deadline);
-    asked.answer(shared, deadline).await
+    asked.answer(shared, (deadline, longest)).await
 }
 
 /// A request that was understood.
@@ -81,6 +84,8 @@ struct Ask {
     row: PushedRow,
     asked: Asked,
     plan: Arc<ServicePlan>,
+    promise: TriggerPromise,
+    awaited: Option<Awaited>,
     correlation_id: Option<String>,
     defaults: bool,
     as_arrow: bool,
@@ -101,6 +106,8 @@ fn understood(shared: &Shared, source: &str, text: &str) -> Result<Ask, ApiError
     let plan = results::plan(shared, &asked)?;
     // What could not be answered is not logged.
     refuse_trigger(&source, plan.read.service())?;
+    let promise = waits::promise(&fields)?;
+    let awaited = shared.engine().awaited(&plan.read, &promise)?;
     Ok(Ask {
         source,
         row: PushedRow {
@@ -109,6 +116,8 @@ fn understood(shared: &Shared, source: &str, text: &str) -> Result<Ask, ApiError
         },
         asked,
         plan,
+        promise,
+        awaited,
         correlation_id: correlation_id(&fields)?,
         defaults: fields.flag("defaults", true)?,
         as_arrow: false,
@@ -157,7 +166,11 @@ fn deadline(fields: &Fields<'_>, shared: &Shared) -> Result<Duration, ApiError> 
 }
 
 impl Ask {
-    async fn answer(self, shared: &Shared, deadline: Deadline) -> Result<Response<Body>, ApiError> {
+    async fn answer(
+        self,
+        shared: &Shared,
+        (deadline, longest): (Deadline, Deadline),
+    ) -> Result<Response<Body>, ApiError> {
         let stored = self.row.values.clone().unwrap_or_default();
         let write = Write::Trigger {
             source: Arc::clone(&self.source),
@@ -175,7 +188,7 @@ impl Ask {
         let id = triggered.at.map(|position| self.id(position));
         let session = shared.engine().format_session(&triggered.push.session);
         let correlation_id = self.correlation_id.as_deref();
-        let mut head = wire::trigger_head(name, row, id.as_ref(), &session, correlation_id);
+        let head = wire::trigger_head(name, row, id.as_ref(), &session, correlation_id);
         let Some(position) = triggered.at else {
             return Ok(reply::json(head.to_string().into_bytes()));
         };
@@ -185,15 +198,22 @@ impl Ask {
             triggered: &triggered,
             position,
         };
-        let read = logged.read(shared, &self.plan, deadline).await;
-        // It is logged: whoever sent it can ask for it.
-        let read = read.map_err(|error| error.at(json!({"result": head["result"]})))?;
-        let Some(read) = read else {
-            head["answered"] = json!(false);
-            return Ok(results::not_yet(&head));
+        let wanted = AnswerWanted {
+            awaited: self.awaited.as_ref(),
+            degraded: self.promise.degraded,
+            deadline,
+            longest,
         };
-        read.log(shared, &self.plan);
-        read.behind(head, &self.plan, self.defaults, self.as_arrow)
+        let answered = logged.read(shared, &self.plan, wanted).await;
+        // It is logged: whoever sent it can ask for it.
+        let answered = answered.map_err(|error| error.at(json!({"result": head["result"]})))?;
+        match answered {
+            Answered::Read(read) => {
+                read.log(shared, &self.plan);
+                read.behind(head, &self.plan, self.defaults, self.as_arrow)
+            }
+            Answered::NotYet(missing) => Ok(results::not_yet(head, missing.as_ref())),
+        }
     }
 
     fn id(&self, position: Position) -> ResultId {
@@ -201,6 +221,7 @@ impl Ask {
             source: self.source.name.clone(),
             position,
             asked: self.asked.clone(),
+            waits: self.awaited.as_ref().map(Awaited::waits),
         }
     }
 }
@@ -214,39 +235,34 @@ struct Logged<'a> {
 }
 
 impl Logged<'_> {
-    /// Reads what is asked of it; none if time is up before.
+    /// Reads what is asked of it.
     async fn read(
         &self,
         shared: &Shared,
         plan: &ServicePlan,
-        deadline: Deadline,
-    ) -> Result<Option<Read>, ApiError> {
-        if deadline.has_passed() {
-            return Ok(None);
-        }
+        wanted: AnswerWanted<'_>,
+    ) -> Result<Answered, ApiError> {
         let logged = Trigger::logged(&shared.engine(), self.source, self.stored, self.triggered);
+        if wanted.deadline.has_passed() && !wanted.degraded {
+            let waits = logged.zip(wanted.awaited);
+            let engine = shared.engine();
+            let missing = waits
+                .and_then(|(trigger, awaited)| engine.unmet_awaited(awaited, trigger.event_time()));
+            return Ok(Answered::NotYet(missing));
+        }
         if let Some(trigger) = logged {
-            return self.answered(shared, plan, trigger, deadline).await;
+            return results::answered(shared, plan, trigger, wanted).await;
         }
         // It was logged before.
         let source = shared.engine().source(&self.source.name)?;
-        let found = results::find(shared, &source, self.position, deadline).await?;
-        let Some((trigger, _)) = found else {
-            return Ok(None);
+        let until = match wanted.degraded {
+            true => wanted.longest,
+            false => wanted.deadline,
         };
-        self.answered(shared, plan, trigger, deadline).await
-    }
-
-    async fn answered(
-        &self,
-        shared: &Shared,
-        plan: &ServicePlan,
-        trigger: Trigger,
-        deadline: Deadline,
-    ) -> Result<Option<Read>, ApiError> {
-        let Some(trigger) = results::emitted(shared, plan, trigger, deadline).await? else {
-            return Ok(None);
-        };
-        with_cold(shared, deadline, |engine| Read::of(engine, plan, &trigger)).await
+        let found = results::find(shared, &source, self.position, until).await?;
+        match found {
+            Some((trigger, _)) => results::answered(shared, plan, trigger, wanted).await,
+            None => Ok(Answered::NotYet(None)),
+        }
     }
 }

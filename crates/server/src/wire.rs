@@ -29,7 +29,7 @@ pub use reports::{
 pub use emissions::emission;
 pub use segments::{segment, segment_answer, segment_key};
 
-pub use triggers::{result_head, row_change, trigger_head};
+pub use triggers::{result_head, row_change, trigger_head, unmet};
 
 /// The state of a source.
 pub fn source_status(source: &SourceStatus) -> Json {

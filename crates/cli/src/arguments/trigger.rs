@@ -12,13 +12,17 @@ use super::Pairs;
         The row is logged and applied as a push's is; then the features are read at its own event time, \
         with everything that was logged up to it and nothing that came behind. Sent again (with \
         an event id, or a producer and a sequence number) it is logged once and answered as the \
-        first time. The inputs of what is asked are columns of the row. Also works while a \
-        server holds the store. See docs/server.md.",
+        first time. The inputs of what is asked are columns of the row. With --consistency complete \
+        it is answered at the first place in the log at which no event up to its time is expected any \
+        more: a server waits for that. Also works while a server holds the store. See docs/server.md.",
     after_help = "Examples:\n  \
         evenkeel trigger payments --row id=77,card=4,amount=250.5,at=2026-03-01T10:00:00Z \\\n      \
             --service fraud_model\n  \
         evenkeel trigger payments --row id=78,card=4,amount=99,at=2026-03-01T10:00:00Z \\\n      \
-            --view spent --json"
+            --view spent --json
+  \
+        evenkeel trigger payments --row id=79,card=4,amount=99,at=2026-03-01T10:00:00Z \\\n      \
+            --view spent --consistency complete:limits --degraded"
 )]
 pub(crate) struct TriggerArguments {
     /// The source whose row it is
@@ -44,6 +48,23 @@ pub(crate) struct TriggerArguments {
     /// Its number among the producer's rows
     #[arg(long, value_name = "NUMBER", requires = "producer")]
     pub(crate) sequence: Option<u64>,
+    /// What the answer must know: `trigger` (everything before the row), `complete` (the watermarks of all sources
+    /// that are read are past the row's time), or `complete:SOURCE,...`
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) consistency: Option<String>,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
+}
+
+/// How long is waited for an answer, and what is done if it does not come.
+#[derive(Debug, Args)]
+pub(crate) struct WaitingArguments {
+    /// How long a server waits for the answer, in milliseconds
+    #[arg(long, value_name = "MS")]
+    pub(crate) timeout: Option<u64>,
+    /// If watermarks are not where they must be, answer what was known at the row's place
+    #[arg(long)]
+    pub(crate) degraded: bool,
 }
 
 /// `evenkeel result`
@@ -61,4 +82,6 @@ pub(crate) struct ResultArguments {
     /// `result` of the trigger's answer
     #[arg(value_name = "ID")]
     pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) waiting: WaitingArguments,
 }

@@ -3,6 +3,7 @@
 mod capture;
 mod follow;
 mod pace;
+mod reporter;
 pub(super) mod waiting;
 
 use std::path::Path;

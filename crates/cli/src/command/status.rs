@@ -1,6 +1,7 @@
 //! `evenkeel status`.
 
 use evenkeel_server::wire;
+use evenkeel_types::Interval;
 use serde_json::{Value as Json, json};
 
 use crate::failure::Failure;
@@ -79,6 +80,7 @@ fn text(status: &Json) -> String {
             ));
         }
     }
+    text.extend(rows("sources").filter_map(captured));
     let under_way = |what: &str, name: &str| {
         let of = &status[name];
         of.is_object().then(|| {
@@ -144,4 +146,25 @@ fn text(status: &Json) -> String {
         }),
     ));
     text
+}
+
+/// How far the capture of a table of another system is, as a server says it.
+fn captured(source: &Json) -> Option<String> {
+    let capture = source["capture"].as_object()?;
+    let name = source["name"].as_str().unwrap_or_default();
+    let said = |name: &str| capture.get(name).and_then(Json::as_str);
+    let is_running = capture.get("running").and_then(Json::as_bool) == Some(true);
+    Some(match (is_running, said("failed"), said("place")) {
+        (false, ..) => format!("`{name}` is not followed: no capture reports to the server\n"),
+        (true, Some(reason), _) => format!("the database of `{name}` does not answer: {reason}\n"),
+        (true, None, None) => format!("`{name}` is read as a whole: a snapshot is under way\n"),
+        (true, None, Some(place)) => {
+            let lag = capture.get("lag_ms").and_then(Json::as_i64);
+            let lag = lag.map_or("unknown".to_owned(), |lag| {
+                Interval::from_micros(lag.saturating_mul(1_000)).to_string()
+            });
+            let there = said("database").unwrap_or("an unknown place");
+            format!("`{name}` is captured up to {place}, its database is at {there}: lag {lag}\n")
+        }
+    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_engine::api::GetAnswer;
 use evenkeel_engine::push::{PushedRow, Pusher};
-use evenkeel_engine::{Asked, Registry, ResultId, TriggerResult, source_of};
+use evenkeel_engine::{Asked, Registry, ResultId, TriggerPromise, TriggerResult, source_of};
 use evenkeel_server::wire;
 use evenkeel_types::Value;
 use evenkeel_types::definition::{Catalog, ServiceDef};
@@ -29,9 +29,13 @@ pub(crate) struct Read {
     pub(crate) answer: GetAnswer,
     pub(crate) cut: String,
     pub(crate) inputs: Vec<Value>,
+    /// What it waits for and does not know.
+    pub(crate) degraded: Json,
 }
 
 pub(super) fn run(arguments: &TriggerArguments, session: &Session) -> Result<Answer, Failure> {
+    let level = arguments.consistency.as_deref();
+    let promise = TriggerPromise::of_words(level, arguments.waiting.degraded)?;
     let told = match session.server()? {
         Some(remote) => {
             let catalog = remote.catalog(&session.project()?)?;
@@ -45,8 +49,14 @@ pub(super) fn run(arguments: &TriggerArguments, session: &Session) -> Result<Ans
                 "version": version,
                 "producer_id": arguments.producer,
                 "sequence": arguments.sequence,
+                "deadline_ms": arguments.waiting.timeout,
+                "degraded": promise.degraded,
                 "defaults": false,
             });
+            request["consistency"] = match &promise.complete {
+                Some(sources) if !sources.is_empty() => json!({ "complete": sources }),
+                _ => json!(level),
+            };
             request[kind] = json!(name);
             let json = remote.trigger(&source.name, &request)?;
             of_server(&remote, json, &asked, &catalog, session)?
@@ -63,7 +73,9 @@ pub(super) fn run(arguments: &TriggerArguments, session: &Session) -> Result<Ans
                     .map(Arc::from)
                     .zip(arguments.sequence),
             };
-            let answer = engine.trigger(&mut Pusher::default(), &source, row, &asked)?;
+            let answer =
+                engine.trigger_with(&mut Pusher::default(), &source, row, &asked, &promise);
+            let answer = answer?;
             let id = answer.result.as_ref().map(|result| &result.id);
             let row = answer.push.rows.first();
             let of_session = engine.format_session(&answer.push.session);
@@ -84,13 +96,13 @@ pub(super) fn result(arguments: &ResultArguments, session: &Session) -> Result<A
     let told = match session.server()? {
         Some(remote) => {
             let catalog = remote.catalog(&session.project()?)?;
-            let json = remote.result(&id)?;
+            let json = remote.result(&id, &arguments.waiting)?;
             of_server(&remote, json, &id.asked, &catalog, session)?
         }
         None => {
             let engine = session.reader()?;
             let service = engine.asked(&id.asked)?;
-            let result = engine.result(&id)?;
+            let result = engine.result_with(&id, arguments.waiting.degraded)?;
             let cut = engine.format_cut(result.trigger.cut());
             Told {
                 head: wire::result_head(&id, true),
@@ -123,6 +135,7 @@ fn of_result(result: TriggerResult, service: Arc<ServiceDef>, cut: String) -> Re
         inputs: result.inputs,
         service,
         cut,
+        degraded: json!(result.degraded.as_ref().map(wire::unmet)),
     }
 }
 
@@ -141,6 +154,8 @@ fn of_server(
         "result",
         "answered",
         "asked",
+        "consistency",
+        "missing",
         "status",
         "duplicate",
         "session",
@@ -171,6 +186,16 @@ fn of_server(
     })
 }
 
+/// What is missing, in words.
+fn missing(unmet: &Json) -> Option<String> {
+    let word = |name: &str| unmet[name].as_str();
+    let (source, reached) = (word("source")?, word("reached")?);
+    let wanted = word("wanted")?;
+    Some(format!(
+        "the watermark of {source} is at {reached}, wanted is later than {wanted}"
+    ))
+}
+
 impl Told {
     fn answer(self) -> Answer {
         let Told { mut head, read } = self;
@@ -196,8 +221,12 @@ impl Told {
                 answer,
                 cut,
                 inputs,
+                degraded,
             } = read;
             let rows = std::slice::from_ref(&inputs);
+            if let Some(missing) = missing(&degraded) {
+                text.push_str(&format!("known at its own place: {missing}\n"));
+            }
             text = format!(
                 "{}{text}as of {}, cut {cut}\nresult {result}\n",
                 render::answers(&service.inputs, rows, &answer),
@@ -208,7 +237,11 @@ impl Told {
             head["cut"] = json!(cut);
             head["features"] = render::json_fields(&answer.features);
             head["rows"] = render::json_rows(&service.inputs, rows, &answer);
+            head["degraded"] = degraded;
         } else if !result.is_empty() {
+            if let Some(missing) = missing(&head["missing"]) {
+                text.push_str(&format!("{missing}\n"));
+            }
             text.push_str(&format!("not answered yet: evenkeel result {result}\n"));
         }
         Answer::done(head, text)

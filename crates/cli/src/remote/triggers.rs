@@ -10,6 +10,7 @@ use evenkeel_types::{EventTime, Field, Value, Zone};
 use serde_json::Value as Json;
 
 use super::{Ask, Remote, Scope, not_understood};
+use crate::arguments::WaitingArguments;
 use crate::command::ReadOfTrigger;
 use crate::failure::Failure;
 
@@ -23,8 +24,17 @@ impl Remote {
     }
 
     /// Reads a result.
-    pub(crate) fn result(&self, id: &ResultId) -> Result<Json, Failure> {
-        self.accepted(self.client.get(&format!("/v1/results/{id}")))
+    pub(crate) fn result(
+        &self,
+        id: &ResultId,
+        waiting: &WaitingArguments,
+    ) -> Result<Json, Failure> {
+        let degraded = waiting.degraded;
+        let mut path = format!("/v1/results/{id}?degraded={degraded}");
+        if let Some(timeout) = waiting.timeout {
+            path.push_str(&format!("&wait_ms={timeout}"));
+        }
+        self.accepted(self.client.get(&path))
     }
 
     /// Changes a row of a pushed view.
@@ -62,6 +72,7 @@ impl Remote {
             answer,
             cut,
             inputs,
+            degraded: json["degraded"].clone(),
         })
     }
 }

@@ -2,12 +2,12 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value as Json, json};
 
 use crate::docs::page;
-use crate::serve::Server;
+use crate::serve::{Server, client};
 use crate::support::{Project, binary};
 
 const TABLE: &str = "
@@ -97,6 +97,86 @@ fn credit(project: &Project, id: u32) -> Json {
     json["rows"][0]["features"]["credit"]["value"].clone()
 }
 
+/// Reads a customer at `strong_now`.
+fn strong_now(project: &Project, id: u32, timeout_ms: u64) -> (u16, Json) {
+    let asked = json!({"features": ["customer_state:credit"], "entities": [{"id": id}],
+        "consistency": "strong_now", "timeout_ms": timeout_ms});
+    let reply = client(project).post("/v1/features", asked.to_string().as_bytes());
+    let reply = reply.unwrap();
+    (reply.status, serde_json::from_slice(&reply.body).unwrap())
+}
+
+/// A process that ends with the test.
+struct Follower(Child);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // A test that failed says so itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Whoever has written to the database reads what was written, while a capture follows it.
+fn database_writes_are_seen(project: &Project, database: &Database) {
+    let (status, none) = strong_now(project, 11, 50);
+    assert_eq!(
+        (status, &none["error"]["place"]["what"]),
+        (504, &json!("captured")),
+        "{none}"
+    );
+    let mut follower = binary();
+    let follower = follower
+        .current_dir(project.path())
+        .env("SHOP_PASSWORD", "secret")
+        .args(["ingest", "customers", "--follow", "--json"])
+        .stderr(Stdio::null())
+        .stdout(Stdio::null());
+    let follower = Follower(follower.spawn().unwrap());
+    let is_running = || {
+        let status = project.run(&["status", "--json"]).ok().json();
+        status["sources"][0]["capture"]["running"] == true
+    };
+    while !is_running() {
+        std::thread::yield_now();
+    }
+    std::thread::scope(|scope| {
+        for id in 11..15 {
+            scope.spawn(move || {
+                for credit in 1..8 {
+                    database.sql(&format!(
+                        "REPLACE INTO shop.customers VALUES ({id}, 'one', {credit}, 0)"
+                    ));
+                    let (status, read) = strong_now(project, id, 60_000);
+                    let found = &read["rows"][0]["values"][0];
+                    assert_eq!(
+                        (status, found),
+                        (200, &json!(format!("{credit}.00"))),
+                        "{read}"
+                    );
+                }
+            });
+        }
+    });
+    let status = project.run(&["status", "--json"]).ok().json();
+    let captured = &status["sources"][0]["capture"];
+    assert_eq!(
+        (&captured["running"], &captured["failed"]),
+        (&json!(true), &Json::Null),
+        "{status}"
+    );
+    let words = project.run(&["status"]).ok().stdout;
+    assert!(words.contains("`customers` is captured up to"), "{words}");
+    drop(follower);
+    database.sql("REPLACE INTO shop.customers VALUES (11, 'one', 99, 0)");
+    let (status, late) = strong_now(project, 11, 50);
+    assert_eq!(
+        (status, &late["error"]["code"]),
+        (504, &json!("DEADLINE")),
+        "{late}"
+    );
+}
+
 #[test]
 fn a_table_of_mariadb_is_followed_as_the_page_says() {
     let Some(database) = Database::start() else {
@@ -145,6 +225,7 @@ fn a_table_of_mariadb_is_followed_as_the_page_says() {
         (credit(&project, 2), credit(&project, 3)),
         (json!("0.00"), json!("0.00"))
     );
+    database_writes_are_seen(&project, &database);
     server.stop();
 
     let mut refused = binary();

@@ -1,5 +1,7 @@
 //! Triggers and their results on the command line, with and without a server.
 
+use serde_json::Value as Json;
+
 use crate::serve::Server;
 use crate::support::Project;
 
@@ -78,6 +80,7 @@ fn beside_a_server_it_is_the_same() {
     assert_eq!(both(&TRIGGER)["status"], "duplicate");
     let result = both(&["result", first["result"].as_str().unwrap()]);
     assert_eq!(result["rows"], first["rows"]);
+    waits(&both);
     both(&[
         "trigger",
         "orders",
@@ -86,5 +89,95 @@ fn beside_a_server_it_is_the_same() {
         "--view",
         "customer_orders",
     ]);
+    server.stop();
+}
+
+/// A trigger that is ahead of everything is waited for in vain until a later one comes.
+fn waits(both: &dyn Fn(&[&str]) -> Json) {
+    let row = |id: &str, day: u32| {
+        format!("order_id={id},customer_id=ada,amount=1,ordered_at=2026-02-{day}T00:00:00Z")
+    };
+    let (ahead, behind) = (row("ahead", 10), row("behind", 20));
+    let waiting = ["--degraded", "--timeout", "5"];
+    let asked = [
+        "trigger",
+        "orders",
+        "--row",
+        &ahead,
+        "--view",
+        "customer_orders",
+    ];
+    let complete = ["--consistency", "complete"];
+    let own = both(&[&asked[..], &complete, &waiting].concat());
+    assert_eq!(own["degraded"]["what"], "watermark");
+    assert_eq!(own["consistency"], "complete");
+    both(&[
+        "trigger",
+        "orders",
+        "--row",
+        &behind,
+        "--view",
+        "customer_orders",
+    ]);
+    let id = own["result"].as_str().unwrap();
+    let result = both(&["result", id, "--timeout", "60000"]);
+    assert_eq!(result["degraded"], Json::Null);
+    assert_ne!(result["cut"], own["cut"]);
+    let named = ["--consistency", "complete:orders"];
+    let again = both(&[&asked[..], &named].concat());
+    assert_eq!(
+        (&again["status"], &again["cut"]),
+        (&Json::from("duplicate"), &result["cut"])
+    );
+    assert_eq!(again["rows"], result["rows"]);
+}
+
+#[test]
+fn what_is_not_there_yet_says_what_is_missing() {
+    let project = project();
+    let row = "order_id=ahead,customer_id=ada,amount=1,ordered_at=2026-02-10T00:00:00Z";
+    let trigger = |level: &'static str| {
+        [
+            "trigger",
+            "orders",
+            "--row",
+            row,
+            "--view",
+            "customer_orders",
+            "--consistency",
+            level,
+        ]
+    };
+    project.expect_text("trigger_level", &trigger("strong"), 1);
+    project.expect_text("trigger_not_read", &trigger("complete:order"), 1);
+    let waits = project.run(&trigger("complete"));
+    assert_eq!(waits.code, 4, "{}", waits.stderr);
+    assert!(
+        waits
+            .stderr
+            .contains("waits for a watermark: that of `orders` is at"),
+        "{}",
+        waits.stderr
+    );
+    let degraded = [&trigger("complete:orders")[..], &["--degraded"]].concat();
+    let degraded = project.run(&degraded).ok();
+    assert!(
+        degraded.stdout.contains("known at its own place"),
+        "{}",
+        degraded.stdout
+    );
+    let server = Server::start(&project, &[]);
+    let late = [&trigger("complete")[..], &["--timeout", "5"]].concat();
+    let told = project.run(&late).ok();
+    assert!(
+        told.stdout.contains("the watermark of orders is at"),
+        "{}",
+        told.stdout
+    );
+    assert!(
+        told.stdout.contains("not answered yet: evenkeel result"),
+        "{}",
+        told.stdout
+    );
     server.stop();
 }

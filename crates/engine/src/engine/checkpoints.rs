@@ -10,6 +10,9 @@ use super::Engine;
 use crate::error::EngineError;
 use crate::hot_store::{Checkpoint, CheckpointWritten, SpentCheckpoint};
 
+/// Records between two marks of how far the times of events had come, about.
+const MARK_RECORDS: u64 = 1_024;
+
 impl Engine {
     /// Begins a checkpoint of everything applied, if it is due: to be written without a hold on
     /// the engine, then ended. One at a time.
@@ -53,12 +56,24 @@ impl Engine {
         self.checkpointing
     }
 
+    /// Takes a mark every so many records, if everything that is logged is applied.
+    pub(crate) fn mark_if_due(&mut self) {
+        let reader = self.reader();
+        // It is asked before the ends are: what somebody appends in between is behind it.
+        let next = reader.next_sequence().0;
+        let is_due = next.saturating_sub(self.hot.marked_until()) >= MARK_RECORDS;
+        if is_due && self.applied.covers(&reader.ends()) {
+            self.hot.mark(next);
+        }
+    }
+
     fn begin_checkpoint(&mut self) -> Checkpoint {
         let reader = self.reader();
         // Where the log goes on, if everything before is applied. It is asked before the ends
         // are: what somebody appends in between is behind it.
         let next = reader.next_sequence().0;
         let next_sequence = if self.applied.covers(&reader.ends()) {
+            self.hot.mark(next);
             next
         } else {
             self.hot.state().next_sequence

@@ -87,6 +87,7 @@ impl EngineError {
             }
             EngineError::Lake(error) => error.hint()?.to_owned(),
             EngineError::Forget(error) => error.hint().to_owned(),
+            EngineError::Waits(error) => error.hint(),
             EngineError::LakeDiffers { .. } => {
                 "somebody else wrote the table, or it is damaged: bring it back from a copy; if no segment was truncated yet, remove it and flush"
                     .to_owned()

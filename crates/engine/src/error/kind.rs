@@ -24,6 +24,7 @@ impl EngineError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             EngineError::Forget(error) => error.kind(),
+            EngineError::Waits(error) => error.kind(),
             // The events, not the request.
             EngineError::Train(error) if matches!(**error, TrainError::Log(_)) => {
                 ErrorKind::Storage

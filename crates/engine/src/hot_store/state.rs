@@ -10,6 +10,7 @@ use evenkeel_view::{IndexPlan, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::LedgerId;
+use crate::watermarks::Marks;
 
 /// The version of the hot tier's format that is written.
 const FORMAT: u64 = 5;
@@ -46,6 +47,9 @@ pub(crate) struct StoreState {
     /// Of derived streams the first record of the log for which nothing was emitted yet.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) emitted: BTreeMap<SourceId, u64>,
+    /// How far the times of events had come at records before `next_sequence`.
+    #[serde(default, skip_serializing_if = "Marks::is_empty")]
+    pub(crate) marks: Marks,
     /// Indexes that are being built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) begun: Option<BegunIndexes>,
@@ -218,6 +222,7 @@ impl StoreState {
             next_index: self.next_index,
             built_ledgers: self.built_ledgers,
             sources: sources.collect(),
+            marks: self.marks.clone(),
             ..StoreState::default()
         }
     }

@@ -296,6 +296,7 @@ impl Engine {
             }
             commit.batches.pop();
         }
+        self.mark_if_due();
         Ok(false)
     }
 

@@ -2,7 +2,9 @@
 //!
 //! `payments~0~17~service~of_card~2~9a1f00c27be4d713`: source, partition, offset, kind, name,
 //! version, and how the digest of the definition begins: a version of a service follows its
-//! views; a version of a view stays as it is, and has none. It stands in a path of a URL and in
+//! views; a version of a view stays as it is, and has none. Behind that, of a result that waits for watermarks,
+//! `complete`, how the digest of what these follow from begins, and the sources if they were named:
+//! `payments~0~17~view~of_card~2~complete~0f3a61c2d4e5b697~limits`. It stands in a path of a URL and in
 //! a shell as it is; bytes of names that could not are `.` and two hexadecimal digits.
 
 use std::fmt;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use evenkeel_types::definition::{Catalog, Digest, ServiceDef};
 use evenkeel_types::{Offset, Partition, Position};
 
-use super::Trigger;
+use super::{Trigger, Waits};
 use crate::definitions::{Host, catalog_of_records, feature_list_of, unknown};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -172,6 +174,9 @@ impl fmt::Display for Asked {
     }
 }
 
+/// Stands before what a result waits for.
+const COMPLETE: &str = "complete";
+
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultId {
@@ -181,15 +186,18 @@ pub struct ResultId {
     pub position: Position,
     /// What is asked.
     pub asked: Asked,
+    /// The watermarks that it waits for; none if it is answered at the event's own place.
+    pub waits: Option<Waits>,
 }
 
 impl ResultId {
-    /// What is asked of a trigger.
+    /// What is asked of a trigger, at its own place.
     pub fn of(trigger: &Trigger, asked: &Asked) -> Self {
         ResultId {
             source: trigger.source().name.clone(),
             position: trigger.position(),
             asked: asked.clone(),
+            waits: None,
         }
     }
 }
@@ -198,7 +206,14 @@ impl fmt::Display for ResultId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Position { partition, offset } = self.position;
         let source = Escaped(&self.source);
-        write!(f, "{source}~{}~{}~{}", partition.0, offset.0, self.asked)
+        write!(f, "{source}~{}~{}~{}", partition.0, offset.0, self.asked)?;
+        let Some(waits) = &self.waits else {
+            return Ok(());
+        };
+        let digest = u64::from_be_bytes(waits.digest);
+        write!(f, "~{COMPLETE}~{digest:016x}")?;
+        let mut sources = waits.sources.iter();
+        sources.try_for_each(|source| write!(f, "~{}", Escaped(source)))
     }
 }
 
@@ -223,13 +238,24 @@ impl FromStr for ResultId {
                 "view" => Asked::View { name, version },
                 _ => return None,
             };
+            let waits = match parts.next() {
+                None => None,
+                Some(COMPLETE) => Some(Waits {
+                    digest: u64::from_str_radix(parts.next()?, 16).ok()?.to_be_bytes(),
+                    sources: parts.map(unescaped).collect::<Option<_>>()?,
+                }),
+                Some(_) => return None,
+            };
+            let sources = waits.as_ref().map(|waits| waits.sources.as_slice());
+            let is_ordered = sources.is_none_or(|names| names.is_sorted_by(|a, b| a < b));
             let id = ResultId {
                 source,
                 position: Position { partition, offset },
                 asked,
+                waits,
             };
             // One result has one name.
-            (id.to_string() == text).then_some(id)
+            (is_ordered && id.to_string() == text).then_some(id)
         };
         understood().ok_or_else(|| EngineError::ResultId {
             text: text.to_owned(),
@@ -278,13 +304,15 @@ mod tests {
         fn a_name_is_read_as_it_is_written(
             source in ".*", name in ".*", partition in any::<u32>(), offset in any::<u64>(),
             version in any::<u32>(), is_view in any::<bool>(), digest in any::<[u8; DIGEST_BYTES]>(),
+            waits in proptest::option::of(proptest::collection::btree_set(".*", 0..3)),
         ) {
+            let waits = waits.map(|sources| Waits { digest, sources: sources.into_iter().collect() });
             let asked = match is_view {
                 true => Asked::View { name, version },
                 false => Asked::Service { name, version, digest },
             };
             let position = Position { partition: Partition(partition), offset: Offset(offset) };
-            let id = ResultId { source, position, asked };
+            let id = ResultId { source, position, asked, waits };
             let text = id.to_string();
             let plain = |c: char| c.is_ascii_alphanumeric() || "._~".contains(c);
             prop_assert!(text.chars().all(plain), "{}", text);
@@ -319,12 +347,18 @@ mod tests {
             "pay.zzments~0~17~view~of_card~2",
             "pay.5Fments~0~17~view~of_card~2",
             "pay.~0~17~view~of_card~2",
+            "payments~0~17~view~of_card~2~complete",
+            "payments~0~17~view~of_card~2~complete~1",
+            "payments~0~17~view~of_card~2~complete~0123456789abcdef~taps~limits",
+            "payments~0~17~view~of_card~2~complete~0123456789abcdef~taps~taps",
         ] {
             assert!(text.parse::<ResultId>().is_err(), "{text}");
         }
         for text in [
             "payments~0~17~view~of_card~2",
             "payments~0~17~service~of_card~2~0123456789abcdef",
+            "payments~0~17~view~of_card~2~complete~0123456789abcdef",
+            "payments~0~17~service~of_card~2~0123456789abcdef~complete~fedcba9876543210~limits~taps",
         ] {
             assert!(text.parse::<ResultId>().is_ok(), "{text}");
         }

@@ -28,6 +28,7 @@ mod lake;
 mod long_history;
 mod models;
 mod partitions;
+mod promises;
 mod push;
 mod push_failures;
 mod pushed;

@@ -266,7 +266,7 @@ proptest! {
                 let inputs = trigger.inputs(&service).unwrap();
                 let answers = engine.read_trigger(&plan, &trigger, &inputs).unwrap();
                 let id = ResultId::of(&trigger, &asked);
-                let result = TriggerResult { id, trigger, inputs, answers };
+                let result = TriggerResult { id, trigger, inputs, answers, degraded: None };
                 let (wanted, of_oracle) = of_the_oracle(&events, &service, (payments.id, position));
                 prop_assert_eq!(result.trigger.cut(), &wanted);
                 prop_assert_eq!(bytes(&result), of_oracle, "{}", result.id);

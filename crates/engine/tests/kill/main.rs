@@ -245,6 +245,7 @@ fn kill_loop() {
             source: "ticks".to_owned(),
             position: Position::new(0, *offset),
             asked: asked(&engine),
+            waits: None,
         };
         let result = engine.result(&id).unwrap();
         assert_eq!(digest(&result), *digest_of_then, "the trigger at {offset}");

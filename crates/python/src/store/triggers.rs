@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use evenkeel_engine::api::GetAnswer;
 use evenkeel_engine::push::{PushedRow, RowAnswer};
-use evenkeel_engine::{Asked, Called, ReadPlan, ResultId, TriggerResult};
+use evenkeel_engine::{Asked, Called, ReadPlan, ResultId, TriggerPromise, TriggerResult, Unmet};
 use evenkeel_types::Value;
 use evenkeel_types::definition::ServiceDef;
 use pyo3::prelude::*;
@@ -84,6 +84,7 @@ impl Store {
         row: Bound<'py, PyDict>,
         asked: (String, String),
         producer: Option<(String, u64)>,
+        promise: (Option<String>, bool),
     ) -> PyResult<(Bound<'py, PyDict>, Option<Read<'py>>)> {
         let def = self.read(py, |engine| Ok(engine.source(source)?))?;
         let mut decoded =
@@ -104,7 +105,8 @@ impl Store {
             };
             let asked = asked?;
             let service = engine.asked(&asked)?;
-            let answer = engine.trigger(pusher, &def, pushed, &asked)?;
+            let promise = TriggerPromise::of_words(promise.0.as_deref(), promise.1)?;
+            let answer = engine.trigger_with(pusher, &def, pushed, &asked, &promise)?;
             let session = engine.format_session(&answer.push.session);
             let cut = |result: TriggerResult| {
                 let cut = engine.format_cut(result.trigger.cut());
@@ -130,15 +132,26 @@ impl Store {
     }
 
     /// Reads a result by its name.
-    fn result<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Read<'py>> {
+    fn result<'py>(&self, py: Python<'py>, id: &str, degraded: bool) -> PyResult<Read<'py>> {
         let (result, service, cut) = self.read(py, |engine| {
             let id: ResultId = id.parse()?;
-            let result = engine.result(&id)?;
+            let result = engine.result_with(&id, degraded)?;
             let cut = engine.format_cut(result.trigger.cut());
             Ok((result, engine.asked(&id.asked)?, cut))
         })?;
         read(py, result, &service, cut)
     }
+}
+
+/// The watermark that a degraded answer does not wait for.
+fn lacks<'py>(py: Python<'py>, unmet: &Unmet) -> PyResult<Bound<'py, PyDict>> {
+    let lacks = PyDict::new(py);
+    lacks.set_item("what", "watermark")?;
+    lacks.set_item("source", &unmet.source)?;
+    lacks.set_item("partition", unmet.partition)?;
+    lacks.set_item("wanted", &unmet.wanted)?;
+    lacks.set_item("reached", &unmet.reached)?;
+    Ok(lacks)
 }
 
 fn read<'py>(
@@ -157,5 +170,9 @@ fn read<'py>(
     };
     let named = matches!(result.id.asked, Asked::Service { .. });
     let table = one_row(service, result.inputs, &answer)?;
-    Ok((table, parts(py, named.then_some(service), &answer, cut)?))
+    let parts = parts(py, named.then_some(service), &answer, cut)?;
+    if let Some(unmet) = &result.degraded {
+        parts.set_item("degraded", lacks(py, unmet)?)?;
+    }
+    Ok((table, parts))
 }

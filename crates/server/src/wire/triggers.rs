@@ -1,7 +1,7 @@
 //! What is said of triggers, beside their features, and of rows that are set.
 
 use evenkeel_engine::push::RowAnswer;
-use evenkeel_engine::{PushedView, ResultId};
+use evenkeel_engine::{Lack, PushedView, ResultId, Unmet};
 use serde_json::{Value as Json, json};
 
 /// What became of a row of a pushed view: its place in the log is its version.
@@ -27,6 +27,22 @@ pub fn row_change(view: &PushedView, row: Option<&RowAnswer>, session: &str) -> 
     told
 }
 
+/// What a promise waits for.
+pub fn unmet(unmet: &Unmet) -> Json {
+    json!({
+        "what": match unmet.lack {
+            Lack::Applied => "applied",
+            Lack::Watermark => "watermark",
+            Lack::Emitted => "emitted",
+            Lack::Captured => "captured",
+        },
+        "source": unmet.source,
+        "partition": unmet.partition,
+        "wanted": unmet.wanted,
+        "reached": unmet.reached,
+    })
+}
+
 /// A result, whether it is there or not.
 pub fn result_head(id: &ResultId, answered: bool) -> Json {
     let (kind, name, version) = id.asked.parts();
@@ -37,7 +53,17 @@ pub fn result_head(id: &ResultId, answered: bool) -> Json {
         "result": id.to_string(),
         "answered": answered,
         "asked": {"kind": kind, "name": name, "version": version},
+        "consistency": consistency(id),
     })
+}
+
+/// What a result knows at least, as a request says it.
+fn consistency(id: &ResultId) -> Json {
+    match &id.waits {
+        None => json!("trigger"),
+        Some(waits) if waits.sources.is_empty() => json!("complete"),
+        Some(waits) => json!({"complete": waits.sources}),
+    }
 }
 
 /// A trigger: what became of its row, and its result, if it is an event.

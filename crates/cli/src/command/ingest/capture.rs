@@ -3,6 +3,7 @@
 //! A signal is noticed between two steps; a step takes as long as a commit, or as the server is
 //! silent, at most.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use evenkeel_capture::{Capture, CaptureError, CaptureReport, Start, Stepped, is_captured};
@@ -13,6 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::pace::Pace;
 use super::report_line;
+use super::reporter::Reporter;
 use super::waiting::Waiting;
 use crate::arguments::IngestArguments;
 use crate::clock::{Stopwatch, now_micros};
@@ -99,12 +101,23 @@ pub(super) fn run(
             let mut engine = session::open(project)?;
             let source = engine.source(name)?;
             let capture = Capture::open(source, project, start, now)?;
-            capturing(arguments, session, capture, &mut Intake::new(&mut engine))?
+            let mut intake = Intake::new(&mut engine);
+            capturing(arguments, session, capture, &mut intake, None)?
         }
         Some(remote) => {
             let source = source_of(&catalog, name)?;
-            let capture = Capture::open(source, project, start, now)?;
-            capturing(arguments, session, capture, &mut remote.rows())?
+            let capture = Capture::open(Arc::clone(&source), project, start, now)?;
+            let reporter = match (arguments.follow, Remote::find(project)?) {
+                (true, Some(remote)) => Some(Reporter::start(remote, &source, project)?),
+                _ => None,
+            };
+            capturing(
+                arguments,
+                session,
+                capture,
+                &mut remote.rows(),
+                reporter.as_ref(),
+            )?
         }
     };
     Ok(Some(answer))
@@ -115,6 +128,7 @@ fn capturing<S: RowSink>(
     session: &Session,
     mut capture: Capture,
     sink: &mut S,
+    reporter: Option<&Reporter>,
 ) -> Result<Answer, Failure>
 where
     Failure: From<S::Error>,
@@ -139,7 +153,11 @@ where
             Err(stop) => return Err(stop.into()),
         };
         pause = PAUSE_MIN;
-        progress(&mut pace, &capture.report(sink.now()))?;
+        let report = capture.report(sink.now());
+        if let Some(reporter) = reporter {
+            reporter.reached(&report);
+        }
+        progress(&mut pace, &report)?;
         if stepped == Stepped::More {
             quiet = Stopwatch::start();
         }
@@ -167,7 +185,7 @@ fn progress(pace: &mut Pace, report: &CaptureReport) -> Result<(), Failure> {
         return Ok(());
     }
     let place = match (&report.place, report.snapshot_rows) {
-        (Some((file, position)), _) => format!("{file}:{position}"),
+        (Some(place), _) => place.to_string(),
         (None, rows) => format!("{} of a snapshot", plural(rows.unwrap_or(0), "row")),
     };
     pace.say(&report.ingest, json_of(report, false), &place)
@@ -182,8 +200,8 @@ fn end(output: Output, report: &CaptureReport) -> Result<Answer, Failure> {
         if let Some(rows) = report.snapshot_rows {
             output.note(&format!("a snapshot of {}", plural(rows, "row")));
         }
-        if let Some((file, position)) = &report.place {
-            output.note(&format!("up to {file}:{position}"));
+        if let Some(place) = &report.place {
+            output.note(&format!("up to {place}"));
         }
     }
     Ok(Answer::silent())
@@ -195,7 +213,7 @@ fn json_of(report: &CaptureReport, ended: bool) -> Json {
     json["snapshot_rows"] = json!(report.snapshot_rows);
     json["binlog"] = report.place.as_ref().map_or(
         Json::Null,
-        |(file, position)| json!({ "file": file, "position": position }),
+        |place| json!({ "file": place.file(), "position": place.position() }),
     );
     json["lag_ms"] = json!(report.lag_micros.map(|lag| lag.div_euclid(1_000)));
     json
