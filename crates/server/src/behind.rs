@@ -53,7 +53,8 @@ fn stand_behind() {
 #[cfg(not(target_os = "linux"))]
 fn stand_behind() {}
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
 

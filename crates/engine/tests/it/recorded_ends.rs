@@ -171,7 +171,7 @@ fn what_left_the_log_stays_recorded_and_what_is_forgotten_is_nobody_elses() {
     let options = TruncateOptions::default();
     let truncated = truncation.run(&options, &mut |_, _| ControlFlow::Continue(()));
     assert!(truncated.unwrap().truncated > 3);
-    drop(engine);
+    drop((engine, truncation));
     std::fs::remove_dir_all(world.path().join(".evenkeel/hot")).unwrap();
     let mut engine = world.engine_of_short_segments();
     let home = |card| vec![Value::BigInt(card), Value::string("west"), at(0)];

@@ -291,8 +291,11 @@ pub(crate) fn check_walked(engine: &Engine, told: &str) -> (usize, usize) {
     (found, removed)
 }
 
+/// An emission without its record: operation, revision and the row's bytes.
+type Said = (Operation, u32, Vec<u8>);
+
 /// What all streams with timers emitted, without records: they differ where other commits are.
-pub(crate) fn told(engine: &Engine) -> Vec<(&'static str, Vec<(Operation, u32, Vec<u8>)>)> {
+pub(crate) fn told(engine: &Engine) -> Vec<(&'static str, Vec<Said>)> {
     let streams = [
         "unpaid",
         "never_paid",
