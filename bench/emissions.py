@@ -37,7 +37,7 @@ CREATE STREAM judged AS
 SELECT p.id, p.k, p.amount, l.most AS allowed, s.risk, count(*) OVER d AS n, sum(p.amount) OVER d AS day,
   sum(p.amount) OVER w AS week, max(p.amount) OVER m AS most
 FROM payments p ASOF JOIN limits l ON p.k = l.k ASOF JOIN shops s ON p.shop = s.shop
-WINDOW d AS (PARTITION BY k LAST 1 DAY), w AS (PARTITION BY k LAST 7 DAYS), m AS (PARTITION BY k LAST 30 DAYS);
+WINDOW d AS (PARTITION BY p.k LAST 1 DAY), w AS (PARTITION BY p.k LAST 7 DAYS), m AS (PARTITION BY p.k LAST 30 DAYS);
 """
 
 

@@ -66,6 +66,10 @@ CREATE TRAINING DATASET buyers FROM SERVICE customer_model
 CREATE TRAINING DATASET buyers VERSION 2 FROM SERVICE customer_model
   SPINE (SELECT order_id, customer_id FROM orders);
 CREATE PUSHED FEATURE VIEW scores (risk DOUBLE) ENTITY customer;
+CREATE TABLE accounts (account BIGINT, op STRING, changed_at TIMESTAMP, place BIGINT,
+    PRIMARY KEY (account), EVENT TIME changed_at, SEQUENCE BY (place))
+  WITH (connector = 'mysql', url = 'mysql://nobody@127.0.0.1:9', table = 'bank.accounts',
+        operation = 'op', change_time = 'changed_at', change_position = 'place');
 """
 
 
@@ -161,6 +165,10 @@ def about_what_exists(case):
             case.body.pop("also", None)
             # Else it opens its store again.
             case.body.pop("now", None)
+        if case.operation.path.endswith("/capture"):
+            case.path_parameters["source"] = "accounts"
+            # Nobody asks: it would wait as long as it may.
+            case.body.update(definition=None, wait_ms=0)
         if case.operation.path.endswith("/calls") or "/triggers/" in case.operation.path:
             case.body.pop("producer_id", None)
             case.body.pop("sequence", None)
