@@ -4,18 +4,21 @@
 //! versions, and older versions that `view@n` names. What uses an object with errors is not
 //! checked further, unless the errors leave its columns, times and keys understood.
 
+mod written_out;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use evenkeel_types::SourceId;
 use evenkeel_types::definition::{Catalog, Definition, DerivedDef};
 
+use self::written_out::{write_out_emitted_views, write_out_recorded_views};
 use super::alter::{self, AlteredPlaces};
 use super::evolve::{Evolution, Refusal};
 use super::from_file::{self, FromFile, ReadColumns};
 use super::order::{self, Space, defined, references};
 use super::report::Report;
-use super::{Binder, Broken, batch, emitted, ended, function, pushed};
+use super::{Binder, Broken, ended, function};
 use crate::ast::{Span, Statement, StatementKind};
 use crate::error::{Diagnostic, line_and_column};
 use crate::parser::parse_statements;
@@ -273,58 +276,6 @@ fn without_unknown_ends(nodes: Vec<Node>, existing: &Catalog, found: &mut Found<
     known
 }
 
-/// Puts a table and a view in place of each batch view and pushed view. Those that cannot be are
-/// among what was not read.
-fn write_out_recorded_views(
-    nodes: Vec<Node>,
-    existing: &Catalog,
-    read: &mut ReadColumns<'_>,
-    found: &mut Found<'_>,
-    unread: &mut Vec<(Space, String)>,
-) -> Vec<Node> {
-    let is_recorded = |node: &Node| {
-        matches!(
-            node.parsed.kind,
-            StatementKind::CreateBatchView(_) | StatementKind::CreatePushedView(_)
-        )
-    };
-    if !nodes.iter().any(is_recorded) {
-        return nodes;
-    }
-    let (recorded, mut others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_recorded);
-    for node in recorded {
-        let mut report = Report::default();
-        let statements: Vec<&Statement> = others.iter().map(|other| &other.parsed).collect();
-        let (name, table, written) = match &node.parsed.kind {
-            StatementKind::CreateBatchView(create) => (
-                &create.name,
-                batch::batch_table(&create.name.value),
-                batch::write_out(create, &statements, existing, read, &mut report),
-            ),
-            StatementKind::CreatePushedView(create) => (
-                &create.name,
-                pushed::pushed_table(&create.name.value),
-                pushed::write_out(create, &statements, existing, &mut report),
-            ),
-            _ => continue,
-        };
-        found.take(node.file, report);
-        match written {
-            None => unread.extend([
-                (Space::Relation, name.value.clone()),
-                (Space::Relation, table),
-            ]),
-            Some(statements) => others.extend(statements.into_iter().map(|parsed| Node {
-                file: node.file,
-                statement: node.statement,
-                parsed,
-                written_from: Some(name.span),
-            })),
-        }
-    }
-    others
-}
-
 /// Puts what is frozen into functions, and answers which of them cannot be bound, by file and statement.
 fn freeze_functions(
     mut nodes: Vec<Node>,
@@ -340,46 +291,6 @@ fn freeze_functions(
         node.take(report, found);
     }
     (nodes, unfrozen)
-}
-
-/// Puts rows, stream and view in place of each view that is emitted.
-fn write_out_emitted_views(
-    nodes: Vec<Node>,
-    existing: &Catalog,
-    found: &mut Found<'_>,
-    unread: &mut Vec<(Space, String)>,
-) -> Vec<Node> {
-    let is_emitted = |node: &Node| match &node.parsed.kind {
-        StatementKind::CreateFeatureView(view) => emitted::is_emitted(view),
-        _ => false,
-    };
-    if !nodes.iter().any(is_emitted) {
-        return nodes;
-    }
-    let (views, mut others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(is_emitted);
-    for node in views {
-        let StatementKind::CreateFeatureView(view) = &node.parsed.kind else {
-            continue;
-        };
-        let mut report = Report::default();
-        let statements: Vec<&Statement> = others.iter().map(|other| &other.parsed).collect();
-        let written = emitted::write_out(view, &statements, existing, &mut report);
-        found.take(node.file, report);
-        match written {
-            None => {
-                let names = view.name.as_ref().map(|name| name.value.clone());
-                let names = names.into_iter().chain(emitted::topic_of(view));
-                unread.extend(names.map(|name| (Space::Relation, name)));
-            }
-            Some(statements) => others.extend(statements.into_iter().map(|parsed| Node {
-                file: node.file,
-                statement: node.statement,
-                parsed,
-                written_from: None,
-            })),
-        }
-    }
-    others
 }
 
 /// The first statement of each name, and the statements that define one again: errors.
