@@ -72,7 +72,7 @@ pub use row_decoder::{RowDecoder, RowError};
 pub use suggest::{Suggestion, nearest};
 pub use table::{
     CArray, CSchema, CStream, ROW_FILE, ROW_NUMBER, ROW_REASON, ROW_RECORD, StreamColumn,
-    StreamLayout, TABLE_ROWS_MAX, Table, TableOptions, TableType, file_rows_message,
+    StreamLayout, StreamPart, TABLE_ROWS_MAX, Table, TableOptions, TableType, file_rows_message,
 };
 pub use value::{
     JSON_DEPTH_MAX, Json, VALUE_TEXT_MAX, ValueError, append_json, json_to_value, parse_json,

@@ -8,6 +8,7 @@ mod column;
 mod csv;
 mod digest;
 mod file_rows;
+mod flat_batch;
 mod ipc;
 mod message;
 mod read;
@@ -27,7 +28,7 @@ pub use c_interface::{CArray, CSchema, CStream};
 use column::{CHUNK_ROWS, NoValues, TableColumn};
 use evenkeel_types::{Column, ColumnData, DataType, Field, Zone};
 pub use file_rows::{ROW_FILE, ROW_NUMBER, ROW_REASON, ROW_RECORD, file_rows_message};
-pub use stream_layout::{StreamColumn, StreamLayout};
+pub use stream_layout::{StreamColumn, StreamLayout, StreamPart};
 
 use crate::arrow_values::{arrow_type, into_array, to_array};
 use crate::error::ConnectError;

@@ -40,6 +40,11 @@ impl<'a> FeatureAnswers<'a> {
         self.view.status(row, self.feature)
     }
 
+    /// Whether it has a value in every row.
+    pub fn are_present(&self) -> bool {
+        self.view.are_present(self.feature)
+    }
+
     /// The view's columns: what is of a row and not of a feature is the same for all of them.
     pub fn view(&self) -> &'a ViewColumns {
         self.view
@@ -99,6 +104,16 @@ impl Answers {
         self.views
             .iter()
             .flat_map(|view| (0..view.width()).map(move |feature| FeatureAnswers { view, feature }))
+    }
+
+    /// The columns of a view of the service.
+    pub(crate) fn view_mut(&mut self, number: usize) -> &mut ViewColumns {
+        &mut self.views[number]
+    }
+
+    /// So many rows more are in all columns.
+    pub(crate) fn add_rows(&mut self, count: usize) {
+        self.rows += count;
     }
 
     /// Row by row.
@@ -162,9 +177,20 @@ impl Engine {
         knowledge: &Knowledge,
         answers: &mut Answers,
     ) -> Result<(), EngineError> {
+        let read = self.read_and_keep(plan, rows, as_of, knowledge, answers)?;
+        if read.len() == plan.items().len() {
+            answers.rows += rows.len();
+            return Ok(());
+        }
         let hot = HotRead::of(self.hot());
         let reader = Reader::new(&hot, knowledge);
-        self.read_with(plan, rows, as_of, &hot, reader, answers)
+        let read = ViewRead {
+            reader,
+            hot: &hot,
+            as_of,
+            read,
+        };
+        read.all(self, plan, rows, answers)
     }
 
     /// Reads rows with a reader over what `hot` has. The columns are worth nothing if it fails.
@@ -177,12 +203,39 @@ impl Engine {
         reader: Reader<'_>,
         answers: &mut Answers,
     ) -> Result<(), EngineError> {
-        let read = ViewRead { reader, hot, as_of };
+        let read = ViewRead {
+            reader,
+            hot,
+            as_of,
+            read: Vec::new(),
+        };
+        read.all(self, plan, rows, answers)
+    }
+}
+
+/// What the reads of a request have in common.
+struct ViewRead<'a> {
+    hot: &'a HotRead<'a>,
+    reader: Reader<'a>,
+    as_of: EventTime,
+    /// Items whose rows are there already.
+    read: Vec<usize>,
+}
+
+impl ViewRead<'_> {
+    fn all(
+        &self,
+        engine: &Engine,
+        plan: &ReadPlan,
+        rows: &[Vec<Value>],
+        answers: &mut Answers,
+    ) -> Result<(), EngineError> {
         let mut needs: Option<Box<ColdNeeds>> = None;
         let mut calls: Option<Box<FunctionCalls>> = None;
-        for (item, columns) in plan.items().iter().zip(&mut answers.views) {
-            let view = self.compiled(&item.view, &item.name)?;
-            read.rows(view, item, rows, columns, (&mut needs, &mut calls))?;
+        let items = plan.items().iter().zip(&mut answers.views).enumerate();
+        for (_, (item, columns)) in items.filter(|(number, _)| !self.read.contains(number)) {
+            let view = engine.compiled(&item.view, &item.name)?;
+            self.rows(view, item, rows, columns, (&mut needs, &mut calls))?;
             if are_enough(needs.as_deref(), calls.as_deref()) {
                 break;
             }
@@ -196,16 +249,7 @@ impl Engine {
             }
         }
     }
-}
 
-/// What the reads of a request have in common.
-struct ViewRead<'a> {
-    hot: &'a HotRead<'a>,
-    reader: Reader<'a>,
-    as_of: EventTime,
-}
-
-impl ViewRead<'_> {
     /// Reads the rows of one view. What has to be brought back first is added to `needs`, what is to
     /// be called to `calls`; then the columns are worth nothing.
     fn rows(
@@ -282,7 +326,7 @@ fn are_enough(needs: Option<&ColdNeeds>, calls: Option<&FunctionCalls>) -> bool 
 }
 
 /// The inputs of a row at these places; NULL for those that there are none of.
-fn take(row: &[Value], from: &[Option<usize>]) -> Vec<Value> {
+pub(crate) fn take(row: &[Value], from: &[Option<usize>]) -> Vec<Value> {
     let value = |i: &Option<usize>| i.and_then(|i| row.get(i).cloned()).unwrap_or(Value::Null);
     from.iter().map(value).collect()
 }

@@ -243,6 +243,15 @@ impl HotStore {
         )
     }
 
+    /// The plan that it is for.
+    pub(crate) fn shared_plan(&self) -> &Arc<Plan> {
+        &self.plan
+    }
+
+    pub(crate) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
     /// What the recorder knows of a source.
     pub fn source(&self, id: SourceId) -> Option<&SourceState> {
         self.sources.get(&id)

@@ -32,6 +32,7 @@ mod function;
 mod group;
 mod hot_store;
 mod ingest;
+mod kept;
 mod ledger;
 mod machine;
 mod models;
@@ -81,7 +82,7 @@ pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};
 pub use evenkeel_ddl::Diagnostic;
 pub use evenkeel_ddl::ast::Span;
-pub use evenkeel_store::{Brought, ColdNeeds, Reheats, Scans};
+pub use evenkeel_store::{Brought, ColdNeeds, KeptCounts, Reheats, Scans};
 pub use evenkeel_view::ViewColumns;
 pub use follow::{FollowReport, Follower, Origins, SetAside, origins};
 pub use forget::{

@@ -61,7 +61,8 @@ pub struct Limits {
     /// Events of a period that a correction compares, at most: about half a kilobyte of memory
     /// each.
     pub compared_events: usize,
-    /// About the bytes of memory that the hot tier may use.
+    /// About the bytes of memory that the hot tier may use: half of them for what was read of keys,
+    /// rows that are kept whole included.
     pub memory_bytes: u64,
     /// Hours for which results of triggers may be asked for.
     pub results_kept_hours: u32,

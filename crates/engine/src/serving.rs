@@ -15,6 +15,7 @@ use evenkeel_view::Uses;
 use crate::emission::{due_until, emitted_before, greatest_at};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::kept::KeptPlans;
 use crate::watermarks::watermark_of;
 
 /// A service as a reader needs it: which input goes where, which feature comes from where.
@@ -26,6 +27,7 @@ pub struct ReadPlan {
     defaults: Vec<Option<Value>>,
     sources: Vec<Arc<SourceDef>>,
     items: Vec<Item>,
+    kept: KeptPlans,
 }
 
 /// One view of the service.
@@ -82,6 +84,7 @@ impl ReadPlan {
             defaults: features_of.collect(),
             sources: sources.into_values().collect(),
             items,
+            kept: KeptPlans::default(),
             service,
         }
     }
@@ -94,6 +97,10 @@ impl ReadPlan {
     /// The views, in order.
     pub(crate) fn items(&self) -> &[Item] {
         &self.items
+    }
+
+    pub(crate) fn kept(&self) -> &KeptPlans {
+        &self.kept
     }
 
     /// Names and types of the features, in order.

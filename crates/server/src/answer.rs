@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Response;
-use evenkeel_connect::{ConnectError, StreamColumn, StreamLayout, append_json};
+use evenkeel_connect::{ConnectError, StreamPart, append_json};
 use evenkeel_engine::{Answers, FeatureAnswers, Unmet, ViewColumns};
 use evenkeel_types::{Column, DataType, EventTime, Field, Status, Value, VisibleAt};
 use serde_json::Value as Json;
@@ -98,33 +98,52 @@ fn statuses(view: &ViewColumns, row: usize, out: &mut Vec<u8>) {
     }
 }
 
-/// Columns of an Arrow stream, in order.
-struct Columns<'a> {
-    layout: &'a StreamLayout,
-    made: Vec<StreamColumn>,
+/// A column of an Arrow stream.
+enum Part<'a> {
+    /// Of a feature.
+    Values(&'a Column),
+    /// Made for the stream.
+    Made(Column),
+    /// The one with this number again.
+    Again(usize),
 }
 
-impl Columns<'_> {
-    fn add(&mut self, column: &Column) -> Result<(), ApiError> {
-        let made = self.layout.column(self.made.len(), column).ok_or_else(|| {
-            ApiError::invalid("a column has more than two gigabytes")
-                .with_hint("ask for fewer entities at once")
-        })?;
-        self.made.push(made);
-        Ok(())
+impl Part<'_> {
+    fn as_stream_part(&self) -> StreamPart<'_> {
+        match self {
+            Part::Values(column) => StreamPart::Values(column),
+            Part::Made(column) => StreamPart::Values(column),
+            Part::Again(before) => StreamPart::Again(*before),
+        }
     }
 }
 
 /// The values of a feature, with a default where there is none.
-fn with_default(feature: &FeatureAnswers<'_>, found: &[Status], default: &Value) -> Column {
+fn with_default(feature: &FeatureAnswers<'_>, rows: usize, default: &Value) -> Column {
     let mut column = feature.values().empty_like();
-    for (row, status) in found.iter().enumerate() {
-        match status {
+    for row in 0..rows {
+        match feature.status(row) {
             Status::Present => column.push(&feature.value(row)),
             _ => column.push(default),
         }
     }
     column
+}
+
+/// The statuses of a feature in so many rows; none if all are PRESENT, as they mostly are.
+fn found(feature: &FeatureAnswers<'_>, rows: usize) -> Option<Vec<Status>> {
+    let all = || (0..rows).map(|row| feature.status(row)).collect();
+    (!feature.are_present()).then(all)
+}
+
+/// Statuses as a column of words.
+fn words(found: Option<&[Status]>, rows: usize) -> Column {
+    let word = |status: Status| Value::string(status.to_string());
+    let Some(found) = found else {
+        return Column::repeat(&DataType::String, &word(Status::Present), rows);
+    };
+    let words: Vec<Value> = found.iter().map(|status| word(*status)).collect();
+    Column::from_values(&DataType::String, &words)
 }
 
 impl ReadAnswer<'_> {
@@ -238,59 +257,50 @@ impl ReadAnswer<'_> {
         };
         let layout = self.plan.stream_layout(self.defaults).map_err(not_arrow)?;
         let rows = self.answers.len();
-        let mut columns = Columns {
-            layout,
-            made: Vec::with_capacity(self.plan.outputs().len() * 3),
-        };
-        // What is of a view and not of a feature is made once.
-        let mut times: Option<(&ViewColumns, StreamColumn)> = None;
-        let mut known: Option<(Vec<Status>, StreamColumn)> = None;
+        let mut parts: Vec<Part<'_>> = Vec::with_capacity(self.plan.outputs().len() * 4);
+        // What is of a view and not of a feature is there once.
+        let mut times: Option<(&ViewColumns, usize)> = None;
+        let mut known: Option<(Option<Vec<Status>>, usize)> = None;
         for (i, feature) in self.answers.features().enumerate() {
             let default = self.plan.read.defaults().get(i).and_then(Option::as_ref);
             let default = default.filter(|_| self.defaults);
-            let found: Vec<Status> = (0..rows).map(|row| feature.status(row)).collect();
-            match default {
-                Some(default) => columns.add(&with_default(&feature, &found, default))?,
-                None => columns.add(feature.values())?,
-            }
+            parts.push(match default {
+                Some(default) => Part::Made(with_default(&feature, rows, default)),
+                None => Part::Values(feature.values()),
+            });
+            let found = found(&feature, rows);
             match &known {
-                Some((same, column)) if *same == found => columns.made.push(column.clone()),
+                Some((same, before)) if *same == found => parts.push(Part::Again(*before)),
                 _ => {
-                    let words = found.iter().map(|s| Value::string(s.to_string()));
-                    let words: Vec<Value> = words.collect();
-                    columns.add(&Column::from_values(&DataType::String, &words))?;
-                    known = columns
-                        .made
-                        .last()
-                        .map(|made| (found.clone(), made.clone()));
+                    known = Some((found.clone(), parts.len()));
+                    parts.push(Part::Made(words(found.as_deref(), rows)));
                 }
             }
             match &times {
-                Some((view, column)) if std::ptr::eq(*view, feature.view()) => {
-                    columns.made.push(column.clone());
+                Some((view, before)) if std::ptr::eq(*view, feature.view()) => {
+                    parts.push(Part::Again(*before));
                 }
                 _ => {
                     let mut column = Column::new(&DataType::Timestamp);
                     for time in feature.view().event_times() {
                         column.push(&time.map_or(Value::Null, Value::Timestamp));
                     }
-                    columns.add(&column)?;
-                    times = columns
-                        .made
-                        .last()
-                        .map(|made| (feature.view(), made.clone()));
+                    times = Some((feature.view(), parts.len()));
+                    parts.push(Part::Made(column));
                 }
             }
             if default.is_some() {
-                let marks = found.iter().map(|s| Value::Boolean(*s != Status::Present));
-                let marks: Vec<Value> = marks.collect();
-                columns.add(&Column::from_values(&DataType::Boolean, &marks))?;
+                let is_default = |row| Value::Boolean(feature.status(row) != Status::Present);
+                let marks: Vec<Value> = (0..rows).map(is_default).collect();
+                parts.push(Part::Made(Column::from_values(&DataType::Boolean, &marks)));
             }
         }
-        let Columns { layout, made } = columns;
-        layout
-            .stream(made, rows, &self.metadata(head))
-            .map_err(not_arrow)
+        let parts: Vec<StreamPart<'_>> = parts.iter().map(Part::as_stream_part).collect();
+        let stream = layout.write(&parts, rows, &self.metadata(head));
+        stream.map_err(not_arrow)?.ok_or_else(|| {
+            ApiError::invalid("a column has more than two gigabytes")
+                .with_hint("ask for fewer entities at once")
+        })
     }
 
     fn metadata(&self, head: Option<&Json>) -> BTreeMap<String, String> {

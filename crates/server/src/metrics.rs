@@ -340,6 +340,36 @@ fn hot_tier(text: &mut String, engine: &Engine, pushes_wait: bool) {
         head(text, &name, "counter", help);
         line(text, &name, number);
     }
+    let kept = engine.kept_counts();
+    for (name, kind, help, number) in [
+        (
+            "evenkeel_kept_rows",
+            "gauge",
+            "Rows of views that are kept whole in memory, by service and entity.",
+            kept.rows,
+        ),
+        (
+            "evenkeel_kept_rows_bytes",
+            "gauge",
+            "About the memory of rows that are kept.",
+            kept.bytes,
+        ),
+        (
+            "evenkeel_kept_rows_hits_total",
+            "counter",
+            "Rows that reads asked for and that were kept.",
+            kept.hits,
+        ),
+        (
+            "evenkeel_kept_rows_misses_total",
+            "counter",
+            "Rows that reads asked for and that were not kept.",
+            kept.misses,
+        ),
+    ] {
+        head(text, name, kind, help);
+        line(text, name, number);
+    }
     let name = "evenkeel_pushes_wait_for_checkpoint";
     head(
         text,

@@ -18,6 +18,7 @@ mod examine_cold;
 mod examine_tree;
 mod fresh;
 mod horizon;
+mod kept;
 mod key;
 mod key_cache;
 mod keys;
@@ -37,6 +38,7 @@ use rustc_hash::FxHashMap;
 pub use brought::Brought;
 pub use checkpoint::{BlockCheckpoint, Spent, Written};
 pub use horizon::Horizon;
+pub use kept::{KeptCounts, KeptReads, KeptRow, NewRow, RowShape};
 pub use key::bucket_of;
 pub use keys::{KeyList, ListedKey};
 pub use reheat::{ColdEvents, ColdNeeds, Collect, NothingCold, Reheats};
@@ -46,11 +48,14 @@ use crate::kv::{Kv, Snapshot};
 use brought::Reheated;
 use checkpoint::{Garbage, IndexCheckpoint, RunCounts};
 use fresh::Fresh;
+use kept::KeptRows;
 use key::RowPrefix;
 use key_cache::KeyCache;
 use reheat::Reheater;
 use stored::{KeySource, Stored};
 
+/// Of the bytes of the cache one part in so many may be rows that readers keep.
+const KEPT_PART: u64 = 4;
 /// Entries of a sealed block, as a rule.
 pub const SEALED_ENTRIES: usize = 512;
 /// About the bytes of a key in memory, whatever it has: nodes, places in maps, the pieces of
@@ -202,6 +207,7 @@ pub struct Blocks {
     snapshot: Arc<dyn Snapshot>,
     indexes: Vec<Index>,
     cache: Arc<KeyCache>,
+    kept: KeptRows,
     reheated: Arc<Reheated>,
     reheater: Arc<Reheater>,
     /// Where the search for what may leave goes on, by index: behind these block rows.
@@ -251,6 +257,7 @@ impl Blocks {
             reheater: Arc::new(reheater),
             indexes,
             cache,
+            kept: KeptRows::new(options.cache_bytes / KEPT_PART),
             sealed_entries: options.sealed_entries,
             fan_out: options.fan_out,
             dirty_bytes: 0,
@@ -297,6 +304,7 @@ impl Blocks {
         }
         // States are kept by the numbers of calls, which are those of a plan.
         self.cache.clear();
+        self.kept.clear();
         self.reheated.forget_all();
         self.indexes = specs
             .into_iter()
@@ -364,6 +372,7 @@ impl Blocks {
             tail.insert(entry, &spec.types);
             tails.insert(key.into(), tail);
         }
+        self.kept.forget(index, key);
         if self.cache.is_used() {
             let prefix = key::row_prefix(spec.number, key);
             self.cache.change(&prefix, |cached| {
@@ -379,6 +388,7 @@ impl Blocks {
         self.dirty_bytes += ENTRY_BYTES + order.len();
         let tail = tails.entry(key.into()).or_insert_with(Fresh::new);
         tail.contest(time, order);
+        self.kept.forget(index, key);
         let prefix = key::row_prefix(spec.number, key);
         self.cache.change(&prefix, |cached| {
             cached.history.contest(time, order);
@@ -501,6 +511,22 @@ impl Blocks {
                 }
             });
         }
+    }
+
+    /// A look at rows that readers keep.
+    pub fn kept_rows(&self) -> KeptReads<'_> {
+        self.kept.reads()
+    }
+
+    /// Keeps rows that were made of what is inserted now, until their keys get events in the
+    /// indexes of the shape.
+    pub fn keep_rows<'k>(&self, shape: &RowShape, rows: impl IntoIterator<Item = NewRow<'k>>) {
+        self.cache.leave(self.kept.keep(shape, rows));
+    }
+
+    /// What readers keep.
+    pub fn kept_counts(&self) -> KeptCounts {
+        self.kept.counts()
     }
 
     /// Begins a checkpoint of everything that was inserted up to now. `horizons` has for each

@@ -84,6 +84,13 @@ impl ViewColumns {
         &self.event_times
     }
 
+    /// Whether a feature has a value in every row.
+    pub fn are_present(&self, feature: usize) -> bool {
+        let states = self.values[feature].states();
+        states.iter().all(|state| *state == SLOT_PRESENT)
+            && self.found.iter().all(|found| *found == Found::Row)
+    }
+
     /// The status of a feature in a row.
     pub fn status(&self, row: usize, feature: usize) -> Status {
         match self.found[row] {
@@ -130,6 +137,24 @@ impl ViewColumns {
         }
         self.found.push(found);
         self.event_times.push(event_time);
+    }
+
+    /// Appends rows: the values of each feature, then what there is of each row.
+    ///
+    /// # Panics
+    /// If a column is of another type.
+    pub(crate) fn append(
+        &mut self,
+        values: Vec<Column>,
+        rows: Vec<(Found, Option<i64>)>,
+    ) {
+        for (column, more) in self.values.iter_mut().zip(values) {
+            column.append(more);
+        }
+        for (found, event_time) in rows {
+            self.found.push(found);
+            self.event_times.push(event_time);
+        }
     }
 
     /// Appends a row again.

@@ -145,6 +145,8 @@ pub(crate) struct CompiledSide {
     pub(crate) index: IndexId,
     pub(crate) condition: Option<Condition>,
     pub(crate) is_table: bool,
+    /// Whether a row of it stays one whatever the time, and no function is called for it.
+    pub(crate) is_lasting: bool,
     /// Slots of the row that it fills.
     pub(crate) width: usize,
 }
@@ -433,6 +435,7 @@ impl Plan {
             index,
             condition: filter.map(|f| Condition(Program::compile(&plan.localize(f)))),
             is_table: source.kind == SourceKind::Table,
+            is_lasting: plan.retain().is_none() && filter.is_none_or(is_of_row_alone),
             width: source.row_width(),
         }
     }
@@ -502,6 +505,15 @@ impl Plan {
             .get(&(source.id, key_columns.to_vec()))
             .expect("an index was made for every use before views were compiled")
     }
+}
+
+/// Whether an expression asks for nothing but columns.
+fn is_of_row_alone(expr: &Expr) -> bool {
+    let mut is_alone = true;
+    expr.walk(&mut |part| {
+        is_alone &= !matches!(part.kind, ExprKind::ReadTime | ExprKind::External { .. });
+    });
+    is_alone
 }
 
 impl IndexPlan {

@@ -3,6 +3,7 @@
 //! Reads blocks and summary nodes through [`Store`]; never the log.
 
 mod events;
+mod lasting;
 mod rows;
 mod sight;
 mod walk;

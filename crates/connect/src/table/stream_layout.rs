@@ -18,8 +18,9 @@ use arrow_schema::{ArrowError, Field as ArrowField, Schema, SchemaRef};
 use evenkeel_types::{Column, DataType, Field};
 
 use super::CHUNK_ROWS;
+use super::flat_batch::FlatBatch;
 use crate::arrow_values::{arrow_type, to_array};
-use crate::error::ConnectError;
+use crate::error::{Cause, ConnectError};
 use crate::guard::guarded;
 
 /// What errors call it.
@@ -38,6 +39,17 @@ pub struct StreamLayout {
     types: Vec<DataType>,
     schema: SchemaRef,
     head: Mutex<Option<Arc<Head>>>,
+    /// If all columns are flat.
+    flat: Option<FlatBatch>,
+}
+
+/// What a column of a stream is.
+#[derive(Clone, Copy, Debug)]
+pub enum StreamPart<'a> {
+    /// These values; ERROR is NULL.
+    Values(&'a Column),
+    /// The column with this number, which is before it and of the same type, again.
+    Again(usize),
 }
 
 /// A column of a stream. Cloning shares it.
@@ -71,11 +83,47 @@ impl StreamLayout {
             Ok(ArrowField::new(&field.name, arrow, true))
         });
         let arrow_fields = arrow_fields.collect::<Result<Vec<_>, ConnectError>>()?;
+        let types: Vec<DataType> = fields.iter().map(|field| field.data_type.clone()).collect();
+        let schema = Arc::new(Schema::new(arrow_fields));
+        let flat = guarded(|| FlatBatch::new(&types, &schema)).map_err(not_encoded)?;
         Ok(StreamLayout {
-            types: fields.iter().map(|field| field.data_type.clone()).collect(),
-            schema: Arc::new(Schema::new(arrow_fields)),
+            types,
+            schema,
             head: Mutex::default(),
+            flat,
         })
+    }
+
+    /// The stream of columns with so many rows each; none if a column is too large.
+    ///
+    /// # Errors
+    /// If a column is not of the layout.
+    pub fn write(
+        &self,
+        parts: &[StreamPart<'_>],
+        rows: usize,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Option<Vec<u8>>, ConnectError> {
+        if let Some(flat) = self.flat.as_ref().filter(|_| (1..=CHUNK_ROWS).contains(&rows)) {
+            let mut out = guarded(|| self.head(metadata)).map_err(not_encoded)?;
+            if !flat.append(parts, rows, &mut out) {
+                return Ok(None);
+            }
+            out.extend_from_slice(&END);
+            return Ok(Some(out));
+        }
+        let mut columns: Vec<StreamColumn> = Vec::with_capacity(parts.len());
+        for part in parts {
+            let column = match part {
+                StreamPart::Values(values) => self.column(columns.len(), values),
+                StreamPart::Again(before) => columns.get(*before).cloned(),
+            };
+            let Some(column) = column else {
+                return Ok(None);
+            };
+            columns.push(column);
+        }
+        self.stream(columns, rows, metadata).map(Some)
     }
 
     /// A column for the place `at` and others of its type; ERROR is NULL. None if it is too
@@ -103,10 +151,7 @@ impl StreamLayout {
             append(&batch, &mut out)?;
             Ok::<_, ArrowError>(out)
         });
-        encoded.map_err(|source| ConnectError::Encode {
-            path: LABEL.into(),
-            source,
-        })
+        encoded.map_err(not_encoded)
     }
 
     /// The first message, with room for others.
@@ -124,7 +169,7 @@ impl StreamLayout {
                 head
             }
         };
-        let mut out = Vec::with_capacity(4 * head.bytes.len());
+        let mut out = Vec::with_capacity(head.bytes.len());
         out.extend_from_slice(&head.bytes);
         for (name, text) in metadata {
             out[head.places[name].clone()].copy_from_slice(text.as_bytes());
@@ -195,6 +240,13 @@ fn append(batch: &RecordBatch, out: &mut Vec<u8>) -> Result<(), ArrowError> {
     }
     out.extend_from_slice(&END);
     Ok(())
+}
+
+fn not_encoded(source: Cause) -> ConnectError {
+    ConnectError::Encode {
+        path: LABEL.into(),
+        source,
+    }
 }
 
 fn not_writable(field: &Field) -> ConnectError {

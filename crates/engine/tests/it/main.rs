@@ -24,6 +24,7 @@ mod healing;
 mod in_order_of_time;
 mod incidents;
 mod keeping;
+mod kept_rows;
 mod lake;
 mod long_history;
 mod models;

@@ -5,7 +5,7 @@
 //! of one step do not depend on each other, and there is no write between them, so that the
 //! processor has many under way at once.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use rustc_hash::FxHashMap;
@@ -21,6 +21,8 @@ const SHARDS: usize = 8;
 #[derive(Debug)]
 pub(super) struct KeyCache {
     weight_max: u64,
+    /// What of it others have.
+    left: AtomicU64,
     shards: [RwLock<Shard>; SHARDS],
     /// Whether anything was ever kept: whoever loads events reads nothing, and need not ask.
     is_used: AtomicBool,
@@ -117,6 +119,7 @@ impl KeyCache {
     pub(super) fn new(weight_max: u64) -> Self {
         KeyCache {
             weight_max,
+            left: AtomicU64::new(0),
             shards: Default::default(),
             is_used: AtomicBool::new(false),
         }
@@ -130,6 +133,18 @@ impl KeyCache {
     /// About the bytes that it may hold.
     pub(super) fn weight_max(&self) -> u64 {
         self.weight_max
+    }
+
+    /// Leaves so many of the bytes that it may hold to others; what is more than the rest goes when
+    /// something comes.
+    pub(super) fn leave(&self, bytes: u64) {
+        self.left.store(bytes, Ordering::Relaxed);
+    }
+
+    /// What each part may hold.
+    fn shard_weight_max(&self) -> u64 {
+        let left = self.left.load(Ordering::Relaxed);
+        self.weight_max.saturating_sub(left) / SHARDS as u64
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
@@ -195,7 +210,7 @@ impl KeyCache {
         self.is_used.store(true, Ordering::Release);
         let hash = xxh3_64(&key);
         let kept = Kept { key, cached };
-        let weight_max = self.weight_max / SHARDS as u64;
+        let weight_max = self.shard_weight_max();
         let fits = kept.weight() <= weight_max;
         let (before, gone) = {
             let mut shard = self.write(hash);
@@ -219,7 +234,7 @@ impl KeyCache {
         let Some(kept) = shard.slots[place].kept.as_mut() else {
             return;
         };
-        let weight_max = self.weight_max / SHARDS as u64;
+        let weight_max = self.shard_weight_max();
         let before = kept.weight();
         change(&mut kept.cached);
         let after = kept.weight();

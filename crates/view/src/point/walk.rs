@@ -1,6 +1,6 @@
 //! The rows of a key, newest first: of one source, and those that a trigger brings.
 
-use evenkeel_aggregate::{EntryView, History};
+use evenkeel_aggregate::{EntryView, Everything, History, Visibility};
 use evenkeel_types::Value;
 use evenkeel_types::definition::MaxAge;
 
@@ -104,6 +104,17 @@ impl<'a> SideWalk<'a> {
             return entries.next().filter(|entry| self.is_row(entry));
         }
         entries.find(|entry| self.is_row(entry))
+    }
+
+    /// The newest of all entries, whether the search may see it or not.
+    pub(super) fn newest(&self) -> Option<EntryView<'_>> {
+        self.history.descending(i64::MAX, false, &Everything).next()
+    }
+
+    /// Whether an entry is seen, and is as long as it stays as it is: what makes it another is
+    /// applied to its key.
+    pub(super) fn is_settled(&self, entry: &EntryView<'_>) -> bool {
+        !entry.contested() && self.sight.sees(entry)
     }
 
     /// The row that matches a look-up.
