@@ -269,7 +269,8 @@ impl Engine {
                 match row {
                     Some(row) => {
                         words[number * shape.words..][..shape.words].copy_from_slice(row.words);
-                        values[number * shape.values..][..shape.values].clone_from_slice(row.values);
+                        values[number * shape.values..][..shape.values]
+                            .clone_from_slice(row.values);
                     }
                     None => missing.push(number),
                 }

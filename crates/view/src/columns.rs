@@ -143,11 +143,7 @@ impl ViewColumns {
     ///
     /// # Panics
     /// If a column is of another type.
-    pub(crate) fn append(
-        &mut self,
-        values: Vec<Column>,
-        rows: Vec<(Found, Option<i64>)>,
-    ) {
+    pub(crate) fn append(&mut self, values: Vec<Column>, rows: Vec<(Found, Option<i64>)>) {
         for (column, more) in self.values.iter_mut().zip(values) {
             column.append(more);
         }

@@ -10,9 +10,7 @@
 
 use std::sync::Arc;
 
-use evenkeel_types::{
-    Column, ColumnData, DataType, Interval, SLOT_NULL, SLOT_PRESENT, Value,
-};
+use evenkeel_types::{Column, ColumnData, DataType, Interval, SLOT_NULL, SLOT_PRESENT, Value};
 
 use crate::columns::ViewColumns;
 use crate::plan::{CompiledBody, CompiledSide, CompiledView, IndexId, Plan};
@@ -271,7 +269,9 @@ impl Slot {
                 ColumnData::Float(words.map(|word| f32::from_bits(half(word))).collect())
             }
             DataType::Double => ColumnData::Double(words.map(f64::from_bits).collect()),
-            DataType::Date => ColumnData::Date(words.map(|word| half(word).cast_signed()).collect()),
+            DataType::Date => {
+                ColumnData::Date(words.map(|word| half(word).cast_signed()).collect())
+            }
             DataType::Timestamp => ColumnData::Timestamp(words.map(u64::cast_signed).collect()),
             _ => {
                 let mut column = Column::new(&self.data_type);

@@ -70,9 +70,8 @@ impl FlatBatch {
         if types.is_empty() || !types.iter().all(is_flat) {
             return Ok(None);
         }
-        let column = |data_type: &DataType| {
-            to_array(data_type, &Column::repeat(data_type, &Value::Null, 1))
-        };
+        let column =
+            |data_type: &DataType| to_array(data_type, &Column::repeat(data_type, &Value::Null, 1));
         let Some(columns) = types.iter().map(column).collect::<Option<Vec<ArrayRef>>>() else {
             return Ok(None);
         };
@@ -223,7 +222,10 @@ impl Writing<'_> {
         let next = batch.first_buffers.get(before + 1);
         let count = next.map_or(0, |next| next - batch.first_buffers[before]);
         let buffers = |column: usize| {
-            pairs(self.start + batch.buffers_at + batch.first_buffers[column] * PAIR, count)
+            pairs(
+                self.start + batch.buffers_at + batch.first_buffers[column] * PAIR,
+                count,
+            )
         };
         let (from, to) = (buffers(before), buffers(column));
         self.out.copy_within(from, to.start);
@@ -232,7 +234,10 @@ impl Writing<'_> {
     /// A column of values; false if it is too large.
     fn values(&mut self, column: usize, values: &Column) -> bool {
         let states = values.states();
-        let nulls = states.iter().filter(|state| **state != SLOT_PRESENT).count();
+        let nulls = states
+            .iter()
+            .filter(|state| **state != SLOT_PRESENT)
+            .count();
         self.node(column, values.len(), nulls);
         let first = self.batch.first_buffers[column];
         self.buffer(first, |out| {
@@ -277,12 +282,7 @@ impl Writing<'_> {
     }
 
     /// Two buffers: where the texts of so many rows end, and the texts.
-    fn texts<'t>(
-        &mut self,
-        number: usize,
-        rows: usize,
-        text: impl Fn(usize) -> &'t [u8],
-    ) -> bool {
+    fn texts<'t>(&mut self, number: usize, rows: usize, text: impl Fn(usize) -> &'t [u8]) -> bool {
         let lengths = (0..rows).map(|row| text(row).len());
         if i32::try_from(lengths.sum::<usize>()).is_err() {
             return false;
@@ -372,8 +372,12 @@ mod tests {
             DataType::Float => Value::float(number as f32 / 3.0),
             DataType::Double => Value::double(number as f64 / 3.0),
             DataType::Decimal { .. } => Value::Decimal(i128::from(number).into()),
-            DataType::String => Value::from("ä".repeat((number % 5).unsigned_abs() as usize).as_str()),
-            DataType::Bytes => Value::Bytes(Arc::from(&number.to_le_bytes()[..(number % 8).unsigned_abs() as usize])),
+            DataType::String => {
+                Value::from("ä".repeat((number % 5).unsigned_abs() as usize).as_str())
+            }
+            DataType::Bytes => Value::Bytes(Arc::from(
+                &number.to_le_bytes()[..(number % 8).unsigned_abs() as usize],
+            )),
             DataType::Date => Value::Date(number as i32),
             _ => Value::Timestamp(number),
         }

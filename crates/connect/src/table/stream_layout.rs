@@ -104,7 +104,11 @@ impl StreamLayout {
         rows: usize,
         metadata: &BTreeMap<String, String>,
     ) -> Result<Option<Vec<u8>>, ConnectError> {
-        if let Some(flat) = self.flat.as_ref().filter(|_| (1..=CHUNK_ROWS).contains(&rows)) {
+        if let Some(flat) = self
+            .flat
+            .as_ref()
+            .filter(|_| (1..=CHUNK_ROWS).contains(&rows))
+        {
             let mut out = guarded(|| self.head(metadata)).map_err(not_encoded)?;
             if !flat.append(parts, rows, &mut out) {
                 return Ok(None);

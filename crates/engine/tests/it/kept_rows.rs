@@ -103,10 +103,9 @@ fn correct(world: &World, engine: &mut Engine, text: &str, from: u64, to: u64) {
     let source = offline.source("sales").unwrap();
     let truth = Truth::open(&source, world.path(), &path.to_string_lossy()).unwrap();
     let period = Period::new(time(from), time(to)).unwrap();
-    let difference =
-        offline.difference(&source, truth, &period, engine.means(), &mut |_, _, _| {
-            go_on()
-        });
+    let difference = offline.difference(&source, truth, &period, engine.means(), &mut |_, _, _| {
+        go_on()
+    });
     let difference = difference.unwrap();
     engine.correct(&difference, &mut |_, _, _| go_on()).unwrap();
 }
@@ -127,8 +126,7 @@ fn exclude(engine: &mut Engine, random: &mut Random) {
     let to = from + 1 + random.below(logged - from);
     let places = parse_positions(&format!("0@{from}..0@{}", to.min(logged))).unwrap();
     let offline = engine.offline();
-    let difference =
-        offline.exclusion(&source, &places, engine.means(), &mut |_, _, _| go_on());
+    let difference = offline.exclusion(&source, &places, engine.means(), &mut |_, _, _| go_on());
     let difference = difference.unwrap();
     engine.correct(&difference, &mut |_, _, _| go_on()).unwrap();
 }
@@ -174,7 +172,9 @@ impl Asking {
             let (as_of, plan) = (request.as_of, &self.plan);
             if engine.read_kept(plan, rows, as_of, knowledge, &mut answers) == 0 {
                 let rows = &rows[..rows.len().min(3)];
-                engine.read_more(plan, rows, as_of, knowledge, &mut answers).unwrap();
+                engine
+                    .read_more(plan, rows, as_of, knowledge, &mut answers)
+                    .unwrap();
             }
         }
         answers
@@ -228,7 +228,10 @@ fn walk(seed: u64) -> KeptCounts {
     let world = World::new(DEFINITIONS);
     // Sometimes there is room for few rows, or none.
     let bytes = [60_000, 400_000, 1 << 29][random.below(3) as usize];
-    world.write("evenkeel.toml", &format!("[limits]\nmemory_bytes = {bytes}\n"));
+    world.write(
+        "evenkeel.toml",
+        &format!("[limits]\nmemory_bytes = {bytes}\n"),
+    );
     world.clock.set(time(MINUTES + 30).0);
     let mut engine = world.engine();
     let mut cuts = vec![engine.cut()];

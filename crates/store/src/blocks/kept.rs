@@ -9,24 +9,20 @@
 //! together take no more than they may: those that were not asked for leave first (Corbató's clock,
 //! as in `key_cache`).
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use evenkeel_types::Value;
-use rustc_hash::FxHashMap;
+use table::{KEY_WORDS, Table, key_words};
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Kinds of rows that are kept at a time; another takes the place of the one that was not asked
 /// for the longest.
 const TABLES_MAX: usize = 16;
-/// Rows that get their memory at once.
-const PIECE_ROWS: usize = 64;
-/// Rows of longer keys are not kept.
-const KEY_BYTES_MAX: usize = 48;
-/// The length of a key, and its bytes.
-const KEY_WORDS: usize = 1 + KEY_BYTES_MAX / 8;
-/// About the bytes of a row besides its words and values: its places in maps and lists.
-const ROW_BYTES: usize = 64;
 /// The words of a line of the processor's caches.
 const LINE_WORDS: usize = 8;
 
@@ -83,134 +79,10 @@ struct Tables {
     asked: AtomicU64,
 }
 
-/// Rows of one shape.
-#[derive(Debug)]
-struct Table {
-    shape: RowShape,
-    /// Where the row of a hash is. Of two keys with one hash only one is kept.
-    places: FxHashMap<u64, u32>,
-    /// By place: the key, then the words.
-    pieces: Vec<Box<[u64]>>,
-    /// By place; empty if rows of the shape have none.
-    values: Vec<Box<[Value]>>,
-    /// By place: the hash of what is there.
-    hashes: Vec<Option<u64>>,
-    /// By place: whether it was asked for since the hand was here.
-    were_used: Vec<AtomicBool>,
-    free: Vec<u32>,
-    hand: usize,
-    /// See [`Tables::asked`].
-    last_asked: AtomicU64,
-    /// Of the values.
-    value_bytes: u64,
-}
-
 /// A look at rows that are kept: none comes or goes meanwhile.
 pub struct KeptReads<'a> {
     kept: &'a KeptRows,
     tables: RwLockReadGuard<'a, Tables>,
-}
-
-impl Table {
-    fn new(shape: &RowShape) -> Self {
-        Table {
-            shape: shape.clone(),
-            places: FxHashMap::default(),
-            pieces: Vec::new(),
-            values: Vec::new(),
-            hashes: Vec::new(),
-            were_used: Vec::new(),
-            free: Vec::new(),
-            hand: 0,
-            last_asked: AtomicU64::new(0),
-            value_bytes: 0,
-        }
-    }
-
-    fn row_words(&self) -> usize {
-        KEY_WORDS + self.shape.words
-    }
-
-    fn piece_bytes(&self) -> u64 {
-        (PIECE_ROWS * (self.row_words() * 8 + ROW_BYTES)) as u64
-    }
-
-    fn bytes(&self) -> u64 {
-        self.pieces.len() as u64 * self.piece_bytes() + self.value_bytes
-    }
-
-    /// The key and the words at a place.
-    fn at(&self, place: usize) -> &[u64] {
-        let begin = place % PIECE_ROWS * self.row_words();
-        &self.pieces[place / PIECE_ROWS][begin..begin + self.row_words()]
-    }
-
-    fn values_at(&self, place: usize) -> &[Value] {
-        self.values.get(place).map_or(&[], |values| &values[..])
-    }
-
-    /// Room for some more rows.
-    fn grow(&mut self) {
-        let begin = self.hashes.len();
-        let end = begin + PIECE_ROWS;
-        self.pieces
-            .push(vec![0; PIECE_ROWS * self.row_words()].into());
-        self.hashes.resize(end, None);
-        self.were_used.resize_with(end, AtomicBool::default);
-        if self.shape.values > 0 {
-            self.values.resize_with(end, Box::default);
-        }
-        self.free.extend((begin as u32..end as u32).rev());
-    }
-
-    fn put(&mut self, hash: u64, key: &[u64; KEY_WORDS], words: &[u64], values: Box<[Value]>) {
-        let place = self.free.pop().expect("who puts has made room") as usize;
-        let (begin, row_words) = (place % PIECE_ROWS * self.row_words(), self.row_words());
-        let row = &mut self.pieces[place / PIECE_ROWS][begin..begin + row_words];
-        row[..KEY_WORDS].copy_from_slice(key);
-        row[KEY_WORDS..].copy_from_slice(words);
-        if let Some(at) = self.values.get_mut(place) {
-            self.value_bytes += bytes_of(&values);
-            *at = values;
-        }
-        self.hashes[place] = Some(hash);
-        *self.were_used[place].get_mut() = false;
-        self.places.insert(hash, place as u32);
-    }
-
-    /// Forgets the row of a hash; whether there was one.
-    fn forget(&mut self, hash: u64) -> bool {
-        let Some(place) = self.places.remove(&hash) else {
-            return false;
-        };
-        self.hashes[place as usize] = None;
-        if let Some(values) = self.values.get_mut(place as usize) {
-            self.value_bytes -= bytes_of(values);
-            *values = Box::default();
-        }
-        self.free.push(place);
-        true
-    }
-
-    /// Forgets a row that was not asked for lately; whether there was any.
-    fn let_one_go(&mut self) -> bool {
-        if self.places.is_empty() {
-            return false;
-        }
-        loop {
-            if self.hand >= self.hashes.len() {
-                self.hand = 0;
-            }
-            let hand = self.hand;
-            self.hand += 1;
-            let was_used = std::mem::take(self.were_used[hand].get_mut());
-            if let Some(hash) = self.hashes[hand]
-                && !was_used
-            {
-                return self.forget(hash);
-            }
-        }
-    }
 }
 
 impl Tables {
@@ -424,197 +296,5 @@ impl KeptReads<'_> {
             Some(KeptRow { words, values })
         };
         keys.iter().enumerate().map(of_key).collect()
-    }
-}
-
-/// A key as words; none of one that is too long.
-fn key_words(key: &[u8]) -> Option<[u64; KEY_WORDS]> {
-    if key.len() > KEY_BYTES_MAX {
-        return None;
-    }
-    let mut words = [0; KEY_WORDS];
-    words[0] = key.len() as u64;
-    for (word, bytes) in words[1..].iter_mut().zip(key.chunks(8)) {
-        let mut eight = [0; 8];
-        eight[..bytes.len()].copy_from_slice(bytes);
-        *word = u64::from_le_bytes(eight);
-    }
-    Some(words)
-}
-
-/// About the bytes of values in memory.
-fn bytes_of(values: &[Value]) -> u64 {
-    let of = |value: &Value| match value {
-        Value::String(text) => text.len() as u64,
-        Value::Bytes(bytes) => bytes.len() as u64,
-        Value::Array(items) | Value::Struct(items) => bytes_of(items),
-        _ => 0,
-    };
-    let own = size_of_val(values) as u64;
-    own + values.iter().map(of).sum::<u64>()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const INDEXES: usize = 3;
-
-    /// Shape number `n` is over the indexes `n` and, if there is one, `n + 1`; one has values.
-    fn shape(number: u8) -> RowShape {
-        let own = usize::from(number);
-        RowShape {
-            name: [number; 16],
-            indexes: (own..INDEXES.min(own + 2)).collect(),
-            words: 1 + 20 * own,
-            values: usize::from(number == 1),
-        }
-    }
-
-    fn key(number: u8) -> Vec<u8> {
-        match number {
-            // As long as may be, and too long.
-            0 => vec![7; KEY_BYTES_MAX],
-            1 => vec![7; KEY_BYTES_MAX + 1],
-            _ => vec![number; 1 + usize::from(number % 20)],
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Keep(u8, Vec<u8>, u64),
-        Forget(usize, u8),
-        Find(u8, Vec<u8>),
-        Clear,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let keys = proptest::collection::vec(0..200u8, 1..60);
-        prop_oneof![
-            8 => (0..INDEXES as u8, keys.clone(), any::<u64>())
-                .prop_map(|(shape, keys, word)| Step::Keep(shape, keys, word)),
-            8 => (0..INDEXES, 0..200u8).prop_map(|(index, key)| Step::Forget(index, key)),
-            8 => (0..INDEXES as u8, keys).prop_map(|(shape, keys)| Step::Find(shape, keys)),
-            1 => Just(Step::Clear),
-        ]
-    }
-
-    proptest! {
-        /// What is found is what was kept last and not forgotten since; it takes no more than it
-        /// may.
-        #[test]
-        fn rows_are_those_that_were_kept_last(
-            steps in proptest::collection::vec(step(), 1..120),
-            bytes_max in prop_oneof![Just(0u64), 20_000..120_000u64],
-        ) {
-            let mut kept = KeptRows::new(bytes_max);
-            let mut last: BTreeMap<(u8, u8), u64> = BTreeMap::new();
-            let mut hits = 0;
-            for step in steps {
-                match step {
-                    Step::Keep(number, keys, word) => {
-                        let shape = shape(number);
-                        let bytes: Vec<Vec<u8>> = keys.iter().map(|&k| key(k)).collect();
-                        let words = vec![word; shape.words];
-                        let text = Value::from(word.to_string().as_str());
-                        let rows = bytes.iter().map(|key| NewRow {
-                            key,
-                            words: &words,
-                            values: vec![text.clone(); shape.values].into(),
-                        });
-                        kept.keep(&shape, rows);
-                        last.extend(keys.iter().map(|&key| ((number, key), word)));
-                    }
-                    Step::Forget(index, number) => {
-                        kept.forget(index, &key(number));
-                        let is_over = |shaped: u8| shape(shaped).indexes.contains(&index);
-                        last.retain(|(shaped, key), _| *key != number || !is_over(*shaped));
-                    }
-                    Step::Find(number, keys) => {
-                        let shape = shape(number);
-                        let bytes: Vec<Vec<u8>> = keys.iter().map(|&k| key(k)).collect();
-                        let slices: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-                        let reads = kept.reads();
-                        for (found, key) in reads.find(&shape, &slices).into_iter().zip(keys) {
-                            let Some(found) = found else {
-                                continue;
-                            };
-                            hits += 1;
-                            let word = last.get(&(number, key)).copied();
-                            prop_assert_ne!(key, 1);
-                            prop_assert_eq!(Some(found.words), word.map(|w| vec![w; shape.words]).as_deref());
-                            let text = word.map(|w| Value::from(w.to_string().as_str()));
-                            prop_assert_eq!(found.values, vec![text.unwrap(); shape.values]);
-                        }
-                    }
-                    Step::Clear => {
-                        kept.clear();
-                        last.clear();
-                    }
-                }
-                let tables = kept.tables.read().unwrap();
-                prop_assert_eq!(tables.bytes, tables.all.iter().map(Table::bytes).sum::<u64>());
-                prop_assert!(tables.bytes <= bytes_max);
-                for table in &tables.all {
-                    let values = table.values.iter().map(|values| bytes_of(values));
-                    prop_assert_eq!(table.value_bytes, values.sum::<u64>());
-                    prop_assert_eq!(table.places.len() + table.free.len(), table.hashes.len());
-                }
-                drop(tables);
-                prop_assert_eq!(kept.counts().hits, hits);
-            }
-        }
-    }
-
-    #[test]
-    fn rows_stay_as_long_as_there_is_room() {
-        let kept = KeptRows::new(1 << 20);
-        let shape = shape(0);
-        let keys: Vec<[u8; 2]> = (0..1_000u16).map(u16::to_be_bytes).collect();
-        let words: Vec<u64> = (0..1_000).collect();
-        let rows = keys.iter().zip(words.chunks(1)).map(|(key, words)| NewRow {
-            key,
-            words,
-            values: [].into(),
-        });
-        kept.keep(&shape, rows);
-        let slices: Vec<&[u8]> = keys.iter().map(|key| &key[..]).collect();
-        let reads = kept.reads();
-        let found = reads.find(&shape, &slices);
-        let found: Vec<u64> = found.iter().map(|row| row.unwrap().words[0]).collect();
-        assert_eq!(found, words);
-    }
-
-    #[test]
-    fn what_is_asked_for_stays_when_others_come() {
-        let shape = shape(0);
-        let mut table = Table::new(&shape);
-        table.grow();
-        let room = table.piece_bytes();
-        let kept = KeptRows::new(room);
-        let words = [1];
-        let new = |key| NewRow {
-            key,
-            words: &words,
-            values: [].into(),
-        };
-        kept.keep(&shape, [new(b"asked for")]);
-        for number in 0..200u8 {
-            assert!(kept.reads().find(&shape, &[b"asked for"])[0].is_some());
-            kept.keep(&shape, [new(&[number])]);
-        }
-        assert_eq!(kept.counts().rows, PIECE_ROWS as u64);
-        // Another kind of rows takes its memory.
-        let other = RowShape {
-            name: [9; 16],
-            ..shape.clone()
-        };
-        kept.keep(&other, [new(b"x")]);
-        assert!(kept.reads().find(&other, &[b"x"])[0].is_some());
-        assert!(kept.reads().find(&shape, &[b"asked for"])[0].is_none());
     }
 }
