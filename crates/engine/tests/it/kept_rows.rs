@@ -27,14 +27,13 @@ CREATE FEATURE VIEW recent ENTITY shop TTL INTERVAL '20' MINUTE AS
 SELECT shop, few AS recent_few, name AS recent_name FROM sales;
 CREATE FEATURE VIEW large ENTITY shop AS
 SELECT shop, amount AS large_amount FROM sales WHERE amount > 50;
-CREATE FEATURE VIEW fresh ENTITY shop AS
-SELECT shop, amount AS fresh_amount FROM sales WHERE at > read_time() - INTERVAL '20' MINUTE;
+CREATE FEATURE VIEW twice ENTITY shop AS SELECT shop, amount * 2 AS twice FROM sales;
 CREATE FEATURE VIEW place ENTITY city AS
 SELECT city, street, amount AS place_amount, shop AS place_shop FROM sales;
 CREATE FEATURE VIEW owner ENTITY shop AS SELECT shop, owner, rank FROM owners;
 CREATE FEATURE VIEW total ENTITY shop AS SELECT shop, sum(amount) OVER (LAST 1 HOURS) AS total FROM sales;
 CREATE FEATURE SERVICE whole VERSION 1 AS sale (*), recent (*), large (*), place (*), owner (*);
-CREATE FEATURE SERVICE mixed VERSION 1 AS total (*), sale (few, name), fresh (*), owner (rank);
+CREATE FEATURE SERVICE mixed VERSION 1 AS total (*), sale (few, name), twice (*), owner (rank);
 ";
 const SHOPS: u64 = 6;
 const START: &str = "2026-03-01T00:00:00Z";
