@@ -8,15 +8,19 @@
 //! commits and restarts were, and whatever went wrong in between; but what is recorded, which is what was
 //! emitted. What goes wrong for one stream stops that one and those that read it.
 
+mod ahead;
 mod backfill;
 mod brought;
+mod evaluation;
 mod lane;
+mod passing;
 mod piece;
 mod place;
 mod places;
 mod recorded;
 mod row;
 mod runs;
+mod said;
 mod settled;
 mod size;
 mod stream;
@@ -103,14 +107,14 @@ pub enum Next {
 impl Emitter {
     /// What one stream makes of one piece of the log, so that others have their turn in between.
     /// What is logged and not applied is left for later.
-    pub fn next(&mut self, online: &impl Online) -> Next {
+    pub fn next(&mut self, online: &(impl Online + Sync)) -> Next {
         let world = self.world_of(online);
         let next = self.next_of(&world, online);
         self.world = Some(world);
         next
     }
 
-    fn next_of(&mut self, world: &World, online: &impl Online) -> Next {
+    fn next_of(&mut self, world: &World, online: &(impl Online + Sync)) -> Next {
         let mut left = self.lanes.len();
         while left > 0 {
             self.turn %= self.lanes.len();

@@ -14,7 +14,7 @@ use super::stream::emitted_until;
 use crate::error::EngineError;
 
 /// Records that bring something.
-const ROOTS_MAX: usize = 1_024;
+const ROOTS_MAX: usize = 4_096;
 /// Records that are read.
 const RECORDS_MAX: usize = 16_384;
 /// Of a record with more emissions than so many the end is looked for.
@@ -25,8 +25,12 @@ pub(super) struct Piece {
     pub(super) roots: Vec<Root>,
     /// The first record behind it.
     pub(super) end: u64,
+    /// Everything that others logged before it.
+    pub(super) begin: Cut,
     /// Everything that others logged up to its end.
     pub(super) cut: Cut,
+    /// What others logged within it, in the order of the log.
+    pub(super) passed: Vec<(SourceId, Position)>,
     /// The number of the stream that is next.
     pub(super) next: usize,
     emitted: BTreeMap<SourceId, Emitted>,
@@ -36,8 +40,8 @@ pub(super) struct Piece {
 pub(super) struct Root {
     pub(super) record: u64,
     pub(super) what: Rooted,
-    /// Everything that others logged up to it.
-    pub(super) cut: Cut,
+    /// So many of what others logged within the piece are up to it.
+    pub(super) passed: usize,
 }
 
 /// What a record is.
@@ -48,7 +52,7 @@ pub(super) enum Rooted {
 
 /// What a stream emitted for the records of the piece: what it is is read when it is needed.
 #[derive(Default)]
-struct Emitted {
+pub(super) struct Emitted {
     /// The offset of the first.
     first: u64,
     /// The records for which there are some, each with how many there are up to its last one.
@@ -56,6 +60,19 @@ struct Emitted {
 }
 
 impl Emitted {
+    /// Nothing yet, from an offset on.
+    pub(super) fn from(first: u64) -> Self {
+        Emitted {
+            first,
+            ends: Vec::new(),
+        }
+    }
+
+    /// The offset behind the last.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.all()
+    }
+
     /// Takes what comes next of those for records before one; the record that has so many that where they
     /// end is better looked for.
     fn read(&mut self, mut events: Events, before: u64) -> Result<Option<u64>, EngineError> {
@@ -78,7 +95,7 @@ impl Emitted {
     }
 
     /// Takes the next ones, of one record.
-    fn take(&mut self, record: u64, count: u64) {
+    pub(super) fn take(&mut self, record: u64, count: u64) {
         let end = self.all() + count;
         match self.ends.last_mut() {
             Some((last, of_last)) if *last == record => *of_last = end,
@@ -186,7 +203,9 @@ impl Pieces {
         let mut piece = Piece {
             roots: Vec::new(),
             end: from,
+            begin: base.clone(),
             cut: base.clone(),
+            passed: Vec::new(),
             next: 0,
             emitted: BTreeMap::new(),
         };
@@ -240,6 +259,7 @@ impl Pieces {
             piece
                 .cut
                 .set_end(logged.source, partition, Offset(offset.0 + 1));
+            piece.passed.push((logged.source, logged.position));
             if let Some(def) = catalog.source_by_id(logged.source)
                 && self.wanted.contains(&def.id)
             {
@@ -250,7 +270,7 @@ impl Pieces {
                 piece.roots.push(Root {
                     record,
                     what: Rooted::Event(Box::new(event)),
-                    cut: piece.cut.clone(),
+                    passed: piece.passed.len(),
                 });
             }
         }
@@ -269,11 +289,12 @@ impl Piece {
         self.roots.push(Root {
             record,
             what: Rooted::Backfill(backfill),
-            cut: self.cut.clone(),
+            passed: self.passed.len(),
         });
     }
 
-    /// Takes what a stream emitted for its records, from an offset on.
+    /// Takes what a stream emitted for its records, from an offset on. What this process emitted itself it has
+    /// counted, if that is all.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -281,12 +302,31 @@ impl Piece {
         &mut self,
         log: &LogReader,
         def: &SourceDef,
-        from: u64,
+        (from, counted): (u64, Option<Emitted>),
     ) -> Result<(), EngineError> {
-        let mut emitted = Emitted {
-            first: from,
-            ends: Vec::new(),
+        let end = log.end(def.id, PARTITION).0;
+        let emitted = match counted.filter(|counted| counted.end() == end) {
+            Some(counted) => {
+                debug_assert!(
+                    self.read_emitted(log, def, from)
+                        .map_or(true, |read| read.ends == counted.ends),
+                    "what was counted is what is logged"
+                );
+                counted
+            }
+            None => self.read_emitted(log, def, from)?,
         };
+        self.emitted.insert(def.id, emitted);
+        Ok(())
+    }
+
+    fn read_emitted(
+        &self,
+        log: &LogReader,
+        def: &SourceDef,
+        from: u64,
+    ) -> Result<Emitted, EngineError> {
+        let mut emitted = Emitted::from(from);
         let mut next = from;
         while next < log.end(def.id, PARTITION).0
             && let Some(record) = emitted.read(records_from(log, def, next), self.end)?
@@ -294,8 +334,7 @@ impl Piece {
             next = emitted_until(log, def, record)?;
             emitted.take(record, next - from - emitted.all());
         }
-        self.emitted.insert(def.id, emitted);
-        Ok(())
+        Ok(emitted)
     }
 
     /// How much a stream emitted.
