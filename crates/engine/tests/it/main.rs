@@ -36,6 +36,7 @@ mod random_evolution;
 mod random_history;
 mod recorded;
 mod recorded_ends;
+mod recorded_mixed;
 mod retention;
 mod rollback;
 mod segments;
