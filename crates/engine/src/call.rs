@@ -219,7 +219,8 @@ impl Engine {
             let view = self.compiled(&derived.view.digest, &derived.view.name)?;
             let time = logged.event.event_time;
             let reader = Reader::new(store, knowledge);
-            let brought = store.hot.checked(reader.brought(view, row, time.0))?;
+            let brought = reader.brought(view, &mut row.clone(), time.0);
+            let brought = store.hot.checked(brought)?;
             let Some(selected) = brought else {
                 continue;
             };

@@ -8,15 +8,19 @@
 //! commits and restarts were, and whatever went wrong in between; but what is recorded, which is what was
 //! emitted. What goes wrong for one stream stops that one and those that read it.
 
+mod ahead;
 mod backfill;
 mod brought;
+mod evaluation;
 mod lane;
+mod passing;
 mod piece;
 mod place;
 mod places;
 mod recorded;
 mod row;
 mod runs;
+mod said;
 mod settled;
 mod size;
 mod stream;
@@ -103,14 +107,14 @@ pub enum Next {
 impl Emitter {
     /// What one stream makes of one piece of the log, so that others have their turn in between.
     /// What is logged and not applied is left for later.
-    pub fn next(&mut self, online: &impl Online) -> Next {
+    pub fn next(&mut self, online: &(impl Online + Sync)) -> Next {
         let world = self.world_of(online);
         let next = self.next_of(&world, online);
         self.world = Some(world);
         next
     }
 
-    fn next_of(&mut self, world: &World, online: &impl Online) -> Next {
+    fn next_of(&mut self, world: &World, online: &(impl Online + Sync)) -> Next {
         let mut left = self.lanes.len();
         while left > 0 {
             self.turn %= self.lanes.len();
@@ -274,11 +278,13 @@ impl Emitter {
 
     /// What emissions are made of; begins anew, if that is something else than before.
     fn world_of(&mut self, online: &impl Online) -> World {
-        let (catalog, log, reached, evaluated_max) = online.with(|engine| {
+        let (catalog, log, reached, evaluated_max, is_shared) = online.with(|engine| {
             let catalog = Arc::clone(engine.shared_catalog());
             let reached = engine.reached().clone();
             let evaluated_max = engine.machine().evaluated_max.max(1);
-            (catalog, engine.reader().clone(), reached, evaluated_max)
+            let is_shared = engine.hot().defers();
+            let log = engine.reader().clone();
+            (catalog, log, reached, evaluated_max, is_shared)
         });
         if let Some(world) = self.world.take()
             && Arc::ptr_eq(&world.catalog, &catalog)
@@ -303,6 +309,7 @@ impl Emitter {
             log,
             ordered,
             evaluated_max,
+            is_shared,
         }
     }
 }

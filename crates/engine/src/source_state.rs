@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use evenkeel_log::OWN_POSITION;
 use evenkeel_store::StoreError;
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{
@@ -464,17 +463,12 @@ impl SourceState {
     }
 
     /// The newest version of an identity, of a source whose revisions are told apart by who writes
-    /// it: that of an event with this source row and time.
+    /// it.
     ///
     /// # Errors
     /// If what is known of the identity cannot be read.
-    pub(crate) fn newest(
-        &self,
-        row: &[Value],
-        time: EventTime,
-    ) -> Result<Option<Newest>, StoreError> {
-        let identity = self.program.identity_at(row, &OWN_POSITION, time.0);
-        let mut key = identity_key(self.program.def().id, time.0, &identity);
+    pub(crate) fn newest(&self, key: &IdentityKey) -> Result<Option<Newest>, StoreError> {
+        let mut key = key.clone();
         self.ledger.take_over(&mut key);
         Ok(match self.ledger.identity(&key)? {
             None => None,

@@ -171,6 +171,38 @@ pub fn encode_canonical_row(values: &[Value], out: &mut Vec<u8>) {
     }
 }
 
+/// How many bytes [`canonical_row`] has.
+pub fn canonical_row_length(values: &[Value]) -> usize {
+    let length = values
+        .iter()
+        .rposition(|v| !v.is_null())
+        .map_or(0, |i| i + 1);
+    values[..length].iter().map(value_length).sum()
+}
+
+/// How many bytes [`encode_value`] appends.
+fn value_length(value: &Value) -> usize {
+    match value {
+        Value::Null => 1,
+        Value::Error(_) | Value::Boolean(_) => 2,
+        Value::Int(_) | Value::Date(_) | Value::Float(_) => 1 + 4,
+        Value::BigInt(_) | Value::Timestamp(_) | Value::Double(_) => 1 + 8,
+        Value::Decimal(_) => 1 + 16,
+        Value::String(s) => 1 + bytes_length(s.as_bytes()),
+        Value::Bytes(b) => 1 + bytes_length(b),
+        Value::Interval(_) => 1 + 4 + 8,
+        Value::Array(values) | Value::Struct(values) => {
+            let elements = values.iter().map(|value| 1 + value_length(value));
+            1 + elements.sum::<usize>() + 1
+        }
+    }
+}
+
+fn bytes_length(bytes: &[u8]) -> usize {
+    let escaped = bytes.iter().filter(|&&byte| byte == END).count();
+    bytes.len() + escaped + 2
+}
+
 /// Why bytes are not an encoding.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -468,7 +500,12 @@ mod tests {
             let pair = encode_values([&a, &c]);
             prop_assert_eq!(decode_values(&pair, &[t.clone(), u.clone()]).unwrap(), vec![a.clone(), c.clone()]);
             let row = canonical_row(&[a.clone(), c.clone(), Value::Null]);
-            prop_assert_eq!(decode_row(&row, &[t, u, DataType::Int]).unwrap(), vec![a, c, Value::Null]);
+            prop_assert_eq!(decode_row(&row, &[t, u, DataType::Int]).unwrap(), vec![a.clone(), c.clone(), Value::Null]);
+            let interval = Value::Interval(Interval::from_micros(7));
+            let nested = Value::Struct([a.clone(), Value::Null, interval].into());
+            for row in [vec![a.clone(), c.clone(), Value::Null], vec![Value::Null, nested, a, c]] {
+                prop_assert_eq!(canonical_row_length(&row), canonical_row(&row).len());
+            }
         }
 
         #[test]

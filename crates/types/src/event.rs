@@ -338,6 +338,14 @@ impl SourceCut {
         }
     }
 
+    /// Sets the first offset of a partition that is *not* in the cut.
+    pub fn set_end(&mut self, partition: Partition, end: Offset) {
+        match self.ends.binary_search_by_key(&partition, |(p, _)| *p) {
+            Ok(known) => self.ends[known].1 = end.0,
+            Err(place) => self.ends.insert(place, (partition, end.0)),
+        }
+    }
+
     /// Whether the position is in the cut.
     #[inline]
     pub fn contains(&self, position: Position) -> bool {
@@ -445,6 +453,12 @@ mod tests {
         assert!(cut.covers(&Cut::empty()) && !Cut::empty().covers(&cut));
         let part = cut.of_source(SourceId(1));
         assert!(part.contains(Position::new(2, 4)) && !part.contains(Position::new(2, 5)));
+        let mut moved = part;
+        for (partition, end) in [(2, 7), (5, 1), (0, 3), (2, 6)] {
+            moved.set_end(Partition(partition), Offset(end));
+            cut.set_end(SourceId(1), Partition(partition), Offset(end));
+            assert_eq!(moved, cut.of_source(SourceId(1)));
+        }
     }
 
     #[test]

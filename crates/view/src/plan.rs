@@ -183,6 +183,23 @@ pub(crate) struct CompiledLookup {
     pub(crate) width: usize,
 }
 
+impl CompiledLookup {
+    /// The index that is read first of all by the key; none if several are.
+    pub(crate) fn index(&self) -> Option<IndexId> {
+        match &self.target {
+            CompiledTarget::Source(side) => Some(side.index),
+            CompiledTarget::View { view, .. } => match &view.body {
+                CompiledBody::Window { windows, .. } => Some(windows.index),
+                CompiledBody::Row(body) => match &body.trigger {
+                    CompiledTrigger::Source(side) => Some(side.index),
+                    CompiledTrigger::Full { .. } | CompiledTrigger::Brought { .. } => None,
+                },
+                CompiledBody::Composed { .. } => None,
+            },
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum CompiledBody {
     Window {

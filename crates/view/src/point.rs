@@ -10,10 +10,12 @@ mod walk;
 mod windows;
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_aggregate::History;
-use evenkeel_types::{Knowledge, SourceCut, SourceId, Value, VisibleAt};
+use evenkeel_expr::Program;
+use evenkeel_types::{Knowledge, Offset, Partition, SourceCut, SourceId, Value, VisibleAt};
 
 use rows::PlainRow;
 pub(crate) use sight::Sight;
@@ -45,8 +47,8 @@ pub trait Store {
     /// the history is used.
     fn history(&self, index: IndexId, key: &[u8]) -> Result<Option<History>, ReadError>;
 
-    /// These keys are going to be asked for, in this order: what is in memory of them can be
-    /// brought closer together. Nothing depends on it.
+    /// These keys of an index are going to be asked for, in this order, others in between: what is in memory of
+    /// them can be brought closer together. Nothing depends on it.
     fn expect(&self, _index: IndexId, _keys: Vec<Vec<u8>>) {}
 
     /// Whether a contested entry, itself known, holds given what is known
@@ -86,6 +88,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Goes on to knowledge in which a partition ends elsewhere.
+    pub fn set_end(&mut self, source: SourceId, partition: Partition, end: Offset) {
+        let indexes = self.store.plan().indexes().iter();
+        for (index, cut) in indexes.zip(&mut self.cuts) {
+            if index.source().id == source {
+                cut.set_end(partition, end);
+            }
+        }
+    }
+
+    /// A reader that knows of that what was visible at a time.
+    pub fn as_served(&self, known_at: VisibleAt) -> Reader<'a> {
+        Reader {
+            store: self.store,
+            cuts: self.cuts.clone(),
+            known_at: Some(known_at),
+            trouble: RefCell::default(),
+        }
+    }
+
     /// Reads a view: `key` in the order of the entity's key columns, `request` in the order of
     /// a composed view's request columns.
     ///
@@ -104,14 +126,14 @@ impl<'a> Reader<'a> {
     }
 
     /// The row that an event brings to a view of a derived stream: evaluated at the event's time,
-    /// from its source row. None if it is left out.
+    /// from its source row, which is used as memory and given back as it was. None if it is left out.
     ///
     /// # Errors
     /// If what the row needs cannot be read.
     pub fn brought(
         &self,
         view: &CompiledView,
-        event: &[Value],
+        event: &mut Vec<Value>,
         time: i64,
     ) -> Result<Option<Vec<Value>>, ReadError> {
         let CompiledBody::Row(body) = &view.body else {
@@ -123,10 +145,11 @@ impl<'a> Reader<'a> {
         let passes = condition
             .as_ref()
             .is_none_or(|c| c.eval_row(event, time) == Value::Boolean(true));
-        let mut scope = event.to_vec();
+        let width = event.len();
         let row = passes
-            .then(|| self.evaluate(body, time, time, &mut scope))
+            .then(|| self.evaluate(body, time, time, event))
             .flatten();
+        event.truncate(width);
         self.trouble()?;
         Ok(row)
     }
@@ -144,6 +167,32 @@ impl<'a> Reader<'a> {
         };
         self.store
             .expect(index, keys.filter_map(encode_key).collect());
+    }
+
+    /// The rows that events bring to a view of a derived stream are going to be asked for, in this order; as far
+    /// as their own columns say what is read for them.
+    pub fn expect_brought(&self, view: &CompiledView, events: &[Vec<Value>]) {
+        let CompiledBody::Row(body) = &view.body else {
+            return;
+        };
+        let mut keys: BTreeMap<IndexId, Vec<Vec<u8>>> = BTreeMap::new();
+        for event in events {
+            for windows in &body.windows {
+                let key = encode_key(windows.key_slots.iter().map(|&slot| &event[slot]));
+                keys.entry(windows.index).or_default().extend(key);
+            }
+            for lookup in &body.lookups {
+                let is_own = |p: &Program| p.columns().iter().all(|&column| column < event.len());
+                if let (Some(index), true) = (lookup.index(), lookup.keys.iter().all(is_own)) {
+                    let parts = lookup.keys.iter().map(|p| p.eval_row(event, 0));
+                    let parts: Vec<Value> = parts.collect();
+                    keys.entry(index).or_default().extend(encode_key(&parts));
+                }
+            }
+        }
+        for (index, keys) in keys {
+            self.store.expect(index, keys);
+        }
     }
 
     /// [`Reader::read`], appended to the rows that were read before; nothing is if it fails.

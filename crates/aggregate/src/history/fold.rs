@@ -52,20 +52,15 @@ impl<V: Visibility + ?Sized> Reader<'_, V> {
         let whole = range.len() == node.length;
         match &node.body {
             Body::Block(leaf) => {
-                let mut raw: Vec<&mut (SpecId, &mut State)> = Vec::new();
-                for item in wanted {
-                    if whole && all_visible && self.keeps(node) {
-                        self.merge_whole(node, item.0, item.1);
-                    } else {
-                        raw.push(item);
+                if whole && all_visible && self.keeps(node) {
+                    for (spec, state) in wanted {
+                        self.merge_whole(node, *spec, state);
                     }
-                }
-                if raw.is_empty() {
                     return;
                 }
                 let block = leaf.block();
                 let slots = self.passing(block, range, all_visible);
-                for (spec, state) in raw {
+                for (spec, state) in wanted {
                     self.aggregates
                         .spec(*spec)
                         .add(state, block.values(), &slots, |slot| block.order(slot));

@@ -16,12 +16,14 @@ use evenkeel_types::{Cut, EventTime, LoggedEvent, Offset, Partition, Position, S
 use super::brought::{Brought, Known, again};
 use super::row::Rows;
 use super::runs::GAP_MAX;
-use super::settled::Latest;
+use super::said::Said;
+use super::settled::{Latest, Named, newest_of};
 use super::stream::{Stream, emissions_from};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::function::FunctionCalls;
 use crate::ingest::nothing_at;
+use crate::ledger::IdentityKey;
 use crate::offline::Online;
 use crate::source_state::Newest;
 
@@ -32,9 +34,6 @@ const OF_A_THREAD_MIN: usize = 32;
 /// So many places of the trigger's log are read at a time, and in one turn, whatever is in the period.
 const PLACES_AT_ONCE: u64 = 1 << 16;
 const PLACES_OF_A_TURN: u64 = 1 << 20;
-
-/// The identity of a trigger, and its time.
-type Identity = (Vec<u8>, EventTime);
 
 /// How far a backfill is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,14 +167,15 @@ impl Rows<'_> {
         let read = self.take_latest(online, &brought)?;
         self.complete_all(online, record, &mut brought)?;
         for Brought { id, time, row, .. } in brought {
-            let latest = self.latest_of(online, (&id, time))?;
-            self.settle_completed(record, (&id, time), row, latest);
+            let named = Named::of(self.program, &id, time);
+            let latest = self.latest_of(online, &named)?;
+            self.settle_completed(record, named, row, latest);
         }
         // What stays as it is is not needed any more.
-        for (identity, newest) in read {
-            let is_other = |latest: &Latest| latest.revision > newest.revision;
-            if !self.latest.get(&identity).is_some_and(is_other) {
-                self.latest.remove(&identity);
+        for (key, newest) in read {
+            let is_other = matches!(self.latest.get(&key), Some(Said::Here(_)));
+            if !is_other {
+                self.latest.remove(&key);
                 self.earlier.remove(&(self.def.id, newest.position));
             }
         }
@@ -188,29 +188,25 @@ impl Rows<'_> {
         &mut self,
         online: &impl Online,
         brought: &[Brought],
-    ) -> Result<Vec<(Identity, Newest)>, EngineError> {
+    ) -> Result<Vec<(IdentityKey, Newest)>, EngineError> {
         let def = self.def;
+        let keys = brought
+            .iter()
+            .map(|Brought { id, time, .. }| Named::of(self.program, id, *time).key);
+        let keys: Vec<IdentityKey> = keys.collect();
         let newest = |engine: &Engine| -> Result<Vec<Option<Newest>>, StoreError> {
-            let Some(state) = engine.hot().source(def.id) else {
-                return Ok(vec![None; brought.len()]);
-            };
-            let newest = brought.iter().map(|Brought { id, time, .. }| {
-                let mut row = vec![Value::Bytes(id.as_slice().into()), Value::Timestamp(time.0)];
-                row.resize(def.row_width(), Value::Null);
-                state.newest(&row, *time)
-            });
+            let newest = keys.iter().map(|key| newest_of(engine, def.id, key));
             newest.collect()
         };
         let newest = online.with(newest)?;
-        let found = newest.into_iter().zip(brought);
-        let found = found.filter_map(|(newest, brought)| Some((newest?, brought)));
-        let mut found: Vec<(Newest, &Brought)> = found.collect();
+        let found = newest.into_iter().zip(keys);
+        let found = found.filter_map(|(newest, key)| Some((newest?, key)));
+        let mut found: Vec<(Newest, IdentityKey)> = found.collect();
         found.sort_by_key(|(newest, _)| newest.position);
         let mut read = Vec::with_capacity(found.len());
-        for (newest, brought) in found {
-            let identity = (brought.id.clone(), brought.time);
+        for (newest, key) in found {
             // What this commit says of it is newer.
-            if self.latest.contains_key(&identity) {
+            if self.latest.get(&key).is_some() {
                 continue;
             }
             let row = match self.is_needed(&newest) {
@@ -222,8 +218,8 @@ impl Rows<'_> {
                 row,
                 is_withdrawn: newest.removed,
             };
-            self.latest.insert(identity.clone(), latest);
-            read.push((identity, newest));
+            self.latest.insert(key.clone(), Said::Before(latest));
+            read.push((key, newest));
         }
         Ok(read)
     }

@@ -5,16 +5,14 @@
 
 use std::sync::Arc;
 
+use evenkeel_types::codec::canonical_row_length;
 use evenkeel_types::definition::{DerivedDef, SourceDef, Watched};
-use evenkeel_types::{
-    Cut, ErrorReason, Event, EventTime, Knowledge, LoggedEvent, Operation, Position, Value,
-    VisibleAt,
-};
-use evenkeel_view::{Reader, SourceProgram};
+use evenkeel_types::{Cut, ErrorReason, Event, EventTime, LoggedEvent, Position, Value, VisibleAt};
+use evenkeel_view::SourceProgram;
 
+use super::evaluation::Evaluation;
 use super::places::Search;
 use super::recorded::{first_selected, inputs_of};
-use super::size::bytes_of_row;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::HotRead;
@@ -42,7 +40,7 @@ pub(crate) struct Known<'a> {
 /// What holds at a cut under the identity of a trigger.
 pub(crate) struct Brought {
     /// The identity, without the time.
-    pub(super) id: Vec<u8>,
+    pub(super) id: Arc<[u8]>,
     /// That of the row.
     pub(super) time: EventTime,
     /// What held before, if that was something else.
@@ -96,43 +94,16 @@ pub(crate) fn emission_of(
 /// What an event of the trigger changes about its identity; none if that is nothing.
 pub(super) fn brought(
     engine: &Engine,
-    (def, derived): (&SourceDef, &DerivedDef),
+    of: (&SourceDef, &DerivedDef),
     trigger: &LoggedEvent,
     known: Known<'_>,
 ) -> Result<Option<Brought>, EngineError> {
-    let Some(state) = engine.hot().source(trigger.source) else {
-        return Ok(None);
-    };
-    let program = state.program();
-    let row = program.row(trigger);
-    let Some(turn) = state.turn(trigger, &row, &known.cut.of_source(trigger.source))? else {
-        return Ok(None);
-    };
-    let is_due = derived.is_due(trigger.event.event_time, known.due_until);
-    let (now, before) = match turn {
-        // There was none, and there is none yet.
-        Turn::Begins if !is_due => return Ok(None),
-        Turn::Begins => (true, None),
-        Turn::Replaces(before) => (true, Some(before)),
-        Turn::Ends(before) => (false, Some(before)),
-    };
-    let selected = match now && is_due {
-        true => select(engine, derived, (trigger, &row), known.cut)?,
-        false => None,
-    };
-    let known_at = match &selected {
-        // A row that is due later than its event is known when that is known.
-        // Nor is one with values that nobody can have had before they are recorded.
-        Some(selected) if derived.timer.is_none() && derived.recorded.is_empty() => {
-            known_before(engine, derived, trigger, &row, (selected, known.cut))?
-        }
-        _ => None,
-    };
-    Ok(Some(Brought {
-        known_at,
-        before,
-        ..row_of(engine, (def, derived), program, (trigger, &row), selected)
-    }))
+    let hot = HotRead::of(engine.hot());
+    let evaluation = Evaluation::new(engine, of, &hot, known.cut)?;
+    match evaluation.row(trigger) {
+        Some(row) => evaluation.brought(trigger, row, known.due_until),
+        None => Ok(None),
+    }
 }
 
 /// What an event changes about its identity, and its row; none if that is nothing.
@@ -173,78 +144,13 @@ pub(super) fn concerned(
 /// What an event of the trigger that holds brings by what is known now.
 pub(crate) fn again(
     engine: &Engine,
-    (def, derived): (&SourceDef, &DerivedDef),
+    of: (&SourceDef, &DerivedDef),
     trigger: &LoggedEvent,
     known: Known<'_>,
 ) -> Result<Option<Brought>, EngineError> {
-    let Some(state) = engine.hot().source(trigger.source) else {
-        return Ok(None);
-    };
-    let program = state.program();
-    let row = program.row(trigger);
-    let selected = match derived.is_due(trigger.event.event_time, known.due_until) {
-        true => select(engine, derived, (trigger, &row), known.cut)?,
-        false => None,
-    };
-    // It is what came late that makes the row what it is, so nobody could know it before.
-    let brought = row_of(engine, (def, derived), program, (trigger, &row), selected);
-    Ok(Some(brought))
-}
-
-/// What is said of an event of the trigger, as the row of its identity.
-fn row_of(
-    engine: &Engine,
-    (def, derived): (&SourceDef, &DerivedDef),
-    program: &SourceProgram,
-    (trigger, row): (&LoggedEvent, &[Value]),
-    selected: Option<Vec<Value>>,
-) -> Brought {
-    let bytes_max = engine.project().limits.row_bytes;
-    let columns = |selected| columns_of(def, program, (trigger, row), selected, bytes_max);
-    Brought {
-        id: identity_of(program, trigger, row),
-        time: derived.time_of(trigger.event.event_time),
-        before: None,
-        row: selected.map(columns),
-        known_at: None,
-    }
-}
-
-/// The selected columns of the row that an event of the trigger brings by what is known at a cut; none
-/// if it is left out.
-fn select(
-    engine: &Engine,
-    derived: &DerivedDef,
-    (trigger, row): (&LoggedEvent, &[Value]),
-    cut: &Cut,
-) -> Result<Option<Vec<Value>>, EngineError> {
-    let time = derived.time_of(trigger.event.event_time);
-    let latest = Knowledge::latest(cut.clone());
-    evaluate(engine, derived, row, time, &latest)
-}
-
-/// When the row of a trigger could be known, if the trigger declares when it was: then, if who
-/// had read it then would have had the same.
-fn known_before(
-    engine: &Engine,
-    derived: &DerivedDef,
-    trigger: &LoggedEvent,
-    row: &[Value],
-    (selected, cut): (&[Value], &Cut),
-) -> Result<Option<VisibleAt>, EngineError> {
-    let event = &trigger.event;
-    let is_original = event.operation == Operation::Insert && event.revision == 0;
-    if event.known_at.is_none() || !is_original {
-        return Ok(None);
-    }
-    let known_at = trigger.visible_at();
-    let then = Knowledge::as_served(cut.clone(), known_at);
-    let said = evaluate(engine, derived, row, event.event_time, &then)?;
-    let is_same = said.is_some_and(|said| {
-        let mut pairs = said.iter().zip(selected);
-        pairs.all(|(a, b)| a.same_bits(b))
-    });
-    Ok(is_same.then_some(known_at))
+    let hot = HotRead::of(engine.hot());
+    let evaluation = Evaluation::new(engine, of, &hot, known.cut)?;
+    evaluation.again(trigger, known.due_until)
 }
 
 /// The identity of an event, without its time.
@@ -315,22 +221,8 @@ pub(crate) fn columns_of(
 /// What is selected, if it can be an event. What is too large says so in every column: what follows it goes
 /// on.
 pub(super) fn fitting(selected: Vec<Value>, bytes_max: usize) -> Vec<Value> {
-    match bytes_of_row(&selected) + OWN_COLUMNS * size_of::<u64>() > bytes_max {
+    match canonical_row_length(&selected) + OWN_COLUMNS * size_of::<u64>() > bytes_max {
         true => vec![Value::Error(ErrorReason::Limit); selected.len()],
         false => selected,
     }
-}
-
-/// The selected columns of the row that an event brings; none if it is left out.
-fn evaluate(
-    engine: &Engine,
-    derived: &DerivedDef,
-    row: &[Value],
-    time: EventTime,
-    knowledge: &Knowledge,
-) -> Result<Option<Vec<Value>>, EngineError> {
-    let view = engine.compiled(&derived.view.digest, &derived.view.name)?;
-    let hot = HotRead::of(engine.hot());
-    let reader = Reader::new(&hot, knowledge);
-    hot.checked(reader.brought(view, row, time.0))
 }

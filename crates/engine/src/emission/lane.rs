@@ -8,15 +8,19 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread;
 
 use evenkeel_log::{LogReader, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
-use evenkeel_types::{Cut, LoggedEvent, Offset, SourceId};
+use evenkeel_types::{Cut, LoggedEvent, SourceId};
+use evenkeel_view::SourceProgram;
 
+use super::ahead::Ahead;
 use super::backfill::Backfilling;
 use super::brought::Known;
-use super::piece::{Piece, Pieces, Root, Rooted};
-use super::place::{Place, Within};
+use super::passing::{Passing, cut_at};
+use super::piece::{Emitted, Piece, Pieces, Root, Rooted};
+use super::place::{Place, Within, record_of};
 use super::places::Times;
 use super::row::{Act, Cause, GATHERED_MAX, Left, Rows};
 use super::stream::{Reached, Stream, with_read};
@@ -36,6 +40,8 @@ pub(super) struct World {
     pub(super) ordered: Vec<Arc<SourceDef>>,
     /// Triggers that are evaluated for one commit, about.
     pub(super) evaluated_max: usize,
+    /// Whether others wait for the engine, and for their turn to write.
+    pub(super) is_shared: bool,
 }
 
 /// See the module.
@@ -59,6 +65,10 @@ struct Begun {
     judged: Place,
     /// What is left there of an act.
     left: Option<Left>,
+    /// What the next stream of the piece emitted, if nothing of it was emitted before.
+    counted: Option<Emitted>,
+    /// The records of what is judged, each as often as it has emissions.
+    counting: Vec<u64>,
 }
 
 impl Lane {
@@ -108,7 +118,7 @@ impl Lane {
             return None;
         };
         let is_of_it = backfill.source == stream.def.id;
-        is_of_it.then(|| Backfilling::at(stream, &begun.cut_of(piece, root)))
+        is_of_it.then(|| Backfilling::at(stream, &cut_at(piece, &begun.streams, root)))
     }
 
     /// How far its streams are; nothing, if that has to be found first.
@@ -125,7 +135,7 @@ impl Lane {
     pub(super) fn next(
         &mut self,
         world: &World,
-        online: &impl Online,
+        online: &(impl Online + Sync),
         reached: &Reached,
     ) -> Result<Next, EngineError> {
         if self.begun.is_none() {
@@ -186,6 +196,8 @@ impl Begun {
             piece: None,
             judged: Place::default(),
             left: None,
+            counted: None,
+            counting: Vec::new(),
         })
     }
 
@@ -203,7 +215,7 @@ impl Begun {
         let until = until.min().unwrap_or(u64::MAX);
         let applied = online.with(Engine::cut);
         self.piece = self.pieces.take(
-            (&world.log, &world.catalog),
+            world,
             (first_of(&self.streams), until),
             (&self.base, applied),
         )?;
@@ -214,12 +226,21 @@ impl Begun {
     fn judge(
         &mut self,
         world: &World,
-        online: &impl Online,
+        online: &(impl Online + Sync),
     ) -> Result<(Option<Judged>, Place), EngineError> {
+        let next = self.piece.as_ref().map(|piece| piece.next);
+        if let Some(stream) = next.and_then(|next| self.streams.get(next))
+            && world.log.end(stream.def.id, PARTITION).0 == stream.emitted
+        {
+            self.counted = Some(Emitted::from(stream.emitted));
+        }
         let left = self.left.take();
         let (judged, left) = self.judge_on(world, online, left)?;
         self.left = left;
-        judged
+        let (judged, end) = judged?;
+        let emitted = judged.iter().flat_map(Judged::events);
+        self.counting = emitted.filter_map(record_of).collect();
+        Ok((judged, end))
     }
 
     /// What comes of it, and what is left of an act in any case.
@@ -230,7 +251,7 @@ impl Begun {
     fn judge_on(
         &self,
         world: &World,
-        online: &impl Online,
+        online: &(impl Online + Sync),
         left: Option<Left>,
     ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Option<Left>), EngineError> {
         let Some((piece, stream)) = self
@@ -240,22 +261,62 @@ impl Begun {
         else {
             return Ok((Ok((None, Place::at(u64::MAX))), None));
         };
-        let mut end = Place::at(piece.end);
         if !stream.emits {
-            return Ok((Ok((None, end)), None));
+            return Ok((Ok((None, Place::at(piece.end))), None));
         }
-        let mut rows = Rows::new(world, stream, left);
+        let program = SourceProgram::new(Arc::clone(&stream.def));
+        let first = piece
+            .roots
+            .partition_point(|root| root.record < stream.next.record);
+        let roots = &piece.roots[first..];
+        let known = Passing::begin(piece, &self.streams);
+        // What is due depends on the records before, and what a function says is known to the thread that asks it.
+        let may_be_ahead = stream.derived.timer.is_none() && world.catalog.functions.is_empty();
+        if !may_be_ahead {
+            let rows = Rows::new(world, (stream, &program), left, None);
+            return self.judge_roots(world, online, (piece, roots), known, rows);
+        }
+        let of = (&program, &*stream.derived);
+        let ahead = Ahead::new(world, of, roots, known.clone());
+        thread::scope(|scope| {
+            let _over = ahead.over();
+            if ahead.is_much() {
+                let help = thread::Builder::new().spawn_scoped(scope, || ahead.help(online));
+                // Without a thread everything is evaluated here.
+                drop(help);
+            }
+            let rows = Rows::new(world, (stream, &program), left, Some(&ahead));
+            self.judge_roots(world, online, (piece, roots), known, rows)
+        })
+    }
+
+    /// The same of some records of the piece; `known` is what is known before them.
+    #[expect(
+        clippy::type_complexity,
+        reason = "two answers, one of which may be an error"
+    )]
+    fn judge_roots<'a>(
+        &'a self,
+        world: &'a World,
+        online: &impl Online,
+        (piece, roots): (&'a Piece, &'a [Root]),
+        (mut passing, mut cut): (Passing<'a>, Cut),
+        mut rows: Rows<'a>,
+    ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Option<Left>), EngineError> {
+        let stream = &self.streams[piece.next];
+        let mut end = Place::at(piece.end);
         let mut timers = Timers::of(&world.catalog, &stream.derived);
-        let roots = piece.roots.iter();
         let mut calls = None;
-        for root in roots.filter(|root| root.record >= stream.next.record) {
-            let cut = self.cut_of(piece, root);
+        for root in roots {
+            passing.to(root, |source, partition, end| {
+                cut.set_end(source, partition, end);
+            });
             let within = match root.record == stream.next.record {
                 true => stream.next.within,
                 false => Within::default(),
             };
             let (due_until, due) = match &mut timers {
-                Some(timers) => timers.pass(online, root)?,
+                Some(timers) => timers.pass(online, root, &cut)?,
                 None => (None, None),
             };
             let known = Known {
@@ -304,12 +365,19 @@ impl Begun {
         let Some(piece) = &mut self.piece else {
             return Ok(());
         };
+        let emitted = std::mem::take(&mut self.counting);
+        if let Some(counted) = &mut self.counted {
+            emitted
+                .into_iter()
+                .for_each(|record| counted.take(record, 1));
+        }
         if let Some(stream) = self.streams.get_mut(piece.next) {
             if self.judged < Place::at(piece.end) {
                 stream.next = stream.next.max(self.judged);
                 return Ok(());
             }
-            piece.take_emitted(log, &stream.def, stream.emitted)?;
+            let counted = self.counted.take();
+            piece.take_emitted(log, &stream.def, (stream.emitted, counted))?;
             stream.next = stream.next.max(Place::at(piece.end));
             piece.next += 1;
         }
@@ -322,20 +390,6 @@ impl Begun {
         self.base = std::mem::take(&mut piece.cut);
         self.piece = None;
         Ok(())
-    }
-
-    /// What a stream knows at a record: everything up to it, and what the streams before emitted
-    /// up to it.
-    fn cut_of(&self, piece: &Piece, root: &Root) -> Cut {
-        let mut cut = root.cut.clone();
-        for (number, stream) in self.streams.iter().enumerate() {
-            let emitted = match number < piece.next {
-                true => piece.emitted_until(stream.def.id, root.record),
-                false => 0,
-            };
-            cut.set_end(stream.def.id, PARTITION, Offset(stream.emitted + emitted));
-        }
-        cut
     }
 }
 

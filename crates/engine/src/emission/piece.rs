@@ -9,12 +9,17 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, Offset, Position, SourceId};
 
 use super::PARTITION;
+use super::lane::World;
 use super::place::record_of;
+use super::size::bytes_of;
 use super::stream::emitted_until;
 use crate::error::EngineError;
 
-/// Records that bring something.
-const ROOTS_MAX: usize = 1_024;
+/// Records that bring something; fewer where others wait for their turn.
+const ROOTS_MAX: usize = 4_096;
+const ROOTS_MAX_SHARED: usize = 1_024;
+/// After about so many bytes of them a piece ends, too: they are held.
+const ROOTS_BYTES: usize = 8 << 20;
 /// Records that are read.
 const RECORDS_MAX: usize = 16_384;
 /// Of a record with more emissions than so many the end is looked for.
@@ -25,8 +30,12 @@ pub(super) struct Piece {
     pub(super) roots: Vec<Root>,
     /// The first record behind it.
     pub(super) end: u64,
+    /// Everything that others logged before it.
+    pub(super) begin: Cut,
     /// Everything that others logged up to its end.
     pub(super) cut: Cut,
+    /// What others logged within it, in the order of the log.
+    pub(super) passed: Vec<(SourceId, Position)>,
     /// The number of the stream that is next.
     pub(super) next: usize,
     emitted: BTreeMap<SourceId, Emitted>,
@@ -36,8 +45,8 @@ pub(super) struct Piece {
 pub(super) struct Root {
     pub(super) record: u64,
     pub(super) what: Rooted,
-    /// Everything that others logged up to it.
-    pub(super) cut: Cut,
+    /// So many of what others logged within the piece are up to it.
+    pub(super) passed: usize,
 }
 
 /// What a record is.
@@ -48,7 +57,7 @@ pub(super) enum Rooted {
 
 /// What a stream emitted for the records of the piece: what it is is read when it is needed.
 #[derive(Default)]
-struct Emitted {
+pub(super) struct Emitted {
     /// The offset of the first.
     first: u64,
     /// The records for which there are some, each with how many there are up to its last one.
@@ -56,6 +65,19 @@ struct Emitted {
 }
 
 impl Emitted {
+    /// Nothing yet, from an offset on.
+    pub(super) fn from(first: u64) -> Self {
+        Emitted {
+            first,
+            ends: Vec::new(),
+        }
+    }
+
+    /// The offset behind the last.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.all()
+    }
+
     /// Takes what comes next of those for records before one; the record that has so many that where they
     /// end is better looked for.
     fn read(&mut self, mut events: Events, before: u64) -> Result<Option<u64>, EngineError> {
@@ -78,7 +100,7 @@ impl Emitted {
     }
 
     /// Takes the next ones, of one record.
-    fn take(&mut self, record: u64, count: u64) {
+    pub(super) fn take(&mut self, record: u64, count: u64) {
         let end = self.all() + count;
         match self.ends.last_mut() {
             Some((last, of_last)) if *last == record => *of_last = end,
@@ -179,14 +201,21 @@ impl Pieces {
     /// If the log cannot be read.
     pub(super) fn take(
         &mut self,
-        (log, catalog): (&LogReader, &Catalog),
+        world: &World,
         (from, until): (u64, u64),
         (base, applied): (&Cut, Cut),
     ) -> Result<Option<Piece>, EngineError> {
+        let (log, catalog) = (&world.log, &*world.catalog);
+        let roots_max = match world.is_shared {
+            true => ROOTS_MAX_SHARED,
+            false => ROOTS_MAX,
+        };
         let mut piece = Piece {
             roots: Vec::new(),
             end: from,
+            begin: base.clone(),
             cut: base.clone(),
+            passed: Vec::new(),
             next: 0,
             emitted: BTreeMap::new(),
         };
@@ -197,9 +226,10 @@ impl Pieces {
         // Afterwards, so that none is missing before the end of what is read.
         let mut backfills = self.backfills(log, from)?.into_iter().peekable();
         let mut logged = LoggedEvent::blank();
-        let mut records = 0;
+        let (mut records, mut bytes) = (0, 0);
         loop {
-            if piece.roots.len() >= ROOTS_MAX || records >= RECORDS_MAX {
+            let is_much = piece.roots.len() >= roots_max || bytes >= ROOTS_BYTES;
+            if is_much || records >= RECORDS_MAX {
                 let open = self
                     .open
                     .get_mut()
@@ -240,6 +270,7 @@ impl Pieces {
             piece
                 .cut
                 .set_end(logged.source, partition, Offset(offset.0 + 1));
+            piece.passed.push((logged.source, logged.position));
             if let Some(def) = catalog.source_by_id(logged.source)
                 && self.wanted.contains(&def.id)
             {
@@ -247,10 +278,11 @@ impl Pieces {
                 def.schema
                     .upgrade(&mut event)
                     .map_err(|reason| EngineError::schema(def, reason))?;
+                bytes += bytes_of(&event.event);
                 piece.roots.push(Root {
                     record,
                     what: Rooted::Event(Box::new(event)),
-                    cut: piece.cut.clone(),
+                    passed: piece.passed.len(),
                 });
             }
         }
@@ -269,11 +301,12 @@ impl Piece {
         self.roots.push(Root {
             record,
             what: Rooted::Backfill(backfill),
-            cut: self.cut.clone(),
+            passed: self.passed.len(),
         });
     }
 
-    /// Takes what a stream emitted for its records, from an offset on.
+    /// Takes what a stream emitted for its records, from an offset on. What this process emitted itself it has
+    /// counted, if that is all.
     ///
     /// # Errors
     /// If the log cannot be read.
@@ -281,12 +314,31 @@ impl Piece {
         &mut self,
         log: &LogReader,
         def: &SourceDef,
-        from: u64,
+        (from, counted): (u64, Option<Emitted>),
     ) -> Result<(), EngineError> {
-        let mut emitted = Emitted {
-            first: from,
-            ends: Vec::new(),
+        let end = log.end(def.id, PARTITION).0;
+        let emitted = match counted.filter(|counted| counted.end() == end) {
+            Some(counted) => {
+                debug_assert!(
+                    self.read_emitted(log, def, from)
+                        .map_or(true, |read| read.ends == counted.ends),
+                    "what was counted is what is logged"
+                );
+                counted
+            }
+            None => self.read_emitted(log, def, from)?,
         };
+        self.emitted.insert(def.id, emitted);
+        Ok(())
+    }
+
+    fn read_emitted(
+        &self,
+        log: &LogReader,
+        def: &SourceDef,
+        from: u64,
+    ) -> Result<Emitted, EngineError> {
+        let mut emitted = Emitted::from(from);
         let mut next = from;
         while next < log.end(def.id, PARTITION).0
             && let Some(record) = emitted.read(records_from(log, def, next), self.end)?
@@ -294,8 +346,7 @@ impl Piece {
             next = emitted_until(log, def, record)?;
             emitted.take(record, next - from - emitted.all());
         }
-        self.emitted.insert(def.id, emitted);
-        Ok(())
+        Ok(emitted)
     }
 
     /// How much a stream emitted.

@@ -74,12 +74,21 @@ impl Within {
     }
 }
 
-/// Where an emission comes from: the definition, and the record that it was made for.
-pub(super) fn origin_of(def: &SourceDef, record: u64) -> Origin {
-    let digest: String = def.digest[..8].iter().map(|b| format!("{b:02x}")).collect();
-    Origin::Producer {
-        id: digest,
-        sequence: record,
+/// Where the emissions of a stream come from: its definition, and the record that each was made for.
+pub(super) struct Origins(String);
+
+impl Origins {
+    /// Those of a stream.
+    pub(super) fn new(def: &SourceDef) -> Self {
+        Origins(def.digest[..8].iter().map(|b| format!("{b:02x}")).collect())
+    }
+
+    /// That of an emission for a record.
+    pub(super) fn of(&self, record: u64) -> Origin {
+        Origin::Producer {
+            id: self.0.clone(),
+            sequence: record,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use evenkeel_types::{ErrorReason, EventTime, External, SourceId, Value};
 
 use super::brought::{Brought, OWN_COLUMNS, fitting};
 use super::row::Rows;
-use super::settled::Latest;
+use super::settled::{Latest, Named};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::function::{Deferring, FunctionCalls, taking};
@@ -106,7 +106,7 @@ impl Rows<'_> {
         &self,
         online: &impl Online,
         record: u64,
-        (id, time): (&[u8], EventTime),
+        named: &Named,
         mut row: Vec<Value>,
         latest: Option<&Latest>,
     ) -> Result<Vec<Value>, EngineError> {
@@ -146,8 +146,8 @@ impl Rows<'_> {
         if !missing.is_empty() {
             let mut whose = self.def.id.0.to_be_bytes().to_vec();
             whose.extend(record.to_be_bytes());
-            whose.extend(time.0.to_be_bytes());
-            whose.extend(id);
+            whose.extend(named.time.0.to_be_bytes());
+            whose.extend(&*named.id);
             let values = online.read_with(|engine| called(engine, &missing, &whose))?;
             for ((at, ..), value) in missing.iter().zip(values) {
                 row[*at] = value;
@@ -174,9 +174,9 @@ impl Rows<'_> {
         else {
             return;
         };
-        let identity = (brought.id.as_slice(), brought.time);
-        let completed = self.latest_of(online, identity).and_then(|latest| {
-            self.completed(online, record, identity, row.clone(), latest.as_ref())
+        let named = Named::of(self.program, &brought.id, brought.time);
+        let completed = self.latest_of(online, &named).and_then(|latest| {
+            self.completed(online, record, &named, row.clone(), latest.as_ref())
         });
         if let Err(EngineError::Calls(more)) = completed {
             calls.join(*more);
@@ -198,12 +198,12 @@ impl Rows<'_> {
             let Some(row) = brought.row.take() else {
                 continue;
             };
-            let identity = (brought.id.as_slice(), brought.time);
+            let named = Named::of(self.program, &brought.id, brought.time);
             let latest = match self.derived.recorded.is_empty() {
                 true => None,
-                false => self.latest_of(online, identity)?,
+                false => self.latest_of(online, &named)?,
             };
-            match self.completed(online, record, identity, row, latest.as_ref()) {
+            match self.completed(online, record, &named, row, latest.as_ref()) {
                 Ok(row) => brought.row = Some(row),
                 Err(EngineError::Calls(more)) => match &mut calls {
                     Some(calls) => calls.join(*more),

@@ -14,12 +14,14 @@ use evenkeel_types::{Event, EventTime, LoggedEvent, Position, SourceId};
 use evenkeel_view::SourceProgram;
 
 use super::PARTITION;
+use super::ahead::{Ahead, Foreseen, Foresight};
 use super::brought::{Known, again, brought, concerned, turn_of};
 use super::lane::World;
-use super::place::{Place, Within, say_rest};
+use super::place::{Origins, Place, Within, say_rest};
 use super::places::{Places, Search, Times, first_places};
 use super::runs::{Run, runs};
-use super::settled::Latest;
+use super::said::SaidByKey;
+use super::settled::Named;
 use super::stream::{Stream, emissions_from};
 use crate::error::EngineError;
 use crate::function::FunctionCalls;
@@ -81,10 +83,12 @@ pub(super) struct Rows<'a> {
     pub(super) def: &'a Arc<SourceDef>,
     pub(super) derived: &'a DerivedDef,
     watched: &'a [Watched],
-    pub(super) program: SourceProgram,
+    pub(super) program: &'a SourceProgram,
     pub(super) events: Vec<Event>,
-    /// What is newest under identities that are among these.
-    pub(super) latest: BTreeMap<(Vec<u8>, EventTime), Latest>,
+    /// What is newest under the identities that these have.
+    pub(super) latest: SaidByKey,
+    pub(super) origins: Origins,
+    foresight: Foresight<'a, 'a>,
     pub(super) bytes: usize,
     pub(super) evaluated: usize,
     pub(super) evaluated_max: usize,
@@ -98,17 +102,25 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// `left` is what is known to be left of the act that goes on.
-    pub(super) fn new(world: &'a World, stream: &'a Stream, left: Option<Left>) -> Self {
+    /// `program` is that of the stream, `left` what is known to be left of the act that goes on, `ahead` evaluates
+    /// what is next, if that may be.
+    pub(super) fn new(
+        world: &'a World,
+        (stream, program): (&'a Stream, &'a SourceProgram),
+        left: Option<Left>,
+        ahead: Option<&'a Ahead<'a>>,
+    ) -> Self {
         Rows {
             log: &world.log,
             catalog: &world.catalog,
             def: &stream.def,
             derived: &stream.derived,
             watched: &stream.watched,
-            program: SourceProgram::new(Arc::clone(&stream.def)),
+            program,
             events: Vec::new(),
-            latest: BTreeMap::new(),
+            latest: SaidByKey::default(),
+            origins: Origins::new(&stream.def),
+            foresight: Foresight::of(ahead),
             bytes: 0,
             evaluated: 0,
             evaluated_max: world.evaluated_max,
@@ -262,24 +274,38 @@ impl<'a> Rows<'a> {
         known: Known<'_>,
     ) -> Result<(), EngineError> {
         self.evaluated += 1;
-        let of = (&**self.def, self.derived);
-        let brought = online.read_with(|engine| brought(engine, of, trigger, known))?;
-        let Some(brought) = brought else {
-            return Ok(());
+        let (brought, named, latest) = match self.foresight.take(online, record) {
+            Some(None) => return Ok(()),
+            Some(Some(Foreseen {
+                brought,
+                named,
+                newest,
+            })) => {
+                let latest = self.latest_knowing(&named, newest)?;
+                (brought, named, latest)
+            }
+            None => {
+                let of = (&**self.def, self.derived);
+                let brought = online.read_with(|engine| brought(engine, of, trigger, known))?;
+                let Some(brought) = brought else {
+                    return Ok(());
+                };
+                let named = Named::of(self.program, &brought.id, brought.time);
+                let latest = self.latest_of(online, &named)?;
+                (brought, named, latest)
+            }
         };
-        let identity = (brought.id.as_slice(), brought.time);
-        let latest = self.latest_of(online, identity)?;
         let row = match brought.row {
-            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
+            Some(row) => Some(self.completed(online, record, &named, row, latest.as_ref())?),
             None => None,
         };
         // Behind what may have to wait, so that both are of one commit.
         if let Some(time) = self.other_time(trigger, brought.before)? {
-            let other = (brought.id.as_slice(), self.derived.time_of(time));
-            let before = self.latest_of(online, other)?;
+            let other = Named::of(self.program, &named.id, self.derived.time_of(time));
+            let before = self.latest_of(online, &other)?;
             self.emit(record, other, None, before, None);
         }
-        self.emit(record, identity, row, latest, brought.known_at);
+        self.emit(record, named, row, latest, brought.known_at);
         Ok(())
     }
 

@@ -4,16 +4,23 @@
 //! another is emitted again with the next revision, one that is gone or left out is withdrawn. Invariant:
 //! the versions of an identity are in their order, and each has the row before it.
 
-use evenkeel_types::{Event, EventTime, Operation, Value, VisibleAt};
+use std::sync::Arc;
+
+use evenkeel_log::OWN_POSITION;
+use evenkeel_store::StoreError;
+use evenkeel_types::{Event, EventTime, Operation, SourceId, Value, VisibleAt};
+use evenkeel_view::SourceProgram;
 
 use super::PARTITION;
 use super::brought::{Brought, OWN_COLUMNS, is_same};
-use super::place::origin_of;
 use super::row::Rows;
+use super::said::Said;
 use super::size::bytes_of;
+use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::group::Group;
 use crate::ingest::fetch;
+use crate::ledger::{IdentityKey, identity_key};
 use crate::offline::Online;
 use crate::push::Judged;
 use crate::recorder::Recordable;
@@ -22,8 +29,30 @@ use crate::source_state::Newest;
 /// So many emissions are judged under one hold of the engine.
 const JUDGED_AT_ONCE: usize = 256;
 
+/// The identity of a trigger, as emissions have it.
+pub(super) struct Named {
+    pub(super) id: Arc<[u8]>,
+    pub(super) time: EventTime,
+    /// Both, as the ledger has them.
+    pub(super) key: IdentityKey,
+}
+
+impl Named {
+    /// Of a stream.
+    pub(super) fn of(stream: &SourceProgram, id: &Arc<[u8]>, time: EventTime) -> Self {
+        // The identity is the first column, and the event id.
+        let row = [Value::Bytes(Arc::clone(id))];
+        let identity = stream.identity_at(&row, &OWN_POSITION, time.0);
+        Named {
+            id: Arc::clone(id),
+            time,
+            key: identity_key(stream.def().id, time.0, &identity),
+        }
+    }
+}
+
 /// What was emitted last under an identity.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Latest {
     pub(super) revision: u32,
     /// The row as it is logged; of one that was withdrawn only if it has values that are recorded.
@@ -48,17 +77,17 @@ impl Rows<'_> {
         brought: Brought,
         keeps: bool,
     ) -> Result<(), EngineError> {
-        let identity = (brought.id.as_slice(), brought.time);
-        let latest = self.latest_of(online, identity)?;
+        let named = Named::of(self.program, &brought.id, brought.time);
+        let latest = self.latest_of(online, &named)?;
         let emitted = latest.as_ref().and_then(Latest::holding);
         if keeps && emitted.is_some() {
             return Ok(());
         }
         let row = match brought.row {
-            Some(row) => Some(self.completed(online, record, identity, row, latest.as_ref())?),
+            Some(row) => Some(self.completed(online, record, &named, row, latest.as_ref())?),
             None => None,
         };
-        self.settle_completed(record, identity, row, latest);
+        self.settle_completed(record, named, row, latest);
         Ok(())
     }
 
@@ -66,7 +95,7 @@ impl Rows<'_> {
     pub(super) fn settle_completed(
         &mut self,
         record: u64,
-        identity: (&[u8], EventTime),
+        named: Named,
         row: Option<Vec<Value>>,
         latest: Option<Latest>,
     ) {
@@ -77,7 +106,7 @@ impl Rows<'_> {
             _ => false,
         };
         if !is_same {
-            self.emit(record, identity, row, latest, None);
+            self.emit(record, named, row, latest, None);
         }
     }
 
@@ -86,12 +115,12 @@ impl Rows<'_> {
     pub(super) fn emit(
         &mut self,
         record: u64,
-        (id, time): (&[u8], EventTime),
+        named: Named,
         row: Option<Vec<Value>>,
         latest: Option<Latest>,
         known_at: Option<VisibleAt>,
     ) {
-        let own = [Value::Bytes(id.into()), Value::Timestamp(time.0)];
+        let Named { id, time, key } = named;
         let revision = latest
             .as_ref()
             .map_or(0, |latest| latest.revision.saturating_add(1));
@@ -101,49 +130,72 @@ impl Rows<'_> {
         let (operation, row) = match (row, &before) {
             (None, None) => return,
             (None, Some(row)) => (Operation::Remove, row.clone()),
-            (Some(row), _) => {
+            (Some(selected), _) => {
                 let operation = match is_first {
                     true => Operation::Insert,
                     false => Operation::Replace,
                 };
-                (operation, [&own, &row[..]].concat())
+                let mut row = Vec::with_capacity(OWN_COLUMNS + selected.len());
+                row.extend([Value::Bytes(id), Value::Timestamp(time.0)]);
+                row.extend(selected);
+                (operation, row)
             }
         };
-        let known_at = known_at.filter(|_| operation == Operation::Insert);
-        let latest = Latest {
-            revision,
-            row: row.clone(),
-            is_withdrawn: operation == Operation::Remove,
-        };
-        self.latest.insert((id.to_vec(), time), latest);
         let event = Event {
             operation,
             revision,
             event_time: time,
-            known_at,
-            origin: origin_of(self.def, record),
+            known_at: known_at.filter(|_| operation == Operation::Insert),
+            origin: self.origins.of(record),
             row,
             before: before.filter(|_| operation == Operation::Replace),
         };
+        self.latest.insert(key, Said::Here(self.events.len()));
         self.bytes += bytes_of(&event);
         self.events.push(event);
+    }
+
+    /// What is newest under an identity that the commit has to do with; none if it has not.
+    fn said(&self, key: &IdentityKey) -> Option<Latest> {
+        Some(match self.latest.get(key)? {
+            Said::Before(latest) => latest.clone(),
+            Said::Here(number) => {
+                let event = &self.events[*number];
+                Latest {
+                    revision: event.revision,
+                    row: event.row.clone(),
+                    is_withdrawn: event.operation == Operation::Remove,
+                }
+            }
+        })
     }
 
     /// What was emitted last under an identity, if anything was.
     pub(super) fn latest_of(
         &self,
         online: &impl Online,
-        (id, time): (&[u8], EventTime),
+        named: &Named,
     ) -> Result<Option<Latest>, EngineError> {
-        if let Some(latest) = self.latest.get(&(id.to_vec(), time)) {
-            return Ok(Some(latest.clone()));
+        if let Some(latest) = self.said(&named.key) {
+            return Ok(Some(latest));
         }
-        let mut row = vec![Value::Bytes(id.into()), Value::Timestamp(time.0)];
-        row.resize(self.def.row_width(), Value::Null);
-        let newest = online.with(|engine| match engine.hot().source(self.def.id) {
-            Some(state) => state.newest(&row, time),
-            None => Ok(None),
-        })?;
+        let newest = online.with(|engine| newest_of(engine, self.def.id, &named.key))?;
+        self.read_newest(newest)
+    }
+
+    /// The same, where it is known what was emitted last before this commit.
+    pub(super) fn latest_knowing(
+        &self,
+        named: &Named,
+        newest: Option<Newest>,
+    ) -> Result<Option<Latest>, EngineError> {
+        match self.said(&named.key) {
+            Some(latest) => Ok(Some(latest)),
+            None => self.read_newest(newest),
+        }
+    }
+
+    fn read_newest(&self, newest: Option<Newest>) -> Result<Option<Latest>, EngineError> {
         let Some(newest) = newest else {
             return Ok(None);
         };
@@ -181,12 +233,27 @@ impl Rows<'_> {
         while events.peek().is_some() {
             online.with(|engine| {
                 for event in events.by_ref().take(JUDGED_AT_ONCE) {
-                    let recordable = Recordable::of(&self.program, event, PARTITION);
+                    let recordable = Recordable::of(self.program, event, PARTITION);
                     group.accept(engine, self.def, recordable)?;
                 }
                 Ok::<_, EngineError>(())
             })?;
         }
         Ok(Some(Judged::of(group, self.earlier)))
+    }
+}
+
+/// What was emitted last under an identity of a stream.
+///
+/// # Errors
+/// If what is known of it cannot be read.
+pub(super) fn newest_of(
+    engine: &Engine,
+    stream: SourceId,
+    key: &IdentityKey,
+) -> Result<Option<Newest>, StoreError> {
+    match engine.hot().source(stream) {
+        Some(state) => state.newest(key),
+        None => Ok(None),
     }
 }

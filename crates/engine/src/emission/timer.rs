@@ -39,8 +39,8 @@ impl<'a> Timers<'a> {
         })
     }
 
-    /// Up to when rows are due at a record, and the times of the trigger's events whose rows were not
-    /// due before it.
+    /// Up to when rows are due at a record, at which a cut is known, and the times of the trigger's events whose
+    /// rows were not due before it.
     ///
     /// # Errors
     /// If what holds there cannot be read.
@@ -48,6 +48,7 @@ impl<'a> Timers<'a> {
         &mut self,
         online: &impl Online,
         root: &Root,
+        cut: &Cut,
     ) -> Result<(Option<EventTime>, Option<Times>), EngineError> {
         // Of a backfill nothing comes.
         let came = match &root.what {
@@ -55,7 +56,7 @@ impl<'a> Timers<'a> {
             Rooted::Backfill(_) => None,
         };
         if !self.is_begun {
-            let mut before = root.cut.clone();
+            let mut before = cut.clone();
             if let Some(event) = came {
                 let Position { partition, offset } = event.position;
                 before.set_end(event.source, partition, Offset(offset.0));
@@ -71,7 +72,7 @@ impl<'a> Timers<'a> {
         if let Some(event) = came
             && let Some(greatest) = self.greatest.get_mut(&event.source)
         {
-            *greatest = online.read_with(|engine| greatest_at(engine, event.source, &root.cut))?;
+            *greatest = online.read_with(|engine| greatest_at(engine, event.source, cut))?;
             self.due_until = self.due();
         }
         let from = |time: EventTime| self.derived.event_of(time).0;

@@ -2,6 +2,7 @@
 //! back before it can be answered.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 use evenkeel_aggregate::History;
 use evenkeel_store::{AtHand, ColdNeeds, KeyReads};
@@ -12,13 +13,16 @@ use super::{HotStore, read_error};
 use crate::error::EngineError;
 use crate::function::{Deferring, forget, taken};
 
+/// So many keys may be expected and not asked for: what is left out reads nothing.
+const PASSED_OVER_MAX: usize = 8;
+
 /// See the module.
 pub(crate) struct HotRead<'a> {
     hot: &'a HotStore,
     /// Since the last [`HotRead::checked`].
     used: RefCell<Vec<KeyReads>>,
-    /// What is going to be asked for, the next one last.
-    expected: RefCell<Vec<(IndexId, Vec<u8>, AtHand)>>,
+    /// What is going to be asked for of each index, the next one last.
+    expected: RefCell<BTreeMap<IndexId, Vec<(Vec<u8>, AtHand)>>>,
     _deferring: Option<Deferring>,
 }
 
@@ -34,14 +38,14 @@ impl<'a> HotRead<'a> {
         }
     }
 
-    /// What was in memory of a key, if it is the next that was expected.
+    /// What was in memory of a key, if it is the next that was expected, but for a few that were not asked for.
     fn expected(&self, index: IndexId, key: &[u8]) -> Option<AtHand> {
         let mut expected = self.expected.borrow_mut();
-        let (next, its_key, _) = expected.last()?;
-        let is_next = *next == index && its_key == key;
-        is_next
-            .then(|| expected.pop())?
-            .map(|(.., at_hand)| at_hand)
+        let expected = expected.get_mut(&index)?;
+        let mut next = expected.iter().rev().take(PASSED_OVER_MAX + 1);
+        let passed_over = next.position(|(its_key, _)| its_key == key)?;
+        expected.truncate(expected.len() - passed_over);
+        expected.pop().map(|(_, at_hand)| at_hand)
     }
 
     /// What came of a read, which is all that was read since the last call.
@@ -89,8 +93,8 @@ impl Store for HotRead<'_> {
             .hot
             .blocks
             .at_hand(index.0, keys.iter().map(Vec::as_slice));
-        let expected = keys.into_iter().zip(found).rev();
-        *self.expected.borrow_mut() = expected.map(|(k, found)| (index, k, found)).collect();
+        let expected = keys.into_iter().zip(found).rev().collect();
+        self.expected.borrow_mut().insert(index, expected);
     }
 
     fn holds(

@@ -104,6 +104,15 @@ impl Judged {
         }
     }
 
+    /// Its events.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Event> {
+        let events = self.batches.iter().filter_map(|batch| match batch {
+            Batch::Events { events, .. } => Some(events),
+            _ => None,
+        });
+        events.flatten()
+    }
+
     /// Makes the commit durable.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ pub(crate) fn agree(
                 let view = store.plan().view(&derived.view.digest).unwrap();
                 let time = derived.time_of(event.event.event_time).0;
                 let brought = match is_due {
-                    true => reader.brought(view, &program.row(event), time).unwrap(),
+                    true => reader.brought(view, &mut program.row(event), time).unwrap(),
                     false => None,
                 };
                 assert!(

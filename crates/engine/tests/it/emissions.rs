@@ -1,6 +1,7 @@
 //! Emissions: each is what its query says at the trigger, given what was logged before it, bit for
 //! bit, whatever the commits, the restarts and the corrections were.
 
+mod ahead;
 mod going_on;
 mod revised;
 mod rows;
@@ -132,11 +133,16 @@ pub(crate) fn push(engine: &mut Engine, source: &str, rows: Vec<Vec<Value>>) {
 
 /// Logs the next version of the trip with this id and time.
 pub(crate) fn correct(engine: &mut Engine, row: &[Value], ends: bool, salt: u64) {
+    if let Some(write) = correction(engine, row, ends, salt) {
+        engine.write(&mut Pusher::default(), write).unwrap();
+    }
+}
+
+/// The next version of the trip with this id and time, if there is one.
+fn correction(engine: &Engine, row: &[Value], ends: bool, salt: u64) -> Option<Write> {
     let source = engine.source("trips").unwrap();
     let versions = of_identity(engine, row);
-    let Some(last) = versions.iter().max_by_key(|v| v.event.revision) else {
-        return;
-    };
+    let last = versions.iter().max_by_key(|v| v.event.revision)?;
     let mut event = last.event.clone();
     event.revision += 1;
     event.operation = if ends {
@@ -154,11 +160,10 @@ pub(crate) fn correct(engine: &mut Engine, row: &[Value], ends: bool, salt: u64)
         partition: Partition(0),
         corrects: None,
     }];
-    let write = Write::Corrections {
+    Some(Write::Corrections {
         source,
         corrections,
-    };
-    engine.write(&mut Pusher::default(), write).unwrap();
+    })
 }
 
 pub(crate) fn events(engine: &Engine, source: &str) -> Vec<LoggedEvent> {

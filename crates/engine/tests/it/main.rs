@@ -38,6 +38,7 @@ mod random_history;
 mod reading;
 mod recorded;
 mod recorded_ends;
+mod recorded_mixed;
 mod retention;
 mod rollback;
 mod segments;

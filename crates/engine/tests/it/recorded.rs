@@ -28,7 +28,7 @@ def chance(fare):
 ";
 
 /// `drawn_twin` is `drawn` without what is recorded; functions are asked for its columns.
-const DRAWN: &str = "
+pub(crate) const DRAWN: &str = "
 CREATE ENTITY trip (id BIGINT);
 CREATE ENTITY city (city STRING);
 CREATE FUNCTION lot(city STRING) RETURNS STRING LANGUAGE PYTHON AS 'functions.py:lot';
@@ -114,7 +114,7 @@ fn cut_at(engine: &Engine, stream: &str, record: u64) -> Cut {
 
 /// What is not recorded is what the twin says at the emission's cut; what is recorded is what the emission
 /// before has where the same was asked, else something that was never said. How many values there are.
-fn check_drawn(engine: &Engine) -> u64 {
+pub(crate) fn check_drawn(engine: &Engine) -> u64 {
     let trips = engine.source("trips").unwrap().id;
     let records: Vec<u64> = events(engine, "trips")
         .iter()

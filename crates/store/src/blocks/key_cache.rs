@@ -5,6 +5,7 @@
 //! of one step do not depend on each other, and there is no write between them, so that the
 //! processor has many under way at once.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -16,6 +17,8 @@ use super::key::RowPrefix;
 
 /// Parts that are locked one by one.
 const SHARDS: usize = 8;
+/// So many bytes of a key are kept in place: those of a number, and what stands before it.
+const SHORT_MAX: usize = 22;
 
 /// See the module.
 #[derive(Debug)]
@@ -50,8 +53,43 @@ struct Slot {
 
 #[derive(Debug)]
 struct Kept {
-    key: RowPrefix,
+    key: Key,
     cached: Cached,
+}
+
+/// A key, in place as long as it is short: a comparison does not wait for memory elsewhere.
+#[derive(Debug)]
+enum Key {
+    /// The first of these bytes.
+    Short {
+        length: u8,
+        bytes: [u8; SHORT_MAX],
+    },
+    Long(RowPrefix),
+}
+
+impl From<RowPrefix> for Key {
+    fn from(key: RowPrefix) -> Self {
+        let mut bytes = [0; SHORT_MAX];
+        match (bytes.get_mut(..key.len()), u8::try_from(key.len())) {
+            (Some(place), Ok(length)) => {
+                place.copy_from_slice(&key);
+                Key::Short { length, bytes }
+            }
+            _ => Key::Long(key),
+        }
+    }
+}
+
+impl Deref for Key {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Key::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Key::Long(bytes) => bytes,
+        }
+    }
 }
 
 impl Kept {
@@ -189,7 +227,7 @@ impl KeyCache {
         let found: Vec<Option<&Kept>> = kept
             .into_iter()
             .zip(keys)
-            .map(|(kept, key)| kept.filter(|kept| kept.key == *key))
+            .map(|(kept, key)| kept.filter(|kept| *kept.key == **key))
             .collect();
         for level in 0..Cached::LEVELS {
             let touched = found.iter().flatten().map(|kept| kept.cached.touch(level));
@@ -209,6 +247,7 @@ impl KeyCache {
     pub(super) fn insert(&self, key: RowPrefix, cached: Cached) {
         self.is_used.store(true, Ordering::Release);
         let hash = xxh3_64(&key);
+        let key = Key::from(key);
         let kept = Kept { key, cached };
         let weight_max = self.shard_weight_max();
         let fits = kept.weight() <= weight_max;
@@ -364,6 +403,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    proptest! {
+        #[test]
+        fn a_key_is_its_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..SHORT_MAX + 3)) {
+            prop_assert_eq!(&*Key::from(RowPrefix::from(&bytes[..])), &bytes[..]);
+        }
+    }
+
+    #[test]
+    fn a_key_is_three_words() {
+        assert_eq!(size_of::<Key>(), 3 * size_of::<usize>());
     }
 
     #[test]
