@@ -21,6 +21,7 @@ mod horizon;
 mod key;
 mod key_cache;
 mod keys;
+mod listing;
 mod reheat;
 mod run;
 mod seal;
@@ -39,6 +40,7 @@ pub use checkpoint::{BlockCheckpoint, Spent, Written};
 pub use horizon::Horizon;
 pub use key::bucket_of;
 pub use keys::{KeyList, ListedKey};
+pub use listing::KeyOrder;
 pub use reheat::{ColdEvents, ColdNeeds, Collect, NothingCold, Reheats};
 
 use crate::error::StoreError;

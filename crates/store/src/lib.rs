@@ -19,7 +19,7 @@ mod row;
 pub use blocks::examine::{Examined, Finding, IndexShape, examine};
 pub use blocks::{
     AtHand, BlockCheckpoint, Blocks, BlocksOptions, Brought, ColdEvents, ColdNeeds, Collect,
-    Horizon, IndexSpec, KeyList, KeyReads, ListedKey, NothingCold, Reheats, Replaced,
+    Horizon, IndexSpec, KeyList, KeyOrder, KeyReads, ListedKey, NothingCold, Reheats, Replaced,
     SEALED_ENTRIES, Scans, Spent, Written, bucket_of,
 };
 pub use conformance::conformance;

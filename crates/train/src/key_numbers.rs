@@ -38,6 +38,12 @@ impl KeyNumbers {
         KeyNumbers { keys, of_events }
     }
 
+    /// The keys of rows by a column per part.
+    pub(crate) fn of_columns(columns: &[&Column], rows: usize) -> Self {
+        let (keys, of_events) = Keys::assign(columns, rows);
+        KeyNumbers { keys, of_events }
+    }
+
     /// How many numbers there are.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
