@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use evenkeel_ddl::{bind_segment_query, parse_query};
 use evenkeel_expr::ReadTime;
+use evenkeel_train::Verdict;
 use evenkeel_types::definition::{Catalog, SegmentDef};
 use evenkeel_types::{
-    Column, Cut, DataType, EventTime, Knowledge, Offset, Position, SLOT_NULL, SLOT_PRESENT, Value,
-    VisibleAt,
+    Column, Cut, DataType, EventTime, Knowledge, Offset, Position, Value, VisibleAt,
 };
 
 pub(crate) use frozen::is_frozen_file;
@@ -206,9 +206,14 @@ pub fn ask_segment(
     let mut looked_at = 0;
     'all: loop {
         if rest.is_cheaper_at_once(&candidates, &taken)
-            && let Some(population) = rest.population(online, &candidates, as_of, progress)?
+            && let Some(judged) = rest.judged(online, &candidates, as_of, progress)?
         {
-            rest.take(population, candidates.last(), as_of, &mut taken);
+            let behind = candidates.last().filter(|_| request.after.is_some());
+            if behind.is_none() {
+                // All keys were judged: those that were asked need not be told apart.
+                taken = Taken::new(plan, request.limit, request.counts);
+            }
+            function::taking(|| rest.take(judged, behind, as_of, &mut taken))?;
             break;
         }
         let keys = candidates.next(rest.keys_before_look(candidates.given()).min(KEYS))?;
@@ -279,11 +284,11 @@ impl Offline {
             return Ok(None);
         }
         let offline = self.of_log_alone();
-        let Some(population) = rest.of_log_alone(&offline, as_of, progress)? else {
+        let Some(judged) = rest.of_log_alone(&offline, as_of, progress)? else {
             return Ok(None);
         };
         let mut taken = Taken::new(plan, request.limit, request.counts);
-        rest.take(population, None, as_of, &mut taken);
+        function::taking(|| rest.take(judged, None, as_of, &mut taken))?;
         Ok(Some(taken.into_answer(as_of, knowledge)))
     }
 }
@@ -326,6 +331,7 @@ impl Taken {
 
     fn take(&mut self, plan: &SegmentPlan, piece: &Piece<'_>, at: EventTime) {
         let verdicts = piece.verdicts(plan, at);
+        let scope = piece.scope();
         let mut rows: Vec<u32> = Vec::new();
         for ((row, verdict), number) in verdicts.into_iter().enumerate().zip(0u32..) {
             match verdict {
@@ -353,26 +359,30 @@ impl Taken {
                 }
             }
         }
-        self.keep(plan, piece, &rows, at);
+        self.keep(plan, &scope, &rows, at);
     }
 
-    /// Keeps keys that are in, with what is selected of them.
-    fn keep(&mut self, plan: &SegmentPlan, piece: &Piece<'_>, rows: &[u32], at: EventTime) {
+    /// Keeps keys that are in, with what is selected of them: rows of a scope.
+    fn keep(&mut self, plan: &SegmentPlan, scope: &[&Column], rows: &[u32], at: EventTime) {
         self.rows += rows.len();
         if rows.is_empty() {
             return;
         }
         let time = ReadTime::Constant(at.0);
-        let scope = piece.scope();
-        let chosen: Vec<Column> = scope.iter().map(|column| column.gather(rows)).collect();
-        let chosen: Vec<&Column> = chosen.iter().collect();
-        let keys = chosen[..piece.keys.len()].iter();
-        let mut found: Vec<Column> = keys.map(|&c| c.clone()).collect();
-        found.extend(
-            plan.columns()
-                .iter()
-                .map(|column| column.eval_batch(&chosen, rows.len(), time)),
-        );
+        let chosen = |(slot, column): (usize, &&Column)| match plan.keeps(slot) {
+            true => column.gather(rows),
+            false => column.empty_like(),
+        };
+        let mut chosen: Vec<Column> = scope.iter().enumerate().map(chosen).collect();
+        let computed: Vec<Column> = {
+            let scope: Vec<&Column> = chosen.iter().collect();
+            let columns = plan.columns().iter();
+            columns
+                .map(|c| c.eval_batch(&scope, rows.len(), time))
+                .collect()
+        };
+        chosen.truncate(plan.def().key.len());
+        let found = chosen.into_iter().chain(computed);
         for (column, more) in self.columns.iter_mut().zip(found) {
             column.append(more);
         }
@@ -415,17 +425,6 @@ fn key_of(parts: &[Column], row: usize) -> Vec<Value> {
     parts.iter().map(|part| part.get(row)).collect()
 }
 
-/// What becomes of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Nothing is known of it.
-    Unknown,
-    Out,
-    /// The condition is an ERROR.
-    Undecided,
-    In,
-}
-
 impl<'a> Piece<'a> {
     fn of(plan: &SegmentPlan, keys: &[Vec<Value>], answers: &'a Answers) -> Self {
         let part = |(part, data_type): (usize, &DataType)| {
@@ -450,19 +449,12 @@ impl<'a> Piece<'a> {
     }
 
     fn verdicts(&self, plan: &SegmentPlan, at: EventTime) -> Vec<Verdict> {
-        let time = ReadTime::Constant(at.0);
-        let condition = plan
-            .filter()
-            .map(|filter| filter.eval_batch(&self.scope(), self.known.len(), time));
-        let verdict = |(row, is_known): (usize, &bool)| match &condition {
-            _ if !is_known => Verdict::Unknown,
-            None => Verdict::In,
-            Some(condition) => match condition.state(row) {
-                SLOT_PRESENT if condition.get(row) == Value::Boolean(true) => Verdict::In,
-                SLOT_PRESENT | SLOT_NULL => Verdict::Out,
-                _ => Verdict::Undecided,
-            },
-        };
-        self.known.iter().enumerate().map(verdict).collect()
+        let mut verdicts = plan.verdicts(&self.scope(), self.known.len(), at);
+        for (verdict, is_known) in verdicts.iter_mut().zip(&self.known) {
+            if !is_known {
+                *verdict = Verdict::Unknown;
+            }
+        }
+        verdicts
     }
 }

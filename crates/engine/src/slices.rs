@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use evenkeel_connect::Table;
-use evenkeel_train::Population;
+use evenkeel_train::{Condition, Judged, Population};
 pub use evenkeel_train::{SourceRows, SourceSlice, ViewRows};
 use evenkeel_types::definition::{SourceDef, ViewDef};
 use evenkeel_types::{Cut, EventTime};
@@ -68,6 +68,24 @@ impl Offline {
         let events = self.events(&sources)?;
         let population = || Population::read(&events, views, at.0, cut, reading);
         function::taking(population)?.map_err(EngineError::train)
+    }
+
+    /// What a condition says of every key of views of one entity at a time and a cut; none if the events
+    /// alone do not tell it.
+    ///
+    /// # Errors
+    /// As [`Offline::source_rows`].
+    pub(crate) fn judged(
+        &self,
+        views: &[ViewDef],
+        at: EventTime,
+        cut: &Cut,
+        condition: &dyn Condition,
+        reading: Reading<'_>,
+    ) -> Result<Option<Judged>, EngineError> {
+        let sources: Vec<_> = Uses::of(views).sources().into_keys().collect();
+        let events = self.events(&sources)?;
+        Judged::read(&events, views, at.0, cut, condition, reading).map_err(EngineError::train)
     }
 
     /// How many events of what a view reads are in a cut.

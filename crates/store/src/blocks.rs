@@ -22,6 +22,7 @@ mod kept;
 mod key;
 mod key_cache;
 mod keys;
+mod listing;
 mod reheat;
 mod run;
 mod seal;
@@ -41,6 +42,7 @@ pub use horizon::Horizon;
 pub use kept::{KeptCounts, KeptReads, KeptRow, NewRow, RowShape};
 pub use key::bucket_of;
 pub use keys::{KeyList, ListedKey};
+pub use listing::KeyOrder;
 pub use reheat::{ColdEvents, ColdNeeds, Collect, NothingCold, Reheats};
 
 use crate::error::StoreError;

@@ -76,6 +76,13 @@ impl KeyNumbers {
         }
     }
 
+    /// How many keys rows have, and the number of each row's, by a column per part.
+    pub(crate) fn of_columns(columns: &[&Column], rows: usize) -> (usize, Vec<u32>) {
+        let (keys, assigned) = Keys::assign(columns, rows);
+        let of_rows = assigned.unwrap_or_else(|| keys.find(columns, rows));
+        (keys.len(), of_rows)
+    }
+
     /// How many numbers there are.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use evenkeel_expr::Program;
+use evenkeel_expr::{Program, ReadTime};
+use evenkeel_train::{Verdict, calls_functions};
 use evenkeel_types::definition::{
     Metadata, SegmentDef, ServiceDef, ServiceItem, ViewBody, ViewDef,
 };
-use evenkeel_types::{DataType, Expr, ExprKind, Field};
+use evenkeel_types::{Column, DataType, EventTime, Expr, ExprKind, Field};
 
 use crate::serving::ReadPlan;
 
@@ -18,6 +19,8 @@ pub struct SegmentPlan {
     reads: ReadPlan,
     filter: Option<Program>,
     columns: Vec<Program>,
+    /// Of what is read, whether it is needed of keys that are in: the key, and what columns are made of.
+    kept: Vec<bool>,
 }
 
 impl SegmentPlan {
@@ -63,9 +66,15 @@ impl SegmentPlan {
             sql: def.sql.clone(),
             digest: def.digest,
         };
+        let columns: Vec<Program> = def.columns.iter().map(compiled).collect();
+        let mut kept: Vec<bool> = (0..slots.len()).map(|slot| slot < keys).collect();
+        for slot in columns.iter().flat_map(Program::columns) {
+            kept[*slot] = true;
+        }
         SegmentPlan {
             filter: def.filter.as_ref().map(compiled),
-            columns: def.columns.iter().map(compiled).collect(),
+            columns,
+            kept,
             reads: ReadPlan::new(Arc::new(service)),
             def,
         }
@@ -105,12 +114,28 @@ impl SegmentPlan {
         self.def.key.len() + self.reads.features().len()
     }
 
-    pub(super) fn filter(&self) -> Option<&Program> {
-        self.filter.as_ref()
-    }
-
     pub(super) fn columns(&self) -> &[Program] {
         &self.columns
+    }
+
+    /// Whether a slot of the scope (the key, then what is read) is needed of keys that are in.
+    pub(super) fn keeps(&self, slot: usize) -> bool {
+        self.kept[slot]
+    }
+
+    /// Whether the condition calls functions that may be slow.
+    pub(super) fn calls_functions(&self) -> bool {
+        self.def.filter.as_ref().is_some_and(calls_functions)
+    }
+
+    /// The verdicts on keys at a time, by key and features.
+    pub(super) fn verdicts(&self, scope: &[&Column], rows: usize, at: EventTime) -> Vec<Verdict> {
+        let time = ReadTime::Constant(at.0);
+        let condition = self
+            .filter
+            .as_ref()
+            .map(|f| f.eval_batch(scope, rows, time));
+        Verdict::of(condition.as_ref(), rows)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::random_history::{Random, catalog, definitions, history, part, whole};
 const ORACLE_INSTANTS: usize = 12;
 
 /// Events at hand, as if they were logged.
-struct Logged(Vec<LoggedEvent>);
+pub(crate) struct Logged(pub(crate) Vec<LoggedEvent>);
 
 struct Stream(std::vec::IntoIter<LoggedEvent>);
 

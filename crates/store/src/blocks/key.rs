@@ -21,14 +21,19 @@ pub(super) fn row_prefix(index: u32, key: &[u8]) -> RowPrefix {
     let mut bytes = Vec::with_capacity(8 + key.len());
     bytes.extend(TENANT.to_be_bytes());
     bytes.extend(index.to_be_bytes());
-    bytes.extend(bucket_of(key).to_be_bytes());
-    if key.len() <= KEY_BYTES_MAX {
-        bytes.extend(key);
-    } else {
-        bytes.push(DIGEST);
-        bytes.extend(blake3::hash(key).as_bytes());
-    }
+    put_place(bucket_of(key), key, &mut bytes);
     bytes.into()
+}
+
+/// Appends the [`place`] of a key that is in this bucket.
+pub(super) fn put_place(bucket: u16, key: &[u8], out: &mut Vec<u8>) {
+    out.extend(bucket.to_be_bytes());
+    if key.len() <= KEY_BYTES_MAX {
+        out.extend_from_slice(key);
+    } else {
+        out.push(DIGEST);
+        out.extend_from_slice(blake3::hash(key).as_bytes());
+    }
 }
 
 /// The bucket of an entity key. Keys of one bucket stand together, and the buckets in order.
