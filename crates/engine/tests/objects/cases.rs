@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel_engine::ErrorKind;
 
+use crate::FLUSH;
 use crate::proxy::{Fate, Proxy};
 use crate::server::ObjectStore;
 use crate::shop::{
-    Access, FILE_EVENTS, answers, assert_flushed_once, flush, flush_error, folder, in_words,
-    offline, open_later, plain, push_until, ticker, try_flush,
+    Access, FILE_EVENTS, answers, assert_flushed_once, flush, folder, in_words, offline,
+    open_later, plain, push_until, ticker, try_flush,
 };
-use crate::{FLUSH, ticks};
 
 /// A case of the tests.
 pub(crate) type Case = (&'static str, fn(&ObjectStore));
