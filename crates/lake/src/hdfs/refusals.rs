@@ -95,17 +95,30 @@ pub(super) fn may_pass(error: &Error) -> bool {
     }
 }
 
-/// An error by the name that object stores have for it.
+/// An error by the name that object stores have for it, without where in Java it came from.
 pub(super) fn translated(error: Error) -> Error {
     let Error::Generic { store, source } = error else {
         return error;
     };
-    let path = String::new();
-    match source.downcast_ref::<HdfsError>() {
-        Some(error) if is_denied(error) && !is_about_who_asks(error) => {
-            Error::PermissionDenied { path, source }
+    let source = match source.downcast::<HdfsError>() {
+        Ok(error) => error,
+        Err(source) => return Error::Generic { store, source },
+    };
+    let first_line = |words: String| words.lines().next().unwrap_or_default().to_owned();
+    let error = match *source {
+        HdfsError::RPCError(class, words) => HdfsError::RPCError(class, first_line(words)),
+        HdfsError::FatalRPCError(class, words) => {
+            HdfsError::FatalRPCError(class, first_line(words))
         }
-        _ => Error::Generic { store, source },
+        other => other,
+    };
+    let (is_denied, source) = (is_denied(&error), error.into());
+    match is_denied {
+        true => Error::PermissionDenied {
+            path: String::new(),
+            source,
+        },
+        false => Error::Generic { store, source },
     }
 }
 
@@ -138,7 +151,8 @@ mod tests {
     use super::*;
 
     fn rpc(class: &str) -> HdfsError {
-        HdfsError::RPCError(class.to_owned(), "in words".to_owned())
+        let words = "in words\n\tat org.apache.hadoop";
+        HdfsError::RPCError(class.to_owned(), words.to_owned())
     }
 
     #[test]
@@ -178,8 +192,10 @@ mod tests {
             let source = error.into();
             let error = Error::Generic { store, source };
             assert_eq!(may_pass(&error), passes, "{error}");
+            let error = translated(error);
+            assert!(!error.to_string().contains("\tat"), "{error}");
             assert_eq!(
-                matches!(translated(error), Error::PermissionDenied { .. }),
+                matches!(error, Error::PermissionDenied { .. }),
                 refusal == Refusal::Denied
             );
         }
