@@ -80,6 +80,9 @@ fn test(rest: &[OsString]) -> Result<(), String> {
         // that of the extension module, too, which only an interpreter can link.
         command.arg("--").args(rest);
     }
+    if let Some(folder) = services::hadoop(&root(), &python) {
+        command.env(services::HADOOP, folder);
+    }
     run(command.env(python::VARIABLE, &python))?;
     // Arguments are for the tests in Rust.
     if rest.is_empty() {

@@ -1,9 +1,38 @@
 //! Servers that tests need, installed where that is possible. Where it is not, the tests that need them
 //! say that they did not run.
 
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::run;
+use crate::{python, run};
+
+/// The tests find the jars of Hadoop in the folder that this environment variable names.
+pub(crate) const HADOOP: &str = "EVENKEEL_HADOOP";
+
+/// The folder with the jars of Hadoop, where there is Java: downloaded once, unless somebody has others.
+pub(crate) fn hadoop(root: &Path, interpreter: &Path) -> Option<PathBuf> {
+    if let Some(folder) = env::var_os(HADOOP) {
+        return Some(folder.into());
+    }
+    let mut java = Command::new("java");
+    let java = java.arg("-version").stderr(Stdio::null()).status();
+    if !java.is_ok_and(|status| status.success()) {
+        return None;
+    }
+    let folder = root.join("target").join("hadoop");
+    let installed = run(Command::new(root.join("dev").join("services"))
+        .args(["install", "hdfs"])
+        .arg(&folder)
+        .env(python::VARIABLE, interpreter));
+    match installed {
+        Ok(()) => Some(folder),
+        Err(error) => {
+            eprintln!("{error}: tests against HDFS will not run");
+            None
+        }
+    }
+}
 
 /// Installs MariaDB if it is not there, apt is, and we may.
 pub(crate) fn install() {

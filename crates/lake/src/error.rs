@@ -93,7 +93,9 @@ impl LakeError {
     /// What to do next.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            LakeError::Objects { refusal, .. } => refusal.hint(),
+            LakeError::Objects {
+                refusal, address, ..
+            } => refusal.hint(address),
             LakeError::InUse { .. }
             | LakeError::Conflict { .. }
             | LakeError::NewerSchema { .. } => "run the command again",

@@ -20,8 +20,10 @@ use object_store::path::{Path, PathPart};
 use object_store::{
     CopyMode, CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult,
     MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result, UploadPart,
+    PutResult, Result,
 };
+
+use crate::parts::Parts;
 
 const STORE: &str = "the lake's directory";
 /// The one directory inside a table's directory.
@@ -243,11 +245,10 @@ impl ObjectStore for FileStore {
         location: &Path,
         _opts: PutMultipartOptions,
     ) -> Result<Box<dyn MultipartUpload>> {
-        Ok(Box::new(Parts {
-            store: self.clone(),
-            location: location.clone(),
-            parts: Vec::new(),
-        }))
+        Ok(Box::new(Parts::new(
+            Arc::new(self.clone()),
+            location.clone(),
+        )))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -304,36 +305,5 @@ fn joined(payload: &PutPayload) -> Bytes {
                 .for_each(|part| bytes.extend_from_slice(part));
             bytes.freeze()
         }
-    }
-}
-
-/// A file that comes in parts, written when all are there.
-#[derive(Debug)]
-struct Parts {
-    store: FileStore,
-    location: Path,
-    parts: Vec<Bytes>,
-}
-
-#[async_trait]
-impl MultipartUpload for Parts {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        self.parts.extend(data.iter().cloned());
-        Box::pin(async { Ok(()) })
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        let bytes: Bytes = joined(&PutPayload::from_iter(std::mem::take(&mut self.parts)));
-        self.store
-            .write(&self.location, &bytes, &PutMode::Overwrite)?;
-        Ok(PutResult {
-            e_tag: None,
-            version: None,
-        })
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        self.parts.clear();
-        Ok(())
     }
 }

@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
 use evenkeel_log::{Clock, FileSystem, Lock, LockGuard};
+use object_store::ObjectStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreScheme};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use url::Url;
 
 use crate::error::LakeError;
 use crate::file_store::FileStore;
 use crate::objects::{self, Refusal};
+use crate::waiting::Waiting;
 use crate::{leftovers, names};
 
 /// The scheme of tables whose files are those of a seam.
@@ -33,7 +34,7 @@ pub enum LakeAddress {
     Directory(PathBuf),
     /// An object store, with its options.
     Objects {
-        /// `s3://bucket/prefix`, `gs://…`, `az://…`, `http://…`
+        /// `s3://bucket/prefix`, `gs://…`, `az://…`, `http://…`, `hdfs://…`
         url: Url,
         /// As that store names them: `region`, `endpoint`, `access_key_id`.
         options: BTreeMap<String, String>,
@@ -67,7 +68,7 @@ impl LakeAddress {
             let path = path.map_err(|()| wrong("it is no path of this machine".to_owned()))?;
             return Ok(LakeAddress::Directory(path));
         }
-        ObjectStoreScheme::parse(&url).map_err(|e| wrong(e.to_string()))?;
+        objects::path_of(&url).map_err(wrong)?;
         Ok(LakeAddress::Objects {
             url,
             options: options.clone(),
@@ -119,18 +120,6 @@ enum Place {
     },
 }
 
-/// What waits for a store. Where others wait on the same thread it may be dropped, too.
-#[derive(Debug)]
-struct Waiting(Option<Runtime>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 impl Lake {
     /// The lake at an address. Nothing is read or written yet. Directories are those of
     /// `files`.
@@ -163,7 +152,7 @@ impl Lake {
         })?;
         Ok(Lake {
             place: Arc::new(place),
-            runtime: Arc::new(Waiting(Some(runtime))),
+            runtime: Arc::new(Waiting::new(runtime)),
             clock,
         })
     }
@@ -203,10 +192,7 @@ impl Lake {
 
     /// Waits for a store. Not to be called where others wait on the same thread.
     pub(crate) fn wait<F: Future>(&self, future: F) -> F::Output {
-        let runtime = self.runtime.0.as_ref();
-        runtime
-            .expect("it is there until it is dropped")
-            .block_on(future)
+        self.runtime.get().block_on(future)
     }
 
     pub(crate) fn now_millis(&self) -> i64 {
@@ -260,6 +246,14 @@ impl Lake {
                 source,
             }),
             None => Err(source),
+        }
+    }
+
+    /// Whether a file of a table is one that somebody who was killed did not get its name.
+    pub(crate) fn is_aside(&self, name: &str) -> bool {
+        match self.place.as_ref() {
+            Place::Files { .. } => false,
+            Place::Objects { url, .. } => objects::is_aside(url, name),
         }
     }
 
@@ -369,7 +363,7 @@ impl std::fmt::Display for Place {
 fn root_of(url: &Url) -> Result<Path, String> {
     let path = match url.scheme() {
         SEAM => Path::from_url_path(url.path()).map_err(|e| e.to_string())?,
-        _ => ObjectStoreScheme::parse(url).map_err(|e| e.to_string())?.1,
+        _ => objects::path_of(url)?,
     };
     Ok(path)
 }

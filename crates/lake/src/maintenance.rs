@@ -185,7 +185,8 @@ impl Table {
             .collect())
     }
 
-    /// Removes the data files that neither this version, nor one of those that are pinned, has.
+    /// Removes the data files that neither this version, nor one of those that are pinned, has, and what was
+    /// left half written.
     /// Who reads another version finds them gone. Where somebody else may be about to commit a
     /// file, only those are removed that are there for a week.
     ///
@@ -208,9 +209,10 @@ impl Table {
         for meta in listed {
             let name = meta.location.as_ref();
             let is_data = name.ends_with(".parquet") && !name.contains('/');
+            let is_ours = is_data || self.lake.is_aside(name);
             let age_millis = self.lake.now_millis() - meta.last_modified.timestamp_millis();
             let is_settled = hold.is_alone() || age_millis > SETTLED_MILLIS;
-            if is_data && is_settled && !needed.contains(name) {
+            if is_ours && is_settled && !needed.contains(name) {
                 self.lake
                     .wait(store.delete(&meta.location))
                     .map_err(failed)?;

@@ -21,6 +21,7 @@ use object_store::{
 use url::{Position, Url};
 
 use crate::error::LakeError;
+use crate::hdfs;
 
 /// Options of object stores that are taken from the environment begin with one of these.
 const ENVIRONMENT: [&str; 4] = ["AWS_", "AZURE_", "GOOGLE_", "GCP_"];
@@ -62,8 +63,11 @@ impl fmt::Display for Refusal {
 }
 
 impl Refusal {
-    /// What to do next.
-    pub(crate) fn hint(self) -> &'static str {
+    /// What to do next, of the store at an address.
+    pub(crate) fn hint(self, address: &str) -> &'static str {
+        if is_hdfs(address.split("://").next().unwrap_or_default()) {
+            return hdfs::hint(self);
+        }
         match self {
             Refusal::Unreachable => {
                 "nothing is lost: see that the store runs and can be reached (`endpoint` of `[lake.options]`), and run the command again"
@@ -98,6 +102,9 @@ pub(crate) fn refusal_of(error: &(dyn Error + 'static)) -> Option<Refusal> {
     match of_store {
         object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. } => Some(Refusal::Denied),
+        object_store::Error::Generic { .. } if causes().any(|e| hdfs::refusal_of(e).is_some()) => {
+            causes().find_map(hdfs::refusal_of)
+        }
         object_store::Error::Generic { .. } if words.contains(METADATA) => Some(Refusal::Anonymous),
         object_store::Error::Generic { .. } => {
             let http = causes().find_map(|cause| cause.downcast_ref::<HttpError>());
@@ -162,6 +169,9 @@ pub(crate) fn open(
         address: in_words(url),
         reason,
     };
+    if is_hdfs(url.scheme()) {
+        return hdfs::open(url, options, retry).map_err(wrong);
+    }
     let (scheme, _) = ObjectStoreScheme::parse(url).map_err(|e| wrong(e.to_string()))?;
     let retry = RetryConfig {
         backoff: BackoffConfig {
@@ -187,6 +197,27 @@ pub(crate) fn open(
         }
         _ => Err(wrong("no store has such addresses".to_owned())),
     }
+}
+
+/// A URL's path inside its store.
+///
+/// # Errors
+/// Says why no store has such addresses.
+pub(crate) fn path_of(url: &Url) -> Result<Path, String> {
+    if is_hdfs(url.scheme()) {
+        return hdfs::path_of(url);
+    }
+    let (_, path) = ObjectStoreScheme::parse(url).map_err(|e| e.to_string())?;
+    Ok(path)
+}
+
+/// Whether a file of a table was being written aside when somebody was killed. Most stores show only what is whole.
+pub(crate) fn is_aside(url: &Url, name: &str) -> bool {
+    is_hdfs(url.scheme()) && hdfs::is_aside(name)
+}
+
+fn is_hdfs(scheme: &str) -> bool {
+    scheme == hdfs::SCHEME
 }
 
 /// A URL without what may be a secret.
@@ -261,6 +292,56 @@ mod tests {
             let error = open(&url, &wrong, Duration::ZERO).unwrap_err().to_string();
             assert!(error.contains("no option `nothing`"), "{url}: {error}");
         }
+    }
+
+    fn hdfs(url: &str, options: &[(&str, &str)]) -> Result<Arc<dyn ObjectStore>, LakeError> {
+        let own = options
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        open(&Url::parse(url).unwrap(), &own.collect(), Duration::ZERO)
+    }
+
+    #[test]
+    fn addresses_in_hdfs_are_checked() {
+        assert!(hdfs("hdfs://name:8020/lakes", &[]).is_ok());
+        let of_service = [
+            ("dfs.ha.namenodes.features", "one"),
+            ("dfs.namenode.rpc-address.features.one", "name:8020"),
+        ];
+        assert!(hdfs("hdfs://features/lakes", &of_service).is_ok());
+        let says = |error: LakeError| error.to_string();
+        let error = says(hdfs("hdfs://features/lakes", &of_service[..1]).unwrap_err());
+        assert!(error.contains("no name nodes of `features`"), "{error}");
+        assert!(error.contains("`features:8020`"), "{error}");
+        let misspelt = [("dfs.ha.namenodes.feature", "one")];
+        let error = says(hdfs("hdfs://features/lakes", &misspelt).unwrap_err());
+        assert!(
+            error.contains("no option `dfs.ha.namenodes.feature`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_name_node_that_is_not_there_does_not_answer() {
+        let port = {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            listener.local_addr().unwrap().port()
+        };
+        let address = format!("hdfs://127.0.0.1:{port}/lakes");
+        let store = hdfs(&address, &[]).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let error = runtime.block_on(store.get(&Path::from("a"))).unwrap_err();
+        assert_eq!(refusal_of(&error), Some(Refusal::Unreachable), "{error}");
+        let hint = Refusal::Unreachable.hint(&address);
+        assert!(hint.contains("the name node"), "{hint}");
+        assert!(
+            Refusal::Unreachable
+                .hint("s3://bucket")
+                .contains("`endpoint`")
+        );
     }
 
     #[test]

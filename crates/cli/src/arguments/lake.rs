@@ -9,7 +9,7 @@ use clap::Args;
     long_about = "Bring the lake up to the log.\n\n\
         Writes the events that are only in the log to one Delta table per source: by default in \
         `lake` of the store's directory, else where `[lake]` of `evenkeel.toml` says, also on an \
-        object store. Other tools read the tables with their own Delta readers, and `train` and \
+        object store or in HDFS. Other tools read the tables with their own Delta readers, and `train` and \
         `verify` read them up to where they end, and the log from there. The position up to which a \
         table has everything is part of the same commit as the events, so each event is there \
         once, however often this is run or killed. Works beside a server, which can also do \

@@ -7,7 +7,7 @@
 //! retry_seconds = 30                  # for so long a request to an object store is tried again
 //! log_days = 30                       # beside a server: after a flush, what is older leaves the log
 //!
-//! [lake.options]                      # of the object store; also AWS_..., AZURE_..., GOOGLE_...
+//! [lake.options]                      # of the object store; also AWS_..., AZURE_..., GOOGLE_..., HADOOP_...
 //! region = "eu-central-1"
 //!
 //! [lake.flush]                        # beside a server; without it, by `evenkeel flush`

@@ -6,25 +6,24 @@ use std::sync::{Arc, Mutex};
 
 use evenkeel_engine::ErrorKind;
 
+use crate::FLUSH;
 use crate::proxy::{Fate, Proxy};
 use crate::server::ObjectStore;
 use crate::shop::{
-    Access, FILE_EVENTS, answers, assert_flushed_once, flush, flush_error, folder, in_words,
-    offline, open_later, plain, push_until, ticker, try_flush,
+    Access, FILE_EVENTS, answers, assert_flushed_once, flush, folder, in_words, offline,
+    open_later, plain, push_until, ticker, try_flush,
 };
-use crate::{FLUSH, ticks};
 
 /// A case of the tests.
 pub(crate) type Case = (&'static str, fn(&ObjectStore));
 
-pub(crate) const ALL: [Case; 7] = [
+pub(crate) const ALL: [Case; 6] = [
     ("across_the_seam", across_the_seam),
     ("kept_in_shape", kept_in_shape),
     ("two_at_once", two_at_once),
     ("failing_requests", failing_requests),
     ("slow_answers", slow_answers),
     ("killed_at_its_requests", killed_at_its_requests),
-    ("refusals", refusals),
 ];
 
 fn across_the_seam(store: &ObjectStore) {
@@ -89,7 +88,7 @@ fn two_at_once(store: &ObjectStore) {
     let other = ticker.engine.offline();
     let commits = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&commits);
-    let proxy = Proxy::before(store.port, move |request| {
+    let proxy = Proxy::before(store, move |request| {
         if request.is_commit() && seen.fetch_add(1, Ordering::SeqCst) == 0 {
             flush(&other);
         }
@@ -117,7 +116,7 @@ fn failing_requests(store: &ObjectStore) {
     let commits = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&commits);
     // Every third request finds the store busy, and of every other commit the answer is lost.
-    let proxy = Proxy::before(store.port, move |request| {
+    let proxy = Proxy::before(store, move |request| {
         if request.number % 3 == 1 {
             return Fate::Busy;
         }
@@ -151,14 +150,14 @@ fn slow_answers(store: &ObjectStore) {
     push_until(&mut ticker, 150);
     let slow = Arc::new(AtomicUsize::new(0));
     let seen = Arc::clone(&slow);
-    // The first request of each kind is too slow: reads are tried again, a commit of which nobody knows is not.
+    // The first request of each kind is too slow: reads are tried again, and S3 is not asked again for a commit of
+    // which nobody knows.
     let mut kinds = Vec::new();
-    let proxy = Proxy::before(store.port, move |request| {
-        let kind = (request.method.clone(), request.is_commit());
-        if kinds.contains(&kind) {
-            return Fate::Answered;
+    let proxy = Proxy::before(store, move |request| {
+        match request.kind() {
+            Some(kind) if !kinds.contains(&kind) => kinds.push(kind),
+            _ => return Fate::Answered,
         }
-        kinds.push(kind);
         seen.fetch_add(1, Ordering::SeqCst);
         Fate::TooSlow
     });
@@ -193,7 +192,7 @@ fn killed_at_its_requests(store: &ObjectStore) {
         let carried_out = killed % 2 == 1;
         let victim: Arc<Mutex<u32>> = Arc::default();
         let held = Arc::clone(&victim);
-        let proxy = Proxy::before(store.port, move |request| {
+        let proxy = Proxy::before(store, move |request| {
             if request.number < last {
                 return Fate::Answered;
             }
@@ -240,101 +239,4 @@ fn killed_at_its_requests(store: &ObjectStore) {
 fn kill(pid: u32) {
     let killed = Command::new("kill").arg("-9").arg(pid.to_string()).status();
     assert!(killed.unwrap().success());
-}
-
-/// What an object store refuses is said, with what to do; nothing is lost, and what needs no lake goes on.
-fn refusals(store: &ObjectStore) {
-    let folder = folder();
-    let good = Access {
-        retry_seconds: 1,
-        ..Access::new(store)
-    };
-    good.write(folder.path());
-    let mut ticker = ticker(folder.path());
-    push_until(&mut ticker, 60);
-    let closed = {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        listener.local_addr().unwrap().port()
-    };
-    let busy = Proxy::before(store.port, |_| Fate::Busy);
-    let overwriting = Proxy::before(store.port, |_| Fate::Unconditional);
-    let wrong: [(Access, &str, &str, ErrorKind); 7] = [
-        (
-            Access {
-                url: "s3://nowhere/lake".to_owned(),
-                ..good.clone()
-            },
-            "has no such bucket",
-            "make the bucket",
-            ErrorKind::Storage,
-        ),
-        (
-            Access {
-                secret: "wrong".to_owned(),
-                ..good.clone()
-            },
-            "refuses these credentials",
-            "see to the credentials",
-            ErrorKind::Storage,
-        ),
-        (
-            Access {
-                key: "AKIANOBODY".to_owned(),
-                ..good.clone()
-            },
-            "refuses these credentials",
-            "see to the credentials",
-            ErrorKind::Storage,
-        ),
-        (
-            good.through(closed),
-            "does not answer",
-            "can be reached",
-            ErrorKind::Busy,
-        ),
-        (
-            good.through(busy.port),
-            "answers with an error",
-            "retry_seconds",
-            ErrorKind::Busy,
-        ),
-        (
-            good.through(overwriting.port),
-            "writes over what is there",
-            "If-None-Match",
-            ErrorKind::Storage,
-        ),
-        (
-            Access {
-                further: "conditional_put = \"disabled\"\n",
-                ..good.clone()
-            },
-            "writes over what is there",
-            "do not set `conditional_put`",
-            ErrorKind::Storage,
-        ),
-    ];
-    let (_plain, without) = plain(ticker.next);
-    let told = answers(&without.engine);
-    for (access, says, hint, kind) in wrong {
-        access.write(folder.path());
-        let offline = offline(folder.path());
-        let error = flush_error(&offline);
-        let words = in_words(&error);
-        assert!(words.contains(says) && words.contains(hint), "{words}");
-        let named = format!("`{}/ticks`", access.url);
-        assert!(words.contains(&named), "{words}");
-        assert_eq!(error.kind(), kind, "{words}");
-        drop(ticker.engine);
-        let engine = crate::shop::open(folder.path());
-        assert_eq!(ticks::ticks(&engine), ticker.next);
-        // The log is whole, so nobody needs a lake that is away.
-        if kind == ErrorKind::Busy {
-            assert_eq!(answers(&engine), told);
-        }
-        ticker.engine = engine;
-    }
-    good.write(folder.path());
-    flush(&offline(folder.path()));
-    assert_flushed_once(&offline(folder.path()));
 }

@@ -1,4 +1,4 @@
-//! A lake in an object store that speaks S3: flushed, read across the seam, kept in shape, truncated by; with
+//! A lake in an object store that speaks S3, and in HDFS: flushed, read across the seam, kept in shape, truncated by; with
 //! requests that fail, answers that are lost, a process that is killed at its requests, and a store that is away.
 //!
 //! A program of its own: it starts a server, and itself as the process that is killed. Names of cases may be given.
@@ -12,6 +12,7 @@
 
 mod cases;
 mod proxy;
+mod refusals;
 mod server;
 mod shop;
 #[path = "../workload/ticks.rs"]
@@ -23,18 +24,26 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
 
-use server::ObjectStore;
+use server::{ObjectStore, Speaks};
 
 /// The word with which this program is a process that flushes.
 const FLUSH: &str = "flush";
+/// The word with which it is one that is refused, and says how.
+const REFUSED: &str = "refused";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, directory] = arguments.as_slice()
-        && word == FLUSH
-    {
-        shop::flush(&shop::offline(Path::new(directory)));
-        return ExitCode::SUCCESS;
+    if let [word, directory] = arguments.as_slice() {
+        let offline = || shop::offline(Path::new(directory));
+        if word == FLUSH {
+            shop::flush(&offline());
+            return ExitCode::SUCCESS;
+        }
+        if word == REFUSED {
+            let error = shop::flush_error(&offline());
+            println!("{} {:?}", shop::in_words(&error), error.kind());
+            return ExitCode::SUCCESS;
+        }
     }
     let names: Vec<String> = arguments
         .into_iter()
@@ -42,29 +51,34 @@ fn main() -> ExitCode {
         .collect();
     let wanted =
         |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
-    let all = cases::ALL.iter().chain(&truncated::ALL);
-    let cases: Vec<_> = all.filter(|(name, _)| wanted(name)).collect();
-    if cases.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    let store = match ObjectStore::start() {
-        Ok(store) => store,
-        Err(missing) => {
-            println!("NOT TESTED: a lake in an object store: {missing}");
-            return ExitCode::SUCCESS;
-        }
-    };
     let mut failed = 0;
-    for (name, case) in cases {
-        let result = catch_unwind(AssertUnwindSafe(|| case(&store)));
-        println!(
-            "{name} ... {}",
-            if result.is_ok() { "ok" } else { "FAILED" }
-        );
-        failed += u32::from(result.is_err());
+    for speaks in [Speaks::S3, Speaks::Hdfs] {
+        let all = cases::ALL.iter().chain(&refusals::ALL);
+        let named = all
+            .chain(&truncated::ALL)
+            .map(|(name, case)| (format!("{} {name}", speaks.name()), case));
+        let cases: Vec<_> = named.filter(|(name, _)| wanted(name)).collect();
+        if cases.is_empty() {
+            continue;
+        }
+        let store = match ObjectStore::start(speaks) {
+            Ok(store) => store,
+            Err(missing) => {
+                println!("NOT TESTED: a lake in {}: {missing}", speaks.name());
+                continue;
+            }
+        };
+        for (name, case) in cases {
+            let result = catch_unwind(AssertUnwindSafe(|| case(&store)));
+            println!(
+                "{name} ... {}",
+                if result.is_ok() { "ok" } else { "FAILED" }
+            );
+            failed += u32::from(result.is_err());
+        }
     }
     if failed > 0 {
-        println!("object store: {failed} failed");
+        println!("object stores: {failed} failed");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS

@@ -11,19 +11,37 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
+use crate::server::{ObjectStore, Speaks};
+
+mod name_node;
+
 /// A request, as far as it matters.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// How many came before it.
     pub(crate) number: usize,
     pub(crate) method: String,
+    /// What it asks about, and what else it says.
     pub(crate) path: String,
 }
 
 impl Request {
     /// Whether it writes the next version of a table.
     pub(crate) fn is_commit(&self) -> bool {
-        self.method == "PUT" && self.path.contains("/_delta_log/") && self.path.ends_with(".json")
+        let in_log = self.path.contains("/_delta_log/");
+        match self.method.as_str() {
+            "PUT" => in_log && self.path.ends_with(".json"),
+            // What was written aside gets its name.
+            name_node::RENAME => in_log && self.path.contains(".json"),
+            _ => false,
+        }
+    }
+
+    /// What is slow once, to be seen. Of a name node's requests not all: a file takes many, and each slow one its time.
+    pub(crate) fn kind(&self) -> Option<(String, bool)> {
+        let many = name_node::is_method(&self.method)
+            && !name_node::OF_NOTE.contains(&self.method.as_str());
+        (!many).then(|| (self.method.clone(), self.is_commit()))
     }
 }
 
@@ -52,22 +70,24 @@ pub(crate) struct Proxy {
 
 struct Shared {
     store: u16,
+    speaks: Speaks,
     decide: Mutex<Decide>,
     requests: AtomicUsize,
     ends: AtomicBool,
 }
 
 impl Proxy {
-    /// In front of the store at a port. `decide` says of each request, in the order in which they came, what
+    /// In front of a store. `decide` says of each request, in the order in which they came, what
     /// becomes of it.
     pub(crate) fn before(
-        store: u16,
+        store: &ObjectStore,
         decide: impl FnMut(&Request) -> Fate + Send + 'static,
     ) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            store,
+            store: store.port,
+            speaks: store.speaks,
             decide: Mutex::new(Box::new(decide)),
             requests: AtomicUsize::new(0),
             ends: AtomicBool::new(false),
@@ -80,7 +100,12 @@ impl Proxy {
                 }
                 let shared = Arc::clone(&for_thread);
                 // Whoever is cut off says so itself.
-                thread::spawn(move || drop(client.and_then(|client| shared.serve(client))));
+                thread::spawn(move || {
+                    drop(client.and_then(|client| match shared.speaks {
+                        Speaks::S3 => shared.serve(client),
+                        Speaks::Hdfs => name_node::serve(&shared, client),
+                    }))
+                });
             }
         });
         Proxy {
@@ -108,6 +133,17 @@ impl Drop for Proxy {
 }
 
 impl Shared {
+    /// What becomes of the next request.
+    fn fate(&self, method: String, path: String) -> Fate {
+        let mut decide = self.decide.lock().unwrap();
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        decide(&Request {
+            number,
+            method,
+            path,
+        })
+    }
+
     /// One request of a connection, which ends with it.
     fn serve(&self, mut client: TcpStream) -> io::Result<()> {
         let mut reader = BufReader::new(client.try_clone()?);
@@ -131,15 +167,7 @@ impl Shared {
         reader.read_exact(&mut body)?;
         let mut words = lines[0].split(' ').map(str::to_owned);
         let (method, path) = (words.next().unwrap(), words.next().unwrap());
-        let fate = {
-            let mut decide = self.decide.lock().unwrap();
-            let number = self.requests.fetch_add(1, Ordering::SeqCst);
-            decide(&Request {
-                number,
-                method,
-                path,
-            })
-        };
+        let fate = self.fate(method, path);
         let is_kept = |line: &&String| !line.to_ascii_lowercase().starts_with("connection:");
         let mut head: String = lines.iter().filter(is_kept).map(String::as_str).collect();
         head.push_str("connection: close\r\n\r\n");

@@ -10,7 +10,7 @@ use evenkeel_engine::api::{KnowledgeMode, SpineSource, TrainRequest};
 use evenkeel_engine::{Engine, EngineError, FlushReport, Machine, Offline, Project};
 use evenkeel_log::{Clock, LogOptions, SystemClock};
 
-use crate::server::ObjectStore;
+use crate::server::{BUCKET, ObjectStore, Speaks};
 use crate::ticks::{self, DEFINITIONS, LIMITS, Ticker};
 
 /// Events of a data file.
@@ -19,6 +19,7 @@ pub(crate) const FILE_EVENTS: u64 = 40;
 /// How the object store is reached.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
+    pub(crate) speaks: Speaks,
     pub(crate) url: String,
     pub(crate) port: u16,
     pub(crate) key: String,
@@ -31,6 +32,7 @@ impl Access {
     /// To a lake that nobody has used.
     pub(crate) fn new(store: &ObjectStore) -> Self {
         Access {
+            speaks: store.speaks,
             url: store.new_lake(),
             port: store.port,
             key: store.key.clone(),
@@ -49,11 +51,23 @@ impl Access {
 
     /// The project file says so from now on.
     pub(crate) fn write(&self, directory: &Path) {
+        let options = match self.speaks {
+            Speaks::S3 => format!(
+                "endpoint = \"http://127.0.0.1:{}\"\nallow_http = \"true\"\nregion = \"us-east-1\"\n\
+                 access_key_id = \"{}\"\nsecret_access_key = \"{}\"\n",
+                self.port, self.key, self.secret
+            ),
+            // The bucket is the name of a service, so that an address stays as it is, whatever is in between.
+            Speaks::Hdfs => format!(
+                "\"dfs.ha.namenodes.{BUCKET}\" = \"one\"\n\
+                 \"dfs.namenode.rpc-address.{BUCKET}.one\" = \"127.0.0.1:{}\"\n",
+                self.port
+            ),
+        };
         let text = format!(
             "[lake]\nurl = \"{}\"\nfile_events = {FILE_EVENTS}\nretry_seconds = {}\n\
-             [lake.options]\nendpoint = \"http://127.0.0.1:{}\"\nallow_http = \"true\"\nregion = \"us-east-1\"\n\
-             access_key_id = \"{}\"\nsecret_access_key = \"{}\"\n{}{LIMITS}",
-            self.url, self.retry_seconds, self.port, self.key, self.secret, self.further
+             [lake.options]\n{options}{}{LIMITS}",
+            self.url, self.retry_seconds, self.further
         );
         fs::write(directory.join("evenkeel.toml"), text).unwrap();
     }

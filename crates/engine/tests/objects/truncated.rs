@@ -119,7 +119,7 @@ fn away_afterwards(store: &ObjectStore) {
     let ticker = truncated(folder.path(), 400);
     let there = ticker.next;
     drop(ticker);
-    let gone = Proxy::before(store.port, |_| Fate::AnswerLost);
+    let gone = Proxy::before(store, |_| Fate::AnswerLost);
     access.through(gone.port).write(folder.path());
     let mut ticker = Ticker::over(open(folder.path()));
     assert_eq!(ticker.next, there);
@@ -265,7 +265,7 @@ fn corrected_while_it_goes_away(store: &ObjectStore) {
     fs::write(folder.path().join("loans.csv"), header.clone() + &rows).unwrap();
     let is_away = Arc::new(AtomicBool::new(false));
     let away = Arc::clone(&is_away);
-    let proxy = Proxy::before(store.port, move |_| match away.load(Ordering::SeqCst) {
+    let proxy = Proxy::before(store, move |_| match away.load(Ordering::SeqCst) {
         true => Fate::Busy,
         false => Fate::Answered,
     });
