@@ -115,13 +115,8 @@ impl Table {
         let mut seen = BTreeSet::new();
         for meta in found {
             let name = meta.location.as_ref();
-            let is_spent = match name
-                .strip_prefix(LOG)
-                .and_then(|rest| rest.strip_prefix('/'))
-            {
-                Some(entry) => version_of(entry).is_some_and(|version| version < self.version()),
-                None => name.ends_with(".parquet") && !name.contains('/') && !needed.contains(name),
-            };
+            // Half of what was written says as much as the whole.
+            let is_spent = self.lake.is_aside(name) || is_spent(name, self.version(), &needed);
             if is_spent && seen.insert(meta.location.clone()) {
                 let removed = self.lake.wait(store.delete(&meta.location));
                 removed.map_err(|e| self.unwritten(e))?;
@@ -130,6 +125,15 @@ impl Table {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a file is one that the newest version does not need.
+fn is_spent(name: &str, newest: u64, needed: &BTreeSet<String>) -> bool {
+    let entry = name.strip_prefix(LOG);
+    match entry.and_then(|rest| rest.strip_prefix('/')) {
+        Some(entry) => version_of(entry).is_some_and(|version| version < newest),
+        None => name.ends_with(".parquet") && !name.contains('/') && !needed.contains(name),
     }
 }
 

@@ -1,8 +1,8 @@
 //! HDFS as an object store.
 //!
-//! The library has the protocol: a file is written aside and renamed, which the name node refuses if the name is taken, so
-//! a commit is there once. Here is what else a lake needs of a store: requests that end, and are tried again for as long
-//! as the project says; listings in the order of names; and what the name node refuses, in the lake's words.
+//! The library has the protocol. Here is what else a lake needs of a store: files that are there as a whole, once; requests
+//! that end, and are tried again for as long as the project says; listings in the order of names; and what the name node
+//! refuses, in the lake's words.
 //!
 //! Invariant: a request is carried out as often as it is tried, so none of them may do harm twice: a name is only written if it
 //! is not there, or replaced as a whole, and what is removed may be gone.
@@ -11,29 +11,31 @@ mod options;
 mod patience;
 mod refusals;
 mod server;
+mod writing;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use hdfs_native_object_store::HdfsObjectStore;
 use object_store::path::Path;
 use object_store::{
-    CopyOptions, Error, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyOptions, Error, GetOptions, GetRange, GetResult, GetResultPayload, ListResult,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, Result,
 };
 use url::{Position, Url};
 
 use crate::parts::Parts;
 use options::Options;
-use patience::Patience;
+use patience::{Broken, Patience};
 pub(crate) use refusals::{hint, refusal_of};
-use server::Server;
+use server::{Connected, Library, Server};
+pub(crate) use writing::is_aside;
 
 /// The scheme of addresses.
 pub(crate) const SCHEME: &str = "hdfs";
@@ -78,17 +80,6 @@ pub(crate) fn open(
     Ok(Arc::new(Hdfs { server, patience }))
 }
 
-/// Whether a name is that of a file which was being written aside, as the library names them. Who was killed leaves it.
-pub(crate) fn is_aside(name: &str) -> bool {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    let number = name
-        .strip_prefix('.')
-        .and_then(|name| name.rsplit_once(".tmp."));
-    number.is_some_and(|(name, number)| {
-        !name.is_empty() && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
-    })
-}
-
 /// See the module. Cloning shares it.
 #[derive(Clone)]
 struct Hdfs {
@@ -97,22 +88,30 @@ struct Hdfs {
 }
 
 impl Hdfs {
-    /// Asks until there is an answer. On threads of its own: whoever waits may have no timers, or go away.
-    async fn ask<T, F, A>(&self, attempt: F) -> Result<T>
+    /// Asks until there is an answer, which has, or says, so many bytes. On threads of its own: whoever waits may have no
+    /// timers, or go away.
+    async fn ask<T, F, A>(&self, bytes: u64, attempt: F) -> Result<T>
     where
         T: Send + 'static,
-        F: Fn(HdfsObjectStore) -> A + Send + Sync + 'static,
+        F: Fn(Library) -> A + Send + Sync + 'static,
         A: Future<Output = Result<T>> + Send,
     {
         let (server, patience) = (Arc::clone(&self.server), self.patience);
         let asking = async move {
+            let asked: Mutex<Option<Arc<Connected>>> = Mutex::new(None);
             let attempt = || {
                 let connected = server.connected();
-                let attempt = attempt(connected.client());
+                *locked(&asked) = Some(Arc::clone(&connected));
+                let attempt = attempt(connected.library());
                 // Whatever becomes of other requests, this one keeps its connections.
                 async move { (attempt.await, connected).0 }
             };
-            patience.ask(attempt, || server.connect_anew()).await
+            let anew = || {
+                if let Some(silent) = locked(&asked).take() {
+                    server.connect_anew(&silent);
+                }
+            };
+            patience.ask(bytes, attempt, anew).await
         };
         let asked = server::asking()?.spawn(asking).await;
         asked.unwrap_or_else(|stopped| {
@@ -125,16 +124,53 @@ impl Hdfs {
 
     async fn remove(&self, location: Path) -> Result<Path> {
         let name = location.clone();
-        let removed = self.ask(move |store| {
+        let removed = self.ask(0, move |library| {
             let locations = stream::iter([Ok(name.clone())]).boxed();
             async move {
-                store
+                library
+                    .store
                     .delete_stream(locations)
                     .try_for_each(|_| async { Ok(()) })
                     .await
             }
         });
         removed.await.map(|()| location)
+    }
+
+    /// Removes what attempts have left that came to nothing. Asked once: what stays is removed as what somebody leaves
+    /// who is killed.
+    async fn clear(&self, asides: Vec<String>) {
+        if asides.is_empty() {
+            return;
+        }
+        let once = Hdfs {
+            patience: Patience {
+                retry: Duration::ZERO,
+                ..self.patience
+            },
+            server: Arc::clone(&self.server),
+        };
+        let cleared = once.ask(0, move |library| {
+            writing::remove(library.client, asides.clone())
+        });
+        drop(cleared.await);
+    }
+
+    /// What is known of a file.
+    async fn about(&self, location: &Path) -> Result<ObjectMeta> {
+        let location = location.clone();
+        let head = || GetOptions::default().with_head(true);
+        let asked = self.ask(0, move |library| {
+            let location = location.clone();
+            async move {
+                library
+                    .store
+                    .get_opts(&location, head())
+                    .await
+                    .map(|got| got.meta)
+            }
+        });
+        asked.await
     }
 }
 
@@ -158,12 +194,23 @@ impl ObjectStore for Hdfs {
         payload: PutPayload,
         opts: PutOptions,
     ) -> Result<PutResult> {
-        let location = location.clone();
-        self.ask(move |store| {
-            let (location, payload, opts) = (location.clone(), payload.clone(), opts.clone());
-            async move { store.put_opts(&location, payload, opts).await }
-        })
-        .await
+        let asides = Arc::new(Mutex::new(Vec::new()));
+        let (location, names) = (location.clone(), Arc::clone(&asides));
+        let bytes = payload.content_length() as u64;
+        let written = self.ask(bytes, move |library| {
+            let aside = writing::aside_of(&location);
+            locked(&names).push(aside.clone());
+            let (location, payload, mode) = (location.clone(), payload.clone(), opts.mode.clone());
+            writing::write(library.client, location, payload, mode, aside)
+        });
+        let written = written.await;
+        let mut left = std::mem::take(&mut *locked(&asides));
+        if written.is_ok() {
+            // That of the last attempt has got its name.
+            left.pop();
+        }
+        self.clear(left).await;
+        written
     }
 
     async fn put_multipart_opts(
@@ -179,27 +226,17 @@ impl ObjectStore for Hdfs {
 
     /// With all of its bytes: what is cut off in the middle is read again.
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
+        let bytes = match &options.range {
+            _ if options.head => 0,
+            Some(GetRange::Bounded(range)) => range.end.saturating_sub(range.start),
+            _ => self.about(location).await?.size,
+        };
         let location = location.clone();
-        self.ask(move |store| {
+        let got = self.ask(bytes, move |library| {
             let (location, options) = (location.clone(), options.clone());
-            async move {
-                let is_head = options.head;
-                let got = store.get_opts(&location, options).await?;
-                let (meta, range, attributes) =
-                    (got.meta.clone(), got.range.clone(), got.attributes.clone());
-                let parts = match is_head {
-                    true => Vec::new(),
-                    false => vec![Ok(got.bytes().await?)],
-                };
-                Ok(GetResult {
-                    payload: GetResultPayload::Stream(stream::iter(parts).boxed()),
-                    meta,
-                    range,
-                    attributes,
-                })
-            }
-        })
-        .await
+            async move { whole(library.store.get_opts(&location, options).await?).await }
+        });
+        got.await
     }
 
     fn delete_stream(
@@ -218,9 +255,9 @@ impl ObjectStore for Hdfs {
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
         let (store, prefix) = (self.clone(), prefix.cloned());
         let all = async move {
-            let listed = store.ask(move |store| {
-                let prefix = prefix.clone();
-                async move { store.list(prefix.as_ref()).try_collect::<Vec<_>>().await }
+            let listed = store.ask(0, move |library| {
+                let listed = library.store.list(prefix.as_ref());
+                async move { listed.try_collect::<Vec<_>>().await }
             });
             let mut found = listed.await?;
             found.sort_by(|a, b| a.location.cmp(&b.location));
@@ -231,44 +268,49 @@ impl ObjectStore for Hdfs {
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let prefix = prefix.cloned();
-        self.ask(move |store| {
+        let listed = self.ask(0, move |library| {
             let prefix = prefix.clone();
-            async move { store.list_with_delimiter(prefix.as_ref()).await }
-        })
-        .await
+            async move { library.store.list_with_delimiter(prefix.as_ref()).await }
+        });
+        listed.await
     }
 
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        let (from, to) = (from.clone(), to.clone());
-        self.ask(move |store| {
-            let (from, to, options) = (from.clone(), to.clone(), options.clone());
-            async move { store.copy_opts(&from, &to, options).await }
+    /// Nobody copies: a copy that is cut off would be half a file under its own name.
+    async fn copy_opts(&self, _from: &Path, _to: &Path, _options: CopyOptions) -> Result<()> {
+        Err(Error::NotImplemented {
+            operation: "copying a file".to_owned(),
+            implementer: STORE.to_owned(),
         })
-        .await
     }
+}
+
+/// What was read, with the bytes in memory.
+async fn whole(got: GetResult) -> Result<GetResult> {
+    let (meta, range, attributes) = (got.meta.clone(), got.range.clone(), got.attributes.clone());
+    let bytes = got.bytes().await?;
+    // It was replaced by a shorter one in between.
+    if bytes.len() as u64 != range.end - range.start {
+        return Err(Error::Generic {
+            store: STORE,
+            source: Broken.into(),
+        });
+    }
+    let parts = stream::iter([Ok(bytes)]);
+    Ok(GetResult {
+        payload: GetResultPayload::Stream(parts.boxed()),
+        meta,
+        range,
+        attributes,
+    })
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_written_aside_is_known_by_its_name() {
-        for name in [".a.parquet.tmp.1", "ticks/_delta_log/.0.json.tmp.12"] {
-            assert!(is_aside(name), "{name}");
-        }
-        for name in [
-            "a.parquet",
-            ".a.parquet",
-            "a.tmp.1",
-            ".tmp.1",
-            ".a.tmp.",
-            ".a.tmp.x",
-            ".a.tmp.1/b",
-        ] {
-            assert!(!is_aside(name), "{name}");
-        }
-    }
 
     #[test]
     fn addresses_name_a_server_and_no_user() {

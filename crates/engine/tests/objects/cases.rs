@@ -236,7 +236,7 @@ fn killed_at_its_requests(store: &ObjectStore) {
     assert_eq!(answers(&ticker.engine), answers(&without.engine));
 }
 
-fn kill(pid: u32) {
+pub(crate) fn kill(pid: u32) {
     let killed = Command::new("kill").arg("-9").arg(pid.to_string()).status();
     assert!(killed.unwrap().success());
 }

@@ -11,6 +11,7 @@
 )]
 
 mod cases;
+mod of_hdfs;
 mod proxy;
 mod refusals;
 mod server;
@@ -54,8 +55,13 @@ fn main() -> ExitCode {
     let mut failed = 0;
     for speaks in [Speaks::S3, Speaks::Hdfs] {
         let all = cases::ALL.iter().chain(&refusals::ALL);
+        let of_its_own: &[cases::Case] = match speaks {
+            Speaks::S3 => &[],
+            Speaks::Hdfs => &of_hdfs::ALL,
+        };
         let named = all
             .chain(&truncated::ALL)
+            .chain(of_its_own)
             .map(|(name, case)| (format!("{} {name}", speaks.name()), case));
         let cases: Vec<_> = named.filter(|(name, _)| wanted(name)).collect();
         if cases.is_empty() {

@@ -1,7 +1,5 @@
 //! What an object store refuses is said, with what to do; nothing is lost, and what needs no lake goes on.
 
-use std::process::Command;
-
 use evenkeel_engine::ErrorKind;
 
 use crate::cases::Case;
@@ -11,9 +9,9 @@ use crate::shop::{
     Access, answers, assert_flushed_once, flush, flush_error, folder, in_words, offline, plain,
     push_until, ticker,
 };
-use crate::{REFUSED, ticks};
+use crate::ticks;
 
-pub(crate) const ALL: [Case; 2] = [("refusals", refusals), ("somebody_else", somebody_else)];
+pub(crate) const ALL: [Case; 1] = [("refusals", refusals)];
 
 /// How a store is reached that refuses, what is said, what is said to do, and of which kind the error is.
 type Wrong = (Access, &'static str, &'static str, ErrorKind);
@@ -141,32 +139,4 @@ fn of_hdfs(good: &Access, busy: u16, silent: u16) -> Vec<Wrong> {
             ErrorKind::Busy,
         ),
     ]
-}
-
-/// Who may not write there is told so. S3 knows others by their credentials.
-fn somebody_else(store: &ObjectStore) {
-    if store.speaks != Speaks::Hdfs {
-        return;
-    }
-    let folder = folder();
-    let access = Access::new(store);
-    access.write(folder.path());
-    let mut ticker = ticker(folder.path());
-    push_until(&mut ticker, 60);
-    let refused = Command::new(std::env::current_exe().unwrap())
-        .arg(REFUSED)
-        .arg(folder.path())
-        .env("HADOOP_USER_NAME", "stranger")
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&refused.stdout);
-    let says = [
-        "refuses these credentials",
-        "user=stranger, access=WRITE",
-        "see who asks (HADOOP_USER_NAME",
-        "Storage",
-    ];
-    assert!(says.iter().all(|words| said.contains(words)), "{said}");
-    flush(&offline(folder.path()));
-    assert_flushed_once(&offline(folder.path()));
 }

@@ -68,6 +68,11 @@ impl ObjectStore {
         })
     }
 
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// A place that nobody has used.
     pub(crate) fn new_lake(&self) -> String {
         self.lakes.set(self.lakes.get() + 1);

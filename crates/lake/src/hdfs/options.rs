@@ -5,8 +5,8 @@ use std::time::Duration;
 
 /// How long a request may take; also of the other stores.
 const TIMEOUT: &str = "timeout";
-/// As that of the other stores.
-const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
+/// Less than what a request is tried again for by default.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 /// Which name nodes a service has.
 const NAME_NODES: &str = "dfs.ha.namenodes";
 /// Where one of them is.

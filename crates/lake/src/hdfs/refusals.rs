@@ -1,11 +1,10 @@
 //! What a name node or a data node says when it does not do what it is asked, in the lake's words.
 
-use std::error::Error as _;
-
 use hdfs_native::HdfsError;
 use object_store::Error;
 
-use super::patience::NoAnswer;
+use super::STORE;
+use super::patience::{Broken, NoAnswer};
 use crate::objects::Refusal;
 
 /// Who may not.
@@ -61,13 +60,30 @@ pub(crate) fn hint(refusal: Refusal) -> &'static str {
 }
 
 /// Why no client can be made: something in the options, or in Hadoop's files.
-pub(super) fn of_configuration(service: &str, error: &Error) -> String {
-    match error.source().and_then(|e| e.downcast_ref::<HdfsError>()) {
-        Some(HdfsError::InvalidArgument(words)) if words.contains("No NameNode") => format!(
+pub(super) fn of_configuration(service: &str, error: &HdfsError) -> String {
+    match error {
+        HdfsError::InvalidArgument(words) if words.contains("No NameNode") => format!(
             "no name nodes of `{service}` are known: name a port (`{service}:8020`), or give `dfs.ha.namenodes.{service}` and their addresses in `[lake.options]` or the files in $HADOOP_CONF_DIR"
         ),
-        Some(error) => error.to_string(),
-        None => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// An error of the library as one of its object store.
+pub(super) fn of_library(error: HdfsError) -> Error {
+    match &error {
+        HdfsError::FileNotFound(path) => Error::NotFound {
+            path: path.clone(),
+            source: error.into(),
+        },
+        HdfsError::AlreadyExists(path) => Error::AlreadyExists {
+            path: path.clone(),
+            source: error.into(),
+        },
+        _ => Error::Generic {
+            store: STORE,
+            source: error.into(),
+        },
     }
 }
 
@@ -76,7 +92,7 @@ pub(super) fn may_pass(error: &Error) -> bool {
     let Error::Generic { source, .. } = error else {
         return false;
     };
-    if source.is::<NoAnswer>() {
+    if source.is::<NoAnswer>() || source.is::<Broken>() {
         return true;
     }
     match source.downcast_ref::<HdfsError>() {
@@ -188,7 +204,7 @@ mod tests {
         ];
         for (error, refusal, passes) in cases {
             assert_eq!(refusal_of(&error), Some(refusal), "{error}");
-            let store = super::super::STORE;
+            let store = STORE;
             let source = error.into();
             let error = Error::Generic { store, source };
             assert_eq!(may_pass(&error), passes, "{error}");

@@ -5,13 +5,14 @@
 //! flush runs out of files.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
-use hdfs_native_object_store::{HdfsObjectStore, HdfsObjectStoreBuilder};
+use hdfs_native::{Client, ClientBuilder, HdfsError};
+use hdfs_native_object_store::HdfsObjectStore;
 use object_store::{Error, Result};
 use tokio::runtime::{Builder, Runtime};
 
-use super::STORE;
+use super::{STORE, locked};
 use crate::waiting::Waiting;
 
 type Options = BTreeMap<String, String>;
@@ -43,40 +44,46 @@ pub(super) struct Server {
     connected: Mutex<Arc<Connected>>,
 }
 
+/// The library's own client, and that as an object store.
+#[derive(Clone)]
+pub(super) struct Library {
+    pub(super) client: Client,
+    pub(super) store: HdfsObjectStore,
+}
+
 /// A client, and the runtime of its connections, which end with it.
 pub(super) struct Connected {
-    client: HdfsObjectStore,
+    library: Library,
     _connections: Waiting,
 }
 
 impl Connected {
-    fn to(address: &str, options: &Options) -> Result<Arc<Self>> {
-        let connections = runtime("evenkeel-hdfs").map_err(|error| Error::Generic {
-            store: STORE,
-            source: error.into(),
-        })?;
-        let client = HdfsObjectStoreBuilder::new()
+    fn to(address: &str, options: &Options) -> Result<Arc<Self>, HdfsError> {
+        let connections = runtime("evenkeel-hdfs")?;
+        let client = ClientBuilder::new()
             .with_url(address)
             .with_config(options)
             .with_io_runtime(connections.handle().clone())
             .build()?;
         Ok(Arc::new(Connected {
-            client,
+            library: Library {
+                store: HdfsObjectStore::new(client.clone()),
+                client,
+            },
             _connections: Waiting::new(connections),
         }))
     }
 
-    pub(super) fn client(&self) -> HdfsObjectStore {
-        self.client.clone()
+    pub(super) fn library(&self) -> Library {
+        self.library.clone()
     }
 }
 
 impl Server {
     /// The server of an address, with options.
-    pub(super) fn at(address: String, options: Options) -> Result<Arc<Server>> {
-        let mut servers = SERVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn at(address: String, options: Options) -> Result<Arc<Server>, HdfsError> {
         let key = (address, options);
-        if let Some(server) = servers.get(&key) {
+        if let Some(server) = locked(&SERVERS).get(&key) {
             return Ok(Arc::clone(server));
         }
         let (address, options) = key.clone();
@@ -86,24 +93,23 @@ impl Server {
             options,
             connected,
         });
-        servers.insert(key, Arc::clone(&server));
-        Ok(server)
+        Ok(Arc::clone(locked(&SERVERS).entry(key).or_insert(server)))
     }
 
     pub(super) fn connected(&self) -> Arc<Connected> {
-        let connected = self.connected.lock();
-        Arc::clone(&connected.unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&locked(&self.connected))
     }
 
-    /// From now on over other connections: those that there are wait behind what is not answered, and the library
-    /// gives none up.
-    pub(super) fn connect_anew(&self) {
+    /// From now on over other connections than those that were silent: whoever used them would wait behind what is not
+    /// answered, and the library gives none up.
+    pub(super) fn connect_anew(&self, silent: &Arc<Connected>) {
+        let is_in_use = || Arc::ptr_eq(&self.connected(), silent);
         // Hadoop's files, if they have become wrong, leave it as it is.
-        if let Ok(connected) = Connected::to(&self.address, &self.options) {
-            *self
-                .connected
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner) = connected;
+        if is_in_use()
+            && let Ok(connected) = Connected::to(&self.address, &self.options)
+            && is_in_use()
+        {
+            *locked(&self.connected) = connected;
         }
     }
 }
