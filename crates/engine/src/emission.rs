@@ -278,11 +278,13 @@ impl Emitter {
 
     /// What emissions are made of; begins anew, if that is something else than before.
     fn world_of(&mut self, online: &impl Online) -> World {
-        let (catalog, log, reached, evaluated_max) = online.with(|engine| {
+        let (catalog, log, reached, evaluated_max, is_shared) = online.with(|engine| {
             let catalog = Arc::clone(engine.shared_catalog());
             let reached = engine.reached().clone();
             let evaluated_max = engine.machine().evaluated_max.max(1);
-            (catalog, engine.reader().clone(), reached, evaluated_max)
+            let is_shared = engine.hot().defers();
+            let log = engine.reader().clone();
+            (catalog, log, reached, evaluated_max, is_shared)
         });
         if let Some(world) = self.world.take()
             && Arc::ptr_eq(&world.catalog, &catalog)
@@ -307,6 +309,7 @@ impl Emitter {
             log,
             ordered,
             evaluated_max,
+            is_shared,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::shared::Shared;
 use crate::writer::{apply_all, make_room};
 
 /// A turn of a stream is about so many records.
-const ROWS_OF_A_TURN: usize = 4_096;
+const ROWS_OF_A_TURN: usize = 1_024;
 /// At most two to the power of this many commits pass between two trials.
 const RESTS_MAX_LOG2: u32 = 6;
 

@@ -1,21 +1,24 @@
 //! What the next events of a trigger bring, before it is their turn: some under one hold of the engine, by
 //! whoever has the time.
 //!
-//! One thread settles what was brought, in the order of the log; others evaluate what it comes to next, and
+//! One thread settles what was brought, in the order of the log; another evaluates what it comes to next, and
 //! it does so itself where nobody has begun. What an event brings depends on the cut of its record alone, and
 //! nothing is applied meanwhile; so nobody can tell who evaluated it, and when. Does not know what is emitted
-//! of it. Invariant: what is not certain (what has to be brought back, what goes wrong) is left to its turn.
+//! of it. Invariant: what is not certain (what has to be brought back, what goes wrong) and what is much is left
+//! to its turn.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use evenkeel_types::codec::canonical_row_length;
 use evenkeel_types::definition::DerivedDef;
 use evenkeel_types::{Cut, LoggedEvent, Value};
 use evenkeel_view::SourceProgram;
 
 use super::brought::Brought;
 use super::evaluation::Evaluation;
+use super::lane::World;
 use super::passing::Passing;
 use super::piece::{Root, Rooted};
 use super::settled::{Named, newest_of};
@@ -25,10 +28,15 @@ use crate::hot_store::HotRead;
 use crate::offline::Online;
 use crate::source_state::Newest;
 
-/// So many records are looked at under one hold of the engine.
+/// So many records are looked at under one hold of the engine; fewer where others wait for it.
 const AT_ONCE: usize = 64;
-/// So many parts of them may be known or under way before the first is asked for: rows may be large.
+const AT_ONCE_SHARED: usize = 16;
+/// So many parts of them may be known or under way beyond the one that was asked for last.
 const PARTS_MAX: usize = 4;
+/// Behind so many bytes of rows the rest of a part is left to its turn: a commit may end before it.
+const PART_BYTES: usize = 256 << 10;
+/// So many bytes of rows may be known before they are asked for.
+const FOUND_BYTES_MAX: usize = 1 << 20;
 /// Fewer records are not worth a thread.
 const OF_A_THREAD_MIN: usize = 256;
 
@@ -40,6 +48,14 @@ pub(super) struct Foreseen {
     pub(super) brought: Brought,
     pub(super) named: Named,
     pub(super) newest: Option<Newest>,
+}
+
+/// What the events of a part bring.
+#[derive(Default)]
+struct Brings {
+    found: Vec<Found>,
+    /// Those of the rows.
+    bytes: usize,
 }
 
 /// See the module.
@@ -61,7 +77,9 @@ struct State<'a> {
     /// So many parts were asked for.
     asked: usize,
     /// What is known of parts that were not asked for, or are waited for.
-    found: BTreeMap<usize, Vec<Found>>,
+    found: BTreeMap<usize, Brings>,
+    /// Of their rows.
+    bytes: usize,
     is_over: bool,
 }
 
@@ -74,37 +92,42 @@ struct Part<'a> {
 }
 
 impl<'a> Ahead<'a> {
-    /// Of some records of a piece, from where what is known is passing; at most so many are evaluated.
+    /// Of some records of a piece, from where what is known is passing; no more than are evaluated for a commit.
     pub(super) fn new(
+        world: &World,
         (stream, derived): (&'a SourceProgram, &'a DerivedDef),
         roots: &'a [Root],
         (passing, cut): (Passing<'a>, Cut),
-        evaluated_max: usize,
     ) -> Self {
+        let evaluated_max = world.evaluated_max;
+        let at_once = match world.is_shared {
+            true => AT_ONCE_SHARED,
+            false => AT_ONCE,
+        };
         Ahead {
             stream,
             derived,
             roots: &roots[..roots.len().min(evaluated_max)],
-            of_a_part: AT_ONCE.min(evaluated_max).max(1),
+            of_a_part: at_once.min(evaluated_max).max(1),
             state: Mutex::new(State {
                 passing,
                 cut,
                 begun: 0,
                 asked: 0,
                 found: BTreeMap::new(),
+                bytes: 0,
                 is_over: false,
             }),
             changed: Condvar::new(),
         }
     }
 
-    /// How many threads are worth it, besides the one that asks.
-    pub(super) fn helpers(&self) -> usize {
+    /// Whether a thread is worth it, besides the one that asks.
+    pub(super) fn is_much(&self) -> bool {
         let trigger = self.derived.trigger().source.id;
         let is_one = |root: &&Root| matches!(&root.what, Rooted::Event(e) if e.source == trigger);
-        let events = self.roots.iter().filter(is_one).count();
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        threads.min(events / OF_A_THREAD_MIN + 1) - 1
+        self.roots.iter().filter(is_one).count() >= OF_A_THREAD_MIN
+            && thread::available_parallelism().is_ok_and(|threads| threads.get() > 1)
     }
 
     /// Evaluates what nobody has begun, until it is over.
@@ -115,7 +138,11 @@ impl<'a> Ahead<'a> {
                 if state.is_over {
                     return;
                 }
-                if state.begun < state.asked + PARTS_MAX {
+                // Nobody may ask: what a record changes may be several commits.
+                let may_begin = state.asked > 0
+                    && state.begun < state.asked + PARTS_MAX
+                    && state.bytes < FOUND_BYTES_MAX;
+                if may_begin {
                     match self.begin(&mut state) {
                         Some(part) => break part,
                         None => return,
@@ -128,9 +155,9 @@ impl<'a> Ahead<'a> {
             let mut owed = Owed {
                 ahead: self,
                 number: part.number,
-                found: Vec::new(),
+                brings: Brings::default(),
             };
-            owed.found = self.evaluate(online, part);
+            owed.brings = self.evaluate(online, part);
         }
     }
 
@@ -148,13 +175,14 @@ impl<'a> Ahead<'a> {
         state.asked += 1;
         self.changed.notify_all();
         loop {
-            if let Some(found) = state.found.remove(&number) {
-                return Some((found, behind));
+            if let Some(brings) = state.found.remove(&number) {
+                state.bytes -= brings.bytes;
+                return Some((brings.found, behind));
             }
             if state.begun == number {
                 let part = self.begin(&mut state)?;
                 drop(state);
-                return Some((self.evaluate(online, part), behind));
+                return Some((self.evaluate(online, part).found, behind));
             }
             state = self.waited(state);
         }
@@ -181,11 +209,11 @@ impl<'a> Ahead<'a> {
         Some(part)
     }
 
-    fn evaluate(&self, online: &impl Online, part: Part<'a>) -> Vec<Found> {
+    fn evaluate(&self, online: &impl Online, part: Part<'a>) -> Brings {
         online.with(|engine| self.evaluate_on(engine, part))
     }
 
-    fn evaluate_on(&self, engine: &Engine, part: Part<'a>) -> Vec<Found> {
+    fn evaluate_on(&self, engine: &Engine, part: Part<'a>) -> Brings {
         let Part {
             roots,
             mut passing,
@@ -200,26 +228,31 @@ impl<'a> Ahead<'a> {
         let hot = HotRead::of(engine.hot());
         let of = (&**self.stream.def(), self.derived);
         let Ok(mut evaluation) = Evaluation::new(engine, of, &hot, &cut) else {
-            return Vec::new();
+            return Brings::default();
         };
         let rows: Option<Vec<Vec<Value>>> = events
             .clone()
             .map(|(_, event)| evaluation.row(event))
             .collect();
         let Some(rows) = rows else {
-            return Vec::new();
+            return Brings::default();
         };
         evaluation.expect(&rows);
-        let mut found = Vec::with_capacity(rows.len());
+        let mut brings = Brings::default();
         for ((root, event), row) in events.zip(rows) {
             passing.to(root, |source, partition, end| {
                 evaluation.set_end(source, partition, end);
             });
             if let Ok(foreseen) = self.foresee(engine, &evaluation, (event, row)) {
-                found.push((root.record, foreseen));
+                let row = foreseen.as_ref().and_then(|f| f.brought.row.as_deref());
+                brings.bytes += row.map_or(0, canonical_row_length);
+                brings.found.push((root.record, foreseen));
+            }
+            if brings.bytes > PART_BYTES {
+                break;
             }
         }
-        found
+        brings
     }
 
     /// What an event brings; none if that is nothing.
@@ -255,13 +288,16 @@ impl<'a> Ahead<'a> {
 struct Owed<'h, 'a> {
     ahead: &'h Ahead<'a>,
     number: usize,
-    found: Vec<Found>,
+    brings: Brings,
 }
 
 impl Drop for Owed<'_, '_> {
     fn drop(&mut self) {
-        let found = std::mem::take(&mut self.found);
-        self.ahead.state().found.insert(self.number, found);
+        let brings = std::mem::take(&mut self.brings);
+        let mut state = self.ahead.state();
+        state.bytes += brings.bytes;
+        state.found.insert(self.number, brings);
+        drop(state);
         self.ahead.changed.notify_all();
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) ordered: Vec<Arc<SourceDef>>,
     /// Triggers that are evaluated for one commit, about.
     pub(super) evaluated_max: usize,
+    /// Whether others wait for the engine, and for their turn to write.
+    pub(super) is_shared: bool,
 }
 
 /// See the module.
@@ -213,7 +215,7 @@ impl Begun {
         let until = until.min().unwrap_or(u64::MAX);
         let applied = online.with(Engine::cut);
         self.piece = self.pieces.take(
-            (&world.log, &world.catalog),
+            world,
             (first_of(&self.streams), until),
             (&self.base, applied),
         )?;
@@ -274,16 +276,14 @@ impl Begun {
             let rows = Rows::new(world, (stream, &program), left, None);
             return self.judge_roots(world, online, (piece, roots), known, rows);
         }
-        let ahead = Ahead::new(
-            (&program, &stream.derived),
-            roots,
-            known.clone(),
-            world.evaluated_max,
-        );
+        let of = (&program, &*stream.derived);
+        let ahead = Ahead::new(world, of, roots, known.clone());
         thread::scope(|scope| {
             let _over = ahead.over();
-            for _ in 0..ahead.helpers() {
-                scope.spawn(|| ahead.help(online));
+            if ahead.is_much() {
+                let help = thread::Builder::new().spawn_scoped(scope, || ahead.help(online));
+                // Without a thread everything is evaluated here.
+                drop(help);
             }
             let rows = Rows::new(world, (stream, &program), left, Some(&ahead));
             self.judge_roots(world, online, (piece, roots), known, rows)

@@ -9,12 +9,17 @@ use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, Offset, Position, SourceId};
 
 use super::PARTITION;
+use super::lane::World;
 use super::place::record_of;
+use super::size::bytes_of;
 use super::stream::emitted_until;
 use crate::error::EngineError;
 
-/// Records that bring something.
+/// Records that bring something; fewer where others wait for their turn.
 const ROOTS_MAX: usize = 4_096;
+const ROOTS_MAX_SHARED: usize = 1_024;
+/// After about so many bytes of them a piece ends, too: they are held.
+const ROOTS_BYTES: usize = 8 << 20;
 /// Records that are read.
 const RECORDS_MAX: usize = 16_384;
 /// Of a record with more emissions than so many the end is looked for.
@@ -196,10 +201,15 @@ impl Pieces {
     /// If the log cannot be read.
     pub(super) fn take(
         &mut self,
-        (log, catalog): (&LogReader, &Catalog),
+        world: &World,
         (from, until): (u64, u64),
         (base, applied): (&Cut, Cut),
     ) -> Result<Option<Piece>, EngineError> {
+        let (log, catalog) = (&world.log, &*world.catalog);
+        let roots_max = match world.is_shared {
+            true => ROOTS_MAX_SHARED,
+            false => ROOTS_MAX,
+        };
         let mut piece = Piece {
             roots: Vec::new(),
             end: from,
@@ -216,9 +226,10 @@ impl Pieces {
         // Afterwards, so that none is missing before the end of what is read.
         let mut backfills = self.backfills(log, from)?.into_iter().peekable();
         let mut logged = LoggedEvent::blank();
-        let mut records = 0;
+        let (mut records, mut bytes) = (0, 0);
         loop {
-            if piece.roots.len() >= ROOTS_MAX || records >= RECORDS_MAX {
+            let is_much = piece.roots.len() >= roots_max || bytes >= ROOTS_BYTES;
+            if is_much || records >= RECORDS_MAX {
                 let open = self
                     .open
                     .get_mut()
@@ -267,6 +278,7 @@ impl Pieces {
                 def.schema
                     .upgrade(&mut event)
                     .map_err(|reason| EngineError::schema(def, reason))?;
+                bytes += bytes_of(&event.event);
                 piece.roots.push(Root {
                     record,
                     what: Rooted::Event(Box::new(event)),
