@@ -3,7 +3,8 @@
 //!
 //! Owns which streams go on and which cannot; in which order emissions are made is in `lane`, what a record
 //! does in `row`, what is emitted of it in `brought`, `recorded` and `settled`, what is due in `timer`, what
-//! they are made from at a time in `piece`, how far a stream is in `place`. Invariant: what is emitted is a
+//! they are made from at a time in `piece`, what is known there in `passing`, who evaluates it and when in `ahead`,
+//! how far a stream is in `place`. Invariant: what is emitted is a
 //! function of the definitions and of the events that others logged, in the order of the log, whatever the
 //! commits and restarts were, and whatever went wrong in between; but what is recorded, which is what was
 //! emitted. What goes wrong for one stream stops that one and those that read it.
