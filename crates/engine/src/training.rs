@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use evenkeel_train::dataset::TrainingRows;
 use evenkeel_train::{
-    Evaluator, Job, KnowledgeMode, NamedLabel, Spine, SpineSource, TrainError, TrainReport,
-    TrainingSet,
+    Evaluator, Job, KnowledgeMode, NamedLabel, Reading, Spine, SpineSource, TrainError,
+    TrainReport, TrainingSet,
 };
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, SourceId};
+use evenkeel_view::Uses;
 
 use crate::api::TrainRequest;
 use crate::definitions;
@@ -126,20 +127,22 @@ impl Offline {
             SpineSource::Query(sql) => Some(definitions::spine_query(sql, self.catalog())?),
             SpineSource::File { .. } | SpineSource::Table { .. } => None,
         };
-        let mut load = |cut: &Cut| {
-            let total: u64 = cut.iter().map(|(_, _, end)| end.0).sum();
-            let uses = Evaluator::uses_of(service, labels, query.as_ref());
-            let sources: Vec<SourceId> = uses.sources().into_keys().collect();
-            let events = self.events(&sources)?;
-            Evaluator::load(&events, &uses, cut, &mut |done| {
-                progress("reading the log", done, total)
-            })
-            .map_err(EngineError::train)
-        };
-        let evaluator = load(&cut)?;
+        let uses = Evaluator::uses_of(service, labels, query.as_ref());
+        let sources: Vec<SourceId> = uses.sources().into_keys().collect();
+        let events = self.events(&sources)?;
+        let mut reading = Reading::new(&events, uses, &cut);
         let spine = match (&plan.spine, &query) {
-            (_, Some(query)) if *spine_cut != cut => Spine::query(&load(spine_cut)?, query),
-            (_, Some(query)) => Spine::query(&evaluator, query),
+            (_, Some(query)) => {
+                let mut of_rows = Uses::default();
+                of_rows.add_spine(query);
+                let mut of_another_cut = Reading::new(&events, of_rows.clone(), spine_cut);
+                let of_spine = match *spine_cut == cut {
+                    true => &mut reading,
+                    false => &mut of_another_cut,
+                };
+                let evaluator = of_spine.with(&of_rows, progress);
+                evaluator.and_then(|evaluator| Spine::query(evaluator, query))
+            }
             (
                 SpineSource::File {
                     path,
@@ -171,10 +174,9 @@ impl Offline {
         let job = Job {
             service,
             knowledge: plan.knowledge,
-            cut: &cut,
             statuses: plan.statuses,
         };
-        let rows = || job.rows(&evaluator, spine, progress);
+        let rows = || job.rows(&mut reading, spine, progress);
         function::taking(rows)?.map_err(EngineError::train)
     }
 }

@@ -590,8 +590,10 @@ fn has_rows<'a>(
     times: &'a [i64],
 ) -> impl Iterator<Item = bool> + 'a {
     let is_row_view = matches!(view.body, ViewBody::Row(_));
-    let rows = answers.found.iter().zip(&answers.times).zip(times);
-    rows.map(move |((found, of), time)| !is_row_view || *found == Found::Row && *of == Some(*time))
+    let rows = answers.found.iter().zip(times).enumerate();
+    rows.map(move |(row, (found, time))| {
+        !is_row_view || *found == Found::Row && answers.times.get(row) == Some(*time)
+    })
 }
 
 /// How many values of a column are ERROR.

@@ -499,7 +499,7 @@ fn train(view: &ViewDef, points: &[Point], evaluator: &Evaluator) -> Answers {
 pub(crate) fn trained_row(view: &ViewDef, answers: &Answers, at: usize) -> ViewRow {
     let values: Vec<Value> = answers.columns.iter().map(|c| c.get(at)).collect();
     let event_time = match view.body {
-        ViewBody::Row(_) => answers.times[at],
+        ViewBody::Row(_) => answers.times.get(at),
         _ => None,
     };
     ViewRow {

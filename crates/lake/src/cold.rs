@@ -116,6 +116,11 @@ impl EventSource for ColdAndLog {
     ) -> Result<Option<LoggedEvent>, LogError> {
         self.log.event(source, position)
     }
+
+    fn are_apart(&self, sources: &[SourceId]) -> bool {
+        // Each table is one source's anyway.
+        EventSource::are_apart(&self.log, sources)
+    }
 }
 
 /// What tables have, then what the log has.

@@ -134,6 +134,11 @@ impl EventColumns {
         }
     }
 
+    /// [`EventColumns::visible_at`] of all events, where they were visible when they were logged.
+    pub fn visible_together(&self) -> Option<VisibleAt> {
+        self.events.declares_nothing().then_some(self.logged_at)
+    }
+
     /// Takes a stored column; none if it is not wanted, was taken, or is behind the last.
     pub fn take_column(&mut self, slot: usize) -> Option<FrameColumn> {
         self.events.take_column(slot)

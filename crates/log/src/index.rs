@@ -15,6 +15,9 @@ use crate::segment::Commit;
 /// A block takes no further commit once it has so many bytes.
 const BLOCK_BYTES: u64 = 64 << 10;
 
+/// Of so many bytes one may be read twice before sources are read all at once.
+const BYTES_PER_BYTE_MORE: u64 = 8;
+
 /// Records that are numbered together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct StreamKey {
@@ -181,6 +184,28 @@ impl Index {
             None => self.chain.next_sequence,
         };
         self.blocks_of(key).filter(move |block| end(*block) > from)
+    }
+
+    /// Whether a pass over each of these sources reads hardly more bytes than one over all: few
+    /// blocks hold events of several.
+    pub(crate) fn are_apart(&self, sources: &[SourceId]) -> bool {
+        if sources.len() < 2 {
+            return true;
+        }
+        let (mut at_once, mut one_by_one) = (0u64, 0u64);
+        for block in &self.blocks {
+            let of_block: BTreeSet<u32> = block
+                .streams
+                .iter()
+                .filter(|range| range.key.kind == FrameKind::Events)
+                .map(|range| range.key.source)
+                .filter(|source| sources.contains(&SourceId(*source)))
+                .collect();
+            let bytes = block.end - block.start;
+            at_once += if of_block.is_empty() { 0 } else { bytes };
+            one_by_one += bytes * of_block.len() as u64;
+        }
+        one_by_one <= at_once + at_once / BYTES_PER_BYTE_MORE
     }
 
     /// Whether a commit continues what is there.

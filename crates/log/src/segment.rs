@@ -3,9 +3,9 @@
 //! Every byte that leaves this module was checked: header and frame headers against the
 //! commit's checksum, a body against its own.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, io};
 
 use crate::error::{Flaw, LogError};
 use crate::file_system::{File, FileSystem, OpenMode};
@@ -155,6 +155,29 @@ pub(crate) struct SegmentReader {
     ahead_bytes: usize,
     buffer: Vec<u8>,
     buffer_at: u64,
+    decompressor: Decompressor,
+}
+
+/// What expands bodies: made once, as that costs as much as a small body.
+#[derive(Default)]
+struct Decompressor(Option<zstd::bulk::Decompressor<'static>>);
+
+impl Decompressor {
+    /// Exactly so many bytes; none if the bytes are not those of as many.
+    fn expand(&mut self, stored: &[u8], plain_bytes: usize) -> Option<Vec<u8>> {
+        let decompressor = match &mut self.0 {
+            Some(decompressor) => decompressor,
+            none => none.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        let plain = decompressor.decompress(stored, plain_bytes).ok()?;
+        (plain.len() == plain_bytes).then_some(plain)
+    }
+}
+
+impl fmt::Debug for Decompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Decompressor")
+    }
 }
 
 impl SegmentReader {
@@ -166,6 +189,7 @@ impl SegmentReader {
             ahead_bytes,
             buffer: Vec::new(),
             buffer_at: 0,
+            decompressor: Decompressor::default(),
         }
     }
 
@@ -250,19 +274,20 @@ impl SegmentReader {
 
     /// The body of a frame, checked and expanded.
     pub(crate) fn body(&mut self, frame: &FrameHeader, at: u64) -> Result<Vec<u8>, Trouble> {
-        let stored = self.stored_body(frame, at)?;
         if !frame.compressed {
-            return Ok(stored.to_vec());
+            return Ok(self.stored_body(frame, at)?.to_vec());
         }
+        // Lent, as the body that is stored is a part of the reader, too.
+        let mut decompressor = std::mem::take(&mut self.decompressor);
+        let stored = self.stored_body(frame, at)?;
         let plain_bytes = frame.plain_bytes as usize;
-        zstd::bulk::decompress(stored, plain_bytes)
-            .ok()
-            .filter(|plain| plain.len() == plain_bytes)
-            .ok_or_else(|| {
-                flawed(at)(Flaw::Compression {
-                    plain_bytes: plain_bytes as u64,
-                })
+        let plain = decompressor.expand(stored, plain_bytes);
+        self.decompressor = decompressor;
+        plain.ok_or_else(|| {
+            flawed(at)(Flaw::Compression {
+                plain_bytes: plain_bytes as u64,
             })
+        })
     }
 
     /// Where a commit with a number larger than `commit` begins, at or after `from`, if

@@ -29,6 +29,12 @@ pub trait EventSource {
         source: SourceId,
         position: Position,
     ) -> Result<Option<LoggedEvent>, LogError>;
+
+    /// Whether these sources can be read one after the other for hardly more than all at once costs.
+    /// What is read does not depend on it.
+    fn are_apart(&self, sources: &[SourceId]) -> bool {
+        sources.len() < 2
+    }
 }
 
 /// Events that are asked for one by one, not in a pass over all in between.
@@ -114,5 +120,9 @@ impl EventSource for LogReader {
         position: Position,
     ) -> Result<Option<LoggedEvent>, LogError> {
         self.event(source, position)
+    }
+
+    fn are_apart(&self, sources: &[SourceId]) -> bool {
+        self.index().are_apart(sources)
     }
 }

@@ -14,9 +14,8 @@ use evenkeel_view::{Uses, encode_key};
 use crate::error::TrainError;
 use crate::evaluate::{Evaluator, Requests};
 use crate::instants::Sample;
-use crate::training::{
-    KNOWN_AT_COLUMN, Spine, TIME_COLUMN, key_columns, request_columns, typed_column,
-};
+use crate::spine::{KNOWN_AT_COLUMN, Spine, TIME_COLUMN, typed_column};
+use crate::training::{key_columns, request_columns};
 
 /// A service and where it is read.
 pub struct Backtest<'a> {
@@ -176,9 +175,9 @@ impl<'a> Backtest<'a> {
         for item in &self.service.items {
             let keys = key_columns(spine.rows(), item)?;
             let request = request_columns(spine.rows(), &item.view)?;
-            let known = Some(spine.known_at().to_vec());
+            let known = Some(Arc::clone(&spine.known_at));
             for (known, columns) in [(known, &mut served), (None, &mut latest)] {
-                let requests = Requests::new(keys.clone(), spine.times().to_vec(), known);
+                let requests = Requests::sharing(keys.clone(), Arc::clone(&spine.times), known);
                 let answers = evaluator.read(&item.view, &requests, &request);
                 let wanted = item.features.iter();
                 columns.extend(wanted.map(|(index, _)| answers.columns[*index].clone()));

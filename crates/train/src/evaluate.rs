@@ -15,18 +15,21 @@ use std::borrow::Cow;
 use std::cell::{LazyCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use evenkeel_expr::Program;
 use evenkeel_types::definition::{
-    Lookup, LookupTarget, RowBody, SourceDef, Trigger, ViewBody, ViewDef,
+    Lookup, LookupTarget, RowBody, SourceDef, Trigger, TriggerSide, ViewBody, ViewDef,
 };
-use evenkeel_types::{Column, Expr, Interval, NO_SLOT, SourceId};
+use evenkeel_types::{Column, Expr, ExprKind, Interval, NO_SLOT, SourceId};
 use evenkeel_view::Found;
 
 use candidates::{Candidate, CandidateFinder, Candidates};
 pub(crate) use expressions::evaluate;
 use expressions::{evaluate_last, keep_true, null_unless};
-pub use requests::{Answers, Requests};
+use newest::Newest;
+use requests::UpTo;
+pub use requests::{Answers, Requests, RowTimes};
 pub(crate) use walk::{KeyWalk, Limits};
 
 use crate::events::SourceEvents;
@@ -34,6 +37,7 @@ use crate::key_numbers::KeyNumbers;
 use crate::keyed::{KeyedEvents, Placed};
 
 /// Everything that the sweeps read.
+#[derive(Default)]
 pub struct Evaluator {
     sources: BTreeMap<SourceId, SourceEvents>,
     numbers: RefCell<BTreeMap<KeyOfSource, Rc<KeyNumbers>>>,
@@ -51,6 +55,18 @@ impl Evaluator {
             numbers: RefCell::default(),
             keyed: RefCell::default(),
         }
+    }
+
+    /// Takes the events of further sources.
+    pub(crate) fn extend(&mut self, sources: BTreeMap<SourceId, SourceEvents>) {
+        self.sources.extend(sources);
+    }
+
+    /// Lets go of the other sources, with what was made of their events.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(SourceId) -> bool) {
+        self.sources.retain(|source, _| keeps(*source));
+        self.numbers.get_mut().retain(|(id, _), _| keeps(*id));
+        self.keyed.get_mut().retain(|(id, _), _| keeps(*id));
     }
 
     /// The events of a source.
@@ -103,6 +119,19 @@ impl Evaluator {
 
     /// Reads a view for all requests. `request` are a composed view's request columns.
     pub fn read(&self, view: &ViewDef, requests: &Requests, request: &[Column]) -> Answers {
+        match &view.body {
+            ViewBody::Row(body) => self.rows(body, requests, UpTo::Time, None, true),
+            _ => self.values(view, requests, request),
+        }
+    }
+
+    /// [`Evaluator::read`] without the times of rows.
+    pub(crate) fn values(
+        &self,
+        view: &ViewDef,
+        requests: &Requests,
+        request: &[Column],
+    ) -> Answers {
         let length = requests.len();
         match &view.body {
             ViewBody::Window(body) => {
@@ -114,23 +143,31 @@ impl Evaluator {
                 let mut scope = requests.keys.clone();
                 scope.extend(request.iter().cloned());
                 for input in &body.inputs {
-                    scope.extend(self.read(input, requests, &[]).columns);
+                    scope.extend(self.values(input, requests, &[]).columns);
                 }
                 always(evaluate_last(&body.columns, scope, &requests.times), length)
             }
-            ViewBody::Row(body) => self.rows(body, requests, &requests.times, None),
+            ViewBody::Row(body) => self.rows(body, requests, UpTo::Time, None, false),
         }
     }
 
-    /// The last rows of a row view with time `<= until` that `filter` (over the features)
+    /// The last rows of a row view, as far as the requests see, that `filter` (over the features)
     /// lets pass, judged for age and evaluated at the requests' times.
     fn rows(
         &self,
         body: &RowBody,
         requests: &Requests,
-        until: &[i64],
+        up_to: UpTo,
         filter: Option<&Expr>,
+        with_times: bool,
     ) -> Answers {
+        let newest = self.newest_of_all(&body.trigger, requests, up_to);
+        let newest = match (newest, &body.trigger) {
+            (Some(newest), Trigger::Source(side)) if filter.is_none() && is_plain(body) => {
+                return self.plain_rows(body, side, requests, newest, with_times);
+            }
+            (newest, _) => newest,
+        };
         let length = requests.len();
         let mut found = vec![Found::Nothing; length];
         let mut times = vec![None; length];
@@ -149,7 +186,7 @@ impl Evaluator {
             for (request, before) in open {
                 let i = request as usize;
                 let limits = Limits {
-                    until: until[i],
+                    until: up_to.of(requests.times[i]),
                     at: requests.times[i],
                     known_at: requests.known_at(i),
                 };
@@ -159,9 +196,12 @@ impl Evaluator {
             }
             tried
         };
-        let mut tried = match self.newest_of_all(&body.trigger, requests, until) {
-            Some(tried) => tried,
-            None => search(&mut (0..).take(length).map(|request| (request, None))),
+        let mut tried = match (newest, &body.trigger) {
+            (Some(newest), Trigger::Source(side)) => {
+                let times = self.events(side.source.id).times();
+                Candidates::newest(newest.by_request(requests), times)
+            }
+            _ => search(&mut (0..).take(length).map(|request| (request, None))),
         };
         while !tried.is_empty() {
             let of_tried = match tried.are_of_all(length) {
@@ -202,27 +242,74 @@ impl Evaluator {
         }
         Answers {
             found,
-            times,
+            times: RowTimes::of(times),
             columns: tried_columns,
         }
     }
 
-    /// The candidates of all requests at once, where [`Evaluator::newest`] finds them.
-    fn newest_of_all(
+    /// The rows of a [plain](is_plain) body: each is an event of its trigger.
+    fn plain_rows(
         &self,
-        trigger: &Trigger,
+        body: &RowBody,
+        side: &TriggerSide,
         requests: &Requests,
-        until: &[i64],
-    ) -> Option<Candidates> {
+        newest: Newest,
+        with_times: bool,
+    ) -> Answers {
+        let order = newest.by_time.then(|| requests.in_order_of_time());
+        let request_times = order.map_or(requests.times.as_slice(), |order| order.times.as_slice());
+        let times = self.events(side.source.id).times();
+        let time_of = |number: u32| times.get(number as usize).copied();
+        let mut numbers = newest.numbers;
+        let mut row_times: Vec<Option<i64>> = Vec::new();
+        if with_times {
+            row_times.extend(numbers.iter().map(|number| time_of(*number)));
+        }
+        let mut found: Vec<Found> = numbers
+            .iter()
+            .map(|number| match *number {
+                NO_SLOT => Found::Nothing,
+                _ => Found::Row,
+            })
+            .collect();
+        if let Some(ttl) = body.ttl {
+            let requests = numbers.iter_mut().zip(&mut found).zip(request_times);
+            for ((number, found), at) in requests {
+                if time_of(*number).is_some_and(|time| time <= ttl.before(*at)) {
+                    *found = Found::TooOld;
+                    *number = NO_SLOT;
+                }
+            }
+        }
+        let read = slots_read(body);
+        let scope = self.rows_of(side.source.id, &numbers, |slot| read.contains(&slot));
+        let mut columns = evaluate_last(&body.columns, scope, request_times);
+        if let Some(order) = order {
+            let in_place = |column: &Column| column.gather(&order.place_of);
+            columns = columns.iter().map(in_place).collect();
+            let places = order.place_of.iter().map(|place| *place as usize);
+            found = places.clone().map(|place| found[place]).collect();
+            if with_times {
+                row_times = places.map(|place| row_times[place]).collect();
+            }
+        }
+        Answers {
+            found,
+            times: RowTimes::of(row_times),
+            columns,
+        }
+    }
+
+    /// The newest event of the only side of a trigger for all requests, where
+    /// [`Evaluator::newest`] finds them.
+    fn newest_of_all(&self, trigger: &Trigger, requests: &Requests, up_to: UpTo) -> Option<Newest> {
         let Trigger::Source(side) = trigger else {
             return None;
         };
         if side.filter.is_some() {
             return None;
         }
-        let newest = self.newest(&side.source, &side.key_columns, requests, until)?;
-        let times = self.events(side.source.id).times();
-        Some(Candidates::newest(newest, times))
+        self.newest(&side.source, &side.key_columns, requests, up_to)
     }
 
     /// Whether each candidate's row passes the view's filter and `filter`, and its features.
@@ -234,7 +321,8 @@ impl Evaluator {
         filter: Option<&Expr>,
     ) -> (Vec<bool>, Vec<Column>) {
         let times = &candidates.times;
-        let at = |keys| Requests::new(keys, times.clone(), requests.known.clone());
+        let shared = LazyCell::new(|| Arc::new(times.clone()));
+        let at = |keys| Requests::sharing(keys, Arc::clone(&shared), requests.known.clone());
         let mut scope = self.trigger_scope(&body.trigger, candidates, &slots_read(body));
         for windows in &body.windows {
             let keys = windows
@@ -316,12 +404,12 @@ impl Evaluator {
         key_columns: &[usize],
         lookup: &Lookup,
         requests: &Requests,
-        until: &[i64],
+        up_to: UpTo,
     ) -> Vec<u32> {
         if lookup.filter.is_none()
-            && let Some(newest) = self.newest(source, key_columns, requests, until)
+            && let Some(newest) = self.newest(source, key_columns, requests, up_to)
         {
-            return newest;
+            return newest.by_request(requests);
         }
         let events = self.events(source.id);
         let keyed = self.keyed(source.id, key_columns);
@@ -329,7 +417,7 @@ impl Evaluator {
         let key_of = keyed.find(&requests.keys, requests.len());
         let newest = |i: usize| {
             let limits = Limits {
-                until: until[i],
+                until: up_to.of(requests.times[i]),
                 at: requests.times[i],
                 known_at: requests.known_at(i),
             };
@@ -342,11 +430,10 @@ impl Evaluator {
     /// The columns that a look-up adds to the scope, for triggers at the requests' times.
     fn look_up(&self, lookup: &Lookup, requests: &Requests) -> Vec<Column> {
         let length = requests.len();
-        let until: Vec<i64> = requests
-            .times
-            .iter()
-            .map(|t| if lookup.strict { t - 1 } else { *t })
-            .collect();
+        let up_to = match lookup.strict {
+            true => UpTo::Before,
+            false => UpTo::Time,
+        };
         let young_enough = |i: usize, time: i64| {
             lookup.max_age.is_none_or(|limit| {
                 let oldest = limit.age.before(requests.times[i]);
@@ -359,7 +446,7 @@ impl Evaluator {
                 key_columns,
             } => {
                 let times = self.events(source.id).times();
-                let mut numbers = self.looked_up(source, key_columns, lookup, requests, &until);
+                let mut numbers = self.looked_up(source, key_columns, lookup, requests, up_to);
                 for (i, number) in numbers.iter_mut().enumerate() {
                     let is_found = *number != NO_SLOT;
                     if is_found && !young_enough(i, times[*number as usize]) {
@@ -371,7 +458,7 @@ impl Evaluator {
             LookupTarget::View(view) => {
                 let answers = match &view.body {
                     ViewBody::Row(body) => {
-                        self.rows(body, requests, &until, lookup.filter.as_ref())
+                        self.rows(body, requests, up_to, lookup.filter.as_ref(), true)
                     }
                     _ => self.read(view, requests, &[]),
                 };
@@ -379,7 +466,10 @@ impl Evaluator {
                     .map(|i| {
                         requests.has_key(i)
                             && answers.found[i] == Found::Row
-                            && answers.times[i].is_none_or(|time| young_enough(i, time))
+                            && answers
+                                .times
+                                .get(i)
+                                .is_none_or(|time| young_enough(i, time))
                     })
                     .collect();
                 if let (Some(filter), false) =
@@ -405,10 +495,20 @@ fn slots_read(body: &RowBody) -> BTreeSet<usize> {
         .collect()
 }
 
+/// Whether the features are columns of the trigger's events, and nothing else decides or is looked
+/// for: what there is no row for has no values.
+fn is_plain(body: &RowBody) -> bool {
+    let is_column = |expr: &Expr| matches!(expr.kind, ExprKind::Column(_));
+    body.filter.is_none()
+        && body.windows.is_empty()
+        && body.lookups.is_empty()
+        && body.columns.iter().all(is_column)
+}
+
 fn always(columns: Vec<Column>, length: usize) -> Answers {
     Answers {
         found: vec![Found::Row; length],
-        times: vec![None; length],
+        times: RowTimes::default(),
         columns,
     }
 }

@@ -5,6 +5,8 @@
 //! apart is made when there are any. Knows which events hold, for the cut alone or for the cut
 //! and a time that bounds what was visible (`docs/decisions/0001-versions-of-an-identity.md`).
 
+mod versions;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -13,10 +15,9 @@ use evenkeel_types::definition::{SourceDef, SourceKind};
 use evenkeel_types::{
     Column, ColumnData, LoggedEvent, Operation, Origin, Partition, Position, Value,
 };
-use evenkeel_view::{SourceProgram, Version, winner};
+use evenkeel_view::{SourceProgram, Version};
 use rustc_hash::FxHashMap;
 
-use crate::identities::possibly_repeated;
 use crate::runs::Runs;
 use crate::steps::Steps;
 
@@ -29,6 +30,9 @@ pub(crate) struct SourceEvents {
     kept: BTreeSet<usize>,
     /// Those of `kept` that come from the log.
     stored: Vec<usize>,
+    /// A stored column that holds nothing but the event times so far, and is asked for where events
+    /// tie alone: it is not kept besides.
+    told_by_time: Option<usize>,
     times: Vec<i64>,
     visible: Steps,
     operations: Vec<Operation>,
@@ -37,6 +41,7 @@ pub(crate) struct SourceEvents {
     /// Where they decide about identity or order.
     origins: Option<Runs<Origin>>,
     has_deletes: bool,
+    has_removals: bool,
     /// Further events of an identity, by its first.
     rivals: BTreeMap<u32, Vec<u32>>,
     /// Versions of the identities with rivals or with a removal, by any of their events.
@@ -55,14 +60,18 @@ impl SourceEvents {
         let mut slots = wanted.clone();
         slots.extend(def.event_id.iter().chain(&def.sequence_by));
         let by_origin = def.event_id.is_empty();
+        let mut kept = program.with_inputs(slots);
+        let mut told_by_time = None;
         if by_origin && def.kind == SourceKind::Stream {
             // The whole row decides among the events of one time.
-            slots.extend(0..def.stored);
+            let is_time = def.event_time < def.stored && !kept.contains(&def.event_time);
+            told_by_time = is_time.then_some(def.event_time);
+            kept.extend(0..def.stored);
         }
-        let kept = program.with_inputs(slots);
         SourceEvents {
             columns: def.row_types().iter().map(Column::new).collect(),
             stored: kept.range(..def.stored).copied().collect(),
+            told_by_time,
             wanted,
             kept,
             program,
@@ -73,6 +82,7 @@ impl SourceEvents {
             positions: Runs::default(),
             origins: by_origin.then(Runs::default),
             has_deletes: false,
+            has_removals: false,
             rivals: BTreeMap::new(),
             versions: FxHashMap::default(),
             by_id: FxHashMap::default(),
@@ -97,11 +107,20 @@ impl SourceEvents {
     /// Adds an event of the cut.
     pub(crate) fn push(&mut self, logged: &LoggedEvent) {
         self.refuse_too_many(1);
-        for &slot in &self.stored {
+        let time = logged.event.event_time.0;
+        for at in 0..self.stored.len() {
+            let slot = self.stored[at];
             let value = logged.event.row.get(slot).unwrap_or(&Value::Null);
+            if self.told_by_time == Some(slot) {
+                if *value == Value::Timestamp(time) {
+                    continue;
+                }
+                self.tell_times_apart(slot);
+            }
             self.columns[slot].push(value);
         }
-        self.times.push(logged.event.event_time.0);
+        self.in_order_of_time &= self.times.last() <= Some(&time);
+        self.times.push(time);
         self.visible.push(logged.visible_at().0);
         self.positions.push(&logged.position);
         if let Some(origins) = &mut self.origins {
@@ -109,13 +128,16 @@ impl SourceEvents {
         }
         self.operations.push(logged.event.operation);
         self.has_deletes |= logged.event.operation == Operation::Delete;
+        self.has_removals |= logged.event.operation == Operation::Remove;
     }
 
     /// So many events will be added, at most: makes room for them.
     pub(crate) fn expect_more(&mut self, count: u64) {
         let count = usize::try_from(count).unwrap_or(0);
         for &slot in &self.stored {
-            self.columns[slot].reserve(count);
+            if self.told_by_time != Some(slot) {
+                self.columns[slot].reserve(count);
+            }
         }
         self.times.reserve(count);
         self.visible.expect_more(count);
@@ -131,9 +153,17 @@ impl SourceEvents {
     pub(crate) fn extend(&mut self, mut several: EventColumns) {
         let count = several.len();
         self.refuse_too_many(count);
-        for &slot in &self.stored {
+        for at in 0..self.stored.len() {
+            let slot = self.stored[at];
+            let values = several.take_column(slot);
+            if self.told_by_time == Some(slot) {
+                if are_times(values.as_ref(), several.times()) {
+                    continue;
+                }
+                self.tell_times_apart(slot);
+            }
             let column = &mut self.columns[slot];
-            match several.take_column(slot) {
+            match values {
                 Some(FrameColumn::Typed(values)) if values.has_type_of(column) => {
                     column.append(values);
                 }
@@ -143,9 +173,13 @@ impl SourceEvents {
                 None => (0..count).for_each(|_| column.push(&Value::Null)),
             }
         }
-        self.times.extend_from_slice(several.times());
-        for event in 0..count {
-            self.visible.push(several.visible_at(event).0);
+        let times = several.times();
+        let follows = self.times.last() <= times.first();
+        self.in_order_of_time &= follows && times.is_sorted();
+        self.times.extend_from_slice(times);
+        match several.visible_together() {
+            Some(visible) => self.visible.push_run(visible.0, count),
+            None => (0..count).for_each(|event| self.visible.push(several.visible_at(event).0)),
         }
         self.positions.push_run(&several.first(), count);
         if let Some(origins) = &mut self.origins {
@@ -156,6 +190,13 @@ impl SourceEvents {
         let operations = several.operations();
         self.operations.extend_from_slice(operations);
         self.has_deletes |= operations.contains(&Operation::Delete);
+        self.has_removals |= operations.contains(&Operation::Remove);
+    }
+
+    /// Keeps the column that held nothing but the event times by itself: now it holds something else.
+    fn tell_times_apart(&mut self, slot: usize) {
+        self.told_by_time = None;
+        self.columns[slot] = timestamps(self.times.clone());
     }
 
     fn refuse_too_many(&self, more: usize) {
@@ -170,18 +211,15 @@ impl SourceEvents {
     /// after the last event.
     pub(crate) fn complete(&mut self) {
         let length = self.len();
-        self.in_order_of_time = self.times.is_sorted();
         self.program.compute(&mut self.columns, &self.kept, length);
         let def = Arc::clone(self.def());
         if self.kept.contains(&def.event_time_slot()) {
-            let data = ColumnData::Timestamp(self.times.clone());
-            self.columns[def.event_time_slot()] = Column::from_parts(data, Vec::new());
+            self.columns[def.event_time_slot()] = timestamps(self.times.clone());
         }
         if self.kept.contains(&def.visible_at_slot()) {
             let steps = self.visible.iter();
             let visible = steps.flat_map(|(events, visible)| events.map(move |_| visible));
-            let data = ColumnData::Timestamp(visible.collect());
-            self.columns[def.visible_at_slot()] = Column::from_parts(data, Vec::new());
+            self.columns[def.visible_at_slot()] = timestamps(visible.collect());
         }
         self.find_rivals();
         if def.deduplicate_within.is_some() {
@@ -194,85 +232,10 @@ impl SourceEvents {
         }
     }
 
-    fn find_rivals(&mut self) {
-        let mut suspects = match &self.origins {
-            Some(origins) => origins.possibly_repeated(),
-            None => {
-                let id: Vec<&Column> = self
-                    .def()
-                    .event_id
-                    .iter()
-                    .map(|&slot| &self.columns[slot])
-                    .collect();
-                possibly_repeated(&id, &self.times)
-            }
-        };
-        // A removal decides alone, too.
-        let operations = (0..).zip(&self.operations);
-        let removals = operations.filter(|(_, o)| **o == Operation::Remove);
-        suspects.extend(removals.map(|(number, _)| number));
-        suspects.sort_unstable();
-        suspects.dedup();
-        let mut firsts: FxHashMap<Vec<u8>, u32> = FxHashMap::default();
-        for number in suspects {
-            match firsts.get(&self.identity(number)) {
-                Some(&first) => self.rivals.entry(first).or_default().push(number),
-                None => {
-                    if self.operations[number as usize] == Operation::Remove {
-                        self.rivals.insert(number, Vec::new());
-                    }
-                    firsts.insert(self.identity(number), number);
-                }
-            }
-        }
-    }
-
-    fn identity(&self, number: u32) -> Vec<u8> {
-        let row = match &self.origins {
-            Some(_) => Vec::new(),
-            None => self.row(number),
-        };
-        self.program
-            .identity_at(&row, &self.origin(number), self.times[number as usize])
-    }
-
     fn origin(&self, number: u32) -> Origin {
         match &self.origins {
             Some(origins) => origins.get(number),
             None => Origin::Log(self.positions.get(number)),
-        }
-    }
-
-    /// The positions whose payloads [`SourceEvents::settle`] needs.
-    pub(crate) fn contested(&self) -> Vec<Position> {
-        self.rivals
-            .iter()
-            .flat_map(|(first, rest)| std::iter::once(first).chain(rest))
-            .map(|&number| self.positions.get(number))
-            .collect()
-    }
-
-    /// Learns the payloads of the contested events, in the order of
-    /// [`SourceEvents::contested`]. To be called once, after [`SourceEvents::complete`].
-    pub(crate) fn settle(&mut self, contested: &[LoggedEvent]) {
-        let mut payloads = contested.iter();
-        for (&first, rest) in &self.rivals {
-            let numbers: Vec<u32> = std::iter::once(first).chain(rest.iter().copied()).collect();
-            let versions: Arc<[Version]> = numbers
-                .iter()
-                .zip(payloads.by_ref())
-                .map(|(&number, logged)| Version {
-                    revision: logged.event.revision,
-                    removed: logged.event.operation == Operation::Remove,
-                    payload: self.program.payload(&logged.event).into_boxed_slice(),
-                    position: logged.position,
-                    visible_at: logged.visible_at(),
-                    entry: u64::from(number),
-                })
-                .collect();
-            for number in numbers {
-                self.versions.insert(number, Arc::clone(&versions));
-            }
         }
     }
 
@@ -393,6 +356,11 @@ impl SourceEvents {
         &self.operations
     }
 
+    /// Whether any event removes another.
+    pub(crate) fn has_removals(&self) -> bool {
+        self.has_removals
+    }
+
     /// Whether any event is a table row's end.
     pub(crate) fn has_deletes(&self) -> bool {
         self.has_deletes
@@ -405,16 +373,14 @@ impl SourceEvents {
 
     /// The event's source row; NULL in the slots that are not kept.
     pub(crate) fn row(&self, number: u32) -> Vec<Value> {
-        self.columns
-            .iter()
-            .map(|c| {
-                if c.is_empty() {
-                    Value::Null
-                } else {
-                    c.get(number as usize)
-                }
-            })
-            .collect()
+        let value = |(slot, column): (usize, &Column)| match column.is_empty() {
+            true if self.told_by_time == Some(slot) => {
+                Value::Timestamp(self.times[number as usize])
+            }
+            true => Value::Null,
+            false => column.get(number as usize),
+        };
+        self.columns.iter().enumerate().map(value).collect()
     }
 
     /// A source row slot; none if nobody wants it.
@@ -426,66 +392,16 @@ impl SourceEvents {
     pub(crate) fn columns(&self) -> &[Column] {
         &self.columns
     }
+}
 
-    /// Whether every event holds from when it is visible on, whatever else is known.
-    pub(crate) fn all_hold(&self) -> bool {
-        self.versions.is_empty() && self.by_id.is_empty()
-    }
+fn timestamps(times: Vec<i64>) -> Column {
+    Column::from_parts(ColumnData::Timestamp(times), Vec::new())
+}
 
-    /// Whether the answer of [`SourceEvents::holds`] can be another for another time.
-    pub(crate) fn is_contested(&self, number: u32) -> bool {
-        !self.all_hold()
-            && (self.versions.contains_key(&number) || self.droppers(number).next().is_some())
-    }
-
-    /// Whether the event holds, given what of the cut was visible at `known_at`.
-    pub(crate) fn holds(&self, number: u32, known_at: Option<i64>) -> bool {
-        self.is_visible(number, known_at)
-            && (self.all_hold()
-                || self.wins(number, known_at)
-                    && !self
-                        .droppers(number)
-                        .any(|other| self.identity_holds(other, known_at)))
-    }
-
-    fn is_visible(&self, number: u32, known_at: Option<i64>) -> bool {
-        known_at.is_none_or(|k| self.visible.get(number) <= k)
-    }
-
-    fn wins(&self, number: u32, known_at: Option<i64>) -> bool {
-        self.winner(number, known_at) == Some(number)
-    }
-
-    /// Whether any version of the event's identity holds, dropped or not.
-    fn identity_holds(&self, number: u32, known_at: Option<i64>) -> bool {
-        self.winner(number, known_at).is_some()
-    }
-
-    fn winner(&self, number: u32, known_at: Option<i64>) -> Option<u32> {
-        match self.versions.get(&number) {
-            None => self.is_visible(number, known_at).then_some(number),
-            Some(versions) => {
-                let known = versions
-                    .iter()
-                    .filter(|v| known_at.is_none_or(|k| v.visible_at.0 <= k));
-                let winner = winner(known).filter(|v| !v.removed)?;
-                u32::try_from(winner.entry).ok()
-            }
-        }
-    }
-
-    /// Events of the same id that precede this one by at most `DEDUPLICATE WITHIN`, one of
-    /// each identity.
-    fn droppers(&self, number: u32) -> impl Iterator<Item = u32> + '_ {
-        let found = self.def().deduplicate_within.and_then(|within| {
-            let time = self.times[number as usize];
-            let times = self.by_id.get(&self.ids[number as usize])?;
-            Some(
-                times
-                    .range(time.saturating_sub(within)..time)
-                    .map(|(_, n)| *n),
-            )
-        });
-        found.into_iter().flatten()
-    }
+/// Whether a column of a frame holds the times of its events and nothing else.
+fn are_times(values: Option<&FrameColumn>, times: &[i64]) -> bool {
+    let Some(FrameColumn::Typed(values)) = values else {
+        return false;
+    };
+    values.states().is_empty() && matches!(values.data(), ColumnData::Timestamp(v) if v == times)
 }

@@ -1,6 +1,7 @@
 //! Keys get numbers: by a table where they are integers close to each other, else by a hash map.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use evenkeel_types::codec::encode_value;
@@ -18,7 +19,26 @@ const PLACES_MORE: u64 = 1024;
 /// The keys of a source's events, by number.
 pub(crate) struct KeyNumbers {
     keys: Keys,
-    of_events: Vec<u32>,
+    key_columns: Vec<usize>,
+    /// Made when it is asked for.
+    of_events: OnceCell<Vec<u32>>,
+}
+
+/// Keys that are integers close to each other, all there: the number of each is what it is above the
+/// least.
+#[derive(Clone, Copy)]
+pub(crate) struct NearKeys<'a> {
+    of_events: &'a [i64],
+    least: i64,
+}
+
+impl NearKeys<'_> {
+    /// The number of an event's key.
+    #[inline]
+    pub(crate) fn of(&self, event: usize) -> u32 {
+        // Below the number of keys, which are fewer than 2^32.
+        self.of_events[event].wrapping_sub(self.least) as u32
+    }
 }
 
 impl KeyNumbers {
@@ -29,13 +49,31 @@ impl KeyNumbers {
             .iter()
             .map(|&slot| &events.columns()[slot])
             .collect();
-        let (keys, mut of_events) = Keys::assign(&columns, events.len());
-        for (key, operation) in of_events.iter_mut().zip(events.operations()) {
-            if *operation == Operation::Remove {
-                *key = NO_KEY;
-            }
+        let (keys, assigned) = Keys::assign(&columns, events.len());
+        let of_events = assigned.map(|keys| without_removals(keys, events));
+        KeyNumbers {
+            keys,
+            key_columns: key_columns.to_vec(),
+            of_events: of_events.map_or_else(OnceCell::new, OnceCell::from),
         }
-        KeyNumbers { keys, of_events }
+    }
+
+    /// The keys of the events, of which these are, where each is a number by itself.
+    pub(crate) fn near<'e>(&self, events: &'e SourceEvents) -> Option<NearKeys<'e>> {
+        let (Keys::Near { least, .. }, [slot]) = (&self.keys, self.key_columns.as_slice()) else {
+            return None;
+        };
+        let column = &events.columns()[*slot];
+        if !column.states().is_empty() || events.has_removals() {
+            return None;
+        }
+        match column.data() {
+            ColumnData::BigInt(of_events) | ColumnData::Timestamp(of_events) => Some(NearKeys {
+                of_events,
+                least: *least,
+            }),
+            _ => None,
+        }
     }
 
     /// The keys of rows by a column per part.
@@ -49,15 +87,31 @@ impl KeyNumbers {
         self.keys.len()
     }
 
-    /// The number of each event's key.
-    pub(crate) fn of_events(&self) -> &[u32] {
-        &self.of_events
+    /// The number of the key of each of the events, of which these are.
+    pub(crate) fn of_events(&self, events: &SourceEvents) -> &[u32] {
+        self.of_events.get_or_init(|| {
+            let slots = self.key_columns.iter();
+            let columns: Vec<&Column> = slots.map(|&slot| &events.columns()[slot]).collect();
+            without_removals(self.keys.find(&columns, events.len()), events)
+        })
     }
 
     /// The numbers of the keys of `length` requests, by a column per part of the key.
     pub(crate) fn find(&self, columns: &[Column], length: usize) -> Vec<u32> {
         self.keys.find(&columns.iter().collect::<Vec<_>>(), length)
     }
+}
+
+/// The keys of events, of which removals have none.
+fn without_removals(mut of_events: Vec<u32>, events: &SourceEvents) -> Vec<u32> {
+    if events.has_removals() {
+        for (key, operation) in of_events.iter_mut().zip(events.operations()) {
+            if *operation == Operation::Remove {
+                *key = NO_KEY;
+            }
+        }
+    }
+    of_events
 }
 
 enum Keys {
@@ -97,11 +151,11 @@ fn integers(column: &Column) -> Option<(Width, Cow<'_, [i64]>)> {
 }
 
 impl Keys {
-    /// Gives numbers to all keys, and says which each event has.
-    fn assign(columns: &[&Column], length: usize) -> (Keys, Vec<u32>) {
+    /// Gives numbers to all keys, and says which each event has, where that comes with it.
+    fn assign(columns: &[&Column], length: usize) -> (Keys, Option<Vec<u32>>) {
         if let [column] = columns {
             if let Some((width, values)) = integers(column) {
-                return Keys::assign_integers(column, width, &values);
+                return (Keys::of_integers(column, width, &values), None);
             }
             if let ColumnData::String(values) = column.data() {
                 let mut numbers: FxHashMap<Arc<str>, u32> = FxHashMap::default();
@@ -119,7 +173,7 @@ impl Keys {
                 let key_of = values.iter().enumerate();
                 let mut key = key;
                 let key_of = key_of.map(|(slot, value)| key(slot, value)).collect();
-                return (Keys::Texts(numbers), key_of);
+                return (Keys::Texts(numbers), Some(key_of));
             }
         }
         let mut numbers: FxHashMap<Box<[u8]>, u32> = FxHashMap::default();
@@ -137,21 +191,26 @@ impl Keys {
                 number
             })
             .collect();
-        (Keys::Encoded(numbers), key_of)
+        (Keys::Encoded(numbers), Some(key_of))
     }
 
-    fn assign_integers(column: &Column, width: Width, values: &[i64]) -> (Keys, Vec<u32>) {
+    fn of_integers(column: &Column, width: Width, values: &[i64]) -> Keys {
         let present = |slot: usize| column.state(slot) == SLOT_PRESENT;
         let (mut least, mut greatest) = (i64::MAX, i64::MIN);
-        for (slot, &value) in values.iter().enumerate() {
+        let reach =
+            |(least, greatest): (i64, i64), value: i64| (least.min(value), greatest.max(value));
+        if column.states().is_empty() {
+            // Without a question about each, several are looked at at once.
+            (least, greatest) = values.iter().copied().fold((least, greatest), reach);
+        }
+        for (slot, &value) in values.iter().enumerate().take(column.states().len()) {
             if present(slot) {
-                least = least.min(value);
-                greatest = greatest.max(value);
+                (least, greatest) = reach((least, greatest), value);
             }
         }
         let reach = greatest.wrapping_sub(least).cast_unsigned();
         let limit = values.len() as u64 * PLACES_PER_KEY + PLACES_MORE;
-        let keys = if least > greatest {
+        if least > greatest {
             Keys::Near {
                 width,
                 least: 0,
@@ -173,9 +232,7 @@ impl Keys {
                 }
             }
             Keys::Integers { width, numbers }
-        };
-        let key_of = keys.find(&[column], values.len());
-        (keys, key_of)
+        }
     }
 
     fn len(&self) -> usize {
@@ -298,7 +355,10 @@ mod tests {
             let twice = |column: Column| if pair { vec![column.clone(), column] } else { vec![column] };
             let columns = twice(Column::from_values(&data_type, &values));
             let asked = twice(Column::from_values(&other_type, &others));
-            let (keys, key_of) = Keys::assign(&columns.iter().collect::<Vec<_>>(), values.len());
+            let columns: Vec<&Column> = columns.iter().collect();
+            let (keys, assigned) = Keys::assign(&columns, values.len());
+            let key_of = keys.find(&columns, values.len());
+            prop_assert!(assigned.is_none_or(|assigned| assigned == key_of));
             let found = keys.find(&asked.iter().collect::<Vec<_>>(), others.len());
             let bytes = |v: &Value| encode_key(if pair { vec![v, v] } else { vec![v] });
             for (value, &key) in values.iter().zip(&key_of) {

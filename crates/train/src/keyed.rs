@@ -28,7 +28,7 @@ pub(crate) struct KeyEvents<'a> {
 impl KeyedEvents {
     /// Groups the events by their keys; events without one are in no group.
     pub(crate) fn new(events: &SourceEvents, keys: Rc<KeyNumbers>) -> Self {
-        let (starts, mut placed) = place(keys.of_events(), events.times(), keys.len());
+        let (starts, mut placed) = place(keys.of_events(events), events.times(), keys.len());
         for key in 0..keys.len() {
             events.sort(&mut placed[starts[key] as usize..starts[key + 1] as usize]);
         }

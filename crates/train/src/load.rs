@@ -1,15 +1,20 @@
 //! From the log to the events of each source that some views read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use evenkeel_log::{EventSource, Next, ReadOptions, events_at};
+use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
 use evenkeel_view::Uses;
 
 use crate::error::TrainError;
 use crate::evaluate::Evaluator;
 use crate::events::SourceEvents;
+
+/// Sources with the source row slots that are wanted of each.
+type SourceSlots = BTreeMap<SourceId, (Arc<SourceDef>, BTreeSet<usize>)>;
 
 /// After so many events progress is told.
 const PROGRESS_EVENTS: u64 = 8192;
@@ -23,7 +28,18 @@ impl Evaluator {
         cut: &Cut,
         progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Self, TrainError> {
-        let mut sources = empty_sources(uses);
+        let sources = Evaluator::load_sources(log, uses.sources(), cut, progress)?;
+        Ok(Evaluator::new(sources))
+    }
+
+    /// The events of a cut of these sources, of each the slots that are wanted.
+    pub(crate) fn load_sources(
+        log: &dyn EventSource,
+        wanted: SourceSlots,
+        cut: &Cut,
+        progress: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    ) -> Result<BTreeMap<SourceId, SourceEvents>, TrainError> {
+        let mut sources = empty_sources(wanted);
         for (source, _, end) in cut.iter() {
             if let Some(events) = sources.get_mut(&source) {
                 events.expect_more(end.0);
@@ -88,7 +104,7 @@ impl Evaluator {
         if progress(read).is_break() {
             return Err(TrainError::Stopped);
         }
-        Ok(Evaluator::new(sources))
+        Ok(sources)
     }
 
     /// The same from events of the newest schema at hand, in log order; those beyond the cut are left out.
@@ -97,7 +113,7 @@ impl Evaluator {
         uses: &Uses,
         cut: &Cut,
     ) -> Self {
-        let mut sources = empty_sources(uses);
+        let mut sources = empty_sources(uses.sources());
         let mut by_position = BTreeMap::new();
         for logged in logged {
             if !cut.contains(logged.source, logged.position) {
@@ -132,8 +148,8 @@ fn upgrade(events: &SourceEvents, logged: &mut LoggedEvent) -> Result<(), TrainE
         })
 }
 
-fn empty_sources(uses: &Uses) -> BTreeMap<SourceId, SourceEvents> {
-    uses.sources()
+fn empty_sources(wanted: SourceSlots) -> BTreeMap<SourceId, SourceEvents> {
+    wanted
         .into_iter()
         .map(|(id, (def, slots))| (id, SourceEvents::new(def, slots)))
         .collect()

@@ -70,9 +70,9 @@ impl Evaluator {
             let own = views.iter().position(|view| std::ptr::eq(view, row));
             let read = own.is_none().then(|| self.read(row, &requests, &[]));
             let times = own.map(|view| &answers[view]).or(read.as_ref());
-            let times = times.map_or(&[][..], |answers| &answers.times);
-            for (known, time) in known.iter_mut().zip(times) {
-                *known |= time.is_some();
+            let times = times.map(|answers| &answers.times);
+            for (row, known) in known.iter_mut().enumerate() {
+                *known |= times.is_some_and(|times| times.get(row).is_some());
             }
         }
         Population {

@@ -160,7 +160,10 @@ impl Evaluator {
         let gather = |columns: &[Column]| columns.iter().map(|c| c.gather(&rows)).collect();
         ViewRows {
             keys: gather(&requests.keys),
-            times: rows.iter().map(|r| answers.times[*r as usize]).collect(),
+            times: rows
+                .iter()
+                .map(|r| answers.times.get(*r as usize))
+                .collect(),
             columns: gather(&answers.columns),
         }
     }

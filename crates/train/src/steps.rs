@@ -43,6 +43,23 @@ impl Steps {
         }
     }
 
+    /// Appends the value that the next events have in common.
+    ///
+    /// # Panics
+    /// If there are 2^32 events.
+    pub(crate) fn push_run(&mut self, value: i64, events: usize) {
+        let Some(rest) = events.checked_sub(1) else {
+            return;
+        };
+        self.push(value);
+        if self.each {
+            self.values.resize(self.values.len() + rest, value);
+        }
+        let rest = u32::try_from(rest).ok();
+        let length = rest.and_then(|rest| self.length.checked_add(rest));
+        self.length = length.expect("fewer than 2^32 events");
+    }
+
     /// From now on each event has a value of its own.
     fn spread(&mut self) {
         let mut values = Vec::with_capacity(self.expected.max(self.length as usize));
@@ -90,18 +107,24 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_pushed_is_read(
-            steps in prop::collection::vec((-2i64..3, 1usize..60), 0..20),
+            steps in prop::collection::vec((-2i64..3, 0usize..60), 0..20),
             single in 0i64..200,
             expected in 0usize..300,
+            together in any::<bool>(),
         ) {
-            let mut pushed: Vec<i64> = Vec::new();
-            for (value, events) in steps {
-                pushed.extend(std::iter::repeat_n(value, events));
-            }
-            pushed.extend(0..single);
+            let mut pushed: Vec<i64> = (0..single).collect();
             let mut read = Steps::default();
             read.expect_more(expected);
             pushed.iter().for_each(|value| read.push(*value));
+            for (value, events) in steps {
+                pushed.extend(std::iter::repeat_n(value, events));
+                match together {
+                    true => read.push_run(value, events),
+                    false => (0..events).for_each(|_| read.push(value)),
+                }
+            }
+            (0..single).for_each(|value| read.push(value));
+            pushed.extend(0..single);
             let all: Vec<(u32, i64)> = (0..).zip(pushed.iter().copied()).collect();
             for (number, value) in &all {
                 prop_assert_eq!(read.get(*number), *value);

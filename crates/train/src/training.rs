@@ -7,16 +7,14 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::sync::Arc;
 
-use evenkeel_connect::{Table, TableType};
-use evenkeel_expr::{Program, ReadTime};
+use evenkeel_connect::Table;
 use evenkeel_types::definition::{
     Label, ServiceDef, ServiceItem, SourceWindows, SpineQuery, ViewBody, ViewDef, WindowRows,
 };
 use evenkeel_types::{
-    Column, Cut, DataType, Extent, Field, Frame, Interval, SLOT_PRESENT, Status, Value,
+    Column, DataType, Extent, Field, Frame, Interval, SLOT_PRESENT, Status, Value,
 };
 use evenkeel_view::{Found, Uses};
 
@@ -24,174 +22,9 @@ use crate::dataset::TrainingRows;
 use crate::error::TrainError;
 use crate::evaluate::{Answers, Evaluator, Requests};
 use crate::keyed::KeyEvents;
+use crate::reading::Reading;
 use crate::report::{KnowledgeMode, LabelReport, TrainingSet};
-
-/// The name of a spine's time column, if it is not named otherwise.
-pub const TIME_COLUMN: &str = "event_time";
-/// The name of a spine's second time column, if it has one and it is not named otherwise.
-pub const KNOWN_AT_COLUMN: &str = "known_at";
-
-/// The rows of a training set, before any feature.
-pub struct Spine {
-    table: Table,
-    times: Vec<i64>,
-    known_at: Vec<i64>,
-    labels: Vec<(Label, Vec<Column>)>,
-}
-
-impl Spine {
-    /// Reads a spine from a file.
-    pub fn read(
-        path: &Path,
-        time_column: Option<&str>,
-        known_at_column: Option<&str>,
-    ) -> Result<Self, TrainError> {
-        let table = Table::read(path).map_err(TrainError::table)?;
-        Spine::table(table, time_column, known_at_column)
-    }
-
-    /// A spine of a table's rows.
-    pub fn table(
-        table: Table,
-        time_column: Option<&str>,
-        known_at_column: Option<&str>,
-    ) -> Result<Self, TrainError> {
-        let name = match time_column {
-            Some(name) => name.to_owned(),
-            None => guess_time_column(&table)?,
-        };
-        let times = times_of(&table, &name)?;
-        let known_at = match known_at_column {
-            Some(name) => times_of(&table, name)?,
-            None if table.has_column(KNOWN_AT_COLUMN) => times_of(&table, KNOWN_AT_COLUMN)?,
-            None => times.clone(),
-        };
-        Ok(Spine {
-            table,
-            times,
-            known_at,
-            labels: Vec::new(),
-        })
-    }
-
-    /// The events of a source that hold at the evaluator's cut, in their order.
-    pub fn query(evaluator: &Evaluator, query: &SpineQuery) -> Result<Self, TrainError> {
-        let events = evaluator.events(query.source.id);
-        let mut numbers = events.in_order();
-        let scope: Vec<Column> = evaluator.source_rows(query.source.id, &numbers);
-        let times: Vec<i64> = numbers
-            .iter()
-            .map(|&n| events.times()[n as usize])
-            .collect();
-        let kept: Vec<u32> = match &query.filter {
-            None => (0..).take(times.len()).collect(),
-            Some(filter) => {
-                let scope: Vec<&Column> = scope.iter().collect();
-                let passes = Program::compile(filter).eval_batch(
-                    &scope,
-                    times.len(),
-                    ReadTime::PerRow(&times),
-                );
-                (0..)
-                    .zip(passes.iter())
-                    .filter(|(_, passes)| *passes == Value::Boolean(true))
-                    .map(|(i, _)| i)
-                    .collect()
-            }
-        };
-        numbers = kept.iter().map(|&i| numbers[i as usize]).collect();
-        let times: Vec<i64> = kept.iter().map(|&i| times[i as usize]).collect();
-        let scope = evaluator.source_rows(query.source.id, &numbers);
-        let columns: Vec<(Field, Column)> = {
-            let scope: Vec<&Column> = scope.iter().collect();
-            query
-                .columns
-                .iter()
-                .map(|(field, expr)| {
-                    let column = Program::compile(expr).eval_batch(
-                        &scope,
-                        times.len(),
-                        ReadTime::PerRow(&times),
-                    );
-                    (field.clone(), column)
-                })
-                .collect()
-        };
-        let labels = query
-            .labels
-            .iter()
-            .map(|label| {
-                (
-                    label.clone(),
-                    crate::evaluate::evaluate(&label.key, &scope, &times),
-                )
-            })
-            .collect();
-        let table = Table::from_columns(columns).map_err(TrainError::table)?;
-        Ok(Spine {
-            table,
-            known_at: times.clone(),
-            times,
-            labels,
-        })
-    }
-
-    /// Adds a label whose key is in the spine's columns.
-    pub fn with_label(mut self, label: &NamedLabel) -> Result<Self, TrainError> {
-        let keys = label.keys.iter().zip(&label.view.key);
-        let keys = keys
-            .map(|(name, field)| typed_column(&self.table, name, &field.data_type))
-            .collect::<Result<Vec<Column>, _>>()?;
-        let label = Label {
-            view: Arc::clone(&label.view),
-            feature: label.feature,
-            within: label.within,
-            key: Vec::new(),
-            name: label.name.clone(),
-        };
-        self.labels.push((label, keys));
-        Ok(self)
-    }
-
-    /// Rows with their times and the times of what was known.
-    pub(crate) fn at(table: Table, times: Vec<i64>, known_at: Vec<i64>) -> Self {
-        Spine {
-            table,
-            times,
-            known_at,
-            labels: Vec::new(),
-        }
-    }
-
-    /// The spine of these rows, without labels.
-    pub(crate) fn take(&self, rows: &[u32]) -> Result<Self, TrainError> {
-        let of = |times: &[i64]| rows.iter().map(|row| times[*row as usize]).collect();
-        let table = self.table.take(rows).map_err(TrainError::table)?;
-        Ok(Spine::at(table, of(&self.times), of(&self.known_at)))
-    }
-
-    pub(crate) fn rows(&self) -> &Table {
-        &self.table
-    }
-
-    pub(crate) fn times(&self) -> &[i64] {
-        &self.times
-    }
-
-    pub(crate) fn known_at(&self) -> &[i64] {
-        &self.known_at
-    }
-
-    /// Number of rows.
-    pub fn len(&self) -> usize {
-        self.times.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.times.is_empty()
-    }
-}
+use crate::spine::{Spine, typed_column};
 
 /// A label whose key is in columns of the spine.
 #[derive(Clone, Debug)]
@@ -214,24 +47,23 @@ pub struct Job<'a> {
     pub service: &'a ServiceDef,
     /// Latest or as served.
     pub knowledge: KnowledgeMode,
-    /// The cut.
-    pub cut: &'a Cut,
     /// Also a status column per feature.
     pub statuses: bool,
 }
 
 impl Job<'_> {
-    /// Builds the training set. `progress` is told stage, done, total, and may stop it.
+    /// Builds the training set of what is read. `progress` is told stage, done, total, and may stop
+    /// it.
+    ///
+    /// # Errors
+    /// [`TrainError::Stopped`]; if the log cannot be read, the spine lacks a column, or a name is
+    /// taken.
     pub fn run(
         &self,
-        evaluator: &Evaluator,
+        reading: &mut Reading<'_>,
         spine: Spine,
         progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
     ) -> Result<TrainingSet, TrainError> {
-        let mut reach = |stage: &str, done, total| match progress(stage, done, total) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(TrainError::Stopped),
-        };
         let Spine {
             mut table,
             times,
@@ -250,17 +82,19 @@ impl Job<'_> {
         // Views with the same key share what is made of the requests.
         let mut asked: BTreeMap<Vec<(&str, String)>, Requests> = BTreeMap::new();
         let total = self.service.items.len() as u64;
+        let of_labels = || labels.iter().map(|(label, _)| label.view.as_ref());
         for (done, item) in self.service.items.iter().enumerate() {
-            reach(&item.view.name, done as u64, total)?;
+            reach(progress, &item.view.name, done as u64, total)?;
+            let evaluator = reading.with(&Uses::of([item.view.as_ref()]), progress)?;
             let requests = match asked.entry(key_of(item)) {
                 Entry::Occupied(same) => same.into_mut(),
                 Entry::Vacant(first) => {
                     let keys = key_columns(&table, item)?;
-                    first.insert(Requests::new(keys, times.clone(), known.clone()))
+                    first.insert(Requests::sharing(keys, Arc::clone(&times), known.clone()))
                 }
             };
             let request = request_columns(&table, &item.view)?;
-            let mut answers = evaluator.read(&item.view, requests, &request);
+            let mut answers = evaluator.values(&item.view, requests, &request);
             for (source, count) in coincidences(evaluator, &item.view, requests) {
                 let most = coincident.entry(source).or_default();
                 *most = (*most).max(count);
@@ -285,13 +119,20 @@ impl Job<'_> {
                 features.push((field.clone(), missing.count() as u64));
                 appended.push((field, values));
             }
-            // What is made of requests takes room: nobody keeps it longer than it is asked for.
-            let mut later = self.service.items[done + 1..].iter();
-            if !later.any(|later| key_of(later) == key_of(item)) {
+            // What is made of requests and events takes room: nobody keeps it longer than it is
+            // asked for.
+            let later = &self.service.items[done + 1..];
+            if !later.iter().any(|later| key_of(later) == key_of(item)) {
                 asked.remove(&key_of(item));
             }
+            let of_later = later.iter().map(|item| item.view.as_ref());
+            let kept = reading.keep(&Uses::of(of_later.chain(of_labels())));
+            for requests in asked.values_mut() {
+                requests.retain(|source| kept.contains(&source));
+            }
         }
-        reach("labels", total, total)?;
+        reach(progress, "labels", total, total)?;
+        let evaluator = reading.with(&Uses::of(of_labels()), progress)?;
         let mut label_reports = Vec::new();
         let mut label_columns = Vec::new();
         for (label, keys) in labels {
@@ -309,7 +150,8 @@ impl Job<'_> {
                 .append_owned(field, column)
                 .map_err(TrainError::table)?;
         }
-        reach("writing", total, total)?;
+        reading.keep(&Uses::default());
+        reach(progress, "writing", total, total)?;
         let digest = table.digest().map_err(TrainError::table)?;
         Ok(TrainingSet {
             table,
@@ -319,7 +161,7 @@ impl Job<'_> {
                 .into_iter()
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            cut: self.cut.clone(),
+            cut: reading.cut().clone(),
             definition: self.service.digest,
             digest: digest.iter().map(|b| format!("{b:02x}")).collect(),
         })
@@ -328,14 +170,14 @@ impl Job<'_> {
     /// [`Job::run`], with what a dataset needs to know of the spine.
     pub fn rows(
         &self,
-        evaluator: &Evaluator,
+        reading: &mut Reading<'_>,
         spine: Spine,
         progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
     ) -> Result<TrainingRows, TrainError> {
         let spine_columns = spine.table.fields().len();
-        let times = spine.times.clone();
+        let times = Arc::clone(&spine.times);
         Ok(TrainingRows {
-            set: self.run(evaluator, spine, progress)?,
+            set: self.run(reading, spine, progress)?,
             spine_columns,
             times,
         })
@@ -359,7 +201,7 @@ impl Job<'_> {
         let mut mature = Column::new(&DataType::Boolean);
         let (mut immature, mut missing) = (0, 0);
         for (i, end) in ends.iter().enumerate() {
-            let in_reach = !is_row_view || answers.times[i].is_some_and(|time| time > times[i]);
+            let in_reach = !is_row_view || answers.times.get(i).is_some_and(|time| time > times[i]);
             let value = match answers.columns[label.feature].get(i) {
                 _ if !in_reach => Value::Null,
                 Value::Error(_) => Value::Null,
@@ -428,6 +270,18 @@ impl Evaluator {
     }
 }
 
+fn reach(
+    progress: &mut dyn FnMut(&str, u64, u64) -> ControlFlow<()>,
+    stage: &str,
+    done: u64,
+    total: u64,
+) -> Result<(), TrainError> {
+    match progress(stage, done, total) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(TrainError::Stopped),
+    }
+}
+
 /// The spine's columns that hold the key of an item's view, each with the type that it is taken as.
 fn key_of(item: &ServiceItem) -> Vec<(&str, String)> {
     let names = item.key.iter().map(String::as_str);
@@ -437,60 +291,6 @@ fn key_of(item: &ServiceItem) -> Vec<(&str, String)> {
         .iter()
         .map(|field| field.data_type.to_string());
     names.zip(types).collect()
-}
-
-fn guess_time_column(table: &Table) -> Result<String, TrainError> {
-    if table.has_column(TIME_COLUMN) {
-        return Ok(TIME_COLUMN.to_owned());
-    }
-    let mut candidates: Vec<String> = table
-        .fields()
-        .into_iter()
-        .filter(|(name, t)| *t == TableType::Known(DataType::Timestamp) && *name != KNOWN_AT_COLUMN)
-        .map(|(name, _)| name.to_owned())
-        .collect();
-    match candidates.len() {
-        0 => Err(TrainError::NoTimeColumn { has: names(table) }),
-        1 => Ok(candidates.remove(0)),
-        _ => Err(TrainError::SeveralTimeColumns { candidates }),
-    }
-}
-
-pub(crate) fn names(table: &Table) -> Vec<String> {
-    table
-        .fields()
-        .into_iter()
-        .map(|(name, _)| name.to_owned())
-        .collect()
-}
-
-fn times_of(table: &Table, name: &str) -> Result<Vec<i64>, TrainError> {
-    let column = typed_column(table, name, &DataType::Timestamp)?;
-    column
-        .iter()
-        .enumerate()
-        .map(|(row, value)| match value {
-            Value::Timestamp(t) => Ok(t),
-            _ => Err(TrainError::MissingTime {
-                row,
-                column: name.to_owned(),
-            }),
-        })
-        .collect()
-}
-
-pub(crate) fn typed_column(
-    table: &Table,
-    name: &str,
-    data_type: &DataType,
-) -> Result<Column, TrainError> {
-    if !table.has_column(name) {
-        return Err(TrainError::MissingColumn {
-            column: name.to_owned(),
-            has: names(table),
-        });
-    }
-    table.column_as(name, data_type).map_err(TrainError::table)
 }
 
 pub(crate) fn key_columns(table: &Table, item: &ServiceItem) -> Result<Vec<Column>, TrainError> {

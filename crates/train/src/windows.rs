@@ -90,15 +90,12 @@ struct Sweep<'a> {
     passes: Option<Vec<bool>>,
     /// The events of the sweep so far.
     rows: Vec<u32>,
-    /// The ranges of the sweep so far.
-    reads: usize,
     /// Per frame, a range of `rows` for each read.
     ranges: Vec<Vec<(u32, u32)>>,
-    /// Per aggregate, its values in the order of all sweeps.
+    /// Per aggregate, its values by request.
     values: Vec<Column>,
-    /// For each request, the place of its values.
-    place_of: Vec<u32>,
-    places: u32,
+    /// The request of each read of the sweep so far.
+    request_of: Vec<u32>,
     segment: Segment,
 }
 
@@ -164,7 +161,9 @@ impl<'a> Sweep<'a> {
         let types = windows.aggregates.iter().map(|a| &a.call.data_type);
         Sweep {
             ranges: vec![Vec::new(); frames.len()],
-            values: types.map(Column::new).collect(),
+            values: types
+                .map(|data_type| Column::with_room(data_type, requests.len()))
+                .collect(),
             retain: windows.source.retain_gap(&windows.key_columns),
             events,
             columns,
@@ -177,9 +176,7 @@ impl<'a> Sweep<'a> {
             frame_of,
             passes: None,
             rows: Vec::new(),
-            reads: 0,
-            place_of: vec![0; requests.len()],
-            places: 0,
+            request_of: Vec::new(),
             segment: Segment::default(),
         }
     }
@@ -216,7 +213,7 @@ impl<'a> Sweep<'a> {
                 if self.rows.len() >= SWEEP_ROWS_MAX {
                     self.flush();
                 }
-                let start = self.reads;
+                let start = self.request_of.len();
                 let rows = segment.rows.clone();
                 self.append_segment(segment, reads);
                 self.clip(start, &rows, reads);
@@ -319,11 +316,7 @@ impl<'a> Sweep<'a> {
             index_ranges(frame, floors.as_deref(), times, read_times, base, ranges);
         }
         self.rows.extend_from_slice(rows);
-        self.reads += reads.len();
-        for &read in reads {
-            self.place_of[read as usize] = self.places;
-            self.places += 1;
-        }
+        self.request_of.extend_from_slice(reads);
     }
 
     /// Ends the ranges from read `start` on where what was visible ends.
@@ -349,11 +342,16 @@ impl<'a> Sweep<'a> {
             for &number in numbers {
                 let ranges = &self.ranges[self.frame_of[number]];
                 let aggregator = self.aggregates.aggregator(self.specs[number]);
-                self.values[number].append(inputs.over(aggregator, ranges));
+                inputs.put_over(
+                    aggregator,
+                    ranges,
+                    &self.request_of,
+                    &mut self.values[number],
+                );
             }
         }
         self.rows.clear();
-        self.reads = 0;
+        self.request_of.clear();
         for ranges in &mut self.ranges {
             ranges.clear();
         }
@@ -362,9 +360,6 @@ impl<'a> Sweep<'a> {
     fn finish(mut self) -> Vec<Column> {
         self.flush();
         self.values
-            .iter()
-            .map(|values| values.gather(&self.place_of))
-            .collect()
     }
 }
 

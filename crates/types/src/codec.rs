@@ -68,21 +68,29 @@ pub fn encode_value(value: &Value, out: &mut Vec<u8>) {
 /// for each.
 pub fn encode_column(column: &Column, out: &mut Vec<u8>) {
     fn all<T, const N: usize>(values: &[T], out: &mut Vec<u8>, bytes: impl Fn(&T) -> [u8; N]) {
-        out.reserve(values.len() * (N + 1));
-        for value in values {
-            out.push(PRESENT);
-            out.extend_from_slice(&bytes(value));
+        let start = out.len();
+        out.resize(start + values.len() * N, 0);
+        let places = out[start..].as_chunks_mut().0;
+        for (place, value) in places.iter_mut().zip(values) {
+            *place = bytes(value);
         }
+    }
+    fn present64(bits: u64) -> [u8; 9] {
+        let [a, b, c, d, e, f, g, h] = bits.to_be_bytes();
+        [PRESENT, a, b, c, d, e, f, g, h]
     }
     if column.states().is_empty() {
         match column.data() {
             ColumnData::Int(v) | ColumnData::Date(v) => {
-                return all(v, out, |x| flip32(*x).to_be_bytes());
+                return all(v, out, |x| {
+                    let [a, b, c, d] = flip32(*x).to_be_bytes();
+                    [PRESENT, a, b, c, d]
+                });
             }
             ColumnData::BigInt(v) | ColumnData::Timestamp(v) => {
-                return all(v, out, |x| flip64(*x).to_be_bytes());
+                return all(v, out, |x| present64(flip64(*x)));
             }
-            ColumnData::Double(v) => return all(v, out, |x| ordered64(*x).to_be_bytes()),
+            ColumnData::Double(v) => return all(v, out, |x| present64(ordered64(*x))),
             _ => {}
         }
     }

@@ -110,6 +110,60 @@ impl Column {
         Column { data, states }
     }
 
+    /// A column of so many slots that hold nothing yet: who made it puts a value into each.
+    pub fn with_room(data_type: &DataType, length: usize) -> Self {
+        let mut column = Column::new(data_type);
+        match &mut column.data {
+            // Memory that is zero already stays untouched.
+            ColumnData::Int(v) | ColumnData::Date(v) => *v = vec![0; length],
+            ColumnData::BigInt(v) | ColumnData::Timestamp(v) => *v = vec![0; length],
+            ColumnData::Float(v) => *v = vec![0.0; length],
+            ColumnData::Double(v) => *v = vec![0.0; length],
+            ColumnData::Decimal(v) => *v = vec![0; length],
+            ColumnData::Boolean(v) => *v = vec![false; length],
+            ColumnData::String(v) => *v = vec![Arc::from(""); length],
+            ColumnData::Bytes(v) => *v = vec![Arc::from([]); length],
+            ColumnData::Interval(v) => *v = vec![Interval::default(); length],
+            ColumnData::Nested(v) => *v = vec![Value::Null; length],
+        }
+        column
+    }
+
+    /// Puts the slots of another column of the same type into the slots `places`, one each.
+    ///
+    /// # Panics
+    /// If the types differ, or a place is not below [`Column::len`]: a broken invariant of the caller.
+    pub fn put(&mut self, places: &[u32], other: Column) {
+        fn put<T>(into: &mut [T], places: &[u32], values: Vec<T>) {
+            for (&place, value) in places.iter().zip(values) {
+                into[place as usize] = value;
+            }
+        }
+        assert_eq!(places.len(), other.len(), "one place per slot");
+        if !self.states.is_empty() || !other.states.is_empty() {
+            let length = self.len();
+            self.states.resize(length, SLOT_PRESENT);
+            let mut states = other.states;
+            states.resize(places.len(), SLOT_PRESENT);
+            put(&mut self.states, places, states);
+        }
+        match (&mut self.data, other.data) {
+            (ColumnData::Boolean(v), ColumnData::Boolean(w)) => put(v, places, w),
+            (ColumnData::Int(v), ColumnData::Int(w)) => put(v, places, w),
+            (ColumnData::BigInt(v), ColumnData::BigInt(w)) => put(v, places, w),
+            (ColumnData::Float(v), ColumnData::Float(w)) => put(v, places, w),
+            (ColumnData::Double(v), ColumnData::Double(w)) => put(v, places, w),
+            (ColumnData::Decimal(v), ColumnData::Decimal(w)) => put(v, places, w),
+            (ColumnData::String(v), ColumnData::String(w)) => put(v, places, w),
+            (ColumnData::Bytes(v), ColumnData::Bytes(w)) => put(v, places, w),
+            (ColumnData::Date(v), ColumnData::Date(w)) => put(v, places, w),
+            (ColumnData::Timestamp(v), ColumnData::Timestamp(w)) => put(v, places, w),
+            (ColumnData::Interval(v), ColumnData::Interval(w)) => put(v, places, w),
+            (ColumnData::Nested(v), ColumnData::Nested(w)) => put(v, places, w),
+            (into, from) => panic!("{from:?} does not go into {into:?}"),
+        }
+    }
+
     /// A column of `length` copies of a value.
     pub fn repeat(data_type: &DataType, value: &Value, length: usize) -> Self {
         let mut column = Column::new(data_type);
@@ -456,6 +510,11 @@ mod tests {
             missing.iter().collect::<Vec<_>>(),
             vec![want[1].clone(), want[3].clone(), Value::Null]
         );
+        let mut placed = Column::with_room(&DataType::Double, 4);
+        placed.put(&[3, 0], c.gather(&[1, 0]));
+        placed.put(&[1, 2], c.gather(&[3, 2]));
+        let in_places = [&want[0], &want[3], &want[2], &want[1]].map(Value::clone);
+        assert_eq!(placed.iter().collect::<Vec<_>>(), in_places);
         let tail = c.split_off(1);
         assert_eq!((c.len(), tail.len()), (1, 3));
         let mut whole = Column::from_values(&DataType::Double, &[Value::double(7.0)]);

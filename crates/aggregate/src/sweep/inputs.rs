@@ -46,6 +46,25 @@ impl Inputs {
     /// # Panics
     /// As [`slide`].
     pub fn over(&self, aggregator: &Aggregator, ranges: &[(u32, u32)]) -> Column {
+        let mut values = Column::with_room(aggregator.result(), ranges.len());
+        let places: Vec<u32> = (0..u32::MAX).take(ranges.len()).collect();
+        self.put_over(aggregator, ranges, &places, &mut values);
+        values
+    }
+
+    /// Puts the values of one call over ranges of the events into the slots `places` of a column of
+    /// the call's type, one per range.
+    ///
+    /// # Panics
+    /// As [`slide`]; if there is not a place per range, in the column.
+    pub fn put_over(
+        &self,
+        aggregator: &Aggregator,
+        ranges: &[(u32, u32)],
+        places: &[u32],
+        out: &mut Column,
+    ) {
+        assert_eq!(places.len(), ranges.len(), "one place per range");
         assert_eq!(
             self.columns.len(),
             aggregator.inputs().len(),
@@ -54,17 +73,17 @@ impl Inputs {
         match aggregator.kind() {
             Kind::Rows | Kind::Count => {
                 if let Some(counts) = self.counts() {
-                    return counts.over(ranges);
+                    return counts.put_over(ranges, places, out);
                 }
             }
             kind @ (Kind::Sum(_) | Kind::Avg(_)) => {
                 if let Some((counts, sums)) = self.counts().zip(self.sums()) {
-                    return sums.over(kind, counts, ranges);
+                    return sums.put_over(kind, counts, ranges, places, out);
                 }
             }
             _ => {}
         }
-        self.slide_over(aggregator, ranges)
+        out.put(places, self.slide_over(aggregator, ranges));
     }
 
     /// The same values without running totals.

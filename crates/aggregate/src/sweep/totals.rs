@@ -76,10 +76,13 @@ impl Counts {
         }
     }
 
-    /// The windows' counts.
-    pub(super) fn over(&self, ranges: &[(u32, u32)]) -> Column {
-        let counts = ranges.iter().map(|&range| i64::from(self.of(range)));
-        Column::from_parts(ColumnData::BigInt(counts.collect()), Vec::new())
+    /// Puts the windows' counts into their places.
+    pub(super) fn put_over(&self, ranges: &[(u32, u32)], places: &[u32], out: &mut Column) {
+        put_results(out, bigint, places, |results| {
+            for &range in ranges {
+                results.put(Ok(Some(i64::from(self.of(range)))));
+            }
+        });
     }
 }
 
@@ -158,70 +161,63 @@ impl Sums {
         self.totals[to as usize].wrapping_sub(self.totals[from as usize])
     }
 
-    /// The windows' sums or averages.
-    pub(super) fn over(&self, kind: Kind, counts: &Counts, ranges: &[(u32, u32)]) -> Column {
+    /// Puts the windows' sums or averages into their places.
+    pub(super) fn put_over(
+        &self,
+        kind: Kind,
+        counts: &Counts,
+        ranges: &[(u32, u32)],
+        places: &[u32],
+        out: &mut Column,
+    ) {
         match kind {
-            Kind::Sum(Numbers::Integer) => {
-                let mut results = Results::new(ranges.len());
-                for &range in ranges {
-                    results.push(counts.of(range), || {
-                        i64::try_from(self.of(range)).map_err(|_| ErrorReason::Overflow)
-                    });
-                }
-                results.column(ColumnData::BigInt)
-            }
-            Kind::Sum(Numbers::Decimal { .. }) => {
-                let mut results = Results::new(ranges.len());
-                for &range in ranges {
-                    results.push(counts.of(range), || decimal(Some(self.of(range))));
-                }
-                results.column(ColumnData::Decimal)
-            }
+            Kind::Sum(Numbers::Integer) => put_results(out, bigint, places, |results| {
+                self.put_each(counts, ranges, results, |total, _| {
+                    i64::try_from(total).map_err(|_| ErrorReason::Overflow)
+                });
+            }),
+            Kind::Sum(Numbers::Decimal { .. }) => put_results(out, unscaled, places, |results| {
+                self.put_each(counts, ranges, results, |total, _| decimal(Some(total)));
+            }),
             Kind::Avg(Numbers::Decimal {
                 scale,
                 average_scale,
-            }) => {
+            }) => put_results(out, unscaled, places, |results| {
                 let factor = 10u64.pow(u32::from(average_scale - scale));
-                let mut results = Results::new(ranges.len());
-                for &range in ranges {
-                    let count = counts.of(range);
-                    results.push(count, || {
-                        let total = self.of(range);
-                        let digits = crate::exact::digits::from_u128(total.unsigned_abs());
-                        decimal(round::quotient_to_i128(
-                            total < 0,
-                            &digits,
-                            factor,
-                            u64::from(count),
-                        ))
-                    });
-                }
-                results.column(ColumnData::Decimal)
-            }
-            Kind::Avg(_) => {
-                let mut results = Results::new(ranges.len());
-                for &range in ranges {
-                    let count = counts.of(range);
-                    results.push(count, || {
-                        let total = self.of(range);
-                        Ok(round::wide_quotient_to_f64(
-                            total,
-                            self.exponent,
-                            u64::from(count),
-                        ))
-                    });
-                }
-                results.column(ColumnData::Double)
-            }
-            _ => {
-                let mut results = Results::new(ranges.len());
-                for &range in ranges {
-                    results.push(counts.of(range), || {
-                        Ok(round::wide_to_f64(self.of(range), self.exponent))
-                    });
-                }
-                results.column(ColumnData::Double)
-            }
+                self.put_each(counts, ranges, results, |total, count| {
+                    let digits = crate::exact::digits::from_u128(total.unsigned_abs());
+                    let count = u64::from(count);
+                    decimal(round::quotient_to_i128(total < 0, &digits, factor, count))
+                });
+            }),
+            Kind::Avg(_) => put_results(out, double, places, |results| {
+                self.put_each(counts, ranges, results, |total, count| {
+                    let count = u64::from(count);
+                    Ok(round::wide_quotient_to_f64(total, self.exponent, count))
+                });
+            }),
+            _ => put_results(out, double, places, |results| {
+                self.put_each(counts, ranges, results, |total, _| {
+                    Ok(round::wide_to_f64(total, self.exponent))
+                });
+            }),
+        }
+    }
+
+    /// What is made of each window's total and count; NULL where nothing counts.
+    #[inline]
+    fn put_each<T>(
+        &self,
+        counts: &Counts,
+        ranges: &[(u32, u32)],
+        results: &mut Results<'_, T>,
+        value: impl Fn(i128, u32) -> Result<T, ErrorReason>,
+    ) {
+        for &range in ranges {
+            results.put(match counts.of(range) {
+                0 => Ok(None),
+                count => value(self.of(range), count).map(Some),
+            });
         }
     }
 }
@@ -258,42 +254,72 @@ fn decimal(unscaled: Option<i128>) -> Result<i128, ErrorReason> {
         .ok_or(ErrorReason::Overflow)
 }
 
-/// Values of windows, NULL where nothing counts.
-struct Results<T> {
-    values: Vec<T>,
+/// Values of windows on their way into a column, each into its place.
+struct Results<'a, T> {
+    values: &'a mut [T],
     /// Empty while all are present.
-    states: Vec<u8>,
+    states: &'a mut Vec<u8>,
+    places: std::slice::Iter<'a, u32>,
 }
 
-impl<T: Default> Results<T> {
-    fn new(length: usize) -> Self {
-        Results {
-            values: Vec::with_capacity(length),
-            states: Vec::new(),
-        }
-    }
-
+impl<T> Results<'_, T> {
+    /// Puts the next one, or its absence.
     #[inline]
-    fn push(&mut self, count: u32, value: impl FnOnce() -> Result<T, ErrorReason>) {
-        let (value, state) = match count {
-            0 => (T::default(), SLOT_NULL),
-            _ => match value() {
-                Ok(value) => (value, SLOT_PRESENT),
-                Err(reason) => (T::default(), reason.code()),
-            },
+    fn put(&mut self, value: Result<Option<T>, ErrorReason>) {
+        let place = *self.places.next().expect("one place per range") as usize;
+        let state = match value {
+            Ok(Some(value)) => {
+                self.values[place] = value;
+                SLOT_PRESENT
+            }
+            Ok(None) => SLOT_NULL,
+            Err(reason) => reason.code(),
         };
         if state != SLOT_PRESENT && self.states.is_empty() {
-            self.states = Vec::with_capacity(self.values.capacity());
             self.states.resize(self.values.len(), SLOT_PRESENT);
         }
-        if state != SLOT_PRESENT || !self.states.is_empty() {
-            self.states.push(state);
+        if !self.states.is_empty() {
+            self.states[place] = state;
         }
-        self.values.push(value);
     }
+}
 
-    fn column(self, data: impl FnOnce(Vec<T>) -> ColumnData) -> Column {
-        Column::from_parts(data(self.values), self.states)
+/// Lets results be put into the places of a column of their type.
+fn put_results<T>(
+    out: &mut Column,
+    values_of: fn(&mut ColumnData) -> Option<&mut Vec<T>>,
+    places: &[u32],
+    put: impl FnOnce(&mut Results<'_, T>),
+) {
+    let empty = out.empty_like();
+    let (mut data, mut states) = std::mem::replace(out, empty).into_parts();
+    let values = values_of(&mut data).expect("the column is of the call's type");
+    put(&mut Results {
+        values,
+        states: &mut states,
+        places: places.iter(),
+    });
+    *out = Column::from_parts(data, states);
+}
+
+fn bigint(data: &mut ColumnData) -> Option<&mut Vec<i64>> {
+    match data {
+        ColumnData::BigInt(values) => Some(values),
+        _ => None,
+    }
+}
+
+fn unscaled(data: &mut ColumnData) -> Option<&mut Vec<i128>> {
+    match data {
+        ColumnData::Decimal(values) => Some(values),
+        _ => None,
+    }
+}
+
+fn double(data: &mut ColumnData) -> Option<&mut Vec<f64>> {
+    match data {
+        ColumnData::Double(values) => Some(values),
+        _ => None,
     }
 }
 
@@ -369,6 +395,10 @@ mod tests {
             let aggregator =
                 Aggregator::new(&function, false, std::slice::from_ref(data_type)).unwrap();
             let fast = inputs.over(&aggregator, ranges);
+            // The last range's value first.
+            let places: Vec<u32> = (0..ranges.len() as u32).rev().collect();
+            let mut placed = Column::with_room(aggregator.result(), ranges.len());
+            inputs.put_over(&aggregator, ranges, &places, &mut placed);
             for (i, &(from, to)) in ranges.iter().enumerate() {
                 let mut state = aggregator.empty();
                 for slot in from as usize..to as usize {
@@ -382,6 +412,11 @@ mod tests {
                     fast.get(i).same_bits(&want),
                     "{function:?} of {from}..{to}: {:?}, not {want:?}",
                     fast.get(i)
+                );
+                let place = ranges.len() - 1 - i;
+                prop_assert!(
+                    placed.get(place).same_bits(&want),
+                    "{function:?} in its place"
                 );
             }
         }

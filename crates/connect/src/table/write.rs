@@ -15,7 +15,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::Table;
-use super::column::TableColumn;
+use super::column::{CHUNK_ROWS, TableColumn};
 use crate::atomic_file::AtomicFile;
 use crate::error::{Cause, ConnectError};
 use crate::format::TableFormat;
@@ -24,6 +24,8 @@ use crate::guard::guarded;
 /// What Parquet files say that they were created by: never a version, so that the same table
 /// is the same bytes as long as its encoding is.
 const CREATED_BY: &str = "evenkeel";
+/// Rows of a row group: until one is written, all its columns are encoded in memory.
+const ROW_GROUP_ROWS: usize = 2 * CHUNK_ROWS;
 
 pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(), ConnectError> {
     let schema = schema(table, format)?;
@@ -67,6 +69,7 @@ fn parquet_properties(schema: &Schema) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_statistics_enabled(EnabledStatistics::Chunk);
     for field in schema.fields() {
         let Some(encoding) = encoding_without_dictionary(field.data_type()) else {

@@ -200,7 +200,7 @@ pub(crate) fn trained(view: &ViewDef, cases: &[&Case], evaluator: &Evaluator) ->
             values: answers.columns.iter().map(|c| c.get(i)).collect(),
             found: answers.found[i],
             event_time: match view.body {
-                ViewBody::Row(_) => answers.times[i],
+                ViewBody::Row(_) => answers.times.get(i),
                 _ => None,
             },
         })

@@ -26,6 +26,8 @@ CREATE STREAM paid (id BIGINT, card STRING, shop BIGINT, amount DOUBLE, at TIMES
   EVENT ID (id), EVENT TIME at);
 CREATE TABLE owner (card STRING, name STRING, at TIMESTAMP, PRIMARY KEY (card), EVENT TIME at);
 CREATE FEATURE VIEW seen_last ENTITY card AS SELECT card, shop, score FROM seen;
+CREATE FEATURE VIEW seen_fresh ENTITY card TTL INTERVAL '1' HOUR AS
+  SELECT card, shop, score FROM seen;
 CREATE FEATURE VIEW shop_last ENTITY shop AS SELECT shop, card, score FROM seen;
 CREATE FEATURE VIEW owned ENTITY card AS SELECT card, name FROM owner;
 CREATE FEATURE VIEW paid_last ENTITY card TTL INTERVAL '2' HOUR AS
@@ -35,7 +37,7 @@ CREATE FEATURE VIEW context ENTITY shop AS
   FROM paid p ASOF JOIN seen s MATCH_CONDITION (p.at > s.at) ON p.card = s.card
     ASOF JOIN owner o ON p.card = o.card;
 ";
-const CARDS: [&str; 4] = ["", "a", "b", "c"];
+pub(crate) const CARDS: [&str; 4] = ["", "a", "b", "c"];
 
 fn value(column: &str, data_type: &DataType, random: &mut Random, id: u64) -> Value {
     match (column, data_type) {
@@ -48,7 +50,12 @@ fn value(column: &str, data_type: &DataType, random: &mut Random, id: u64) -> Va
 }
 
 /// Events in the order of time, many at one time, visible `late` after it.
-fn history(catalog: &Catalog, random: &mut Random, events: u64, late: i64) -> Vec<LoggedEvent> {
+pub(crate) fn history(
+    catalog: &Catalog,
+    random: &mut Random,
+    events: u64,
+    late: i64,
+) -> Vec<LoggedEvent> {
     let sources: Vec<_> = catalog.sources.values().collect();
     let mut next: BTreeMap<SourceId, u64> = BTreeMap::new();
     let mut clock = START;
@@ -67,6 +74,10 @@ fn history(catalog: &Catalog, random: &mut Random, events: u64, late: i64) -> Ve
         let mut row: Vec<Value> = stored
             .iter()
             .map(|c| match c.data_type {
+                // A row may say another time than its event has.
+                DataType::Timestamp if !is_table && random.one_in(50) => {
+                    Value::Timestamp(clock + 1)
+                }
                 DataType::Timestamp => Value::Timestamp(clock),
                 // A stream's row may have no key.
                 _ if !is_table && c.name == "card" && random.one_in(8) => Value::Null,

@@ -35,6 +35,7 @@ mod push_failures;
 mod pushed;
 mod random_evolution;
 mod random_history;
+mod reading;
 mod recorded;
 mod recorded_ends;
 mod retention;

@@ -104,7 +104,7 @@ impl Case<'_> {
                 values: answers.columns.iter().map(|c| c.get(at)).collect(),
                 found: answers.found[at],
                 event_time: match self.view.body {
-                    ViewBody::Row(_) => answers.times[at],
+                    ViewBody::Row(_) => answers.times.get(at),
                     _ => None,
                 },
             };

@@ -254,6 +254,11 @@ impl Columnar {
         self.known_at.get(event).copied().flatten()
     }
 
+    /// Whether no event says by itself when it was visible.
+    pub(crate) fn declares_nothing(&self) -> bool {
+        self.known_at.is_empty()
+    }
+
     pub(crate) fn take_column(&mut self, slot: usize) -> Option<FrameColumn> {
         self.columns.get_mut(slot)?.take()
     }

@@ -61,17 +61,21 @@ pub(super) fn take_numbers(cursor: &mut Cursor<'_>, count: usize) -> Result<Vec<
             value: u64::from(first),
         });
     }
+    let mut values = Vec::new();
     if first & STEPS == 0 {
         let least = cursor.signed()?;
-        return take_packed(cursor, width, least, count);
+        take_packed(cursor, width, least, count, &mut values)?;
+        return Ok(values);
     }
     let mut value = cursor.signed()?;
     let least = cursor.signed()?;
-    let mut values = vec![value; count];
-    let steps = take_packed(cursor, width, least, count.saturating_sub(1))?;
-    for (place, step) in values.iter_mut().skip(1).zip(steps) {
-        value = value.wrapping_add(step);
-        *place = value;
+    take_packed(cursor, width, least, count.saturating_sub(1), &mut values)?;
+    // Each step gives way to the number before it.
+    for place in &mut values {
+        value = value.wrapping_add(std::mem::replace(place, value));
+    }
+    if count > 0 {
+        values.push(value);
     }
     Ok(values)
 }
@@ -81,28 +85,32 @@ fn take_packed(
     width: usize,
     least: i64,
     count: usize,
-) -> Result<Vec<i64>, Flaw> {
+    out: &mut Vec<i64>,
+) -> Result<(), Flaw> {
     let bytes = cursor.take(count.saturating_mul(width))?;
-    Ok(match width {
-        1 => unpacked::<1>(bytes, least),
-        2 => unpacked::<2>(bytes, least),
-        3 => unpacked::<3>(bytes, least),
-        4 => unpacked::<4>(bytes, least),
-        5 => unpacked::<5>(bytes, least),
-        6 => unpacked::<6>(bytes, least),
-        7 => unpacked::<7>(bytes, least),
-        8 => unpacked::<8>(bytes, least),
-        _ => vec![least; count],
-    })
+    // With room for the first of numbers that stand as steps.
+    out.reserve_exact(count.saturating_add(1));
+    match width {
+        1 => unpack::<1>(bytes, least, out),
+        2 => unpack::<2>(bytes, least, out),
+        3 => unpack::<3>(bytes, least, out),
+        4 => unpack::<4>(bytes, least, out),
+        5 => unpack::<5>(bytes, least, out),
+        6 => unpack::<6>(bytes, least, out),
+        7 => unpack::<7>(bytes, least, out),
+        8 => unpack::<8>(bytes, least, out),
+        _ => out.resize(count, least),
+    }
+    Ok(())
 }
 
-fn unpacked<const WIDTH: usize>(bytes: &[u8], least: i64) -> Vec<i64> {
+fn unpack<const WIDTH: usize>(bytes: &[u8], least: i64, out: &mut Vec<i64>) {
     let number = |packed: &[u8; WIDTH]| {
         let mut wide = [0; 8];
         wide[..WIDTH].copy_from_slice(packed);
         least.wrapping_add(u64::from_le_bytes(wide).cast_signed())
     };
-    bytes.as_chunks::<WIDTH>().0.iter().map(number).collect()
+    out.extend(bytes.as_chunks::<WIDTH>().0.iter().map(number));
 }
 
 #[cfg(test)]

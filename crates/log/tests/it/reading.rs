@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Backfill, Batch, DeadLetter, DeadLetterCount, DeadLetterId, Log, LogError, LogOptions,
-    LogReader, MemoryFileSystem, ReadOptions, Sequence,
+    Backfill, Batch, DeadLetter, DeadLetterCount, DeadLetterId, EventSource, Log, LogError,
+    LogOptions, LogReader, MemoryFileSystem, ReadOptions, Sequence,
 };
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value, VisibleAt,
@@ -28,6 +28,30 @@ fn what_was_appended_is_read_back_in_order() {
     assert_eq!(read_all(&log).unwrap(), all);
     let (reader, _) = LogReader::open(Arc::new(fs), directory()).unwrap();
     assert_eq!(read_all(&reader).unwrap(), all);
+}
+
+#[test]
+fn sources_stand_apart_where_few_blocks_hold_several() {
+    let fs = MemoryFileSystem::new();
+    let (log, _) = open(&fs).unwrap();
+    // More bytes than a block has, as nothing about the numbers is regular.
+    let many = |source: u32| Batch::Events {
+        source: SourceId(source),
+        partition: Partition(0),
+        schema_version: 1,
+        events: (0..10_000).map(|n| event(n * n % 1_000_003)).collect(),
+    };
+    for source in [1, 2, 1, 2, 1, 2] {
+        log.append(&[many(source)]).unwrap();
+    }
+    let both = [SourceId(1), SourceId(2)];
+    assert!(log.reader().are_apart(&both));
+    assert!(log.reader().are_apart(&[]));
+    for _ in 0..3 {
+        log.append(&[many(1), many(2)]).unwrap();
+    }
+    assert!(!log.reader().are_apart(&both));
+    assert!(log.reader().are_apart(&both[..1]));
 }
 
 #[test]

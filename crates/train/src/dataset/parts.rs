@@ -100,7 +100,7 @@ fn hashed_columns(spine: &Table, names: &[String]) -> Result<Vec<Column>, TrainE
         if !spine.has_column(name) {
             return Err(TrainError::MissingColumn {
                 column: name.clone(),
-                has: crate::training::names(spine),
+                has: crate::spine::names(spine),
             });
         }
         let column = spine.column(name).map_err(TrainError::table)?;

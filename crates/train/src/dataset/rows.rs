@@ -1,5 +1,7 @@
 //! From a training set to the rows of a dataset.
 
+use std::sync::Arc;
+
 use evenkeel_connect::{Table, json_to_value, value_to_json};
 use evenkeel_types::definition::{DatasetDef, Impute, ServiceDef, Shape};
 use evenkeel_types::{Column, DataType, Field, Value, Zone};
@@ -16,7 +18,7 @@ pub struct TrainingRows {
     /// How many of the first columns are the spine's.
     pub spine_columns: usize,
     /// The time of each row.
-    pub times: Vec<i64>,
+    pub times: Arc<Vec<i64>>,
 }
 
 impl TrainingRows {
@@ -25,7 +27,7 @@ impl TrainingRows {
     /// # Errors
     /// None that reading the spine did not have.
     pub fn spine(&self) -> Result<Table, TrainError> {
-        let names = crate::training::names(&self.set.table);
+        let names = crate::spine::names(&self.set.table);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let spine = &names[..self.spine_columns.min(names.len())];
         self.set.table.select(spine).map_err(TrainError::table)
@@ -69,7 +71,7 @@ impl DatasetRows {
         let features = service.features();
         check_transforms(def, &features)?;
         let whole = &rows.set.table;
-        let names = crate::training::names(whole);
+        let names = crate::spine::names(whole);
         let borrowed: Vec<&str> = names.iter().map(String::as_str).collect();
         let first_label = (rows.spine_columns + features.len()).min(borrowed.len());
         let labels = &borrowed[first_label..];

@@ -3,8 +3,9 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use evenkeel_types::{Column, SLOT_PRESENT};
+use evenkeel_types::{Column, SLOT_PRESENT, SourceId};
 use evenkeel_view::Found;
 
 use super::KeyOfSource;
@@ -19,18 +20,57 @@ pub struct Requests {
     /// The key's columns, in the order of the view's key.
     pub keys: Vec<Column>,
     /// The time `t` of each.
-    pub times: Vec<i64>,
+    pub times: Arc<Vec<i64>>,
     /// What was visible at this time, of each; `None`: everything in the cut.
-    pub known: Option<Vec<i64>>,
+    pub known: Option<Arc<Vec<i64>>>,
     /// The requests by keys of a source, for all who need them so.
     pub(super) placed: RefCell<BTreeMap<KeyOfSource, Rc<Placed>>>,
-    in_order_of_time: OnceCell<Vec<(i64, u32)>>,
+    in_order_of_time: OnceCell<TimeOrder>,
+}
+
+/// Requests in the order of their times.
+#[derive(Clone, Debug)]
+pub(super) struct TimeOrder {
+    /// Their times.
+    pub(super) times: Vec<i64>,
+    /// Their keys' columns.
+    pub(super) keys: Vec<Column>,
+    /// The place of each request.
+    pub(super) place_of: Vec<u32>,
+}
+
+/// How far requests see.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum UpTo {
+    /// What is at their time, too.
+    Time,
+    /// Only what is before it.
+    Before,
+}
+
+impl UpTo {
+    /// The last time that a request at a time sees.
+    pub(super) fn of(self, time: i64) -> i64 {
+        match self {
+            UpTo::Time => time,
+            UpTo::Before => time.saturating_sub(1),
+        }
+    }
 }
 
 impl Requests {
     /// Requests of these keys at these times, that know what was visible at these times, or
     /// everything in the cut.
     pub fn new(keys: Vec<Column>, times: Vec<i64>, known: Option<Vec<i64>>) -> Self {
+        Requests::sharing(keys, Arc::new(times), known.map(Arc::new))
+    }
+
+    /// [`Requests::new`] at times that others have, too.
+    pub(crate) fn sharing(
+        keys: Vec<Column>,
+        times: Arc<Vec<i64>>,
+        known: Option<Arc<Vec<i64>>>,
+    ) -> Self {
         Requests {
             keys,
             times,
@@ -40,10 +80,26 @@ impl Requests {
         }
     }
 
-    /// Times and numbers of the requests, in the order of their times.
-    pub(super) fn in_order_of_time(&self) -> &[(i64, u32)] {
-        self.in_order_of_time
-            .get_or_init(|| in_order_of_time(&self.times))
+    /// The requests in the order of their times.
+    pub(super) fn in_order_of_time(&self) -> &TimeOrder {
+        self.in_order_of_time.get_or_init(|| {
+            let order = in_order_of_time(&self.times);
+            let requests: Vec<u32> = order.iter().map(|(_, request)| *request).collect();
+            let mut place_of = vec![0; order.len()];
+            for (place, &request) in (0..).zip(&requests) {
+                place_of[request as usize] = place;
+            }
+            TimeOrder {
+                times: order.into_iter().map(|(time, _)| time).collect(),
+                keys: self.keys.iter().map(|key| key.gather(&requests)).collect(),
+                place_of,
+            }
+        })
+    }
+
+    /// Lets go of what was made of these for other sources.
+    pub(crate) fn retain(&mut self, keeps: impl Fn(SourceId) -> bool) {
+        self.placed.get_mut().retain(|(id, _), _| keeps(*id));
     }
 
     /// Number of requests.
@@ -70,11 +126,8 @@ impl Requests {
     /// nobody looks for it again.
     pub(super) fn without_keys(&self, indices: &[u32]) -> Requests {
         let known = self.known.as_ref();
-        Requests::new(
-            Vec::new(),
-            indices.iter().map(|&i| self.times[i as usize]).collect(),
-            known.map(|k| indices.iter().map(|&i| k[i as usize]).collect()),
-        )
+        let of = |times: &[i64]| indices.iter().map(|&i| times[i as usize]).collect();
+        Requests::new(Vec::new(), of(&self.times), known.map(|known| of(known)))
     }
 }
 
@@ -83,10 +136,30 @@ impl Requests {
 pub struct Answers {
     /// Whether the view has a row.
     pub found: Vec<Found>,
-    /// For a row view, the row's time.
-    pub times: Vec<Option<i64>>,
+    /// For a row view, the row's time; empty for others, and where nobody asks.
+    pub times: RowTimes,
     /// The features; NULL where there is no row.
     pub columns: Vec<Column>,
+}
+
+/// Times of rows, where there are rows that have some.
+#[derive(Clone, Debug, Default)]
+pub struct RowTimes(Vec<i64>);
+
+impl RowTimes {
+    /// No event and no row has this time.
+    const NONE: i64 = i64::MIN;
+
+    pub(super) fn of(times: impl IntoIterator<Item = Option<i64>>) -> Self {
+        let times = times.into_iter();
+        RowTimes(times.map(|time| time.unwrap_or(RowTimes::NONE)).collect())
+    }
+
+    /// The time of an answer's row, if it has one.
+    pub fn get(&self, answer: usize) -> Option<i64> {
+        let time = self.0.get(answer).copied();
+        time.filter(|time| *time != RowTimes::NONE)
+    }
 }
 
 /// Times with their numbers, sorted: first placed by equal stretches of time, then sorted in each.

@@ -77,7 +77,7 @@ pub(super) fn know_the_same(events: &SourceEvents, requests: &Requests) -> bool 
     let Some(known) = &requests.known else {
         return true;
     };
-    let mut in_time = known.iter().zip(&requests.times);
+    let mut in_time = known.iter().zip(requests.times.iter());
     events.all_hold() && in_time.all(|(known, time)| known >= time) && events.were_visible_at_once()
 }
 
