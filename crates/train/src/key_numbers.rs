@@ -76,12 +76,6 @@ impl KeyNumbers {
         }
     }
 
-    /// The keys of rows by a column per part.
-    pub(crate) fn of_columns(columns: &[&Column], rows: usize) -> Self {
-        let (keys, of_events) = Keys::assign(columns, rows);
-        KeyNumbers { keys, of_events }
-    }
-
     /// How many numbers there are.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
@@ -100,6 +94,13 @@ impl KeyNumbers {
     pub(crate) fn find(&self, columns: &[Column], length: usize) -> Vec<u32> {
         self.keys.find(&columns.iter().collect::<Vec<_>>(), length)
     }
+}
+
+/// How many numbers the keys of rows have, by a column per part, and which each row has.
+pub(crate) fn key_numbers_of(columns: &[&Column], rows: usize) -> (usize, Vec<u32>) {
+    let (keys, assigned) = Keys::assign(columns, rows);
+    let numbers = assigned.unwrap_or_else(|| keys.find(columns, rows));
+    (keys.len(), numbers)
 }
 
 /// The keys of events, of which removals have none.
