@@ -33,6 +33,7 @@ use crate::project::{DefinitionFile, Project};
 use crate::push::Earlier;
 use crate::reads::source_of;
 use crate::registry::Registry;
+use crate::segment::Unjudged;
 
 /// Where the hot tier is, in the store's directory.
 const HOT_DIRECTORY: &str = "hot";
@@ -73,6 +74,7 @@ pub struct Engine {
     /// meanwhile.
     kv_users: Arc<()>,
     spent_build: Option<SpentBuild>,
+    unjudged: Arc<Unjudged>,
     emitter: Emitter,
     /// Why nothing was emitted.
     emission_failure: Option<String>,
@@ -222,6 +224,7 @@ impl Engine {
             defers_cold: false,
             kv_users: Arc::default(),
             spent_build: None,
+            unjudged: Arc::default(),
             emitter: Emitter::default(),
             emission_failure: None,
             emission_failures: BTreeMap::new(),
@@ -428,6 +431,11 @@ impl Engine {
     /// To be held by who uses the key-value store of the hot tier without a hold on this.
     pub(crate) fn kv_users(&self) -> &Arc<()> {
         &self.kv_users
+    }
+
+    /// What was found of sources by questions about segments.
+    pub(crate) fn unjudged(&self) -> &Arc<Unjudged> {
+        &self.unjudged
     }
 
     pub(crate) fn cold_tier(&self) -> ColdTier {

@@ -22,6 +22,7 @@ use crate::machine::Machine;
 use crate::project::{DefinitionFile, Project};
 use crate::reads::service_of;
 use crate::registry::Registry;
+use crate::segment::Unjudged;
 
 /// See the module. Cloning is cheap.
 #[derive(Clone)]
@@ -35,6 +36,7 @@ pub struct Offline {
     records: u64,
     row_bytes: usize,
     queries: Option<Arc<dyn QueryColumns>>,
+    unjudged: Arc<Unjudged>,
 }
 
 /// Functions whose values one read waits for, one after the other.
@@ -94,6 +96,7 @@ impl Engine {
             records: self.registry().records().len() as u64,
             row_bytes: self.project().limits.row_bytes,
             queries: self.project().queries.clone(),
+            unjudged: Arc::clone(self.unjudged()),
         }
     }
 
@@ -143,6 +146,7 @@ impl Offline {
             records: registry.records().len() as u64,
             row_bytes: project.limits.row_bytes,
             queries: project.queries.clone(),
+            unjudged: Arc::default(),
         })
     }
 
@@ -179,6 +183,11 @@ impl Offline {
     /// The store's directory.
     pub(crate) fn store(&self) -> &Path {
         &self.store
+    }
+
+    /// Sources of which events alone do not tell what is said of keys.
+    pub(crate) fn unjudged(&self) -> &Unjudged {
+        &self.unjudged
     }
 
     /// How many records the registry had.

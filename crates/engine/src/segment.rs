@@ -8,6 +8,7 @@ mod frozen;
 mod keys;
 mod plan;
 mod population;
+mod unjudged;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use evenkeel_types::{
 pub(crate) use frozen::is_frozen_file;
 pub use frozen::{FrozenName, FrozenSegment, FrozenSegments, segment_table};
 pub use plan::SegmentPlan;
+pub(crate) use unjudged::Unjudged;
 
 use crate::answers::Answers;
 use crate::definitions::unknown;

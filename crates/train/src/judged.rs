@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 
 use evenkeel_log::{EventSource, Next, ReadOptions};
 use evenkeel_types::definition::ViewDef;
-use evenkeel_types::{Column, ColumnData, Cut, LoggedEvent, SLOT_NULL, SLOT_PRESENT};
+use evenkeel_types::{Column, ColumnData, Cut, LoggedEvent, SLOT_NULL, SLOT_PRESENT, SourceId};
 
 use crate::error::TrainError;
 use events::JudgedEvents;
@@ -85,9 +85,10 @@ pub struct Judged {
 }
 
 impl Judged {
-    /// Whether a row of these views is made of a single event, so that they can be judged at all.
-    pub fn is_of(views: &[ViewDef]) -> bool {
-        PlainRows::of(views).is_some()
+    /// The source of views of which a row is made of a single event, so that they can be judged; none of
+    /// others.
+    pub fn source_of(views: &[ViewDef]) -> Option<SourceId> {
+        PlainRows::of(views).map(|plain| plain.source().id)
     }
 
     /// Judges the keys of views of one entity at a time and a cut. None where it takes more than the

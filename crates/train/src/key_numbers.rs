@@ -76,13 +76,6 @@ impl KeyNumbers {
         }
     }
 
-    /// How many keys rows have, and the number of each row's, by a column per part.
-    pub(crate) fn of_columns(columns: &[&Column], rows: usize) -> (usize, Vec<u32>) {
-        let (keys, assigned) = Keys::assign(columns, rows);
-        let of_rows = assigned.unwrap_or_else(|| keys.find(columns, rows));
-        (keys.len(), of_rows)
-    }
-
     /// How many numbers there are.
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
@@ -101,6 +94,13 @@ impl KeyNumbers {
     pub(crate) fn find(&self, columns: &[Column], length: usize) -> Vec<u32> {
         self.keys.find(&columns.iter().collect::<Vec<_>>(), length)
     }
+}
+
+/// How many numbers the keys of rows have, by a column per part, and which each row has.
+pub(crate) fn key_numbers_of(columns: &[&Column], rows: usize) -> (usize, Vec<u32>) {
+    let (keys, assigned) = Keys::assign(columns, rows);
+    let numbers = assigned.unwrap_or_else(|| keys.find(columns, rows));
+    (keys.len(), numbers)
 }
 
 /// The keys of events, of which removals have none.

@@ -251,11 +251,16 @@ fn judge(
     reading: Reading<'_>,
 ) -> Result<Judged, EngineError> {
     // A function that may be slow is asked of the newest rows alone.
-    if !condition.plan.calls_functions()
-        && Judged::is_of(views)
-        && let Some(judged) = offline.judged(views, condition.at, cut, condition, reading)?
-    {
-        return Ok(judged);
+    let is_slow = condition.plan.calls_functions();
+    let source = Judged::source_of(views).filter(|_| !is_slow);
+    if let Some(source) = source.filter(|id| !offline.unjudged().holds(*id, cut)) {
+        match offline.judged(views, condition.at, cut, condition, reading) {
+            Ok(Some(judged)) => return Ok(judged),
+            Ok(None) => offline.unjudged().remember(source, cut),
+            Err(EngineError::Stopped) => return Err(EngineError::Stopped),
+            // The pass over all features says for itself what is wrong, if anything is.
+            Err(_) => {}
+        }
     }
     let population = offline.population(views, condition.at, cut, reading)?;
     function::taking(|| judged_of(population, condition))

@@ -83,9 +83,9 @@ const QUERIES: [(&str, bool); 12] = [
 ];
 
 /// A segment's condition over all features of its views.
-struct Asked {
-    filter: Option<Program>,
-    at: i64,
+pub(crate) struct Asked {
+    pub(crate) filter: Option<Program>,
+    pub(crate) at: i64,
 }
 
 impl Condition for Asked {
@@ -104,9 +104,9 @@ impl Condition for Asked {
 }
 
 /// What is said of keys: of those that are in with their features, each by its bytes.
-type Said = BTreeMap<Vec<u8>, (Verdict, Vec<u8>)>;
+pub(crate) type Said = BTreeMap<Vec<u8>, (Verdict, Vec<u8>)>;
 
-fn told(judged: &Judged) -> Said {
+pub(crate) fn told(judged: &Judged) -> Said {
     let mut rows = 0..;
     let mut said = Said::new();
     for (number, verdict) in judged.verdicts.iter().enumerate() {

@@ -10,13 +10,19 @@ use evenkeel_engine::{
     AtOnce, Engine, FrozenSegments, Offline, SegmentAnswer, SegmentPlan, SegmentRequest,
     segment_of, segment_query,
 };
+use evenkeel_expr::Program;
+use evenkeel_log::{DiskFileSystem, EventSource, LogReader, Next, ReadOptions};
+use evenkeel_train::Judged;
 use evenkeel_types::codec::encode_values;
+use evenkeel_types::definition::ViewDef;
 use evenkeel_types::time::{DAY, HOUR, MINUTE, format_timestamp};
-use evenkeel_types::{Cut, EventTime};
+use evenkeel_types::{Cut, EventTime, LoggedEvent};
 use proptest::prelude::*;
 
+use crate::judged::{self, Asked, Said};
 use crate::random_history::Random;
 use crate::support::{World, apply_text, t};
+use crate::trial_purity::Logged;
 
 const DEFINITIONS: &str = "
 CREATE ENTITY meter (meter BIGINT);
@@ -110,7 +116,8 @@ fn told(answer: &SegmentAnswer) -> (Vec<Vec<u8>>, [u64; 3], bool) {
     )
 }
 
-fn check(engine: &Engine, plan: &Arc<SegmentPlan>, as_of: i64, cut: &Cut) -> SegmentAnswer {
+/// Asks in every way; the answer key by key, and that of the log alone.
+fn check(engine: &Engine, plan: &Arc<SegmentPlan>, as_of: i64, cut: &Cut) -> [SegmentAnswer; 2] {
     let one_by_one = SegmentRequest {
         plan: Arc::clone(plan),
         as_of: Some(EventTime(as_of)),
@@ -164,14 +171,13 @@ fn check(engine: &Engine, plan: &Arc<SegmentPlan>, as_of: i64, cut: &Cut) -> Seg
     }
     let offline = engine.offline();
     let of_log = |offline: &Offline, request: &SegmentRequest| {
-        let answer = offline
-            .ask_segment(request, &mut |_| ControlFlow::Continue(()))
-            .unwrap();
-        told(&answer.expect("few events"))
+        let answer = offline.ask_segment(request, &mut |_| ControlFlow::Continue(()));
+        answer.unwrap().expect("few events")
     };
-    assert_eq!(of_log(&offline, &one_by_one), wanted);
-    assert_eq!(of_log(&offline, &counting(&one_by_one)), counted);
-    by_key
+    let at_once = of_log(&offline, &one_by_one);
+    assert_eq!(told(&at_once), wanted);
+    assert_eq!(told(&of_log(&offline, &counting(&one_by_one))), counted);
+    [by_key, at_once]
 }
 
 /// What happened on a day is something else, or happened at all.
@@ -237,16 +243,90 @@ proptest! {
         let project = world.project();
         let folder = FrozenSegments::of(&project.store);
         for (plan, as_of, cut) in &frozen {
-            let answer = check(&engine, plan, *as_of, cut);
-            let again = check(&engine, plan, *as_of, cut);
             let words = engine.format_cut(cut);
-            let [first, second] = [answer, again].map(|a| folder.freeze(plan, a, &words).unwrap());
+            let [first, second] = check(&engine, plan, *as_of, cut)
+                .map(|answer| folder.freeze(plan, answer, &words).unwrap());
             assert_eq!(first.digest, second.digest);
         }
         for query in QUERIES {
             let plan = Arc::new(SegmentPlan::new(segment_query(engine.catalog(), query).unwrap()));
             let cut = random.pick(&cuts).clone();
             check(&engine, &plan, start() + random.below(11 * 24 * 6) as i64 * 10 * MINUTE, &cut);
+        }
+    }
+}
+
+/// What is said of the keys of a query's views by the events of the log as they stand in it, and by the same events
+/// one by one; and how many came by column.
+fn judged(engine: &Engine, world: &World, query: &str, at: i64) -> ([Option<Said>; 2], usize) {
+    let def = segment_query(engine.catalog(), query).unwrap();
+    let views: Vec<ViewDef> = def.inputs.iter().map(|view| (**view).clone()).collect();
+    let directory = world.project().store.join("log");
+    let (log, _) = LogReader::open(Arc::new(DiskFileSystem), &directory).unwrap();
+    let (mut by_column, mut logged) = (0, LoggedEvent::blank());
+    let mut events = log.read(ReadOptions::default());
+    loop {
+        match events.next_columns(&mut logged).unwrap() {
+            Next::End => break,
+            Next::Event => {}
+            Next::Columns(several) => by_column += several.len(),
+        }
+    }
+    let events: Result<Vec<LoggedEvent>, _> = log.read(ReadOptions::default()).collect();
+    let one_by_one = Logged(events.unwrap());
+    let asked = Asked {
+        filter: def.filter.as_ref().map(Program::compile),
+        at,
+    };
+    let of = |log: &dyn EventSource| {
+        let mut go_on = |_| ControlFlow::Continue(());
+        let judged = Judged::read(log, &views, at, &engine.cut(), &asked, &mut go_on);
+        judged.unwrap().as_ref().map(judged::told)
+    };
+    ([of(&log), of(&one_by_one)], by_column)
+}
+
+#[test]
+fn events_by_column_are_judged_as_they_are_one_by_one() {
+    let world = World::new(DEFINITIONS);
+    let mut engine = world.engine();
+    let mut random = Random(5);
+    let mut readings = "meter,a,b,word,at\n".to_owned();
+    for minute in 0..400 {
+        let at = format_timestamp(start() + minute * MINUTE);
+        let (meter, a, b) = (random.below(30), random.below(80), number(&mut random, 4));
+        readings.push_str(&format!("{meter},{a}.5,{b},x,{at}\n"));
+    }
+    world.ingest_text(&mut engine, "readings", "readings.csv", &readings);
+    for query in &QUERIES[..4] {
+        let at = start() + 300 * MINUTE;
+        let ([by_column, one_by_one], columns) = judged(&engine, &world, query, at);
+        assert_eq!(columns, 400);
+        assert!(by_column.as_ref().is_some_and(|said| said.len() > 20));
+        assert_eq!(by_column, one_by_one);
+    }
+}
+
+#[test]
+fn a_few_events_of_one_time_are_told_apart_and_many_are_left_to_others() {
+    for (ties, is_judged) in [(64, true), (65, false)] {
+        let world = World::new(DEFINITIONS);
+        let mut engine = world.engine();
+        let mut readings = "meter,a,b,word,at\n".to_owned();
+        for row in 0..2 * ties {
+            let (meter, a) = (row / 2, (row * 7) % 90);
+            readings.push_str(&format!("{meter},{a}.5,3,x,2026-02-19T00:00:00Z\n"));
+        }
+        world.ingest_text(&mut engine, "readings", "readings.csv", &readings);
+        let at = t("2026-02-20T00:00:00Z");
+        for query in [QUERIES[0], "SELECT meter, a FROM reading WHERE a > 40"] {
+            let (said, _) = judged(&engine, &world, query, at);
+            for said in said {
+                assert_eq!(said.is_some(), is_judged);
+            }
+            let plan = SegmentPlan::new(segment_query(engine.catalog(), query).unwrap());
+            let [answer, _] = check(&engine, &Arc::new(plan), at, &engine.cut());
+            assert_eq!(answer.asked, ties);
         }
     }
 }

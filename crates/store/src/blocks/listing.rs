@@ -6,16 +6,34 @@ use super::key;
 #[derive(Debug, Default)]
 pub struct KeyOrder {
     places: Vec<u8>,
-    /// Of each key the bucket, and where its place ends.
-    keys: Vec<(u16, usize)>,
+    keys: Vec<PlacedKey>,
+}
+
+#[derive(Debug)]
+struct PlacedKey {
+    /// The first bytes of the key: they decide nearly always.
+    head: u64,
+    /// Where its place ends.
+    end: usize,
+    bucket: u16,
 }
 
 impl KeyOrder {
     /// Adds a key by its encoding.
     pub fn push(&mut self, key: &[u8]) {
         let bucket = key::bucket_of(key);
+        let start = self.places.len() + size_of_val(&bucket);
         key::put_place(bucket, key, &mut self.places);
-        self.keys.push((bucket, self.places.len()));
+        let mut head = [0; size_of::<u64>()];
+        // What is shorter is less than what goes on with zeros, and looked at again.
+        for (byte, own) in head.iter_mut().zip(&self.places[start..]) {
+            *byte = *own;
+        }
+        self.keys.push(PlacedKey {
+            head: u64::from_be_bytes(head),
+            end: self.places.len(),
+            bucket,
+        });
     }
 
     /// The numbers of the keys, from 0 as they were added, in the order of the keys.
@@ -25,31 +43,35 @@ impl KeyOrder {
     pub fn order(&self) -> Vec<u32> {
         // Keys are spread evenly over buckets, which are in order: few of them are compared.
         let mut starts = vec![0usize; key::BUCKETS as usize + 1];
-        for (bucket, _) in &self.keys {
-            starts[usize::from(*bucket) + 1] += 1;
+        for key in &self.keys {
+            starts[usize::from(key.bucket) + 1] += 1;
         }
         for bucket in 1..starts.len() {
             starts[bucket] += starts[bucket - 1];
         }
         let mut next = starts.clone();
-        let mut order = vec![0u32; self.keys.len()];
-        for (number, (bucket, _)) in self.keys.iter().enumerate() {
-            let at = &mut next[usize::from(*bucket)];
-            order[*at] = u32::try_from(number).expect("fewer than 2^32 keys");
+        let mut order = vec![(0u64, 0u32); self.keys.len()];
+        for (number, key) in self.keys.iter().enumerate() {
+            let at = &mut next[usize::from(key.bucket)];
+            let number = u32::try_from(number).expect("fewer than 2^32 keys");
+            order[*at] = (key.head, number);
             *at += 1;
         }
         for bucket in starts.windows(2) {
-            order[bucket[0]..bucket[1]].sort_unstable_by_key(|number| self.place(*number));
+            order[bucket[0]..bucket[1]].sort_unstable_by(
+                |(head, number), (other, other_number)| {
+                    let by_head = head.cmp(other);
+                    by_head.then_with(|| self.place(*number).cmp(self.place(*other_number)))
+                },
+            );
         }
-        order
+        order.into_iter().map(|(_, number)| number).collect()
     }
 
     fn place(&self, number: u32) -> &[u8] {
         let number = number as usize;
-        let start = number
-            .checked_sub(1)
-            .map_or(0, |before| self.keys[before].1);
-        &self.places[start..self.keys[number].1]
+        let before = number.checked_sub(1).map(|before| &self.keys[before]);
+        &self.places[before.map_or(0, |before| before.end)..self.keys[number].end]
     }
 }
 

@@ -13,7 +13,7 @@ use super::events::JudgedEvents;
 use super::{Judged, Verdict};
 use crate::error::TrainError;
 use crate::identities::possibly_repeated;
-use crate::key_numbers::{KeyNumbers, NO_KEY};
+use crate::key_numbers::{NO_KEY, key_numbers_of};
 
 /// Of more events of one key and time the order is not looked for.
 const TIES_MAX: usize = 64;
@@ -94,10 +94,10 @@ impl JudgedEvents<'_> {
     fn keep_newest(&mut self, log: &dyn EventSource) -> Result<bool, TrainError> {
         let keys = self.plain.key_columns().iter();
         let keys: Vec<&Column> = keys.map(|slot| &self.kept[slot]).collect();
-        let (count, numbers) = KeyNumbers::of_columns(&keys, self.times.len());
+        let (count, key_of) = key_numbers_of(&keys, self.times.len());
         let mut newest = vec![NO_SLOT; count];
         let mut ties = Vec::new();
-        for (event, (&key, &time)) in (0u32..).zip(numbers.iter().zip(&self.times)) {
+        for (event, (&key, &time)) in (0u32..).zip(key_of.iter().zip(&self.times)) {
             if key == NO_KEY || time > self.at {
                 self.verdicts[event as usize] = Verdict::Unknown;
                 continue;
