@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_lake::ColdAndLog;
-use evenkeel_log::{DiskFileSystem, LogReader};
+use evenkeel_log::{DiskFileSystem, FileSystem, LogError, LogReader, RecoveryReport};
 use evenkeel_types::definition::{Catalog, ServiceDef};
 use evenkeel_types::{Cut, Offset, Partition, SourceId};
 
@@ -123,11 +123,27 @@ impl Offline {
     /// # Errors
     /// [`EngineError::NoStore`]; if log or registry cannot be read.
     pub fn open(project: &Project) -> Result<Self, EngineError> {
+        Self::open_by(project, LogReader::open)
+    }
+
+    /// The same for one question, about a segment: what of the log is asked for is checked when it is read,
+    /// and not before that, too ([`LogReader::open_once`]).
+    ///
+    /// # Errors
+    /// As [`Offline::open`].
+    pub fn open_once(project: &Project) -> Result<Self, EngineError> {
+        Self::open_by(project, LogReader::open_once)
+    }
+
+    fn open_by(
+        project: &Project,
+        open_log: fn(Arc<dyn FileSystem>, &Path) -> Result<(LogReader, RecoveryReport), LogError>,
+    ) -> Result<Self, EngineError> {
         Engine::refuse_without_store(project)?;
         Engine::refuse_forgetting(project, &Machine::default())?;
         let directory = log_directory(&project.store);
         let (log, recovery) =
-            LogReader::open(Arc::new(DiskFileSystem), &directory).map_err(EngineError::log)?;
+            open_log(Arc::new(DiskFileSystem), &directory).map_err(EngineError::log)?;
         if recovery.held_back > 0 {
             // Whether the last append counts is for a writer to settle.
             return Ok(Engine::open_to_read(project)?.offline());

@@ -23,7 +23,7 @@ use crate::index::{Chain, StreamKey};
 use crate::layout::{Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mark::MarkFile;
 use crate::reader::LogReader;
-use crate::recovery::{LastSegment, RecoveryReport, recover};
+use crate::recovery::{Bodies, LastSegment, RecoveryReport, recover};
 use crate::segment::{self, create, io_error};
 use crate::truncation::LogSegment;
 
@@ -113,7 +113,12 @@ impl Log {
             .create_directory(directory)
             .map_err(io_error("create", directory))?;
         let lock = take_lock(file_system.as_ref(), directory)?;
-        let recovered = recover(file_system.as_ref(), directory, OpenMode::Write)?;
+        let recovered = recover(
+            file_system.as_ref(),
+            directory,
+            OpenMode::Write,
+            Bodies::All,
+        )?;
         let report = recovered.report;
         for name in &report.leftovers {
             let path = directory.join(name);

@@ -16,7 +16,7 @@ use crate::file_system::{FileSystem, OpenMode};
 use crate::index::{Index, StreamKey};
 use crate::layout::{FrameHeader, FrameKind};
 use crate::older::OlderEvents;
-use crate::recovery::{RecoveryReport, recover};
+use crate::recovery::{Bodies, RecoveryReport, recover};
 use crate::segment::{self, Commit, READ_AHEAD_BYTES, SegmentReader};
 use crate::truncated;
 
@@ -74,7 +74,27 @@ impl LogReader {
         file_system: Arc<dyn FileSystem>,
         directory: &Path,
     ) -> Result<(LogReader, RecoveryReport), LogError> {
-        let recovered = recover(file_system.as_ref(), directory, OpenMode::Read)?;
+        LogReader::open_with(file_system, directory, Bodies::All)
+    }
+
+    /// The same for who reads the log once and lets it go: bodies that the mark vouches for are checked
+    /// when they are read, in the last segment as in the others, and not before that, too.
+    ///
+    /// # Errors
+    /// As [`LogReader::open`], but for damage to such bodies, which is an error of whoever reads them.
+    pub fn open_once(
+        file_system: Arc<dyn FileSystem>,
+        directory: &Path,
+    ) -> Result<(LogReader, RecoveryReport), LogError> {
+        LogReader::open_with(file_system, directory, Bodies::Unmarked)
+    }
+
+    fn open_with(
+        file_system: Arc<dyn FileSystem>,
+        directory: &Path,
+        bodies: Bodies,
+    ) -> Result<(LogReader, RecoveryReport), LogError> {
+        let recovered = recover(file_system.as_ref(), directory, OpenMode::Read, bodies)?;
         let reader = LogReader::new(file_system, directory, recovered.index);
         Ok((reader, recovered.report))
     }

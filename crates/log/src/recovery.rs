@@ -61,6 +61,17 @@ pub(crate) struct LastSegment {
     pub(crate) end: u64,
 }
 
+/// Which bodies of the last segment are checked when it is opened. Every body is checked again
+/// whenever it is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bodies {
+    /// All of them.
+    All,
+    /// Those of commits of which the mark does not say that they were acknowledged. A flaw in the
+    /// others is damage wherever it is found, so that where the log ends does not depend on it.
+    Unmarked,
+}
+
 /// What a directory holds.
 #[derive(Debug)]
 pub(crate) struct Recovered {
@@ -78,6 +89,7 @@ pub(crate) fn recover(
     file_system: &dyn FileSystem,
     directory: &Path,
     mode: OpenMode,
+    bodies: Bodies,
 ) -> Result<Recovered, LogError> {
     let list = || {
         file_system
@@ -121,6 +133,7 @@ pub(crate) fn recover(
             mark,
             mode: if is_last { mode } else { OpenMode::Read },
             is_last,
+            bodies,
         };
         let segment = walk.segment(first_sequence, &mut recovered)?;
         if is_last {
@@ -166,6 +179,7 @@ struct Walk<'a> {
     mark: Mark,
     mode: OpenMode,
     is_last: bool,
+    bodies: Bodies,
 }
 
 impl Walk<'_> {
@@ -182,10 +196,9 @@ impl Walk<'_> {
         }
         let length = file.length().map_err(io_error("open", &path))?;
         // The bodies of other segments than the last are skipped.
-        let ahead = if self.is_last {
-            READ_AHEAD_BYTES
-        } else {
-            HEADERS_BYTES
+        let ahead = match self.is_last && self.bodies == Bodies::All {
+            true => READ_AHEAD_BYTES,
+            false => HEADERS_BYTES,
         };
         let mut reader = SegmentReader::new(file.clone(), length, ahead);
         let header = reader.header(&path)?;
@@ -294,7 +307,8 @@ impl Walk<'_> {
         index
             .check(&commit)
             .map_err(|flaw| Trouble::Flaw { at, flaw })?;
-        if self.is_last {
+        let is_marked = commit.header.commit < self.mark.next_commit;
+        if self.is_last && (self.bodies == Bodies::All || !is_marked) {
             for (frame, at, _) in commit.placed_frames() {
                 reader.check_body(&frame, at)?;
             }

@@ -325,7 +325,7 @@ impl Asked {
                 let catalog = remote.catalog(&session.project()?)?;
                 Asked::Server(remote, Box::new(catalog))
             }
-            None => Asked::Store(Box::new(session.offline()?)),
+            None => Asked::Store(Box::new(Offline::open_once(&session.project()?)?)),
         })
     }
 

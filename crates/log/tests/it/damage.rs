@@ -422,3 +422,52 @@ fn damage_is_told_with_file_and_byte() {
     );
     assert!(matches!(reader, Err(LogError::Damaged { at: 56, .. })));
 }
+
+#[test]
+fn what_is_read_once_is_checked_once_unless_nothing_vouches_for_it() {
+    for segment_bytes in [1, u64::MAX] {
+        let (fs, all) = small(segment_bytes);
+        let open_once =
+            |fs: &MemoryFileSystem| LogReader::open_once(Arc::new(fs.clone()), directory());
+        let (log, report) = open_once(&fs).unwrap();
+        assert_eq!(shown(&log).unwrap(), all);
+        assert_eq!(
+            report,
+            LogReader::open(Arc::new(fs.clone()), directory())
+                .unwrap()
+                .1
+        );
+        let mut noticed_later = 0;
+        for path in segments(&fs) {
+            let bytes = fs.content(&path).unwrap();
+            for bit in 0..bytes.len() * 8 {
+                let image = replaced(&fs, &path, flipped(&bytes, bit));
+                let Ok((log, _)) = open_once(&image) else {
+                    continue;
+                };
+                let error = shown(&log).expect_err("a flipped bit went unnoticed");
+                assert!(
+                    matches!(error, LogError::Damaged { .. }),
+                    "bit {bit}: {error:?}"
+                );
+                noticed_later += 1;
+            }
+        }
+        assert!(noticed_later > 0, "bodies are looked at when they are read");
+        // Without the mark's word all is as for everybody: what could be torn is looked at.
+        let unmarked = replaced(&fs, &mark(), first_mark());
+        for path in segments(&fs) {
+            let bytes = fs.content(&path).unwrap();
+            for bit in (0..bytes.len() * 8).step_by(7) {
+                let image = replaced(&unmarked, &path, flipped(&bytes, bit));
+                let opened = LogReader::open(Arc::new(image.clone()), directory());
+                let of = |opened: Result<(LogReader, RecoveryReport), LogError>| {
+                    opened
+                        .map(|(log, report)| (shown(&log).ok(), report))
+                        .map_err(|e| e.to_string())
+                };
+                assert_eq!(of(open_once(&image)), of(opened), "bit {bit}");
+            }
+        }
+    }
+}
