@@ -119,7 +119,7 @@ impl EventSource for ColdAndLog {
 
     fn are_apart(&self, sources: &[SourceId]) -> bool {
         // Each table is one source's anyway.
-        EventSource::are_apart(&self.log, sources)
+        self.log.are_apart(sources, &self.covered)
     }
 }
 

@@ -187,20 +187,22 @@ impl Index {
     }
 
     /// Whether a pass over each of these sources reads hardly more bytes than one over all: few
-    /// blocks hold events of several.
-    pub(crate) fn are_apart(&self, sources: &[SourceId]) -> bool {
+    /// blocks hold events of several that are not in a cut.
+    pub(crate) fn are_apart(&self, sources: &[SourceId], after: &Cut) -> bool {
         if sources.len() < 2 {
             return true;
         }
+        let is_read = |range: &&StreamRange| {
+            let (source, partition) = (SourceId(range.key.source), Partition(range.key.partition));
+            range.key.kind == FrameKind::Events
+                && sources.contains(&source)
+                && after.end(source, partition).0 < range.end
+        };
+        let in_log = |block: &&Block| !self.truncated.contains(&block.segment);
         let (mut at_once, mut one_by_one) = (0u64, 0u64);
-        for block in &self.blocks {
-            let of_block: BTreeSet<u32> = block
-                .streams
-                .iter()
-                .filter(|range| range.key.kind == FrameKind::Events)
-                .map(|range| range.key.source)
-                .filter(|source| sources.contains(&SourceId(*source)))
-                .collect();
+        for block in self.blocks.iter().filter(in_log) {
+            let read = block.streams.iter().filter(is_read);
+            let of_block: BTreeSet<u32> = read.map(|range| range.key.source).collect();
             let bytes = block.end - block.start;
             at_once += if of_block.is_empty() { 0 } else { bytes };
             one_by_one += bytes * of_block.len() as u64;

@@ -165,6 +165,12 @@ impl LogReader {
         (chain.next_commit > 0).then_some(VisibleAt(chain.logged_at))
     }
 
+    /// Whether these sources, without what is in a cut, can be read one after the other for hardly more
+    /// than all at once costs.
+    pub fn are_apart(&self, sources: &[SourceId], after: &Cut) -> bool {
+        self.index().are_apart(sources, after)
+    }
+
     /// Events in apply order: the order of [`Sequence`], over all partitions of all sources.
     pub fn read(&self, options: ReadOptions) -> Events {
         Events::new(self.clone(), options)

@@ -83,6 +83,13 @@ impl Job<'_> {
         let mut asked: BTreeMap<Vec<(&str, String)>, Requests> = BTreeMap::new();
         let total = self.service.items.len() as u64;
         let of_labels = || labels.iter().map(|(label, _)| label.view.as_ref());
+        let needed_for = |items: &[ServiceItem]| {
+            let mut uses = Uses::of(items.iter().map(|item| item.view.as_ref()));
+            of_labels().for_each(|view| uses.add_view(view));
+            uses
+        };
+        // What only the spine was read from is needed no more.
+        reading.keep(&needed_for(&self.service.items));
         for (done, item) in self.service.items.iter().enumerate() {
             reach(progress, &item.view.name, done as u64, total)?;
             let evaluator = reading.with(&Uses::of([item.view.as_ref()]), progress)?;
@@ -125,8 +132,7 @@ impl Job<'_> {
             if !later.iter().any(|later| key_of(later) == key_of(item)) {
                 asked.remove(&key_of(item));
             }
-            let of_later = later.iter().map(|item| item.view.as_ref());
-            let kept = reading.keep(&Uses::of(of_later.chain(of_labels())));
+            let kept = reading.keep(&needed_for(later));
             for requests in asked.values_mut() {
                 requests.retain(|source| kept.contains(&source));
             }

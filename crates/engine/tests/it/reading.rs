@@ -12,10 +12,12 @@ use evenkeel_log::{
     Batch, EventSource, EventStream, Log, LogError, LogOptions, LogReader, ManualClock,
     MemoryFileSystem, ReadOptions,
 };
-use evenkeel_train::{Evaluator, Job, KnowledgeMode, Reading, Requests, Spine};
+use evenkeel_train::{Evaluator, Job, KnowledgeMode, NamedLabel, Reading, Requests, Spine};
 use evenkeel_types::definition::{Catalog, SourceKind};
 use evenkeel_types::time::HOUR;
-use evenkeel_types::{Column, DataType, Field, LoggedEvent, Partition, Position, SourceId, Value};
+use evenkeel_types::{
+    Column, DataType, Field, Interval, LoggedEvent, Partition, Position, SourceId, Value,
+};
 
 use crate::in_order_of_time::{CARDS, history};
 use crate::random_history::{Random, START, catalog, whole};
@@ -39,6 +41,7 @@ CREATE FEATURE VIEW context ENTITY shop AS
   FROM paid p ASOF JOIN seen s MATCH_CONDITION (p.at > s.at) ON p.card = s.card;
 CREATE FEATURE SERVICE apart AS seen_last (*), sold (*), owned (*), seen_fresh (*);
 CREATE FEATURE SERVICE mixed AS owned (*), context (*), seen_last (*), sold (*);
+CREATE FEATURE SERVICE labelled AS seen_last (*);
 ";
 
 /// A log that says by itself whether its sources stand apart, and counts what is asked of it.
@@ -121,6 +124,26 @@ fn asked(random: &mut Random, logged: &[LoggedEvent], rows: usize) -> (Vec<Colum
     (vec![cards, shops], times)
 }
 
+/// Of a source that an item reads, too, and of one that only a label reads.
+fn labels(catalog: &Catalog) -> Vec<NamedLabel> {
+    let label = |view: &str, feature: usize, key: &str, name: &str| NamedLabel {
+        view: Arc::clone(catalog.views[view].values().next_back().unwrap()),
+        feature,
+        within: Interval::from_micros(HOUR),
+        keys: vec![key.to_owned()],
+        name: name.to_owned(),
+    };
+    vec![
+        label("sold", 1, "shop", "takings_then"),
+        label("seen_fresh", 0, "card", "seen_then"),
+    ]
+}
+
+fn labelled(spine: Spine, labels: &[NamedLabel]) -> Spine {
+    let add = |spine: Spine, label| spine.with_label(label).unwrap();
+    labels.iter().fold(spine, add)
+}
+
 #[test]
 fn sources_are_read_one_after_the_other_or_all_at_once() {
     let catalog = catalog(DEFINITIONS);
@@ -147,11 +170,16 @@ fn sources_are_read_one_after_the_other_or_all_at_once() {
             ];
             Spine::table(Table::from_columns(columns).unwrap(), None, None).unwrap()
         };
-        for (name, passes_apart) in [("apart", 3), ("mixed", 2)] {
+        for (name, passes_apart) in [("apart", 3), ("mixed", 2), ("labelled", 2)] {
             let service = catalog.service(name).unwrap();
-            let uses = Evaluator::uses_of(service, &[], None);
+            let labels = match name {
+                "labelled" => labels(&catalog),
+                _ => Vec::new(),
+            };
+            let uses = Evaluator::uses_of(service, &labels, None);
             let whole = Evaluator::from_events(&events, &uses, &cut);
             for knowledge in [KnowledgeMode::Latest, KnowledgeMode::AsServed] {
+                let mut digests = Vec::new();
                 for apart in [true, false] {
                     let log = Asked {
                         log: log.reader(),
@@ -165,7 +193,9 @@ fn sources_are_read_one_after_the_other_or_all_at_once() {
                         statuses: false,
                     };
                     let mut go_on = |_: &str, _, _| ControlFlow::Continue(());
-                    let set = job.run(&mut reading, spine(), &mut go_on).unwrap();
+                    let set = job.run(&mut reading, labelled(spine(), &labels), &mut go_on);
+                    let set = set.unwrap();
+                    digests.push(set.digest.clone());
                     let passes = log.passes.take();
                     let sources = uses.sources().len();
                     assert_eq!(passes.len(), if apart { passes_apart } else { 1 });
@@ -174,6 +204,26 @@ fn sources_are_read_one_after_the_other_or_all_at_once() {
                         sources,
                         "each is read once: {passes:?}"
                     );
+                    for label in &labels {
+                        let ends: Vec<i64> = times.iter().map(|t| label.within.after(*t)).collect();
+                        let key = match label.view.key[0].data_type {
+                            DataType::BigInt => keys[1].clone(),
+                            _ => keys[0].clone(),
+                        };
+                        let requests = Requests::new(vec![key], ends, None);
+                        let answers = whole.read(&label.view, &requests, &[]);
+                        let data_type = &label.view.features[label.feature].data_type;
+                        let column = set.table.column_as(&label.name, data_type).unwrap();
+                        for (row, found) in column.iter().enumerate() {
+                            // A row view's label is a row that comes later.
+                            let later = answers.times.get(row).is_none_or(|time| time > times[row]);
+                            let want = match later {
+                                true => answers.columns[label.feature].get(row),
+                                false => Value::Null,
+                            };
+                            assert!(found.same_bits(&want), "seed {seed}, `{}`", label.name);
+                        }
+                    }
                     for item in &service.items {
                         let key = match item.view.key[0].data_type {
                             DataType::BigInt => keys[1].clone(),
@@ -198,6 +248,7 @@ fn sources_are_read_one_after_the_other_or_all_at_once() {
                         }
                     }
                 }
+                assert_eq!(digests[0], digests[1]);
             }
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Backfill, Batch, DeadLetter, DeadLetterCount, DeadLetterId, EventSource, Log, LogError,
-    LogOptions, LogReader, MemoryFileSystem, ReadOptions, Sequence,
+    Backfill, Batch, DeadLetter, DeadLetterCount, DeadLetterId, Log, LogError, LogOptions,
+    LogReader, MemoryFileSystem, ReadOptions, Sequence,
 };
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Origin, Partition, Position, SourceId, Value, VisibleAt,
@@ -45,13 +45,16 @@ fn sources_stand_apart_where_few_blocks_hold_several() {
         log.append(&[many(source)]).unwrap();
     }
     let both = [SourceId(1), SourceId(2)];
-    assert!(log.reader().are_apart(&both));
-    assert!(log.reader().are_apart(&[]));
+    let all = Cut::empty();
+    assert!(log.reader().are_apart(&both, &all));
+    assert!(log.reader().are_apart(&[], &all));
     for _ in 0..3 {
         log.append(&[many(1), many(2)]).unwrap();
     }
-    assert!(!log.reader().are_apart(&both));
-    assert!(log.reader().are_apart(&both[..1]));
+    assert!(!log.reader().are_apart(&both, &all));
+    assert!(log.reader().are_apart(&both[..1], &all));
+    // What is read from elsewhere is not asked.
+    assert!(log.reader().are_apart(&both, &log.reader().ends()));
 }
 
 #[test]
