@@ -144,11 +144,14 @@ impl Engine {
         knowledge: &Knowledge,
     ) -> Result<Answers, EngineError> {
         let mut answers = Answers::new(plan);
-        self.read_more(plan, rows, as_of, knowledge, &mut answers)?;
+        let hot = HotRead::of(self.hot());
+        let reader = Reader::new(&hot, knowledge);
+        self.read_with(plan, rows, as_of, &hot, reader, &mut answers)?;
         Ok(answers)
     }
 
-    /// Reads more rows, behind those that were read; none of them are there if it fails.
+    /// Reads more rows, behind those that were read, and keeps those that last
+    /// ([`Engine::read_kept`]); none of them are there if it fails.
     ///
     /// # Errors
     /// If a view of the plan is not applied in this store, or what it needs cannot be read;
@@ -177,7 +180,7 @@ impl Engine {
         knowledge: &Knowledge,
         answers: &mut Answers,
     ) -> Result<(), EngineError> {
-        let read = self.read_and_keep(plan, rows, as_of, knowledge, answers)?;
+        let read = self.read_and_keep(plan, rows, as_of, knowledge, answers);
         if read.len() == plan.items().len() {
             answers.rows += rows.len();
             return Ok(());

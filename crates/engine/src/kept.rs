@@ -7,16 +7,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use evenkeel_store::{KeptCounts, KeptReads, KeptRow, NewRow, RowShape};
+use evenkeel_store::{KEPT_KEY_BYTES_MAX, KeptCounts, KeptReads, KeptRow, NewRow, RowShape};
 use evenkeel_types::codec::encode_value;
 use evenkeel_types::{EventTime, Knowledge, Value};
 use evenkeel_view::{LastingFormat, LastingRow, Plan, Reader};
 
 use crate::answers::{Answers, take};
 use crate::engine::Engine;
-use crate::error::EngineError;
 use crate::hot_store::HotRead;
 use crate::serving::ReadPlan;
+
+/// Rows that are looked for at once.
+const LOOK_ROWS: usize = 128;
 
 /// Which views of a service are read from kept rows, by the definitions of a hot tier.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ struct Group {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct KeptPlans(Arc<Mutex<Option<Arc<KeptPlan>>>>);
 
-/// The keys of rows, one behind the other.
+/// The keys of rows, up to one that has none or too long a one, one behind the other.
 struct Keys {
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -120,21 +122,30 @@ impl KeptPlans {
 }
 
 impl Keys {
-    /// The keys of rows; none if a row has none.
-    fn of(rows: &[Vec<Value>], key: &[Option<usize>]) -> Option<Self> {
+    fn of(rows: &[Vec<Value>], key: &[Option<usize>]) -> Self {
         let mut keys = Keys {
             bytes: Vec::with_capacity(rows.len() * 16),
             ends: Vec::with_capacity(rows.len()),
         };
         for row in rows {
-            let parts = key.iter().map(|i| row.get((*i)?));
-            for part in parts {
-                let part = part.filter(|part| !part.is_missing())?;
-                encode_value(part, &mut keys.bytes);
+            let begin = keys.bytes.len();
+            for input in key {
+                let part = input.and_then(|input| row.get(input));
+                match part.filter(|part| !part.is_missing()) {
+                    Some(part) => encode_value(part, &mut keys.bytes),
+                    None => return keys,
+                }
+            }
+            if keys.bytes.len() - begin > KEPT_KEY_BYTES_MAX {
+                return keys;
             }
             keys.ends.push(keys.bytes.len());
         }
-        Some(keys)
+        keys
+    }
+
+    fn len(&self) -> usize {
+        self.ends.len()
     }
 
     fn slices(&self) -> Vec<&[u8]> {
@@ -192,28 +203,38 @@ impl Engine {
         knowledge: &Knowledge,
         answers: &mut Answers,
     ) -> usize {
+        if !self.is_of_now(knowledge) {
+            return 0;
+        }
         let kept = plan.kept().get(plan, self.hot().shared_plan());
-        if !kept.is_whole || !self.is_of_now(knowledge) {
+        if !kept.is_whole {
             return 0;
         }
         let reads = self.hot().blocks().kept_rows();
-        let mut found = Vec::with_capacity(kept.groups.len());
-        let mut count = rows.len();
-        for group in &kept.groups {
-            let Some(keys) = Keys::of(&rows[..count], &group.key) else {
-                return 0;
-            };
-            let rows = group.find(&reads, &keys, as_of);
-            count = count.min(rows.len());
-            found.push(rows);
-        }
-        if count > 0 {
-            for (group, rows) in kept.groups.iter().zip(&found) {
-                group.append(&rows[..count], as_of, answers);
+        let mut read = 0;
+        // Behind one that is not kept nothing is looked for, but for a few.
+        for rows in rows.chunks(LOOK_ROWS) {
+            let mut found = Vec::with_capacity(kept.groups.len());
+            let mut count = rows.len();
+            for group in &kept.groups {
+                let keys = Keys::of(&rows[..count], &group.key);
+                let rows = group.find(&reads, &keys, as_of);
+                count = count.min(rows.len());
+                found.push(rows);
             }
-            answers.add_rows(count);
+            if count > 0 {
+                for (group, rows) in kept.groups.iter().zip(&found) {
+                    group.append(&rows[..count], as_of, answers);
+                }
+                reads.count(count * kept.groups.len(), 0);
+                answers.add_rows(count);
+                read += count;
+            }
+            if count < rows.len() {
+                break;
+            }
         }
-        count
+        read
     }
 
     /// Reads views of rows that can be kept, and keeps what it makes of them. Answers which items
@@ -225,21 +246,21 @@ impl Engine {
         as_of: EventTime,
         knowledge: &Knowledge,
         answers: &mut Answers,
-    ) -> Result<Vec<usize>, EngineError> {
-        let kept = plan.kept().get(plan, self.hot().shared_plan());
+    ) -> Vec<usize> {
         let mut read = Vec::new();
-        if kept.groups.is_empty() || !self.is_of_now(knowledge) {
-            return Ok(read);
+        if !self.is_of_now(knowledge) {
+            return read;
         }
+        let kept = plan.kept().get(plan, self.hot().shared_plan());
         for group in &kept.groups {
-            let Some(keys) = Keys::of(rows, &group.key) else {
-                continue;
-            };
-            if self.read_group(group, &keys, rows, as_of, knowledge, answers)? {
+            let keys = Keys::of(rows, &group.key);
+            if keys.len() == rows.len()
+                && self.read_group(group, &keys, rows, as_of, knowledge, answers)
+            {
                 read.extend(&group.items);
             }
         }
-        Ok(read)
+        read
     }
 
     /// Whether it could.
@@ -251,7 +272,7 @@ impl Engine {
         as_of: EventTime,
         knowledge: &Knowledge,
         answers: &mut Answers,
-    ) -> Result<bool, EngineError> {
+    ) -> bool {
         let Group { format, shape, .. } = group;
         let slices = keys.slices();
         let mut missing = Vec::new();
@@ -262,8 +283,9 @@ impl Engine {
             let found = reads.find(shape, &slices);
             let found: Vec<_> = found.into_iter().map(|r| answer(r?, as_of)).collect();
             if let Some(found) = found.iter().copied().collect::<Option<Vec<_>>>() {
+                reads.count(found.len(), 0);
                 group.append(&found, as_of, answers);
-                return Ok(true);
+                return true;
             }
             for (number, row) in found.iter().enumerate() {
                 match row {
@@ -275,16 +297,26 @@ impl Engine {
                     None => missing.push(number),
                 }
             }
+            reads.count(rows.len() - missing.len(), missing.len());
         }
+        // A request often has one user and many items.
+        let is_again = |number: &usize| *number > 0 && slices[*number] == slices[*number - 1];
+        let (again, missing): (Vec<usize>, Vec<usize>) = missing.into_iter().partition(is_again);
         let made = Making {
             engine: self,
             group,
             as_of,
             knowledge,
         };
-        let Some(last) = made.rows(rows, &missing, (&mut words[..], &mut values[..]))? else {
-            return Ok(false);
+        let Some(last) = made.rows(rows, &missing, (&mut words[..], &mut values[..])) else {
+            return false;
         };
+        for number in again {
+            let (before, at) = ((number - 1) * shape.words, number * shape.words);
+            words.copy_within(before..at, at);
+            let (before, own) = values.split_at_mut(number * shape.values);
+            own[..shape.values].clone_from_slice(&before[before.len() - shape.values..]);
+        }
         let row = |number: usize| LastingRow {
             words: &words[number * shape.words..][..shape.words],
             values: &values[number * shape.values..][..shape.values],
@@ -297,8 +329,11 @@ impl Engine {
             words: all[number].words,
             values: all[number].values.into(),
         });
-        self.hot().blocks().keep_rows(shape, new);
-        Ok(true)
+        let new: Vec<NewRow<'_>> = new.collect();
+        if !new.is_empty() {
+            self.hot().blocks().keep_rows(shape, new);
+        }
+        true
     }
 }
 
@@ -318,7 +353,7 @@ impl Making<'_> {
         rows: &[Vec<Value>],
         numbers: &[usize],
         (words, values): (&mut [u64], &mut [Value]),
-    ) -> Result<Option<Vec<bool>>, EngineError> {
+    ) -> Option<Vec<bool>> {
         let Group { format, shape, .. } = self.group;
         let hot = HotRead::of(self.engine.hot());
         let reader = Reader::new(&hot, self.knowledge);
@@ -339,14 +374,10 @@ impl Making<'_> {
                     &mut words[number * shape.words..][..shape.words],
                     &mut values[number * shape.values..][..shape.values],
                 );
-                match hot.checked(read) {
-                    Ok(stays) => *lasts &= stays,
-                    // What is missing is found out, all at once, by who reads it without keeping.
-                    Err(EngineError::Cold(_) | EngineError::Calls(_)) => return Ok(None),
-                    Err(error) => return Err(error),
-                }
+                // What is missing or wrong is found out by who reads it without keeping.
+                *lasts &= hot.checked(read).ok()?;
             }
         }
-        Ok(Some(last))
+        Some(last)
     }
 }

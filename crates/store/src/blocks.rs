@@ -39,7 +39,9 @@ use rustc_hash::FxHashMap;
 pub use brought::Brought;
 pub use checkpoint::{BlockCheckpoint, Spent, Written};
 pub use horizon::Horizon;
-pub use kept::{KeptCounts, KeptReads, KeptRow, NewRow, RowShape};
+pub use kept::{
+    KEY_BYTES_MAX as KEPT_KEY_BYTES_MAX, KeptCounts, KeptReads, KeptRow, NewRow, RowShape,
+};
 pub use key::bucket_of;
 pub use keys::{KeyList, ListedKey};
 pub use listing::KeyOrder;
@@ -199,7 +201,7 @@ impl Scans {
 /// What is left over when blocks go over to others.
 #[derive(Debug)]
 #[expect(dead_code, reason = "it is only dropped")]
-pub struct Replaced(Option<Blocks>, Vec<Index>);
+pub struct Replaced(Option<Blocks>, Vec<Index>, kept::Tables);
 
 /// See the module.
 #[derive(Debug)]
@@ -306,7 +308,8 @@ impl Blocks {
         }
         // States are kept by the numbers of calls, which are those of a plan.
         self.cache.clear();
-        self.kept.clear();
+        let rows = self.kept.clear();
+        self.cache.leave(0);
         self.reheated.forget_all();
         self.indexes = specs
             .into_iter()
@@ -322,7 +325,7 @@ impl Blocks {
         // Who built them counted for itself.
         self.run_counts = Arc::new(RunCounts::unknown());
         self.snapshot = self.kv.snapshot();
-        Replaced(built, known.into_values().collect())
+        Replaced(built, known.into_values().collect(), rows)
     }
 
     /// About the bytes in memory that are newer than the last checkpoint that was begun.

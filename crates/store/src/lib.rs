@@ -19,9 +19,9 @@ mod row;
 pub use blocks::examine::{Examined, Finding, IndexShape, examine};
 pub use blocks::{
     AtHand, BlockCheckpoint, Blocks, BlocksOptions, Brought, ColdEvents, ColdNeeds, Collect,
-    Horizon, IndexSpec, KeptCounts, KeptReads, KeptRow, KeyList, KeyOrder, KeyReads, ListedKey,
-    NewRow, NothingCold, Reheats, Replaced, RowShape, SEALED_ENTRIES, Scans, Spent, Written,
-    bucket_of,
+    Horizon, IndexSpec, KEPT_KEY_BYTES_MAX, KeptCounts, KeptReads, KeptRow, KeyList, KeyOrder,
+    KeyReads, ListedKey, NewRow, NothingCold, Reheats, Replaced, RowShape, SEALED_ENTRIES, Scans,
+    Spent, Written, bucket_of,
 };
 pub use conformance::conformance;
 pub use embedded::{EmbeddedKv, Opened};

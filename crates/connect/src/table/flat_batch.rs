@@ -36,8 +36,10 @@ pub(super) struct FlatBatch {
     nodes_at: usize,
     /// and the first buffer.
     buffers_at: usize,
-    /// By column: the number of its first buffer.
+    /// By column: the number of its first buffer,
     first_buffers: Vec<usize>,
+    /// and an empty one of its type.
+    empty: Vec<Column>,
 }
 
 /// Whether a column of a type has no others in it.
@@ -126,12 +128,31 @@ impl FlatBatch {
             nodes_at,
             buffers_at,
             first_buffers,
+            empty: types.iter().map(Column::new).collect(),
             message,
         }))
     }
 
+    /// Whether columns are of these types, and have so many rows.
+    fn fits(&self, parts: &[StreamPart<'_>], rows: usize) -> bool {
+        let is_alike = |(number, (part, empty)): (usize, (&StreamPart<'_>, &Column))| match part {
+            StreamPart::Values(column) => column.len() == rows && column.has_type_of(empty),
+            StreamPart::Again(before) => *before < number && self.empty[*before].has_type_of(empty),
+        };
+        parts.len() == self.empty.len() && parts.iter().zip(&self.empty).enumerate().all(is_alike)
+    }
+
     /// Appends the message of so many rows; false, and nothing, if a column is too large.
-    pub(super) fn append(&self, parts: &[StreamPart<'_>], rows: usize, out: &mut Vec<u8>) -> bool {
+    pub(super) fn append(
+        &self,
+        parts: &[StreamPart<'_>],
+        rows: usize,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, ArrowError> {
+        if !self.fits(parts, rows) {
+            let message = "the columns are not those of the layout".to_owned();
+            return Err(ArrowError::InvalidArgumentError(message));
+        }
         let start = out.len();
         let body: usize = parts.iter().map(body_bytes).sum();
         out.reserve(self.message.len() + body);
@@ -152,13 +173,13 @@ impl FlatBatch {
             };
             if !is_written {
                 out.truncate(start);
-                return false;
+                return Ok(false);
             }
         }
         let body = writing.out.len() - writing.body;
         writing.put(self.rows_at, rows);
         writing.put(self.body_at, body);
-        true
+        Ok(true)
     }
 }
 
@@ -342,6 +363,7 @@ mod tests {
     use evenkeel_types::{ErrorReason, Field};
     use proptest::prelude::*;
 
+    use super::super::CHUNK_ROWS;
     use super::super::stream_layout::StreamLayout;
     use super::*;
     use crate::Table;
@@ -452,6 +474,33 @@ mod tests {
             let expected = Table::from_columns(fields.iter().cloned().zip(copies)).unwrap();
             prop_assert_eq!(found.fields(), expected.fields());
             prop_assert_eq!(found.digest().unwrap(), expected.digest().unwrap());
+        }
+    }
+
+    #[test]
+    fn what_is_no_one_batch_is_written_by_arrow_and_what_does_not_fit_is_refused() {
+        let fields = ["a", "b"].map(|name| Field::new(name, DataType::BigInt));
+        let layout = StreamLayout::new(&fields).unwrap();
+        for rows in [0, CHUNK_ROWS, CHUNK_ROWS + 1] {
+            let column = Column::repeat(&DataType::BigInt, &Value::BigInt(7), rows);
+            let parts = [StreamPart::Values(&column), StreamPart::Again(0)];
+            let stream = layout.write(&parts, rows, &BTreeMap::new()).unwrap();
+            let found = Table::from_stream(stream.unwrap(), u64::MAX).unwrap();
+            let copies = fields.iter().cloned().zip([column.clone(), column.clone()]);
+            let expected = Table::from_columns(copies).unwrap();
+            assert_eq!(found.digest().unwrap(), expected.digest().unwrap());
+        }
+        let of = |data_type: &DataType, rows| Column::repeat(data_type, &Value::Null, rows);
+        let (good, short) = (of(&DataType::BigInt, 3), of(&DataType::BigInt, 2));
+        let other = of(&DataType::Double, 3);
+        let good = StreamPart::Values(&good);
+        for parts in [
+            vec![good],
+            vec![good, StreamPart::Values(&short)],
+            vec![good, StreamPart::Values(&other)],
+            vec![good, StreamPart::Again(1)],
+        ] {
+            assert!(layout.write(&parts, 3, &BTreeMap::new()).is_err());
         }
     }
 }

@@ -110,7 +110,8 @@ impl StreamLayout {
             .filter(|_| (1..=CHUNK_ROWS).contains(&rows))
         {
             let mut out = guarded(|| self.head(metadata)).map_err(not_encoded)?;
-            if !flat.append(parts, rows, &mut out) {
+            let is_written = flat.append(parts, rows, &mut out);
+            if !is_written.map_err(|error| not_encoded(error.into()))? {
                 return Ok(None);
             }
             out.extend_from_slice(&END);

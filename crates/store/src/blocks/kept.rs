@@ -17,12 +17,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use evenkeel_types::Value;
-use table::{KEY_WORDS, Table, key_words};
+pub use table::KEY_BYTES_MAX;
+use table::{KEY_WORDS, Table, bytes_of, key_words};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Kinds of rows that are kept at a time; another takes the place of the one that was not asked
-/// for the longest.
-const TABLES_MAX: usize = 16;
+/// Kinds of rows that are kept at a time; more are not, unless one of these is not asked for any
+/// more.
+const TABLES_MAX: usize = 32;
+/// After so many looks into others nobody is taken to ask for a kind.
+const IDLE_LOOKS: u64 = 10_000;
+/// Values that are no words take at most one part in so many of the memory, by row.
+const VALUES_PART: u64 = 8;
 /// The words of a line of the processor's caches.
 const LINE_WORDS: usize = 8;
 
@@ -55,9 +60,9 @@ pub struct KeptCounts {
     pub rows: u64,
     /// About the bytes that they take.
     pub bytes: u64,
-    /// Rows that were asked for and kept, since the store was opened.
+    /// Rows that were read from here, since the store was opened.
     pub hits: u64,
-    /// Rows that were asked for and not kept.
+    /// Rows that were not kept when they were read.
     pub misses: u64,
 }
 
@@ -71,7 +76,7 @@ pub(super) struct KeptRows {
 }
 
 #[derive(Debug, Default)]
-struct Tables {
+pub(super) struct Tables {
     all: Vec<Table>,
     /// About the bytes of all.
     bytes: u64,
@@ -86,84 +91,101 @@ pub struct KeptReads<'a> {
 }
 
 impl Tables {
-    /// The number of the table of a shape, which is made if there is none.
-    fn number(&mut self, shape: &RowShape) -> usize {
+    /// The number of the table of a shape, which is made if there is none; none if there are too
+    /// many that are asked for. What takes no place any more goes to `gone`.
+    fn number(&mut self, shape: &RowShape, gone: &mut Vec<Table>) -> Option<usize> {
         if let Some(known) = self.all.iter().position(|table| table.shape == *shape) {
-            return known;
+            return Some(known);
         }
         if self.all.len() >= TABLES_MAX {
-            let asked = |table: &Table| table.last_asked.load(Ordering::Relaxed);
-            let oldest = (0..self.all.len()).min_by_key(|&number| asked(&self.all[number]));
-            self.drop_table(oldest.unwrap_or(0));
+            let idle = self.idle()?;
+            let table = self.all.swap_remove(idle);
+            self.bytes -= table.bytes();
+            gone.push(table);
         }
         let table = Table::new(shape);
-        let now = self.asked.load(Ordering::Relaxed);
-        table.last_asked.store(now, Ordering::Relaxed);
+        table.last_asked.store(self.now(), Ordering::Relaxed);
         self.all.push(table);
-        self.all.len() - 1
+        Some(self.all.len() - 1)
     }
 
-    fn drop_table(&mut self, number: usize) {
-        self.bytes -= self.all.swap_remove(number).bytes();
+    fn now(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The table that nobody has looked into for the longest, if that is long.
+    fn idle(&self) -> Option<usize> {
+        let asked = |number: usize| self.all[number].last_asked.load(Ordering::Relaxed);
+        let oldest = (0..self.all.len()).min_by_key(|&number| asked(number))?;
+        (self.now() - asked(oldest) > IDLE_LOOKS).then_some(oldest)
+    }
+
+    /// Whose memory a table is given that has no room: of who is not asked for, or has far more.
+    fn donor(&self, own: usize) -> Option<usize> {
+        let idle = self.idle().filter(|&idle| self.all[idle].bytes() > 0);
+        let largest = (0..self.all.len()).max_by_key(|&number| self.all[number].bytes())?;
+        let (most, has) = (self.all[largest].bytes(), self.all[own].bytes());
+        let has_more = largest != own && most > 2 * has;
+        idle.filter(|&idle| idle != own)
+            .or(has_more.then_some(largest))
     }
 
     /// Makes room for a row in a table, of which all have at most so many bytes; whether it could.
-    fn make_room(&mut self, number: &mut usize, bytes_max: u64) -> bool {
-        loop {
-            let table = &mut self.all[*number];
-            if !table.free.is_empty() {
+    fn make_room(&mut self, number: usize, bytes_max: u64) -> bool {
+        let piece_bytes = self.all[number].piece_bytes();
+        if piece_bytes > bytes_max {
+            return false;
+        }
+        while self.all[number].free.is_empty() {
+            if self.bytes + piece_bytes <= bytes_max {
+                self.all[number].grow();
+                self.bytes += piece_bytes;
                 return true;
             }
-            if self.bytes + table.piece_bytes() <= bytes_max {
-                table.grow();
-                self.bytes += table.piece_bytes();
-                return true;
-            }
-            let before = table.value_bytes;
-            if table.let_one_go() {
-                self.bytes -= before - table.value_bytes;
-                continue;
-            }
-            // Who has no row yet takes the memory of those who have most.
-            let own = *number;
-            let others = (0..self.all.len()).filter(|&other| other != own);
-            let Some(largest) = others.max_by_key(|&other| self.all[other].bytes()) else {
-                return false;
+            let donor = self.donor(number);
+            let table = &mut self.all[donor.unwrap_or(number)];
+            let before = table.bytes();
+            let has_given = match donor {
+                Some(_) => table.give_piece(),
+                None => table.let_one_go(),
             };
-            if self.all[largest].bytes() == 0 {
+            self.bytes -= before - table.bytes();
+            if !has_given {
                 return false;
-            }
-            self.drop_table(largest);
-            if *number == self.all.len() {
-                *number = largest;
             }
         }
+        true
     }
 
-    fn keep(&mut self, shape: &RowShape, row: NewRow<'_>, bytes_max: u64) {
+    fn keep(&mut self, shape: &RowShape, row: NewRow<'_>, bytes_max: u64, gone: &mut Vec<Table>) {
         debug_assert_eq!(row.words.len(), shape.words, "a row has its shape");
         let Some(key) = key_words(row.key) else {
             return;
         };
+        // What is no word may be large: others are not to leave for it.
+        if bytes_of(&row.values) > bytes_max / VALUES_PART {
+            return;
+        }
+        let Some(number) = self.number(shape, gone) else {
+            return;
+        };
         let hash = xxh3_64(row.key);
-        let mut number = self.number(shape);
-        let before = self.all[number].value_bytes;
+        let before = self.all[number].bytes();
         self.all[number].forget(hash);
-        self.bytes -= before - self.all[number].value_bytes;
-        if !self.make_room(&mut number, bytes_max) {
+        self.bytes -= before - self.all[number].bytes();
+        if !self.make_room(number, bytes_max) {
             return;
         }
         let table = &mut self.all[number];
-        let before = table.value_bytes;
+        let before = table.bytes();
         table.put(hash, &key, row.words, row.values);
-        self.bytes += table.value_bytes - before;
-        // What is no word may be large.
+        self.bytes += table.bytes() - before;
         while self.bytes > bytes_max {
-            let before = table.value_bytes;
+            let before = table.bytes();
             if !table.let_one_go() {
                 break;
             }
-            self.bytes -= before - table.value_bytes;
+            self.bytes -= before - table.bytes();
         }
     }
 }
@@ -206,11 +228,17 @@ impl KeptRows {
         shape: &RowShape,
         rows: impl IntoIterator<Item = NewRow<'k>>,
     ) -> u64 {
-        let mut tables = self.write();
-        for row in rows {
-            tables.keep(shape, row, self.bytes_max);
-        }
-        tables.bytes
+        let mut gone = Vec::new();
+        let bytes = {
+            let mut tables = self.write();
+            for row in rows {
+                tables.keep(shape, row, self.bytes_max, &mut gone);
+            }
+            tables.bytes
+        };
+        // Nobody waits for memory that is given back.
+        drop(gone);
+        bytes
     }
 
     /// Forgets what is made of a key's events in an index.
@@ -231,10 +259,9 @@ impl KeptRows {
         }
     }
 
-    /// Forgets everything.
-    pub(super) fn clear(&self) {
-        let before = std::mem::take(&mut *self.write());
-        drop(before);
+    /// Forgets everything. Answers what it was, to be dropped when nobody waits.
+    pub(super) fn clear(&self) -> Tables {
+        std::mem::take(&mut *self.write())
     }
 
     pub(super) fn counts(&self) -> KeptCounts {
@@ -250,18 +277,15 @@ impl KeptRows {
 }
 
 impl KeptReads<'_> {
+    /// Rows were read, so many from here, and so many not.
+    pub fn count(&self, hits: usize, misses: usize) {
+        self.kept.hits.fetch_add(hits as u64, Ordering::Relaxed);
+        self.kept.misses.fetch_add(misses as u64, Ordering::Relaxed);
+    }
+
     /// What is kept of each of some keys. Goes in steps over all of them, as the loads of one
     /// step do not wait for each other.
     pub fn find(&self, shape: &RowShape, keys: &[&[u8]]) -> Vec<Option<KeptRow<'_>>> {
-        let found = self.look(shape, keys);
-        let hits = found.iter().flatten().count();
-        let misses = (found.len() - hits) as u64;
-        self.kept.hits.fetch_add(hits as u64, Ordering::Relaxed);
-        self.kept.misses.fetch_add(misses, Ordering::Relaxed);
-        found
-    }
-
-    fn look(&self, shape: &RowShape, keys: &[&[u8]]) -> Vec<Option<KeptRow<'_>>> {
         let tables = &*self.tables;
         let Some(table) = tables.all.iter().find(|table| table.shape == *shape) else {
             return vec![None; keys.len()];

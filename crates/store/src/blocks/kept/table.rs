@@ -10,7 +10,7 @@ use super::RowShape;
 /// Rows that get their memory at once.
 pub(super) const PIECE_ROWS: usize = 64;
 /// Rows of longer keys are not kept.
-pub(super) const KEY_BYTES_MAX: usize = 48;
+pub const KEY_BYTES_MAX: usize = 80;
 /// The length of a key, and its bytes.
 pub(super) const KEY_WORDS: usize = 1 + KEY_BYTES_MAX / 8;
 /// About the bytes of a row besides its words and values: its places in maps and lists.
@@ -122,6 +122,25 @@ impl Table {
             *values = Box::default();
         }
         self.free.push(place);
+        true
+    }
+
+    /// Gives its last piece back, with the rows that are there; whether there was any.
+    pub(super) fn give_piece(&mut self) -> bool {
+        if self.pieces.pop().is_none() {
+            return false;
+        }
+        let end = self.pieces.len() * PIECE_ROWS;
+        for hash in self.hashes.split_off(end).into_iter().flatten() {
+            self.places.remove(&hash);
+        }
+        self.were_used.truncate(end);
+        let values = match self.values.len() > end {
+            true => self.values.split_off(end),
+            false => Vec::new(),
+        };
+        self.value_bytes -= values.iter().map(|values| bytes_of(values)).sum::<u64>();
+        self.free.retain(|&place| (place as usize) < end);
         true
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::table::{KEY_BYTES_MAX, PIECE_ROWS, bytes_of};
+use super::table::PIECE_ROWS;
 use super::*;
 
 const INDEXES: usize = 3;
@@ -58,7 +58,6 @@ proptest! {
     ) {
         let mut kept = KeptRows::new(bytes_max);
         let mut last: BTreeMap<(u8, u8), u64> = BTreeMap::new();
-        let mut hits = 0;
         for step in steps {
             match step {
                 Step::Keep(number, keys, word) => {
@@ -88,7 +87,6 @@ proptest! {
                         let Some(found) = found else {
                             continue;
                         };
-                        hits += 1;
                         let word = last.get(&(number, key)).copied();
                         prop_assert_ne!(key, 1);
                         let words = word.map(|w| vec![w; shape.words]);
@@ -110,8 +108,6 @@ proptest! {
                 prop_assert_eq!(table.value_bytes, values.sum::<u64>());
                 prop_assert_eq!(table.places.len() + table.free.len(), table.hashes.len());
             }
-            drop(tables);
-            prop_assert_eq!(kept.counts().hits, hits);
         }
     }
 }
