@@ -13,6 +13,7 @@ mod brought;
 mod lane;
 mod piece;
 mod place;
+mod place_set;
 mod places;
 mod recorded;
 mod row;
@@ -39,7 +40,9 @@ pub(crate) use self::brought::{
 };
 use self::lane::{Lane, World};
 pub(crate) use self::place::record_of;
+pub(crate) use self::places::PLACES_MAX;
 pub(crate) use self::recorded::{drawn_again, first_selected, is_too_large, with_recorded};
+pub(crate) use self::row::COMMIT_BYTES;
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
 pub(crate) use self::stream::{
@@ -274,11 +277,16 @@ impl Emitter {
 
     /// What emissions are made of; begins anew, if that is something else than before.
     fn world_of(&mut self, online: &impl Online) -> World {
-        let (catalog, log, reached, evaluated_max) = online.with(|engine| {
+        let (catalog, log, reached, numbers) = online.with(|engine| {
             let catalog = Arc::clone(engine.shared_catalog());
             let reached = engine.reached().clone();
-            let evaluated_max = engine.machine().evaluated_max.max(1);
-            (catalog, engine.reader().clone(), reached, evaluated_max)
+            let machine = engine.machine();
+            let numbers = (
+                machine.evaluated_max,
+                machine.commit_bytes,
+                machine.places_max,
+            );
+            (catalog, engine.reader().clone(), reached, numbers)
         });
         if let Some(world) = self.world.take()
             && Arc::ptr_eq(&world.catalog, &catalog)
@@ -298,11 +306,14 @@ impl Emitter {
             reached,
             asking: self.asking,
         };
+        let (evaluated_max, commit_bytes, places_max) = numbers;
         World {
             catalog,
             log,
             ordered,
-            evaluated_max,
+            evaluated_max: evaluated_max.max(1),
+            commit_bytes,
+            places_max: places_max.max(1),
         }
     }
 }

@@ -13,7 +13,7 @@ use evenkeel_types::{
 use evenkeel_view::{Reader, SourceProgram};
 
 use super::places::Search;
-use super::recorded::{first_selected, inputs_of};
+use super::recorded::{first_selected, inputs_of, with_recorded};
 use super::size::bytes_of_row;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -73,7 +73,8 @@ pub(crate) fn emission_of(
     let id = identity_of(program, trigger, row);
     let mut selected = columns_of(def, program, (trigger, row), selected, bytes_max);
     if let Some(derived) = def.derived.as_deref() {
-        // Nothing of it is completed.
+        // Nothing of it is completed: what is asked for is NULL, or there is no such row.
+        selected = with_recorded(derived, selected, None);
         let first = first_selected(derived, &selected);
         let own = fitting(selected.split_off(first), bytes_max);
         selected.extend(own);

@@ -36,6 +36,10 @@ pub(super) struct World {
     pub(super) ordered: Vec<Arc<SourceDef>>,
     /// Triggers that are evaluated for one commit, about.
     pub(super) evaluated_max: usize,
+    /// Bytes of emissions of one commit, about.
+    pub(super) commit_bytes: usize,
+    /// Places that are held of what a record changes.
+    pub(super) places_max: usize,
 }
 
 /// See the module.
