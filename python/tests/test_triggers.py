@@ -59,6 +59,46 @@ def test_a_trigger_is_answered_once_and_for_ever(server, client):  # noqa: F811
         assert counted.scalar() == 5
 
 
+def test_a_trigger_waits_for_watermarks(server, client):  # noqa: F811
+    asked = {"view": "rider_rides", "consistency": "complete"}
+    ahead = client.trigger("rides", ride(10), deadline_ms=5, **asked)
+    assert (ahead.status, ahead.answers) == ("logged", None)
+    assert (ahead.missing["source"], ahead.missing["wanted"]) == ("rides", "2026-01-10T12:00:00Z")
+    assert "~complete~" in ahead.result
+    named = {**asked, "consistency": "complete:rides"}
+    named = client.trigger("rides", ride(10), deadline_ms=5, **named)
+    assert (named.status, named.answers) == ("duplicate", None)
+    assert named.result.endswith("~rides") and named.result != ahead.result
+    degraded = client.trigger("rides", ride(10), degraded=True, deadline_ms=5, **asked)
+    assert (degraded.features["rides_7d"], degraded.answers.degraded["what"]) == (1, "watermark")
+    with pytest.raises(evenkeel.DeadlineError, match="watermark of `rides`"):
+        client.result(ahead.result, wait_ms=5)
+    # One of before comes late, and then one that is later than all that is waited for.
+    client.ingest("rides", [ride(9), ride(11)])
+    found = client.result(ahead.result, wait_ms=60_000)
+    assert (found.values.to_pylist()[0]["rides_7d"], found.cut) == (2, "rides/0@3")
+    again = client.trigger("rides", ride(10), **asked)
+    assert (again.status, again.result) == ("duplicate", ahead.result)
+    alike(again.answers, found)
+    wrong = ["strong", "complete:", "complete:nothing", "complete:rides,"]
+    for level in wrong:
+        with pytest.raises(evenkeel.InvalidError):
+            client.trigger("rides", ride(12), view="rider_rides", consistency=level)
+    server.stop()
+    with evenkeel.open(server.folder) as store:
+        alike(store.trigger("rides", ride(10), **asked).answers, found)
+        alike(store.result(ahead.result), found)
+        for level in wrong:
+            with pytest.raises(evenkeel.InvalidError):
+                store.trigger("rides", ride(12), view="rider_rides", consistency=level)
+        assert store.status().source("rides").events == 3
+        with pytest.raises(evenkeel.BusyError, match="waits for a watermark"):
+            store.trigger("rides", ride(12), **asked)
+        known = store.trigger("rides", ride(12), degraded=True, **asked)
+        assert (known.status, known.features["rides_7d"]) == ("duplicate", 4)
+        assert known.answers.degraded["source"] == "rides"
+
+
 def test_what_is_no_event_and_what_is_wrong(server, client):  # noqa: F811
     def hold(store):
         rejected = store.trigger("rides", ride(1, ride_id=None), service=MODEL)

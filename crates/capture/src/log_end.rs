@@ -25,7 +25,8 @@ pub struct LogPlace {
 }
 
 impl LogPlace {
-    pub(crate) fn new(server: String, file: String, position: u64) -> Self {
+    /// A position in a file of a server's log; `server` is what it is told apart by.
+    pub fn new(server: String, file: String, position: u64) -> Self {
         LogPlace {
             server,
             file,

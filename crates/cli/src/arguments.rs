@@ -79,7 +79,7 @@ const HELP_WIDTH: usize = 100;
     after_help = "New here? `evenkeel demo` shows everything on a year of real flights.\n\n\
         Exit codes: 0 done; 1 the definitions or the request are wrong, or a verification failed; \
         2 the command line was not understood; 3 a file or the store could not be read or \
-        written; 4 the store is in use.",
+        written; 4 the store is in use, or an answer is not there yet.",
     disable_help_subcommand = true
 )]
 pub(crate) struct Arguments {

@@ -28,7 +28,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// A file or the store could not be read or written.
     Storage = 3,
-    /// The store is in use.
+    /// The store is in use, or an answer is not there yet: to be tried again.
     Busy = 4,
 }
 
@@ -177,7 +177,7 @@ impl Failure {
         let message = text("message").unwrap_or_else(|| format!("it answered {status}"));
         let (exit, code) = match status {
             404 => (Exit::Refuted, "NOT_FOUND"),
-            429 | 503 => (Exit::Busy, "BUSY"),
+            429 | 503 | 504 => (Exit::Busy, "BUSY"),
             500.. => (Exit::Storage, "STORAGE"),
             _ => (Exit::Refuted, "INVALID"),
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use evenkeel_aggregate::History;
 use evenkeel_log::OWN_POSITION;
-use evenkeel_types::definition::{ServiceDef, SourceDef};
+use evenkeel_types::definition::{RecordedCall, ServiceDef, SourceDef};
 use evenkeel_types::{
     Cut, EventTime, Field, Knowledge, LoggedEvent, Offset, Origin, Partition, Position, SourceCut,
     SourceId, Value, VisibleAt,
@@ -225,9 +225,11 @@ impl Engine {
                 continue;
             };
             // Nobody reads a value that may be another one when it is logged.
-            let recorded = derived.recorded.iter();
-            let mut missing = recorded.filter(|c| c.arguments(&selected[c.column]).is_some());
-            if let Some(call) = missing.next() {
+            let is_drawn = |call: &&RecordedCall| {
+                let arguments = call.arguments(&selected[call.column]);
+                arguments.is_some_and(|arguments| !call.function.is_null_unasked(&arguments))
+            };
+            if let Some(call) = derived.recorded.iter().find(is_drawn) {
                 return Err(EngineError::CallRecorded {
                     function: call.function.signature().name.clone(),
                     stream: def.name.clone(),

@@ -436,6 +436,28 @@ pub(crate) fn catalog_of(registry: &Registry, host: Host) -> Result<Catalog, Eng
 
 /// The same of some records, the oldest first.
 pub(crate) fn catalog_of_records(records: &[Record], host: Host) -> Result<Catalog, EngineError> {
+    Ok(over_newest_sources(catalog_by(records, host, |_, _| {
+        Ok(())
+    })?))
+}
+
+/// Says what was defined behind each of some records, the oldest first, if somebody wants to know.
+pub(crate) fn each_catalog(
+    records: &[Record],
+    host: Host,
+    mut see: impl FnMut(&Record, &dyn Fn() -> Catalog) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let see =
+        |record: &Record, so_far: &Catalog| see(record, &|| over_newest_sources(so_far.clone()));
+    catalog_by(records, host, see).map(|_| ())
+}
+
+/// Binds records over each other; `see` has what each leaves.
+fn catalog_by(
+    records: &[Record],
+    host: Host,
+    mut see: impl FnMut(&Record, &Catalog) -> Result<(), EngineError>,
+) -> Result<Catalog, EngineError> {
     let mut catalog = Catalog {
         host,
         model_files: Some(Arc::new(KnownModels::of_records(records))),
@@ -461,8 +483,9 @@ pub(crate) fn catalog_of_records(records: &[Record], host: Host) -> Result<Catal
                 catalog.add(bound.definition);
             }
         }
+        see(record, &catalog)?;
     }
-    Ok(over_newest_sources(catalog))
+    Ok(catalog)
 }
 
 fn in_record(name: String, errors: Vec<Diagnostic>) -> EngineError {

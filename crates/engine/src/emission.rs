@@ -17,6 +17,7 @@ mod lane;
 mod passing;
 mod piece;
 mod place;
+mod place_set;
 mod places;
 mod recorded;
 mod row;
@@ -44,7 +45,9 @@ pub(crate) use self::brought::{
 };
 use self::lane::{Lane, World};
 pub(crate) use self::place::record_of;
+pub(crate) use self::places::PLACES_MAX;
 pub(crate) use self::recorded::{drawn_again, first_selected, is_too_large, with_recorded};
+pub(crate) use self::row::COMMIT_BYTES;
 pub(crate) use self::size::bytes_of;
 use self::stream::Reached;
 pub(crate) use self::stream::{
@@ -279,13 +282,23 @@ impl Emitter {
 
     /// What emissions are made of; begins anew, if that is something else than before.
     fn world_of(&mut self, online: &impl Online) -> World {
-        let (catalog, log, reached, evaluated_max, is_shared) = online.with(|engine| {
+        let (catalog, log, reached, is_shared, numbers) = online.with(|engine| {
             let catalog = Arc::clone(engine.shared_catalog());
             let reached = engine.reached().clone();
-            let evaluated_max = engine.machine().evaluated_max.max(1);
             let is_shared = engine.hot().defers();
-            let log = engine.reader().clone();
-            (catalog, log, reached, evaluated_max, is_shared)
+            let machine = engine.machine();
+            let numbers = (
+                machine.evaluated_max,
+                machine.commit_bytes,
+                machine.places_max,
+            );
+            (
+                catalog,
+                engine.reader().clone(),
+                reached,
+                is_shared,
+                numbers,
+            )
         });
         if let Some(world) = self.world.take()
             && Arc::ptr_eq(&world.catalog, &catalog)
@@ -305,12 +318,15 @@ impl Emitter {
             reached,
             asking: self.asking,
         };
+        let (evaluated_max, commit_bytes, places_max) = numbers;
         World {
             catalog,
             log,
             ordered,
-            evaluated_max,
+            evaluated_max: evaluated_max.max(1),
             is_shared,
+            commit_bytes,
+            places_max: places_max.max(1),
         }
     }
 }

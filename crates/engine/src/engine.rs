@@ -25,6 +25,7 @@ use crate::cold_tier::ColdTier;
 use crate::definitions::{self, ChangePlan};
 use crate::emission::{Backfilling, Emitter};
 use crate::error::{EngineError, ErrorKind, chain};
+use crate::forget::emitted_before;
 use crate::group::Made;
 use crate::hot_store::{Beside, Folder, HotStore, MemoryLimits, SpentBuild};
 use crate::ingest::fetch_unless_known;
@@ -82,6 +83,8 @@ pub struct Engine {
     emission_failures: BTreeMap<SourceId, String>,
     /// How far a backfill is that is under way.
     backfilling: Option<Backfilling>,
+    /// How far streams were when somebody was forgotten: no hot tier knows better.
+    emitted_least: BTreeMap<SourceId, u64>,
 }
 
 impl Engine {
@@ -204,7 +207,13 @@ impl Engine {
             LogHandle::Reader(reader) => (reader.clone(), Arc::new(MemoryKv::new())),
         };
         ColdTier::of(project, &machine, registry.identity()).stand_behind(&reader, &catalog);
-        let hot = HotStore::bring_up(kv, &reader, &catalog, limits)?;
+        let mut hot = HotStore::bring_up(kv, &reader, &catalog, limits)?;
+        let emitted_least = match &log {
+            LogHandle::Writer(_) => emitted_before(&project.store, reader.next_sequence().0)?,
+            // Who reads beside a writer emits nothing.
+            LogHandle::Reader(_) => BTreeMap::new(),
+        };
+        hot.raise_reached(&emitted_least);
         let mut engine = Engine {
             project: project.clone(),
             machine,
@@ -229,6 +238,7 @@ impl Engine {
             emission_failure: None,
             emission_failures: BTreeMap::new(),
             backfilling: None,
+            emitted_least,
         };
         engine.replay()?;
         Ok(engine)

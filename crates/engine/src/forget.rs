@@ -39,7 +39,7 @@ use self::asked::Asked;
 pub(crate) use self::change::Work;
 use self::journal::{FORMAT, Plan};
 use self::places::Lines;
-pub(crate) use self::record::forgotten;
+pub(crate) use self::record::{emitted_before, forgotten};
 use self::report::{PSEUDONYM, REMOVE};
 use self::roles::{Roles, in_words, namesakes, roles_of};
 use self::scan::{Found, Scan};
@@ -150,6 +150,7 @@ impl Offline {
                 removes_datasets: request.removes_datasets,
                 removes_served,
                 report,
+                emitted: BTreeMap::new(),
                 checksum: String::new(),
             },
         })
@@ -263,7 +264,8 @@ impl Engine {
         self.offline().plan_forget(request, self.now(), progress)
     }
 
-    /// Carries out what was found.
+    /// Carries out what was found. Derived streams go on where they are: what they left out is not emitted later because
+    /// somebody was forgotten.
     ///
     /// # Errors
     /// [`ForgetError::EventsCame`]; if log or lake cannot be written. From the moment of the decision on
@@ -279,6 +281,7 @@ impl Engine {
         }
         let mut plan = plan.plan;
         plan.report.dry_run = false;
+        plan.emitted = self.reached().clone();
         let found = &plan.report;
         let nothing = found.changes() + found.served == 0;
         if nothing && found.segments.is_empty() && found.datasets.is_empty() {
@@ -314,6 +317,8 @@ impl Engine {
             let Ok(mut asked) = asked else {
                 continue;
             };
+            // With what is known now, and so that it is known how far streams are.
+            engine.emit();
             if asked.pseudonym {
                 asked.request.secret = Some(ForgetRequest::draw()?);
             }
@@ -451,7 +456,7 @@ fn carry_out(
             });
         }
     }
-    record::write(store, plan.at, &report)?;
+    record::write(store, plan.at, &report, &plan.emitted)?;
     journal::remove(files, store)?;
     Ok(report)
 }

@@ -298,6 +298,10 @@ impl ColumnFunction for Shared {
         }
     }
 
+    fn is_null_unasked(&self, arguments: &[Value]) -> bool {
+        !self.0.spec.takes_nulls && arguments.iter().any(Value::is_null)
+    }
+
     fn evaluate_for(&self, whose: &[u8], arguments: &[&Value]) -> Value {
         let parameters = self.0.spec.parameters.iter().zip(arguments);
         let arguments: Vec<Column> = parameters

@@ -266,6 +266,14 @@ impl HotStore {
         &self.reached
     }
 
+    /// Streams have come that far, at least.
+    pub(crate) fn raise_reached(&mut self, least: &BTreeMap<SourceId, u64>) {
+        for (stream, record) in least {
+            let known = self.reached.entry(*stream).or_default();
+            *known = (*record).max(*known);
+        }
+    }
+
     pub(crate) fn set_reached(&mut self, reached: BTreeMap<SourceId, u64>) {
         self.reached = reached;
     }

@@ -125,7 +125,7 @@ pub use source_state::{Applied, SourceState, Standing};
 pub use status::{dead_letters, kind_of};
 pub use training::TrainingPlan;
 pub use trigger::{
-    Asked, Awaited, PastDefinitions, ResultId, Trigger, TriggerAnswer, TriggerPromise,
+    Asked, Awaited, DueSearch, PastDefinitions, ResultId, Trigger, TriggerAnswer, TriggerPromise,
     TriggerResult, Waits, WaitsError, refuse_trigger,
 };
 pub use truncation::{LogTruncation, TruncateOptions, TruncateReport};

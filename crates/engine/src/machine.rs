@@ -12,7 +12,7 @@ use std::sync::Arc;
 use evenkeel_log::{Clock, DiskFileSystem, FileSystem, LogOptions, SystemClock};
 use evenkeel_store::{EmbeddedKv, Kv, SEALED_ENTRIES, StoreError};
 
-use crate::emission::EVALUATED_MAX;
+use crate::emission::{COMMIT_BYTES, EVALUATED_MAX, PLACES_MAX};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -29,6 +29,11 @@ pub struct Machine {
     pub sealed_entries: usize,
     /// Triggers that a derived stream evaluates for one commit, about: then others have their turn.
     pub evaluated_max: usize,
+    /// Bytes of its emissions of one commit, about.
+    pub commit_bytes: usize,
+    /// Places of its trigger's events that are held of what one record changes; what is behind them is searched for
+    /// again.
+    pub places_max: usize,
 }
 
 impl Default for Machine {
@@ -41,6 +46,8 @@ impl Default for Machine {
             log: LogOptions::default(),
             sealed_entries: SEALED_ENTRIES,
             evaluated_max: EVALUATED_MAX,
+            commit_bytes: COMMIT_BYTES,
+            places_max: PLACES_MAX,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! Invariant: a result is a function of the event's position, the version of what is asked, and what it waits
 //! for. So nothing of it is stored, and it is the same however often and whenever it is asked for.
 
+mod due;
+mod past;
 mod result_id;
 mod waits;
 
@@ -14,8 +16,10 @@ use evenkeel_types::definition::{ServiceDef, SourceDef};
 use evenkeel_types::{Cut, EventTime, Field, Knowledge, Offset, Position, Value, VisibleAt};
 use evenkeel_view::SourceProgram;
 
+pub use self::due::DueSearch;
+pub use self::past::PastDefinitions;
 pub use self::result_id::{Asked, ResultId};
-pub use self::waits::{Awaited, PastDefinitions, TriggerPromise, Waits, WaitsError};
+pub use self::waits::{Awaited, TriggerPromise, Waits, WaitsError};
 use crate::answers::Answers;
 use crate::batch::refuse_by_hand;
 use crate::emission::{PARTITION, emitted_until};
@@ -309,9 +313,10 @@ impl Engine {
             None => None,
             Some(waits) => Some(match self.awaited_now(&plan, waits)? {
                 Some(now) => now,
-                None => self
-                    .past_definitions()
-                    .awaited(&plan, waits, &id.to_string())?,
+                None => {
+                    let past = self.past_definitions(&plan, waits);
+                    past.awaited(&plan, waits, &id.to_string())?
+                }
             }),
         };
         self.result_of(id.clone(), trigger, &plan, awaited.as_ref(), degraded)

@@ -43,17 +43,12 @@ pub(crate) fn watermark_of(
 pub struct Mark {
     /// The first record that is not counted.
     pub(crate) record: u64,
-    /// The greatest event time of each source that was known; none of one without events.
+    /// The greatest event time of each source that was defined; none of one without events.
     pub(crate) greatest: BTreeMap<SourceId, Option<EventTime>>,
 }
 
 impl Mark {
-    /// Whether it was taken when these sources were known.
-    fn knows(&self, sources: &[SourceId]) -> bool {
-        sources.iter().all(|id| self.greatest.contains_key(id))
-    }
-
-    /// The greatest event time of a source.
+    /// The greatest event time of a source; none of one without events, as those are that were not defined yet.
     pub(crate) fn came(&self, source: SourceId) -> Option<EventTime> {
         self.greatest.get(&source).copied().flatten()
     }
@@ -91,10 +86,10 @@ impl Marks {
         }
     }
 
-    /// The last mark with all of some sources that counts nothing from a record on.
-    pub(crate) fn last_until(&self, sources: &[SourceId], record: u64) -> Option<&Mark> {
+    /// The last mark that counts nothing from a record on.
+    pub(crate) fn last_until(&self, record: u64) -> Option<&Mark> {
         let mut marks = self.0.iter().rev();
-        marks.find(|mark| mark.record <= record && mark.knows(sources))
+        marks.find(|mark| mark.record <= record)
     }
 
     /// Where the last mark is.
@@ -102,12 +97,11 @@ impl Marks {
         self.0.last().map_or(0, |last| last.record)
     }
 
-    /// The last mark with all of some sources at which something was not so yet that stays so; the beginning
-    /// of the log, if there is none.
-    pub(crate) fn last_before(&self, sources: &[SourceId], is_so: impl Fn(&Mark) -> bool) -> Mark {
-        let usable: Vec<&Mark> = self.0.iter().filter(|mark| mark.knows(sources)).collect();
-        let after = usable.partition_point(|mark| !is_so(mark));
-        let before = after.checked_sub(1).map(|last| usable[last].clone());
+    /// The last mark at which something was not so yet that stays so; the beginning of the log, if there is
+    /// none.
+    pub(crate) fn last_before(&self, is_so: impl Fn(&Mark) -> bool) -> Mark {
+        let after = self.0.partition_point(|mark| !is_so(mark));
+        let before = after.checked_sub(1).map(|last| self.0[last].clone());
         before.unwrap_or_default()
     }
 }
@@ -142,7 +136,7 @@ mod tests {
             }
             prop_assert!(marks.0.len() <= 60, "{} marks", marks.0.len());
             let end = records.last().copied().unwrap_or(0);
-            let found = marks.last_before(&[SOURCE], |mark| mark.record > wanted);
+            let found = marks.last_before(|mark| mark.record > wanted);
             prop_assert!(found.record <= wanted);
             let next = records.iter().find(|record| **record > wanted).copied().unwrap_or(end);
             let far = next - found.record;
@@ -151,22 +145,18 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_that_does_not_know_a_source_is_not_used_for_it() {
+    fn a_source_that_was_not_defined_had_no_events() {
         let mut marks = Marks::default();
-        marks.add(mark(10));
-        marks.add(Mark {
-            record: 20,
-            greatest: BTreeMap::new(),
-        });
-        marks.add(mark(15));
-        assert_eq!(marks.0.len(), 2, "one that is no further is left out");
-        assert_eq!(marks.last_before(&[SOURCE], |_| false).record, 10);
-        assert_eq!(marks.last_before(&[], |_| false).record, 20);
-        let until = |record| marks.last_until(&[SOURCE], record).map(|mark| mark.record);
-        assert_eq!([9, 10, 30].map(until), [None, Some(10), Some(10)]);
-        assert_eq!(
-            marks.last_before(&[SourceId(4)], |_| false),
-            Mark::default()
-        );
+        for record in [10, 20, 15, 30] {
+            marks.add(mark(record));
+        }
+        assert_eq!(marks.0.len(), 3, "one that is no further is left out");
+        marks.0[2].greatest.insert(SourceId(4), Some(EventTime(5)));
+        let came = |source, time| move |mark: &Mark| mark.came(source) >= Some(EventTime(time));
+        assert_eq!(marks.last_before(came(SourceId(4), 1)).record, 20);
+        assert_eq!(marks.last_before(came(SOURCE, 20)).record, 10);
+        assert_eq!(marks.last_before(came(SOURCE, 1)), Mark::default());
+        let until = |record| marks.last_until(record).map(|mark| mark.record);
+        assert_eq!([9, 10, 40].map(until), [None, Some(10), Some(30)]);
     }
 }

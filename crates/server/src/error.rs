@@ -85,6 +85,25 @@ pub const ERROR_CODES: &[(&str, u16, &str)] = &[
     ),
 ];
 
+/// What is missing of a promise, in words.
+fn missing(unmet: &Unmet) -> String {
+    let Unmet {
+        lack,
+        source,
+        partition,
+        wanted,
+        reached,
+    } = unmet;
+    let place = partition.map_or_else(|| source.clone(), |p| format!("{source}/{p}"));
+    let what = match lack {
+        Lack::Applied => format!("`{place}` is applied up to {reached}"),
+        Lack::Watermark => format!("the watermark of `{source}` is at {reached}"),
+        Lack::Emitted => format!("`{source}` has emitted up to {reached}"),
+        Lack::Captured => format!("`{source}` is captured up to {reached}"),
+    };
+    format!("{what}, wanted is {wanted}")
+}
+
 /// An answer that is an error.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -163,31 +182,24 @@ impl ApiError {
 
     /// A promise that was not met in time.
     pub(crate) fn unmet(unmet: &Unmet, timeout_ms: u64) -> Self {
-        let Unmet {
-            lack,
-            source,
-            partition,
-            wanted,
-            reached,
-        } = unmet;
-        let place = partition.map_or_else(|| source.clone(), |p| format!("{source}/{p}"));
-        let what = match lack {
-            Lack::Applied => format!("`{place}` is applied up to {reached}"),
-            Lack::Watermark => format!("the watermark of `{source}` is at {reached}"),
-            Lack::Emitted => format!("`{source}` has emitted up to {reached}"),
-            Lack::Captured => format!("`{source}` is captured up to {reached}"),
-        };
-        ApiError::new(
-            "DEADLINE",
-            format!("after {timeout_ms} ms {what}, wanted is {wanted}"),
-        )
-        .with_hint(match lack {
-            Lack::Captured => format!(
-                "let `evenkeel ingest {source} --follow` run beside the server, ask for `strong`, or allow it with `degraded`"
-            ),
-            _ => "wait longer with `timeout_ms`, or allow it with `degraded`".to_owned(),
-        })
-        .at(wire::unmet(unmet))
+        let message = format!("after {timeout_ms} ms {}", missing(unmet));
+        ApiError::new("DEADLINE", message)
+            .with_hint(match unmet.lack {
+                Lack::Captured => format!(
+                    "let `evenkeel ingest {} --follow` run beside the server, ask for `strong`, or allow it with `degraded`",
+                    unmet.source
+                ),
+                _ => "wait longer with `timeout_ms`, or allow it with `degraded`".to_owned(),
+            })
+            .at(wire::unmet(unmet))
+    }
+
+    /// A promise that is waited for no more, as the server stops.
+    pub(crate) fn unmet_at_the_end(unmet: &Unmet) -> Self {
+        let message = format!("the server stops: {}", missing(unmet));
+        ApiError::new("UNAVAILABLE", message)
+            .with_hint("ask again, of the next one")
+            .at(wire::unmet(unmet))
     }
 
     /// A cut that a request names, and that lacks what its session or level promises.

@@ -14,6 +14,7 @@ use crate::answer::ReadAnswer;
 use crate::body::{self, Content, aside};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
+use crate::levels::not_kept;
 use crate::promises::Outcome;
 use crate::reply;
 use crate::request::{ReadRequest, from_arrow, from_json};
@@ -86,7 +87,7 @@ async fn evaluate<'r>(
     };
     if let Some(unmet) = unmet.filter(|_| !request.degraded) {
         promise.ended(shared, Outcome::Unmet);
-        return Err(ApiError::unmet(&unmet, deadline.timeout_ms()));
+        return Err(not_kept(shared, &unmet, deadline));
     }
     let (knowledge, as_of, cut, degraded) = {
         let engine = shared.engine();

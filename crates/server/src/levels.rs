@@ -4,7 +4,7 @@
 //! here first: what a read waits for is at most the commit in progress. Of tables of other systems `strong_now`
 //! waits until what these had committed is logged ([`Promise::caught_up`]).
 
-use evenkeel_engine::{Engine, ReadPlan, SessionToken, Unmet, captured_among, record_behind};
+use evenkeel_engine::{Engine, Lack, ReadPlan, SessionToken, Unmet, captured_among, record_behind};
 use evenkeel_types::{Cut, EventTime};
 
 use crate::clock::Deadline;
@@ -53,6 +53,14 @@ impl Level {
             Level::StrongNow => "strong_now",
             Level::Complete(_) => "complete",
         }
+    }
+}
+
+/// Why a promise is not kept: time is up, or the server stops.
+pub(crate) fn not_kept(shared: &Shared, unmet: &Unmet, deadline: Deadline) -> ApiError {
+    match shared.is_draining() && !deadline.has_passed() {
+        true => ApiError::unmet_at_the_end(unmet),
+        false => ApiError::unmet(unmet, deadline.timeout_ms()),
     }
 }
 
@@ -105,7 +113,7 @@ impl Promise {
             },
         );
         match unmet {
-            Some(unmet) => Err(ApiError::unmet(&unmet, deadline.timeout_ms())),
+            Some(unmet) => Err(not_kept(shared, &unmet, deadline)),
             None => Ok(known),
         }
     }
@@ -188,6 +196,12 @@ impl Promise {
                 known.record = shared.log.next_sequence().0;
                 continue;
             };
+            // What is logged is applied yet when the server stops; nothing else is to be waited for.
+            let is_coming =
+                || unmet.lack == Lack::Applied && shared.log.ends().covers(&known.positions);
+            if shared.is_draining() && !is_coming() {
+                return Err(unmet);
+            }
             match tokio::time::timeout(deadline.left(), applied.changed()).await {
                 Ok(Ok(())) => {}
                 Ok(Err(_)) | Err(_) => return Err(unmet),

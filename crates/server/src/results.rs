@@ -24,6 +24,7 @@ use crate::catalog::{QueryOf, query};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
 use crate::features::with_cold;
+use crate::levels::not_kept;
 use crate::name::Name;
 use crate::plans::{ServicePlan, Wanted};
 use crate::promises::Outcome;
@@ -64,7 +65,7 @@ pub(crate) struct AnswerWanted<'a> {
 
 /// Answers a trigger that is applied.
 pub(crate) async fn answered(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     plan: &ServicePlan,
     trigger: Trigger,
     wanted: AnswerWanted<'_>,
@@ -255,7 +256,7 @@ pub(crate) async fn result(
 }
 
 async fn answer(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     id: &str,
     waits: &Waits,
     as_arrow: bool,
@@ -290,27 +291,27 @@ async fn answer(
     if wait_ms == 0 {
         return Ok(not_yet(wire::result_head(&id, false), missing.as_ref()));
     }
-    Err(late(&id, missing.as_ref(), wait_ms))
+    Err(late(shared, &id, missing.as_ref(), deadline))
 }
 
 /// A result that is not there in time.
-fn late(id: &ResultId, missing: Option<&Unmet>, wait_ms: u64) -> ApiError {
+fn late(shared: &Shared, id: &ResultId, missing: Option<&Unmet>, deadline: Deadline) -> ApiError {
     let Some(unmet) = missing else {
-        let message = format!("after {wait_ms} ms there is no answer");
+        let message = format!("after {} ms there is no answer", deadline.timeout_ms());
         return ApiError::new("DEADLINE", message)
             .at(json!({"result": id.to_string()}))
             .with_hint("its event is logged: ask again, or wait longer with `wait_ms`");
     };
     let mut place = wire::unmet(unmet);
     place["result"] = json!(id.to_string());
-    ApiError::unmet(unmet, wait_ms).at(place).with_hint(
+    not_kept(shared, unmet, deadline).at(place).with_hint(
         "its event is logged: ask again, wait longer with `wait_ms`, or allow an answer that knows less with `degraded=true`",
     )
 }
 
 /// Reads a result.
 async fn read(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     id: &ResultId,
     source: &Arc<SourceDef>,
     plan: &ServicePlan,
@@ -360,7 +361,7 @@ async fn awaited_of(
     if let Some(now) = now {
         return Ok(now);
     }
-    let past = shared.engine().past_definitions();
+    let past = shared.engine().past_definitions(&plan.read, waits);
     let (read, waits, id) = (plan.read.clone(), waits.clone(), id.to_string());
     let found = shared.scans.run(move || past.awaited(&read, &waits, &id));
     Ok(found.await??)

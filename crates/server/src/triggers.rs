@@ -59,7 +59,7 @@ pub(crate) async fn trigger(
 }
 
 async fn answer(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     source: &str,
     request: Request,
     started: Stopwatch,
@@ -168,7 +168,7 @@ fn deadline(fields: &Fields<'_>, shared: &Shared) -> Result<Duration, ApiError> 
 impl Ask {
     async fn answer(
         self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         (deadline, longest): (Deadline, Deadline),
     ) -> Result<Response<Body>, ApiError> {
         let stored = self.row.values.clone().unwrap_or_default();
@@ -238,7 +238,7 @@ impl Logged<'_> {
     /// Reads what is asked of it.
     async fn read(
         &self,
-        shared: &Shared,
+        shared: &Arc<Shared>,
         plan: &ServicePlan,
         wanted: AnswerWanted<'_>,
     ) -> Result<Answered, ApiError> {
@@ -246,8 +246,11 @@ impl Logged<'_> {
         if wanted.deadline.has_passed() && !wanted.degraded {
             let waits = logged.zip(wanted.awaited);
             let engine = shared.engine();
-            let missing = waits
-                .and_then(|(trigger, awaited)| engine.unmet_awaited(awaited, trigger.event_time()));
+            // What cannot be said at once is not.
+            let missing = waits.and_then(|(trigger, awaited)| {
+                let lacks = engine.lacks_awaited(awaited, trigger.event_time());
+                lacks.ok().flatten()
+            });
             return Ok(Answered::NotYet(missing));
         }
         if let Some(trigger) = logged {

@@ -7,7 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use evenkeel_connect::Json;
-use evenkeel_engine::{Awaited, Engine, Mark, Trigger, TriggerPromise, Unmet};
+use evenkeel_engine::{
+    Awaited, DueSearch, Engine, EngineError, Online, Trigger, TriggerPromise, Unmet,
+};
+use evenkeel_types::EventTime;
 use serde_json::json;
 
 use crate::clock::Deadline;
@@ -66,7 +69,7 @@ fn no_level(message: &str) -> ApiError {
 
 /// Waits until the watermarks have passed a trigger's time, and finds where they did.
 pub(crate) async fn once_passed(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     awaited: &Awaited,
     trigger: Trigger,
     (deadline, longest): (Deadline, Deadline),
@@ -83,17 +86,32 @@ pub(crate) async fn once_passed(
             return Ok(Place::Lacks(unmet));
         }
     }
-    let mark = shared.engine().mark_before(awaited, time, trigger.record());
-    let search = search(shared, awaited, trigger, mark);
+    let search = passed(shared, awaited, trigger.clone());
     let Ok(found) = tokio::time::timeout(longest.left(), search).await else {
         return Ok(Place::Late);
     };
-    let Some(trigger) = found? else {
-        return Err(ApiError::new(
-            "STORAGE",
-            "watermarks are past the trigger by what is applied, and the log does not say where",
-        ));
+    let record = match found? {
+        None => {
+            return Err(ApiError::new(
+                "STORAGE",
+                "watermarks are past the trigger by what is applied, and the log does not say where",
+            ));
+        }
+        Some((record, None)) => record,
+        Some((_, Some(search))) => {
+            match once_due(shared, (awaited, time), search, (deadline, longest)).await? {
+                Due::At(record) => record,
+                Due::Lacks(unmet) => return Ok(Place::Lacks(unmet)),
+                Due::Late => return Ok(Place::Late),
+            }
+        }
     };
+    let log = shared.log.clone();
+    let trigger = in_turn(shared, move || trigger.at_record(&log, record));
+    let Ok(trigger) = tokio::time::timeout(longest.left(), trigger).await else {
+        return Ok(Place::Late);
+    };
+    let trigger = trigger??;
     // It may be in a commit of which only the beginning is applied.
     let lacks = met(shared, longest, |engine| engine.unmet(trigger.cut())).await;
     Ok(match lacks {
@@ -105,32 +123,98 @@ pub(crate) async fn once_passed(
 /// Says that nobody waits any more, when it is dropped.
 struct Wanted(Arc<AtomicBool>);
 
+impl Wanted {
+    /// The same, and how it is asked.
+    fn new() -> (Self, impl Fn() -> bool + Send + 'static) {
+        let flag = Arc::new(AtomicBool::new(true));
+        let asked = Arc::clone(&flag);
+        (Wanted(flag), move || asked.load(Ordering::Relaxed))
+    }
+}
+
 impl Drop for Wanted {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Relaxed);
     }
 }
 
-/// Finds where a trigger is evaluated.
-async fn search(
+/// The record at which the watermarks passed a trigger's time by what was logged, and where it is asked whether they
+/// did by what holds, if that is another question.
+async fn passed(
     shared: &Shared,
     awaited: &Awaited,
     trigger: Trigger,
-    mark: Option<Mark>,
-) -> Result<Option<Trigger>, ApiError> {
-    let wanted = Wanted(Arc::new(AtomicBool::new(true)));
+) -> Result<Option<(u64, Option<DueSearch>)>, ApiError> {
+    let (time, record) = (trigger.event_time(), trigger.record());
+    let mark = shared.engine().mark_before(awaited, time, record);
+    let (wanted, is_wanted) = Wanted::new();
     let (log, awaited) = (shared.log.clone(), awaited.clone());
-    let flag = Arc::clone(&wanted.0);
     let found = in_turn(shared, move || {
-        let is_wanted = || flag.load(Ordering::Relaxed);
-        let at = (trigger.event_time(), trigger.record());
-        let record = awaited.first_record(&log, mark, at, &is_wanted)?;
-        let found = record.map(|record| trigger.at_record(&log, record));
-        found.transpose()
+        let found = awaited.first_record(&log, mark, (time, record), &is_wanted)?;
+        let behind = |record| {
+            let search = DueSearch::behind(&log, &awaited, (time, record))?;
+            Ok::<_, EngineError>((record, search))
+        };
+        found.map(behind).transpose()
     })
     .await;
     drop(wanted);
     Ok(found??)
+}
+
+/// Where what streams with timers go by has passed a time.
+enum Due {
+    At(u64),
+    Lacks(Unmet),
+    /// It is not found in time.
+    Late,
+}
+
+/// Waits until it has.
+async fn once_due(
+    shared: &Arc<Shared>,
+    (awaited, time): (&Awaited, EventTime),
+    mut search: DueSearch,
+    (deadline, longest): (Deadline, Deadline),
+) -> Result<Due, ApiError> {
+    let mut applied = shared.applied.subscribe();
+    let mut place = None;
+    loop {
+        applied.mark_unchanged();
+        let (wanted, is_wanted) = Wanted::new();
+        let (online, awaited) = (Arc::clone(shared), awaited.clone());
+        let found = in_turn(shared, move || {
+            let found = search.go_on(online.as_ref(), &online.log, &is_wanted)?;
+            let lacks = match found {
+                Some(_) => None,
+                None => online.read_with(|engine| engine.lacks_awaited(&awaited, time))?,
+            };
+            Ok::<_, EngineError>((found, lacks, search))
+        });
+        let Ok(found) = tokio::time::timeout(longest.left(), found).await else {
+            return Ok(Due::Late);
+        };
+        drop(wanted);
+        let (found, unmet, rest) = found??;
+        if let Some(record) = found {
+            return Ok(Due::At(record));
+        }
+        search = rest;
+        if unmet.is_none() && applied.has_changed().unwrap_or(false) {
+            // It is among what was applied meanwhile.
+            continue;
+        }
+        if place.is_none() {
+            place = shared.waiters.try_acquire().ok();
+        }
+        let ended = place.is_none() || shared.is_draining() || {
+            let changed = tokio::time::timeout(deadline.left(), applied.changed()).await;
+            !matches!(changed, Ok(Ok(())))
+        };
+        if ended {
+            return Ok(unmet.map_or(Due::Late, Due::Lacks));
+        }
+    }
 }
 
 /// Reads the log on a thread of its own, for what is waited for. A few do at a time, and everyone has a turn.

@@ -45,6 +45,11 @@ pub trait ColumnFunction: Send + Sync {
         self.evaluate(&columns, 1).get(0)
     }
 
+    /// Whether the value of a row is NULL and nobody is asked for it, whatever the function would say.
+    fn is_null_unasked(&self, _arguments: &[Value]) -> bool {
+        false
+    }
+
     /// The value of one row for somebody who records it: a function that does not give equal bits is called
     /// once for each, whoever else asks for the same arguments.
     fn evaluate_for(&self, _whose: &[u8], arguments: &[&Value]) -> Value {

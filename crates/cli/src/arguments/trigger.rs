@@ -14,7 +14,9 @@ use super::Pairs;
         an event id, or a producer and a sequence number) it is logged once and answered as the \
         first time. The inputs of what is asked are columns of the row. With --consistency complete \
         it is answered at the first place in the log at which no event up to its time is expected any \
-        more: a server waits for that. Also works while a server holds the store. See docs/server.md.",
+        more: a server waits for that. If it is not there in time the row is logged all the same, and \
+        the exit code is 4, with a server and without. Also works while a server holds the store. See \
+        docs/server.md.",
     after_help = "Examples:\n  \
         evenkeel trigger payments --row id=77,card=4,amount=250.5,at=2026-03-01T10:00:00Z \\\n      \
             --service fraud_model\n  \

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::inputs;
 use crate::arguments::{ResultArguments, TriggerArguments};
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::remote::Remote;
 use crate::render;
 use crate::session::{Answer, Session};
@@ -215,6 +215,7 @@ impl Told {
             )),
         }
         let result = word("result");
+        let mut exit = Exit::Done;
         if let Some(read) = read {
             let Read {
                 service,
@@ -243,7 +244,12 @@ impl Told {
                 text.push_str(&format!("{missing}\n"));
             }
             text.push_str(&format!("not answered yet: evenkeel result {result}\n"));
+            // As without a server, where it is an error: nobody takes it for the answer.
+            exit = Exit::Busy;
         }
-        Answer::done(head, text)
+        Answer {
+            exit,
+            ..Answer::done(head, text)
+        }
     }
 }

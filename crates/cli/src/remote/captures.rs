@@ -8,7 +8,7 @@ use super::{Remote, Scope, escaped, not_understood};
 use crate::failure::Failure;
 
 /// How far a capture is.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct CaptureSaid {
     /// The digest of the source's definition.
     pub(crate) definition: String,

@@ -28,14 +28,28 @@ impl Database {
     fn start() -> Option<Self> {
         Command::new("mariadbd").arg("--version").output().ok()?;
         let folder = tempfile::tempdir().unwrap();
-        let started = services()
-            .args(["start", "mariadb"])
-            .arg(folder.path())
-            .output()
-            .unwrap();
-        assert!(started.status.success(), "{started:?}");
-        let port = String::from_utf8(started.stdout).unwrap().trim().to_owned();
+        let port = started(&folder, &[]);
         Some(Database { folder, port })
+    }
+
+    /// Another one, at the address of one that is stopped.
+    fn at(port: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        started(&folder, &[&format!("--port={port}")]);
+        Database {
+            folder,
+            port: port.to_owned(),
+        }
+    }
+
+    fn stop(&self) {
+        let stopped = services().arg("stop").arg(self.folder.path()).status();
+        assert!(stopped.unwrap().success());
+    }
+
+    /// Starts it again, where it was.
+    fn start_again(&self) {
+        started(&self.folder, &[&format!("--port={}", self.port)]);
     }
 
     fn sql(&self, statements: &str) {
@@ -60,6 +74,18 @@ impl Drop for Database {
         // A test that failed says so itself.
         let _ = services().arg("stop").arg(self.folder.path()).status();
     }
+}
+
+/// Starts a server on a folder; the port that it would have of itself.
+fn started(folder: &tempfile::TempDir, options: &[&str]) -> String {
+    let started = services()
+        .args(["start", "mariadb"])
+        .arg(folder.path())
+        .args(options)
+        .output()
+        .unwrap();
+    assert!(started.status.success(), "{started:?}");
+    String::from_utf8(started.stdout).unwrap().trim().to_owned()
 }
 
 fn services() -> Command {
@@ -117,6 +143,30 @@ impl Drop for Follower {
     }
 }
 
+impl Follower {
+    /// Follows the table, beside a server that knows of it when this ends.
+    fn start(project: &Project) -> Self {
+        let mut follower = binary();
+        let follower = follower
+            .current_dir(project.path())
+            .env("SHOP_PASSWORD", "secret")
+            .args(["ingest", "customers", "--follow", "--json"])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null());
+        let follower = Follower(follower.spawn().unwrap());
+        while capture(project)["running"] != true {
+            std::thread::yield_now();
+        }
+        follower
+    }
+}
+
+/// What the server knows of the capture.
+fn capture(project: &Project) -> Json {
+    let status = project.run(&["status", "--json"]).ok().json();
+    status["sources"][0]["capture"].clone()
+}
+
 /// Whoever has written to the database reads what was written, while a capture follows it.
 fn database_writes_are_seen(project: &Project, database: &Database) {
     let (status, none) = strong_now(project, 11, 50);
@@ -125,21 +175,7 @@ fn database_writes_are_seen(project: &Project, database: &Database) {
         (504, &json!("captured")),
         "{none}"
     );
-    let mut follower = binary();
-    let follower = follower
-        .current_dir(project.path())
-        .env("SHOP_PASSWORD", "secret")
-        .args(["ingest", "customers", "--follow", "--json"])
-        .stderr(Stdio::null())
-        .stdout(Stdio::null());
-    let follower = Follower(follower.spawn().unwrap());
-    let is_running = || {
-        let status = project.run(&["status", "--json"]).ok().json();
-        status["sources"][0]["capture"]["running"] == true
-    };
-    while !is_running() {
-        std::thread::yield_now();
-    }
+    let follower = Follower::start(project);
     std::thread::scope(|scope| {
         for id in 11..15 {
             scope.spawn(move || {
@@ -177,13 +213,8 @@ fn database_writes_are_seen(project: &Project, database: &Database) {
     );
 }
 
-#[test]
-fn a_table_of_mariadb_is_followed_as_the_page_says() {
-    let Some(database) = Database::start() else {
-        println!("MariaDB: not run, it is not installed (apt-get install mariadb-server)");
-        return;
-    };
-    database.sql(TABLE);
+/// The project of the page, over a database.
+fn of_page(database: &Database) -> Project {
     let text = std::fs::read_to_string(page("docs/cdc.md")).unwrap();
     let (_, text) = text.split_once("```sql\n").unwrap();
     let (definitions, _) = text.split_once("```").unwrap();
@@ -194,6 +225,75 @@ fn a_table_of_mariadb_is_followed_as_the_page_says() {
         &definitions.replace("db.internal:3306", &address),
     );
     project.run(&["apply"]).ok();
+    project
+}
+
+/// No read says that it knows what a database has that does not answer, or that is another one; when it is
+/// there again it does.
+#[test]
+fn a_database_is_started_again_and_another_one_takes_its_place() {
+    let Some(database) = Database::start() else {
+        println!("MariaDB: not run, it is not installed (apt-get install mariadb-server)");
+        return;
+    };
+    database.sql(TABLE);
+    let project = of_page(&database);
+    ingest(&project, &[]);
+    let server = Server::start(&project, &[]);
+    let follower = Follower::start(&project);
+    let is_seen = |database: &Database, credit: u32| {
+        database.sql(&format!(
+            "REPLACE INTO shop.customers VALUES (1, 'ada', {credit}, 0)"
+        ));
+        let (status, read) = strong_now(&project, 1, 60_000);
+        let found = &read["rows"][0]["values"][0];
+        assert_eq!(
+            (status, found),
+            (200, &json!(format!("{credit}.00"))),
+            "{read}"
+        );
+    };
+    let is_not_known = || {
+        let (status, read) = strong_now(&project, 1, 2_000);
+        let error = &read["error"];
+        assert_eq!(
+            (status, &error["place"]["what"]),
+            (504, &json!("captured")),
+            "{read}"
+        );
+    };
+    is_seen(&database, 11);
+    for number in 12..14 {
+        database.stop();
+        is_not_known();
+        // Who reads while it starts is answered when it has.
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| strong_now(&project, 1, 60_000));
+            database.start_again();
+            let (status, read) = waiting.join().unwrap();
+            assert_eq!(status, 200, "{read}");
+        });
+        is_seen(&database, number);
+    }
+    database.stop();
+    let other = Database::at(&database.port);
+    other.sql(TABLE);
+    other.sql("UPDATE shop.customers SET credit = 99");
+    is_not_known();
+    assert_eq!(credit(&project, 1), "13.00");
+    drop(follower);
+    is_not_known();
+    server.stop();
+}
+
+#[test]
+fn a_table_of_mariadb_is_followed_as_the_page_says() {
+    let Some(database) = Database::start() else {
+        println!("MariaDB: not run, it is not installed (apt-get install mariadb-server)");
+        return;
+    };
+    database.sql(TABLE);
+    let project = of_page(&database);
 
     let first = ingest(&project, &[]);
     assert_eq!(

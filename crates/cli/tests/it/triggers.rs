@@ -1,8 +1,8 @@
 //! Triggers and their results on the command line, with and without a server.
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
-use crate::serve::Server;
+use crate::serve::{Server, client};
 use crate::support::Project;
 
 const ROW: &str = "order_id=new,customer_id=ada,amount=4.25,ordered_at=2026-01-12T00:00:00Z";
@@ -168,7 +168,8 @@ fn what_is_not_there_yet_says_what_is_missing() {
     );
     let server = Server::start(&project, &[]);
     let late = [&trigger("complete")[..], &["--timeout", "5"]].concat();
-    let told = project.run(&late).ok();
+    let told = project.run(&late);
+    assert_eq!(told.code, 4, "{}", told.stderr);
     assert!(
         told.stdout.contains("the watermark of orders is at"),
         "{}",
@@ -179,5 +180,109 @@ fn what_is_not_there_yet_says_what_is_missing() {
         "{}",
         told.stdout
     );
+    let id = told.stdout.lines().last().unwrap();
+    let id = id.rsplit(' ').next().unwrap();
+    for timeout in ["0", "5"] {
+        let result = project.run(&["result", id, "--timeout", timeout]);
+        assert_eq!(result.code, 4, "{timeout}: {}", result.stderr);
+    }
     server.stop();
+    assert_eq!(project.run(&["result", id]).code, 4);
+}
+
+/// Nobody is cut off who waits for what does not come: a server that stops says what is missing, and results are
+/// there to be asked for.
+#[test]
+fn who_waits_is_answered_when_the_server_stops() {
+    let project = project();
+    let server = Server::start(&project, &[]);
+    let trigger = |id: &str, deadline_ms: u32| {
+        let row = json!({"order_id": id, "customer_id": "ada", "amount": 1, "ordered_at": "2026-02-10T00:00:00Z"});
+        json!({"row": row, "view": "customer_orders", "consistency": "complete", "deadline_ms": deadline_ms})
+    };
+    let post = |path: &str, body: &Json| {
+        let reply = client(&project)
+            .post(path, body.to_string().as_bytes())
+            .unwrap();
+        (
+            reply.status,
+            serde_json::from_slice::<Json>(&reply.body).unwrap(),
+        )
+    };
+    let (status, first) = post("/v1/triggers/orders", &trigger("first", 0));
+    assert_eq!(
+        (status, &first["answered"]),
+        (202, &json!(false)),
+        "{first}"
+    );
+    let id = first["result"].as_str().unwrap().to_owned();
+    let read = |more: Json| {
+        let mut read = json!({"features": ["customer_orders:*"], "entities": [{"customer_id": "ada"}],
+            "timeout_ms": 60_000});
+        read.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        read
+    };
+    let ahead = read(json!({"consistency": {"complete": "2030-01-01T00:00:00Z"}}));
+    let unlogged = read(json!({"consistency": "at_least", "min_positions": "orders/0@99"}));
+    let metric = |name: &str| {
+        let metrics = client(&project).get("/metrics").unwrap();
+        let text = String::from_utf8(metrics.body).unwrap();
+        let value = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap();
+        value.trim().parse::<u32>().unwrap()
+    };
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| post("/v1/triggers/orders", &trigger("second", 60_000)));
+        let result = scope.spawn(|| {
+            let path = format!("/v1/results/{id}?wait_ms=60000");
+            let reply = client(&project).get(&path).unwrap();
+            (
+                reply.status,
+                serde_json::from_slice::<Json>(&reply.body).unwrap(),
+            )
+        });
+        let reads = [&ahead, &unlogged].map(|read| scope.spawn(move || post("/v1/features", read)));
+        while metric("evenkeel_promise_waiters ") < 2 || metric("evenkeel_requests_in_flight ") < 4
+        {
+            std::thread::yield_now();
+        }
+        server.stop();
+        let (status, second) = second.join().unwrap();
+        assert_eq!(
+            (status, &second["status"]),
+            (202, &json!("logged")),
+            "{second}"
+        );
+        assert_eq!(second["missing"]["source"], "orders", "{second}");
+        let (status, result) = result.join().unwrap();
+        assert_eq!(status, 503, "{result}");
+        assert_eq!(result["error"]["place"]["result"], json!(id), "{result}");
+        for (read, what) in reads.into_iter().zip(["watermark", "applied"]) {
+            let (status, read) = read.join().unwrap();
+            let error = &read["error"];
+            assert_eq!(
+                (status, &error["code"]),
+                (503, &json!("UNAVAILABLE")),
+                "{read}"
+            );
+            assert_eq!(error["place"]["what"], what, "{read}");
+        }
+    });
+    assert_eq!(project.run(&["result", &id]).code, 4);
+    let later = "order_id=later,customer_id=ada,amount=1,ordered_at=2026-02-20T00:00:00Z";
+    project
+        .run(&[
+            "trigger",
+            "orders",
+            "--row",
+            later,
+            "--view",
+            "customer_orders",
+        ])
+        .ok();
+    project.run(&["result", &id]).ok();
 }

@@ -4,6 +4,8 @@
 //! Invariant: what comes out are statements that could have been written instead, and are bound,
 //! printed and recorded as such; their mistakes are told at the view.
 
+use std::collections::BTreeSet;
+
 use evenkeel_types::definition::Catalog;
 
 use super::batch::entity_keys;
@@ -61,7 +63,7 @@ pub(super) fn write_out(
     };
     let features = features_of(view, &keys, report)?;
     let (query, recorded) = match view.materialized {
-        Some(_) => without_recorded(&view.query, &|name| {
+        Some(_) => without_recorded(&view.query, &keys, &|name| {
             is_recorded_only(name, statements, existing)
         }),
         None => (view.query.clone(), Vec::new()),
@@ -171,9 +173,12 @@ fn name_of(item: &SelectItem) -> Option<&Ident> {
 /// over what they are asked.
 fn without_recorded(
     query: &Query,
+    keys: &[Ident],
     is_recorded_only: &dyn Fn(&str) -> bool,
 ) -> (Query, Vec<SelectItem>) {
     let (mut select, mut recorded) = (Vec::new(), Vec::new());
+    let taken = query.select.iter().filter_map(name_of).chain(keys);
+    let mut taken: BTreeSet<String> = taken.map(|name| name.value.clone()).collect();
     for item in &query.select {
         let call = match item {
             SelectItem::Expr {
@@ -200,7 +205,10 @@ fn without_recorded(
                 }
                 let input = Ident {
                     span: arg.span,
-                    ..Ident::named(format!("{}_input_{number}", alias.value))
+                    ..Ident::named(free_name(
+                        format!("{}_input_{number}", alias.value),
+                        &mut taken,
+                    ))
                 };
                 let name = Expr {
                     kind: ExprKind::Name(vec![input.clone()]),
@@ -229,6 +237,14 @@ fn without_recorded(
         ..query.clone()
     };
     (query, recorded)
+}
+
+/// A name, or what it is with as many `_` behind it as it takes to be nobody's; it is taken then.
+fn free_name(mut name: String, taken: &mut BTreeSet<String>) -> String {
+    while !taken.insert(name.clone()) {
+        name.push('_');
+    }
+    name
 }
 
 /// `SELECT columns FROM relation`

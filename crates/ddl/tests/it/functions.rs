@@ -274,6 +274,31 @@ fn a_materialised_view_records_over_rows_of_what_is_asked() {
     );
 }
 
+/// What is asked has a column of its own, whatever the others are called.
+#[test]
+fn columns_of_what_is_asked_have_names_of_nobody_else() {
+    let host = Arc::<Host>::default();
+    *host.class.lock().unwrap() = FunctionClass::RecordedOnly("`f(1)` is 1 and 2".to_owned());
+    let text = format!(
+        "CREATE FEATURE VIEW v ENTITY card MATERIALIZED AS
+         SELECT card, amount AS y_input_1, f(amount + 1) AS y, amount + 2 AS y_input_1_ FROM paid;\n{PAID}\n{FUNCTION}"
+    );
+    let project = bound(&host, &text, &Catalog::default());
+    changes(&project);
+    let features = |name: &str| {
+        let view = project.catalog.view(name).unwrap();
+        let names = view.features.iter().map(|f| f.name.clone());
+        names.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        features("v_rows"),
+        ["y_input_1", "y_input_1__", "y_input_1_"]
+    );
+    assert_eq!(features("v"), ["y_input_1", "y", "y_input_1_"]);
+    let stream = &project.catalog.sources["v_emissions"];
+    assert!(stream.sql.contains("f(y_input_1__) AS y"), "{}", stream.sql);
+}
+
 #[test]
 fn mistakes_are_told_at_their_places() {
     let host = Arc::<Host>::default();

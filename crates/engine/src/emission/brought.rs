@@ -12,7 +12,7 @@ use evenkeel_view::SourceProgram;
 
 use super::evaluation::Evaluation;
 use super::places::Search;
-use super::recorded::{first_selected, inputs_of};
+use super::recorded::{first_selected, inputs_of, with_recorded};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::HotRead;
@@ -71,7 +71,8 @@ pub(crate) fn emission_of(
     let id = identity_of(program, trigger, row);
     let mut selected = columns_of(def, program, (trigger, row), selected, bytes_max);
     if let Some(derived) = def.derived.as_deref() {
-        // Nothing of it is completed.
+        // Nothing of it is completed: what is asked for is NULL, or there is no such row.
+        selected = with_recorded(derived, selected, None);
         let first = first_selected(derived, &selected);
         let own = fitting(selected.split_off(first), bytes_max);
         selected.extend(own);

@@ -42,6 +42,10 @@ pub(super) struct World {
     pub(super) evaluated_max: usize,
     /// Whether others wait for the engine, and for their turn to write.
     pub(super) is_shared: bool,
+    /// Bytes of emissions of one commit, about.
+    pub(super) commit_bytes: usize,
+    /// Places that are held of what a record changes.
+    pub(super) places_max: usize,
 }
 
 /// See the module.

@@ -1,16 +1,17 @@
 //! Where the events of a trigger are whose rows something concerns: the first ones in the order of the log.
 //!
-//! They are found by key and time, and their rows are emitted by place: so all of them are looked at, and
-//! so many are held. Invariant: whoever asks again for those behind the last one comes by all of them, each
-//! once, in the order of their places, whatever is held at a time.
+//! They are found by key and time, and their rows are emitted by place: so all of them are looked at, once, and
+//! held; of more than may be held the first ones are, and the rest is searched for again. Invariant: whoever asks
+//! again for those behind the last one comes by all of them, each once, in the order of their places, whatever is
+//! held at a time.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use evenkeel_types::{Knowledge, Position, SourceId, Value};
 use evenkeel_view::{Reader, Store};
 
 use super::brought::Known;
+use super::place_set::PlaceSet;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::hot_store::HotRead;
@@ -18,6 +19,8 @@ use crate::offline::Online;
 
 /// Events that are looked at under one hold of the engine, about.
 const AT_ONCE: usize = 4_096;
+/// So many places are held: 64 MB, as a rule less.
+pub(crate) const PLACES_MAX: usize = 1 << 25;
 
 /// Times of events of a trigger.
 pub(super) type Times = Range<i64>;
@@ -33,12 +36,12 @@ pub(super) struct Search {
 
 /// The first places of what was searched for.
 pub(super) struct Places {
-    pub(super) positions: Vec<Position>,
+    pub(super) held: PlaceSet,
     /// Whether there are no more.
     pub(super) is_all: bool,
 }
 
-/// The first places behind one of events that hold: so many, and about as many in memory.
+/// The first places behind one of events that hold, so many at most.
 pub(super) fn first_places(
     online: &impl Online,
     trigger: SourceId,
@@ -46,7 +49,7 @@ pub(super) fn first_places(
     (after, most): (Option<Position>, usize),
     known: Known<'_>,
 ) -> Result<Places, EngineError> {
-    let mut first = BTreeSet::new();
+    let mut held = PlaceSet::default();
     let mut is_all = true;
     while !searches.is_empty() {
         let (found, rest) =
@@ -55,22 +58,16 @@ pub(super) fn first_places(
             if after.is_some_and(|after| position <= after) {
                 continue;
             }
-            let is_behind = |last: &Position| *last < position;
-            let is_more = first.len() == most && first.last().is_some_and(is_behind);
-            let grows = !is_more && first.insert(position) && first.len() > most;
-            if grows {
-                first.pop_last();
-            }
-            if is_more || grows {
+            if held.len() == most && held.last().is_some_and(|last| last < position) {
+                is_all = false;
+            } else if held.insert(position) && held.len() > most {
+                held.pop_last();
                 is_all = false;
             }
         }
         searches = rest;
     }
-    Ok(Places {
-        positions: first.into_iter().collect(),
-        is_all,
-    })
+    Ok(Places { held, is_all })
 }
 
 /// About so many places as are looked at under one hold, in any order, and what is still to be searched.

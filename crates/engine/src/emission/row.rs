@@ -31,10 +31,7 @@ use crate::push::Earlier;
 use crate::source_state::Turn;
 
 /// After about so many bytes of emissions the rest is for another commit, and others have their turn.
-const COMMIT_BYTES: usize = 8 << 20;
-/// Places are held for about so many commits: then what is left is searched for again.
-const COMMITS_HELD: usize = 16;
-
+pub(crate) const COMMIT_BYTES: usize = 8 << 20;
 /// Events whose calls of functions are made together, about.
 pub(super) const GATHERED_MAX: usize = 256;
 
@@ -63,16 +60,15 @@ pub(super) enum Cause<'a> {
 pub(super) struct Left {
     record: u64,
     act: usize,
-    positions: Arc<[Position]>,
-    /// Whether there are none behind these.
-    is_all: bool,
-    done: usize,
+    places: Places,
+    /// Up to which it is done.
+    done: Option<Position>,
 }
 
 impl Left {
     /// Whether there are more behind those that are known.
     fn is_used_up(&self) -> bool {
-        self.done == self.positions.len() && !self.is_all
+        !self.places.is_all && self.done == self.places.held.last()
     }
 }
 
@@ -92,6 +88,8 @@ pub(super) struct Rows<'a> {
     pub(super) bytes: usize,
     pub(super) evaluated: usize,
     pub(super) evaluated_max: usize,
+    commit_bytes: usize,
+    places_max: usize,
     /// What other streams emitted, as it is read: each with the offset that comes next.
     readings: BTreeMap<SourceId, (u64, Events)>,
     /// What it emitted before, as it is read: with the offset that comes next.
@@ -124,6 +122,8 @@ impl<'a> Rows<'a> {
             bytes: 0,
             evaluated: 0,
             evaluated_max: world.evaluated_max,
+            commit_bytes: world.commit_bytes,
+            places_max: world.places_max,
             readings: BTreeMap::new(),
             emitted: None,
             earlier: Earlier::default(),
@@ -138,7 +138,7 @@ impl<'a> Rows<'a> {
 
     /// Whether the rest is for another commit.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes > COMMIT_BYTES || self.evaluated >= self.evaluated_max
+        self.bytes > self.commit_bytes || self.evaluated >= self.evaluated_max
     }
 
     /// Says of the last emission that the rest of its record begins there.
@@ -343,23 +343,18 @@ impl<'a> Rows<'a> {
         let mut left = match self.left.take().filter(is_this) {
             Some(left) => left,
             None => {
-                let most = self.evaluated_max.saturating_mul(COMMITS_HELD);
                 let trigger = self.derived.trigger().source.id;
                 let searches = searches(self)?;
-                let Places { positions, is_all } =
-                    first_places(online, trigger, searches, (after, most), known)?;
+                let bounds = (after, self.places_max);
                 Left {
                     record,
                     act,
-                    positions: positions.into(),
-                    is_all,
-                    done: 0,
+                    places: first_places(online, trigger, searches, bounds, known)?,
+                    done: None,
                 }
             }
         };
-        let positions = Arc::clone(&left.positions);
-        let next = positions[left.done..].iter();
-        let next = next.take(self.evaluated_max).copied();
+        let next = left.places.held.behind(left.done, self.evaluated_max);
         let trigger = self.trigger();
         for near in runs(next) {
             let mut run = Run::read(self.log, trigger, near);
@@ -367,8 +362,7 @@ impl<'a> Rows<'a> {
                 match self.revise_one(online, record, &found, known) {
                     Ok(()) => {}
                     Err(EngineError::Calls(calls)) => {
-                        let last = left.done.checked_sub(1).map(|last| positions[last]);
-                        if let (Some(last), false) = (last, self.events.is_empty()) {
+                        if let (Some(last), false) = (left.done, self.events.is_empty()) {
                             self.left = Some(left);
                             return Ok(Some(last));
                         }
@@ -378,14 +372,14 @@ impl<'a> Rows<'a> {
                     }
                     Err(error) => return Err(error),
                 }
-                left.done += 1;
+                left.done = Some(found.position);
                 if self.is_full() {
                     self.left = Some(left);
                     return Ok(Some(found.position));
                 }
             }
         }
-        Ok(positions.last().copied().filter(|_| !left.is_all))
+        Ok(left.done.filter(|_| !left.places.is_all))
     }
 
     /// The source of the trigger, as it is now.

@@ -119,7 +119,8 @@ impl Engine {
     /// Everything that is logged, over a key-value store. If that fails, reads are of as much as
     /// was replayed, or, if they can go on with it, of what was before.
     pub(super) fn bring_up(&mut self, kv: Arc<dyn Kv>, can_go_on: bool) -> Result<(), EngineError> {
-        let hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
+        let mut hot = HotStore::bring_up(kv, self.reader(), &self.catalog, self.limits)?;
+        hot.raise_reached(&self.emitted_least);
         if self.defers_cold {
             hot.defer_cold();
         }

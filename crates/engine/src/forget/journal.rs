@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use evenkeel_log::{FileSystem, OpenMode};
 use evenkeel_types::codec::decode_values;
 use evenkeel_types::definition::Catalog;
-use evenkeel_types::{DataType, Value};
+use evenkeel_types::{DataType, SourceId, Value};
 use serde::{Deserialize, Serialize};
 
 use super::change::SourceChanges;
@@ -46,6 +46,9 @@ pub(super) struct Plan {
     /// Whether everything that was served goes.
     pub(super) removes_served: bool,
     pub(super) report: ForgetReport,
+    /// Of derived streams the first record for which nothing was emitted yet, when it was decided.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) emitted: BTreeMap<SourceId, u64>,
     /// Of all above.
     pub(super) checksum: String,
 }

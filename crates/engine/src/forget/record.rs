@@ -3,12 +3,14 @@
 //!
 //! One file per forget in `forgotten/` of a store (`docs/format/forgotten.md`).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 use evenkeel_connect::AtomicFile;
 use evenkeel_log::{DiskFileSystem, FileSystem};
+use evenkeel_types::SourceId;
 use serde::{Deserialize, Serialize};
 
 use super::report::{ForgetReport, ForgottenSource, PSEUDONYM};
@@ -33,6 +35,10 @@ pub(crate) struct ForgottenRecord {
     pub(crate) sources: Vec<ForgottenSource>,
     /// Datasets that cannot be built again since.
     pub(crate) datasets: Vec<String>,
+    /// Of derived streams the first record for which nothing was emitted yet: what is before would be another thing
+    /// without what is forgotten.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) emitted: BTreeMap<SourceId, u64>,
 }
 
 impl ForgottenRecord {
@@ -43,7 +49,12 @@ impl ForgottenRecord {
 }
 
 /// Writes it; done before, it is the same file.
-pub(super) fn write(store: &Path, at: i64, report: &ForgetReport) -> Result<(), EngineError> {
+pub(super) fn write(
+    store: &Path,
+    at: i64,
+    report: &ForgetReport,
+    emitted: &BTreeMap<SourceId, u64>,
+) -> Result<(), EngineError> {
     let record = ForgottenRecord {
         format: FORMAT,
         at,
@@ -51,6 +62,7 @@ pub(super) fn write(store: &Path, at: i64, report: &ForgetReport) -> Result<(), 
         mode: report.mode.clone(),
         sources: report.sources.clone(),
         datasets: report.datasets.iter().map(|d| d.dataset.clone()).collect(),
+        emitted: emitted.clone(),
     };
     let folder = store.join(DIRECTORY);
     let failed = |path: &Path| {
@@ -74,6 +86,23 @@ pub(super) fn write(store: &Path, at: i64, report: &ForgetReport) -> Result<(), 
     let mut file = AtomicFile::create(&path).map_err(EngineError::connect)?;
     file.write_all(text.as_bytes()).map_err(failed(&path))?;
     file.commit().map_err(EngineError::connect)
+}
+
+/// How far derived streams were when something was forgotten last: no further than a log goes, which may be an older
+/// one that was put there.
+///
+/// # Errors
+/// If a record cannot be read: who does not know it would emit what was left out.
+pub(crate) fn emitted_before(
+    store: &Path,
+    log_end: u64,
+) -> Result<BTreeMap<SourceId, u64>, EngineError> {
+    let mut emitted: BTreeMap<SourceId, u64> = BTreeMap::new();
+    for (stream, record) in forgotten(store)?.into_iter().flat_map(|of| of.emitted) {
+        let known = emitted.entry(stream).or_default();
+        *known = record.min(log_end).max(*known);
+    }
+    Ok(emitted)
 }
 
 /// What was forgotten of a store, in order.

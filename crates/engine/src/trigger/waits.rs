@@ -2,7 +2,8 @@
 //!
 //! Such a result is evaluated at the first record of the log, from its trigger's own on, at which the
 //! watermarks of what it waits for are past the trigger's time. Invariant: which record that is follows from
-//! the log, and from what the name of the result says; so the same bits come of the name for ever.
+//! the log, and from what the name of the result says; so the same bits come of the name for ever. Of streams with
+//! timers what holds is asked behind it (`due`), and the definitions of before are in `past`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,19 +13,22 @@ use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef};
 use evenkeel_types::{EventTime, SourceId};
 
 use super::Trigger;
+use super::due::DueSearch;
 use crate::captured::with_causes;
-use crate::definitions::{Host, catalog_of_records};
 use crate::emission::due_until;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorKind};
-use crate::registry::Record;
+use crate::offline::Online;
 use crate::serving::{ReadPlan, Unmet};
 use crate::watermarks::{Mark, watermark_of};
+
+/// The greatest time of what counts of a source.
+type Greatest<'a> = &'a dyn Fn(SourceId) -> Option<EventTime>;
 
 /// Enough to tell apart what the watermarks of one set of sources follow from.
 const DIGEST_BYTES: usize = 8;
 /// Events that are read before it is asked whether anybody waits.
-const READ_AT_ONCE: usize = 4_096;
+pub(super) const READ_AT_ONCE: usize = 4_096;
 
 /// What a trigger's answer must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,7 +174,7 @@ impl Awaited {
     }
 
     /// Those of a name; none if they are defined otherwise in this catalog.
-    fn named(
+    pub(super) fn named(
         catalog: &Arc<Catalog>,
         plan: &ReadPlan,
         waits: &Waits,
@@ -214,37 +218,53 @@ impl Awaited {
         with_causes(&self.catalog, self.sources.iter().map(|def| def.id))
     }
 
-    /// The first of the sources whose watermark has not passed a time, given how far events have come.
-    fn unmet(
+    /// The sources that streams with timers go by among those.
+    pub(super) fn clocks(&self) -> BTreeSet<SourceId> {
+        let involved = self.involved().into_iter();
+        let derived = involved.filter_map(|def| def.derived.as_ref());
+        let go_on = derived.filter(|derived| !derived.is_ended);
+        go_on
+            .flat_map(|derived| self.catalog.clocks(derived))
+            .collect()
+    }
+
+    /// The first of the sources whose watermark has not passed a time, given how far events have come, and
+    /// those that hold.
+    pub(super) fn unmet(
         &self,
         time: EventTime,
-        came: &dyn Fn(SourceId) -> Option<EventTime>,
+        came: Greatest<'_>,
+        held: Greatest<'_>,
     ) -> Option<Unmet> {
         self.sources
             .iter()
-            .find_map(|def| Unmet::of_watermark(def, self.watermark(def, came), time))
+            .find_map(|def| Unmet::of_watermark(def, self.watermark(def, came, held), time))
     }
 
     /// Whether all watermarks have passed a time, given how far events have come.
-    fn has_passed(&self, time: EventTime, came: &dyn Fn(SourceId) -> Option<EventTime>) -> bool {
-        let mut watermarks = self.sources.iter().map(|def| self.watermark(def, came));
-        watermarks.all(|watermark| watermark.is_some_and(|watermark| watermark > time))
+    fn has_passed(&self, time: EventTime, came: Greatest<'_>) -> bool {
+        let mut watermarks = self.sources.iter();
+        watermarks.all(|def| {
+            let watermark = self.watermark(def, came, came);
+            watermark.is_some_and(|watermark| watermark > time)
+        })
     }
 
     fn watermark(
         &self,
         source: &SourceDef,
-        came: &dyn Fn(SourceId) -> Option<EventTime>,
+        came: Greatest<'_>,
+        held: Greatest<'_>,
     ) -> Option<EventTime> {
         let due = |derived: &DerivedDef| {
-            let due = due_until(&self.catalog, derived, |source| Ok(came(source)));
+            let due = due_until(&self.catalog, derived, |source| Ok(held(source)));
             due.ok().flatten()
         };
         watermark_of(&self.catalog, source, came, &due)
     }
 
-    /// The first record, from `from` on, at which all watermarks have passed a time; none if the log has
-    /// none yet. `mark` is what [`Engine::mark_before`] says.
+    /// The first record, from `from` on, at which all watermarks have passed a time by what was logged; none if the
+    /// log has none yet. `mark` is what [`Engine::mark_before`] says.
     ///
     /// # Errors
     /// If the log cannot be read; [`EngineError::Stopped`] if it is wanted no more.
@@ -295,35 +315,6 @@ impl Awaited {
     }
 }
 
-/// What was defined, record by record.
-pub struct PastDefinitions {
-    records: Vec<Record>,
-    host: Host,
-}
-
-impl PastDefinitions {
-    /// What a result waits for, by the newest definitions of which its name is; `result` is the name.
-    ///
-    /// # Errors
-    /// [`WaitsError::Undefined`].
-    pub fn awaited(
-        &self,
-        plan: &ReadPlan,
-        waits: &Waits,
-        result: &str,
-    ) -> Result<Awaited, EngineError> {
-        for count in (1..=self.records.len()).rev() {
-            let past = catalog_of_records(&self.records[..count], self.host.clone())?;
-            if let Some(found) = Awaited::named(&Arc::new(past), plan, waits)? {
-                return Ok(found);
-            }
-        }
-        Err(EngineError::Waits(WaitsError::Undefined {
-            result: result.to_owned(),
-        }))
-    }
-}
-
 impl Trigger {
     /// The trigger as it is evaluated at a later record: with everything logged up to that.
     ///
@@ -366,18 +357,10 @@ impl Engine {
         Awaited::named(self.shared_catalog(), plan, waits)
     }
 
-    /// The definitions of before: to be looked through without the engine.
-    pub fn past_definitions(&self) -> PastDefinitions {
-        PastDefinitions {
-            records: self.registry().records().to_vec(),
-            host: self.catalog().host.clone(),
-        }
-    }
-
-    /// The first watermark that has not passed a time, by what is applied.
+    /// The first watermark that has not passed a time, by what was logged of what is applied.
     pub fn unmet_awaited(&self, awaited: &Awaited, time: EventTime) -> Option<Unmet> {
         let came = |source| self.hot().source(source)?.greatest_time();
-        awaited.unmet(time, &came)
+        awaited.unmet(time, &came, &came)
     }
 
     /// A trigger as it is evaluated when it waited; as it is, with what is missing, if the watermarks have not
@@ -391,23 +374,33 @@ impl Engine {
         if let Some(unmet) = self.unmet_awaited(awaited, time) {
             return Ok((trigger, Some(unmet)));
         }
+        let not_logged = || EngineError::Waits(WaitsError::NotLogged { record });
         let mark = self.mark_before(awaited, time, record);
         let found = awaited.first_record(self.reader(), mark, (time, record), &|| true)?;
-        let found = found.ok_or_else(|| EngineError::Waits(WaitsError::NotLogged { record }))?;
-        Ok((trigger.at_record(self.reader(), found)?, None))
+        let passed = found.ok_or_else(not_logged)?;
+        let search = DueSearch::behind(self.reader(), awaited, (time, passed))?;
+        let found = match search {
+            None => Some(passed),
+            Some(mut search) => search.go_on(self, self.reader(), &|| true)?,
+        };
+        match found {
+            Some(found) => Ok((trigger.at_record(self.reader(), found)?, None)),
+            None => {
+                let unmet = Online::read_with(self, |engine| engine.lacks_awaited(awaited, time))?;
+                Ok((trigger, Some(unmet.ok_or_else(not_logged)?)))
+            }
+        }
     }
 
     /// Where [`Awaited::first_record`] begins to read; none if the watermarks are known to have passed a time
     /// when a record was logged.
     pub fn mark_before(&self, awaited: &Awaited, time: EventTime, record: u64) -> Option<Mark> {
-        let involved = awaited.involved();
-        let sources: Vec<SourceId> = involved.iter().map(|def| def.id).collect();
         let has_passed = |mark: &Mark| awaited.has_passed(time, &|id| mark.came(id));
         let marks = &self.hot().state().marks;
-        let of_record = marks.last_until(&sources, record + 1);
+        let of_record = marks.last_until(record + 1);
         if awaited.sources.is_empty() || of_record.is_some_and(has_passed) {
             return None;
         }
-        Some(marks.last_before(&sources, has_passed))
+        Some(marks.last_before(has_passed))
     }
 }

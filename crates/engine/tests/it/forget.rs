@@ -1,5 +1,6 @@
 //! A key that is forgotten is nowhere any more, and every other key is answered what it was.
 
+mod going_on;
 mod random;
 mod stopped;
 

@@ -23,9 +23,9 @@ CREATE FEATURE SERVICE model VERSION 1 AS of_shop (*);
 
 /// One store in memory, behind a gate, that can be opened or not.
 #[derive(Debug, Default)]
-struct Stores {
+pub(crate) struct Stores {
     kv: Arc<MemoryKv>,
-    gate: Arc<Gate>,
+    pub(crate) gate: Arc<Gate>,
     opened: AtomicUsize,
     /// So many openings fail.
     refused: AtomicUsize,

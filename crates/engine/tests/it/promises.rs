@@ -1,6 +1,8 @@
 //! Results that wait for watermarks: each is what the oracle says at the first place in the log at which these are
 //! past its time, whatever was restarted, lost, moved or defined otherwise since.
 
+mod due;
+
 use std::fs;
 
 use evenkeel_engine::push::{PushedRow, Pusher, RowAnswer, Write};
@@ -19,6 +21,7 @@ use proptest::prelude::*;
 use crate::lake::flush;
 use crate::random_history::Random;
 use crate::support::{World, apply_text, t};
+use crate::timer_history::{Step, write_of};
 
 const DEFINITIONS: &str = "
 CREATE ENTITY card (card BIGINT);
@@ -61,6 +64,18 @@ fn push(engine: &mut Engine, source: &str, row: Vec<Value>) {
     let rows = vec![pushed(row)];
     let write = Write::Push { source, rows };
     engine.write(&mut Pusher::default(), write).unwrap();
+}
+
+/// Removes the event of a source that has the greatest time of those that hold.
+fn retract(engine: &mut Engine, source: &'static str) {
+    if let Some(write) = write_of(engine, &Step::Retract(source)) {
+        engine.write(&mut Pusher::default(), write).unwrap();
+    }
+}
+
+/// Whether it came as a row, and not to put one right.
+fn is_original(event: &LoggedEvent) -> bool {
+    event.event.revision == 0 && !event.event.operation.is_correction()
 }
 
 fn promise(sources: &[&str], degraded: bool) -> TriggerPromise {
@@ -180,7 +195,8 @@ fn check(engine: &Engine) -> usize {
     let source = |name: &str| engine.source(name).unwrap().id;
     let payments = source("payments");
     let mut found = 0;
-    for event in events.iter().filter(|event| event.source == payments) {
+    let is_trigger = |event: &&LoggedEvent| event.source == payments && is_original(event);
+    for event in events.iter().filter(is_trigger) {
         let place = (payments, event.position);
         for (id, waits) in names(engine, event.position).iter().zip(WAITS) {
             let is_wanted = |(name, _): &(&str, i64)| waits.is_empty() || waits.contains(name);
@@ -223,13 +239,14 @@ fn some_events(engine: &mut Engine, random: &mut Random, now: &mut i64) {
         *now += random.below(4) as i64;
         let minute = *now - random.below(9) as i64;
         let card = Value::BigInt(random.below(3) as i64);
-        match random.below(4) {
-            0 => push(
+        match random.below(9) {
+            0 | 1 => push(
                 engine,
                 "limits",
                 vec![card, Value::Double(minute as f64), at(minute)],
             ),
-            1 => push(engine, "taps", vec![card, at(minute)]),
+            2 | 3 => push(engine, "taps", vec![card, at(minute)]),
+            4 => retract(engine, "payments"),
             // Also another payload under an id that was there.
             _ => push(engine, "payments", payment(random.below(40) as i64, minute)),
         }
@@ -365,7 +382,8 @@ fn results_stay_when_the_log_is_truncated_and_come_back_from_a_backup() {
     history(&mut engine);
     let payments = engine.source("payments").unwrap().id;
     let events = logged(&engine);
-    let positions = events.iter().filter(|event| event.source == payments);
+    let positions = events.iter();
+    let positions = positions.filter(|event| event.source == payments && is_original(event));
     let ids: Vec<ResultId> = positions
         .flat_map(|event| names(&engine, event.position))
         .collect();
@@ -384,6 +402,40 @@ fn results_stay_when_the_log_is_truncated_and_come_back_from_a_backup() {
     drop(engine);
     fs::remove_dir_all(world.path().join(".evenkeel")).unwrap();
     restore(&world.project(), &copy).unwrap();
+    assert_eq!(results(&world.engine_of_short_segments(), &ids), before);
+}
+
+/// Marks that were taken before a source was defined say of it that it had no events.
+#[test]
+fn results_that_wait_for_a_new_source_are_the_same_with_marks_of_before_and_without() {
+    let world = World::new(DEFINITIONS);
+    let mut engine = world.engine_of_short_segments();
+    history(&mut engine);
+    let more = DEFINITIONS.replace("decision (*);", "decision (*), calls_of (*);")
+        + "CREATE STREAM calls (card BIGINT, at TIMESTAMP, EVENT TIME at);
+           CREATE FEATURE VIEW calls_of ENTITY card AS SELECT card, count(*) OVER (LAST 1 DAYS) AS calls FROM calls;";
+    world.write("definitions.sql", &more);
+    apply_text(&mut engine, &more);
+    let mut random = Random(8);
+    let mut now = 100;
+    for _ in 0..20 {
+        some_events(&mut engine, &mut random, &mut now);
+        push(&mut engine, "calls", vec![Value::BigInt(1), at(now - 3)]);
+        engine.checkpoint().unwrap();
+    }
+    let payments = engine.source("payments").unwrap().id;
+    let events = logged(&engine);
+    let of = events.iter();
+    let of = of.filter(|event| event.source == payments && is_original(event));
+    let ids: Vec<ResultId> = of
+        .flat_map(|event| names(&engine, event.position))
+        .collect();
+    let before = results(&engine, &ids);
+    let waits_for_all = before.iter().step_by(WAITS.len());
+    let found = waits_for_all.filter(|result| result.is_some()).count();
+    assert!(found > 20, "{found}");
+    drop(engine);
+    fs::remove_dir_all(world.path().join(".evenkeel/hot")).unwrap();
     assert_eq!(results(&world.engine_of_short_segments(), &ids), before);
 }
 

@@ -330,6 +330,64 @@ fn what_would_be_recorded_is_not_known_to_a_call() {
     assert_eq!(calls_of(&engine, "chance"), 6);
 }
 
+/// Where nobody is asked the value is known: it is NULL, for a call as for the row that is logged.
+#[test]
+fn what_nobody_is_asked_for_is_null_to_a_call() {
+    const TICKETS: &str = "
+CREATE STREAM tickets AS SELECT p.card, lot(h.city) AS ticket FROM payments p ASOF JOIN homes h ON p.card = h.card;
+CREATE FEATURE VIEW ticketed ENTITY card AS
+SELECT card, count(*) OVER (LAST 1 DAYS) AS rows, count(ticket) OVER (LAST 1 DAYS) AS n FROM tickets;
+CREATE FEATURE SERVICE tickets_of AS ticketed (*);
+";
+    let Some(world) = world(MODULE, &[SCORED, TICKETS].concat()) else {
+        return;
+    };
+    let mut engine = world.engine();
+    let home = vec![Value::BigInt(0), Value::string("north"), at(0)];
+    push(&mut engine, "homes", vec![home]);
+    push(
+        &mut engine,
+        "payments",
+        (0..4).map(|n| pay(n, n.unsigned_abs())).collect(),
+    );
+    let call = |engine: &Engine, id: i64| {
+        let source = engine.source("payments").unwrap();
+        let row = pay(id, id.unsigned_abs());
+        let Called::Row(call) = engine.call(&source, row, None).unwrap() else {
+            panic!("it is an event");
+        };
+        let plan = ReadPlan::new(engine.service("tickets_of").unwrap());
+        engine.read_call(&plan, &call, &[vec![Value::BigInt(id % 2)]], &engine.cut())
+    };
+    let said = |engine: &Engine| {
+        let answers = call(engine, 5).unwrap().to_rows().remove(0);
+        answers
+            .into_iter()
+            .map(|answer| answer.value)
+            .collect::<Vec<_>>()
+    };
+    let before = said(&engine);
+    assert_eq!(before, [Value::BigInt(3), Value::BigInt(0)]);
+    assert_eq!(
+        calls_of(&engine, "lot"),
+        4,
+        "of those with a home, by two streams"
+    );
+    let refused = call(&engine, 6).unwrap_err();
+    assert!(
+        matches!(&refused, EngineError::CallRecorded { stream, .. } if stream == "tickets"),
+        "{refused}"
+    );
+    push(&mut engine, "payments", vec![pay(5, 5)]);
+    let after = values(
+        &engine,
+        "tickets_of",
+        &[Value::BigInt(1)],
+        "2026-03-02T00:05:00Z",
+    );
+    assert_eq!(after, before);
+}
+
 #[test]
 fn what_does_harm_stops_its_stream_and_nothing_of_it_is_recorded() {
     let Some((world, mut engine)) = scored() else {

@@ -61,6 +61,26 @@ fn whatever_comes_between_what_is_due_and_where_it_dies_is_what_the_walk_says() 
     );
 }
 
+/// Each commit of emissions ends where it has so many bytes, also within what one record makes due.
+#[test]
+fn wherever_commits_end_by_bytes_it_is_what_the_walk_says() {
+    for (seed, commit_bytes) in [(3, 1), (4, 400), (5, 2_500)] {
+        let mut random = Random(seed);
+        let steps = troubled(&mut random, 40);
+        let definitions = definitions(2);
+        let plain = World::new(&definitions);
+        let whole = play(&plain, &steps, 1, &mut random);
+        let world = World::new(&definitions);
+        let mut served = Served::with_commits_of(&world, commit_bytes);
+        served.dies_one_in = 8;
+        served.play(&steps, 1, &mut random);
+        let words = format!("seed {seed}, commits of {commit_bytes} bytes");
+        let (found, _) = check_walked(served.engine(), &words);
+        assert!(told(served.engine()) == told(&whole), "{words}");
+        assert!(found > 20 && served.deaths > 3, "{words}: {found}");
+    }
+}
+
 /// Orders of one customer, a minute apart, and whatever makes them due.
 fn orders(count: i64) -> (Vec<Step>, Vec<Step>) {
     let order = |id: i64| {
@@ -109,9 +129,13 @@ fn what_is_due_while_a_backfill_is_under_way_is_emitted_once_wherever_it_dies() 
     let mut done = [orders, vec![again(0)], due].concat();
     // A note that all rows of a customer look up: late, so that it is for who asks again.
     done.extend([note(3), again(1), note(4), again(2)]);
-    let run = |dies_at: Option<usize>| {
+    let run = |by_bytes: bool, dies_at: Option<usize>| {
         let world = World::new(&definitions);
-        let mut served = Served::new(&world, 3);
+        let mut served = match by_bytes {
+            false => Served::new(&world, 3),
+            // Two emissions or three.
+            true => Served::with_commits_of(&world, 250),
+        };
         let mut rest = &done[..];
         while !rest.is_empty() {
             let logged = served.log(rest, 100);
@@ -123,7 +147,7 @@ fn what_is_due_while_a_backfill_is_under_way_is_emitted_once_wherever_it_dies() 
         assert!(dies_at.is_none() || served.deaths == 1, "{dies_at:?}");
         (told(served.engine()), served.steps)
     };
-    let (expected, steps) = run(None);
+    let (expected, steps) = run(false, None);
     let rows = |stream: &str| {
         expected
             .iter()
@@ -138,12 +162,14 @@ fn what_is_due_while_a_backfill_is_under_way_is_emitted_once_wherever_it_dies() 
         (12 + 2 * 4, 12 + 2 * 4)
     );
     assert!(steps > 24, "{steps}");
-    for dies_at in 1..=steps {
-        assert_eq!(
-            run(Some(dies_at)).0,
-            expected,
-            "died at step {dies_at} of {steps}"
-        );
+    let (whole, of_bytes) = run(true, None);
+    assert_eq!(whole, expected);
+    assert!(of_bytes > 24, "{of_bytes}");
+    for (by_bytes, steps) in [(false, steps), (true, of_bytes)] {
+        for dies_at in 1..=steps {
+            let (found, _) = run(by_bytes, Some(dies_at));
+            assert_eq!(found, expected, "died at step {dies_at} of {steps}");
+        }
     }
 }
 
@@ -259,8 +285,8 @@ fn streams_with_timers_end_and_what_they_go_by_stays() {
     );
 }
 
-/// What was emitted of other customers stays, and what is emitted later is what the walk says that never knew
-/// the one who is forgotten.
+/// What was emitted of other customers stays, and what is emitted later is what the walk says for whom the
+/// one who is forgotten was never there, from then on.
 #[test]
 fn who_is_forgotten_makes_nothing_due_any_more_and_what_was_emitted_stays() {
     for seed in [21, 22] {
@@ -290,7 +316,6 @@ fn who_is_forgotten_makes_nothing_due_any_more_and_what_was_emitted_stays() {
         let before: Vec<_> = KINDS
             .map(|(stream, _)| logged(served.engine(), stream))
             .into();
-        let emitted_before = KINDS.map(|(stream, _)| emitted(served.engine(), stream));
         let forgotten = orders_of(&before[0], &customer(2));
         assert!(forgotten.len() > 3);
         let request = ForgetRequest {
@@ -321,21 +346,12 @@ fn who_is_forgotten_makes_nothing_due_any_more_and_what_was_emitted_stays() {
                 .filter(|(_, _, id, ..)| !forgotten.contains(id));
             sorted(others.collect())
         };
-        for ((stream, options), (before, emitted_before)) in KINDS
-            .into_iter()
-            .zip(before.into_iter().zip(emitted_before))
-        {
-            let last = emitted_before
-                .iter()
-                .map(|(record, ..)| *record)
-                .max()
-                .unwrap();
+        for ((stream, options), before) in KINDS.into_iter().zip(before) {
+            // Everything that was logged was emitted for, also where that was nothing.
+            let last = before.iter().map(|(record, _)| *record).max().unwrap();
             let now = logged(served.engine(), stream);
             let mut walk = Walk::default();
-            walk.go_on(
-                before.into_iter().filter(|(record, _)| *record <= last),
-                options,
-            );
+            walk.go_on(before, options);
             walk.forget(&customer(2));
             walk.go_on(
                 now.into_iter().filter(|(record, _)| *record > last),

@@ -53,8 +53,23 @@ impl<'w> Served<'w> {
                 ..LogOptions::default()
             },
             evaluated_max,
+            places_max: evaluated_max.saturating_mul(16),
             ..Machine::default()
         };
+        Served::on(world, machine)
+    }
+
+    /// With the definitions of the world; a commit of emissions has about so many bytes.
+    pub(crate) fn with_commits_of(world: &'w World, commit_bytes: usize) -> Self {
+        let machine = Machine {
+            clock: world.clock.clone(),
+            commit_bytes,
+            ..Machine::default()
+        };
+        Served::on(world, machine)
+    }
+
+    fn on(world: &'w World, machine: Machine) -> Self {
         let mut served = Served {
             world,
             machine,

@@ -75,6 +75,7 @@ fn push_for_ever(directory: &Path) {
     let machine = Machine {
         sealed_entries: 4,
         evaluated_max: 5,
+        places_max: 80,
         log: LogOptions {
             segment_bytes: 4_000,
             ..LogOptions::default()

@@ -433,6 +433,12 @@ impl Simulation {
             },
             sealed_entries: self.settings.sealed_entries,
             evaluated_max: self.settings.evaluated_max,
+            // Commits end by bytes in some runs, and by triggers in others.
+            commit_bytes: match self.settings.evaluated_max {
+                40 => 600,
+                _ => 8 << 20,
+            },
+            places_max: self.settings.evaluated_max * 16,
         }
     }
 

@@ -61,7 +61,15 @@ impl Catalog {
             let found = clocks.chain([&derived.trigger().source]);
             found.map(|source| (source, Vec::new()))
         });
-        revising.chain(timed).collect()
+        // Results that waited for a stream until it ended ask when its rows were due.
+        let ended = self.derived().filter(|source| source.has_ended());
+        let ended = ended.filter_map(|source| source.derived.as_ref());
+        let ended = ended.flat_map(|derived| {
+            let clocks = self.clocks(derived).into_iter();
+            let clocks = clocks.filter_map(|id| self.source_by_id(id));
+            clocks.map(|source| (source, Vec::new()))
+        });
+        revising.chain(timed).chain(ended).collect()
     }
 
     /// The derived streams, by name.

@@ -4,8 +4,8 @@ use super::*;
 
 /// A disk that refuses every change after so many.
 #[derive(Debug)]
-struct Failing {
-    left: Arc<AtomicI64>,
+pub(super) struct Failing {
+    pub(super) left: Arc<AtomicI64>,
 }
 
 impl Failing {
@@ -85,7 +85,7 @@ impl FileSystem for Failing {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
