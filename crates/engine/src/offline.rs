@@ -137,7 +137,10 @@ impl Offline {
 
     fn open_by(
         project: &Project,
-        open_log: fn(Arc<dyn FileSystem>, &Path) -> Result<(LogReader, RecoveryReport), LogError>,
+        open_log: impl FnOnce(
+            Arc<dyn FileSystem>,
+            &Path,
+        ) -> Result<(LogReader, RecoveryReport), LogError>,
     ) -> Result<Self, EngineError> {
         Engine::refuse_without_store(project)?;
         Engine::refuse_forgetting(project, &Machine::default())?;

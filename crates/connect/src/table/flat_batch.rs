@@ -411,7 +411,7 @@ mod tests {
         for number in numbers {
             column.push(&match number {
                 Some(number) => value(data_type, *number),
-                None if column.len() % 3 == 0 => Value::Error(ErrorReason::Overflow),
+                None if column.len().is_multiple_of(3) => Value::Error(ErrorReason::Overflow),
                 None => Value::Null,
             });
         }

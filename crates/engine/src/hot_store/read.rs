@@ -16,13 +16,16 @@ use crate::function::{Deferring, forget, taken};
 /// So many keys may be expected and not asked for: what is left out reads nothing.
 const PASSED_OVER_MAX: usize = 8;
 
+/// A key that is going to be asked for, and what was found of it.
+type Expected = (Vec<u8>, AtHand);
+
 /// See the module.
 pub(crate) struct HotRead<'a> {
     hot: &'a HotStore,
     /// Since the last [`HotRead::checked`].
     used: RefCell<Vec<KeyReads>>,
     /// What is going to be asked for of each index, the next one last.
-    expected: RefCell<BTreeMap<IndexId, Vec<(Vec<u8>, AtHand)>>>,
+    expected: RefCell<BTreeMap<IndexId, Vec<Expected>>>,
     _deferring: Option<Deferring>,
 }
 
