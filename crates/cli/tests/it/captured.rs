@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value as Json, json};
 
@@ -76,8 +77,12 @@ impl Drop for Database {
     }
 }
 
-/// Starts a server on a folder; the port that it would have of itself.
+/// Starts a server on a folder, one at a time: making one beside another was seen to fail; the
+/// port that it would have of itself.
 fn started(folder: &tempfile::TempDir, options: &[&str]) -> String {
+    static STARTING: Mutex<()> = Mutex::new(());
+    // Another test that failed says so itself.
+    let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     let started = services()
         .args(["start", "mariadb"])
         .arg(folder.path())
