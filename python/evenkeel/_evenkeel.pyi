@@ -86,6 +86,7 @@ class Store:
         row: Dict[str, Any],
         asked: Tuple[str, str],
         producer: Optional[Tuple[str, int]],
+        correlation_id: Optional[str],
         promise: Tuple[Optional[str], bool],
     ) -> Tuple[Dict[str, Any], Optional[Tuple[Table, Dict[str, Any]]]]: ...
     def change(

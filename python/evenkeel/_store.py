@@ -245,6 +245,7 @@ class Store:
         view: Optional[str] = None,
         producer_id: Optional[str] = None,
         sequence: Optional[int] = None,
+        correlation_id: Optional[str] = None,
         consistency: Optional[str] = None,
         degraded: bool = False,
     ) -> Triggered:
@@ -252,7 +253,7 @@ class Store:
         log: with everything before it, and nothing behind.
 
         A row that was logged before (by event id, or `producer_id` and `sequence`) is answered as
-        the first time. A row that is no event is a dead letter, and says so.
+        the first time. What derived streams emit for it has its `correlation_id`. A row that is no event is a dead letter, and says so.
 
         With `consistency` `complete` it is answered at the first place in the log at which the watermarks
         of all sources that are read are past the row's time; with `complete:limits,taps` of those. If they
@@ -261,7 +262,9 @@ class Store:
         producer = producer_of(producer_id, sequence)
         asked = asked_of(service, view)
         promise = (consistency, degraded)
-        head, read = self._store.trigger(source, dict(row), asked, producer, promise)
+        head, read = self._store.trigger(
+            source, dict(row), asked, producer, correlation_id, promise
+        )
         return triggered_of(head, None if read is None else Answers(*read))
 
     def set(

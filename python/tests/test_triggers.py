@@ -43,7 +43,9 @@ def test_a_trigger_is_answered_once_and_for_ever(server, client):  # noqa: F811
         of_view.features
     found = client.result(of_view.result, wait_ms=5_000)
     assert (found.service, found.values.to_pylist()[0]["rides_7d"]) == (None, 3)
-    other = client.trigger("rides", ride(3, fare=0.5), view="rider_rides")
+    with pytest.raises(evenkeel.InvalidError, match="more than 256 characters"):
+        client.trigger("rides", ride(4), view="rider_rides", correlation_id="x" * 257)
+    other = client.trigger("rides", ride(3, fare=0.5), view="rider_rides", correlation_id="é 7")
     assert (other.status, other.position) == ("conflict", (0, 3))
     server.stop()
     with evenkeel.open(server.folder) as store:
@@ -53,7 +55,9 @@ def test_a_trigger_is_answered_once_and_for_ever(server, client):  # noqa: F811
         alike(store.result(first.result), first.answers)
         alike(store.result(of_view.result), found)
         alike(store.trigger("rides", ride(3, fare=0.5), view="rider_rides").answers, other.answers)
-        new = store.trigger("rides", ride(4), view="rider_rides")
+        with pytest.raises(evenkeel.InvalidError, match="is empty"):
+            store.trigger("rides", ride(4), view="rider_rides", correlation_id="")
+        new = store.trigger("rides", ride(4), view="rider_rides", correlation_id="ride 4")
         assert (new.status, new.position, new.features["rides_7d"]) == ("logged", (0, 4), 4)
         counted = store.call("rides", ride(5), ["rider_rides:rides_7d"])
         assert counted.scalar() == 5

@@ -37,7 +37,7 @@ use evenkeel_types::{Partition, SourceId};
 
 pub use self::backfill::Backfilling;
 pub use self::place::made_by;
-pub use self::tail::{emissions, emissions_end, topic_of};
+pub use self::tail::{Emission, emissions, emissions_end, topic_of};
 
 pub(crate) use self::brought::{
     Known, OWN_COLUMNS, again, columns_of, emission_of, identity_of, is_same, trigger_names,

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use evenkeel_log::{Batch, DeadLetter, DeadLetterId};
+use evenkeel_log::{Batch, Call, DeadLetter, DeadLetterId};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Event, Partition, Position, SourceId, Value};
 use rustc_hash::FxHashMap;
@@ -28,6 +28,8 @@ pub(crate) struct Group {
     versions: BTreeMap<SourceId, u32>,
     letters: BTreeMap<SourceId, Vec<DeadLetter>>,
     redriven: BTreeMap<SourceId, Vec<DeadLetterId>>,
+    /// What events are called, by their numbers.
+    calls: BTreeMap<(SourceId, Partition), Vec<(usize, String)>>,
     /// What judging made of the events.
     made: BTreeMap<(SourceId, Partition), Vec<Made>>,
     /// Earlier events that applying those of the request at hand asks for, and that the log has no
@@ -130,6 +132,10 @@ impl Group {
         }
         for ((_, partition), events) in self.events.range_mut(places_of(to.source)) {
             events.truncate(to.events.get(partition).copied().unwrap_or(0));
+        }
+        for ((_, partition), calls) in self.calls.range_mut(places_of(to.source)) {
+            let kept = to.events.get(partition).copied().unwrap_or(0);
+            calls.retain(|(index, _)| *index < kept);
         }
         self.truncated.clear();
         self.made.retain(|_, made| !made.is_empty());
@@ -279,14 +285,27 @@ impl Group {
         self.letters.entry(source).or_default().push(letter);
     }
 
+    /// What an event that was taken is called by whoever logs it.
+    pub(crate) fn call(
+        &mut self,
+        source: SourceId,
+        partition: Partition,
+        index: usize,
+        id: String,
+    ) {
+        let calls = self.calls.entry((source, partition)).or_default();
+        calls.push((index, id));
+    }
+
     /// Takes a dead letter off the list of open ones.
     pub(crate) fn redrive(&mut self, source: SourceId, id: DeadLetterId) {
         self.redriven.entry(source).or_default().push(id);
     }
 
     /// What to append: events first, with what was made of them, then dead letters, then what
-    /// was driven again.
-    pub(crate) fn into_batches(self) -> (Vec<Batch>, Vec<Vec<Made>>) {
+    /// was driven again, then what events are called.
+    pub(crate) fn into_batches(mut self) -> (Vec<Batch>, Vec<Vec<Made>>) {
+        let calls = self.calls();
         let made = self.made.into_values().collect();
         let versions = self.versions;
         let events = self
@@ -306,7 +325,27 @@ impl Group {
             .redriven
             .into_iter()
             .map(|(source, ids)| Batch::Redriven { source, ids });
-        (events.chain(letters).chain(redriven).collect(), made)
+        let batches = events.chain(letters).chain(redriven).chain(calls);
+        (batches.collect(), made)
+    }
+
+    /// What events are called, by how many events come before them.
+    fn calls(&mut self) -> Vec<Batch> {
+        let mut before = 0;
+        let mut found: BTreeMap<SourceId, Vec<Call>> = BTreeMap::new();
+        for (place, events) in &self.events {
+            for (index, correlation_id) in self.calls.remove(place).unwrap_or_default() {
+                let event = (before + index) as u64;
+                let calls = found.entry(place.0).or_default();
+                calls.push(Call {
+                    event,
+                    correlation_id,
+                });
+            }
+            before += events.len();
+        }
+        let batch = |(source, calls)| Batch::Calls { source, calls };
+        found.into_iter().map(batch).collect()
     }
 }
 

@@ -76,7 +76,7 @@ pub use cold_tier::{
 pub use comparison::{Comparison, ComparisonRecord, comparison_schedule};
 pub use definitions::{ChangePlan, Host, check, feature_list_of, registered};
 pub use emission::{
-    Backfilling, Emitter, Next, emissions, emissions_end, emits, made_by, topic_of,
+    Backfilling, Emission, Emitter, Next, emissions, emissions_end, emits, made_by, topic_of,
 };
 pub use engine::Engine;
 pub use error::{EngineError, ErrorKind};

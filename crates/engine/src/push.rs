@@ -47,6 +47,41 @@ pub struct PushedRow {
     pub producer: Option<(Arc<str>, u64)>,
 }
 
+/// A row that is answered.
+#[derive(Clone, Debug)]
+pub struct TriggerRow {
+    /// The row.
+    pub row: PushedRow,
+    /// What the caller calls it: what is emitted for it says so.
+    pub correlation_id: Option<String>,
+}
+
+/// Characters of a correlation id.
+const CORRELATION_CHARS_MAX: usize = 256;
+
+/// What a caller calls a row, if it can be called so.
+///
+/// # Errors
+/// If it is empty or too long, as a sentence.
+pub fn checked_correlation_id(id: &str) -> Result<String, String> {
+    match id.chars().count() {
+        0 => Err("`correlation_id` is empty: leave it out".to_owned()),
+        1..=CORRELATION_CHARS_MAX => Ok(id.to_owned()),
+        _ => Err(format!(
+            "`correlation_id` has more than {CORRELATION_CHARS_MAX} characters"
+        )),
+    }
+}
+
+impl From<PushedRow> for TriggerRow {
+    fn from(row: PushedRow) -> Self {
+        TriggerRow {
+            row,
+            correlation_id: None,
+        }
+    }
+}
+
 /// A request to write.
 #[derive(Clone, Debug)]
 pub enum Write {
@@ -62,7 +97,7 @@ pub enum Write {
         /// The source.
         source: Arc<SourceDef>,
         /// The row.
-        row: PushedRow,
+        row: TriggerRow,
     },
     /// Rows of files for a source.
     Files {

@@ -26,7 +26,7 @@ use crate::emission::{PARTITION, emitted_until};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::ingest::fetch;
-use crate::push::{PushAnswer, PushedRow, Pusher, Triggered, Write, Written};
+use crate::push::{PushAnswer, PushedRow, Pusher, TriggerRow, Triggered, Write, Written};
 use crate::serving::{ReadPlan, Unmet};
 
 const HOUR_MICROS: i64 = 3_600_000_000;
@@ -253,7 +253,7 @@ impl Engine {
         &mut self,
         pusher: &mut Pusher,
         source: &Arc<SourceDef>,
-        row: PushedRow,
+        row: impl Into<TriggerRow>,
         asked: &Asked,
         promise: &TriggerPromise,
     ) -> Result<TriggerAnswer, EngineError> {
@@ -261,7 +261,8 @@ impl Engine {
         refuse_trigger(source, &service)?;
         let plan = ReadPlan::new(service);
         let awaited = self.awaited(&plan, promise)?;
-        let stored = row.values.clone().unwrap_or_default();
+        let row = row.into();
+        let stored = row.row.values.clone().unwrap_or_default();
         let write = Write::Trigger {
             source: Arc::clone(source),
             row,

@@ -1,4 +1,4 @@
-//! The bytes inside a frame: events, dead letters, redriven marks and backfills.
+//! The bytes inside a frame: events, dead letters, redriven marks, backfills and calls.
 //!
 //! Self-describing at value level, so that a log can be read without its schemas. Row by
 //! row, with differences to the record before, or many events column by column. A decoder takes any bytes whatever: it
@@ -6,6 +6,7 @@
 //! multiple of the bytes it was given.
 
 mod backfill;
+mod call;
 mod column;
 mod columnar;
 mod dead_letter;
@@ -16,6 +17,7 @@ mod value;
 mod whole;
 
 pub(crate) use backfill::{decode_backfills, encode_backfills};
+pub(crate) use call::{decode_calls, encode_calls};
 pub use column::FrameColumn;
 pub(crate) use columnar::{Columnar, encode_columnar};
 

@@ -4,13 +4,15 @@ use std::fmt;
 
 use crate::batch::{Appended, Batch};
 use crate::body::{
-    encode_backfills, encode_columnar, encode_dead_letters, encode_events, encode_redriven,
+    encode_backfills, encode_calls, encode_columnar, encode_dead_letters, encode_events,
+    encode_redriven,
 };
 use crate::error::LogError;
 use crate::index::Chain;
 use crate::layout::{
-    BACKFILLS_VERSION, COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader, FORMAT_VERSION,
-    FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAMES_MAX, FrameHeader, FrameKind, body_checksum,
+    BACKFILLS_VERSION, CALLS_VERSION, COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader,
+    FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAMES_MAX, FrameHeader, FrameKind,
+    body_checksum,
 };
 use crate::log::Compression;
 use crate::segment::Commit;
@@ -166,6 +168,10 @@ impl CommitEncoder {
                 encode_backfills(backfills, out);
                 FrameKind::Backfills
             }
+            Batch::Calls { calls, .. } => {
+                encode_calls(calls, out);
+                FrameKind::Calls
+            }
         };
         let too_large = |bytes| LogError::BatchTooLarge {
             bytes,
@@ -231,9 +237,11 @@ fn keep(place: &mut Vec<u8>, bytes: Vec<u8>) {
 
 /// The version of a commit of these frames: the first that has all of their kinds.
 pub(crate) fn version_of(frames: &[FrameHeader]) -> u16 {
-    match frames.iter().any(|f| f.kind == FrameKind::Backfills) {
-        true => BACKFILLS_VERSION,
-        false => FORMAT_VERSION,
+    let has = |kind| frames.iter().any(|f| f.kind == kind);
+    match (has(FrameKind::Calls), has(FrameKind::Backfills)) {
+        (true, _) => CALLS_VERSION,
+        (false, true) => BACKFILLS_VERSION,
+        (false, false) => FORMAT_VERSION,
     }
 }
 

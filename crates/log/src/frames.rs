@@ -24,6 +24,8 @@ pub(crate) struct Frame {
     pub(crate) count: u32,
     /// The number of its first record.
     pub(crate) sequence: u64,
+    /// The number of the first record of its commit.
+    pub(crate) commit_sequence: u64,
     pub(crate) logged_at: VisibleAt,
     pub(crate) body: Vec<u8>,
 }
@@ -54,6 +56,7 @@ impl Frames {
                             first: header.first,
                             count: header.count,
                             sequence,
+                            commit_sequence: commit.header.first_sequence,
                             logged_at: VisibleAt(commit.header.logged_at),
                             body: self.cursor.body(&header, at)?,
                         });

@@ -59,6 +59,14 @@ impl StreamKey {
             partition: 0,
         }
     }
+
+    pub(crate) fn calls(source: SourceId) -> Self {
+        StreamKey {
+            kind: FrameKind::Calls,
+            source: source.0,
+            partition: 0,
+        }
+    }
 }
 
 /// A stream's records in one block.
@@ -131,6 +139,12 @@ impl Index {
     /// The first number of a stream that is not there.
     pub(crate) fn end(&self, key: StreamKey) -> u64 {
         self.streams.get(&key).map_or(0, |stream| stream.end)
+    }
+
+    /// The streams of calls.
+    pub(crate) fn with_calls(&self) -> impl Iterator<Item = StreamKey> + '_ {
+        let keys = self.streams.keys().copied();
+        keys.filter(|key| key.kind == FrameKind::Calls)
     }
 
     /// The ends of all streams of events.

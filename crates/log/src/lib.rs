@@ -11,6 +11,7 @@
 mod backfills;
 mod batch;
 mod body;
+mod calls;
 mod clock;
 mod commit;
 mod copy;
@@ -33,7 +34,7 @@ mod truncated;
 mod truncation;
 
 pub use batch::{
-    Appended, Backfill, Batch, DeadLetter, DeadLetterId, LoggedBackfill, LoggedDeadLetter,
+    Appended, Backfill, Batch, Call, DeadLetter, DeadLetterId, LoggedBackfill, LoggedDeadLetter,
     OWN_POSITION, Sequence,
 };
 pub use body::{FrameColumn, event_from_bytes, event_to_bytes, events_from_body, events_to_body};

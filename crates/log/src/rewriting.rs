@@ -15,7 +15,7 @@ use std::sync::Arc;
 use evenkeel_types::{LoggedEvent, Partition, Position, SourceId, VisibleAt};
 
 use crate::batch::{Appended, Batch, DeadLetter, DeadLetterId, Sequence};
-use crate::body::{decode_dead_letters, events_from_body};
+use crate::body::{decode_calls, decode_dead_letters, events_from_body};
 use crate::commit::CommitEncoder;
 use crate::error::{Flaw, LogError};
 use crate::file_system::{File, FileSystem, LockGuard, OpenMode};
@@ -353,7 +353,8 @@ impl Work<'_> {
                 self.rewriting.touches(source, partition, records)
             }
             FrameKind::DeadLetters => self.rewriting.touches_letters(source, records),
-            FrameKind::Redriven | FrameKind::Backfills => false,
+            // Calls change with their events, which are in the same commit.
+            FrameKind::Redriven | FrameKind::Backfills | FrameKind::Calls => false,
         }
     }
 
@@ -373,7 +374,12 @@ impl Work<'_> {
             let is_there = !is_truncated || frame.kind != FrameKind::Events;
             if is_there {
                 let mut body = Vec::new();
-                if self.touches(&frame) {
+                if frame.kind == FrameKind::Calls
+                    && let Some(batch) = self.calls(reader, commit, &frame, at, path)?
+                {
+                    let place = place_of(&frame, sequence, header.logged_at);
+                    frame = self.encoder.frame(&batch, &place, &mut body)?;
+                } else if self.touches(&frame) {
                     let batch = self.changed(reader, &frame, at, header.logged_at, path)?;
                     let place = place_of(&frame, sequence, header.logged_at);
                     frame = self.encoder.frame(&batch, &place, &mut body)?;
@@ -408,6 +414,45 @@ impl Work<'_> {
             bodies,
             checksum,
         })
+    }
+
+    /// The calls of a frame without the names of events that change; none if none does.
+    fn calls(
+        &self,
+        reader: &mut SegmentReader,
+        commit: &Commit,
+        frame: &FrameHeader,
+        at: u64,
+        path: &Path,
+    ) -> Result<Option<Batch>, LogError> {
+        if !commit.frames.iter().any(|frame| self.touches(frame)) {
+            return Ok(None);
+        }
+        let trouble = |trouble: Trouble| trouble.into_error(path);
+        let body = reader.body(frame, at).map_err(trouble)?;
+        let calls = decode_calls(&body, frame.count);
+        let mut calls = calls.map_err(|flaw| trouble(Trouble::Flaw { at, flaw }))?;
+        let mut is_other = false;
+        for call in &mut calls {
+            let record = commit.header.first_sequence.saturating_add(call.event);
+            let is_touched = commit.placed_frames().any(|(events, _, first)| {
+                let records = first..first + u64::from(events.count);
+                let offset = events.first + record.saturating_sub(first);
+                events.kind == FrameKind::Events
+                    && records.contains(&record)
+                    && self.rewriting.touches(
+                        SourceId(events.source),
+                        Partition(events.partition),
+                        offset..offset + 1,
+                    )
+            });
+            if is_touched {
+                call.correlation_id.clear();
+                is_other = true;
+            }
+        }
+        let source = SourceId(frame.source);
+        Ok(is_other.then_some(Batch::Calls { source, calls }))
     }
 
     /// The records of a frame as they are to be.

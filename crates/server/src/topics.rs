@@ -160,8 +160,9 @@ impl Reader {
         let read = tokio::task::spawn_blocking(move || {
             let found = emissions(&log, &topic, from, (most, PIECE_BYTES)).ok()?;
             let mut bytes = Vec::new();
-            for logged in &found {
-                let json = wire::emission(&topic, logged);
+            for emission in &found {
+                let json = wire::emission(&topic, emission);
+                let logged = &emission.logged;
                 let position = logged.position.offset.0;
                 let operation = logged.event.operation;
                 let event = format!("id: {position}\nevent: {operation}\ndata: {json}\n\n");

@@ -10,7 +10,9 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Response;
 use evenkeel_connect::{RowDecoder, parse_json};
-use evenkeel_engine::push::{PushedRow, Triggered, Write, Written};
+use evenkeel_engine::push::{
+    PushedRow, TriggerRow, Triggered, Write, Written, checked_correlation_id,
+};
 use evenkeel_engine::{
     Asked, Awaited, ResultId, Scope, Trigger, TriggerPromise, refuse_trigger, stored_columns,
 };
@@ -44,8 +46,6 @@ pub(crate) const FIELDS: &[&str] = &[
     "deadline_ms",
     "defaults",
 ];
-/// Characters of a correlation id.
-const CORRELATION_CHARS_MAX: usize = 256;
 
 pub(crate) async fn trigger(
     State(shared): State<Arc<Shared>>,
@@ -146,11 +146,9 @@ fn asked(shared: &Shared, fields: &Fields<'_>) -> Result<Asked, ApiError> {
 
 fn correlation_id(fields: &Fields<'_>) -> Result<Option<String>, ApiError> {
     let id = fields.text("correlation_id")?;
-    if id.is_some_and(|id| id.chars().count() > CORRELATION_CHARS_MAX) {
-        let message = format!("`correlation_id` has more than {CORRELATION_CHARS_MAX} characters");
-        return Err(ApiError::invalid(message).at(json!({"field": "correlation_id"})));
-    }
-    Ok(id.map(str::to_owned))
+    let id = id.map(|id| checked_correlation_id(id).map_err(ApiError::invalid));
+    let id = id.transpose();
+    id.map_err(|error| error.at(json!({"field": "correlation_id"})))
 }
 
 /// How long the answer may take; 0: nobody waits for it.
@@ -174,7 +172,10 @@ impl Ask {
         let stored = self.row.values.clone().unwrap_or_default();
         let write = Write::Trigger {
             source: Arc::clone(&self.source),
-            row: self.row.clone(),
+            row: TriggerRow {
+                row: self.row.clone(),
+                correlation_id: self.correlation_id.clone(),
+            },
         };
         let Written::Triggered(triggered) = shared.queue.write(write, 1).await? else {
             return Err(ApiError::new(

@@ -1,6 +1,7 @@
 //! `evenkeel trigger` and `evenkeel result`.
 
 use clap::Args;
+use evenkeel_engine::push::checked_correlation_id;
 
 use super::Pairs;
 
@@ -50,6 +51,9 @@ pub(crate) struct TriggerArguments {
     /// Its number among the producer's rows
     #[arg(long, value_name = "NUMBER", requires = "producer")]
     pub(crate) sequence: Option<u64>,
+    /// What it is called: what derived streams emit for it says so
+    #[arg(long, value_name = "ID", value_parser = checked_correlation_id)]
+    pub(crate) correlation_id: Option<String>,
     /// What the answer must know: `trigger` (everything before the row), `complete` (the watermarks of all sources
     /// that are read are past the row's time), or `complete:SOURCE,...`
     #[arg(long, value_name = "LEVEL")]

@@ -23,8 +23,8 @@ pub(super) fn run(arguments: &TailArguments, session: &Session) -> Result<Answer
         None => SHOWN,
     });
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    for logged in offline.emissions(&topic, arguments.from, most)? {
-        show(&wire::emission(&topic, &logged), session.output)?;
+    for emission in offline.emissions(&topic, arguments.from, most)? {
+        show(&wire::emission(&topic, &emission), session.output)?;
     }
     Ok(Answer::silent())
 }
@@ -76,5 +76,8 @@ fn show(emission: &Json, output: Output) -> Result<(), Failure> {
         },
     });
     line.push_str(&cells.collect::<Vec<_>>().join(" "));
+    if let Some(id) = emission["correlation_id"].as_str() {
+        line.push_str(&format!("  for {id}"));
+    }
     output.data(&format!("{line}\n"))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use evenkeel_engine::api::GetAnswer;
-use evenkeel_engine::push::{PushedRow, Pusher};
+use evenkeel_engine::push::{PushedRow, Pusher, TriggerRow};
 use evenkeel_engine::{Asked, Registry, ResultId, TriggerPromise, TriggerResult, source_of};
 use evenkeel_server::wire;
 use evenkeel_types::Value;
@@ -49,6 +49,7 @@ pub(super) fn run(arguments: &TriggerArguments, session: &Session) -> Result<Ans
                 "version": version,
                 "producer_id": arguments.producer,
                 "sequence": arguments.sequence,
+                "correlation_id": arguments.correlation_id,
                 "deadline_ms": arguments.waiting.timeout,
                 "degraded": promise.degraded,
                 "defaults": false,
@@ -73,13 +74,18 @@ pub(super) fn run(arguments: &TriggerArguments, session: &Session) -> Result<Ans
                     .map(Arc::from)
                     .zip(arguments.sequence),
             };
+            let row = TriggerRow {
+                row,
+                correlation_id: arguments.correlation_id.clone(),
+            };
             let answer =
                 engine.trigger_with(&mut Pusher::default(), &source, row, &asked, &promise);
             let answer = answer?;
             let id = answer.result.as_ref().map(|result| &result.id);
             let row = answer.push.rows.first();
             let of_session = engine.format_session(&answer.push.session);
-            let head = wire::trigger_head(&source.name, row, id, &of_session, None);
+            let correlation_id = arguments.correlation_id.as_deref();
+            let head = wire::trigger_head(&source.name, row, id, &of_session, correlation_id);
             let service = engine.asked(&asked)?;
             let read = answer.result.map(|result| {
                 let cut = engine.format_cut(result.trigger.cut());

@@ -1,5 +1,7 @@
 //! `evenkeel tail`: what derived streams emitted, with and without a server.
 
+use serde_json::Value as Json;
+
 use crate::serve::Server;
 use crate::support::Project;
 
@@ -50,6 +52,51 @@ fn emissions_are_shown_by_position() {
         "{}",
         refused.stderr
     );
+}
+
+#[test]
+fn what_a_trigger_is_called_is_shown() {
+    let project = project();
+    let call = |id: &str, called: &str| {
+        let row =
+            format!("order_id={id},customer_id=ada,amount=4.25,ordered_at=2026-01-12T00:00:00Z");
+        let trigger = [
+            "trigger",
+            "orders",
+            "--view",
+            "customer_orders",
+            "--row",
+            &row,
+        ];
+        project.run(&[&trigger[..], &["--correlation-id", called]].concat())
+    };
+    call("called", "checkout 7").ok();
+    let tail = ["tail", "order_amounts", "--limit", "1"];
+    let line = project.run(&tail).ok().stdout;
+    assert!(line.ends_with("amount=4.25  for checkout 7\n"), "{line}");
+    let server = Server::start(&project, &[]);
+    call("called too", "checkout 8").ok();
+    let follow = ["tail", "order_amounts", "--from", "0", "--follow", "--json"];
+    let count = line
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        + 2;
+    let limit = count.to_string();
+    let lines = project.run(&[&follow[..], &["--limit", &limit]].concat());
+    let lines = lines.ok().stdout;
+    let called: Vec<Json> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Json>(line).unwrap()["correlation_id"].clone())
+        .filter(|called| !called.is_null())
+        .collect();
+    assert_eq!(called, ["checkout 7", "checkout 8"]);
+    drop(server);
+    let refused = call("no", "");
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("is empty"), "{}", refused.stderr);
 }
 
 #[test]

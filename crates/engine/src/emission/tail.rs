@@ -1,12 +1,13 @@
 //! Emissions as they are read: by topic, from a position on.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use evenkeel_log::{LogReader, ReadOptions};
+use evenkeel_log::{LogReader, ReadOptions, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, Offset};
 
-use super::{PARTITION, bytes_of};
+use super::{PARTITION, bytes_of, made_by};
 use crate::definitions::unknown;
 use crate::error::EngineError;
 use crate::offline::Offline;
@@ -23,6 +24,15 @@ pub fn topic_of(catalog: &Catalog, name: &str) -> Result<Arc<SourceDef>, EngineE
     })
 }
 
+/// An emission as it is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Emission {
+    /// The event that it is.
+    pub logged: LoggedEvent,
+    /// What the record that it was made for is called by whoever logged it.
+    pub correlation_id: Option<String>,
+}
+
 /// The emissions of a topic from a position on, in their order, at most so many, and no more after so
 /// many bytes; with the columns that the topic has now.
 ///
@@ -33,7 +43,7 @@ pub fn emissions(
     topic: &SourceDef,
     from: u64,
     (most, bytes_max): (usize, usize),
-) -> Result<Vec<LoggedEvent>, EngineError> {
+) -> Result<Vec<Emission>, EngineError> {
     if log.end(topic.id, PARTITION).0 <= from {
         return Ok(Vec::new());
     }
@@ -57,7 +67,23 @@ pub fn emissions(
             break;
         }
     }
-    Ok(found)
+    called(log, found)
+}
+
+/// Emissions with what the records that they were made for are called.
+fn called(log: &LogReader, emissions: Vec<LoggedEvent>) -> Result<Vec<Emission>, EngineError> {
+    let record = |logged: &LoggedEvent| made_by(&logged.event).map(|(_, number)| Sequence(number));
+    // They come in the order of their records.
+    let first = emissions.iter().find_map(record);
+    let calls = match first.zip(emissions.iter().rev().find_map(record)) {
+        Some((first, last)) => log.calls(first..=last).map_err(EngineError::log)?,
+        None => BTreeMap::new(),
+    };
+    let with_id = |logged: LoggedEvent| Emission {
+        correlation_id: record(&logged).and_then(|record| calls.get(&record).cloned()),
+        logged,
+    };
+    Ok(emissions.into_iter().map(with_id).collect())
 }
 
 /// The position that the next emission of a topic will have.
@@ -80,7 +106,7 @@ impl Offline {
         topic: &SourceDef,
         from: Option<u64>,
         most: usize,
-    ) -> Result<Vec<LoggedEvent>, EngineError> {
+    ) -> Result<Vec<Emission>, EngineError> {
         let last = || emissions_end(self.log(), topic).saturating_sub(most as u64);
         let most = (most, usize::MAX);
         emissions(self.log(), topic, from.unwrap_or_else(last), most)

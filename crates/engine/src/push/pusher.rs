@@ -13,7 +13,7 @@ use evenkeel_view::SourceProgram;
 
 use super::commit::{Earlier, Judged, Push, Request, Row};
 use super::letters::DeadOrigins;
-use super::{PushedRow, Undecoded, Write};
+use super::{PushedRow, TriggerRow, Undecoded, Write};
 use crate::api::IngestReport;
 use crate::correction::Correction;
 use crate::engine::Engine;
@@ -82,8 +82,24 @@ impl Pusher {
                 self.push(online, group, &source, rows).map(Request::Push)
             }
             Write::Trigger { source, row } => {
+                let TriggerRow {
+                    row,
+                    correlation_id,
+                } = row;
                 let row = std::iter::once(pushed(row));
-                self.push(online, group, &source, row).map(Request::Trigger)
+                let push = self.push(online, group, &source, row)?;
+                // Who sends it again does not log it.
+                if let (
+                    Some(id),
+                    Some(Row::Event(
+                        partition,
+                        Accepted::New { index } | Accepted::Conflict { index },
+                    )),
+                ) = (correlation_id, push.rows.first())
+                {
+                    group.call(source.id, *partition, *index, id);
+                }
+                Ok(Request::Trigger(push))
             }
             Write::Files { source, rows } => {
                 let rows = rows.into_iter().map(|row| {

@@ -15,12 +15,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use evenkeel_connect::Table;
 use evenkeel_engine::api::{Answer, GetRequest, VerifyOptions};
 use evenkeel_engine::correction::{Period, Truth};
+use evenkeel_engine::push::{PushedRow, Pusher, TriggerRow, Write};
 use evenkeel_engine::{
     Engine, EngineError, ForgetReport, ForgetRequest, Machine, Offline, TruncateOptions,
     feature_list_of,
 };
 use evenkeel_log::{
     Compression, DiskFileSystem, File, FileSystem, Lock, LogOptions, OpenMode, ReadOptions,
+    Sequence,
 };
 use evenkeel_types::{Cut, EventTime, Offset, Value};
 
@@ -303,12 +305,45 @@ fn remove_inputs(world: &World) {
     }
 }
 
+/// A trigger that its caller gives a name.
+fn call(engine: &mut Engine, name: &str, buyer: &str) {
+    let note = if buyer == KEY { WORD } else { "called" };
+    let at = crate::support::t("2026-02-04T12:00:00Z");
+    let row = vec![
+        Value::from(name),
+        Value::from(buyer),
+        Value::from(if buyer == KEY { "shop 9" } else { "shop 0" }),
+        Value::Double(1.0),
+        Value::from(note),
+        Value::Timestamp(at),
+    ];
+    let row = TriggerRow {
+        row: PushedRow {
+            values: Ok(row),
+            producer: None,
+        },
+        correlation_id: Some(name.to_owned()),
+    };
+    let source = engine.source("orders").unwrap();
+    let write = Write::Trigger { source, row };
+    engine.write(&mut Pusher::default(), write).unwrap();
+}
+
+/// What events are called.
+fn called(engine: &Engine) -> Vec<String> {
+    let calls = engine.reader().calls(Sequence(0)..=Sequence(u64::MAX));
+    calls.unwrap().into_values().collect()
+}
+
 #[test]
 fn a_key_that_is_removed_is_nowhere_and_others_are_as_they_were() {
-    let (world, engine) = everything(false);
+    let (world, mut engine) = everything(false);
+    call(&mut engine, "call-1", KEY);
+    call(&mut engine, "call-2", "customer 1");
     remove_inputs(&world);
     let before = told(&engine, 3);
     let ends = engine.cut();
+    assert_eq!(called(&engine), ["call-1", "call-2"]);
     drop(engine);
     assert!(!found(&world, &[KEY]).is_empty() && !found(&world, &[WORD]).is_empty());
     let report = forget(open(&world), None);
@@ -317,8 +352,8 @@ fn a_key_that_is_removed_is_nowhere_and_others_are_as_they_were() {
         .iter()
         .map(|s| (s.source.as_str(), (s.events, s.dead_letters)))
         .collect();
-    assert_eq!(counts["orders"], (67, 1), "{report:?}");
-    assert_eq!(counts["placed"], (66, 0));
+    assert_eq!(counts["orders"], (68, 1), "{report:?}");
+    assert_eq!(counts["placed"], (67, 0));
     assert_eq!(counts["customers"], (5, 0));
     assert_eq!(counts["visits"], (60, 5));
     assert_eq!(report.pins, ["audit"]);
@@ -330,6 +365,7 @@ fn a_key_that_is_removed_is_nowhere_and_others_are_as_they_were() {
     let engine = open(&world);
     assert_eq!(engine.cut(), ends);
     assert_eq!(told(&engine, 3), before);
+    assert_eq!(called(&engine), ["call-2"]);
     // Nothing of it is left to be told either.
     let items = ["spent:*".to_owned(), "visited:*".to_owned()];
     let request = GetRequest {

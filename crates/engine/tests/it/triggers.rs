@@ -103,7 +103,7 @@ fn random_write(engine: &Engine, random: &mut Random) -> Write {
             Write::Push { source, rows }
         }
         _ => {
-            let row = pushed(&random_payment(random));
+            let row = pushed(&random_payment(random)).into();
             let source = source("payments");
             Write::Trigger { source, row }
         }
@@ -244,7 +244,7 @@ proptest! {
             let rows: Vec<Option<Vec<Value>>> = writes
                 .iter()
                 .map(|write| match write {
-                    Write::Trigger { row, .. } => row.values.clone().ok(),
+                    Write::Trigger { row, .. } => row.row.values.clone().ok(),
                     _ => None,
                 })
                 .collect();
@@ -342,7 +342,7 @@ fn a_trigger_that_was_logged_and_not_answered_is_answered_when_it_comes_again() 
     let row = payment(1, 1, "a", 2.0, 60);
     let write = Write::Trigger {
         source,
-        row: pushed(&row),
+        row: pushed(&row).into(),
     };
     let judged = Pusher::default().judge(&engine, vec![write]);
     // Dies between the append and everything else.

@@ -7,7 +7,7 @@ use evenkeel_types::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{Backfill, DeadLetter, DeadLetterId, OWN_POSITION};
+use crate::batch::{Backfill, Call, DeadLetter, DeadLetterId, OWN_POSITION};
 use crate::error::LogError;
 use crate::reader::EventParts;
 
@@ -188,6 +188,7 @@ proptest! {
         let _ = decode_dead_letters(&body, count);
         let _ = decode_redriven(&body, count);
         let _ = decode_backfills(&body, count);
+        let _ = decode_calls(&body, count);
     }
 
     #[test]
@@ -227,6 +228,17 @@ proptest! {
         let mut out = Vec::new();
         encode_backfills(&backfills, &mut out);
         prop_assert_eq!(decode_backfills(&out, backfills.len() as u32).unwrap(), backfills);
+    }
+
+    #[test]
+    fn calls_round_trip(calls in prop::collection::vec((any::<u64>(), ".{0,9}"), 0..5)) {
+        let calls: Vec<_> = calls
+            .into_iter()
+            .map(|(event, correlation_id)| Call { event, correlation_id })
+            .collect();
+        let mut out = Vec::new();
+        encode_calls(&calls, &mut out);
+        prop_assert_eq!(decode_calls(&out, calls.len() as u32).unwrap(), calls);
     }
 }
 

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Appended, Backfill, Batch, Compression, Crash, DeadLetter, DeadLetterId, LogError, LogOptions,
-    LogReader, MemoryFileSystem, Sequence,
+    Appended, Backfill, Batch, Call, Compression, Crash, DeadLetter, DeadLetterId, LogError,
+    LogOptions, LogReader, MemoryFileSystem, Sequence,
 };
 use evenkeel_types::{EventTime, LoggedEvent, Origin, Partition, Position, SourceId, VisibleAt};
 
@@ -29,6 +29,8 @@ struct Contents {
     letters: Vec<(String, bool)>,
     /// Those of source 1.
     backfills: Vec<Backfill>,
+    /// What events are called.
+    calls: Vec<String>,
 }
 
 impl Contents {
@@ -43,6 +45,10 @@ impl Contents {
                 .backfills(SourceId(1), Sequence(0))?
                 .into_iter()
                 .map(|logged| logged.backfill)
+                .collect(),
+            calls: log
+                .calls(Sequence(0)..=Sequence(u64::MAX))?
+                .into_values()
                 .collect(),
         })
     }
@@ -63,6 +69,10 @@ impl Contents {
                     }
                 }
                 Batch::Backfills { backfills, .. } => after.backfills.extend(backfills),
+                Batch::Calls { calls, .. } => {
+                    let ids = calls.iter().map(|call| call.correlation_id.clone());
+                    after.calls.extend(ids);
+                }
             }
         }
         after
@@ -114,7 +124,17 @@ fn script() -> Vec<Vec<Batch>> {
                 backfills: vec![BACKFILL],
             },
         ],
-        vec![events(2, 0, 1..2), events(1, 0, 3..4)],
+        vec![
+            events(2, 0, 1..2),
+            events(1, 0, 3..4),
+            Batch::Calls {
+                source: SourceId(1),
+                calls: vec![Call {
+                    event: 1,
+                    correlation_id: "d".into(),
+                }],
+            },
+        ],
     ]
 }
 

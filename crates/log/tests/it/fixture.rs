@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Backfill, Batch, Compression, DeadLetter, DeadLetterId, DiskFileSystem, LogOptions, LogReader,
-    MemoryFileSystem, OWN_POSITION, Sequence,
+    Backfill, Batch, Call, Compression, DeadLetter, DeadLetterId, DiskFileSystem, LogOptions,
+    LogReader, MemoryFileSystem, OWN_POSITION, Sequence,
 };
 use evenkeel_types::{
     ErrorReason, Event, EventTime, Interval, LoggedEvent, Operation, Origin, Partition, Position,
@@ -227,6 +227,18 @@ fn check(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent]) {
 }
 
 fn check_with(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent], backfills: usize) {
+    let reader = check_records(name, written, all, backfills);
+    let found = reader.backfills(SourceId(1), Sequence(0)).unwrap();
+    assert_eq!(found.len(), backfills);
+}
+
+/// With so many records that are neither events nor those of the dead letters.
+fn check_records(
+    name: &str,
+    written: &MemoryFileSystem,
+    all: &[LoggedEvent],
+    others: usize,
+) -> LogReader {
     let directory = fixture(name);
     if std::env::var_os("WRITE_FIXTURES").is_some() && !directory.exists() {
         std::fs::create_dir_all(&directory).unwrap();
@@ -236,9 +248,7 @@ fn check_with(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent], backf
         }
     }
     let (reader, report) = LogReader::open(Arc::new(DiskFileSystem), &directory).unwrap();
-    assert_eq!(report.records, (all.len() + 4 + backfills) as u64);
-    let found = reader.backfills(SourceId(1), Sequence(0)).unwrap();
-    assert_eq!(found.len(), backfills);
+    assert_eq!(report.records, (all.len() + 4 + others) as u64);
     assert_eq!(report.torn_tail, None);
     assert_eq!(read_all(&reader).unwrap(), all);
     let letters: Vec<_> = reader
@@ -252,6 +262,7 @@ fn check_with(name: &str, written: &MemoryFileSystem, all: &[LoggedEvent], backf
         letters,
         [("a".into(), None, true), ("b".into(), second, true)]
     );
+    reader
 }
 
 #[test]
@@ -268,14 +279,7 @@ fn version_2_opens() {
     batches.push(vec![many()]);
     let (written, all) = write(Compression::None, &batches);
     check("version-2", &written, &all);
-    for path in written.paths() {
-        let released = std::fs::read(fixture("version-2").join(path.file_name().unwrap()));
-        assert!(
-            released.unwrap() == written.content(&path).unwrap(),
-            "{} is written otherwise than version 2 was",
-            path.display()
-        );
-    }
+    is_written_as(&written, 2);
     // The bytes are not compared: they are zstd's, and may differ between its versions.
     let (written, all) = write(Compression::Zstd { level: 1 }, &batches);
     check("version-2-zstd", &written, &all);
@@ -302,11 +306,49 @@ fn version_3_opens() {
     ]);
     let (written, all) = write(Compression::None, &batches);
     check_with("version-3", &written, &all, 2);
+    is_written_as(&written, 3);
+}
+
+#[test]
+fn version_4_opens() {
+    let call = |event, id: &str| Call {
+        event,
+        correlation_id: id.to_owned(),
+    };
+    let mut batches = batches();
+    batches.push(vec![
+        many(),
+        Batch::Calls {
+            source: SourceId(1),
+            calls: vec![call(0, "checkout 7"), call(1, ""), call(2, "é")],
+        },
+    ]);
+    let (written, all) = write(Compression::None, &batches);
+    // They are records, as backfills are.
+    let (reader, _) = LogReader::open(Arc::new(written.clone()), directory()).unwrap();
+    let records = Sequence(0)..=Sequence(u64::MAX);
+    let named = reader.calls(records.clone()).unwrap();
+    assert_eq!(
+        named.values().collect::<Vec<_>>(),
+        ["checkout 7", "é"],
+        "what has no name is not told"
+    );
+    let numbers: Vec<u64> = named.keys().map(|record| record.0).collect();
+    assert_eq!(numbers[1], numbers[0] + 2);
+    check_records("version-4", &written, &all, 3);
+    let (released, _) = LogReader::open(Arc::new(DiskFileSystem), &fixture("version-4")).unwrap();
+    assert_eq!(released.calls(records).unwrap(), named);
+    is_written_as(&written, 4);
+}
+
+/// That the bytes of a version are what they were.
+fn is_written_as(written: &MemoryFileSystem, version: u16) {
+    let released = fixture(&format!("version-{version}"));
     for path in written.paths() {
-        let released = std::fs::read(fixture("version-3").join(path.file_name().unwrap()));
+        let released = std::fs::read(released.join(path.file_name().unwrap()));
         assert!(
             released.unwrap() == written.content(&path).unwrap(),
-            "{} is written otherwise than version 3 was",
+            "{} is written otherwise than version {version} was",
             path.display()
         );
     }

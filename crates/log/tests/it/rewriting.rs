@@ -12,7 +12,7 @@ use evenkeel_types::{LoggedEvent, Operation, Partition, SourceId, Value};
 use proptest::prelude::*;
 
 use crate::support::{clock, directory, events, open_with};
-use crate::truncation::{backfills, copied, filled, options, read};
+use crate::truncation::{backfills, calls, copied, filled, options, read};
 
 /// Every event whose row's number is among these, and every letter of this source, is emptied.
 #[derive(Clone, Debug)]
@@ -32,8 +32,10 @@ impl Emptied {
 }
 
 impl Rewriting for Emptied {
-    fn touches(&self, _: SourceId, _: Partition, _: Range<u64>) -> bool {
-        !self.numbers.is_empty()
+    /// The numbers of events are their offsets.
+    fn touches(&self, _: SourceId, _: Partition, offsets: Range<u64>) -> bool {
+        let numbers = offsets.start.cast_signed()..offsets.end.cast_signed();
+        self.numbers.range(numbers).next().is_some()
     }
 
     fn change(&mut self, event: &mut LoggedEvent) {
@@ -140,6 +142,14 @@ proptest! {
             prop_assert_eq!(found, expected);
             let end = whole.next_sequence();
             prop_assert_eq!(backfills(log, end), backfills(&whole, end));
+            let mut called = calls(&whole, end);
+            for (event, record, _) in read(&whole, &ReadOptions::default()) {
+                let offset = event.position.offset.0.cast_signed();
+                if emptied.numbers.contains(&offset) {
+                    called.iter_mut().for_each(|called| drop(called.remove(&record)));
+                }
+            }
+            prop_assert_eq!(calls(log, end), called);
             for (source, told) in [1, 2].into_iter().zip(&told) {
                 let now = letters(log, SourceId(source));
                 match emptied.letters_of == Some(SourceId(source)) {

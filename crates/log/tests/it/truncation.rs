@@ -1,11 +1,12 @@
 //! Truncated segments: with the events elsewhere, every read answers what it did before.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Backfill, Batch, Crash, DeadLetter, DeadLetterId, EventParts, Events, Log, LogError,
+    Backfill, Batch, Call, Crash, DeadLetter, DeadLetterId, EventParts, Events, Log, LogError,
     LogOptions, LogReader, LogSegment, LoggedBackfill, MemoryFileSystem, ReadOptions, Sequence,
 };
 use evenkeel_types::{
@@ -66,9 +67,24 @@ pub(crate) fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
                 }],
             });
         }
+        if size % 6 == 1 {
+            batches.push(Batch::Calls {
+                source: SourceId(source),
+                calls: vec![Call {
+                    event: u64::from(size / 2),
+                    correlation_id: format!("call {turn}"),
+                }],
+            });
+        }
         log.append(&batches).unwrap();
     }
     log
+}
+
+/// What records are called, of some after each other.
+pub(crate) fn calls(log: &LogReader, end: Sequence) -> Vec<BTreeMap<Sequence, String>> {
+    let among = |first| log.calls(Sequence(first)..=Sequence(first + 150)).unwrap();
+    (0..end.0).step_by(97).map(among).collect()
 }
 
 /// The backfills of a log, from the first record on and from others before an end.
@@ -186,6 +202,7 @@ proptest! {
             prop_assert_eq!(log.cut_at(VisibleAt(i64::MAX)).unwrap(), whole.ends());
             let end = whole.next_sequence();
             prop_assert_eq!(backfills(log, end), backfills(&whole, end));
+            prop_assert_eq!(calls(log, end), calls(&whole, end));
             Ok(())
         };
         check(&log)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use evenkeel_engine::api::GetAnswer;
-use evenkeel_engine::push::{PushedRow, RowAnswer};
+use evenkeel_engine::push::{PushedRow, RowAnswer, TriggerRow, checked_correlation_id};
 use evenkeel_engine::{Asked, Called, ReadPlan, ResultId, TriggerPromise, TriggerResult, Unmet};
 use evenkeel_types::Value;
 use evenkeel_types::definition::ServiceDef;
@@ -84,6 +84,7 @@ impl Store {
         row: Bound<'py, PyDict>,
         asked: (String, String),
         producer: Option<(String, u64)>,
+        correlation_id: Option<String>,
         promise: (Option<String>, bool),
     ) -> PyResult<(Bound<'py, PyDict>, Option<Read<'py>>)> {
         let def = self.read(py, |engine| Ok(engine.source(source)?))?;
@@ -97,6 +98,11 @@ impl Store {
         let pushed = PushedRow {
             values,
             producer: producer.map(|(id, sequence)| (Arc::from(id), sequence)),
+        };
+        let checked = correlation_id.as_deref().map(checked_correlation_id);
+        let pushed = TriggerRow {
+            row: pushed,
+            correlation_id: checked.transpose().map_err(Failure::invalid)?,
         };
         let (answer, session, found) = self.write(py, |engine, pusher| {
             let asked = match asked.0.as_str() {

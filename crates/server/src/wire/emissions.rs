@@ -1,15 +1,16 @@
 //! Emissions as JSON.
 
-use evenkeel_engine::made_by;
+use evenkeel_engine::{Emission, made_by};
+use evenkeel_types::Value;
 use evenkeel_types::definition::{DerivedDef, SourceDef};
-use evenkeel_types::{LoggedEvent, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::values::value;
 
 /// An emission of a topic: where it stands, what it is made of, and its row. What is an error is NULL
 /// in the row, and named in `errors`.
-pub fn emission(topic: &SourceDef, logged: &LoggedEvent) -> Json {
+pub fn emission(topic: &SourceDef, emission: &Emission) -> Json {
+    let logged = &emission.logged;
     let event = &logged.event;
     let (mut row, mut errors) = (Map::new(), Map::new());
     let mut trigger = Json::Null;
@@ -35,6 +36,7 @@ pub fn emission(topic: &SourceDef, logged: &LoggedEvent) -> Json {
         "logged_at": logged.logged_at.to_string(),
         "trigger": trigger,
         "record": record,
+        "correlation_id": emission.correlation_id,
         "definition": definition,
         "row": row,
         "errors": errors,

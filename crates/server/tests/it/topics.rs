@@ -137,6 +137,70 @@ async fn a_new_stream_begins_with_what_was_logged_before() {
     assert_eq!(status["emission_failure"], Json::Null);
 }
 
+#[tokio::test]
+async fn what_a_trigger_is_called_is_told_with_what_is_emitted_for_it() {
+    let mut world = World::with(
+        &format!(
+            "{DEFINITIONS}{FARES}CREATE STREAM halves AS SELECT driver, fare / 2 AS half FROM fares;"
+        ),
+        ServerLimits::default(),
+        Tokens::default(),
+    );
+    let asks = |id: &str, fare: f64, called: Option<&str>| {
+        let row = json!({"id": id, "driver": 1, "fare": fare, "at": "2026-03-01T10:30:00Z"});
+        json!({"row": row, "view": "ride_stats", "correlation_id": called})
+    };
+    let post = |asked: Json| {
+        let router = world.router();
+        async move {
+            let request =
+                Request::post("/v1/triggers/rides").header("content-type", "application/json");
+            let request = request.body(Body::from(asked.to_string())).unwrap();
+            crate::support::send(router, request).await
+        }
+    };
+    // Beside each other, so that they share commits.
+    let mut all = Vec::new();
+    for n in 0..20 {
+        let asked = asks(&format!("r{n}"), 1.0, Some(&format!("call {n}")));
+        all.push(tokio::spawn(post(asked)));
+    }
+    for answer in all {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    // A retry is called what the first was, and a conflict has a name of its own, as has one without.
+    for (fare, called) in [(1.0, Some("again")), (0.5, Some("other é"))] {
+        post(asks("r3", fare, called)).await;
+    }
+    post(asks("plain", 1.0, None)).await;
+    for (called, message) in [
+        ("", "`correlation_id` is empty"),
+        ("x".repeat(257).as_str(), "more than 256 characters"),
+    ] {
+        let refused = post(asks("refused", 1.0, Some(called))).await;
+        assert_eq!(refused.code(), "INVALID");
+        assert!(refused.text().contains(message), "{}", refused.text());
+    }
+    // It is in the log, so that whoever reads later is told, too.
+    world.stop();
+    world.start();
+    for topic in ["fares", "halves"] {
+        let path = format!("/v1/topics/{topic}?from=0&limit=22");
+        let told = events(&world.get(&path).await);
+        let mut called: Vec<Option<String>> = told
+            .iter()
+            .map(|(.., data)| data["correlation_id"].as_str().map(str::to_owned))
+            .collect();
+        let last = called.split_off(20);
+        assert_eq!(last, [Some("other é".to_owned()), None], "{topic}");
+        called.sort();
+        let mut expected: Vec<_> = (0..20).map(|n| Some(format!("call {n}"))).collect();
+        expected.sort();
+        assert_eq!(called, expected);
+    }
+}
+
 const OF_FARES: &str = "
 CREATE FEATURE VIEW of_fares ENTITY driver AS
 SELECT driver, count(*) OVER (ALL HISTORY) AS n, sum(fare) OVER (ALL HISTORY) AS fares FROM fares;
