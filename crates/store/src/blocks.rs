@@ -26,6 +26,7 @@ mod listing;
 mod reheat;
 mod run;
 mod seal;
+mod short_key;
 mod states;
 mod stored;
 
@@ -51,7 +52,7 @@ use crate::error::StoreError;
 use crate::kv::{Kv, Snapshot};
 use brought::Reheated;
 use checkpoint::{Garbage, IndexCheckpoint, RunCounts};
-use fresh::Fresh;
+use fresh::Tails;
 use kept::KeptRows;
 use key::RowPrefix;
 use key_cache::KeyCache;
@@ -65,8 +66,9 @@ pub const SEALED_ENTRIES: usize = 512;
 /// About the bytes of a key in memory, whatever it has: nodes, places in maps, the pieces of
 /// its first block.
 const KEY_BYTES: usize = 600;
-/// About the bytes of a key of which something is new, besides its events.
-const FRESH_KEY_BYTES: usize = 160;
+/// About the bytes of a key of which something is new, besides its events: its place in a map that is
+/// half empty.
+const FRESH_KEY_BYTES: usize = 72;
 /// About the bytes of an entry in memory besides its order bytes and values.
 const ENTRY_BYTES: usize = 64;
 /// About the bytes in memory of a stored block or node that is named.
@@ -107,8 +109,6 @@ impl BlocksOptions {
     }
 }
 
-type Tails = FxHashMap<Box<[u8]>, Fresh>;
-
 #[derive(Debug)]
 struct Index {
     spec: IndexSpec,
@@ -134,9 +134,7 @@ impl Index {
     /// Goes over to other calls over the same columns.
     fn adopt(&mut self, spec: IndexSpec) {
         if spec.aggregates.summary_ids() != self.spec.aggregates.summary_ids() {
-            for tail in self.tails.values_mut() {
-                tail.forget_states();
-            }
+            self.tails.forget_states();
         }
         self.spec = spec;
     }
@@ -369,13 +367,8 @@ impl Blocks {
         let Index { spec, tails, .. } = &mut self.indexes[index];
         let entry_bytes = bytes_of(entry);
         self.dirty_bytes += entry_bytes;
-        if let Some(tail) = tails.get_mut(key) {
-            tail.insert(entry, &spec.types);
-        } else {
+        if tails.insert(key, entry, &spec.types) {
             self.dirty_bytes += FRESH_KEY_BYTES + key.len();
-            let mut tail = Fresh::new();
-            tail.insert(entry, &spec.types);
-            tails.insert(key.into(), tail);
         }
         self.kept.forget(index, key);
         if self.cache.is_used() {
@@ -391,8 +384,7 @@ impl Blocks {
     pub fn contest(&mut self, index: usize, key: &[u8], time: i64, order: &[u8]) {
         let Index { spec, tails, .. } = &mut self.indexes[index];
         self.dirty_bytes += ENTRY_BYTES + order.len();
-        let tail = tails.entry(key.into()).or_insert_with(Fresh::new);
-        tail.contest(time, order);
+        tails.contest(key, time, order, &spec.types);
         self.kept.forget(index, key);
         let prefix = key::row_prefix(spec.number, key);
         self.cache.change(&prefix, |cached| {
@@ -548,8 +540,7 @@ impl Blocks {
             .map(|(position, index)| {
                 assert!(index.frozen.is_empty(), "one checkpoint at a time");
                 // As many come again: a map that grows moves everything, while reads wait.
-                let mut tails = Tails::default();
-                tails.reserve(index.tails.len());
+                let tails = Tails::for_keys(index.tails.len());
                 index.frozen = Arc::new(std::mem::replace(&mut index.tails, tails));
                 IndexCheckpoint {
                     position,

@@ -10,14 +10,14 @@ use evenkeel_types::DataType;
 use evenkeel_types::bytes::{ByteReader, put_bytes, put_varint};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::IndexSpec;
 use super::directory::Directory;
-use super::fresh::Fresh;
+use super::fresh::{FreshOf, Tails};
 use super::horizon::Horizon;
 use super::key::{self, RowKind, RowPrefix};
 use super::reheat::Reheater;
 use super::run::Tail;
 use super::stored::{Stored, read_below};
-use super::{IndexSpec, Tails};
 use crate::error::StoreError;
 use crate::kv::{Batch, Kv, Snapshot, Space};
 
@@ -260,7 +260,7 @@ impl BlockCheckpoint {
         index: &IndexCheckpoint,
         encoder: &mut BlockEncoder,
         prefix: RowPrefix,
-        fresh: &Fresh,
+        fresh: FreshOf<'_>,
         number: u64,
         batch: &mut Batch,
         written: &mut Written,

@@ -1,185 +1,313 @@
-//! What is new of a key since the last checkpoint was begun.
+//! What is new of the keys of an index since the last checkpoint was begun.
 //!
 //! Most keys get few events between two checkpoints, and few of those keys are read meanwhile. So
-//! events wait as they came, one behind the other in two pieces of memory; what a read or a
-//! checkpoint makes of them is the same as if each had been put in its place at once. Many events
-//! of one key are put in their places, as a read of it would otherwise unpack all of them.
+//! events of all keys wait as they came, one behind the other, in pieces of memory that are not moved again; each says
+//! where that of its key before it is. What a read or a checkpoint makes of them is the same as if each had been put in its
+//! place at once. Many events of one key are put in their places, as a read of it would otherwise look for all of
+//! them.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use evenkeel_aggregate::history::BlockEncoder;
 use evenkeel_aggregate::{Entry, EventOrder, History};
-use evenkeel_types::{DataType, Offset, Partition, Position, Value};
+use evenkeel_types::{DataType, Position, Value};
+use rustc_hash::FxHashMap;
 
-use super::run::{Mark, Tail, put_marks};
+use super::run::{Tail, put_marks};
+use super::short_key::ShortKey;
 
 /// More events of a key are put in their places.
-const PACKED_MAX: usize = 128;
-/// What stands before the order bytes of an event: its times, offset and handle, its partition, how
-/// many order bytes there are, and whether it is contested.
-const HEAD_BYTES: usize = CONTESTED_AT + 1;
-const CONTESTED_AT: usize = 4 * 8 + 2 * 4;
+const PACKED_MAX: u32 = 128;
+/// Events of a piece.
+const PIECE_EVENTS: usize = 1_024;
+/// Bytes that are expected of an event, encoded, besides its values and its order bytes.
+const PACKED_EVENT_BYTES: usize = 24;
 /// Bytes that are expected of a value, encoded.
 const PACKED_VALUE_BYTES: usize = 9;
 
 /// See the module.
-#[derive(Clone, Debug)]
-pub(super) enum Fresh {
-    Packed(Packed),
+#[derive(Debug, Default)]
+pub(super) struct Tails {
+    keys: FxHashMap<ShortKey, Fresh>,
+    packed: Packed,
+}
+
+/// What is new of a key.
+#[derive(Debug)]
+enum Fresh {
+    /// The last event that came, and how many there are.
+    Packed { last: usize, count: u32 },
+    /// Events, and marks on events that are stored already.
     Placed(Box<Tail>),
 }
 
-impl Fresh {
-    pub(super) fn new() -> Self {
-        Fresh::Packed(Packed::default())
+/// What is new of a key, to be read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FreshOf<'a> {
+    fresh: &'a Fresh,
+    packed: &'a Packed,
+}
+
+impl Tails {
+    /// With room for so many keys.
+    pub(super) fn for_keys(keys: usize) -> Self {
+        let mut tails = Tails::default();
+        tails.keys.reserve(keys);
+        tails
     }
 
-    /// Adds an event whose values have these types.
-    pub(super) fn insert(&mut self, entry: &Entry<'_>, types: &Arc<[DataType]>) {
-        if let Fresh::Packed(packed) = self
-            && packed.count == PACKED_MAX
-        {
-            *self = Fresh::Placed(Box::new(packed.placed(types)));
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Adds an event of a key, whose values have these types. Whether nothing was there of the key.
+    pub(super) fn insert(
+        &mut self,
+        key: &[u8],
+        entry: &Entry<'_>,
+        types: &Arc<[DataType]>,
+    ) -> bool {
+        let Tails { keys, packed } = self;
+        let Some(fresh) = keys.get_mut(key) else {
+            let last = packed.push(entry, None);
+            keys.insert(key.into(), Fresh::Packed { last, count: 1 });
+            return true;
+        };
+        match fresh {
+            Fresh::Packed { last, count } if *count < PACKED_MAX => {
+                *last = packed.push(entry, Some(*last));
+                *count += 1;
+            }
+            _ => placed(fresh, packed, types).events.insert(entry),
         }
-        match self {
-            Fresh::Packed(packed) => packed.push(entry),
-            Fresh::Placed(tail) => tail.events.insert(entry),
+        false
+    }
+
+    /// Marks the event of a key with this place, or what is stored there, as contested.
+    pub(super) fn contest(&mut self, key: &[u8], time: i64, order: &[u8], types: &Arc<[DataType]>) {
+        let Tails { keys, packed } = self;
+        let Some(fresh) = keys.get_mut(key) else {
+            let mut tail = Tail::new(types);
+            tail.contest(time, order);
+            keys.insert(key.into(), Fresh::Placed(Box::new(tail)));
+            return;
+        };
+        if let Fresh::Packed { last, count } = *fresh {
+            let is_it = |entry: &Entry<'_>| entry.time == time && entry.order == order;
+            let numbers = packed.numbers(last, count);
+            let found = { numbers }.find(|number| is_it(&packed.entry(*number)));
+            if let Some(number) = found {
+                packed.head_mut(number).contested = true;
+                return;
+            }
+        }
+        placed(fresh, packed, types).contest(time, order);
+    }
+
+    /// What is new of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Option<FreshOf<'_>> {
+        let fresh = self.keys.get(key)?;
+        Some(self.of(fresh))
+    }
+
+    fn of<'a>(&'a self, fresh: &'a Fresh) -> FreshOf<'a> {
+        FreshOf {
+            fresh,
+            packed: &self.packed,
         }
     }
 
-    /// Marks the event with this place, or what is stored there, as contested.
-    pub(super) fn contest(&mut self, time: i64, order: &[u8]) {
-        match self {
-            Fresh::Packed(packed) => packed.contest(time, order),
-            Fresh::Placed(tail) => tail.contest(time, order),
-        }
+    /// All keys, in no order.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.keys.keys().map(ShortKey::as_slice)
     }
 
+    /// What is new of all keys, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], FreshOf<'_>)> {
+        let keys = self.keys.iter();
+        keys.map(|(key, fresh)| (key.as_slice(), self.of(fresh)))
+    }
+
+    /// Forgets states that were made of the events.
+    pub(super) fn forget_states(&mut self) {
+        for fresh in self.keys.values_mut() {
+            if let Fresh::Placed(tail) = fresh {
+                tail.events.forget_states();
+            }
+        }
+    }
+}
+
+/// What is new of a key, with every event in its place from now on.
+fn placed<'a>(fresh: &'a mut Fresh, packed: &Packed, types: &Arc<[DataType]>) -> &'a mut Tail {
+    if let Fresh::Packed { last, count } = *fresh {
+        *fresh = Fresh::Placed(Box::new(packed.placed(last, count, types)));
+    }
+    match fresh {
+        Fresh::Placed(tail) => tail,
+        Fresh::Packed { .. } => unreachable!("it was placed"),
+    }
+}
+
+impl<'a> FreshOf<'a> {
     /// Everything in its place.
-    pub(super) fn tail(&self, types: &Arc<[DataType]>) -> Cow<'_, Tail> {
-        match self {
-            Fresh::Packed(packed) => Cow::Owned(packed.placed(types)),
+    pub(super) fn tail(self, types: &Arc<[DataType]>) -> Cow<'a, Tail> {
+        match self.fresh {
+            Fresh::Packed { last, count } => Cow::Owned(self.packed.placed(*last, *count, types)),
             Fresh::Placed(tail) => Cow::Borrowed(tail),
         }
     }
 
     /// How many events there are.
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Fresh::Packed(packed) => packed.count,
+    pub(super) fn len(self) -> usize {
+        match self.fresh {
+            Fresh::Packed { count, .. } => *count as usize,
             Fresh::Placed(tail) => tail.events.len(),
         }
     }
 
-    /// The bytes of [`Fresh::tail`].
-    pub(super) fn encode(&self, encoder: &mut BlockEncoder) -> Vec<u8> {
-        match self {
-            Fresh::Packed(packed) => packed.encode(encoder),
+    /// The bytes of [`FreshOf::tail`].
+    pub(super) fn encode(self, encoder: &mut BlockEncoder) -> Vec<u8> {
+        match self.fresh {
+            Fresh::Packed { last, count } => self.packed.encode(*last, *count, encoder),
             Fresh::Placed(tail) => tail.encode(),
         }
     }
-
-    /// Forgets states that were made of the events.
-    pub(super) fn forget_states(&mut self) {
-        match self {
-            Fresh::Packed(_) => {}
-            Fresh::Placed(tail) => tail.events.forget_states(),
-        }
-    }
 }
 
-/// Events as they came, and marks on events that are stored already.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Packed {
-    /// Of each event what is not a value: the head, then its order bytes.
-    heads: Vec<u8>,
-    /// The values of each event.
+/// Events of all keys, as they came.
+#[derive(Debug, Default)]
+struct Packed(Vec<Piece>);
+
+/// Events that came one behind the other.
+#[derive(Debug, Default)]
+struct Piece {
+    heads: Vec<Head>,
+    /// Their order bytes.
+    orders: Vec<u8>,
+    /// As many values of each.
     values: Vec<Value>,
-    count: usize,
-    marks: Vec<Mark>,
+}
+
+/// What an event has besides its values.
+#[derive(Debug)]
+struct Head {
+    time: i64,
+    visible_at: i64,
+    position: Position,
+    id: u64,
+    /// The number of the event of its key before it, if there is one.
+    previous: usize,
+    /// Where its order bytes end; they begin where those of the event before end.
+    order_end: u32,
+    contested: bool,
 }
 
 impl Packed {
-    fn push(&mut self, entry: &Entry<'_>) {
-        let mut head = [0; HEAD_BYTES];
-        head[..8].copy_from_slice(&entry.time.to_le_bytes());
-        head[8..16].copy_from_slice(&entry.visible_at.to_le_bytes());
-        head[16..24].copy_from_slice(&entry.position.offset.0.to_le_bytes());
-        head[24..32].copy_from_slice(&entry.id.to_le_bytes());
-        head[32..36].copy_from_slice(&entry.position.partition.0.to_le_bytes());
-        // Order bytes are event ids and rows, bounded where they are recorded.
-        head[36..40].copy_from_slice(&(entry.order.len() as u32).to_le_bytes());
-        head[CONTESTED_AT] = u8::from(entry.contested);
-        self.heads.reserve(HEAD_BYTES + entry.order.len());
-        self.heads.extend_from_slice(&head);
-        self.heads.extend_from_slice(entry.order);
-        self.values.extend_from_slice(entry.values);
-        self.count += 1;
-    }
-
-    fn contest(&mut self, time: i64, order: &[u8]) {
-        let found = self
-            .heads()
-            .find(|head| head.time == time && head.order == order)
-            .map(|head| head.at);
-        match found {
-            Some(at) => self.heads[at + CONTESTED_AT] = 1,
-            None => self.marks.push(Mark {
-                time,
-                order: order.into(),
-            }),
+    /// Adds an event, whose key has another one before it. Answers its number.
+    fn push(&mut self, entry: &Entry<'_>, previous: Option<usize>) -> usize {
+        if self.0.last().is_none_or(Piece::is_full) {
+            let piece = Piece::after(self.0.last());
+            self.0.push(piece);
         }
+        let before = (self.0.len() - 1) * PIECE_EVENTS;
+        let piece = &mut self.0[before / PIECE_EVENTS];
+        piece.orders.extend_from_slice(entry.order);
+        piece.values.extend_from_slice(entry.values);
+        piece.heads.push(Head {
+            time: entry.time,
+            visible_at: entry.visible_at,
+            position: entry.position,
+            id: entry.id,
+            previous: previous.unwrap_or(0),
+            // Order bytes are event ids and rows, bounded where they are recorded.
+            order_end: piece.orders.len() as u32,
+            contested: entry.contested,
+        });
+        before + piece.heads.len() - 1
     }
 
-    fn placed(&self, types: &Arc<[DataType]>) -> Tail {
-        Tail {
-            events: self.in_order(|entries| History::of_sorted(Arc::clone(types), entries)),
-            marks: self.marks.clone(),
-        }
+    fn head_mut(&mut self, number: usize) -> &mut Head {
+        &mut self.0[number / PIECE_EVENTS].heads[number % PIECE_EVENTS]
     }
 
-    fn encode(&self, encoder: &mut BlockEncoder) -> Vec<u8> {
-        // About as many as it will be: most are a few events of keys that are many.
-        let mut out = Vec::with_capacity(self.heads.len() + self.values.len() * PACKED_VALUE_BYTES);
-        put_marks(&self.marks, &mut out);
-        if self.count > 0 {
-            self.in_order(|entries| encoder.encode(entries, &mut out));
-        }
-        out
-    }
-
-    /// Gives the events in their order.
-    fn in_order<T>(&self, take: impl FnOnce(&mut dyn Iterator<Item = Entry<'_>>) -> T) -> T {
-        if self.entries().is_sorted_by_key(|entry| place_of(&entry)) {
-            return take(&mut self.entries());
-        }
-        let mut entries: Vec<Entry<'_>> = self.entries().collect();
-        entries.sort_unstable_by(|a, b| place_of(a).cmp(&place_of(b)));
-        take(&mut entries.into_iter())
-    }
-
-    /// The events as they came.
-    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
-        let width = self.values.len() / self.count.max(1);
-        self.heads().enumerate().map(move |(number, head)| Entry {
+    fn entry(&self, number: usize) -> Entry<'_> {
+        let (piece, at) = (&self.0[number / PIECE_EVENTS], number % PIECE_EVENTS);
+        let head = &piece.heads[at];
+        let order_start = match at {
+            0 => 0,
+            _ => piece.heads[at - 1].order_end,
+        };
+        let width = piece.values.len() / piece.heads.len();
+        Entry {
             time: head.time,
-            order: head.order,
+            order: &piece.orders[order_start as usize..head.order_end as usize],
             position: head.position,
             visible_at: head.visible_at,
             contested: head.contested,
             id: head.id,
-            values: &self.values[number * width..(number + 1) * width],
+            values: &piece.values[at * width..(at + 1) * width],
+        }
+    }
+
+    /// The numbers of a key's events, the last first.
+    fn numbers(&self, last: usize, count: u32) -> impl Iterator<Item = usize> {
+        let mut next = last;
+        (0..count).map(move |_| {
+            let number = next;
+            next = self.0[number / PIECE_EVENTS].heads[number % PIECE_EVENTS].previous;
+            number
         })
     }
 
-    fn heads(&self) -> impl Iterator<Item = Head<'_>> {
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            let head = Head::at(&self.heads, at)?;
-            at += HEAD_BYTES + head.order.len();
-            Some(head)
-        })
+    fn placed(&self, last: usize, count: u32, types: &Arc<[DataType]>) -> Tail {
+        Tail {
+            events: self.in_order(last, count, |entries| {
+                History::of_sorted(Arc::clone(types), entries)
+            }),
+            marks: Vec::new(),
+        }
+    }
+
+    fn encode(&self, last: usize, count: u32, encoder: &mut BlockEncoder) -> Vec<u8> {
+        // About as many as it will be: most are a few events of keys that are many.
+        let first = self.entry(last);
+        let values = first.values.len() * PACKED_VALUE_BYTES;
+        let each = PACKED_EVENT_BYTES + first.order.len() + values;
+        let mut out = Vec::with_capacity(each * count as usize);
+        put_marks(&[], &mut out);
+        self.in_order(last, count, |entries| encoder.encode(entries, &mut out));
+        out
+    }
+
+    /// Gives the events of a key in their order.
+    fn in_order<T>(
+        &self,
+        last: usize,
+        count: u32,
+        take: impl FnOnce(&mut dyn Iterator<Item = Entry<'_>>) -> T,
+    ) -> T {
+        if count == 1 {
+            return take(&mut std::iter::once(self.entry(last)));
+        }
+        let mut numbers = [0; PACKED_MAX as usize];
+        let numbers = &mut numbers[..count as usize];
+        for (place, number) in numbers.iter_mut().rev().zip(self.numbers(last, count)) {
+            *place = number;
+        }
+        let mut entries = numbers.iter().map(|number| self.entry(*number));
+        if entries.clone().is_sorted_by_key(|entry| place_of(&entry)) {
+            return take(&mut entries);
+        }
+        let mut entries: Vec<Entry<'_>> = entries.collect();
+        entries.sort_unstable_by(|a, b| place_of(a).cmp(&place_of(b)));
+        take(&mut entries.into_iter())
     }
 }
 
@@ -187,41 +315,20 @@ fn place_of<'a>(entry: &Entry<'a>) -> EventOrder<'a> {
     EventOrder::new(entry.time, entry.order)
 }
 
-/// What an event has besides its values.
-struct Head<'a> {
-    /// Where it begins.
-    at: usize,
-    time: i64,
-    visible_at: i64,
-    position: Position,
-    contested: bool,
-    id: u64,
-    order: &'a [u8],
-}
+impl Piece {
+    fn is_full(&self) -> bool {
+        self.heads.len() == PIECE_EVENTS
+    }
 
-impl<'a> Head<'a> {
-    /// That at a place where one begins; none at the end.
-    fn at(bytes: &'a [u8], at: usize) -> Option<Self> {
-        let (head, rest) = bytes.get(at..)?.split_first_chunk::<HEAD_BYTES>()?;
-        let long = |from: usize| {
-            let eight = head[from..].first_chunk().expect("it is within the head");
-            u64::from_le_bytes(*eight)
+    /// With room for as much as the one before had; the first one grows.
+    fn after(before: Option<&Piece>) -> Self {
+        let Some(before) = before else {
+            return Piece::default();
         };
-        let short = |from: usize| {
-            let four = head[from..].first_chunk().expect("it is within the head");
-            u32::from_le_bytes(*four)
-        };
-        Some(Head {
-            at,
-            time: long(0).cast_signed(),
-            visible_at: long(8).cast_signed(),
-            position: Position {
-                partition: Partition(short(32)),
-                offset: Offset(long(16)),
-            },
-            contested: head[CONTESTED_AT] == 1,
-            id: long(24),
-            order: &rest[..short(36) as usize],
-        })
+        Piece {
+            heads: Vec::with_capacity(PIECE_EVENTS),
+            orders: Vec::with_capacity(before.orders.len()),
+            values: Vec::with_capacity(before.values.len()),
+        }
     }
 }

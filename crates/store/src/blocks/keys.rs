@@ -87,7 +87,7 @@ impl Blocks {
             key_types,
             snapshot: Arc::clone(&self.snapshot),
             newer: Vec::new(),
-            tails: tails.keys().cloned().collect(),
+            tails: tails.keys().map(Box::from).collect(),
             frozen: Arc::clone(frozen),
         }
     }
@@ -99,7 +99,7 @@ impl KeyList {
     pub fn sort(&mut self) {
         let frozen = std::mem::take(&mut self.frozen);
         let tails = std::mem::take(&mut self.tails);
-        let keys = tails.into_iter().chain(frozen.keys().cloned());
+        let keys = tails.into_iter().chain(frozen.keys().map(Box::from));
         let placed = keys.map(|key| (key::row_prefix(self.index, &key), key));
         self.newer.extend(placed);
         self.newer.sort_unstable();
