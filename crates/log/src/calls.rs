@@ -1,49 +1,84 @@
 //! What those who logged events call them.
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::batch::Sequence;
 use crate::body::decode_calls;
 use crate::error::{Flaw, LogError};
-use crate::frames::Frames;
+use crate::frames::{Frame, Frames};
 use crate::index::StreamKey;
 use crate::reader::LogReader;
 
 impl LogReader {
-    /// What the events among some records are called by whoever logged them, by their records.
+    /// What some records are called by whoever logged them; those without a name are not there.
     ///
     /// # Errors
     /// [`LogError::Io`], [`LogError::Damaged`].
     pub fn calls(
         &self,
-        records: RangeInclusive<Sequence>,
+        records: &BTreeSet<Sequence>,
     ) -> Result<BTreeMap<Sequence, String>, LogError> {
-        let keys: Vec<StreamKey> = self.index().with_calls().collect();
         let mut found = BTreeMap::new();
-        for key in keys {
-            let mut frames = Frames::new(self.clone(), key, *records.start());
+        let Some((first, last)) = records.first().zip(records.last()) else {
+            return Ok(found);
+        };
+        for key in self.keys_of_calls() {
+            let mut frames = Frames::new(self.clone(), key, *first);
             while let Some(frame) = frames.next()? {
-                if frame.commit_sequence > records.end().0 {
+                if frame.commit_sequence > last.0 {
                     break;
                 }
-                let calls = decode_calls(&frame.body, frame.count)
-                    .map_err(|flaw| frames.damaged(frame.at, flaw))?;
-                let before = frame.sequence - frame.commit_sequence;
-                for call in calls {
-                    if call.event >= before {
-                        let field = "a call's event";
-                        let value = call.event;
-                        return Err(frames.damaged(frame.at, Flaw::Field { field, value }));
-                    }
-                    let record = Sequence(frame.commit_sequence + call.event);
-                    // What was forgotten has no name.
-                    if records.contains(&record) && !call.correlation_id.is_empty() {
-                        found.insert(record, call.correlation_id);
-                    }
+                let before = Sequence(frame.commit_sequence)..Sequence(frame.sequence);
+                if records.range(before).next().is_none() {
+                    continue;
                 }
+                take(&frames, &frame, &mut |record, name| {
+                    if records.contains(&record) {
+                        found.insert(record, name);
+                    }
+                })?;
             }
         }
         Ok(found)
     }
+
+    /// How many records have a name. Every one is looked at.
+    ///
+    /// # Errors
+    /// [`LogError::Io`], [`LogError::Damaged`].
+    pub fn call_count(&self) -> Result<u64, LogError> {
+        let mut count = 0;
+        for key in self.keys_of_calls() {
+            let mut frames = Frames::new(self.clone(), key, Sequence(0));
+            while let Some(frame) = frames.next()? {
+                take(&frames, &frame, &mut |_, _| count += 1)?;
+            }
+        }
+        Ok(count)
+    }
+
+    fn keys_of_calls(&self) -> Vec<StreamKey> {
+        self.index().with_calls().collect()
+    }
+}
+
+/// Takes the names of a frame. What was forgotten has none.
+fn take(
+    frames: &Frames,
+    frame: &Frame,
+    name: &mut dyn FnMut(Sequence, String),
+) -> Result<(), LogError> {
+    let calls = decode_calls(&frame.body, frame.count);
+    let before = frame.sequence - frame.commit_sequence;
+    for call in calls.map_err(|flaw| frames.damaged(frame.at, flaw))? {
+        if call.event >= before {
+            let (field, value) = ("a call's event", call.event);
+            return Err(frames.damaged(frame.at, Flaw::Field { field, value }));
+        }
+        if !call.correlation_id.is_empty() {
+            let record = Sequence(frame.commit_sequence + call.event);
+            name(record, call.correlation_id);
+        }
+    }
+    Ok(())
 }

@@ -66,9 +66,6 @@ pub const SEALED_ENTRIES: usize = 512;
 /// About the bytes of a key in memory, whatever it has: nodes, places in maps, the pieces of
 /// its first block.
 const KEY_BYTES: usize = 600;
-/// About the bytes of a key of which something is new, besides its events: its place in a map that is
-/// half empty.
-const FRESH_KEY_BYTES: usize = 72;
 /// About the bytes of an entry in memory besides its order bytes and values.
 const ENTRY_BYTES: usize = 64;
 /// About the bytes in memory of a stored block or node that is named.
@@ -365,17 +362,13 @@ impl Blocks {
     /// Adds an event of a key to an index.
     pub fn insert(&mut self, index: usize, key: &[u8], entry: &Entry<'_>) {
         let Index { spec, tails, .. } = &mut self.indexes[index];
-        let entry_bytes = bytes_of(entry);
-        self.dirty_bytes += entry_bytes;
-        if tails.insert(key, entry, &spec.types) {
-            self.dirty_bytes += FRESH_KEY_BYTES + key.len();
-        }
+        self.dirty_bytes += tails.insert(key, entry, &spec.types);
         self.kept.forget(index, key);
         if self.cache.is_used() {
             let prefix = key::row_prefix(spec.number, key);
             self.cache.change(&prefix, |cached| {
                 cached.history.insert(entry);
-                cached.weight += entry_bytes as u64;
+                cached.weight += bytes_of(entry) as u64;
             });
         }
     }
@@ -383,8 +376,7 @@ impl Blocks {
     /// Marks the entry of a key with this place as contested.
     pub fn contest(&mut self, index: usize, key: &[u8], time: i64, order: &[u8]) {
         let Index { spec, tails, .. } = &mut self.indexes[index];
-        self.dirty_bytes += ENTRY_BYTES + order.len();
-        tails.contest(key, time, order, &spec.types);
+        self.dirty_bytes += tails.contest(key, time, order, &spec.types);
         self.kept.forget(index, key);
         let prefix = key::row_prefix(spec.number, key);
         self.cache.change(&prefix, |cached| {

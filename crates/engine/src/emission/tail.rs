@@ -1,6 +1,5 @@
 //! Emissions as they are read: by topic, from a position on.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use evenkeel_log::{LogReader, ReadOptions, Sequence};
@@ -73,12 +72,8 @@ pub fn emissions(
 /// Emissions with what the records that they were made for are called.
 fn called(log: &LogReader, emissions: Vec<LoggedEvent>) -> Result<Vec<Emission>, EngineError> {
     let record = |logged: &LoggedEvent| made_by(&logged.event).map(|(_, number)| Sequence(number));
-    // They come in the order of their records.
-    let first = emissions.iter().find_map(record);
-    let calls = match first.zip(emissions.iter().rev().find_map(record)) {
-        Some((first, last)) => log.calls(first..=last).map_err(EngineError::log)?,
-        None => BTreeMap::new(),
-    };
+    let records = emissions.iter().filter_map(record).collect();
+    let calls = log.calls(&records).map_err(EngineError::log)?;
     let with_id = |logged: LoggedEvent| Emission {
         correlation_id: record(&logged).and_then(|record| calls.get(&record).cloned()),
         logged,

@@ -46,10 +46,7 @@ impl Contents {
                 .into_iter()
                 .map(|logged| logged.backfill)
                 .collect(),
-            calls: log
-                .calls(Sequence(0)..=Sequence(u64::MAX))?
-                .into_values()
-                .collect(),
+            calls: log.calls(&all_records(log))?.into_values().collect(),
         })
     }
 

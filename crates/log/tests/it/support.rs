@@ -1,11 +1,12 @@
 //! Logs and events for tests.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_log::{
     Appended, Batch, Clock, Log, LogError, LogOptions, LogReader, ManualClock, MemoryFileSystem,
-    OWN_POSITION, ReadOptions, RecoveryReport,
+    OWN_POSITION, ReadOptions, RecoveryReport, Sequence,
 };
 use evenkeel_types::{
     Event, EventTime, LoggedEvent, Operation, Origin, Partition, SourceId, Value,
@@ -96,6 +97,11 @@ pub(crate) fn expected(batches: &[Batch], places: &[Appended]) -> Vec<LoggedEven
             _ => Vec::new(),
         })
         .collect()
+}
+
+/// The numbers of all records of a log.
+pub(crate) fn all_records(log: &LogReader) -> BTreeSet<Sequence> {
+    (0..log.next_sequence().0).map(Sequence).collect()
 }
 
 /// Everything in the log.

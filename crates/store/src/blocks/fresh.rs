@@ -16,11 +16,16 @@ use rustc_hash::FxHashMap;
 
 use super::run::{Tail, put_marks};
 use super::short_key::ShortKey;
+use super::{ENTRY_BYTES, bytes_of};
 
 /// More events of a key are put in their places.
 const PACKED_MAX: u32 = 128;
-/// Events of a piece.
+/// Events of a piece, at most.
 const PIECE_EVENTS: usize = 1_024;
+/// Behind so many order bytes another piece begins.
+const PIECE_ORDER_BYTES: usize = 1 << 20;
+/// About the bytes of a key, besides its events: its place in a map that is half empty.
+const KEY_BYTES: usize = 72;
 /// Bytes that are expected of an event, encoded, besides its values and its order bytes.
 const PACKED_EVENT_BYTES: usize = 24;
 /// Bytes that are expected of a value, encoded.
@@ -66,37 +71,50 @@ impl Tails {
         self.keys.is_empty()
     }
 
-    /// Adds an event of a key, whose values have these types. Whether nothing was there of the key.
+    /// Adds an event of a key, whose values have these types. Answers about how many bytes that takes.
     pub(super) fn insert(
         &mut self,
         key: &[u8],
         entry: &Entry<'_>,
         types: &Arc<[DataType]>,
-    ) -> bool {
+    ) -> usize {
         let Tails { keys, packed } = self;
+        let bytes = bytes_of(entry);
         let Some(fresh) = keys.get_mut(key) else {
             let last = packed.push(entry, None);
             keys.insert(key.into(), Fresh::Packed { last, count: 1 });
-            return true;
+            return bytes + KEY_BYTES + key.len();
         };
         match fresh {
             Fresh::Packed { last, count } if *count < PACKED_MAX => {
                 *last = packed.push(entry, Some(*last));
                 *count += 1;
+                bytes
             }
-            _ => placed(fresh, packed, types).events.insert(entry),
+            _ => {
+                let (tail, placed) = placed(fresh, packed, types);
+                tail.events.insert(entry);
+                bytes + placed
+            }
         }
-        false
     }
 
-    /// Marks the event of a key with this place, or what is stored there, as contested.
-    pub(super) fn contest(&mut self, key: &[u8], time: i64, order: &[u8], types: &Arc<[DataType]>) {
+    /// Marks the event of a key with this place, or what is stored there, as contested. Answers about how many
+    /// bytes that takes.
+    pub(super) fn contest(
+        &mut self,
+        key: &[u8],
+        time: i64,
+        order: &[u8],
+        types: &Arc<[DataType]>,
+    ) -> usize {
         let Tails { keys, packed } = self;
+        let bytes = ENTRY_BYTES + order.len();
         let Some(fresh) = keys.get_mut(key) else {
             let mut tail = Tail::new(types);
             tail.contest(time, order);
             keys.insert(key.into(), Fresh::Placed(Box::new(tail)));
-            return;
+            return bytes + KEY_BYTES + key.len() + size_of::<Tail>();
         };
         if let Fresh::Packed { last, count } = *fresh {
             let is_it = |entry: &Entry<'_>| entry.time == time && entry.order == order;
@@ -104,10 +122,12 @@ impl Tails {
             let found = { numbers }.find(|number| is_it(&packed.entry(*number)));
             if let Some(number) = found {
                 packed.head_mut(number).contested = true;
-                return;
+                return 0;
             }
         }
-        placed(fresh, packed, types).contest(time, order);
+        let (tail, placed) = placed(fresh, packed, types);
+        tail.contest(time, order);
+        bytes + placed
     }
 
     /// What is new of a key.
@@ -144,13 +164,21 @@ impl Tails {
     }
 }
 
-/// What is new of a key, with every event in its place from now on.
-fn placed<'a>(fresh: &'a mut Fresh, packed: &Packed, types: &Arc<[DataType]>) -> &'a mut Tail {
+/// What is new of a key, with every event in its place from now on; and about how many bytes it takes to put them
+/// there: where they came they stay until the checkpoint ends.
+fn placed<'a>(
+    fresh: &'a mut Fresh,
+    packed: &Packed,
+    types: &Arc<[DataType]>,
+) -> (&'a mut Tail, usize) {
+    let mut bytes = 0;
     if let Fresh::Packed { last, count } = *fresh {
+        let entries = packed.numbers(last, count).map(|n| packed.entry(n));
+        bytes = size_of::<Tail>() + entries.map(|entry| bytes_of(&entry)).sum::<usize>();
         *fresh = Fresh::Placed(Box::new(packed.placed(last, count, types)));
     }
     match fresh {
-        Fresh::Placed(tail) => tail,
+        Fresh::Placed(tail) => (tail, bytes),
         Fresh::Packed { .. } => unreachable!("it was placed"),
     }
 }
@@ -181,7 +209,8 @@ impl<'a> FreshOf<'a> {
     }
 }
 
-/// Events of all keys, as they came.
+/// Events of all keys, as they came. The number of an event is its piece's times [`PIECE_EVENTS`], and its place there: pieces
+/// that are not full leave numbers out.
 #[derive(Debug, Default)]
 struct Packed(Vec<Piece>);
 
@@ -226,7 +255,7 @@ impl Packed {
             position: entry.position,
             id: entry.id,
             previous: previous.unwrap_or(0),
-            // Order bytes are event ids and rows, bounded where they are recorded.
+            // Those of a piece are a megabyte, and one row more: rows are bounded where they are recorded.
             order_end: piece.orders.len() as u32,
             contested: entry.contested,
         });
@@ -317,7 +346,7 @@ fn place_of<'a>(entry: &Entry<'a>) -> EventOrder<'a> {
 
 impl Piece {
     fn is_full(&self) -> bool {
-        self.heads.len() == PIECE_EVENTS
+        self.heads.len() == PIECE_EVENTS || self.orders.len() >= PIECE_ORDER_BYTES
     }
 
     /// With room for as much as the one before had; the first one grows.
@@ -327,8 +356,87 @@ impl Piece {
         };
         Piece {
             heads: Vec::with_capacity(PIECE_EVENTS),
-            orders: Vec::with_capacity(before.orders.len()),
+            orders: Vec::with_capacity(before.orders.len().min(PIECE_ORDER_BYTES)),
             values: Vec::with_capacity(before.values.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn key_of(number: u16) -> Vec<u8> {
+        // Some stand in the map, and some do not.
+        match number % 3 {
+            0 => vec![b'k'; 30 + usize::from(number)],
+            _ => number.to_be_bytes().to_vec(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+        /// Keys of a few events and of more than are packed, over several pieces, some of which end by
+        /// their order bytes.
+        #[test]
+        fn what_waits_is_what_was_put_in_its_place(
+            events in prop::collection::vec((0u16..60, 0i64..2_000, any::<bool>(), 0u8..40), 1_500..4_000),
+            few in 20u16..60,
+            long in prop::option::of(20_000usize..60_000),
+        ) {
+            let types: Arc<[DataType]> = Arc::from([DataType::Double, DataType::String]);
+            let mut tails = Tails::for_keys(3);
+            let mut model: BTreeMap<Vec<u8>, Tail> = BTreeMap::new();
+            let mut given: Vec<(Vec<u8>, i64, Vec<u8>)> = Vec::new();
+            for (id, (number, time, contested, other)) in (0u64..).zip(events) {
+                // Most go to few keys.
+                let key = key_of(if other < 30 { number % few } else { number });
+                let known = usize::from(other) * 31 % given.len().max(1);
+                if let (0, Some((key, time, order))) = (other % 8, given.get(known)) {
+                    tails.contest(key, *time, order, &types);
+                    model.get_mut(key).unwrap().contest(*time, order);
+                }
+                if other == 1 {
+                    // One that is stored.
+                    tails.contest(&key, time, b"stored", &types);
+                    let tail = model.entry(key.clone()).or_insert_with(|| Tail::new(&types));
+                    tail.contest(time, b"stored");
+                }
+                let mut order = id.to_be_bytes().to_vec();
+                order.resize(long.filter(|_| other < 20).unwrap_or(8), 7);
+                let values = [Value::Double(id as f64), Value::string(id.to_string())];
+                let entry = Entry {
+                    time,
+                    order: &order,
+                    position: Position::new(u32::from(number), id),
+                    visible_at: time + 5,
+                    contested,
+                    id,
+                    values: &values,
+                };
+                prop_assert!(tails.insert(&key, &entry, &types) >= order.len());
+                let tail = model.entry(key.clone()).or_insert_with(|| Tail::new(&types));
+                tail.events.insert(&entry);
+                given.push((key, time, order));
+            }
+            prop_assert!(tails.packed.0.len() > 1);
+            prop_assert_eq!(tails.len(), model.len());
+            let mut encoder = BlockEncoder::new(&types);
+            for (key, fresh) in tails.iter() {
+                let expected = &model[key];
+                prop_assert_eq!(fresh.len(), expected.events.len());
+                let bytes = expected.encode();
+                prop_assert!(fresh.encode(&mut encoder) == bytes);
+                prop_assert!(fresh.tail(&types).encode() == bytes);
+                prop_assert!(tails.get(key).is_some());
+            }
+            prop_assert_eq!(tails.keys().count(), model.len());
+            prop_assert!(tails.get(b"nobody").is_none());
         }
     }
 }
