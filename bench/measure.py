@@ -1,5 +1,7 @@
 """Builds, runs and measures: CPU and wall seconds of a piece of work, children included."""
 
+import contextlib
+import multiprocessing
 import os
 import pathlib
 import platform
@@ -86,6 +88,35 @@ def percentiles(seconds):
     ordered = sorted(seconds)
     return {
         f"p{p}_us": ordered[min(len(ordered) - 1, len(ordered) * p // 100)] * 1e6 for p in (50, 99)
+    }
+
+
+def times_away(processor, seconds):
+    """How long each time, in ns, a process that always wants a processor was without it; of how long."""
+    os.sched_setaffinity(0, {processor})
+    with contextlib.suppress(OSError):
+        os.nice(-20)
+    away, first = [], time.perf_counter_ns()
+    last = first
+    while last - first < seconds * 1e9:
+        now = time.perf_counter_ns()
+        if now - last > 100_000:
+            away.append(now - last)
+        last = now
+    return away, last - first
+
+
+def processors_away(seconds=2):
+    """How long the processors are away from what always wants them, for others, the system, or the machine
+    below this one: that much of a tail is not the server's."""
+    processors = sorted(os.sched_getaffinity(0))
+    with multiprocessing.get_context("fork").Pool(len(processors)) as pool:
+        found = pool.starmap(times_away, [(p, seconds) for p in processors], chunksize=1)
+    away = [ns for of_one, _ in found for ns in of_one]
+    return {
+        "over_1_ms_per_second": sum(ns > 1_000_000 for ns in away) / seconds,
+        "longest_us": max(away, default=0) / 1_000,
+        "share": sum(away) / sum(whole for _, whole in found),
     }
 
 

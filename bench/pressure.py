@@ -209,6 +209,7 @@ class Training:
 def payment():
     """2,000 reads/s of 50 features, while 20,000 events/s are pushed and training sets are built."""
     with World() as world:
+        away = measure.processors_away()
         alone = world.load(world.reads(2_000))
         with Training(world) as training:
             found = world.load(world.reads(2_000), world.pushes(20_000))
@@ -216,6 +217,7 @@ def payment():
             equal = world.load(world.reads(2_000, first_of_all=False), world.pushes(20_000, first=2 * PAYMENTS))
         return {
             "features": 50,
+            "processors_away": away,
             "reads_alone": alone["reads"],
             "reads": found["reads"],
             "pushes": found["pushes"],
@@ -245,8 +247,9 @@ def freshness():
 def open_loop():
     """Latency of single reads at 70 % of what the server can answer, and at half of it."""
     with World() as world:
+        away = measure.processors_away()
         capacity = world.capacity(world.reads(0, connections=8))
-        report = {"capacity_per_second": capacity}
+        report = {"processors_away": away, "capacity_per_second": capacity}
         for share in (50, 70):
             found = world.load(world.reads(capacity * share / 100, connections=32))
             reads = found["reads"]
@@ -275,6 +278,7 @@ def push():
 def trigger():
     """1,000 triggers/s with three look-ups each, logged durably and answered; beside it, pushes of one row."""
     with World() as world:
+        away = measure.processors_away()
         stream = {"name": "triggers", "rate": 1_000, "connections": 16, **TRIGGER}
         # What the disk takes is in both.
         pushes = {"name": "pushes", "rate": 1_000, "rows": 1, "connections": 16, **PUSH, "first": 1 << 40}
@@ -285,6 +289,7 @@ def trigger():
             "triggers": found["triggers"],
             "pushes_of_one_row": alone["pushes"],
             "one_after_the_other": one["triggers"],
+            "processors_away": away,
             "server_cpu_s": found["server_cpu_s"],
         }
 
