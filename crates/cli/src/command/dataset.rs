@@ -84,6 +84,9 @@ fn build(arguments: &BuildArguments, session: &Session) -> Result<Answer, Failur
             count(label.immature),
         ));
     }
+    if manifest.rows == 0 {
+        text.push_str("the spine has no rows, and this version stays as it is: define the next one once there are some\n");
+    }
     for (source, rows) in &manifest.coincident {
         text.push_str(&format!(
             "{} at exactly the time of an event of `{source}`: windows include that event unless \

@@ -41,6 +41,7 @@ impl EngineError {
             | EngineError::ViewForService { .. }
             | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
             EngineError::RunKeyTwice { .. }
+            | EngineError::NotDue { .. }
             | EngineError::OnlyRuns { .. }
             | EngineError::ProjectFile { .. }
             | EngineError::Pattern { .. }
