@@ -415,6 +415,8 @@ impl EngineError {
     pub(crate) fn train(error: TrainError) -> Self {
         match error {
             TrainError::Stopped => EngineError::Stopped,
+            // Queries read the log as training does.
+            TrainError::Log(error) => EngineError::log(*error),
             error => EngineError::Train(Box::new(error)),
         }
     }

@@ -157,7 +157,7 @@ fn list(session: &Session) -> Result<Answer, Failure> {
             }
         })
         .collect();
-    let text = if rows.is_empty() {
+    let mut text = if rows.is_empty() {
         "no dataset is defined: write CREATE TRAINING DATASET and run `evenkeel apply`\n".to_owned()
     } else {
         table(
@@ -165,6 +165,11 @@ fn list(session: &Session) -> Result<Answer, Failure> {
             rows,
         )
     };
+    for listed in &found {
+        if let Some(reason) = &listed.forgotten {
+            text.push_str(&format!("{}:{}: {reason}\n", listed.name, listed.version));
+        }
+    }
     Ok(Answer::done(json!({"datasets": lines}), text))
 }
 
