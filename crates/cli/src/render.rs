@@ -60,7 +60,7 @@ pub(crate) fn cell(data_type: &DataType, answer: &Answer) -> String {
     }
 }
 
-/// The inputs of one row: `origin=SEA, dest=PDX`; what is NULL is left out.
+/// The inputs of one row: `origin=SEA, dest=PDX`; what is NULL is left out, unless all of it is.
 pub(crate) fn entity(inputs: &[Field], row: &[Value]) -> String {
     let mut parts = Vec::new();
     for (field, value) in inputs.iter().zip(row) {
@@ -71,6 +71,9 @@ pub(crate) fn entity(inputs: &[Field], row: &[Value]) -> String {
                 text_value(&field.data_type, value)
             ));
         }
+    }
+    if parts.is_empty() {
+        parts.extend(inputs.iter().map(|field| format!("{}=NULL", field.name)));
     }
     parts.join(", ")
 }

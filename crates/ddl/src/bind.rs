@@ -82,6 +82,7 @@ pub use function::{declared_function, without_texts};
 pub use options::PARTITIONS_MAX;
 pub use project::{Change, InFile, Project, ProjectObject, bind_project};
 pub use pushed::{PUSHED_AT, PUSHED_OPERATION, pushed_table};
+pub use requery::goes_on_as_it_was;
 pub use source::MAX_FUTURE_DEFAULT;
 
 /// A definition with what it makes think twice.

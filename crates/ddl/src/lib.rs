@@ -18,7 +18,7 @@ pub use bind::{
     PARTITIONS_MAX, PUSHED_AT, PUSHED_OPERATION, Project, ProjectObject, ReadColumns,
     VIEW_DEPTH_MAX, VIEW_READS_MAX, ViewDescription, WINDOWS_MAX, batch_table, bind,
     bind_feature_list, bind_project, bind_segment_query, bind_spine_query, dataset_name_problem,
-    declared_function, describe, pushed_table, without_texts,
+    declared_function, describe, goes_on_as_it_was, pushed_table, without_texts,
 };
 pub use error::{DIAGNOSTICS_MAX, Diagnostic, Related, Severity, line_and_column};
 pub use parser::{

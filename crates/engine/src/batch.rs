@@ -63,11 +63,24 @@ pub struct BatchView {
     pub table: Arc<SourceDef>,
     /// What it runs.
     pub query: String,
-    /// When.
-    pub schedule: Schedule,
+    /// When; none: whenever somebody asks for it.
+    pub schedule: Option<Schedule>,
 }
 
 impl BatchView {
+    /// The last time of its schedule.
+    ///
+    /// # Errors
+    /// [`EngineError::NotDue`], if it has none so far.
+    pub fn last_due(&self, now: i64) -> Result<i64, EngineError> {
+        let schedule = self.schedule.as_ref();
+        let last = schedule.and_then(|schedule| schedule.last_until(now));
+        last.ok_or_else(|| EngineError::NotDue {
+            view: self.view.name.clone(),
+            schedule: schedule.map(|schedule| schedule.text().to_owned()),
+        })
+    }
+
     /// The batch view of a name.
     ///
     /// # Errors
@@ -100,11 +113,12 @@ impl BatchView {
                     return None;
                 }
                 let zone = Zone::named(text("schedule_zone").unwrap_or("UTC"))?;
+                let schedule = text("schedule").map(|text| Schedule::parse(text, &zone));
                 Some(BatchView {
                     view: Arc::clone(view),
                     table: Arc::clone(table),
                     query: text("query")?.to_owned(),
-                    schedule: Schedule::parse(text("schedule")?, &zone).ok()?,
+                    schedule: schedule.transpose().ok()?,
                 })
             })
             .collect()

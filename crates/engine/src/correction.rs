@@ -171,6 +171,8 @@ pub struct CorrectionReport {
     pub before: Cut,
     /// The cut after; the same if nothing was logged.
     pub after: Cut,
+    /// The time at which values were compared.
+    pub compared_at: EventTime,
     /// What follows of it.
     pub effects: Effects,
 }
@@ -577,7 +579,7 @@ impl Difference {
             Some(period) => holdings.since(&self.cut, period.from..=period.last())?,
             None => logged,
         };
-        let at = self.compared_at();
+        let at = self.compared_at(&touched);
         let versions = touched.touch_versions(offline, &self.cut, progress);
         let compared =
             versions.and_then(|()| touched.effects(online, &self.cut, &after, at, progress));
@@ -588,6 +590,7 @@ impl Difference {
             meanwhile: since.saturating_sub(logged),
             before: self.cut.clone(),
             after,
+            compared_at: at,
             effects,
         })
     }
@@ -615,23 +618,25 @@ impl Difference {
             now: self.means.now,
             events,
         };
-        let (at, events_max) = (self.compared_at(), self.means.compared_events);
+        let (at, events_max) = (self.compared_at(&touched), self.means.compared_events);
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
             meanwhile: 0,
             before: self.cut.clone(),
             after: self.cut.clone(),
+            compared_at: at,
             effects: touched.foreseen(offline, difference, at, events_max, progress)?,
         })
     }
 
-    /// When values are compared: at the end of the period, else now.
-    fn compared_at(&self) -> EventTime {
-        match &self.period {
-            Some(period) => period.last(),
-            None => EventTime(self.means.now.0),
-        }
+    /// When values are compared: at the end of the period, else behind the last event that changes, as by now it
+    /// may have left every window.
+    fn compared_at(&self, touched: &Touched) -> EventTime {
+        let behind = |last: EventTime| EventTime(last.0.saturating_add(1));
+        let end = self.period.as_ref().map(Period::last);
+        let end = end.or_else(|| touched.last().map(behind));
+        end.unwrap_or(EventTime(self.means.now.0))
     }
 }
 

@@ -102,6 +102,11 @@ pub enum EngineError {
     OnlyRuns { table: String },
     #[error("the query of `{view}` gives two rows for the key {key}")]
     RunKeyTwice { view: String, key: String },
+    #[error("{}", not_due(view, schedule.as_deref()))]
+    NotDue {
+        view: String,
+        schedule: Option<String>,
+    },
     #[error("the dataset `{name}:{version}` is built already, and never built otherwise")]
     DatasetBuilt { name: String, version: u32 },
     #[error(
@@ -410,12 +415,21 @@ impl EngineError {
     pub(crate) fn train(error: TrainError) -> Self {
         match error {
             TrainError::Stopped => EngineError::Stopped,
+            // Queries read the log as training does.
+            TrainError::Log(error) => EngineError::log(*error),
             error => EngineError::Train(Box::new(error)),
         }
     }
 
     pub(crate) fn signature(error: SignatureError) -> Self {
         EngineError::Signature(Box::new(error))
+    }
+}
+
+fn not_due(view: &str, schedule: Option<&str>) -> String {
+    match schedule {
+        Some(schedule) => format!("the schedule `{schedule}` of `{view}` has no time so far"),
+        None => format!("`{view}` has no schedule: it runs when it is asked for"),
     }
 }
 

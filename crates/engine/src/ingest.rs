@@ -510,13 +510,22 @@ fn decode_field(
 ) -> Result<Value, evenkeel_connect::ValueError> {
     match value {
         serde_json::Value::String(text) if *data_type != DataType::String => {
-            if text.is_empty() {
+            let zeros_are_null =
+                || def.options.get("zero_dates") == Some(&OptionValue::Text("null".to_owned()));
+            if text.is_empty() || (is_zero_date(data_type, text) && zeros_are_null()) {
                 return Ok(Value::Null);
             }
             evenkeel_connect::text_to_value(data_type, text, &def.zone)
         }
         other => evenkeel_connect::json_to_value(data_type, other, &def.zone),
     }
+}
+
+/// Whether a text is a date with a month or a day of zeros, as a database has it (`2026-00-10`).
+fn is_zero_date(data_type: &DataType, text: &str) -> bool {
+    let month_and_day = text.get(4..10).filter(|part| part.starts_with('-'));
+    matches!(data_type, DataType::Date | DataType::Timestamp)
+        && month_and_day.is_some_and(|part| part.starts_with("-00") || part.ends_with("-00"))
 }
 
 /// The stored columns of a dead letter's record; the reason in words if it has none.
@@ -550,6 +559,48 @@ mod tests {
     use super::*;
     use crate::project::Project;
     use crate::push::PushedRow;
+
+    #[test]
+    fn zero_dates_of_dead_letters_are_what_the_source_says_by_now() {
+        let source = |option: &str| {
+            let sql = format!(
+                "CREATE TABLE t (id INT, name STRING, born DATE, seen TIMESTAMP, op STRING, at TIMESTAMP, place BIGINT,
+                 PRIMARY KEY (id), EVENT TIME at, SEQUENCE BY (place)) WITH (connector = 'mysql', table = 'd.t',
+                 url = 'mysql://a@localhost:3306', operation = 'op', change_time = 'at', change_position = 'place'{option})"
+            );
+            let (statements, errors) = evenkeel_ddl::parse_statements(&sql);
+            assert!(errors.is_empty(), "{errors:?}");
+            let catalog = evenkeel_types::definition::Catalog::default();
+            let bound = evenkeel_ddl::bind(&statements[0], &catalog, &catalog).unwrap();
+            match bound.definition {
+                evenkeel_types::definition::Definition::Source(source) => source,
+                other => panic!("{other:?}"),
+            }
+        };
+        let record = |born: &str, seen: &str| {
+            let at = "2026-03-01T10:00:00Z";
+            serde_json::json!({"id": 1, "name": "0000-00-00", "born": born, "seen": seen, "op": "r", "at": at, "place": 1})
+                .to_string()
+                .into_bytes()
+        };
+        let (refusing, allowing) = (source(""), source(", zero_dates = 'null'"));
+        for (born, seen) in [
+            ("0000-00-00", "0000-00-00 00:00:00"),
+            ("2026-00-10", "2026-10-00 09:00:00.5"),
+        ] {
+            let record = record(born, seen);
+            assert!(decode_record(&refusing, &record).is_err());
+            let row = decode_record(&allowing, &record).unwrap();
+            assert_eq!(
+                row[1..4],
+                [Value::string("0000-00-00"), Value::Null, Value::Null]
+            );
+        }
+        let dated = record("2026-10-10", "2026-10-10 00:00:00");
+        let row = decode_record(&allowing, &dated).unwrap();
+        assert_eq!(row, decode_record(&refusing, &dated).unwrap());
+        assert!(!row[2].is_missing() && !row[3].is_missing());
+    }
 
     #[test]
     fn a_checkpoint_that_is_written_ends_though_nothing_comes() {

@@ -5,10 +5,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_ddl::ast::{ObjectKind, StatementKind};
-use evenkeel_ddl::{Diagnostic, batch_table, parse_statements, pushed_table, without_texts};
-use evenkeel_types::definition::{Catalog, ServiceDef};
+use evenkeel_ddl::{
+    Diagnostic, batch_table, goes_on_as_it_was, parse_statements, pushed_table, without_texts,
+};
+use evenkeel_types::SourceId;
+use evenkeel_types::definition::{
+    Catalog, DatasetDef, DatasetSpine, ServiceDef, SourceDef, ViewDef,
+};
+use evenkeel_view::Uses;
 
-use crate::definitions::ChangePlan;
+use crate::definitions::{ChangePlan, spine_query};
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::offline::Offline;
@@ -96,8 +102,79 @@ pub fn views_of(texts: &[DefinitionFile]) -> BTreeSet<String> {
     views.map(|(_, name)| name).collect()
 }
 
+/// Derived streams that go on by what was defined before, as they are in no file any more, and those that are made of
+/// them. Their texts would be other queries now.
+struct LeftBehind(BTreeSet<SourceId>);
+
+impl LeftBehind {
+    fn of(catalog: &Catalog) -> Self {
+        let behind = catalog.derived().filter(|s| goes_on_as_it_was(s, catalog));
+        let mut left = LeftBehind(behind.map(|stream| stream.id).collect());
+        loop {
+            let more = catalog
+                .emitting()
+                .filter(|s| !left.has(s) && left.is_below(s));
+            let more: Vec<SourceId> = more.map(|stream| stream.id).collect();
+            if more.is_empty() {
+                return left;
+            }
+            left.0.extend(more);
+        }
+    }
+
+    fn has(&self, source: &SourceDef) -> bool {
+        self.0.contains(&source.id)
+    }
+
+    /// Whether a stream is made of one.
+    fn is_below(&self, stream: &SourceDef) -> bool {
+        let derived = stream.derived.as_ref();
+        derived.is_some_and(|d| self.has(&d.trigger().source) || self.is_read_by(&d.view))
+    }
+
+    fn is_read_by(&self, view: &ViewDef) -> bool {
+        !self.0.is_empty() && {
+            let read = Uses::of([view]).sources();
+            read.keys().any(|source| self.0.contains(source))
+        }
+    }
+
+    /// Whether a training dataset has it in its service, its rows or its labels.
+    fn is_read_by_dataset(&self, catalog: &Catalog, dataset: &DatasetDef) -> bool {
+        if self.0.is_empty() {
+            return false;
+        }
+        let versions = catalog.services.get(&dataset.service);
+        let service = versions.and_then(|versions| match dataset.service_version {
+            Some(version) => versions.get(&version),
+            None => versions.values().next_back(),
+        });
+        let labels = dataset
+            .labels
+            .iter()
+            .filter_map(|label| match label.view_version {
+                Some(version) => catalog.view_version(&label.view, version),
+                None => catalog.view(&label.view),
+            });
+        let spine = match &dataset.spine {
+            DatasetSpine::Query(query) => spine_query(query, catalog).ok(),
+            DatasetSpine::File { .. } => None,
+        };
+        service.is_some_and(|service| self.is_read_by_items(service))
+            || labels.into_iter().any(|view| self.is_read_by(view))
+            || spine.is_some_and(|spine| {
+                self.has(&spine.source) || spine.labels.iter().any(|l| self.is_read_by(&l.view))
+            })
+    }
+
+    fn is_read_by_items(&self, service: &ServiceDef) -> bool {
+        service.items.iter().any(|item| self.is_read_by(&item.view))
+    }
+}
+
 /// Texts together with the newest of every registered definition that they do not hold
-/// themselves: these stay as they are, unless something that they use changes.
+/// themselves: these stay as they are, unless something that they use changes. What is [`LeftBehind`], and what reads
+/// that, stays as it is in any case.
 pub(crate) fn with_registered(
     catalog: &Catalog,
     mut texts: Vec<DefinitionFile>,
@@ -115,9 +192,11 @@ pub(crate) fn with_registered(
             _ => None,
         }));
     }
+    let behind = LeftBehind::of(catalog);
     let entities = catalog.entities.values();
-    let sources = catalog.sources.values();
+    let sources = catalog.sources.values().filter(|def| !behind.has(def));
     let views = catalog.views.keys().filter_map(|name| catalog.view(name));
+    let views = views.filter(|def| !behind.is_read_by(def));
     // Of an older version of a service only what follows its views: another was left behind.
     let follows = |service: &&Arc<ServiceDef>| {
         service.items.iter().all(|item| {
@@ -128,15 +207,18 @@ pub(crate) fn with_registered(
     let services = catalog.services.values().flat_map(|versions| {
         let newest = versions.values().next_back().into_iter();
         let older = versions.values().rev().skip(1).filter(follows);
-        newest.chain(older)
+        let services = newest.chain(older);
+        services.filter(|service| !behind.is_read_by_items(service))
     });
     let services: Vec<(String, &String)> = services
         .map(|def| (versioned(&def.name, def.version), &def.sql))
         .collect();
     let datasets = catalog.datasets.values();
     let datasets = datasets.filter_map(|versions| versions.values().next_back());
+    let datasets = datasets.filter(|def| !behind.is_read_by_dataset(catalog, def));
     let segments = catalog.segments.values();
     let segments = segments.filter_map(|versions| versions.values().next_back());
+    let segments = segments.filter(|def| !def.inputs.iter().any(|view| behind.is_read_by(view)));
     let models = catalog.models.values();
     let models = models.filter_map(|versions| versions.values().next_back());
     let functions = catalog.functions.keys();

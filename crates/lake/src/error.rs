@@ -10,6 +10,12 @@ use crate::objects::Refusal;
 pub enum LakeError {
     #[error("`{address}` is no address of a lake: {reason}")]
     Address { address: String, reason: String },
+    #[error("the lake `{address}` cannot be written")]
+    Closed {
+        address: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the lake's table of `{table}` cannot be read")]
     Read {
         table: String,
@@ -101,6 +107,9 @@ impl LakeError {
             | LakeError::NewerSchema { .. } => "run the command again",
             LakeError::MissingFile { .. } | LakeError::Damaged { .. } => {
                 "run the command again; if it stays so, bring the table back from a copy; unless the log was truncated, it has the events: remove the table's directory and flush"
+            }
+            LakeError::Closed { .. } => {
+                "see that there is space, and that this account may write there"
             }
             LakeError::Otherwise { .. } | LakeError::Ahead { .. } => {
                 "if the log was restored from a backup and nobody else writes this lake: `evenkeel lake --set-back`, which keeps what was flushed behind the backup in a pinned version alone; else name another place with `url` of `[lake]`"

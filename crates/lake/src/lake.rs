@@ -166,9 +166,9 @@ impl Lake {
         let Place::Files { files, directory } = self.place.as_ref() else {
             return Ok(Hold { lock: None });
         };
-        let failed = |source: std::io::Error| LakeError::Address {
+        let failed = |source: std::io::Error| LakeError::Closed {
             address: self.place.to_string(),
-            reason: source.to_string(),
+            source,
         };
         files.create_directory(directory).map_err(failed)?;
         match files.lock(&directory.join(LOCK)).map_err(failed)? {

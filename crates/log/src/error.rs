@@ -55,7 +55,7 @@ pub enum LogError {
     },
     /// Somebody else writes to this log.
     #[error(
-        "the log `{}` is open for writing in {}; stop it first, or open the log read-only",
+        "the log `{}` is open for writing in {}; stop it first, or wait until it ends",
         path.display(),
         holder(*pid)
     )]

@@ -129,9 +129,7 @@ pub(crate) async fn run_view(
                 .map_err(|error| ApiError::invalid(format!("`at`: {error}")))?,
             None => {
                 let batch = BatchView::of(offline.catalog(), &view)?;
-                batch.schedule.last_until(now.0).ok_or_else(|| {
-                    ApiError::invalid("the schedule has no time so far").with_hint("give `at`")
-                })?
+                batch.last_due(now.0)?
             }
         };
         let told = reporter.clone();
@@ -314,7 +312,7 @@ fn run_view_due(shared: &Arc<Shared>, name: &str, runs: &mut KnownRuns) {
     let Ok(batch) = BatchView::of(offline.catalog(), name) else {
         return;
     };
-    let due = batch.schedule.last_until(now.0).map(EventTime);
+    let due = batch.last_due(now.0).ok().map(EventTime);
     let mut times = runs.unfinished.clone();
     times.extend(due.filter(|due| !times.contains(due)));
     runs.left_alone.retain(|time, _| times.contains(time));

@@ -231,11 +231,15 @@ fn reads_only(text: &str, statement: Statement) -> Result<Statement, SqlError> {
         start,
         end: start + verb.len(),
     };
-    Err(
-        mistake(format!("{verb} is no query: this SQL only reads"), span).hinted(
-            "definitions are changed with `evenkeel apply`, events come with `evenkeel ingest` or a push",
-        ),
-    )
+    let hint = match verb.as_str() {
+        "SHOW" | "DESCRIBE" | "DESC" => {
+            "`evenkeel status` lists sources and views; `SELECT * FROM name LIMIT 0` has the columns of one"
+        }
+        _ => {
+            "definitions are changed with `evenkeel apply`, events come with `evenkeel ingest` or a push"
+        }
+    };
+    Err(mistake(format!("{verb} is no query: this SQL only reads"), span).hinted(hint))
 }
 
 /// The parser's words, with the place that they end with.

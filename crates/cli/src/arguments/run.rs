@@ -11,8 +11,8 @@ use clap::Args;
         that have no row any more end. A run is recorded with what it knows before anything is \
         written: killed in the middle, the same command goes on, and a run that was finished is \
         not made twice. Without --at, runs of other times that were begun and not finished are \
-        finished, too. Also works while a server holds the store, which runs due views by itself. \
-        See docs/sql.md.",
+        finished, too. A view without a schedule needs --at. Also works while a server holds the \
+        store, which runs due views by itself. See docs/sql.md.",
     after_help = "Examples:\n  \
         evenkeel run nightly_delays\n  \
         evenkeel run nightly_delays --at 2014-07-04T03:00:00Z --json"

@@ -84,6 +84,9 @@ fn build(arguments: &BuildArguments, session: &Session) -> Result<Answer, Failur
             count(label.immature),
         ));
     }
+    if manifest.rows == 0 {
+        text.push_str("the spine has no rows, and this version stays as it is: define the next one once there are some\n");
+    }
     for (source, rows) in &manifest.coincident {
         text.push_str(&format!(
             "{} at exactly the time of an event of `{source}`: windows include that event unless \
@@ -154,7 +157,7 @@ fn list(session: &Session) -> Result<Answer, Failure> {
             }
         })
         .collect();
-    let text = if rows.is_empty() {
+    let mut text = if rows.is_empty() {
         "no dataset is defined: write CREATE TRAINING DATASET and run `evenkeel apply`\n".to_owned()
     } else {
         table(
@@ -162,6 +165,11 @@ fn list(session: &Session) -> Result<Answer, Failure> {
             rows,
         )
     };
+    for listed in &found {
+        if let Some(reason) = &listed.forgotten {
+            text.push_str(&format!("{}:{}: {reason}\n", listed.name, listed.version));
+        }
+    }
     Ok(Answer::done(json!({"datasets": lines}), text))
 }
 

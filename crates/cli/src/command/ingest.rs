@@ -67,7 +67,12 @@ where
     for source in &sources {
         let file = arguments.file.as_deref();
         let def = source_of(catalog, source)?;
-        let report = ingest_source(sink, &def, &project.root, file, session.output)?;
+        let report = ingest_source(sink, &def, &project.root, file, session.output);
+        let report = report.map_err(|error| match sources.len() {
+            1 => Failure::from(error),
+            // Which of them is at fault is not said anywhere else.
+            _ => Failure::from(error).behind(&format!("`{source}`")),
+        })?;
         if !session.output.is_json() {
             session.output.data(&report_line(&report))?;
         }

@@ -70,7 +70,7 @@ fn text(report: &TruncateReport, dry_run: bool) -> String {
         ),
     };
     text.push_str(&format!(
-        "\n{} before, {} whole",
+        "\n{} truncated before, {} left whole",
         count(report.before),
         count(report.whole)
     ));

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use evenkeel_ddl::batch_table;
 use evenkeel_engine::batch::{BatchView, RunRecord};
 use evenkeel_engine::{Engine, EngineError, Intake};
 use evenkeel_server::wire;
@@ -51,13 +52,7 @@ fn here(arguments: &RunArguments, session: &Session) -> Result<Json, Failure> {
             .map_err(|error| Failure::request(format!("--at: {error}")))?,
         None => {
             let batch = BatchView::of(offline.catalog(), &arguments.view)?;
-            batch.schedule.last_until(now).ok_or_else(|| {
-                Failure::request(format!(
-                    "the schedule `{}` has no time so far",
-                    batch.schedule.text()
-                ))
-                .with_hint("name one: --at")
-            })?
+            batch.last_due(now)?
         }
     };
     let asked = BatchRun {
@@ -122,6 +117,12 @@ fn text(report: &Json, started: Stopwatch) -> String {
         count(number("deleted")),
         count(number("failed")),
     );
+    if number("failed") > 0 {
+        text.push_str(&format!(
+            "  rows fail that have no key (leave them out: `WHERE ... IS NOT NULL`), or that `evenkeel dead-letters {}` shows\n",
+            batch_table(&word("view")),
+        ));
+    }
     for run in report["resumed"].as_array().into_iter().flatten() {
         let number = |name: &str| run[name].as_u64().unwrap_or_default();
         text.push_str(&format!(

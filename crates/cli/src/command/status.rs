@@ -73,7 +73,7 @@ fn text(status: &Json) -> String {
         let differences = number(&compared["differences"]);
         if differences > 0 {
             text.push_str(&format!(
-                "`{}` differed from the truth at {}: {} were put right\n",
+                "`{}` differed from the truth at {}: {} put right\n",
                 word(&source["name"]),
                 word(&compared["at"]),
                 plural(differences, "event")

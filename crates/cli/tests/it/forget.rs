@@ -56,6 +56,25 @@ fn a_key_is_looked_for_and_forgotten_once_somebody_says_so() {
 }
 
 #[test]
+fn datasets_that_cannot_be_built_again_are_listed_so() {
+    let project = project();
+    project.write(
+        "definitions/dataset.sql",
+        "CREATE TRAINING DATASET bought FROM SERVICE customer_model SPINE (SELECT customer_id FROM orders);",
+    );
+    project.run(&["apply"]).ok();
+    project.run(&["dataset", "build", "bought"]).ok();
+    let listed = || project.run(&["dataset", "list", "--json"]).ok().json();
+    assert_eq!(listed()["datasets"][0]["not_rebuildable"], json!(null));
+    project.run(&["forget", "customer", "ada", "--yes"]).ok();
+    let why = listed()["datasets"][0]["not_rebuildable"].clone();
+    let why = why.as_str().unwrap_or_default();
+    assert!(why.starts_with("not rebuildable (forgotten)"), "{why}");
+    let text = project.run(&["dataset", "list"]).ok().stdout;
+    assert!(text.contains(&format!("bought:1: {why}")), "{text}");
+}
+
+#[test]
 fn a_server_that_is_asked_forgets_when_it_starts_again() {
     let project = project();
     let server = Server::start(&project, &[]);

@@ -46,6 +46,72 @@ fn a_query_is_answered_as_a_table_as_json_as_csv_and_in_a_file() {
 }
 
 #[test]
+fn a_view_without_a_schedule_runs_when_it_is_asked_for() {
+    let project = project();
+    project.run(&["run", "spent", "--at", AT]).ok();
+    // The schedule is taken away: nothing is due any more, what there is stays.
+    project.write(
+        "definitions/spent.sql",
+        &SPENT.replace(" SCHEDULE '0 3 * * *'", ""),
+    );
+    project.run(&["apply"]).ok();
+    let refused = project.run(&["run", "spent"]);
+    assert_eq!(refused.code, 1, "{}", refused.stderr);
+    assert!(
+        refused
+            .stderr
+            .contains("`spent` has no schedule: it runs when it is asked for"),
+        "{}",
+        refused.stderr
+    );
+    let run = |at: &str| {
+        project
+            .run(&["run", "spent", "--at", at, "--json"])
+            .ok()
+            .json()
+    };
+    assert_eq!(run(AT)["written"], 0);
+    assert_ne!(run("2026-01-13T03:00:00Z")["written"], 0);
+}
+
+#[test]
+fn it_is_said_why_rows_of_a_run_fail() {
+    let project = project();
+    let of_everybody = SPENT
+        .replace(
+            "customer_id, count",
+            "nullif(customer_id, 'ada') AS customer_id, count",
+        )
+        .replace("GROUP BY customer_id", "GROUP BY 1");
+    project.write("definitions/spent.sql", &of_everybody);
+    project.run(&["apply"]).ok();
+    let told = project.run(&["run", "spent", "--at", AT]);
+    assert_eq!(told.code, 1, "{}", told.stdout);
+    let why = "1 failed\n  rows fail that have no key (leave them out: `WHERE ... IS NOT NULL`)";
+    assert!(told.stdout.contains(why), "{}", told.stdout);
+    assert!(
+        told.stdout.contains("`evenkeel dead-letters spent_runs`"),
+        "{}",
+        told.stdout
+    );
+    // Two rows for a key are named by it.
+    project.write(
+        "definitions/spent.sql",
+        &SPENT.replace("GROUP BY customer_id", "GROUP BY customer_id, amount"),
+    );
+    project.run(&["apply"]).ok();
+    let refused = project.run(&["run", "spent", "--at", AT]);
+    assert_eq!(refused.code, 1, "{}", refused.stdout);
+    assert!(
+        refused
+            .stderr
+            .contains("gives two rows for the key customer_id="),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
 fn a_run_is_made_once_and_what_was_begun_is_finished() {
     let project = project();
     let run = |arguments: &[&str]| {

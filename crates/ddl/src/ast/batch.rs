@@ -2,7 +2,7 @@
 
 use super::{EntityRef, Ident, Metadata, RequestColumn, StringLit};
 
-/// `CREATE BATCH FEATURE VIEW name [(feature TYPE, ...)] ENTITY e SCHEDULE '...' [IN 'zone'] AS
+/// `CREATE BATCH FEATURE VIEW name [(feature TYPE, ...)] ENTITY e [SCHEDULE '...' [IN 'zone']] AS
 /// query`: the query is another language's, and is kept as text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateBatchView {
@@ -12,8 +12,8 @@ pub struct CreateBatchView {
     pub features: Vec<RequestColumn>,
     /// What they are about.
     pub entity: EntityRef,
-    /// When it runs: the five fields of cron.
-    pub schedule: StringLit,
+    /// When it runs: the five fields of cron; if absent, when somebody asks for it.
+    pub schedule: Option<StringLit>,
     /// The zone whose clock the schedule follows.
     pub zone: Option<StringLit>,
     /// The query.

@@ -49,15 +49,22 @@ pub(super) fn write_out(
             }
         },
     };
-    let schedule = match Schedule::parse(&create.schedule.value, &zone) {
-        Ok(schedule) => schedule,
-        Err(error) => {
-            return report.hinted(
-                error.to_string(),
-                create.schedule.span,
-                "such as '0 3 * * *', every day at three",
-            );
-        }
+    let schedule = match &create.schedule {
+        None => String::new(),
+        Some(written) => match Schedule::parse(&written.value, &zone) {
+            Ok(schedule) => format!(
+                ", schedule = {}, schedule_zone = {}",
+                quoted(schedule.text()),
+                quoted(schedule.zone().name()),
+            ),
+            Err(error) => {
+                return report.hinted(
+                    error.to_string(),
+                    written.span,
+                    "such as '0 3 * * *', every day at three",
+                );
+            }
+        },
     };
     let keys = keys_of(&create.entity, statements, existing, report)?;
     let features = features(create, &keys, read, report)?;
@@ -76,12 +83,10 @@ pub(super) fn write_out(
         features: &features,
         rules: format!(
             "EVENT TIME {RUN_AT}, SEQUENCE BY ({RUN_REVISION})) \
-             WITH (connector = {}, operation = '{RUN_OPERATION}', query = {}, schedule = {}, schedule_zone = {}) \
+             WITH (connector = {}, operation = '{RUN_OPERATION}', query = {}{schedule}) \
              COMMENT {}",
             quoted(BATCH_CONNECTOR),
             quoted(&create.query.value),
-            quoted(schedule.text()),
-            quoted(schedule.zone().name()),
             quoted(&format!(
                 "the results of the batch view {}",
                 create.name.value

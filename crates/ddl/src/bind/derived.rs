@@ -12,12 +12,12 @@ use evenkeel_types::definition::{
 };
 use evenkeel_types::{DataType, Expr, ExprKind, Field, Schema, SourceId, Zone};
 
-use super::Binder;
 use super::entity::metadata;
 use super::features::bind_features;
 use super::relation::{Read, Target};
 use super::report::Report;
 use super::source::MAX_FUTURE_DEFAULT;
+use super::{Binder, requery};
 use crate::ast::{
     CreateFeatureView, CreateSource, EntityRef, Ident, JoinKind, OnLate, OnLateKind, Query,
 };
@@ -92,6 +92,7 @@ impl Binder<'_> {
             recorded,
             revises: revise.is_some(),
             is_ended: false,
+            query: requery::query_of_stream(create, &[self.catalog, self.existing]),
         };
         if let Some(on_late) = revise
             && let Err(lookup) = derived.watched()

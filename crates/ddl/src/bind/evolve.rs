@@ -18,8 +18,6 @@ pub(super) struct Evolution<'a> {
     pub(super) create: &'a CreateSource,
     pub(super) old: &'a SourceDef,
     pub(super) new: &'a SourceDef,
-    /// What is defined so far, besides this.
-    pub(super) catalog: &'a Catalog,
     /// What was defined before: versions of views stay readable.
     pub(super) existing: &'a Catalog,
 }

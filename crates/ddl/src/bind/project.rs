@@ -202,7 +202,6 @@ pub fn bind_project(
                     create,
                     old,
                     new,
-                    catalog: &project.catalog,
                     existing,
                 };
                 let emits = |derived: &DerivedDef| has_events(derived.trigger().source.id);

@@ -10,7 +10,7 @@ use evenkeel_types::definition::{Catalog, Digest, SourceDef};
 use super::digest::digest;
 use super::evolve::{Evolution, Refusal};
 use super::order::{Space, references};
-use crate::ast::{Statement, StatementKind};
+use crate::ast::{CreateSource, Statement, StatementKind};
 use crate::parser::parse_statements;
 
 const HINT: &str = "leave it as it was, and give the new one another name (of a materialised \
@@ -26,16 +26,9 @@ impl Evolution<'_> {
     /// Why a derived stream that may have emitted cannot be what it is now.
     pub(super) fn of_query(&self) -> Option<Refusal> {
         let (old, new) = (self.old, self.new);
-        if old.derived.is_none() || new.derived.is_none() {
-            return None;
-        }
+        let (was, is) = old.derived.as_deref().zip(new.derived.as_deref())?;
         let name = &new.name;
-        let statement = Statement {
-            kind: StatementKind::CreateSource(Box::new(self.create.clone())),
-            span: self.create.name.span,
-        };
-        let now = query_of(&statement, &[self.catalog, self.existing]);
-        if of_text(&old.sql, &[self.existing]) != Some(now) {
+        if was.query != is.query {
             let message = format!(
                 "`{name}` is a derived stream that emits: neither its query can change nor a view \
                  that it reads, nor what it calls, nor `ON LATE`"
@@ -52,6 +45,22 @@ impl Evolution<'_> {
         }
         None
     }
+}
+
+/// The query of a stream over the newest definitions of some catalogs, the first that has a name first.
+pub(super) fn query_of_stream(create: &CreateSource, catalogs: &[&Catalog]) -> Digest {
+    let statement = Statement {
+        kind: StatementKind::CreateSource(Box::new(create.clone())),
+        span: create.name.span,
+    };
+    query_of(&statement, catalogs)
+}
+
+/// Whether a derived stream goes on by what was defined before: its text would mean something else over the
+/// newest definitions.
+pub fn goes_on_as_it_was(stream: &SourceDef, catalog: &Catalog) -> bool {
+    let derived = stream.derived.as_ref().filter(|derived| !derived.is_ended);
+    derived.is_some_and(|derived| of_text(&stream.sql, &[catalog]) != Some(derived.query))
 }
 
 fn stored_of(def: &SourceDef) -> Vec<(&str, &DataType)> {

@@ -48,10 +48,6 @@ impl Parser<'_> {
             let hint = "say whose features these are, such as `ENTITY airport (origin)`";
             return Err(missing(self, "`ENTITY` and the view's entity", hint));
         };
-        let Some(schedule) = schedule else {
-            let hint = "say when it runs, such as `SCHEDULE '0 3 * * *'` for every day at three";
-            return Err(missing(self, "`SCHEDULE` and when it runs", hint));
-        };
         if self.eat_word("AS").is_none() {
             return Err(self.unexpected_word("`AS` and a query", &CLAUSE_WORDS));
         }

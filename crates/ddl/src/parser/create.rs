@@ -386,7 +386,12 @@ impl Parser<'_> {
 
     /// Behind `DROP`.
     fn drop_object(&mut self) -> Parsed<Drop> {
-        let kind = self.object_kind()?;
+        let kind = self.object_kind().map_err(|mut unknown| {
+            unknown.hint.get_or_insert_with(|| {
+                "only derived streams end, with `DROP STREAM`; of anything else delete the `CREATE` statement".to_owned()
+            });
+            unknown
+        })?;
         let if_exists = self.eat_words(&["IF", "EXISTS"]).is_some();
         let name = self.name("a name")?;
         Ok(Drop {

@@ -9,7 +9,9 @@ use crate::ast::{CreateBatchView, EntityRef, RequestColumn};
 pub(super) fn head(f: &mut dyn Write, view: &CreateBatchView) -> fmt::Result {
     write!(f, "CREATE BATCH FEATURE VIEW {}", view.name)?;
     features_of(f, &view.features, &view.entity)?;
-    write!(f, " SCHEDULE {}", view.schedule)?;
+    if let Some(schedule) = &view.schedule {
+        write!(f, " SCHEDULE {schedule}")?;
+    }
     match &view.zone {
         Some(zone) => write!(f, " IN {zone}"),
         None => Ok(()),

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
-use evenkeel_connect::Table;
+use evenkeel_connect::{Table, value_to_text};
 use evenkeel_types::codec::encode_value;
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Column, Value};
@@ -132,8 +132,13 @@ impl Versions {
             .map_err(EngineError::connect)?;
         let (keys, failed) = Keys::of(&columns[..key_count], result.len());
         if let Some(row) = keys.twice() {
-            let parts = columns[..key_count].iter();
-            let key: Vec<String> = parts.map(|c| format!("{:?}", c.get(row))).collect();
+            let parts = table.columns.iter().zip(&columns[..key_count]);
+            let key: Vec<String> = parts
+                .map(|(part, column)| {
+                    let value = value_to_text(&part.data_type, &column.get(row));
+                    format!("{}={}", part.name, value.unwrap_or_default())
+                })
+                .collect();
             return Err(EngineError::RunKeyTwice {
                 view: batch.view.name.clone(),
                 key: key.join(", "),

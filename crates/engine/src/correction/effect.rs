@@ -82,6 +82,8 @@ pub struct Touched {
     catalog: Catalog,
     /// Digests of the primary keys of changed rows, if a view follows them.
     rows: Option<BTreeSet<u128>>,
+    /// The time of the last of the events.
+    last: Option<EventTime>,
 }
 
 /// A source, and the streams whose rows are made of it.
@@ -210,11 +212,18 @@ impl Touched {
             views,
             through_look_ups,
             catalog: catalog.clone(),
+            last: None,
         }
+    }
+
+    /// The time of the last of the events that are changed.
+    pub(super) fn last(&self) -> Option<EventTime> {
+        self.last
     }
 
     /// Takes a row of an event that is changed.
     pub(super) fn touch(&mut self, stored: &[Value], time: EventTime) {
+        self.last = self.last.max(Some(time));
         let mut row = self.program.columns(stored);
         row[self.program.def().event_time_slot()] = Value::Timestamp(time.0);
         for view in &mut self.views {

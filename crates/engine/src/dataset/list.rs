@@ -19,6 +19,8 @@ pub struct ListedDataset {
     pub version: u32,
     /// If it is built: its manifest, and how many late events it has, if that can be told.
     pub built: Option<(DatasetManifest, Option<u64>)>,
+    /// Why it cannot be built again, if something that it read was forgotten.
+    pub forgotten: Option<String>,
 }
 
 impl ListedDataset {
@@ -38,6 +40,7 @@ impl ListedDataset {
                 "digest": manifest.digest,
                 "late_events": late,
                 "behind": late.is_none(),
+                "not_rebuildable": self.forgotten,
             }),
         }
     }
@@ -56,12 +59,14 @@ impl Offline {
         }
         let mut found = Vec::new();
         for (name, version) in names {
+            let mut forgotten = None;
             let of_it = if built.contains(&(name.clone(), version)) {
                 let manifest = self.dataset(&DatasetName {
                     name: name.clone(),
                     version: Some(version),
                 })?;
                 let late = self.late_events(&manifest)?.late_events();
+                forgotten = self.forgotten_of(&manifest)?;
                 Some((manifest, late))
             } else {
                 None
@@ -70,6 +75,7 @@ impl Offline {
                 name,
                 version,
                 built: of_it,
+                forgotten,
             });
         }
         Ok(found)

@@ -24,6 +24,9 @@ impl EngineError {
             EngineError::NoDefinitions { .. } => {
                 "write one, or let `evenkeel init --from FILE` write it".to_owned()
             }
+            EngineError::NotDue { .. } => {
+                "name a time: `--at TIME`, or `at` of a request".to_owned()
+            }
             EngineError::RunKeyTwice { .. } => {
                 "GROUP BY the key, so that it has one row".to_owned()
             }

@@ -2,7 +2,6 @@
 
 use evenkeel_lake::LakeError;
 use evenkeel_log::LogError;
-use evenkeel_train::TrainError;
 
 use super::EngineError;
 
@@ -25,10 +24,6 @@ impl EngineError {
         match self {
             EngineError::Forget(error) => error.kind(),
             EngineError::Waits(error) => error.kind(),
-            // The events, not the request.
-            EngineError::Train(error) if matches!(**error, TrainError::Log(_)) => {
-                ErrorKind::Storage
-            }
             EngineError::NoFolder { .. }
             | EngineError::NoStore { .. }
             | EngineError::UnknownEnvironment { .. }
@@ -41,6 +36,7 @@ impl EngineError {
             | EngineError::ViewForService { .. }
             | EngineError::NoDefinitions { .. } => ErrorKind::NotFound,
             EngineError::RunKeyTwice { .. }
+            | EngineError::NotDue { .. }
             | EngineError::OnlyRuns { .. }
             | EngineError::ProjectFile { .. }
             | EngineError::Pattern { .. }

@@ -27,6 +27,7 @@ mod judged;
 mod keeping;
 mod kept_rows;
 mod lake;
+mod left_streams;
 mod long_history;
 mod models;
 mod partitions;

@@ -42,7 +42,7 @@ fn a_second_writer_is_told_who_the_first_is() {
     assert_eq!(
         error.to_string(),
         format!(
-            "the log `{}` is open for writing in process {}; stop it first, or open the log read-only",
+            "the log `{}` is open for writing in process {}; stop it first, or wait until it ends",
             base.path().display(),
             std::process::id()
         )

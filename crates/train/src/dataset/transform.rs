@@ -2,8 +2,8 @@
 //! vectors that are served by one function.
 //!
 //! A value that is missing, or NaN where a number is asked for, is imputed first, if the
-//! transform says with what; what a shape needs to know is of the values after that. NaN is
-//! not among the values that it is fitted on, and stays NaN.
+//! transform says with what; what a shape needs to know is of the values after that. NaN and the
+//! infinities are not among the values that it is fitted on, and stay what they are.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -121,7 +121,7 @@ impl FittedTransform {
                 values().for_each(|value| {
                     let number = double_of(&feature.data_type, &value);
                     number
-                        .filter(|n| !n.is_nan())
+                        .filter(|n| n.is_finite())
                         .into_iter()
                         .for_each(|n| moments.add(n));
                 });
@@ -141,7 +141,7 @@ impl FittedTransform {
                 values().for_each(|value| {
                     let number = fitted.number(&value);
                     number
-                        .filter(|n| !n.is_nan())
+                        .filter(|n| n.is_finite())
                         .into_iter()
                         .for_each(|n| moments.add(n));
                 });
@@ -440,6 +440,31 @@ mod tests {
             applied(&constant, Value::Double(f64::NAN)),
             doubles(&[-1.0])
         );
+    }
+
+    #[test]
+    fn infinities_are_not_learnt_from_and_stay() {
+        let infinity = f64::INFINITY;
+        let values = doubles(&[1.0, infinity, 3.0, -infinity]);
+        let mean = fitted(DataType::Double, &values, Some(Impute::Mean), None);
+        assert_eq!(applied(&mean, Value::Null), doubles(&[2.0]));
+        for shape in [Shape::Standardize, Shape::MinMax] {
+            let bare = fitted(DataType::Double, &values, None, Some(shape.clone()));
+            let without = doubles(&[1.0, 3.0]);
+            let without = fitted(DataType::Double, &without, None, Some(shape));
+            assert_eq!(bare, without);
+            assert_eq!(applied(&bare, Value::Double(3.0)), doubles(&[1.0]));
+            for x in [infinity, -infinity] {
+                assert_eq!(applied(&bare, Value::Double(x)), doubles(&[x]));
+            }
+            let nothing = fitted(
+                DataType::Double,
+                &doubles(&[infinity]),
+                None,
+                Some(Shape::MinMax),
+            );
+            assert_eq!(applied(&nothing, Value::Double(2.0)), doubles(&[2.0]));
+        }
     }
 
     #[test]

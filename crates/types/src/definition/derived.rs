@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
-    Lookup, LookupTarget, RecordedCall, RowBody, SourceDef, Timer, Trigger, TriggerSide, ViewBody,
-    ViewDef, WindowRows,
+    Digest, Lookup, LookupTarget, RecordedCall, RowBody, SourceDef, Timer, Trigger, TriggerSide,
+    ViewBody, ViewDef, WindowRows,
 };
 use crate::event::SourceId;
 use crate::expr::ExprKind;
@@ -28,6 +28,9 @@ pub struct DerivedDef {
     pub revises: bool,
     /// `DROP STREAM`: it emits nothing any more.
     pub is_ended: bool,
+    /// Its query, with those of the views that it reads and with what it calls, as they were when it was bound:
+    /// what stays as long as it emits.
+    pub query: Digest,
 }
 
 impl DerivedDef {
