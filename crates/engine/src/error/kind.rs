@@ -125,6 +125,7 @@ impl EngineError {
             | EngineError::LakeDiffers { .. }
             | EngineError::Write { .. }
             | EngineError::Registry { .. }
+            | EngineError::Pin { .. }
             | EngineError::StoreFormat { .. }
             | EngineError::EventDoesNotFit { .. }
             | EngineError::Backup { .. }

@@ -9,6 +9,7 @@ mod calls;
 mod changes;
 mod correction;
 mod cut_purity;
+mod damaged_records;
 mod datasets;
 mod debezium;
 mod default_retention;
