@@ -52,6 +52,7 @@ mod timer_seams;
 mod timer_server;
 mod timer_walk;
 mod timers;
+mod training_passes;
 mod trial_purity;
 mod trials;
 mod triggers;
