@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::EngineError;
-use crate::record_file;
+use crate::record_file::{self, DamagedRecord};
 
 /// The version of the format that is written.
 const CAPTURE_FORMAT: u32 = 1;
@@ -53,6 +53,15 @@ impl CapturePlace {
     pub fn read(store: &Path, source: &str) -> Result<Option<Self>, EngineError> {
         let body = record_file::read(&store.join(CAPTURES), source, CAPTURE_FORMAT)?;
         Ok(body.map(|Body { place }| place))
+    }
+
+    /// Records that are not as they were written.
+    pub(crate) fn damaged(store: &Path) -> Result<Vec<DamagedRecord>, EngineError> {
+        record_file::damaged_in(
+            &store.join(CAPTURES),
+            record_file::is_record,
+            |path, bytes| record_file::parse::<Body>(path, bytes, CAPTURE_FORMAT),
+        )
     }
 
     /// Records it.

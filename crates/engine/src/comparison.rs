@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::correction::{Period, Truth};
 use crate::error::EngineError;
 use crate::offline::Offline;
-use crate::record_file;
+use crate::record_file::{self, DamagedRecord};
 
 /// The version of the format that is written.
 const COMPARISON_FORMAT: u32 = 1;
@@ -104,6 +104,14 @@ impl ComparisonRecord {
     /// If it cannot be read, or is damaged.
     pub fn read(store: &Path, source: &str) -> Result<Option<Self>, EngineError> {
         record_file::read(&store.join(COMPARISONS), source, COMPARISON_FORMAT)
+    }
+
+    /// Records that are not as they were written.
+    pub(crate) fn damaged(store: &Path) -> Result<Vec<DamagedRecord>, EngineError> {
+        let folder = store.join(COMPARISONS);
+        record_file::damaged_in(&folder, record_file::is_record, |path, bytes| {
+            record_file::parse::<Self>(path, bytes, COMPARISON_FORMAT)
+        })
     }
 
     /// Records what a comparison found.

@@ -2,11 +2,12 @@
 //!
 //! Registry and log are the truth: damage there is named, with file and byte, and a backup is
 //! the cure. The hot tier is computed from them: damage there is named with source, key and
-//! row, and building it again is the cure.
+//! row, and building it again is the cure. Of other files the reason says what to do.
 //!
 //! A store that a server holds is looked at, too (`in_use`), and not repaired.
 
 mod in_use;
+mod records;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -48,6 +49,8 @@ pub enum Part {
     Dataset,
     /// A frozen segment.
     Segment,
+    /// A small file that says what was done, or how far something is.
+    Record,
 }
 
 /// Something that is not as it should be.
@@ -99,7 +102,8 @@ const WATCH_EVERY: u64 = 10_000;
 /// if anything in it is damaged.
 ///
 /// # Errors
-/// If the store is in use, or what was found cannot be repaired; [`EngineError::Stopped`].
+/// If the store is in use, cannot be looked at for another reason than damage, or what was found cannot be repaired;
+/// [`EngineError::Stopped`].
 pub fn doctor(
     project: &Project,
     repair: bool,
@@ -108,7 +112,7 @@ pub fn doctor(
     Engine::refuse_forgetting(project, &Machine::default())?;
     let mut examination = Examination::default();
     let (catalog, identity) = registry(project, &mut examination)?;
-    datasets(project, &mut examination)?;
+    beside(project, &mut examination)?;
     // Held while we look, so that nothing changes.
     let lock = match Log::open(
         Arc::new(DiskFileSystem),
@@ -122,7 +126,9 @@ pub fn doctor(
             if error.kind() == ErrorKind::Busy {
                 return Err(error);
             }
-            examination.damages.extend(log_damage(&error));
+            // What cannot be looked at is not said to be whole.
+            let damage = log_damage(&error).ok_or(error)?;
+            examination.damages.push(damage);
             None
         }
     };
@@ -181,8 +187,8 @@ fn registry(
     }
 }
 
-/// Every byte of every dataset and of every frozen segment.
-fn datasets(project: &Project, examination: &mut Examination) -> Result<(), EngineError> {
+/// Every byte of what is kept beside registry and log: datasets, frozen segments, records.
+fn beside(project: &Project, examination: &mut Examination) -> Result<(), EngineError> {
     let segments = FrozenSegments::of(&project.store).examine()?;
     let segments = segments.into_iter().map(|found| (Part::Segment, found));
     let datasets = examine_datasets(&project.store)?;
@@ -198,6 +204,7 @@ fn datasets(project: &Project, examination: &mut Examination) -> Result<(), Engi
             reason,
         });
     examination.damages.extend(damages);
+    examination.damages.extend(records::examine(project)?);
     Ok(())
 }
 

@@ -180,6 +180,8 @@ pub enum EngineError {
     Backup { path: PathBuf, reason: String },
     #[error("`{}` exists already", path.display())]
     Exists { path: PathBuf },
+    #[error("the pin `{}` is damaged: {reason}", path.display())]
+    Pin { path: PathBuf, reason: String },
     #[error("the hot tier cannot be used: {0}")]
     Store(#[from] evenkeel_store::StoreError),
     #[error("the hot tier could not be written and cannot be opened again yet")]
@@ -395,6 +397,14 @@ impl EngineError {
             let of_engine = of_engine.and_then(EngineError::lake_cause);
             of_engine.or_else(|| cause.downcast_ref())
         })
+    }
+
+    /// The error with its causes and what to do next, on one line.
+    pub(crate) fn with_hint(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{}; {hint}", chain(self)),
+            None => chain(self),
+        }
     }
 
     pub(crate) fn schema(source: &SourceDef, reason: SchemaError) -> Self {

@@ -52,6 +52,7 @@ use crate::hot_store::Folder;
 use crate::machine::Machine;
 use crate::offline::Offline;
 use crate::project::Project;
+use crate::record_file::DamagedRecord;
 use crate::registry::Registry;
 
 /// Where the system gives random bytes.
@@ -353,11 +354,11 @@ impl Engine {
     /// If that cannot be read.
     pub fn not_forgotten(project: &Project) -> Result<Vec<String>, EngineError> {
         let asked = asked::all(&project.store)?.into_iter();
-        let reason = |asked: Result<Asked, String>| match asked {
+        let reason = |asked: Result<Asked, EngineError>| match asked {
             Ok(asked) => asked.failed.unwrap_or_else(|| {
                 "a server does so when it opens the store the next time".to_owned()
             }),
-            Err(damaged) => damaged,
+            Err(damaged) => damaged.with_hint(),
         };
         Ok(asked.map(|(_, asked)| reason(asked)).collect())
     }
@@ -389,14 +390,21 @@ impl Engine {
         project: &Project,
         machine: &Machine,
     ) -> Result<(), EngineError> {
-        match journal::is_there(machine.files.as_ref(), &project.store)? {
-            false => Ok(()),
-            true => Err(ForgetError::UnderWay {
+        match journal::read(machine.files.as_ref(), &project.store)? {
+            None => Ok(()),
+            Some(_) => Err(ForgetError::UnderWay {
                 path: project.store.clone(),
             }
             .into()),
         }
     }
+}
+
+/// Records of what was forgotten and of what is asked for that are not as they were written.
+pub(crate) fn damaged_records(store: &Path) -> Result<Vec<DamagedRecord>, EngineError> {
+    let mut damaged = record::damaged(store)?;
+    damaged.extend(asked::damaged(store)?);
+    Ok(damaged)
 }
 
 impl Plan {

@@ -12,6 +12,7 @@ use evenkeel_connect::AtomicFile;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::dataset::names;
 use crate::error::EngineError;
 
 /// What a record says, with what proves it.
@@ -55,8 +56,7 @@ pub(crate) fn parse<T: Serialize + DeserializeOwned>(
     bytes: &[u8],
     format: u32,
 ) -> Result<T, EngineError> {
-    let found = serde_json::from_slice(bytes).map(|Format { format }| format);
-    if let Ok(found) = found
+    if let Some(found) = format_of(bytes)
         && found > format
     {
         return Err(EngineError::StoreFormat {
@@ -115,9 +115,50 @@ pub(crate) fn write<T: Serialize>(
 impl<T: Serialize> Record<T> {
     /// While there is no checksum in it.
     fn checksum_of(&self) -> String {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+        checksum_of(self)
     }
+}
+
+/// The first 32 hexadecimal digits of the BLAKE3 of something as compact JSON, without its own checksum.
+pub(crate) fn checksum_of(bare: &impl Serialize) -> String {
+    let text = serde_json::to_string(bare).unwrap_or_default();
+    blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+}
+
+/// What the version of a record is, whatever else it has; none if it says nothing.
+pub(crate) fn format_of(bytes: &[u8]) -> Option<u32> {
+    let format = serde_json::from_slice(bytes).map(|Format { format }| format);
+    format.ok()
+}
+
+/// A record that is not as it was written, with why.
+pub(crate) type DamagedRecord = (PathBuf, EngineError);
+
+/// The records of a folder that `parse` refuses, and those that cannot be read.
+///
+/// # Errors
+/// If the folder cannot be listed.
+pub(crate) fn damaged_in<T>(
+    folder: &Path,
+    is_record: impl Fn(&str) -> bool,
+    parse: impl Fn(PathBuf, &[u8]) -> Result<T, EngineError>,
+) -> Result<Vec<DamagedRecord>, EngineError> {
+    let mut damaged = Vec::new();
+    for name in names(folder)?.iter().filter(|name| is_record(name)) {
+        let path = folder.join(name);
+        let read = fs::read(&path).map_err(|source| EngineError::Read {
+            path: path.clone(),
+            source,
+        });
+        let parsed = read.and_then(|bytes| parse(path.clone(), &bytes));
+        damaged.extend(parsed.err().map(|error| (path, error)));
+    }
+    Ok(damaged)
+}
+
+/// Whether a file's name is that of a record, and not what an atomic write left behind.
+pub(crate) fn is_record(name: &str) -> bool {
+    name.ends_with(".json")
 }
 
 fn path_of(folder: &Path, source: &str) -> PathBuf {

@@ -327,7 +327,7 @@ fn write_error(path: &Path) -> impl FnOnce(io::Error) -> EngineError {
 }
 
 /// A line and its digest.
-fn sealed(line: &str) -> String {
+pub(crate) fn sealed(line: &str) -> String {
     format!(
         "{line}\nblake3 {}\n",
         blake3::hash(line.as_bytes()).to_hex()
@@ -335,7 +335,7 @@ fn sealed(line: &str) -> String {
 }
 
 /// The line, if the digest is its.
-fn unsealed(bytes: &[u8]) -> Option<&str> {
+pub(crate) fn unsealed(bytes: &[u8]) -> Option<&str> {
     let (line, rest) = std::str::from_utf8(bytes).ok()?.split_once('\n')?;
     let digest = rest.strip_prefix("blake3 ")?.strip_suffix('\n')?;
     (blake3::hash(line.as_bytes()).to_hex().as_str() == digest).then_some(line)

@@ -42,6 +42,10 @@ fn damages(found: &Json) -> impl Iterator<Item = &Json> {
     found["damages"].as_array().into_iter().flatten()
 }
 
+fn word<'d>(damage: &'d Json, name: &str) -> &'d str {
+    damage[name].as_str().unwrap_or_default()
+}
+
 fn text(found: &Json) -> String {
     let number = |name: &str| found[name].as_u64().unwrap_or_default();
     let mut text = format!(
@@ -64,7 +68,7 @@ fn text(found: &Json) -> String {
         return text;
     }
     let rows = damages(found).map(|damage| {
-        let word = |name: &str| damage[name].as_str().unwrap_or_default().to_owned();
+        let word = |name: &str| word(damage, name).to_owned();
         let place = match damage["offset"].as_u64() {
             Some(at) => format!("{} at byte {at}", word("place")),
             None => word("place"),
@@ -83,8 +87,10 @@ fn text(found: &Json) -> String {
     ));
     text.push_str(if found["rebuilt"] == true {
         "\nthe hot tier was built again from the log"
-    } else if damages(found).any(|damage| damage["part"] != "hot tier") {
+    } else if damages(found).any(|damage| ["registry", "log"].contains(&word(damage, "part"))) {
         "\nregistry and log are the only copy of what they hold: `evenkeel restore` brings a backup back"
+    } else if damages(found).any(|damage| word(damage, "part") != "hot tier") {
+        "\nregistry and log are whole: of the rest the damage says what to do, or a backup has it"
     } else {
         "\nnothing is lost: `evenkeel doctor --repair` builds the hot tier again from the log"
     });

@@ -11,11 +11,15 @@ use evenkeel_types::{Cut, EventTime};
 use serde::{Deserialize, Serialize};
 
 use super::BatchView;
+use crate::dataset::names;
 use crate::error::EngineError;
 use crate::offline::Offline;
+use crate::record_file::{DamagedRecord, checksum_of, damaged_in, format_of, is_record};
 
 /// The version of the records' format that is written (`docs/format/run.md`).
 const RUN_FORMAT: u32 = 2;
+/// The folder in the store.
+const RUNS: &str = "runs";
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,8 +218,7 @@ impl RunRecord {
 
     fn parse(path: PathBuf, bytes: &[u8]) -> Result<Self, EngineError> {
         let damaged = |path, reason| Err(EngineError::Run { path, reason });
-        let format = serde_json::from_slice(bytes).map(|Format { format }| format);
-        if let Ok(format) = format
+        if let Some(format) = format_of(bytes)
             && format > RUN_FORMAT
         {
             return Err(EngineError::StoreFormat { path, format });
@@ -235,8 +238,17 @@ impl RunRecord {
             checksum: None,
             ..self.clone()
         };
-        let text = serde_json::to_string(&bare).unwrap_or_default();
-        blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+        checksum_of(&bare)
+    }
+
+    /// Records of the runs of all views that are not as they were written.
+    pub(crate) fn damaged(store: &Path) -> Result<Vec<DamagedRecord>, EngineError> {
+        let runs = store.join(RUNS);
+        let mut damaged = Vec::new();
+        for view in names(&runs)? {
+            damaged.extend(damaged_in(&runs.join(view), is_record, RunRecord::parse)?);
+        }
+        Ok(damaged)
     }
 
     fn write(&mut self, offline: &Offline) -> Result<(), EngineError> {
@@ -288,12 +300,6 @@ impl RunRecord {
     }
 }
 
-/// The version of a record, whatever else it has.
-#[derive(Deserialize)]
-struct Format {
-    format: u32,
-}
-
 /// The number of the last run of a time. Only its record is read: those before it are history.
 fn newest_revision(store: &Path, view: &str, at: i64) -> Result<Option<u32>, EngineError> {
     let mut newest = None;
@@ -310,7 +316,7 @@ fn newest_revision(store: &Path, view: &str, at: i64) -> Result<Option<u32>, Eng
 
 /// The times of which there are records.
 fn times(store: &Path, view: &str) -> Result<BTreeSet<i64>, EngineError> {
-    let path = store.join("runs").join(view);
+    let path = store.join(RUNS).join(view);
     let failed = |source| EngineError::Read {
         path: path.clone(),
         source,
@@ -337,7 +343,7 @@ fn times(store: &Path, view: &str) -> Result<BTreeSet<i64>, EngineError> {
 
 fn place(store: &Path, view: &str, at: i64, revision: u32) -> PathBuf {
     store
-        .join("runs")
+        .join(RUNS)
         .join(view)
         .join(format!("{at}.{revision}.json"))
 }

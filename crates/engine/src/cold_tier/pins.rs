@@ -1,6 +1,7 @@
 //! Versions of tables that are kept, by the name of who needs them.
 //!
-//! One file per name in `pins/` of the store's directory: the version of each table, as JSON.
+//! One file per name in `pins/` of the store's directory: the version of each table, as JSON with a checksum
+//! (`docs/format/lake.md`).
 //! Invariant: a pin is durable before anybody relies on it, and names versions of one moment.
 
 use std::collections::BTreeMap;
@@ -8,10 +9,12 @@ use std::io;
 use std::path::PathBuf;
 
 use evenkeel_log::OpenMode;
+use serde::{Deserialize, Serialize};
 
 use super::ColdTier;
 use crate::error::EngineError;
 use crate::offline::Offline;
+use crate::record_file::{DamagedRecord, checksum_of, damaged_in, format_of, is_record};
 
 /// By name, then by source.
 pub type Pins = BTreeMap<String, BTreeMap<String, u64>>;
@@ -19,6 +22,56 @@ pub type Pins = BTreeMap<String, BTreeMap<String, u64>>;
 const DIRECTORY: &str = "pins";
 const EXTENSION: &str = ".json";
 const TEMPORARY: &str = ".temporary";
+/// The version of the format that is written. The first was the versions alone.
+const FORMAT: u32 = 2;
+
+/// What a file says.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pin {
+    format: u32,
+    /// By source.
+    versions: BTreeMap<String, u64>,
+    /// Of all above: tables are set back to what is pinned.
+    checksum: Option<String>,
+}
+
+impl Pin {
+    fn text(versions: BTreeMap<String, u64>) -> String {
+        let mut pin = Pin {
+            format: FORMAT,
+            versions,
+            checksum: None,
+        };
+        pin.checksum = Some(checksum_of(&pin));
+        serde_json::to_string(&pin).unwrap_or_default()
+    }
+
+    fn parse(path: PathBuf, bytes: &[u8]) -> Result<BTreeMap<String, u64>, EngineError> {
+        // No source of the first format can look like the second: what it has is a number.
+        if let Ok(versions) = serde_json::from_slice(bytes) {
+            return Ok(versions);
+        }
+        if let Some(format) = format_of(bytes)
+            && format > FORMAT
+        {
+            return Err(EngineError::StoreFormat { path, format });
+        }
+        let mut pin: Pin = match serde_json::from_slice(bytes) {
+            Ok(pin) => pin,
+            Err(error) => {
+                let reason = error.to_string();
+                return Err(EngineError::Pin { path, reason });
+            }
+        };
+        let checksum = pin.checksum.take();
+        if checksum != Some(checksum_of(&pin)) {
+            let reason = "its checksum is another".to_owned();
+            return Err(EngineError::Pin { path, reason });
+        }
+        Ok(pin.versions)
+    }
+}
 
 impl Offline {
     /// Keeps the newest versions of all tables under a name, instead of those that had it.
@@ -37,7 +90,7 @@ impl Offline {
                 versions.insert(def.name.clone(), table.version());
             }
         }
-        let text = serde_json::json!(versions).to_string();
+        let text = Pin::text(versions);
         cold.write_pin(&path, text.as_bytes())
             .map_err(|source| EngineError::Write { path, source })
     }
@@ -86,19 +139,25 @@ impl ColdTier {
                 continue;
             };
             let path = directory.join(&file);
-            let read = || -> io::Result<BTreeMap<String, u64>> {
+            let read = || -> io::Result<Vec<u8>> {
                 let opened = self.files.open(&path, OpenMode::Read)?;
                 let mut bytes = vec![0; usize::try_from(opened.length()?).unwrap_or(usize::MAX)];
                 let length = opened.read_at(0, &mut bytes)?;
-                Ok(serde_json::from_slice(&bytes[..length])?)
+                bytes.truncate(length);
+                Ok(bytes)
             };
-            let versions = read().map_err(|source| EngineError::Read {
+            let bytes = read().map_err(|source| EngineError::Read {
                 path: path.clone(),
                 source,
             })?;
-            pins.insert(name.to_owned(), versions);
+            pins.insert(name.to_owned(), Pin::parse(path, &bytes)?);
         }
         Ok(pins)
+    }
+
+    /// Pins that are not as they were written.
+    pub(crate) fn damaged_pins(&self) -> Result<Vec<DamagedRecord>, EngineError> {
+        damaged_in(&self.pins_directory(), is_record, Pin::parse)
     }
 
     fn pins_directory(&self) -> PathBuf {
@@ -128,5 +187,29 @@ impl ColdTier {
         file.sync_data()?;
         self.files.rename(&aside, path)?;
         self.files.sync_directory(&directory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_of_every_format_are_read_and_others_refused() {
+        let versions = BTreeMap::from([("format".to_owned(), 9), ("orders".to_owned(), 12)]);
+        let parse = |text: &str| Pin::parse("pins/a.json".into(), text.as_bytes());
+        let first = serde_json::json!(versions).to_string();
+        assert_eq!(parse(&first).unwrap(), versions);
+        assert_eq!(parse("{}").unwrap(), BTreeMap::new());
+        let second = Pin::text(versions.clone());
+        assert_eq!(parse(&second).unwrap(), versions);
+        for changed in [second.replace("12", "13"), second[..9].to_owned()] {
+            let error = parse(&changed).unwrap_err();
+            assert!(matches!(error, EngineError::Pin { .. }), "{error}");
+            assert!(error.hint().unwrap().contains("--unpin a"), "{error}");
+        }
+        let newer = second.replace("\"format\":2", "\"format\":3");
+        let error = parse(&newer).unwrap_err();
+        assert!(matches!(error, EngineError::StoreFormat { format: 3, .. }));
     }
 }

@@ -14,7 +14,7 @@ use evenkeel_log::{DiskFileSystem, LogReader};
 use evenkeel_store::{ExamineUntil, Kv, Snapshot, Space, StoreError, Visit};
 
 use super::{
-    Examination, HotTier, WATCH_EVERY, Watch, datasets, hot_damage, hot_rows, log_damage, read_log,
+    Examination, HotTier, WATCH_EVERY, Watch, beside, hot_damage, hot_rows, log_damage, read_log,
     registry, stand_lake_behind,
 };
 use crate::engine::{Engine, hot_directory, log_directory};
@@ -56,7 +56,7 @@ impl InUse {
         let log = LogReader::open(Arc::new(DiskFileSystem), &directory).map_err(EngineError::log);
         // After the log: whatever is in it was defined before.
         let (catalog, identity) = registry(&self.project, &mut examination)?;
-        datasets(&self.project, &mut examination)?;
+        beside(&self.project, &mut examination)?;
         let log = match log {
             Ok((log, _)) => log,
             Err(error) => {

@@ -36,6 +36,13 @@ impl EngineError {
             EngineError::Record { .. } => "remove it: what it says is found out again, by a new snapshot of the table or \
                  the next comparison"
                 .to_owned(),
+            EngineError::Pin { path, .. } => {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy();
+                format!(
+                    "which versions it keeps is not known: `evenkeel lake --unpin {name}` lets go of them, and \
+                     `evenkeel lake --pin {name}` keeps those of now"
+                )
+            }
             EngineError::Run { path, .. } => match run_of(path) {
                 Some((view, at)) => format!(
                     "make that run once more: `evenkeel run {view} --at {at} --again`; its rows take the place \

@@ -121,6 +121,7 @@ impl EngineError {
             | EngineError::LakeDiffers { .. }
             | EngineError::Write { .. }
             | EngineError::Registry { .. }
+            | EngineError::Pin { .. }
             | EngineError::StoreFormat { .. }
             | EngineError::EventDoesNotFit { .. }
             | EngineError::Backup { .. }

@@ -16,6 +16,10 @@ pub enum ForgetError {
     Pseudonym { reason: String },
     #[error("what was to be forgotten cannot be read from `{}`: {reason}", path.display())]
     Journal { path: PathBuf, reason: String },
+    #[error("the record `{}` of what was forgotten is damaged: {reason}", path.display())]
+    Record { path: PathBuf, reason: String },
+    #[error("the request `{}` to forget a key is damaged: {reason}", path.display())]
+    Asked { path: PathBuf, reason: String },
     #[error("events came after it was looked for the key")]
     EventsCame,
     #[error("a key of the store `{}` is being forgotten", path.display())]
@@ -29,7 +33,9 @@ impl ForgetError {
             ForgetError::Columns { .. }
             | ForgetError::Key { .. }
             | ForgetError::Pseudonym { .. } => ErrorKind::Invalid,
-            ForgetError::Journal { .. } => ErrorKind::Storage,
+            ForgetError::Journal { .. }
+            | ForgetError::Record { .. }
+            | ForgetError::Asked { .. } => ErrorKind::Storage,
             ForgetError::UnderWay { .. } | ForgetError::EventsCame => ErrorKind::Busy,
         }
     }
@@ -48,6 +54,14 @@ impl ForgetError {
             }
             ForgetError::Journal { .. } => {
                 "a part may be forgotten and another not: bring the store back from a backup, and forget again"
+            }
+            ForgetError::Record { .. } => {
+                "without it derived streams would emit what they had left out, and datasets that read what was \
+                 forgotten would pass for ones that can be built again: bring the file back from a backup, where it has \
+                 the same name; if there is none and that may be, move the folder `forgotten` of the store away"
+            }
+            ForgetError::Asked { .. } => {
+                "remove the file, and ask again for the key to be forgotten"
             }
             ForgetError::EventsCame => "nothing was changed: run the command again",
             ForgetError::UnderWay { .. } => {

@@ -19,6 +19,7 @@ use super::error::ForgetError;
 use super::report::ForgetReport;
 use super::subject::Subject;
 use crate::error::EngineError;
+use crate::record_file::checksum_of;
 
 const DIRECTORY: &str = "forgetting";
 const FILE: &str = "plan.json";
@@ -80,8 +81,7 @@ impl Plan {
             checksum: String::new(),
             ..self.clone()
         };
-        let text = serde_json::to_string(&bare).unwrap_or_default();
-        blake3::hash(text.as_bytes()).to_hex()[..32].to_owned()
+        checksum_of(&bare)
     }
 }
 
@@ -143,10 +143,12 @@ pub(super) fn read(files: &dyn FileSystem, store: &Path) -> Result<Option<Plan>,
         bytes.truncate(length);
         Ok(bytes)
     };
-    let bytes = read().map_err(|source| EngineError::Read {
-        path: path.clone(),
-        source,
-    })?;
+    let bytes = match read() {
+        Ok(bytes) => bytes,
+        // It was carried out between the two looks.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(EngineError::Read { path, source }),
+    };
     let damaged = |reason: String| {
         EngineError::from(ForgetError::Journal {
             path: path.clone(),

@@ -25,10 +25,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use evenkeel_engine::doctor::doctor;
-use evenkeel_engine::{Engine, EngineError, Machine, Project};
+use evenkeel_engine::push::{PushedRow, Pusher, Write};
+use evenkeel_engine::{Engine, EngineError, ForgetRequest, Machine, Project};
 use evenkeel_log::{Compression, LogOptions};
+use evenkeel_types::Value;
 use ticks::{BATCH_MAX, DEFINITIONS, LIMITS, Ticker, digest, mix, number, try_ticks};
 
+/// Somebody who is forgotten, so that there are records of that, too.
+const GUESTS: &str = "
+CREATE ENTITY guest (guest STRING);
+CREATE STREAM visits (guest STRING, room BIGINT, at TIMESTAMP, EVENT TIME at);
+CREATE FEATURE VIEW of_guest ENTITY guest AS SELECT guest, count(*) OVER (ALL HISTORY) AS visits FROM visits;
+CREATE STREAM known AS SELECT v.guest, v.room FROM visits v WHERE v.room > 1;
+";
+/// Rooms that a guest visits.
+const ROOMS: i64 = 4;
 const PAGE_BYTES: usize = 4096;
 const VALUES: u64 = 150;
 const OLDER_PUSHES: u64 = 60;
@@ -147,7 +158,8 @@ impl Base {
         let folder = tempfile::tempdir().unwrap();
         let now = folder.path().join("now");
         fs::create_dir(&now).unwrap();
-        fs::write(now.join("definitions.sql"), DEFINITIONS).unwrap();
+        let definitions = format!("{DEFINITIONS}{GUESTS}");
+        fs::write(now.join("definitions.sql"), &definitions).unwrap();
         fs::write(now.join("evenkeel.toml"), limits).unwrap();
         let ticker = || {
             let mut engine = ticks::open_on(&now, machine.clone());
@@ -158,11 +170,12 @@ impl Base {
         };
         let mut pushing = ticker();
         (0..OLDER_PUSHES).for_each(|_| pushing.push());
-        pushing.engine.checkpoint().unwrap();
-        drop(pushing);
+        visit_and_forget(pushing.engine, "ann");
+        ticker().engine.checkpoint().unwrap();
         copy(&now, &folder.path().join("before"));
-        let more = format!("{DEFINITIONS}CREATE FEATURE SERVICE parts VERSION 1 AS of_part (*);");
+        let more = format!("{definitions}CREATE FEATURE SERVICE parts VERSION 1 AS of_part (*);");
         fs::write(now.join("definitions.sql"), more).unwrap();
+        visit_and_forget(ticker().engine, "bob");
         let mut pushing = ticker();
         (OLDER_PUSHES..PUSHES).for_each(|_| pushing.push());
         Base {
@@ -227,6 +240,30 @@ impl Base {
             Err(named) => assert!(part != "hot", "{context}: {named}"),
         }
     }
+}
+
+/// Somebody is forgotten who was there with somebody else.
+fn visit_and_forget(mut engine: Engine, guest: &str) {
+    let row = |room: i64| PushedRow {
+        values: Ok(vec![
+            Value::string(if room % 2 == 0 { guest } else { "eve" }),
+            Value::BigInt(room),
+            Value::Timestamp(ticks::time(room.unsigned_abs())),
+        ]),
+        producer: None,
+    };
+    let source = engine.source("visits").unwrap();
+    let rows = (0..ROOMS).map(row).collect();
+    let write = Write::Push { source, rows };
+    engine.write(&mut Pusher::default(), write).unwrap();
+    let request = ForgetRequest {
+        entity: "guest".to_owned(),
+        key: guest.to_owned(),
+        ..ForgetRequest::default()
+    };
+    let plan = engine.plan_forget(&request, &mut |_, _| ControlFlow::Continue(()));
+    let report = engine.forget(plan.unwrap()).unwrap();
+    assert!(report.changes() > 0, "{report:?}");
 }
 
 /// Damages a file; how.

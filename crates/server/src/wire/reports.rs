@@ -233,6 +233,7 @@ fn part_name(part: Part) -> &'static str {
         Part::HotTier => "hot tier",
         Part::Dataset => "dataset",
         Part::Segment => "segment",
+        Part::Record => "record",
     }
 }
 
