@@ -245,8 +245,9 @@ impl RunRecord {
     pub(crate) fn damaged(store: &Path) -> Result<Vec<DamagedRecord>, EngineError> {
         let runs = store.join(RUNS);
         let mut damaged = Vec::new();
-        for view in names(&runs)? {
-            damaged.extend(damaged_in(&runs.join(view), is_record, RunRecord::parse)?);
+        let views = names(&runs)?.into_iter().map(|view| runs.join(view));
+        for view in views.filter(|view| view.is_dir()) {
+            damaged.extend(damaged_in(&view, is_record, RunRecord::parse)?);
         }
         Ok(damaged)
     }
