@@ -289,6 +289,9 @@ fn read_log(
             }
         }
     }
+    if let Err(error) = log.call_count() {
+        failed(error)?;
+    }
     examination.events = events;
     examination.dead_letters = letters;
     Ok(())

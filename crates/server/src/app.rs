@@ -36,8 +36,12 @@ impl App {
     /// If the hot tier cannot be written; nothing that was acknowledged is lost.
     pub fn stop(self) -> Result<(), EngineError> {
         self.shared.queue.finish();
-        self.writers.join();
+        let is_whole = self.writers.join();
         self.shared.served.finish();
+        if !is_whole {
+            // What is half applied is not kept: the log has it, and the next start applies it.
+            return Ok(());
+        }
         self.shared.engine_mut().checkpoint()
     }
 }

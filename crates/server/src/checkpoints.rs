@@ -15,6 +15,7 @@ use std::thread::JoinHandle;
 use evenkeel_engine::Checkpoint;
 
 use crate::shared::Shared;
+use crate::writer::GivesUp;
 
 /// The way to the thread.
 #[derive(Debug, Default)]
@@ -152,10 +153,6 @@ struct Ending<'a>(&'a Shared);
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let reason = "what writes checkpoints gave up";
-            self.0.queue.close_for(reason.to_owned());
-        }
         self.0.checkpoints.state().is_gone = true;
         self.0.checkpoints.changed.notify_all();
     }
@@ -166,6 +163,10 @@ impl CheckpointWriter {
         let writing = Arc::clone(&shared);
         let write = move || {
             let _ending = Ending(&writing);
+            let _gives_up = GivesUp {
+                queue: &writing.queue,
+                reason: "what writes checkpoints gave up",
+            };
             while let Some(checkpoint) = writing.checkpoints.next() {
                 write(&writing, checkpoint);
                 writing.checkpoints.ended();

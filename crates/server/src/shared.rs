@@ -202,12 +202,14 @@ pub(crate) struct Writers {
 }
 
 impl Writers {
-    /// Waits for the pushes that are queued, whose queue is finished, and for what they begin.
-    pub(crate) fn join(self) {
+    /// Waits for the pushes that are queued, whose queue is finished, and for what they begin. False if one of
+    /// them was left half applied.
+    pub(crate) fn join(self) -> bool {
         self.scheduler.join();
         self.lake.join();
-        self.pushes.join();
+        let is_whole = self.pushes.join();
         self.checkpoints.join();
+        is_whole
     }
 }
 

@@ -204,6 +204,21 @@ fn closed(reason: &str) -> ApiError {
     .with_hint("start the server again; whether a push without an answer is kept shows then")
 }
 
+/// Closes the queue when its thread panics: what is half done is not gone on with, by nobody.
+pub(crate) struct GivesUp<'a> {
+    pub(crate) queue: &'a Queue,
+    /// Why nothing is written any more.
+    pub(crate) reason: &'static str,
+}
+
+impl Drop for GivesUp<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.queue.close_for(self.reason.to_owned());
+        }
+    }
+}
+
 /// The thread.
 pub(crate) struct Writer {
     thread: JoinHandle<()>,
@@ -212,6 +227,10 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Writer {
         let write = move || {
+            let _gives_up = GivesUp {
+                queue: &shared.queue,
+                reason: "the writer gave up",
+            };
             let mut pusher = Pusher::default();
             let mut emissions = Emissions::default();
             let is_wanted = |queue: &mpsc::Receiver<Job>, held: &Option<Job>| {
@@ -249,10 +268,10 @@ impl Writer {
         }
     }
 
-    /// Waits for its end.
-    pub(crate) fn join(self) {
-        // A writer that panicked has closed its queue, and its requests were told.
-        let _ = self.thread.join();
+    /// Waits for its end. False if it panicked: it has closed its queue, its requests were told, and what it had
+    /// begun may be half applied.
+    pub(crate) fn join(self) -> bool {
+        self.thread.join().is_ok()
     }
 }
 

@@ -4,9 +4,11 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::thread::ThreadId;
 
-use evenkeel_engine::{Engine, KvStores, Machine, Project, ServerLimits};
+use evenkeel_engine::{Engine, EngineError, KvStores, Machine, Project, ServerLimits};
+use evenkeel_log::{Clock, LogError, SystemClock};
 use evenkeel_server::Tokens;
 use evenkeel_store::{Gate, GatedKv, Kv, MemoryKv, StoreError};
 use serde_json::{Value as Json, json};
@@ -78,10 +80,14 @@ fn push_all(world: &Arc<World>, rows: i64, pushed: &Arc<AtomicI64>) -> JoinHandl
     let (world, pushed) = (Arc::clone(world), Arc::clone(pushed));
     tokio::spawn(async move {
         while pushed.load(Ordering::SeqCst) < rows {
-            world
-                .push("rides", &rides(pushed.load(Ordering::SeqCst)))
-                .await;
-            pushed.fetch_add(ROWS, Ordering::SeqCst);
+            let rides = rides(pushed.load(Ordering::SeqCst));
+            let answer = world.post_json("/v1/sources/rides/events", &rides).await;
+            match answer.status {
+                200 => drop(pushed.fetch_add(ROWS, Ordering::SeqCst)),
+                // Others were before it: it is sent again.
+                429 => tokio::task::yield_now().await,
+                _ => panic!("{}", answer.text()),
+            }
         }
     })
 }
@@ -116,6 +122,17 @@ async fn read(world: &World, pushed: i64) {
     }
     let known = (0..pushed).filter(|n| n % 30 != 29).count() as i64;
     assert_eq!(rides, known, "of {pushed} pushed");
+}
+
+/// The store of a server that was stopped. A request whose client went away may have it for a moment.
+fn opened(world: &World, stores: &Arc<Gated>) -> Engine {
+    let project = Project::open(world.directory.path(), None).unwrap();
+    loop {
+        match Engine::open_on(&project, machine(stores)) {
+            Err(EngineError::Log(LogError::Locked { .. })) => std::thread::yield_now(),
+            opened => return opened.unwrap(),
+        }
+    }
 }
 
 async fn verified(world: &World) -> Json {
@@ -191,9 +208,8 @@ async fn pushes_are_answered_and_read_while_a_checkpoint_is_held_and_wait_when_t
     let mut world = Arc::into_inner(world).unwrap();
     world.stop();
     // What was checkpointed is what a start finds; and the same without it.
-    let project = Project::open(world.directory.path(), None).unwrap();
     for stores in [stores, Arc::default()] {
-        let engine = Engine::open_on(&project, machine(&stores)).unwrap();
+        let engine = opened(&world, &stores);
         let options = evenkeel_engine::api::VerifyOptions {
             values: 2000,
             oracle_values: 20,
@@ -276,8 +292,7 @@ async fn a_server_that_stops_waits_for_its_checkpoint() {
     });
     drop(held);
     let world = stopping.await.unwrap();
-    let project = Project::open(world.directory.path(), None).unwrap();
-    let engine = Engine::open_on(&project, machine(&stores)).unwrap();
+    let engine = opened(&world, &stores);
     let logged = engine.cut();
     let source = engine.source("rides").unwrap();
     let end = logged.end(source.id, evenkeel_types::Partition(0)).0;
@@ -358,4 +373,58 @@ async fn what_came_into_a_period_while_it_was_compared_is_counted() {
         (&again["unchanged"], &again["removed"]),
         (&json!(1), &json!(1))
     );
+}
+
+/// A clock that fails once, on another thread than the test's.
+#[derive(Debug)]
+struct Failing {
+    test: ThreadId,
+    fails: AtomicBool,
+}
+
+impl Clock for Failing {
+    fn now_micros(&self) -> i64 {
+        if std::thread::current().id() != self.test && self.fails.swap(false, Ordering::Relaxed) {
+            panic!("as a defect would");
+        }
+        SystemClock.now_micros()
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_gave_up_says_so_and_what_it_had_begun_is_not_kept() {
+    let stores = Arc::new(Gated::default());
+    let clock = Arc::new(Failing {
+        test: std::thread::current().id(),
+        fails: AtomicBool::new(false),
+    });
+    let machine = Machine {
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
+        ..machine(&stores)
+    };
+    let limits = ServerLimits::default();
+    let mut world = World::on(machine, "", DEFINITIONS, limits, Tokens::default());
+    let ride =
+        |id: &str| json!([{"id": id, "driver": 1, "fare": 1.0, "at": "2026-03-01T10:00:00Z"}]);
+    world.push("rides", &ride("before")).await;
+    clock.fails.store(true, Ordering::Relaxed);
+    for id in ["under way", "behind"] {
+        let answer = world.post_json("/v1/sources/rides/events", &ride(id)).await;
+        assert_eq!(answer.code(), "UNAVAILABLE", "{id}");
+        assert!(answer.text().contains("gave up"), "{}", answer.text());
+    }
+    assert!(!clock.fails.load(Ordering::Relaxed));
+    let ready = world.get("/readyz").await;
+    assert_eq!(ready.status, 503, "{}", ready.text());
+    let files = json!({"files": [{"name": "all.sql", "text": format!("{DEFINITIONS}CREATE ENTITY shop (shop BIGINT);")}]});
+    let applied = world.post_json("/v1/definitions/apply", &files).await;
+    assert_eq!(applied.status, 503, "{}", applied.text());
+    // Reads go on.
+    let read = json!({"service": "model", "version": 1, "as_of": "2026-03-01T10:30:00Z", "entities": [{"driver": 1}]});
+    assert_eq!(world.read(&read).await["rows"][0]["values"][0], json!(1));
+    world.stop();
+    world.start();
+    world.push("rides", &ride("after")).await;
+    assert_eq!(world.get("/readyz").await.text(), "ready\n");
+    assert_eq!(world.read(&read).await["rows"][0]["values"][0], json!(2));
 }
