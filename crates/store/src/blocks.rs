@@ -387,19 +387,6 @@ impl Blocks {
         }
     }
 
-    /// Entries of these keys are about to be inserted: what is in memory of them is brought closer, for all of them
-    /// at once. Nothing depends on it.
-    pub fn expect_inserts<'k>(&self, index: usize, keys: impl Iterator<Item = &'k [u8]> + Clone) {
-        let Index { spec, tails, .. } = &self.indexes[index];
-        if self.cache.is_used() {
-            let prefixes = keys.clone().map(|key| key::row_prefix(spec.number, key));
-            self.cache.touch_all(&prefixes.collect::<Vec<_>>());
-        }
-        let touched = keys.filter_map(|key| tails.get(key)).map(Fresh::len);
-        // Without a use the loads would be left out.
-        std::hint::black_box(touched.fold(0, usize::wrapping_add));
-    }
-
     /// Marks the entry of a key with this place as contested.
     pub fn contest(&mut self, index: usize, key: &[u8], time: i64, order: &[u8]) {
         let Index { spec, tails, .. } = &mut self.indexes[index];
@@ -442,6 +429,17 @@ impl Blocks {
         let prefixes: Vec<RowPrefix> = prefixes.collect();
         let found = self.cache.get_all(&prefixes);
         found.into_iter().map(AtHand).collect()
+    }
+
+    /// Entries of these keys are about to be inserted: what is kept of them is brought closer, for all of them at
+    /// once. Nothing depends on it.
+    pub fn expect_inserts<'k>(&self, index: usize, keys: impl IntoIterator<Item = &'k [u8]>) {
+        if self.cache.is_used() {
+            let number = self.indexes[index].spec.number;
+            let prefixes = keys.into_iter().map(|key| key::row_prefix(number, key));
+            let prefixes: Vec<RowPrefix> = prefixes.collect();
+            self.cache.touch_all(&prefixes);
+        }
     }
 
     /// [`Blocks::events`] of a key, with what was in memory of it.

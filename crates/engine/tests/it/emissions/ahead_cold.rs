@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use evenkeel_engine::Machine;
+use evenkeel_log::LogOptions;
 
 use super::*;
 use crate::support::{apply, ingest};
@@ -29,7 +30,7 @@ fn loaded() -> (World, Engine) {
     let begin = t("2026-02-18T00:00:00Z");
     let line = |id: u64| {
         let at = evenkeel_types::time::format_timestamp(begin + id as i64 * 4 * MINUTE);
-        format!("{id},{},{}.25,{at}\n", id % 3, id % 113)
+        format!("{id},{},0.{},{at}\n", id % 3, id * 7_919 % 100_003)
     };
     let lines: String = (0..SALES).map(line).collect();
     world.write("sales.csv", &format!("id,shop,amount,at\n{lines}"));
@@ -46,6 +47,11 @@ fn open(world: &World) -> Engine {
     let machine = Machine {
         clock: world.clock.clone(),
         sealed_entries: 16,
+        // What was asked is in another segment than the sales.
+        log: LogOptions {
+            segment_bytes: 10_000,
+            ..LogOptions::default()
+        },
         ..Machine::default()
     };
     Engine::open_on(&world.project(), machine).unwrap()
@@ -69,7 +75,8 @@ fn ask(engine: &mut Engine) {
 fn segment(world: &World) -> PathBuf {
     let files = fs::read_dir(world.path().join(".evenkeel/log")).unwrap();
     let paths = files.map(|entry| entry.unwrap().path());
-    paths
+    let segments = paths.filter(|path| path.extension().is_some_and(|e| e == "segment"));
+    segments
         .max_by_key(|path| fs::metadata(path).unwrap().len())
         .unwrap()
 }
