@@ -35,9 +35,9 @@ use crate::recorder::Recorder;
 
 /// Batches of a file that are decoded ahead of the one that is taken.
 const BATCHES_AHEAD: usize = 2;
-/// Rows of files that are logged before derived streams emit for them: what is evaluated ahead is as much, and a
-/// thread that helps stays for that long.
-const UNEMITTED_ROWS_MAX: usize = 32_768;
+/// Batches of files that are logged before derived streams emit for them: a thread that helps stays for that long.
+/// What is new in memory is looked after between them, so they are few.
+const UNEMITTED_BATCHES_MAX: usize = 4;
 
 /// Makes of the rows of a file what their sink takes, on another thread than it.
 pub type Prepare<P> = Box<dyn Fn(FileRows) -> P + Send>;
@@ -86,7 +86,7 @@ pub struct Intake<'e> {
     pusher: Pusher,
     /// The checkpoint that is being written.
     checkpoint: Option<JoinHandle<Result<CheckpointWritten, StoreError>>>,
-    /// Rows that were written and not emitted for.
+    /// Batches that were written and not emitted for.
     unemitted: usize,
 }
 
@@ -217,8 +217,8 @@ impl RowSink for Intake<'_> {
             ..IngestReport::default()
         };
         // More comes, and nobody reads meanwhile.
-        self.unemitted += rows.len();
-        let emits = self.unemitted >= UNEMITTED_ROWS_MAX;
+        self.unemitted += 1;
+        let emits = self.unemitted >= UNEMITTED_BATCHES_MAX;
         let source = Arc::clone(source);
         let answer = self.write(Write::Considered { source, rows }, emits)?;
         report.count(&answer, |i| origins[i].to_string());
@@ -603,7 +603,7 @@ mod tests {
                 producer: None,
             });
             let (source, rows) = (Arc::clone(&source), rows.collect());
-            intake.write(Write::Push { source, rows }).unwrap();
+            intake.write(Write::Push { source, rows }, true).unwrap();
         }
         assert!(intake.engine.unwritten_bytes().1 > 0);
         // Nothing is written any more, and what the checkpoint has leaves the memory.

@@ -77,6 +77,8 @@ pub(super) struct Ahead {
     changed: Condvar,
     /// Parts that were evaluated by who helps.
     helped: AtomicU64,
+    /// Pieces that were taken before it was their turn.
+    pieces: AtomicU64,
 }
 
 #[derive(Default)]
@@ -143,6 +145,16 @@ impl Ahead {
     /// How many parts were evaluated by who helped.
     pub(super) fn helped(&self) -> u64 {
         self.helped.load(Ordering::Relaxed)
+    }
+
+    /// A piece that was taken before its turn is gone on with.
+    pub(super) fn note_piece(&self) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many pieces were taken before it was their turn.
+    pub(super) fn pieces(&self) -> u64 {
+        self.pieces.load(Ordering::Relaxed)
     }
 
     /// Whether somebody helps.

@@ -6,6 +6,8 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread;
 
+use evenkeel_types::definition::SourceDef;
+
 use super::ahead::OF_A_THREAD_MIN;
 use super::{Emitter, Next, emits};
 use crate::engine::Engine;
@@ -42,6 +44,11 @@ impl Engine {
         }
     }
 
+    /// How many pieces of the log were taken for derived streams before it was their turn, by this engine itself.
+    pub fn pieces_ahead(&self) -> u64 {
+        self.emitter().ahead.pieces()
+    }
+
     /// Whether it is known how far an emitter has come.
     pub fn is_emitted(&self, emitter: &Emitter) -> bool {
         self.emission_failure().is_none()
@@ -60,8 +67,14 @@ impl Engine {
 
     fn emit_all(&mut self, emitter: &mut Emitter) -> Result<(), EngineError> {
         let log = self.writer()?;
-        let lags = self.catalog().emitting().map(|def| self.emission_lag(def));
-        let is_much = lags.max() >= Some(OF_A_THREAD_MIN as u64);
+        // What is stuck lags for ever, and what waits for it; timers and functions are nothing to help with.
+        let may_help = !self.is_emission_stuck() && self.catalog().functions.is_empty();
+        let is_much = |def: &Arc<SourceDef>| {
+            let derived = def.derived.as_ref();
+            derived.is_some_and(|derived| derived.timer.is_none())
+                && self.emission_lag(def) >= OF_A_THREAD_MIN as u64
+        };
+        let is_much = may_help && self.catalog().emitting().any(is_much);
         let ahead = Arc::clone(&emitter.ahead);
         let turns = Turns(RwLock::new(self));
         thread::scope(|scope| {

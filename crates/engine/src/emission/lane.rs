@@ -237,6 +237,7 @@ impl Begun {
         self.foresight = None;
         let upcoming = self.upcoming.take();
         if let Some(upcoming) = upcoming.filter(|upcoming| upcoming.records.from == from) {
+            world.ahead.note_piece();
             self.piece = Some(Piece::of(upcoming.records));
             self.foresight = upcoming.foresight;
             return Ok(true);
@@ -308,17 +309,16 @@ impl Begun {
         {
             self.counted = Some(Emitted::from(stream.emitted));
         }
-        let foresight = self.foresight.take();
-        let foresight = foresight.filter(|(number, _)| Some(*number) == next);
-        let foresight = match foresight {
-            Some((_, foresight)) => Some(foresight),
-            None => self.begin_foresight(world),
+        let (foresight, of_a_later) = match self.foresight.take() {
+            Some((number, foresight)) if Some(number) == next => (Some(foresight), None),
+            Some(later) if Some(later.0) > next => (self.begin_foresight(world), Some(later)),
+            _ => (self.begin_foresight(world), None),
         };
         self.look_ahead(world, online, reached);
         let kept = (self.left.take(), foresight);
         let (judged, (left, foresight)) = self.judge_on(world, online, kept)?;
         self.left = left;
-        self.foresight = next.zip(foresight);
+        self.foresight = next.zip(foresight).or(of_a_later);
         let (judged, end) = judged?;
         let emitted = judged.iter().flat_map(Judged::events);
         self.counting = emitted.filter_map(record_of).collect();

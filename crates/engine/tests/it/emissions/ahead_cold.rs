@@ -111,9 +111,8 @@ fn what_cannot_be_brought_back_ahead_stops_its_stream_until_it_can() {
         failures.len() == 1 && failures[0].contains("left the hot tier"),
         "{failures:?}"
     );
-    let some = told(&engine);
-    assert!(some.len() <= ASKS as usize / 4);
-    assert_eq!(some, expected[..some.len()]);
+    // Nothing of its commit is.
+    assert!(told(&engine).is_empty());
     flip();
     let mut writes = 0;
     while engine.is_emission_stuck() {
