@@ -4,7 +4,7 @@
 //! Owns which streams go on and which cannot; in which order emissions are made is in `lane`, what a record
 //! does in `row`, what is emitted of it in `brought`, `recorded` and `settled`, what is due in `timer`, what
 //! they are made from at a time in `piece`, what is known there in `passing`, who evaluates it and when in `ahead`,
-//! how far a stream is in `place`. Invariant: what is emitted is a
+//! how an engine makes them by itself in `in_process`, how far a stream is in `place`. Invariant: what is emitted is a
 //! function of the definitions and of the events that others logged, in the order of the log, whatever the
 //! commits and restarts were, and whatever went wrong in between; but what is recorded, which is what was
 //! emitted. What goes wrong for one stream stops that one and those that read it.
@@ -13,6 +13,8 @@ mod ahead;
 mod backfill;
 mod brought;
 mod evaluation;
+mod foresight;
+mod in_process;
 mod lane;
 mod passing;
 mod piece;
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use evenkeel_types::definition::Catalog;
 use evenkeel_types::{Partition, SourceId};
 
+use self::ahead::Ahead;
 pub use self::backfill::Backfilling;
 pub use self::place::made_by;
 pub use self::tail::{Emission, emissions, emissions_end, topic_of};
@@ -44,6 +47,7 @@ pub(crate) use self::brought::{
     turn_of,
 };
 use self::lane::{Lane, World};
+pub(crate) use self::piece::PIECE_RECORDS;
 pub(crate) use self::place::record_of;
 pub(crate) use self::places::PLACES_MAX;
 pub(crate) use self::recorded::{drawn_again, first_selected, is_too_large, with_recorded};
@@ -54,7 +58,6 @@ pub(crate) use self::stream::{
     emissions_from, emitted_before, emitted_until, in_order, read_by, with_read,
 };
 pub(crate) use self::timer::{due_until, greatest_at};
-use crate::engine::Engine;
 use crate::error::{EngineError, chain};
 use crate::function::{FunctionCalls, Given};
 use crate::offline::{GIVEN_MAX, Online};
@@ -78,6 +81,8 @@ pub struct Emitter {
     reached: Reached,
     /// The first stream of the lane that waits for what functions give.
     asking: Option<SourceId>,
+    /// What is evaluated before it is its turn.
+    ahead: Arc<Ahead>,
 }
 
 /// A lane, and what went wrong in it.
@@ -201,6 +206,7 @@ impl Emitter {
     pub fn begin_anew(&mut self) {
         *self = Emitter {
             asking: self.asking,
+            ahead: Arc::clone(&self.ahead),
             ..Emitter::default()
         };
     }
@@ -227,6 +233,11 @@ impl Emitter {
             Some((*going.lane.streams.first()?, failure))
         });
         failing.collect()
+    }
+
+    /// How many parts of pieces were evaluated by another thread than the one that asks for what is next.
+    pub fn helped(&self) -> u64 {
+        self.ahead.helped()
     }
 
     /// How far the backfill is that is under way, if one is.
@@ -291,6 +302,7 @@ impl Emitter {
                 machine.evaluated_max,
                 machine.commit_bytes,
                 machine.places_max,
+                machine.piece_records,
             );
             (
                 catalog,
@@ -317,8 +329,9 @@ impl Emitter {
             turn: 0,
             reached,
             asking: self.asking,
+            ahead: Arc::clone(&self.ahead),
         };
-        let (evaluated_max, commit_bytes, places_max) = numbers;
+        let (evaluated_max, commit_bytes, places_max, piece_records) = numbers;
         World {
             catalog,
             log,
@@ -327,6 +340,8 @@ impl Emitter {
             is_shared,
             commit_bytes,
             places_max: places_max.max(1),
+            piece_records: piece_records.max(1),
+            ahead: Arc::clone(&self.ahead),
         }
     }
 }
@@ -356,57 +371,4 @@ impl Going {
 /// Whether anything is to be emitted.
 pub fn emits(catalog: &Catalog) -> bool {
     catalog.emitting().next().is_some()
-}
-
-impl Engine {
-    /// Emits what is logged and not emitted yet. What goes wrong is told by
-    /// [`Engine::emission_failure`], and tried again with the next write.
-    pub(crate) fn emit(&mut self) {
-        // Behind an event that could not be applied nothing is.
-        if !emits(self.catalog()) || self.needs_healing() {
-            return;
-        }
-        let mut emitter = std::mem::take(self.emitter_mut());
-        match self.emit_all(&mut emitter) {
-            Ok(()) => *self.emitter_mut() = emitter,
-            Err(error) => self.note_emission(Some(&error)),
-        }
-    }
-
-    /// Whether it is known how far an emitter has come.
-    pub fn is_emitted(&self, emitter: &Emitter) -> bool {
-        self.emission_failure().is_none()
-            && *self.reached() == emitter.reached
-            && *self.emission_failures() == emitter.failures()
-            && self.backfilling() == emitter.backfilling().as_ref()
-    }
-
-    /// Takes down how far an emitter has come, for the next checkpoint, and what went wrong.
-    pub fn emitted(&mut self, emitter: &Emitter) {
-        self.note_emission(None);
-        self.set_emission_failures(emitter.failures());
-        self.set_backfilling(emitter.backfilling());
-        self.set_reached(emitter.reached.clone());
-    }
-
-    fn emit_all(&mut self, emitter: &mut Emitter) -> Result<(), EngineError> {
-        let log = self.writer()?;
-        loop {
-            match emitter.next(self) {
-                Next::End => break,
-                Next::Nothing => {}
-                Next::Calls(calls) => emitter.answered(calls.run()),
-                Next::Emissions(judged) => {
-                    let mut commit = judged.append(&log)?;
-                    while self.apply_some(&mut commit, usize::MAX)? {}
-                    emitter.done();
-                }
-            }
-            self.emitted(emitter);
-            // If it fails, the next write finds the hot tier closed.
-            let _ = self.checkpoint_if_due();
-        }
-        self.emitted(emitter);
-        Ok(())
-    }
 }

@@ -529,6 +529,10 @@ impl Engine {
         self.emission_failure = failure.map(|error| chain(error));
     }
 
+    pub(crate) fn emitter(&self) -> &Emitter {
+        &self.emitter
+    }
+
     pub(crate) fn emitter_mut(&mut self) -> &mut Emitter {
         &mut self.emitter
     }

@@ -294,6 +294,27 @@ impl HotStore {
         self.blocks.dirty_bytes() + ledgers.sum::<usize>()
     }
 
+    /// Events of a source with these rows are about to be applied: what is in memory of their keys is brought
+    /// closer. Nothing depends on it.
+    pub(crate) fn expect<'r>(
+        &self,
+        source: SourceId,
+        rows: impl Iterator<Item = &'r [Value]> + Clone,
+    ) {
+        let ids = self.of_source.get(&source).map_or(&[][..], Vec::as_slice);
+        let Some(state) = self.sources.get(&source) else {
+            return;
+        };
+        for id in ids {
+            let key_columns = self.plan.indexes()[id.0].key_columns();
+            let keys = rows.clone();
+            let keys = keys.filter_map(|row| state.program().key(row, key_columns));
+            let keys: Vec<Vec<u8>> = keys.collect();
+            self.blocks
+                .expect_inserts(id.0, keys.iter().map(Vec::as_slice));
+        }
+    }
+
     /// Applies an event of the log: from now on reads see it. Events of one partition come in
     /// their order. `fetch` gives an earlier event of the same source at a position.
     ///

@@ -35,6 +35,9 @@ use crate::recorder::Recorder;
 
 /// Batches of a file that are decoded ahead of the one that is taken.
 const BATCHES_AHEAD: usize = 2;
+/// Batches of files that are logged before derived streams emit for them: a thread that helps stays for that long.
+/// What is new in memory is looked after between them, so they are few.
+const UNEMITTED_BATCHES_MAX: usize = 4;
 
 /// Makes of the rows of a file what their sink takes, on another thread than it.
 pub type Prepare<P> = Box<dyn Fn(FileRows) -> P + Send>;
@@ -83,6 +86,8 @@ pub struct Intake<'e> {
     pusher: Pusher,
     /// The checkpoint that is being written.
     checkpoint: Option<JoinHandle<Result<CheckpointWritten, StoreError>>>,
+    /// Batches that were written and not emitted for.
+    unemitted: usize,
 }
 
 impl<'e> Intake<'e> {
@@ -92,6 +97,7 @@ impl<'e> Intake<'e> {
             engine,
             pusher: Pusher::default(),
             checkpoint: None,
+            unemitted: 0,
         }
     }
 
@@ -105,17 +111,28 @@ impl<'e> Intake<'e> {
         rows: ConsideredRows,
     ) -> Result<PushAnswer, EngineError> {
         let source = Arc::clone(source);
-        self.write(Write::Considered { source, rows })
+        self.write(Write::Considered { source, rows }, true)
     }
 
-    fn write(&mut self, write: Write) -> Result<PushAnswer, EngineError> {
+    fn write(&mut self, write: Write, emits: bool) -> Result<PushAnswer, EngineError> {
         self.look_after_checkpoint();
         let written = self
             .engine
-            .write_beside_checkpoint(&mut self.pusher, write)?;
+            .write_beside_checkpoint(&mut self.pusher, write, emits)?;
+        if emits {
+            self.unemitted = 0;
+        }
         match written {
             Written::Pushed(answer) => Ok(answer),
             _ => unreachable!("rows are answered as pushed"),
+        }
+    }
+
+    /// Derived streams emit for what was written.
+    fn emit(&mut self) {
+        if self.unemitted > 0 {
+            self.unemitted = 0;
+            self.engine.emit();
         }
     }
 
@@ -173,6 +190,7 @@ fn beside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinH
 impl Drop for Intake<'_> {
     fn drop(&mut self) {
         if !std::thread::panicking() {
+            self.emit();
             self.end_checkpoint();
         }
     }
@@ -198,7 +216,11 @@ impl RowSink for Intake<'_> {
             source: source.name.clone(),
             ..IngestReport::default()
         };
-        let answer = self.write_considered(source, rows)?;
+        // More comes, and nobody reads meanwhile.
+        self.unemitted += 1;
+        let emits = self.unemitted >= UNEMITTED_BATCHES_MAX;
+        let source = Arc::clone(source);
+        let answer = self.write(Write::Considered { source, rows }, emits)?;
         report.count(&answer, |i| origins[i].to_string());
         Ok(report)
     }
@@ -215,16 +237,18 @@ impl RowSink for Intake<'_> {
             source: source.name.clone(),
             ..IngestReport::default()
         };
-        let answer = self.write(Write::Files { source, rows })?;
+        let answer = self.write(Write::Files { source, rows }, true)?;
         report.count(&answer, |i| origins[i].to_string());
         Ok(report)
     }
 
     fn rest(&mut self) {
+        self.emit();
         self.look_after_checkpoint();
     }
 
     fn finish(&mut self) -> Result<(), EngineError> {
+        self.emit();
         self.end_checkpoint();
         self.engine.checkpoint()
     }
@@ -630,7 +654,7 @@ mod tests {
                 producer: None,
             });
             let (source, rows) = (Arc::clone(&source), rows.collect());
-            intake.write(Write::Push { source, rows }).unwrap();
+            intake.write(Write::Push { source, rows }, true).unwrap();
         }
         assert!(intake.engine.unwritten_bytes().1 > 0);
         // Nothing is written any more, and what the checkpoint has leaves the memory.

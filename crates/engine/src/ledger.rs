@@ -355,7 +355,9 @@ impl LedgerCheckpoint {
 
     pub(crate) fn write(&self, batch: &mut Batch) {
         // In order: neighbours go to the same places of the store.
-        for (key, identity) in self.layer.identities.in_order() {
+        let identities = self.layer.identities.in_order();
+        batch.expect(identities.len());
+        for (key, identity) in identities {
             batch.put(Space::Identities, key.to_vec(), identity.encode());
         }
         for (&entry, contested) in &self.layer.contested {

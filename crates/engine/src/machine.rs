@@ -12,7 +12,7 @@ use std::sync::Arc;
 use evenkeel_log::{Clock, DiskFileSystem, FileSystem, LogOptions, SystemClock};
 use evenkeel_store::{EmbeddedKv, Kv, SEALED_ENTRIES, StoreError};
 
-use crate::emission::{COMMIT_BYTES, EVALUATED_MAX, PLACES_MAX};
+use crate::emission::{COMMIT_BYTES, EVALUATED_MAX, PIECE_RECORDS, PLACES_MAX};
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -34,6 +34,8 @@ pub struct Machine {
     /// Places of its trigger's events that are held of what one record changes; what is behind them is searched for
     /// again.
     pub places_max: usize,
+    /// Records that emissions are made for at a time; fewer where others wait for their turn.
+    pub piece_records: usize,
 }
 
 impl Default for Machine {
@@ -48,6 +50,7 @@ impl Default for Machine {
             evaluated_max: EVALUATED_MAX,
             commit_bytes: COMMIT_BYTES,
             places_max: PLACES_MAX,
+            piece_records: PIECE_RECORDS,
         }
     }
 }

@@ -291,18 +291,19 @@ impl Engine {
     /// Of the log or of the request: nothing of it is logged, but for
     /// [`evenkeel_log::LogError::NotDurable`]. [`EngineError::NotApplied`]: all of it is.
     pub fn write(&mut self, pusher: &mut Pusher, write: Write) -> Result<Written, EngineError> {
-        let written = self.write_beside_checkpoint(pusher, write);
+        let written = self.write_beside_checkpoint(pusher, write, true);
         // What is written is durable and seen, whatever becomes of a checkpoint: if it fails,
         // the next write finds the hot tier closed.
         let _ = self.checkpoint_if_due();
         written
     }
 
-    /// [`Engine::write`] for who writes checkpoints beside this.
+    /// [`Engine::write`] for who writes checkpoints beside this; who does not let it emit does so later.
     pub(crate) fn write_beside_checkpoint(
         &mut self,
         pusher: &mut Pusher,
         write: Write,
+        emits: bool,
     ) -> Result<Written, EngineError> {
         let log = self.writer()?;
         self.heal()?;
@@ -334,7 +335,9 @@ impl Engine {
             }
             Err(error) => commit.unapplied(&error),
         };
-        self.emit();
+        if emits {
+            self.emit();
+        }
         answers.pop().expect("one request has one answer")
     }
 }

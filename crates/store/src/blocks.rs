@@ -415,6 +415,17 @@ impl Blocks {
         found.into_iter().map(AtHand).collect()
     }
 
+    /// Entries of these keys are about to be inserted: what is kept of them is brought closer, for all of them at
+    /// once. Nothing depends on it.
+    pub fn expect_inserts<'k>(&self, index: usize, keys: impl IntoIterator<Item = &'k [u8]>) {
+        if self.cache.is_used() {
+            let number = self.indexes[index].spec.number;
+            let prefixes = keys.into_iter().map(|key| key::row_prefix(number, key));
+            let prefixes: Vec<RowPrefix> = prefixes.collect();
+            self.cache.touch_all(&prefixes);
+        }
+    }
+
     /// [`Blocks::events`] of a key, with what was in memory of it.
     pub fn events_at_hand(
         &self,

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::park_timeout;
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Readable};
 
 use crate::error::StoreError;
 use crate::kv::{Batch, ExamineUntil, Kv, Snapshot, Space, Visit};
@@ -259,7 +259,9 @@ impl Kv for EmbeddedKv {
         let mut last = self.number.lock().unwrap_or_else(PoisonError::into_inner);
         let number = *last + 1;
         let bytes = batch.bytes();
-        let mut changes = self.database.batch().durability(Some(PersistMode::SyncAll));
+        let room = batch.len() + Space::ALL.len() + 2;
+        let changes = OwnedWriteBatch::with_capacity(self.database.clone(), room);
+        let mut changes = changes.durability(Some(PersistMode::SyncAll));
         for (space, key, value) in batch.changes {
             let keyspace = self.spaces.of(space);
             match value {

@@ -62,6 +62,11 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// So many more changes are about to come: what holds them is not moved meanwhile.
+    pub fn expect(&mut self, changes: usize) {
+        self.changes.reserve(changes);
+    }
+
     /// Sets a row.
     pub fn put(&mut self, space: Space, key: Vec<u8>, value: Vec<u8>) {
         self.bytes += key.len() + value.len();

@@ -13,13 +13,13 @@ use std::thread;
 use evenkeel_log::{LogReader, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{Cut, LoggedEvent, SourceId};
-use evenkeel_view::SourceProgram;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, is_much};
 use super::backfill::Backfilling;
 use super::brought::Known;
+use super::foresight::Foresight;
 use super::passing::{Passing, cut_at};
-use super::piece::{Emitted, Piece, Pieces, Root, Rooted};
+use super::piece::{Emitted, Piece, Pieces, Records, Root, Rooted};
 use super::place::{Place, Within, record_of};
 use super::places::Times;
 use super::row::{Act, Cause, GATHERED_MAX, Left, Rows};
@@ -46,6 +46,10 @@ pub(super) struct World {
     pub(super) commit_bytes: usize,
     /// Places that are held of what a record changes.
     pub(super) places_max: usize,
+    /// Records that emissions are made for at a time; fewer where others wait for their turn.
+    pub(super) piece_records: usize,
+    /// What is evaluated ahead.
+    pub(super) ahead: Arc<Ahead>,
 }
 
 /// See the module.
@@ -69,11 +73,24 @@ struct Begun {
     judged: Place,
     /// What is left there of an act.
     left: Option<Left>,
+    /// What is evaluated ahead for a stream, by its number, behind that place.
+    foresight: Option<(usize, Foresight)>,
+    /// The piece behind this one, and what is evaluated ahead of it.
+    upcoming: Option<Upcoming>,
     /// What the next stream of the piece emitted, if nothing of it was emitted before.
     counted: Option<Emitted>,
     /// The records of what is judged, each as often as it has emissions.
     counting: Vec<u64>,
 }
+
+/// A piece that was taken before it is its turn.
+struct Upcoming {
+    records: Arc<Records>,
+    foresight: Option<(usize, Foresight)>,
+}
+
+/// What is kept of a commit that ends in the midst of a piece.
+type Kept = (Option<Left>, Option<Foresight>);
 
 impl Lane {
     /// A lane that goes through the log as a whole.
@@ -115,6 +132,7 @@ impl Lane {
         let piece = begun.piece.as_ref()?;
         let stream = begun.streams.get(piece.next)?;
         let root = piece
+            .records
             .roots
             .iter()
             .find(|root| root.record == stream.next.record)?;
@@ -151,7 +169,7 @@ impl Lane {
         if begun.piece.is_none() && !begun.take_piece(world, online, reached)? {
             return Ok(Next::End);
         }
-        let (judged, end) = begun.judge(world, online)?;
+        let (judged, end) = begun.judge(world, online, reached)?;
         begun.judged = end;
         if let Some(judged) = judged {
             return Ok(Next::Emissions(judged));
@@ -200,6 +218,8 @@ impl Begun {
             piece: None,
             judged: Place::default(),
             left: None,
+            foresight: None,
+            upcoming: None,
             counted: None,
             counting: Vec::new(),
         })
@@ -212,18 +232,68 @@ impl Begun {
         online: &impl Online,
         reached: &Reached,
     ) -> Result<bool, EngineError> {
+        let from = first_of(&self.streams);
+        // That of the piece before is of no use any more.
+        self.foresight = None;
+        let upcoming = self.upcoming.take();
+        if let Some(upcoming) = upcoming.filter(|upcoming| upcoming.records.from == from) {
+            world.ahead.note_piece();
+            self.piece = Some(Piece::of(upcoming.records));
+            self.foresight = upcoming.foresight;
+            return Ok(true);
+        }
+        let base = self.base.clone();
+        let records = self.records_from(world, online, reached, (from, &base))?;
+        self.piece = records.map(|records| Piece::of(Arc::new(records)));
+        Ok(self.piece.is_some())
+    }
+
+    /// What was logged from a record on, before which others had logged that.
+    fn records_from(
+        &mut self,
+        world: &World,
+        online: &impl Online,
+        reached: &Reached,
+        (from, base): (u64, &Cut),
+    ) -> Result<Option<Records>, EngineError> {
         // What has ended has emitted everything.
         let waits = |stream: &&Stream| !stream.emits && !stream.def.has_ended();
         let others = self.streams.iter().filter(waits);
         let until = others.map(|stream| reached.get(&stream.def.id).copied().unwrap_or(0));
         let until = until.min().unwrap_or(u64::MAX);
         let applied = online.with(Engine::cut);
-        self.piece = self.pieces.take(
-            world,
-            (first_of(&self.streams), until),
-            (&self.base, applied),
-        )?;
-        Ok(self.piece.is_some())
+        self.pieces.take(world, (from, until), (base, applied))
+    }
+
+    /// Takes the piece behind this one and has it evaluated ahead, if somebody helps and the stream whose turn it
+    /// is there first reads no other one: what that emits for this piece is not known yet.
+    fn look_ahead(&mut self, world: &World, online: &impl Online, reached: &Reached) {
+        let Some(piece) = self.piece.as_ref().filter(|_| self.upcoming.is_none()) else {
+            return;
+        };
+        let is_last = self.streams.iter().skip(piece.next + 1).all(|s| !s.emits);
+        let first = self.streams.iter().position(|stream| stream.emits);
+        let first = first.filter(|&number| {
+            let stream = &self.streams[number];
+            let is_derived = |id: &SourceId| world.ordered.iter().any(|def| def.id == *id);
+            world.may_look_ahead(stream) && !stream.reads().iter().any(is_derived)
+        });
+        let (Some(number), true) = (first, is_last && world.ahead.is_helped()) else {
+            return;
+        };
+        let (from, base) = (piece.records.end, piece.records.cut.clone());
+        // What goes wrong is told when it is its turn.
+        let Ok(Some(records)) = self.records_from(world, online, reached, (from, &base)) else {
+            return;
+        };
+        let records = Arc::new(records);
+        let stream = &self.streams[number];
+        let known = Passing::of_others(&records);
+        let foresight = Foresight::begin(world, &stream.of, stream.next.record, known);
+        self.upcoming = Some(Upcoming {
+            records,
+            foresight: foresight.map(|foresight| (number, foresight)),
+        });
     }
 
     /// What the next stream of the piece emits, none if that is nothing; and up to where.
@@ -231,6 +301,7 @@ impl Begun {
         &mut self,
         world: &World,
         online: &(impl Online + Sync),
+        reached: &Reached,
     ) -> Result<(Option<Judged>, Place), EngineError> {
         let next = self.piece.as_ref().map(|piece| piece.next);
         if let Some(stream) = next.and_then(|next| self.streams.get(next))
@@ -238,16 +309,34 @@ impl Begun {
         {
             self.counted = Some(Emitted::from(stream.emitted));
         }
-        let left = self.left.take();
-        let (judged, left) = self.judge_on(world, online, left)?;
+        let (foresight, of_a_later) = match self.foresight.take() {
+            Some((number, foresight)) if Some(number) == next => (Some(foresight), None),
+            Some(later) if Some(later.0) > next => (self.begin_foresight(world), Some(later)),
+            _ => (self.begin_foresight(world), None),
+        };
+        self.look_ahead(world, online, reached);
+        let kept = (self.left.take(), foresight);
+        let (judged, (left, foresight)) = self.judge_on(world, online, kept)?;
         self.left = left;
+        self.foresight = next.zip(foresight).or(of_a_later);
         let (judged, end) = judged?;
         let emitted = judged.iter().flat_map(Judged::events);
         self.counting = emitted.filter_map(record_of).collect();
         Ok((judged, end))
     }
 
-    /// What comes of it, and what is left of an act in any case.
+    /// What is evaluated ahead for the next stream of the piece.
+    fn begin_foresight(&self, world: &World) -> Option<Foresight> {
+        let piece = self.piece.as_ref()?;
+        let stream = self.streams.get(piece.next)?;
+        if !stream.emits || !world.may_look_ahead(stream) {
+            return None;
+        }
+        let known = Passing::begin(piece, &self.streams);
+        Foresight::begin(world, &stream.of, stream.next.record, known)
+    }
+
+    /// What comes of it, and what is kept in any case.
     #[expect(
         clippy::type_complexity,
         reason = "two answers, one of which may be an error"
@@ -256,40 +345,30 @@ impl Begun {
         &self,
         world: &World,
         online: &(impl Online + Sync),
-        left: Option<Left>,
-    ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Option<Left>), EngineError> {
+        (left, foresight): Kept,
+    ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Kept), EngineError> {
         let Some((piece, stream)) = self
             .piece
             .as_ref()
             .and_then(|piece| Some((piece, self.streams.get(piece.next)?)))
         else {
-            return Ok((Ok((None, Place::at(u64::MAX))), None));
+            return Ok((Ok((None, Place::at(u64::MAX))), (None, None)));
         };
         if !stream.emits {
-            return Ok((Ok((None, Place::at(piece.end))), None));
+            return Ok((Ok((None, Place::at(piece.records.end))), (None, None)));
         }
-        let program = SourceProgram::new(Arc::clone(&stream.def));
-        let first = piece
-            .roots
-            .partition_point(|root| root.record < stream.next.record);
-        let roots = &piece.roots[first..];
+        let roots = &piece.records.roots;
+        let first = roots.partition_point(|root| root.record < stream.next.record);
+        let roots = &roots[first..];
         let known = Passing::begin(piece, &self.streams);
-        // What is due depends on the records before, and what a function says is known to the thread that asks it.
-        let may_be_ahead = stream.derived.timer.is_none() && world.catalog.functions.is_empty();
-        if !may_be_ahead {
-            let rows = Rows::new(world, (stream, &program), left, None);
+        let is_helped = world.ahead.is_helped();
+        let wants_help = foresight.is_some() && !is_helped && is_much(&stream.of, roots);
+        let rows = Rows::new(world, stream, left, foresight);
+        if !wants_help {
             return self.judge_roots(world, online, (piece, roots), known, rows);
         }
-        let of = (&program, &*stream.derived);
-        let ahead = Ahead::new(world, of, roots, known.clone());
         thread::scope(|scope| {
-            let _over = ahead.over();
-            if ahead.is_much() {
-                let help = thread::Builder::new().spawn_scoped(scope, || ahead.help(online));
-                // Without a thread everything is evaluated here.
-                drop(help);
-            }
-            let rows = Rows::new(world, (stream, &program), left, Some(&ahead));
+            let _helped = world.ahead.helped_by(scope, online);
             self.judge_roots(world, online, (piece, roots), known, rows)
         })
     }
@@ -304,11 +383,11 @@ impl Begun {
         world: &'a World,
         online: &impl Online,
         (piece, roots): (&'a Piece, &'a [Root]),
-        (mut passing, mut cut): (Passing<'a>, Cut),
+        (mut passing, mut cut): (Passing, Cut),
         mut rows: Rows<'a>,
-    ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Option<Left>), EngineError> {
+    ) -> Result<(Result<(Option<Judged>, Place), EngineError>, Kept), EngineError> {
         let stream = &self.streams[piece.next];
-        let mut end = Place::at(piece.end);
+        let mut end = Place::at(piece.records.end);
         let mut timers = Timers::of(&world.catalog, &stream.derived);
         let mut calls = None;
         for root in roots {
@@ -357,11 +436,11 @@ impl Begun {
                 break;
             }
         }
-        let left = rows.take_left();
+        let kept = rows.take_kept();
         if let Some((calls, _)) = calls {
-            return Ok((Err(EngineError::Calls(Box::new(calls))), left));
+            return Ok((Err(EngineError::Calls(Box::new(calls))), kept));
         }
-        Ok((Ok((rows.judge(online)?, end)), left))
+        Ok((Ok((rows.judge(online)?, end)), kept))
     }
 
     /// What was judged is logged and applied.
@@ -376,13 +455,13 @@ impl Begun {
                 .for_each(|record| counted.take(record, 1));
         }
         if let Some(stream) = self.streams.get_mut(piece.next) {
-            if self.judged < Place::at(piece.end) {
+            if self.judged < Place::at(piece.records.end) {
                 stream.next = stream.next.max(self.judged);
                 return Ok(());
             }
             let counted = self.counted.take();
             piece.take_emitted(log, &stream.def, (stream.emitted, counted))?;
-            stream.next = stream.next.max(Place::at(piece.end));
+            stream.next = stream.next.max(Place::at(piece.records.end));
             piece.next += 1;
         }
         if piece.next < self.streams.len() {
@@ -391,9 +470,17 @@ impl Begun {
         for stream in &mut self.streams {
             stream.emitted += piece.emitted_of(stream.def.id);
         }
-        self.base = std::mem::take(&mut piece.cut);
+        self.base = piece.records.cut.clone();
         self.piece = None;
         Ok(())
+    }
+}
+
+impl World {
+    /// Whether what brings a stream's rows may be evaluated ahead: what is due depends on the records before, and
+    /// what a function says is known to the thread that asks it.
+    fn may_look_ahead(&self, stream: &Stream) -> bool {
+        stream.derived.timer.is_none() && self.catalog.functions.is_empty()
     }
 }
 

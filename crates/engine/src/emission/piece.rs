@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use evenkeel_log::{EventParts, Events, LogReader, LoggedBackfill, ReadOptions, Sequence};
 use evenkeel_types::definition::{Catalog, SourceDef};
@@ -12,12 +12,12 @@ use super::PARTITION;
 use super::lane::World;
 use super::place::record_of;
 use super::size::bytes_of;
-use super::stream::emitted_until;
+use super::stream::{Stream, emitted_until};
 use crate::error::EngineError;
 
 /// Records that bring something; fewer where others wait for their turn.
-const ROOTS_MAX: usize = 4_096;
-const ROOTS_MAX_SHARED: usize = 1_024;
+pub(crate) const PIECE_RECORDS: usize = 4_096;
+const PIECE_RECORDS_SHARED: usize = 1_024;
 /// After about so many bytes of them a piece ends, too: they are held.
 const ROOTS_BYTES: usize = 8 << 20;
 /// Records that are read.
@@ -27,6 +27,16 @@ const READ_MAX: u64 = 4_096;
 
 /// See the module.
 pub(super) struct Piece {
+    pub(super) records: Arc<Records>,
+    /// The number of the stream that is next.
+    pub(super) next: usize,
+    emitted: BTreeMap<SourceId, Arc<Emitted>>,
+}
+
+/// What others logged: whoever evaluates it ahead has it, too.
+pub(super) struct Records {
+    /// The first one.
+    pub(super) from: u64,
     pub(super) roots: Vec<Root>,
     /// The first record behind it.
     pub(super) end: u64,
@@ -36,9 +46,6 @@ pub(super) struct Piece {
     pub(super) cut: Cut,
     /// What others logged within it, in the order of the log.
     pub(super) passed: Vec<(SourceId, Position)>,
-    /// The number of the stream that is next.
-    pub(super) next: usize,
-    emitted: BTreeMap<SourceId, Emitted>,
 }
 
 /// A record that others logged.
@@ -112,6 +119,11 @@ impl Emitted {
         self.ends.last().map_or(0, |(_, end)| *end)
     }
 
+    /// The offset behind the last for a record or an earlier one.
+    pub(super) fn until(&self, record: u64) -> u64 {
+        self.first + self.before(record + 1)
+    }
+
     /// How many there are for records before one.
     fn before(&self, record: u64) -> u64 {
         let behind = self.ends.partition_point(|(of, _)| *of < record);
@@ -121,13 +133,12 @@ impl Emitted {
 
 /// What the pieces of some streams are taken from.
 pub(super) struct Pieces {
-    derived: BTreeSet<SourceId>,
     /// What makes the streams emit.
     wanted: BTreeSet<SourceId>,
     /// The streams, also those that are only read: backfills of them are records, too.
     streams: Vec<SourceId>,
-    /// The sources that are looked at; none: all of them.
-    only: Option<BTreeSet<SourceId>>,
+    /// The sources that are looked at. What streams emitted is passed over, whole frames at once.
+    sources: Vec<SourceId>,
     /// A read that ended with a piece, and the record that it goes on with: a frame of many events is
     /// decoded once. In a lock that nobody waits for, as a read cannot be shared.
     open: Mutex<Option<(u64, Reading)>>,
@@ -149,9 +160,10 @@ impl Pieces {
         only: Option<BTreeSet<SourceId>>,
     ) -> Self {
         let derived: BTreeSet<SourceId> = catalog.derived().map(|def| def.id).collect();
+        let all = || catalog.sources.values().map(|def| def.id).collect();
+        let looked_at = &only.unwrap_or_else(all) - &derived;
         Pieces {
-            only: only.map(|only| &only - &derived),
-            derived,
+            sources: looked_at.into_iter().collect(),
             wanted,
             streams,
             open: Mutex::default(),
@@ -169,7 +181,7 @@ impl Pieces {
         Ok(found)
     }
 
-    fn reading(&mut self, log: &LogReader, catalog: &Catalog, from: u64) -> Reading {
+    fn reading(&mut self, log: &LogReader, from: u64) -> Reading {
         let open = self
             .open
             .get_mut()
@@ -179,14 +191,11 @@ impl Pieces {
         {
             return reading;
         }
-        let unread = catalog.sources.values().map(|def| def.id);
-        let unread = unread.filter(|id| self.derived.contains(id) || !self.wanted.contains(id));
+        let looked_at = self.sources.iter().copied();
+        let unread = looked_at.filter(|id| !self.wanted.contains(id));
         let whole = log.next_sequence().0;
         let events = log.read(ReadOptions {
-            sources: self
-                .only
-                .as_ref()
-                .map(|only| only.iter().copied().collect()),
+            sources: Some(self.sources.clone()),
             from: Sequence(from),
             parts: unread.map(|id| (id, EventParts::default())).collect(),
             ..ReadOptions::default()
@@ -204,58 +213,57 @@ impl Pieces {
         world: &World,
         (from, until): (u64, u64),
         (base, applied): (&Cut, Cut),
-    ) -> Result<Option<Piece>, EngineError> {
+    ) -> Result<Option<Records>, EngineError> {
         let (log, catalog) = (&world.log, &*world.catalog);
         let roots_max = match world.is_shared {
-            true => ROOTS_MAX_SHARED,
-            false => ROOTS_MAX,
+            true => PIECE_RECORDS_SHARED.min(world.piece_records),
+            false => world.piece_records,
         };
-        let mut piece = Piece {
+        let mut taken = Records {
+            from,
             roots: Vec::new(),
             end: from,
             begin: base.clone(),
             cut: base.clone(),
             passed: Vec::new(),
-            next: 0,
-            emitted: BTreeMap::new(),
         };
         if from >= until {
             return Ok(None);
         }
-        let mut reading = self.reading(log, catalog, from);
+        let mut reading = self.reading(log, from);
         // Afterwards, so that none is missing before the end of what is read.
         let mut backfills = self.backfills(log, from)?.into_iter().peekable();
         let mut logged = LoggedEvent::blank();
         let (mut records, mut bytes) = (0, 0);
         loop {
-            let is_much = piece.roots.len() >= roots_max || bytes >= ROOTS_BYTES;
+            let is_much = taken.roots.len() >= roots_max || bytes >= ROOTS_BYTES;
             if is_much || records >= RECORDS_MAX {
                 let open = self
                     .open
                     .get_mut()
                     .unwrap_or_else(|broken| broken.into_inner());
-                *open = Some((piece.end, reading));
+                *open = Some((taken.end, reading));
                 break;
             }
             let events = &mut reading.events;
             let found = match events.next_into(&mut logged) {
                 Ok(found) => found,
                 // What is before it can be emitted for.
-                Err(_) if piece.end > from => break,
+                Err(_) if taken.end > from => break,
                 Err(error) => return Err(EngineError::log(error)),
             };
             if !found {
                 // Dead letters are records, too.
-                piece.end = piece.end.max(reading.whole.min(until));
+                taken.end = taken.end.max(reading.whole.min(until));
                 break;
             }
             let record = events.sequence().0;
             if record >= until {
-                piece.end = until;
+                taken.end = until;
                 break;
             }
             while let Some(backfill) = backfills.next_if(|b| b.sequence.0 < record) {
-                piece.take_backfill(backfill);
+                taken.take_backfill(backfill);
             }
             let Position { partition, offset } = logged.position;
             // Nothing behind what is not applied is looked at: it would be passed over for ever.
@@ -263,38 +271,35 @@ impl Pieces {
                 break;
             }
             records += 1;
-            piece.end = record + 1;
-            if self.derived.contains(&logged.source) {
-                continue;
-            }
-            piece
+            taken.end = record + 1;
+            taken
                 .cut
                 .set_end(logged.source, partition, Offset(offset.0 + 1));
-            piece.passed.push((logged.source, logged.position));
-            if let Some(def) = catalog.source_by_id(logged.source)
-                && self.wanted.contains(&def.id)
+            taken.passed.push((logged.source, logged.position));
+            if self.wanted.contains(&logged.source)
+                && let Some(def) = catalog.source_by_id(logged.source)
             {
                 let mut event = logged.clone();
                 def.schema
                     .upgrade(&mut event)
                     .map_err(|reason| EngineError::schema(def, reason))?;
                 bytes += bytes_of(&event.event);
-                piece.roots.push(Root {
+                taken.roots.push(Root {
                     record,
                     what: Rooted::Event(Box::new(event)),
-                    passed: piece.passed.len(),
+                    passed: taken.passed.len(),
                 });
             }
         }
-        let end = piece.end;
+        let end = taken.end;
         backfills
             .take_while(|backfill| backfill.sequence.0 < end)
-            .for_each(|backfill| piece.take_backfill(backfill));
-        Ok((piece.end > from).then_some(piece))
+            .for_each(|backfill| taken.take_backfill(backfill));
+        Ok((taken.end > from).then_some(taken))
     }
 }
 
-impl Piece {
+impl Records {
     fn take_backfill(&mut self, backfill: LoggedBackfill) {
         let record = backfill.sequence.0;
         self.end = self.end.max(record + 1);
@@ -303,6 +308,17 @@ impl Piece {
             what: Rooted::Backfill(backfill),
             passed: self.passed.len(),
         });
+    }
+}
+
+impl Piece {
+    /// For the first of the streams.
+    pub(super) fn of(records: Arc<Records>) -> Self {
+        Piece {
+            records,
+            next: 0,
+            emitted: BTreeMap::new(),
+        }
     }
 
     /// Takes what a stream emitted for its records, from an offset on. What this process emitted itself it has
@@ -328,7 +344,7 @@ impl Piece {
             }
             None => self.read_emitted(log, def, from)?,
         };
-        self.emitted.insert(def.id, emitted);
+        self.emitted.insert(def.id, Arc::new(emitted));
         Ok(())
     }
 
@@ -341,7 +357,7 @@ impl Piece {
         let mut emitted = Emitted::from(from);
         let mut next = from;
         while next < log.end(def.id, PARTITION).0
-            && let Some(record) = emitted.read(records_from(log, def, next), self.end)?
+            && let Some(record) = emitted.read(records_from(log, def, next), self.records.end)?
         {
             next = emitted_until(log, def, record)?;
             emitted.take(record, next - from - emitted.all());
@@ -351,7 +367,7 @@ impl Piece {
 
     /// How much a stream emitted.
     pub(super) fn emitted_of(&self, stream: SourceId) -> u64 {
-        self.emitted.get(&stream).map_or(0, Emitted::all)
+        self.emitted.get(&stream).map_or(0, |emitted| emitted.all())
     }
 
     /// The offsets of what a stream emitted for a record.
@@ -363,10 +379,13 @@ impl Piece {
         emitted.first + before..emitted.first + until
     }
 
-    /// How much a stream emitted for its records up to one.
-    pub(super) fn emitted_until(&self, stream: SourceId, record: u64) -> u64 {
-        let emitted = self.emitted.get(&stream);
-        emitted.map_or(0, |emitted| emitted.before(record + 1))
+    /// What the streams before the next one emitted.
+    pub(super) fn emitted_before(
+        &self,
+        streams: &[Stream],
+    ) -> impl Iterator<Item = (SourceId, Arc<Emitted>)> {
+        let before = streams[..self.next].iter().map(|stream| stream.def.id);
+        before.filter_map(|id| Some((id, Arc::clone(self.emitted.get(&id)?))))
     }
 }
 

@@ -14,8 +14,9 @@ use evenkeel_types::{Event, EventTime, LoggedEvent, Position, SourceId};
 use evenkeel_view::SourceProgram;
 
 use super::PARTITION;
-use super::ahead::{Ahead, Foreseen, Foresight};
+use super::ahead::Foreseen;
 use super::brought::{Known, again, brought, concerned, turn_of};
+use super::foresight::Foresight;
 use super::lane::World;
 use super::place::{Origins, Place, Within, say_rest};
 use super::places::{Places, Search, Times, first_places};
@@ -84,7 +85,8 @@ pub(super) struct Rows<'a> {
     /// What is newest under the identities that these have.
     pub(super) latest: SaidByKey,
     pub(super) origins: Origins,
-    foresight: Foresight<'a, 'a>,
+    /// What was evaluated ahead, if that may be.
+    foresight: Option<Foresight>,
     pub(super) bytes: usize,
     pub(super) evaluated: usize,
     pub(super) evaluated_max: usize,
@@ -100,13 +102,12 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// `program` is that of the stream, `left` what is known to be left of the act that goes on, `ahead` evaluates
-    /// what is next, if that may be.
+    /// `left` is what is known to be left of the act that goes on, `foresight` knows what is next, if that may be.
     pub(super) fn new(
         world: &'a World,
-        (stream, program): (&'a Stream, &'a SourceProgram),
+        stream: &'a Stream,
         left: Option<Left>,
-        ahead: Option<&'a Ahead<'a>>,
+        foresight: Option<Foresight>,
     ) -> Self {
         Rows {
             log: &world.log,
@@ -114,11 +115,11 @@ impl<'a> Rows<'a> {
             def: &stream.def,
             derived: &stream.derived,
             watched: &stream.watched,
-            program,
+            program: &stream.of.program,
             events: Vec::new(),
             latest: SaidByKey::default(),
             origins: Origins::new(&stream.def),
-            foresight: Foresight::of(ahead),
+            foresight,
             bytes: 0,
             evaluated: 0,
             evaluated_max: world.evaluated_max,
@@ -131,9 +132,9 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// What is left of the act that goes on.
-    pub(super) fn take_left(&mut self) -> Option<Left> {
-        self.left.take()
+    /// What is left of the act that goes on, and what is known of what is next.
+    pub(super) fn take_kept(&mut self) -> (Option<Left>, Option<Foresight>) {
+        (self.left.take(), self.foresight.take())
     }
 
     /// Whether the rest is for another commit.
@@ -274,16 +275,11 @@ impl<'a> Rows<'a> {
         known: Known<'_>,
     ) -> Result<(), EngineError> {
         self.evaluated += 1;
-        let (brought, named, latest) = match self.foresight.take(online, record) {
+        let foresight = self.foresight.as_mut();
+        let foreseen = foresight.and_then(|foresight| foresight.take(online, record));
+        let (brought, named) = match foreseen {
             Some(None) => return Ok(()),
-            Some(Some(Foreseen {
-                brought,
-                named,
-                newest,
-            })) => {
-                let latest = self.latest_knowing(&named, newest)?;
-                (brought, named, latest)
-            }
+            Some(Some(Foreseen { brought, named })) => (brought, named),
             None => {
                 let of = (&**self.def, self.derived);
                 let brought = online.read_with(|engine| brought(engine, of, trigger, known))?;
@@ -291,10 +287,10 @@ impl<'a> Rows<'a> {
                     return Ok(());
                 };
                 let named = Named::of(self.program, &brought.id, brought.time);
-                let latest = self.latest_of(online, &named)?;
-                (brought, named, latest)
+                (brought, named)
             }
         };
+        let latest = self.latest_of(online, &named)?;
         let row = match brought.row {
             Some(row) => Some(self.completed(online, record, &named, row, latest.as_ref())?),
             None => None,

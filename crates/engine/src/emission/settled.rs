@@ -183,18 +183,6 @@ impl Rows<'_> {
         self.read_newest(newest)
     }
 
-    /// The same, where it is known what was emitted last before this commit.
-    pub(super) fn latest_knowing(
-        &self,
-        named: &Named,
-        newest: Option<Newest>,
-    ) -> Result<Option<Latest>, EngineError> {
-        match self.said(&named.key) {
-            Some(latest) => Ok(Some(latest)),
-            None => self.read_newest(newest),
-        }
-    }
-
     fn read_newest(&self, newest: Option<Newest>) -> Result<Option<Latest>, EngineError> {
         let Some(newest) = newest else {
             return Ok(None);
@@ -229,6 +217,7 @@ impl Rows<'_> {
             return Ok(None);
         }
         let mut group = Group::default();
+        group.expect(self.events.len());
         let mut events = self.events.into_iter().peekable();
         while events.peek().is_some() {
             online.with(|engine| {

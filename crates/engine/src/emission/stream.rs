@@ -6,9 +6,10 @@ use std::sync::Arc;
 use evenkeel_log::{Events, LogReader, ReadOptions};
 use evenkeel_types::definition::{Catalog, DerivedDef, SourceDef, Watched};
 use evenkeel_types::{Cut, Offset, Position, SourceId};
-use evenkeel_view::Uses;
+use evenkeel_view::{SourceProgram, Uses};
 
 use super::PARTITION;
+use super::ahead::Of;
 use super::place::{Place, record_of};
 use crate::error::EngineError;
 use crate::ingest::{fetch, nothing_at};
@@ -17,6 +18,8 @@ use crate::ingest::{fetch, nothing_at};
 pub(super) struct Stream {
     pub(super) def: Arc<SourceDef>,
     pub(super) derived: Arc<DerivedDef>,
+    /// Both, as they are evaluated.
+    pub(super) of: Arc<Of>,
     /// What makes it emit again, besides its trigger.
     pub(super) watched: Vec<Watched>,
     /// Whether it is to emit; else what it emitted is only read.
@@ -48,7 +51,12 @@ impl Stream {
             true => watched(&def, &derived)?,
             false => Vec::new(),
         };
+        let of = Of {
+            program: SourceProgram::new(Arc::clone(&def)),
+            derived: Arc::clone(&derived),
+        };
         Ok(Stream {
+            of: Arc::new(of),
             def,
             derived,
             watched,

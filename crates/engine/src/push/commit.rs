@@ -13,6 +13,9 @@ use crate::error::{EngineError, chain};
 use crate::group::{Accepted, First, Group, Made};
 use crate::session_token::SessionToken;
 
+/// So many events are brought closer before they are applied.
+const EXPECTED_EVENTS: usize = 64;
+
 /// A commit that was judged: to be appended.
 pub struct Judged {
     pub(super) batches: Vec<Batch>,
@@ -51,7 +54,9 @@ pub(crate) type Earlier = FxHashMap<(SourceId, Position), LoggedEvent>;
 struct DurableBatch {
     place: Appended,
     schema_version: u32,
-    events: std::iter::Zip<std::vec::IntoIter<Event>, std::vec::IntoIter<Made>>,
+    events: std::vec::IntoIter<Event>,
+    /// One of each.
+    made: std::vec::IntoIter<Made>,
     /// How many of them were applied.
     applied: u64,
 }
@@ -60,7 +65,7 @@ impl Iterator for DurableBatch {
     type Item = (LoggedEvent, Made);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (event, made) = self.events.next()?;
+        let (event, made) = (self.events.next()?, self.made.next()?);
         let logged = self
             .place
             .logged_event(self.schema_version, self.applied, event);
@@ -138,7 +143,8 @@ impl Judged {
                 durable.push(DurableBatch {
                     place,
                     schema_version,
-                    events: batch.into_iter().zip(made),
+                    events: batch.into_iter(),
+                    made: made.into_iter(),
                     applied: 0,
                 });
             }
@@ -292,12 +298,16 @@ impl Engine {
     pub fn apply_some(&mut self, commit: &mut Durable, events: usize) -> Result<bool, EngineError> {
         let mut left = events;
         while let Some(batch) = commit.batches.last_mut() {
-            for (logged, made) in batch.by_ref().take(left) {
-                left -= 1;
-                let source = logged.source;
-                let applied = self.apply_logged(logged, Some(made), &commit.earlier);
-                if let Some(loser) = applied? {
-                    commit.losers.push((source, loser));
+            while left > 0 && batch.events.len() > 0 {
+                let next = left.min(EXPECTED_EVENTS);
+                self.expect_events(batch, next);
+                for (logged, made) in batch.by_ref().take(next) {
+                    left -= 1;
+                    let source = logged.source;
+                    let applied = self.apply_logged(logged, Some(made), &commit.earlier);
+                    if let Some(loser) = applied? {
+                        commit.losers.push((source, loser));
+                    }
                 }
             }
             if batch.events.len() > 0 {
@@ -307,6 +317,17 @@ impl Engine {
         }
         self.mark_if_due();
         Ok(false)
+    }
+
+    /// Has what the next events of a batch are applied to brought closer.
+    fn expect_events(&self, batch: &DurableBatch, next: usize) {
+        let source = batch.place.source;
+        let def = self.catalog().source_by_id(source);
+        // What was made of them is of the definition that they were judged by.
+        if def.is_some_and(|def| def.schema.version() == batch.schema_version) {
+            let made = batch.made.as_slice().iter().take(next);
+            self.hot().expect(source, made.map(|made| &*made.row));
+        }
     }
 
     /// The dead letters for payloads that lost a conflict in a commit: to be appended, and then

@@ -2,6 +2,8 @@
 //! bit, whatever the commits, the restarts and the corrections were.
 
 mod ahead;
+mod ahead_cold;
+mod files;
 mod going_on;
 mod revised;
 mod rows;

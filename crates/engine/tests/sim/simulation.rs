@@ -439,6 +439,10 @@ impl Simulation {
                 _ => 8 << 20,
             },
             places_max: self.settings.evaluated_max * 16,
+            piece_records: match self.settings.evaluated_max {
+                3 => 5,
+                _ => 4_096,
+            },
         }
     }
 

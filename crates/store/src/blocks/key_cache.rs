@@ -211,6 +211,23 @@ impl KeyCache {
 
     /// What is kept of each of many keys.
     pub(super) fn get_all(&self, keys: &[RowPrefix]) -> Vec<Option<Cached>> {
+        self.near(keys, |found| {
+            let cached = found.iter().map(|found| {
+                let (slot, kept) = (*found)?;
+                slot.was_used.store(true, Ordering::Relaxed);
+                Some(kept.cached.clone())
+            });
+            cached.collect()
+        })
+    }
+
+    /// Many keys are about to be changed: what is kept of them is brought closer.
+    pub(super) fn touch_all(&self, keys: &[RowPrefix]) {
+        self.near(keys, |_| ());
+    }
+
+    /// Takes what is kept of each of many keys, once it was looked at.
+    fn near<T>(&self, keys: &[RowPrefix], take: impl FnOnce(&[Option<(&Slot, &Kept)>]) -> T) -> T {
         let hashes: Vec<u64> = keys.iter().map(|key| xxh3_64(key)).collect();
         let shards: Vec<_> = self
             .shards
@@ -223,24 +240,21 @@ impl KeyCache {
             .map(|hash| of(*hash).places.get(hash).copied())
             .collect();
         let slots = |i: usize| Some(&of(hashes[i]).slots[places[i]? as usize]);
-        let kept: Vec<Option<&Kept>> = (0..keys.len()).map(|i| slots(i)?.kept.as_ref()).collect();
-        let found: Vec<Option<&Kept>> = kept
+        let kept: Vec<Option<(&Slot, &Kept)>> = (0..keys.len())
+            .map(|i| slots(i).and_then(|slot| Some((slot, slot.kept.as_ref()?))))
+            .collect();
+        let found: Vec<Option<(&Slot, &Kept)>> = kept
             .into_iter()
             .zip(keys)
-            .map(|(kept, key)| kept.filter(|kept| *kept.key == **key))
+            .map(|(found, key)| found.filter(|(_, kept)| *kept.key == **key))
             .collect();
         for level in 0..Cached::LEVELS {
-            let touched = found.iter().flatten().map(|kept| kept.cached.touch(level));
+            let touched = found.iter().flatten();
+            let touched = touched.map(|(_, kept)| kept.cached.touch(level));
             // Without a use the loads would be left out.
             std::hint::black_box(touched.fold(0, usize::wrapping_add));
         }
-        (0..keys.len())
-            .map(|i| {
-                let kept = found[i]?;
-                slots(i)?.was_used.store(true, Ordering::Relaxed);
-                Some(kept.cached.clone())
-            })
-            .collect()
+        take(&found)
     }
 
     /// Keeps something of a key, in place of what was kept.
@@ -387,6 +401,7 @@ mod tests {
                     }
                 }
                 let keys: Vec<RowPrefix> = (0..40).map(key).collect();
+                cache.touch_all(&keys);
                 let all = cache.get_all(&keys);
                 for (number, found) in (0..40u8).zip(&all) {
                     let alone = cache.get(&key(number)).map(|kept| kept.run_bytes);
