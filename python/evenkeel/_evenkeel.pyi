@@ -85,8 +85,7 @@ class Store:
         source: str,
         row: Dict[str, Any],
         asked: Tuple[str, str],
-        producer: Optional[Tuple[str, int]],
-        correlation_id: Optional[str],
+        names: Tuple[Optional[Tuple[str, int]], Optional[str]],
         promise: Tuple[Optional[str], bool],
     ) -> Tuple[Dict[str, Any], Optional[Tuple[Table, Dict[str, Any]]]]: ...
     def change(

@@ -259,12 +259,10 @@ class Store:
         of all sources that are read are past the row's time; with `complete:limits,taps` of those. If they
         are not yet, that is an error, and the row is logged; with `degraded`, it is answered at its own place.
         """
-        producer = producer_of(producer_id, sequence)
+        names = (producer_of(producer_id, sequence), correlation_id)
         asked = asked_of(service, view)
         promise = (consistency, degraded)
-        head, read = self._store.trigger(
-            source, dict(row), asked, producer, correlation_id, promise
-        )
+        head, read = self._store.trigger(source, dict(row), asked, names, promise)
         return triggered_of(head, None if read is None else Answers(*read))
 
     def set(

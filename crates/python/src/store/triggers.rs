@@ -83,10 +83,10 @@ impl Store {
         source: &str,
         row: Bound<'py, PyDict>,
         asked: (String, String),
-        producer: Option<(String, u64)>,
-        correlation_id: Option<String>,
+        names: (Option<(String, u64)>, Option<String>),
         promise: (Option<String>, bool),
     ) -> PyResult<(Bound<'py, PyDict>, Option<Read<'py>>)> {
+        let (producer, correlation_id) = names;
         let def = self.read(py, |engine| Ok(engine.source(source)?))?;
         let mut decoded =
             rows::declared(py, std::slice::from_ref(&row), &columns(&def), &def.zone)?;

@@ -129,7 +129,9 @@ fn opened(world: &World, stores: &Arc<Gated>) -> Engine {
     let project = Project::open(world.directory.path(), None).unwrap();
     loop {
         match Engine::open_on(&project, machine(stores)) {
-            Err(EngineError::Log(LogError::Locked { .. })) => std::thread::yield_now(),
+            Err(EngineError::Log(error)) if matches!(*error, LogError::Locked { .. }) => {
+                std::thread::yield_now();
+            }
             opened => return opened.unwrap(),
         }
     }
