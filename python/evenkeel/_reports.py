@@ -118,9 +118,8 @@ class CorrectionReport:
     """Events of the period that others logged meanwhile: they were not compared."""
     cut_before: str
     cut_after: str
-    compared_at: str
-    """The time at which values were compared: the end of the period, or of the events that were left out."""
     views: List[ViewEffect]
+    """Values are compared behind the last event of each key that changes."""
     through_look_ups: List[str]
     """Views that read the source by a key of another, or through a derived stream."""
 

@@ -171,8 +171,6 @@ pub struct CorrectionReport {
     pub before: Cut,
     /// The cut after; the same if nothing was logged.
     pub after: Cut,
-    /// The time at which values were compared.
-    pub compared_at: EventTime,
     /// What follows of it.
     pub effects: Effects,
 }
@@ -579,10 +577,8 @@ impl Difference {
             Some(period) => holdings.since(&self.cut, period.from..=period.last())?,
             None => logged,
         };
-        let at = self.compared_at(&touched);
         let versions = touched.touch_versions(offline, &self.cut, progress);
-        let compared =
-            versions.and_then(|()| touched.effects(online, &self.cut, &after, at, progress));
+        let compared = versions.and_then(|()| touched.effects(online, &self.cut, &after, progress));
         let effects = compared.unwrap_or_else(|_| touched.keys_alone());
         Ok(CorrectionReport {
             source: self.source.name.clone(),
@@ -590,7 +586,6 @@ impl Difference {
             meanwhile: since.saturating_sub(logged),
             before: self.cut.clone(),
             after,
-            compared_at: at,
             effects,
         })
     }
@@ -618,25 +613,15 @@ impl Difference {
             now: self.means.now,
             events,
         };
-        let (at, events_max) = (self.compared_at(&touched), self.means.compared_events);
+        let events_max = self.means.compared_events;
         Ok(CorrectionReport {
             source: self.source.name.clone(),
             counts: self.counts,
             meanwhile: 0,
             before: self.cut.clone(),
             after: self.cut.clone(),
-            compared_at: at,
-            effects: touched.foreseen(offline, difference, at, events_max, progress)?,
+            effects: touched.foreseen(offline, difference, events_max, progress)?,
         })
-    }
-
-    /// When values are compared: at the end of the period, else behind the last event that changes, as by now it
-    /// may have left every window.
-    fn compared_at(&self, touched: &Touched) -> EventTime {
-        let behind = |last: EventTime| EventTime(last.0.saturating_add(1));
-        let end = self.period.as_ref().map(Period::last);
-        let end = end.or_else(|| touched.last().map(behind));
-        end.unwrap_or(EventTime(self.means.now.0))
     }
 }
 

@@ -289,7 +289,7 @@ fn read_log(
             }
         }
     }
-    if let Err(error) = log.call_count() {
+    if let Err(error) = log.correlation_count() {
         failed(error)?;
     }
     examination.events = events;

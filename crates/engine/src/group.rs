@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use evenkeel_log::{Batch, Call, DeadLetter, DeadLetterId};
+use evenkeel_log::{Batch, Correlation, DeadLetter, DeadLetterId};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Event, Partition, Position, SourceId, Value};
 use rustc_hash::FxHashMap;
@@ -29,7 +29,7 @@ pub(crate) struct Group {
     letters: BTreeMap<SourceId, Vec<DeadLetter>>,
     redriven: BTreeMap<SourceId, Vec<DeadLetterId>>,
     /// What events are called, by their numbers.
-    calls: BTreeMap<(SourceId, Partition), Vec<(usize, String)>>,
+    called: BTreeMap<(SourceId, Partition), Vec<(usize, String)>>,
     /// What judging made of the events.
     made: BTreeMap<(SourceId, Partition), Vec<Made>>,
     /// Earlier events that applying those of the request at hand asks for, and that the log has no
@@ -133,7 +133,7 @@ impl Group {
         for ((_, partition), events) in self.events.range_mut(places_of(to.source)) {
             events.truncate(to.events.get(partition).copied().unwrap_or(0));
         }
-        for ((_, partition), calls) in self.calls.range_mut(places_of(to.source)) {
+        for ((_, partition), calls) in self.called.range_mut(places_of(to.source)) {
             let kept = to.events.get(partition).copied().unwrap_or(0);
             calls.retain(|(index, _)| *index < kept);
         }
@@ -293,7 +293,7 @@ impl Group {
         index: usize,
         id: String,
     ) {
-        let calls = self.calls.entry((source, partition)).or_default();
+        let calls = self.called.entry((source, partition)).or_default();
         calls.push((index, id));
     }
 
@@ -305,7 +305,7 @@ impl Group {
     /// What to append: events first, with what was made of them, then dead letters, then what
     /// was driven again, then what events are called.
     pub(crate) fn into_batches(mut self) -> (Vec<Batch>, Vec<Vec<Made>>) {
-        let calls = self.calls();
+        let correlations = self.correlations();
         let made = self.made.into_values().collect();
         let versions = self.versions;
         let events = self
@@ -325,26 +325,26 @@ impl Group {
             .redriven
             .into_iter()
             .map(|(source, ids)| Batch::Redriven { source, ids });
-        let batches = events.chain(letters).chain(redriven).chain(calls);
+        let batches = events.chain(letters).chain(redriven).chain(correlations);
         (batches.collect(), made)
     }
 
     /// What events are called, by how many events come before them.
-    fn calls(&mut self) -> Vec<Batch> {
+    fn correlations(&mut self) -> Vec<Batch> {
         let mut before = 0;
-        let mut found: BTreeMap<SourceId, Vec<Call>> = BTreeMap::new();
+        let mut found: BTreeMap<SourceId, Vec<Correlation>> = BTreeMap::new();
         for (place, events) in &self.events {
-            for (index, correlation_id) in self.calls.remove(place).unwrap_or_default() {
+            for (index, id) in self.called.remove(place).unwrap_or_default() {
                 let event = (before + index) as u64;
-                let calls = found.entry(place.0).or_default();
-                calls.push(Call {
-                    event,
-                    correlation_id,
-                });
+                let ids = found.entry(place.0).or_default();
+                ids.push(Correlation { event, id });
             }
             before += events.len();
         }
-        let batch = |(source, calls)| Batch::Calls { source, calls };
+        let batch = |(source, correlations)| Batch::Correlations {
+            source,
+            correlations,
+        };
         found.into_iter().map(batch).collect()
     }
 }

@@ -9,7 +9,7 @@ use evenkeel_types::{
 /// the position there; no event is ever read with it.
 pub const OWN_POSITION: Origin = Origin::Log(Position::new(u32::MAX, u64::MAX));
 
-/// The global number of a record (event, dead letter, redriven mark, backfill or call), from 0: the apply
+/// The global number of a record (event, dead letter, redriven mark, backfill or correlation id), from 0: the apply
 /// order over all partitions of all sources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sequence(pub u64);
@@ -54,21 +54,21 @@ pub enum Batch {
         backfills: Vec<Backfill>,
     },
     /// What those who logged events of the same append call them.
-    Calls {
+    Correlations {
         /// The source.
         source: SourceId,
         /// The names.
-        calls: Vec<Call>,
+        correlations: Vec<Correlation>,
     },
 }
 
 /// What whoever logged an event calls it, for the messages that come of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
+pub struct Correlation {
     /// How many records of the append come before the event.
     pub event: u64,
     /// The name; empty if it was forgotten with the event.
-    pub correlation_id: String,
+    pub id: String,
 }
 
 /// That everything of a period is to be made again: from a time on, up to another that is not in it.
@@ -99,7 +99,7 @@ impl Batch {
             Batch::DeadLetters { letters, .. } => letters.len(),
             Batch::Redriven { ids, .. } => ids.len(),
             Batch::Backfills { backfills, .. } => backfills.len(),
-            Batch::Calls { calls, .. } => calls.len(),
+            Batch::Correlations { correlations, .. } => correlations.len(),
         }
     }
 
@@ -110,7 +110,7 @@ impl Batch {
             | Batch::DeadLetters { source, .. }
             | Batch::Redriven { source, .. }
             | Batch::Backfills { source, .. }
-            | Batch::Calls { source, .. } => *source,
+            | Batch::Correlations { source, .. } => *source,
         }
     }
 }
@@ -123,7 +123,7 @@ pub struct Appended {
     /// The batch's partition; 0 for other batches than events.
     pub partition: Partition,
     /// Events: the offset of the first; they follow each other without gaps. Dead letters:
-    /// the id of the first. Redriven marks, backfills and calls: their number in the source.
+    /// the id of the first. Redriven marks, backfills and correlation ids: their number in the source.
     pub first: u64,
     /// How many records.
     pub count: u64,

@@ -1,4 +1,4 @@
-//! The bytes inside a frame: events, dead letters, redriven marks, backfills and calls.
+//! The bytes inside a frame: events, dead letters, redriven marks, backfills and correlation ids.
 //!
 //! Self-describing at value level, so that a log can be read without its schemas. Row by
 //! row, with differences to the record before, or many events column by column. A decoder takes any bytes whatever: it
@@ -6,9 +6,9 @@
 //! multiple of the bytes it was given.
 
 mod backfill;
-mod call;
 mod column;
 mod columnar;
+mod correlation;
 mod dead_letter;
 mod event;
 mod numbers;
@@ -17,9 +17,9 @@ mod value;
 mod whole;
 
 pub(crate) use backfill::{decode_backfills, encode_backfills};
-pub(crate) use call::{decode_calls, encode_calls};
 pub use column::FrameColumn;
 pub(crate) use columnar::{Columnar, encode_columnar};
+pub(crate) use correlation::{decode_correlations, encode_correlations};
 
 pub(crate) use dead_letter::{
     decode_dead_letters, decode_redriven, encode_dead_letters, encode_redriven,

@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::batch::{Appended, Batch};
 use crate::body::{
-    encode_backfills, encode_calls, encode_columnar, encode_dead_letters, encode_events,
+    encode_backfills, encode_columnar, encode_correlations, encode_dead_letters, encode_events,
     encode_redriven,
 };
 use crate::error::LogError;
 use crate::index::Chain;
 use crate::layout::{
-    BACKFILLS_VERSION, CALLS_VERSION, COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CommitHeader,
+    BACKFILLS_VERSION, COMMIT_BYTES_MAX, COMMIT_HEADER_BYTES, CORRELATIONS_VERSION, CommitHeader,
     FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAMES_MAX, FrameHeader, FrameKind,
     body_checksum,
 };
@@ -168,9 +168,9 @@ impl CommitEncoder {
                 encode_backfills(backfills, out);
                 FrameKind::Backfills
             }
-            Batch::Calls { calls, .. } => {
-                encode_calls(calls, out);
-                FrameKind::Calls
+            Batch::Correlations { correlations, .. } => {
+                encode_correlations(correlations, out);
+                FrameKind::Correlations
             }
         };
         let too_large = |bytes| LogError::BatchTooLarge {
@@ -238,8 +238,8 @@ fn keep(place: &mut Vec<u8>, bytes: Vec<u8>) {
 /// The version of a commit of these frames: the first that has all of their kinds.
 pub(crate) fn version_of(frames: &[FrameHeader]) -> u16 {
     let has = |kind| frames.iter().any(|f| f.kind == kind);
-    match (has(FrameKind::Calls), has(FrameKind::Backfills)) {
-        (true, _) => CALLS_VERSION,
+    match (has(FrameKind::Correlations), has(FrameKind::Backfills)) {
+        (true, _) => CORRELATIONS_VERSION,
         (false, true) => BACKFILLS_VERSION,
         (false, false) => FORMAT_VERSION,
     }

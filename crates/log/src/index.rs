@@ -60,9 +60,9 @@ impl StreamKey {
         }
     }
 
-    pub(crate) fn calls(source: SourceId) -> Self {
+    pub(crate) fn correlations(source: SourceId) -> Self {
         StreamKey {
-            kind: FrameKind::Calls,
+            kind: FrameKind::Correlations,
             source: source.0,
             partition: 0,
         }
@@ -141,10 +141,10 @@ impl Index {
         self.streams.get(&key).map_or(0, |stream| stream.end)
     }
 
-    /// The streams of calls.
-    pub(crate) fn with_calls(&self) -> impl Iterator<Item = StreamKey> + '_ {
+    /// The streams of correlation ids.
+    pub(crate) fn with_correlations(&self) -> impl Iterator<Item = StreamKey> + '_ {
         let keys = self.streams.keys().copied();
-        keys.filter(|key| key.kind == FrameKind::Calls)
+        keys.filter(|key| key.kind == FrameKind::Correlations)
     }
 
     /// The ends of all streams of events.

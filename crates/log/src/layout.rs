@@ -14,11 +14,11 @@ use crate::index::StreamKey;
 pub(crate) const FORMAT_VERSION: u16 = 2;
 /// The first version in which events may stand column by column.
 const COLUMNS_VERSION: u16 = 2;
-/// The version of commits that have a backfill; those that have neither it nor a call are of the version
+/// The version of commits that have a backfill; those that have neither it nor a correlation id are of the version
 /// that is written.
 pub(crate) const BACKFILLS_VERSION: u16 = 3;
-/// The version of commits that have a call.
-pub(crate) const CALLS_VERSION: u16 = 4;
+/// The version of commits that have a correlation id.
+pub(crate) const CORRELATIONS_VERSION: u16 = 4;
 
 /// The size of a segment's header. Commits follow.
 pub(crate) const SEGMENT_HEADER_BYTES: usize = 56;
@@ -254,7 +254,7 @@ impl CommitHeader {
             return Err(Flaw::Magic("a commit"));
         }
         let version = fields.u16();
-        if !(1..=CALLS_VERSION).contains(&version) {
+        if !(1..=CORRELATIONS_VERSION).contains(&version) {
             return Err(Flaw::Field {
                 field: "a commit's format version",
                 value: u64::from(version),
@@ -332,7 +332,7 @@ pub(crate) enum FrameKind {
     DeadLetters = 2,
     Redriven = 3,
     Backfills = 4,
-    Calls = 5,
+    Correlations = 5,
 }
 
 /// What a frame says of itself.
@@ -347,7 +347,7 @@ pub(crate) struct FrameHeader {
     pub(crate) source: u32,
     pub(crate) partition: u32,
     pub(crate) schema_version: u32,
-    /// The first offset, or dead letter id, or number of the redriven mark, backfill or call.
+    /// The first offset, or dead letter id, or number of the redriven mark, backfill or correlation id.
     pub(crate) first: u64,
     pub(crate) count: u32,
     /// The body's length in the file.
@@ -397,7 +397,7 @@ impl FrameHeader {
             (2, _) => FrameKind::DeadLetters,
             (3, _) => FrameKind::Redriven,
             (4, BACKFILLS_VERSION..) => FrameKind::Backfills,
-            (5, CALLS_VERSION..) => FrameKind::Calls,
+            (5, CORRELATIONS_VERSION..) => FrameKind::Correlations,
             (kind, _) => return flawed("a frame's kind", u64::from(kind)),
         };
         let flags = fields.u8();

@@ -11,10 +11,10 @@
 mod backfills;
 mod batch;
 mod body;
-mod calls;
 mod clock;
 mod commit;
 mod copy;
+mod correlations;
 mod dead_letters;
 mod error;
 mod events;
@@ -34,8 +34,8 @@ mod truncated;
 mod truncation;
 
 pub use batch::{
-    Appended, Backfill, Batch, Call, DeadLetter, DeadLetterId, LoggedBackfill, LoggedDeadLetter,
-    OWN_POSITION, Sequence,
+    Appended, Backfill, Batch, Correlation, DeadLetter, DeadLetterId, LoggedBackfill,
+    LoggedDeadLetter, OWN_POSITION, Sequence,
 };
 pub use body::{FrameColumn, event_from_bytes, event_to_bytes, events_from_body, events_to_body};
 pub use clock::{Clock, ManualClock, SystemClock};

@@ -430,7 +430,7 @@ impl Batch {
             Batch::DeadLetters { source, .. } => StreamKey::dead_letters(*source),
             Batch::Redriven { source, .. } => StreamKey::redriven(*source),
             Batch::Backfills { source, .. } => StreamKey::backfills(*source),
-            Batch::Calls { source, .. } => StreamKey::calls(*source),
+            Batch::Correlations { source, .. } => StreamKey::correlations(*source),
         }
     }
 }

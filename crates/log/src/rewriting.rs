@@ -15,7 +15,7 @@ use std::sync::Arc;
 use evenkeel_types::{LoggedEvent, Partition, Position, SourceId, VisibleAt};
 
 use crate::batch::{Appended, Batch, DeadLetter, DeadLetterId, Sequence};
-use crate::body::{decode_calls, decode_dead_letters, events_from_body};
+use crate::body::{decode_correlations, decode_dead_letters, events_from_body};
 use crate::commit::CommitEncoder;
 use crate::error::{Flaw, LogError};
 use crate::file_system::{File, FileSystem, LockGuard, OpenMode};
@@ -353,8 +353,8 @@ impl Work<'_> {
                 self.rewriting.touches(source, partition, records)
             }
             FrameKind::DeadLetters => self.rewriting.touches_letters(source, records),
-            // Calls change with their events, which are in the same commit.
-            FrameKind::Redriven | FrameKind::Backfills | FrameKind::Calls => false,
+            // Correlation ids change with their events, which are in the same commit.
+            FrameKind::Redriven | FrameKind::Backfills | FrameKind::Correlations => false,
         }
     }
 
@@ -374,8 +374,8 @@ impl Work<'_> {
             let is_there = !is_truncated || frame.kind != FrameKind::Events;
             if is_there {
                 let mut body = Vec::new();
-                if frame.kind == FrameKind::Calls
-                    && let Some(batch) = self.calls(reader, commit, &frame, at, path)?
+                if frame.kind == FrameKind::Correlations
+                    && let Some(batch) = self.correlations(reader, commit, &frame, at, path)?
                 {
                     let place = place_of(&frame, sequence, header.logged_at);
                     frame = self.encoder.frame(&batch, &place, &mut body)?;
@@ -416,8 +416,8 @@ impl Work<'_> {
         })
     }
 
-    /// The calls of a frame without the names of events that change; none if none does.
-    fn calls(
+    /// The correlation ids of a frame without those of events that change; none if none does.
+    fn correlations(
         &self,
         reader: &mut SegmentReader,
         commit: &Commit,
@@ -430,11 +430,14 @@ impl Work<'_> {
         }
         let trouble = |trouble: Trouble| trouble.into_error(path);
         let body = reader.body(frame, at).map_err(trouble)?;
-        let calls = decode_calls(&body, frame.count);
-        let mut calls = calls.map_err(|flaw| trouble(Trouble::Flaw { at, flaw }))?;
+        let correlations = decode_correlations(&body, frame.count);
+        let mut correlations = correlations.map_err(|flaw| trouble(Trouble::Flaw { at, flaw }))?;
         let mut is_other = false;
-        for call in &mut calls {
-            let record = commit.header.first_sequence.saturating_add(call.event);
+        for correlation in &mut correlations {
+            let record = commit
+                .header
+                .first_sequence
+                .saturating_add(correlation.event);
             let is_touched = commit.placed_frames().any(|(events, _, first)| {
                 let records = first..first + u64::from(events.count);
                 let offset = events.first + record.saturating_sub(first);
@@ -447,12 +450,15 @@ impl Work<'_> {
                     )
             });
             if is_touched {
-                call.correlation_id.clear();
+                correlation.id.clear();
                 is_other = true;
             }
         }
         let source = SourceId(frame.source);
-        Ok(is_other.then_some(Batch::Calls { source, calls }))
+        Ok(is_other.then_some(Batch::Correlations {
+            source,
+            correlations,
+        }))
     }
 
     /// The records of a frame as they are to be.

@@ -97,7 +97,6 @@ pub(crate) fn correction<'py>(
     }
     dict.set_item("cut_before", &cuts[0])?;
     dict.set_item("cut_after", &cuts[1])?;
-    dict.set_item("compared_at", report.compared_at.to_string())?;
     let views = PyList::empty(py);
     for effect in &report.effects.views {
         let view = PyDict::new(py);

@@ -193,10 +193,7 @@ fn summary(report: &Json) -> String {
             ["feature", "keys touched", "values that differ"],
             rows,
         ));
-        text.push_str(&format!(
-            "compared as of {}\n",
-            word(&report["compared_at"])
-        ));
+        text.push_str("each key compared behind its last event that changes\n");
     }
     let through: Vec<String> = list(&report["through_look_ups"]).iter().map(word).collect();
     if !through.is_empty() {

@@ -16,9 +16,9 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::foreseen::{Asked, Foreseen};
 use super::go_on;
+use crate::answers::Answers;
 use crate::api::Answer;
 use crate::definitions::feature_list_of;
-use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::offline::{Offline, Online};
 use crate::serving::ReadPlan;
@@ -71,7 +71,14 @@ struct TouchedView {
     /// Digests of the keys.
     keys: BTreeSet<u128>,
     /// Those of the smallest digests, which are compared.
-    sample: BTreeMap<u128, Vec<Value>>,
+    sample: BTreeMap<u128, Compared>,
+}
+
+/// A key that is compared.
+struct Compared {
+    key: Vec<Value>,
+    /// When: behind the last of its events that changes.
+    at: EventTime,
 }
 
 /// The keys that changed events belong to, by view.
@@ -107,25 +114,34 @@ fn following(catalog: &Catalog, source: SourceId) -> BTreeSet<SourceId> {
 }
 
 impl TouchedView {
-    /// Takes a row of the source.
-    fn touch(&mut self, program: &SourceProgram, row: &[Value]) {
+    /// Takes a row of the source, of an event that changes at this time.
+    fn touch(&mut self, program: &SourceProgram, row: &[Value], time: EventTime) {
         let Some(bytes) = program.key(row, &self.key_columns) else {
             return;
         };
         let digest = xxh3_128(&bytes);
+        // An event counts from behind its time on.
+        let at = EventTime(time.0.saturating_add(1));
         if self.keys.insert(digest) {
             let key = self.key_columns.iter().map(|&slot| row[slot].clone());
-            self.sample.insert(digest, key.collect());
+            let key = key.collect();
+            self.sample.insert(digest, Compared { key, at });
             if self.sample.len() > KEYS_COMPARED {
                 self.sample.pop_last();
             }
+        } else if let Some(compared) = self.sample.get_mut(&digest) {
+            compared.at = compared.at.max(at);
         }
     }
 
     fn asked(&self) -> Asked<'_> {
         Asked {
             view: &self.def,
-            keys: self.sample.values().map(Vec::as_slice).collect(),
+            keys: self
+                .sample
+                .values()
+                .map(|c| (c.key.as_slice(), c.at))
+                .collect(),
         }
     }
 
@@ -216,18 +232,13 @@ impl Touched {
         }
     }
 
-    /// The time of the last of the events that are changed.
-    pub(super) fn last(&self) -> Option<EventTime> {
-        self.last
-    }
-
     /// Takes a row of an event that is changed.
     pub(super) fn touch(&mut self, stored: &[Value], time: EventTime) {
         self.last = self.last.max(Some(time));
         let mut row = self.program.columns(stored);
         row[self.program.def().event_time_slot()] = Value::Timestamp(time.0);
         for view in &mut self.views {
-            view.touch(&self.program, &row);
+            view.touch(&self.program, &row, time);
         }
         if let Some(rows) = &mut self.rows {
             let primary = self.program.key(&row, &self.program.def().primary_key);
@@ -245,7 +256,8 @@ impl Touched {
         cut: &Cut,
         progress: &mut super::Progress<'_>,
     ) -> Result<(), EngineError> {
-        let Some(rows) = self.rows.as_ref().filter(|rows| !rows.is_empty()) else {
+        let rows = self.rows.as_ref().filter(|rows| !rows.is_empty());
+        let Some((rows, last)) = rows.zip(self.last) else {
             return Ok(());
         };
         let def = Arc::clone(self.program.def());
@@ -266,8 +278,9 @@ impl Touched {
             let row = self.program.row(&logged);
             let primary = self.program.key(&row, &def.primary_key);
             if primary.is_some_and(|bytes| rows.contains(&xxh3_128(&bytes))) {
+                // Which of the versions is the latest may change behind all that changes.
                 for view in self.views.iter_mut().filter(|view| view.follows_rows) {
-                    view.touch(&self.program, &row);
+                    view.touch(&self.program, &row, last);
                 }
             }
         }
@@ -288,7 +301,7 @@ impl Touched {
         }
     }
 
-    /// Compares what views say at a time of what is logged with what they would say once a difference was, too.
+    /// Compares what views say of what is logged with what they would say once a difference was, too.
     ///
     /// # Errors
     /// [`EngineError::Stopped`]; if the events cannot be read.
@@ -296,12 +309,11 @@ impl Touched {
         &self,
         offline: &Offline,
         difference: Foreseen<'_>,
-        at: EventTime,
         events_max: usize,
         progress: &mut super::Progress<'_>,
     ) -> Result<Effects, EngineError> {
         let asked: Vec<Asked<'_>> = self.views.iter().map(TouchedView::asked).collect();
-        let Some(changed) = difference.changed(offline, &asked, at, events_max, progress)? else {
+        let Some(changed) = difference.changed(offline, &asked, events_max, progress)? else {
             return Ok(self.keys_alone());
         };
         let views = self.views.iter().zip(changed);
@@ -311,7 +323,7 @@ impl Touched {
         })
     }
 
-    /// Compares what reads at a time answer at two cuts.
+    /// Compares what reads answer at two cuts.
     ///
     /// # Errors
     /// [`EngineError::Stopped`]; if the reads fail.
@@ -320,7 +332,6 @@ impl Touched {
         online: &impl Online,
         before: &Cut,
         after: &Cut,
-        at: EventTime,
         progress: &mut super::Progress<'_>,
     ) -> Result<Effects, EngineError> {
         let total: u64 = self.views.iter().map(|v| v.sample.len() as u64).sum();
@@ -330,13 +341,17 @@ impl Touched {
             let service = feature_list_of(&self.catalog, &[format!("{}:*", view.def.name)])?;
             let plan = ReadPlan::new(service);
             let mut changed = vec![0; plan.features().len()];
-            let keys: Vec<&Vec<Value>> = view.sample.values().collect();
+            let keys: Vec<&Compared> = view.sample.values().collect();
             for keys in keys.chunks(KEYS_AT_ONCE) {
-                let rows: Vec<Vec<Value>> = keys.iter().map(|key| (*key).clone()).collect();
                 let read = |cut: &Cut| -> Result<Vec<Vec<Answer>>, EngineError> {
                     let knowledge = Knowledge::latest(cut.clone());
-                    let read = |engine: &Engine| engine.read(&plan, &rows, at, &knowledge);
-                    Ok(online.read_with(read)?.to_rows())
+                    let of_key = |compared: &&Compared| {
+                        let key = std::slice::from_ref(&compared.key);
+                        online.read_with(|engine| engine.read(&plan, key, compared.at, &knowledge))
+                    };
+                    let answers = keys.iter().map(of_key);
+                    let answers: Vec<Answers> = answers.collect::<Result<_, _>>()?;
+                    Ok(answers.iter().flat_map(Answers::to_rows).collect())
                 };
                 for (old, new) in read(before)?.iter().zip(&read(after)?) {
                     for (count, (old, new)) in changed.iter_mut().zip(old.iter().zip(new)) {

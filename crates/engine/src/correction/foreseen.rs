@@ -102,23 +102,23 @@ impl EventStream for Behind {
     }
 }
 
-/// A view and the keys at which it is read.
+/// A view, and the keys and times at which it is read.
 pub(super) struct Asked<'a> {
     pub(super) view: &'a ViewDef,
-    pub(super) keys: Vec<&'a [Value]>,
+    pub(super) keys: Vec<(&'a [Value], EventTime)>,
 }
 
 impl Asked<'_> {
-    fn requests(&self, at: EventTime) -> Requests {
+    fn requests(&self) -> Requests {
         let columns = self.view.key.iter().enumerate().map(|(part, field)| {
             let mut column = Column::new(&field.data_type);
-            for key in &self.keys {
+            for (key, _) in &self.keys {
                 column.push(&key[part]);
             }
             column
         });
-        let times = vec![at.0; self.keys.len()];
-        Requests::new(columns.collect(), times, None)
+        let times = self.keys.iter().map(|(_, at)| at.0);
+        Requests::new(columns.collect(), times.collect(), None)
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) struct Foreseen<'a> {
 }
 
 impl Foreseen<'_> {
-    /// Of each view, and of each of its features, how many keys would have another value at a time; none if the
+    /// Of each view, and of each of its features, how many keys would have another value at their times; none if the
     /// views' sources have more than so many events, which would all be in memory.
     ///
     /// # Errors
@@ -141,7 +141,6 @@ impl Foreseen<'_> {
         self,
         offline: &Offline,
         asked: &[Asked<'_>],
-        at: EventTime,
         events_max: usize,
         progress: &mut Progress<'_>,
     ) -> Result<Option<Vec<Vec<u64>>>, EngineError> {
@@ -160,7 +159,7 @@ impl Foreseen<'_> {
                 Evaluator::load(events, &uses, cut, &mut |done| progress(stage, done, total));
             let evaluator = evaluator.map_err(EngineError::train)?;
             let read = asked.iter().map(|asked| {
-                let read = || evaluator.read(asked.view, &asked.requests(at), &[]);
+                let read = || evaluator.read(asked.view, &asked.requests(), &[]);
                 let is_asked = !asked.keys.is_empty();
                 is_asked.then(|| function::taking(read)).transpose()
             });

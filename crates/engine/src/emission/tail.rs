@@ -73,7 +73,7 @@ pub fn emissions(
 fn called(log: &LogReader, emissions: Vec<LoggedEvent>) -> Result<Vec<Emission>, EngineError> {
     let record = |logged: &LoggedEvent| made_by(&logged.event).map(|(_, number)| Sequence(number));
     let records = emissions.iter().filter_map(record).collect();
-    let calls = log.calls(&records).map_err(EngineError::log)?;
+    let calls = log.correlations(&records).map_err(EngineError::log)?;
     let with_id = |logged: LoggedEvent| Emission {
         correlation_id: record(&logged).and_then(|record| calls.get(&record).cloned()),
         logged,

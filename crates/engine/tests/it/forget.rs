@@ -333,7 +333,7 @@ fn call(engine: &mut Engine, name: &str, buyer: &str) {
 fn called(engine: &Engine) -> Vec<String> {
     let log = engine.reader();
     let records = (0..log.next_sequence().0).map(Sequence).collect();
-    log.calls(&records).unwrap().into_values().collect()
+    log.correlations(&records).unwrap().into_values().collect()
 }
 
 #[test]

@@ -7,7 +7,7 @@ use evenkeel_types::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{Backfill, Call, DeadLetter, DeadLetterId, OWN_POSITION};
+use crate::batch::{Backfill, Correlation, DeadLetter, DeadLetterId, OWN_POSITION};
 use crate::error::LogError;
 use crate::reader::EventParts;
 
@@ -188,7 +188,7 @@ proptest! {
         let _ = decode_dead_letters(&body, count);
         let _ = decode_redriven(&body, count);
         let _ = decode_backfills(&body, count);
-        let _ = decode_calls(&body, count);
+        let _ = decode_correlations(&body, count);
     }
 
     #[test]
@@ -231,14 +231,14 @@ proptest! {
     }
 
     #[test]
-    fn calls_round_trip(calls in prop::collection::vec((any::<u64>(), ".{0,9}"), 0..5)) {
-        let calls: Vec<_> = calls
+    fn correlations_round_trip(correlations in prop::collection::vec((any::<u64>(), ".{0,9}"), 0..5)) {
+        let correlations: Vec<_> = correlations
             .into_iter()
-            .map(|(event, correlation_id)| Call { event, correlation_id })
+            .map(|(event, id)| Correlation { event, id })
             .collect();
         let mut out = Vec::new();
-        encode_calls(&calls, &mut out);
-        prop_assert_eq!(decode_calls(&out, calls.len() as u32).unwrap(), calls);
+        encode_correlations(&correlations, &mut out);
+        prop_assert_eq!(decode_correlations(&out, correlations.len() as u32).unwrap(), correlations);
     }
 }
 

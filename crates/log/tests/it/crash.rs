@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Appended, Backfill, Batch, Call, Compression, Crash, DeadLetter, DeadLetterId, LogError,
+    Appended, Backfill, Batch, Compression, Correlation, Crash, DeadLetter, DeadLetterId, LogError,
     LogOptions, LogReader, MemoryFileSystem, Sequence,
 };
 use evenkeel_types::{EventTime, LoggedEvent, Origin, Partition, Position, SourceId, VisibleAt};
@@ -30,7 +30,7 @@ struct Contents {
     /// Those of source 1.
     backfills: Vec<Backfill>,
     /// What events are called.
-    calls: Vec<String>,
+    correlations: Vec<String>,
 }
 
 impl Contents {
@@ -46,7 +46,7 @@ impl Contents {
                 .into_iter()
                 .map(|logged| logged.backfill)
                 .collect(),
-            calls: log.calls(&all_records(log))?.into_values().collect(),
+            correlations: log.correlations(&all_records(log))?.into_values().collect(),
         })
     }
 
@@ -66,9 +66,11 @@ impl Contents {
                     }
                 }
                 Batch::Backfills { backfills, .. } => after.backfills.extend(backfills),
-                Batch::Calls { calls, .. } => {
-                    let ids = calls.iter().map(|call| call.correlation_id.clone());
-                    after.calls.extend(ids);
+                Batch::Correlations { correlations, .. } => {
+                    let ids = correlations
+                        .iter()
+                        .map(|correlation| correlation.id.clone());
+                    after.correlations.extend(ids);
                 }
             }
         }
@@ -124,11 +126,11 @@ fn script() -> Vec<Vec<Batch>> {
         vec![
             events(2, 0, 1..2),
             events(1, 0, 3..4),
-            Batch::Calls {
+            Batch::Correlations {
                 source: SourceId(1),
-                calls: vec![Call {
+                correlations: vec![Correlation {
                     event: 1,
-                    correlation_id: "d".into(),
+                    id: "d".into(),
                 }],
             },
         ],

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Backfill, Batch, Call, Compression, DeadLetter, DeadLetterId, DiskFileSystem, LogOptions,
-    LogReader, MemoryFileSystem, OWN_POSITION, Sequence,
+    Backfill, Batch, Compression, Correlation, DeadLetter, DeadLetterId, DiskFileSystem,
+    LogOptions, LogReader, MemoryFileSystem, OWN_POSITION, Sequence,
 };
 use evenkeel_types::{
     ErrorReason, Event, EventTime, Interval, LoggedEvent, Operation, Origin, Partition, Position,
@@ -311,24 +311,24 @@ fn version_3_opens() {
 
 #[test]
 fn version_4_opens() {
-    let call = |event, id: &str| Call {
+    let call = |event, id: &str| Correlation {
         event,
-        correlation_id: id.to_owned(),
+        id: id.to_owned(),
     };
     let mut batches = batches();
     batches.push(vec![
         many(),
-        Batch::Calls {
+        Batch::Correlations {
             source: SourceId(1),
-            calls: vec![call(0, "checkout 7"), call(1, ""), call(2, "é")],
+            correlations: vec![call(0, "checkout 7"), call(1, ""), call(2, "é")],
         },
     ]);
     let (written, all) = write(Compression::None, &batches);
     // They are records, as backfills are.
     let (reader, _) = LogReader::open(Arc::new(written.clone()), directory()).unwrap();
     let records = all_records(&reader);
-    let named = reader.calls(&records).unwrap();
-    assert_eq!(reader.call_count().unwrap(), 2);
+    let named = reader.correlations(&records).unwrap();
+    assert_eq!(reader.correlation_count().unwrap(), 2);
     assert_eq!(
         named.values().collect::<Vec<_>>(),
         ["checkout 7", "é"],
@@ -338,7 +338,7 @@ fn version_4_opens() {
     assert_eq!(numbers[1], numbers[0] + 2);
     check_records("version-4", &written, &all, 3);
     let (released, _) = LogReader::open(Arc::new(DiskFileSystem), &fixture("version-4")).unwrap();
-    assert_eq!(released.calls(&records).unwrap(), named);
+    assert_eq!(released.correlations(&records).unwrap(), named);
     is_written_as(&written, 4);
 }
 

@@ -12,7 +12,7 @@ use evenkeel_types::{LoggedEvent, Operation, Partition, SourceId, Value};
 use proptest::prelude::*;
 
 use crate::support::{clock, directory, events, open_with};
-use crate::truncation::{backfills, calls, copied, filled, options, read};
+use crate::truncation::{backfills, copied, correlations, filled, options, read};
 
 /// Every event whose row's number is among these, and every letter of this source, is emptied.
 #[derive(Clone, Debug)]
@@ -142,14 +142,14 @@ proptest! {
             prop_assert_eq!(found, expected);
             let end = whole.next_sequence();
             prop_assert_eq!(backfills(log, end), backfills(&whole, end));
-            let mut called = calls(&whole, end);
+            let mut called = correlations(&whole, end);
             for (event, record, _) in read(&whole, &ReadOptions::default()) {
                 let offset = event.position.offset.0.cast_signed();
                 if emptied.numbers.contains(&offset) {
                     called.iter_mut().for_each(|called| drop(called.remove(&record)));
                 }
             }
-            prop_assert_eq!(calls(log, end), called);
+            prop_assert_eq!(correlations(log, end), called);
             for (source, told) in [1, 2].into_iter().zip(&told) {
                 let now = letters(log, SourceId(source));
                 match emptied.letters_of == Some(SourceId(source)) {

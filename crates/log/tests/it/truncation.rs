@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Backfill, Batch, Call, Crash, DeadLetter, DeadLetterId, EventParts, Events, Log, LogError,
-    LogOptions, LogReader, LogSegment, LoggedBackfill, MemoryFileSystem, ReadOptions, Sequence,
+    Backfill, Batch, Correlation, Crash, DeadLetter, DeadLetterId, EventParts, Events, Log,
+    LogError, LogOptions, LogReader, LogSegment, LoggedBackfill, MemoryFileSystem, ReadOptions,
+    Sequence,
 };
 use evenkeel_types::{
     Cut, EventTime, LoggedEvent, Offset, Partition, Position, SourceId, VisibleAt,
@@ -68,11 +69,11 @@ pub(crate) fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
             });
         }
         if size % 6 == 1 {
-            batches.push(Batch::Calls {
+            batches.push(Batch::Correlations {
                 source: SourceId(source),
-                calls: vec![Call {
+                correlations: vec![Correlation {
                     event: u64::from(size / 2),
-                    correlation_id: format!("call {turn}"),
+                    id: format!("call {turn}"),
                 }],
             });
         }
@@ -82,10 +83,10 @@ pub(crate) fn filled(fs: &MemoryFileSystem, sizes: &[u8]) -> Log {
 }
 
 /// What records are called, of some after each other.
-pub(crate) fn calls(log: &LogReader, end: Sequence) -> Vec<BTreeMap<Sequence, String>> {
+pub(crate) fn correlations(log: &LogReader, end: Sequence) -> Vec<BTreeMap<Sequence, String>> {
     let among = |first: u64| {
         let records = (first..first + 300).step_by(1 + (first % 3) as usize);
-        log.calls(&records.map(Sequence).collect()).unwrap()
+        log.correlations(&records.map(Sequence).collect()).unwrap()
     };
     (0..end.0).step_by(97).map(among).collect()
 }
@@ -205,7 +206,7 @@ proptest! {
             prop_assert_eq!(log.cut_at(VisibleAt(i64::MAX)).unwrap(), whole.ends());
             let end = whole.next_sequence();
             prop_assert_eq!(backfills(log, end), backfills(&whole, end));
-            prop_assert_eq!(calls(log, end), calls(&whole, end));
+            prop_assert_eq!(correlations(log, end), correlations(&whole, end));
             Ok(())
         };
         check(&log)?;

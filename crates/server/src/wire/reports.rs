@@ -287,7 +287,6 @@ pub fn correction_report(report: &CorrectionReport, dry_run: bool, cuts: &[Strin
         "meanwhile": report.meanwhile,
         "cut_before": cuts[0],
         "cut_after": cuts[1],
-        "compared_at": report.compared_at.to_string(),
         "views": views.collect::<Vec<Json>>(),
         "through_look_ups": report.effects.through_look_ups,
     })

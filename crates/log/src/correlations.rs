@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::batch::Sequence;
-use crate::body::decode_calls;
+use crate::body::decode_correlations;
 use crate::error::{Flaw, LogError};
 use crate::frames::{Frame, Frames};
 use crate::index::StreamKey;
@@ -14,7 +14,7 @@ impl LogReader {
     ///
     /// # Errors
     /// [`LogError::Io`], [`LogError::Damaged`].
-    pub fn calls(
+    pub fn correlations(
         &self,
         records: &BTreeSet<Sequence>,
     ) -> Result<BTreeMap<Sequence, String>, LogError> {
@@ -22,7 +22,7 @@ impl LogReader {
         let Some((first, last)) = records.first().zip(records.last()) else {
             return Ok(found);
         };
-        for key in self.keys_of_calls() {
+        for key in self.keys_of_correlations() {
             let mut frames = Frames::new(self.clone(), key, *first);
             while let Some(frame) = frames.next()? {
                 if frame.commit_sequence > last.0 {
@@ -46,9 +46,9 @@ impl LogReader {
     ///
     /// # Errors
     /// [`LogError::Io`], [`LogError::Damaged`].
-    pub fn call_count(&self) -> Result<u64, LogError> {
+    pub fn correlation_count(&self) -> Result<u64, LogError> {
         let mut count = 0;
-        for key in self.keys_of_calls() {
+        for key in self.keys_of_correlations() {
             let mut frames = Frames::new(self.clone(), key, Sequence(0));
             while let Some(frame) = frames.next()? {
                 take(&frames, &frame, &mut |_, _| count += 1)?;
@@ -57,8 +57,8 @@ impl LogReader {
         Ok(count)
     }
 
-    fn keys_of_calls(&self) -> Vec<StreamKey> {
-        self.index().with_calls().collect()
+    fn keys_of_correlations(&self) -> Vec<StreamKey> {
+        self.index().with_correlations().collect()
     }
 }
 
@@ -68,16 +68,16 @@ fn take(
     frame: &Frame,
     name: &mut dyn FnMut(Sequence, String),
 ) -> Result<(), LogError> {
-    let calls = decode_calls(&frame.body, frame.count);
+    let correlations = decode_correlations(&frame.body, frame.count);
     let before = frame.sequence - frame.commit_sequence;
-    for call in calls.map_err(|flaw| frames.damaged(frame.at, flaw))? {
-        if call.event >= before {
-            let (field, value) = ("a call's event", call.event);
+    for correlation in correlations.map_err(|flaw| frames.damaged(frame.at, flaw))? {
+        if correlation.event >= before {
+            let (field, value) = ("a correlation id's event", correlation.event);
             return Err(frames.damaged(frame.at, Flaw::Field { field, value }));
         }
-        if !call.correlation_id.is_empty() {
-            let record = Sequence(frame.commit_sequence + call.event);
-            name(record, call.correlation_id);
+        if !correlation.id.is_empty() {
+            let record = Sequence(frame.commit_sequence + correlation.event);
+            name(record, correlation.id);
         }
     }
     Ok(())
