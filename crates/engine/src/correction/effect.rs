@@ -278,9 +278,10 @@ impl Touched {
             let row = self.program.row(&logged);
             let primary = self.program.key(&row, &def.primary_key);
             if primary.is_some_and(|bytes| rows.contains(&xxh3_128(&bytes))) {
-                // Which of the versions is the latest may change behind all that changes.
+                // Which of the versions is the latest, and what was before it, may be others from there on.
+                let time = last.max(logged.event.event_time);
                 for view in self.views.iter_mut().filter(|view| view.follows_rows) {
-                    view.touch(&self.program, &row, last);
+                    view.touch(&self.program, &row, time);
                 }
             }
         }

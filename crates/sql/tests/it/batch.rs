@@ -445,8 +445,8 @@ fn what_cannot_be_a_batch_view_is_refused_at_its_place() {
             "`s` is BIGINT in the query, and DOUBLE here",
         ),
         (
-            head.replace(" SCHEDULE '0 3 * * *'", "") + " SELECT 1",
-            "SCHEDULE",
+            head.replace("'0 3 * * *'", "") + " SELECT 1",
+            "expected a schedule such as",
         ),
     ] {
         let said = refused(&view);
