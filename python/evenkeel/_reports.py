@@ -93,7 +93,7 @@ class ViewEffect:
     keys: int
     """The keys of events that were changed."""
     compared: int
-    """Those whose values were compared at the end of the period; 0 if there was too much to read."""
+    """Those whose values were compared where the last event that changes begins to count; 0 if there was too much to read."""
     features: Dict[str, int]
     """By feature: the compared keys whose value differs between the cuts."""
 
@@ -119,7 +119,7 @@ class CorrectionReport:
     cut_before: str
     cut_after: str
     views: List[ViewEffect]
-    """Values are compared behind the last event of each key that changes."""
+    """Values are compared where the last event of each key that changes begins to count."""
     through_look_ups: List[str]
     """Views that read the source by a key of another, or through a derived stream."""
 

@@ -62,10 +62,13 @@ const CORRELATION_CHARS_MAX: usize = 256;
 /// What a caller calls a row, if it can be called so.
 ///
 /// # Errors
-/// If it is empty or too long, as a sentence.
+/// If it is empty or too long, or has a control character, as a sentence.
 pub fn checked_correlation_id(id: &str) -> Result<String, String> {
     match id.chars().count() {
         0 => Err("`correlation_id` is empty: leave it out".to_owned()),
+        1..=CORRELATION_CHARS_MAX if id.contains(char::is_control) => {
+            Err("`correlation_id` has a control character".to_owned())
+        }
         1..=CORRELATION_CHARS_MAX => Ok(id.to_owned()),
         _ => Err(format!(
             "`correlation_id` has more than {CORRELATION_CHARS_MAX} characters"

@@ -146,10 +146,14 @@ pub(crate) fn damaged_in<T>(
     let mut damaged = Vec::new();
     for name in names(folder)?.iter().filter(|name| is_record(name)) {
         let path = folder.join(name);
-        let read = fs::read(&path).map_err(|source| EngineError::Read {
-            path: path.clone(),
-            source,
-        });
+        let read = match fs::read(&path) {
+            // It was removed since, by who may.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            read => read.map_err(|source| EngineError::Read {
+                path: path.clone(),
+                source,
+            }),
+        };
         let parsed = read.and_then(|bytes| parse(path.clone(), &bytes));
         damaged.extend(parsed.err().map(|error| (path, error)));
     }

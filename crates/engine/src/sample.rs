@@ -1,9 +1,12 @@
 //! A seeded sample of keys, times and knowledge at which a view is verified: at events,
 //! between them, exactly at the edges of its windows and one microsecond beside them.
 
+use std::collections::BTreeSet;
+
 use evenkeel_types::definition::{
     LookupTarget, RowBody, SourceDef, SourceWindows, Trigger, ViewBody, ViewDef, WindowRows,
 };
+use evenkeel_types::time::{DAY, TIME_MAX};
 use evenkeel_types::{
     CalendarUnit, Cut, DataType, Extent, Interval, Offset, Value, VisibleAt, Zone,
 };
@@ -163,6 +166,49 @@ fn window_edges(windows: &SourceWindows, out: &mut Vec<Edge>) {
             Extent::Session { gap } => out.push(Edge::After(Interval::from_micros(*gap))),
             Extent::Rows { .. } => {}
         }
+    }
+}
+
+/// The instants at which the windows of a view begin to have an event of a time, each a microsecond on, as a
+/// window may end before the instant that it is read at.
+pub(crate) fn begins_to_count(view: &ViewDef, time: i64) -> BTreeSet<i64> {
+    let mut instants = BTreeSet::from([time]);
+    extents(view, &mut |extent| {
+        instants.insert(match extent {
+            Extent::Range { end, .. } => {
+                let mut at = end.after(time);
+                // Months are not equally long.
+                while end.before(at) < time && at < TIME_MAX {
+                    at = at.saturating_add(DAY);
+                }
+                at
+            }
+            Extent::Hop { end, hop, .. } => {
+                let whole = time.saturating_add(*end);
+                let below = whole.div_euclid(*hop).saturating_mul(*hop);
+                match below == whole {
+                    true => whole,
+                    false => below.saturating_add(*hop),
+                }
+            }
+            Extent::StartOf { .. } | Extent::Rows { .. } | Extent::Session { .. } => time,
+        });
+    });
+    let behind = |at: &i64| at.saturating_add(1);
+    instants.iter().map(behind).collect()
+}
+
+/// The extents of a view's windows.
+fn extents(view: &ViewDef, take: &mut dyn FnMut(&Extent)) {
+    let mut of = |windows: &SourceWindows| {
+        for aggregate in &windows.aggregates {
+            take(&aggregate.frame.extent);
+        }
+    };
+    match &view.body {
+        ViewBody::Window(body) => of(&body.windows),
+        ViewBody::Row(body) => body.windows.iter().for_each(of),
+        ViewBody::Composed(body) => body.inputs.iter().for_each(|input| extents(input, take)),
     }
 }
 

@@ -40,7 +40,8 @@ impl App {
         self.shared.served.finish();
         if !is_whole {
             // What is half applied is not kept: the log has it, and the next start applies it.
-            return Ok(());
+            let reason = "what writes gave up: start the server again".to_owned();
+            return Err(EngineError::NotApplied { reason });
         }
         self.shared.engine_mut().checkpoint()
     }

@@ -14,6 +14,7 @@ use evenkeel_engine::{
 use serde::Deserialize;
 use tokio::runtime::Handle;
 
+use crate::definitions::closed;
 use crate::error::ApiError;
 use crate::long_work::{self, Asked, Made, Reporter, TICK};
 use crate::name::Name;
@@ -60,6 +61,9 @@ fn made(
     let place = {
         // Nobody goes over to other definitions in between, and nobody emits.
         let _appending = shared.appending();
+        if let Some(reason) = shared.writes_closed() {
+            return Err(closed(&reason));
+        }
         log_backfill(shared, &shared.writer_log, request)?
     };
     shared.queue.wake();
@@ -87,6 +91,9 @@ fn is_done(
     }
     let (stage, done, total) = engine.backfill_stage(request, place);
     drop(engine);
+    if let Some(reason) = shared.writes_closed() {
+        return Err(closed(&reason));
+    }
     if reporter.reach(stage, done, total).is_break() {
         let hint = "it is logged and goes on: ask again to wait for it";
         return Err(reporter.stopped().with_hint(hint));

@@ -180,11 +180,10 @@ impl CheckpointWriter {
         CheckpointWriter { thread, shared }
     }
 
-    /// Waits for what is under way, and ends it.
-    pub(crate) fn join(self) {
+    /// Waits for what is under way, and ends it. False if it panicked: it has closed the queue.
+    pub(crate) fn join(self) -> bool {
         self.shared.checkpoints.finish();
-        // One that panicked has closed the queue.
-        let _ = self.thread.join();
+        self.thread.join().is_ok()
     }
 }
 

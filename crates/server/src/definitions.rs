@@ -149,6 +149,12 @@ fn go_over(
         };
         let switched = {
             let _appending = shared.appending();
+            if let Some(reason) = shared.writes_closed() {
+                return Err(match is_recorded {
+                    true => recorded(&reason),
+                    false => closed(&reason),
+                });
+            }
             let mut engine = shared.engine_mut();
             let switched = applying.switch(&mut engine).map_err(failed)?;
             // Under the same hold, so that no plan of before is kept after it.
@@ -167,12 +173,6 @@ fn go_over(
                 return Ok(changes);
             }
             Switched::Later(later) => {
-                if let Some(reason) = shared.writes_closed() {
-                    return Err(match is_recorded {
-                        true => recorded(&reason),
-                        false => closed(&reason),
-                    });
-                }
                 applying = *later;
                 // The next checkpoint comes after the switch; pushes go on while there is room.
                 held.get_or_insert_with(|| shared.checkpoints.hold());
@@ -183,7 +183,7 @@ fn go_over(
     }
 }
 
-fn closed(reason: &str) -> ApiError {
+pub(crate) fn closed(reason: &str) -> ApiError {
     ApiError::new(
         "UNAVAILABLE",
         format!("nothing is written any more: {reason}"),

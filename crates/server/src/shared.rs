@@ -207,9 +207,8 @@ impl Writers {
     pub(crate) fn join(self) -> bool {
         self.scheduler.join();
         self.lake.join();
-        let is_whole = self.pushes.join();
-        self.checkpoints.join();
-        is_whole
+        let pushes = self.pushes.join();
+        self.checkpoints.join() && pushes
     }
 }
 

@@ -227,10 +227,6 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Writer {
         let write = move || {
-            let _gives_up = GivesUp {
-                queue: &shared.queue,
-                reason: "the writer gave up",
-            };
             let mut pusher = Pusher::default();
             let mut emissions = Emissions::default();
             let is_wanted = |queue: &mpsc::Receiver<Job>, held: &Option<Job>| {
@@ -313,6 +309,11 @@ fn commit(
     }
     // By what it is judged, it is logged: nobody goes over to other definitions in between.
     let _appending = shared.appending();
+    // Let go before the other: nobody goes on with what is half done.
+    let _gives_up = GivesUp {
+        queue: &shared.queue,
+        reason: "the writer gave up",
+    };
     let judged = pusher.judge(shared, writes);
     match write(shared, judged) {
         Ok(written) => written

@@ -193,7 +193,7 @@ fn summary(report: &Json) -> String {
             ["feature", "keys touched", "values that differ"],
             rows,
         ));
-        text.push_str("each key compared behind its last event that changes\n");
+        text.push_str("each key compared where its last event that changes begins to count\n");
     }
     let through: Vec<String> = list(&report["through_look_ups"]).iter().map(word).collect();
     if !through.is_empty() {

@@ -23,6 +23,10 @@ impl ColdTier {
         for def in sources.iter().filter_map(|id| catalog.source_by_id(*id)) {
             has_tables |= self.table(&lake, def)?.is_some();
         }
+        if has_tables {
+            // A damaged one is to be known now, too.
+            self.pins()?;
+        }
         match has_tables {
             true => lake.hold().map(Some).map_err(EngineError::lake),
             false => Ok(None),

@@ -21,6 +21,7 @@ use crate::api::Answer;
 use crate::definitions::feature_list_of;
 use crate::error::EngineError;
 use crate::offline::{Offline, Online};
+use crate::sample::begins_to_count;
 use crate::serving::ReadPlan;
 
 /// Keys of a view whose values are compared.
@@ -77,8 +78,8 @@ struct TouchedView {
 /// A key that is compared.
 struct Compared {
     key: Vec<Value>,
-    /// When: behind the last of its events that changes.
-    at: EventTime,
+    /// The last of its events that changes: it is compared where that begins to count.
+    last: EventTime,
 }
 
 /// The keys that changed events belong to, by view.
@@ -120,28 +121,31 @@ impl TouchedView {
             return;
         };
         let digest = xxh3_128(&bytes);
-        // An event counts from behind its time on.
-        let at = EventTime(time.0.saturating_add(1));
         if self.keys.insert(digest) {
             let key = self.key_columns.iter().map(|&slot| row[slot].clone());
             let key = key.collect();
-            self.sample.insert(digest, Compared { key, at });
+            self.sample.insert(digest, Compared { key, last: time });
             if self.sample.len() > KEYS_COMPARED {
                 self.sample.pop_last();
             }
         } else if let Some(compared) = self.sample.get_mut(&digest) {
-            compared.at = compared.at.max(at);
+            compared.last = compared.last.max(time);
         }
+    }
+
+    /// The keys that are compared, each at each time at which it is.
+    fn compared(&self) -> impl Iterator<Item = (usize, &[Value], EventTime)> {
+        let keys = self.sample.values().enumerate();
+        keys.flat_map(|(number, Compared { key, last })| {
+            let instants = begins_to_count(&self.def, last.0).into_iter();
+            instants.map(move |at| (number, key.as_slice(), EventTime(at)))
+        })
     }
 
     fn asked(&self) -> Asked<'_> {
         Asked {
             view: &self.def,
-            keys: self
-                .sample
-                .values()
-                .map(|c| (c.key.as_slice(), c.at))
-                .collect(),
+            rows: self.compared().collect(),
         }
     }
 
@@ -336,32 +340,37 @@ impl Touched {
         progress: &mut super::Progress<'_>,
     ) -> Result<Effects, EngineError> {
         let total: u64 = self.views.iter().map(|v| v.sample.len() as u64).sum();
-        let mut done = 0;
+        let (mut done, mut before_view) = (0, 0);
         let mut views = Vec::new();
         for view in &self.views {
             let service = feature_list_of(&self.catalog, &[format!("{}:*", view.def.name)])?;
             let plan = ReadPlan::new(service);
-            let mut changed = vec![0; plan.features().len()];
-            let keys: Vec<&Compared> = view.sample.values().collect();
-            for keys in keys.chunks(KEYS_AT_ONCE) {
+            let mut changed = vec![BTreeSet::new(); plan.features().len()];
+            let rows: Vec<(usize, &[Value], EventTime)> = view.compared().collect();
+            for rows in rows.chunks(KEYS_AT_ONCE) {
                 let read = |cut: &Cut| -> Result<Vec<Vec<Answer>>, EngineError> {
                     let knowledge = Knowledge::latest(cut.clone());
-                    let of_key = |compared: &&Compared| {
-                        let key = std::slice::from_ref(&compared.key);
-                        online.read_with(|engine| engine.read(&plan, key, compared.at, &knowledge))
+                    let of_row = |(_, key, at): &(usize, &[Value], EventTime)| {
+                        let key = [key.to_vec()];
+                        online.read_with(|engine| engine.read(&plan, &key, *at, &knowledge))
                     };
-                    let answers = keys.iter().map(of_key);
-                    let answers: Vec<Answers> = answers.collect::<Result<_, _>>()?;
+                    let answers: Vec<Answers> =
+                        rows.iter().map(of_row).collect::<Result<_, _>>()?;
                     Ok(answers.iter().flat_map(Answers::to_rows).collect())
                 };
-                for (old, new) in read(before)?.iter().zip(&read(after)?) {
-                    for (count, (old, new)) in changed.iter_mut().zip(old.iter().zip(new)) {
-                        *count += u64::from((&old.value, old.status) != (&new.value, new.status));
+                let (old, new) = (read(before)?, read(after)?);
+                for ((number, ..), (old, new)) in rows.iter().zip(old.iter().zip(&new)) {
+                    for (keys, (old, new)) in changed.iter_mut().zip(old.iter().zip(new)) {
+                        if (&old.value, old.status) != (&new.value, new.status) {
+                            keys.insert(*number);
+                        }
                     }
+                    done = done.max(before_view + *number as u64 + 1);
                 }
-                done += keys.len() as u64;
                 go_on(progress("comparing values", done, total))?;
             }
+            before_view += view.sample.len() as u64;
+            let changed = changed.iter().map(|keys| keys.len() as u64).collect();
             views.push(view.effect(changed));
         }
         Ok(Effects {

@@ -4,6 +4,7 @@
 //! without these events and with them. Invariant: nothing is written, and what is said of a value is what logging the same
 //! would say.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use evenkeel_lake::ColdAndLog;
@@ -105,19 +106,20 @@ impl EventStream for Behind {
 /// A view, and the keys and times at which it is read.
 pub(super) struct Asked<'a> {
     pub(super) view: &'a ViewDef,
-    pub(super) keys: Vec<(&'a [Value], EventTime)>,
+    /// The number of a key, the key, and one of its times.
+    pub(super) rows: Vec<(usize, &'a [Value], EventTime)>,
 }
 
 impl Asked<'_> {
     fn requests(&self) -> Requests {
         let columns = self.view.key.iter().enumerate().map(|(part, field)| {
             let mut column = Column::new(&field.data_type);
-            for (key, _) in &self.keys {
+            for (_, key, _) in &self.rows {
                 column.push(&key[part]);
             }
             column
         });
-        let times = self.keys.iter().map(|(_, at)| at.0);
+        let times = self.rows.iter().map(|(.., at)| at.0);
         Requests::new(columns.collect(), times.collect(), None)
     }
 }
@@ -145,7 +147,7 @@ impl Foreseen<'_> {
         progress: &mut Progress<'_>,
     ) -> Result<Option<Vec<Vec<u64>>>, EngineError> {
         // Of a view without keys nothing is read.
-        let touched = asked.iter().filter(|asked| !asked.keys.is_empty());
+        let touched = asked.iter().filter(|asked| !asked.rows.is_empty());
         let uses = Uses::of(touched.map(|asked| asked.view));
         let sources: Vec<SourceId> = uses.sources().into_keys().collect();
         let ends = self.cut.iter().filter(|(id, ..)| sources.contains(id));
@@ -160,7 +162,7 @@ impl Foreseen<'_> {
             let evaluator = evaluator.map_err(EngineError::train)?;
             let read = asked.iter().map(|asked| {
                 let read = || evaluator.read(asked.view, &asked.requests(), &[]);
-                let is_asked = !asked.keys.is_empty();
+                let is_asked = !asked.rows.is_empty();
                 is_asked.then(|| function::taking(read)).transpose()
             });
             read.collect::<Result<Vec<Option<Answers>>, EngineError>>()
@@ -176,7 +178,7 @@ impl Foreseen<'_> {
         let after = answers(&with, &after, "reading values after")?;
         let pairs = before.iter().zip(&after).zip(asked);
         let changed = pairs.map(|((before, after), asked)| match (before, after) {
-            (Some(before), Some(after)) => differing(before, after, asked.keys.len()),
+            (Some(before), Some(after)) => differing(before, after, &asked.rows),
             _ => vec![0; asked.view.features.len()],
         });
         Ok(Some(changed.collect()))
@@ -201,17 +203,19 @@ impl Foreseen<'_> {
     }
 }
 
-/// Of each feature, in how many rows it differs.
-fn differing(before: &Answers, after: &Answers, rows: usize) -> Vec<u64> {
+/// Of each feature, at how many keys it differs.
+fn differing(before: &Answers, after: &Answers, rows: &[(usize, &[Value], EventTime)]) -> Vec<u64> {
     let features = before.columns.iter().zip(&after.columns);
     let counts = features.map(|(old, new)| {
-        let differs = |row: &usize| {
+        let differs = |row: usize| {
             let answer = |answers: &Answers, column: &Column| {
-                (answers.found[*row], column.state(*row), column.get(*row))
+                (answers.found[row], column.state(row), column.get(row))
             };
             answer(before, old) != answer(after, new)
         };
-        (0..rows).filter(differs).count() as u64
+        let keys = rows.iter().enumerate();
+        let keys = keys.filter_map(|(row, (key, ..))| differs(row).then_some(*key));
+        keys.collect::<BTreeSet<usize>>().len() as u64
     });
     counts.collect()
 }

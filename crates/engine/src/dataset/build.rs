@@ -215,7 +215,7 @@ impl Offline {
         let plan = meant.plan(spine, self.cut(), build.values_max);
         let rows = self.training_rows(&plan, &meant.labels, progress)?;
         let made =
-            DatasetRows::of(&meant.def, &meant.service, &rows).map_err(EngineError::train)?;
+            DatasetRows::of(&meant.def, &meant.service, &rows, None).map_err(EngineError::train)?;
         let parts = write_parts(&meant.def, &made, &building, progress)?;
         let spine_digest = rows.spine_digest().map_err(EngineError::train)?;
         let manifest = self.manifest(&meant, &rows, &spine_digest, &made, parts);

@@ -26,6 +26,27 @@ pub struct DatasetPlan {
     outputs: Vec<Field>,
 }
 
+/// The transforms of a dataset with what they learnt, as its manifest has them.
+pub(super) fn fitted_of(
+    manifest: &DatasetManifest,
+    service: &ServiceDef,
+) -> Result<Fitted, EngineError> {
+    let fitted = service
+        .features()
+        .iter()
+        .zip(&manifest.features)
+        .map(|(field, entry)| {
+            if entry.transform.is_null() {
+                return Some(FittedTransform::keep(field.clone()));
+            }
+            FittedTransform::from_json(field.clone(), &entry.transform)
+        })
+        .collect::<Option<Vec<_>>>()
+        .filter(|fitted| fitted.len() == manifest.features.len());
+    let features = fitted.ok_or_else(|| unreadable(manifest, "a transform does not read"))?;
+    Ok(Fitted { features })
+}
+
 impl DatasetPlan {
     /// From a manifest, over the definitions that there are now.
     ///
@@ -33,20 +54,7 @@ impl DatasetPlan {
     /// If a view is not there, or not as it was when the dataset was built.
     pub fn new(manifest: &DatasetManifest, catalog: &Catalog) -> Result<Self, EngineError> {
         let service = pinned_service(manifest, catalog)?;
-        let features = service.features();
-        let fitted = features
-            .iter()
-            .zip(&manifest.features)
-            .map(|(field, entry)| {
-                if entry.transform.is_null() {
-                    return Some(FittedTransform::keep(field.clone()));
-                }
-                FittedTransform::from_json(field.clone(), &entry.transform)
-            })
-            .collect::<Option<Vec<_>>>()
-            .filter(|fitted| fitted.len() == manifest.features.len());
-        let fitted = fitted.ok_or_else(|| unreadable(manifest, "a transform does not read"))?;
-        let fitted = Fitted { features: fitted };
+        let fitted = fitted_of(manifest, &service)?;
         Ok(DatasetPlan {
             title: manifest.title(),
             digest: manifest.digest.clone(),

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::build::{BuildSpine, Meant, digest_of, is_digest, write_parts};
 use super::folder::{DatasetFolder, entry_of};
 use super::manifest::{DatasetManifest, PartEntry};
+use super::reading::fitted_of;
 use super::{DatasetName, hex};
 use crate::definitions::catalog_of_records;
 use crate::error::EngineError;
@@ -166,8 +167,10 @@ impl Offline {
                 return Ok(report);
             }
         };
-        let made =
-            DatasetRows::of(&meant.def, &meant.service, &rows).map_err(EngineError::train)?;
+        // What its transforms learnt is pinned, too: what is learnt from may be said otherwise by now.
+        let fitted = fitted_of(&manifest, &meant.service)?;
+        let made = DatasetRows::of(&meant.def, &meant.service, &rows, Some(fitted));
+        let made = made.map_err(EngineError::train)?;
         let building = folder.begin_again(&manifest.dataset, manifest.version)?;
         let parts = write_parts(&meant.def, &made, &building, progress)?;
         let digest = digest_of(&parts);

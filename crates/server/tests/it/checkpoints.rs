@@ -394,7 +394,7 @@ impl Clock for Failing {
 }
 
 #[tokio::test]
-async fn a_writer_that_gave_up_says_so_and_what_it_had_begun_is_not_kept() {
+async fn a_writer_that_gave_up_says_so_and_nothing_is_written_any_more() {
     let stores = Arc::new(Gated::default());
     let clock = Arc::new(Failing {
         test: std::thread::current().id(),
@@ -424,7 +424,8 @@ async fn a_writer_that_gave_up_says_so_and_what_it_had_begun_is_not_kept() {
     // Reads go on.
     let read = json!({"service": "model", "version": 1, "as_of": "2026-03-01T10:30:00Z", "entities": [{"driver": 1}]});
     assert_eq!(world.read(&read).await["rows"][0]["values"][0], json!(1));
-    world.stop();
+    let stopped = world.stopped().unwrap_err();
+    assert!(stopped.to_string().contains("gave up"), "{stopped}");
     world.start();
     world.push("rides", &ride("after")).await;
     assert_eq!(world.get("/readyz").await.text(), "ready\n");

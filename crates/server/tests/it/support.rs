@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Response};
 use bytes::Bytes;
-use evenkeel_engine::{Engine, Machine, Project, ServerLimits};
+use evenkeel_engine::{Engine, EngineError, Machine, Project, ServerLimits};
 use evenkeel_server::{App, Tokens};
 use http_body_util::BodyExt;
 use serde_json::Value as Json;
@@ -130,9 +130,15 @@ impl World {
 
     /// Stops serving.
     pub(crate) fn stop(&mut self) {
+        self.stopped().unwrap();
+    }
+
+    /// The same, and what went wrong.
+    pub(crate) fn stopped(&mut self) -> Result<(), EngineError> {
         self.router = None;
-        if let Some(app) = self.app.take() {
-            app.stop().unwrap();
+        match self.app.take() {
+            Some(app) => app.stop(),
+            None => Ok(()),
         }
     }
 

@@ -176,6 +176,7 @@ async fn what_a_trigger_is_called_is_told_with_what_is_emitted_for_it() {
     post(asks("plain", 1.0, None)).await;
     for (called, message) in [
         ("", "`correlation_id` is empty"),
+        ("two\nlines", "has a control character"),
         ("x".repeat(257).as_str(), "more than 256 characters"),
     ] {
         let refused = post(asks("refused", 1.0, Some(called))).await;

@@ -58,7 +58,7 @@ pub struct DatasetRows {
 }
 
 impl DatasetRows {
-    /// Parts and transforms a training set.
+    /// Parts and transforms a training set, by what transforms learn of it or have learnt before.
     ///
     /// # Errors
     /// If a column to part by is not there, a transform does not fit the feature that the
@@ -67,6 +67,7 @@ impl DatasetRows {
         def: &DatasetDef,
         service: &ServiceDef,
         rows: &TrainingRows,
+        fitted: Option<Fitted>,
     ) -> Result<Self, TrainError> {
         let features = service.features();
         check_transforms(def, &features)?;
@@ -83,7 +84,8 @@ impl DatasetRows {
             .map(|f| whole.column_as(&f.name, &f.data_type))
             .collect::<Result<Vec<Column>, _>>()
             .map_err(TrainError::table)?;
-        let fitted = Fitted::fit(&def.transforms, &features, &columns, parts.trained());
+        let fit = || Fitted::fit(&def.transforms, &features, &columns, parts.trained());
+        let fitted = fitted.unwrap_or_else(fit);
         let mut in_parts: Vec<u32> = parts.parts.iter().flat_map(|(_, r)| r.clone()).collect();
         in_parts.sort_unstable();
         let statistics = features.iter().zip(&columns);

@@ -82,7 +82,9 @@ fn values_are_compared_behind_the_last_event_of_each_key_that_changes() {
         "CREATE ENTITY shop (shop STRING);
 CREATE STREAM sales (id STRING, shop STRING, at TIMESTAMP, EVENT ID (id), EVENT TIME at)
   WITH (connector = 'file', path = 'sales.jsonl');
-CREATE FEATURE VIEW sold ENTITY shop AS SELECT shop, count(*) OVER (LAST 1 HOURS BEFORE) AS sales FROM sales;",
+CREATE FEATURE VIEW sold ENTITY shop AS SELECT shop, count(*) OVER (LAST 1 HOURS BEFORE) AS sales, count(*) OVER (LAST 1 HOURS HOP 1 HOURS) AS hopping,
+  count(*) OVER (RANGE BETWEEN INTERVAL '2' MONTH PRECEDING AND INTERVAL '1' MONTH PRECEDING) AS earlier,
+  count(*) OVER (LAST 1 DAYS) AS all_along FROM sales;",
     );
     let mut engine = world.engine();
     let rows = "{\"id\":\"a\",\"shop\":\"x\",\"at\":\"2020-01-01T10:00:00Z\"}\n\
@@ -102,6 +104,7 @@ CREATE FEATURE VIEW sold ENTITY shop AS SELECT shop, count(*) OVER (LAST 1 HOURS
     let report = engine.correct(&difference, &mut |_, _, _| go_on()).unwrap();
     for report in [&foreseen, &report] {
         let sold = &report.effects.views[0];
-        assert_eq!((sold.keys, sold.features[0].changed), (2, 2));
+        let changed: Vec<u64> = sold.features.iter().map(|f| f.changed).collect();
+        assert_eq!((sold.keys, changed), (2, vec![2; 4]));
     }
 }
