@@ -305,6 +305,28 @@ fn remove_inputs(world: &World) {
     }
 }
 
+#[test]
+fn a_damaged_pin_is_known_before_anything_is_forgotten() {
+    let (world, engine) = everything(false);
+    drop(engine);
+    let pin = world.path().join(".evenkeel/pins/audit.json");
+    let whole = fs::read_to_string(&pin).unwrap();
+    fs::write(&pin, whole.replace("orders", "ordert")).unwrap();
+    let engine = open(&world);
+    let request = ForgetRequest {
+        entity: "customer".to_owned(),
+        key: KEY.to_owned(),
+        ..ForgetRequest::default()
+    };
+    let plan = engine.plan_forget(&request, &mut |_, _| ControlFlow::Continue(()));
+    let refused = engine.forget(plan.unwrap()).unwrap_err();
+    assert!(matches!(refused, EngineError::Pin { .. }), "{refused}");
+    // Nothing was decided: the store opens, and the key is there.
+    assert!(!found(&world, &[KEY]).is_empty());
+    fs::write(&pin, whole).unwrap();
+    assert_eq!(forget(open(&world), None).pins, ["audit"]);
+}
+
 /// A trigger that its caller gives a name.
 fn call(engine: &mut Engine, name: &str, buyer: &str) {
     let note = if buyer == KEY { WORD } else { "called" };
