@@ -30,6 +30,8 @@ const GROUP_ROWS_MAX: usize = 100_000;
 const APPLY_EVENTS: usize = 4;
 /// How long is waited for room before it is asked whether anybody still wants it.
 const ASKED_EVERY: Duration = Duration::from_secs(1);
+/// Why nothing is written any more, if the thread panicked.
+const GAVE_UP: &str = "the writer gave up";
 /// Events after which those who wait for them are told.
 const TOLD_EVENTS: usize = 128;
 
@@ -112,7 +114,7 @@ impl Queue {
             };
             match tokio::time::timeout(ASKED_EVERY, sender.reserve()).await {
                 Ok(Ok(permit)) => break permit,
-                Ok(Err(_)) => return Some(Err(closed("the writer gave up"))),
+                Ok(Err(_)) => return Some(Err(closed(GAVE_UP))),
                 Err(_) if goes_on() => {}
                 Err(_) => return None,
             }
@@ -127,7 +129,7 @@ impl Queue {
         // As long as it is held, the writer waits for more.
         drop(sender);
         let answered = answered.await;
-        Some(answered.unwrap_or_else(|_| Err(closed("the writer gave up"))))
+        Some(answered.unwrap_or_else(|_| Err(closed(GAVE_UP))))
     }
 
     /// Lets the writer see what else there is to do. A writer with a full queue sees it anyway.
@@ -147,9 +149,7 @@ impl Queue {
     /// Sends a request, and waits for its answer.
     pub(crate) async fn write(&self, write: Write, rows: usize) -> Result<Written, ApiError> {
         let answered = self.send(write, rows)?;
-        answered
-            .await
-            .unwrap_or_else(|_| Err(closed("the writer gave up")))
+        answered.await.unwrap_or_else(|_| Err(closed(GAVE_UP)))
     }
 
     /// The same for a thread of its own.
@@ -157,7 +157,7 @@ impl Queue {
         let answered = self.send(write, rows)?;
         answered
             .blocking_recv()
-            .unwrap_or_else(|_| Err(closed("the writer gave up")))
+            .unwrap_or_else(|_| Err(closed(GAVE_UP)))
     }
 
     fn send(
@@ -183,7 +183,7 @@ impl Queue {
                         TrySendError::Full(_) => {
                             ApiError::new("OVERLOADED", "too many pushes wait")
                         }
-                        TrySendError::Closed(_) => closed("the writer gave up"),
+                        TrySendError::Closed(_) => closed(GAVE_UP),
                     }),
                 None => Err(ApiError::new("UNAVAILABLE", "the server stops")),
             }
@@ -227,6 +227,11 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn start(shared: Arc<Shared>, mut queue: mpsc::Receiver<Job>) -> Writer {
         let write = move || {
+            // Also if it is not a commit that panics, but what comes between two.
+            let _gives_up = GivesUp {
+                queue: &shared.queue,
+                reason: GAVE_UP,
+            };
             let mut pusher = Pusher::default();
             let mut emissions = Emissions::default();
             let is_wanted = |queue: &mpsc::Receiver<Job>, held: &Option<Job>| {
@@ -312,7 +317,7 @@ fn commit(
     // Let go before the other: nobody goes on with what is half done.
     let _gives_up = GivesUp {
         queue: &shared.queue,
-        reason: "the writer gave up",
+        reason: GAVE_UP,
     };
     let judged = pusher.judge(shared, writes);
     match write(shared, judged) {

@@ -9,10 +9,11 @@ use clap::Args;
 #[command(
     about = "Look at every byte of the store for damage",
     long_about = "Look at every byte of the store for damage.\n\n\
-        Reads the registry, the whole log and every row of the hot tier, checks their checksums \
+        Reads the registry, the whole log, every row of the hot tier, datasets, frozen segments and the small \
+        records beside them (what was forgotten, runs, captures, comparisons, pins), checks their checksums \
         and that they fit each other, and names every damage: source, key, file, offset. Registry \
         and log are the truth; if they are damaged, restore a backup. The hot tier is computed \
-        from them, and --repair builds it again. Beside a server the hot tier is looked at as of its \
+        from them, and --repair builds it again; of a record the damage says what to do. Beside a server the hot tier is looked at as of its \
         last checkpoint, and rows that the server has cached are not read from the disk again; \
         --repair is refused. Without a server nobody else may use the store meanwhile.\n\n\
         Exits with 3 if there is damage that is left.",
