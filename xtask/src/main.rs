@@ -83,6 +83,9 @@ fn test(rest: &[OsString]) -> Result<(), String> {
     if let Some(folder) = services::hadoop(&root(), &python) {
         command.env(services::HADOOP, folder);
     }
+    if let Some(folder) = services::mysql(&root()) {
+        command.env(services::MYSQL, folder);
+    }
     run(command.env(python::VARIABLE, &python))?;
     // Arguments are for the tests in Rust.
     if rest.is_empty() {

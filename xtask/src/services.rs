@@ -34,6 +34,27 @@ pub(crate) fn hadoop(root: &Path, interpreter: &Path) -> Option<PathBuf> {
     }
 }
 
+/// The tests find MySQL in the folder that this environment variable names.
+pub(crate) const MYSQL: &str = "EVENKEEL_MYSQL";
+
+/// The folder with MySQL's server and client: downloaded once, unless somebody has others.
+pub(crate) fn mysql(root: &Path) -> Option<PathBuf> {
+    if let Some(folder) = env::var_os(MYSQL) {
+        return Some(folder.into());
+    }
+    let folder = root.join("target").join("mysql");
+    let installed = run(Command::new(root.join("dev").join("services"))
+        .args(["install", "mysql"])
+        .arg(&folder));
+    match installed {
+        Ok(()) => Some(folder),
+        Err(error) => {
+            eprintln!("{error}: tests against MySQL will not run");
+            None
+        }
+    }
+}
+
 /// Installs MariaDB if it is not there, apt is, and we may.
 pub(crate) fn install() {
     let answers = |program: &str, argument: &str| {

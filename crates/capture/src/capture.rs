@@ -104,7 +104,7 @@ impl Capture {
         start: Start,
         now: EventTime,
     ) -> Result<Self, CaptureError> {
-        let mut settings = Settings::of(&source, &project.store)?;
+        let mut settings = Settings::of(&source, project)?;
         let target = Target::of(&source, &settings);
         let mut connection = Connection::open(&settings)?;
         let server = Server::check(&mut connection, &settings)?;

@@ -3,16 +3,18 @@
 //! Speaks protocol 4.1 without its options: no compression, no prepared statements, no files.
 //! Knows nothing of tables. See MariaDB's and MySQL's pages on the client/server protocol.
 
+mod key;
 mod password;
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use self::key::PublicKey;
 use self::password::{native, sha2};
 use crate::bytes::{Bytes, CutOff};
 use crate::error::CaptureError;
-use crate::settings::Settings;
+use crate::settings::{ServerKey, Settings};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A server that follows the protocol says something more often than this: it was asked for
@@ -34,6 +36,13 @@ const PLUGINS: u32 = 0x0008_0000;
 const CHARSET: u8 = 45;
 
 const NATIVE: &[u8] = b"mysql_native_password";
+
+const CACHING_SHA2: &[u8] = b"caching_sha2_password";
+/// What `caching_sha2_password` says: the password is known, or has to be sent whole.
+const KNOWN: u8 = 3;
+const WHOLE: u8 = 4;
+/// Asks for the server's key.
+const ASK_FOR_KEY: u8 = 2;
 
 const QUERY: u8 = 0x03;
 const BINLOG_DUMP: u8 = 0x12;
@@ -131,7 +140,10 @@ impl Connection {
                     self.write(&shown)?;
                 }
                 // The server knows the password from before.
-                Some(&MORE) if self.message.get(1) == Some(&3) => {}
+                Some(&MORE) if self.message.get(1) == Some(&KNOWN) => {}
+                Some(&MORE) if self.message.get(1) == Some(&WHOLE) && plugin == CACHING_SHA2 => {
+                    self.show_whole(settings, &salt)?;
+                }
                 _ => {
                     return Err(CaptureError::Authentication {
                         plugin: String::from_utf8_lossy(&plugin).into_owned(),
@@ -139,6 +151,34 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Shows the password itself, under the server's key.
+    fn show_whole(&mut self, settings: &Settings, salt: &[u8]) -> Result<(), CaptureError> {
+        let pem = match &settings.server_key {
+            None => {
+                return Err(CaptureError::WholePassword {
+                    server: self.server.clone(),
+                });
+            }
+            Some(ServerKey::File(pem)) => pem.clone(),
+            Some(ServerKey::Ask) => {
+                self.write(&[ASK_FOR_KEY])?;
+                self.read()?;
+                self.refuse_error("its key")?;
+                match self.message.split_first() {
+                    Some((&MORE, pem)) => pem.to_vec(),
+                    _ => return Err(not_understood("its key")),
+                }
+            }
+        };
+        let key = PublicKey::parse(&pem).ok_or_else(|| not_understood("its key"))?;
+        let salt = salt.strip_suffix(&[0]).unwrap_or(salt);
+        let encrypted = key.encrypt(&settings.password, salt);
+        let encrypted = encrypted.ok_or_else(|| CaptureError::Authentication {
+            plugin: "a password that is longer than its key".to_owned(),
+        })?;
+        self.write(&encrypted)
     }
 
     /// Does what gives no rows, or drops them.
@@ -352,7 +392,7 @@ fn shown(plugin: &[u8], password: &str, salt: &[u8]) -> Result<Vec<u8>, CaptureE
     let salt = salt.strip_suffix(&[0]).unwrap_or(salt);
     match plugin {
         NATIVE => Ok(native(password, salt)),
-        b"caching_sha2_password" => Ok(sha2(password, salt)),
+        CACHING_SHA2 => Ok(sha2(password, salt)),
         other => Err(CaptureError::Authentication {
             plugin: String::from_utf8_lossy(other).into_owned(),
         }),

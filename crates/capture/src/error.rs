@@ -57,12 +57,30 @@ pub enum CaptureError {
     },
     /// A way to show a password that is not known here.
     #[error(
-        "the account asks for `{plugin}`, which is not spoken here: use mysql_native_password, or \
-         caching_sha2_password with a password that the server has in its cache"
+        "the account asks for `{plugin}`, which is not spoken here: use mysql_native_password or \
+         caching_sha2_password"
     )]
     Authentication {
         /// The server's plugin.
         plugin: String,
+    },
+    /// The server wants the password itself, and the connection is not encrypted.
+    #[error(
+        "{server} does not know the password of the account yet, and wants it under its key: add \
+         server_key = 'FILE' to the source, the server's public_key.pem, or server_key = 'ask' in a network in \
+         which nobody can put a key of their own in its place"
+    )]
+    WholePassword {
+        /// Its address.
+        server: String,
+    },
+    /// The server's key cannot be read.
+    #[error("cannot read `{path}`, the key of the server")]
+    ServerKey {
+        /// The file.
+        path: String,
+        /// The system's answer.
+        source: io::Error,
     },
     /// What the server sent is not understood.
     #[error("what the server sent is not understood: {what}")]

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use crate::bytes::{Bytes, CutOff};
 use crate::cell::{Cell, Clock};
 use crate::charset::Charset;
+use crate::json;
 use crate::table_map::{MapColumn, kind};
 
 /// Decimal digits of four bytes.
@@ -91,6 +92,10 @@ impl Reading {
             kind::BLOB | kind::TINY_BLOB | kind::MEDIUM_BLOB | kind::LONG_BLOB | kind::GEOMETRY => {
                 self.text(bytes, low.clamp(1, 4))?
             }
+            kind::JSON => {
+                let length = usize::try_from(bytes.unsigned(low.clamp(1, 4))?).map_err(|_| CutOff)?;
+                Cell::Text(Cow::Owned(json::text(bytes.take(length)?)?))
+            }
             _ => return Err(CutOff),
         })
     }
@@ -99,7 +104,7 @@ impl Reading {
     pub(crate) fn skip(&self, bytes: &mut Bytes<'_>) -> Result<(), CutOff> {
         let [low, high] = self.column.meta.map(usize::from);
         match self.column.kind {
-            kind::JSON | kind::BLOB_COMPRESSED => self.text(bytes, low.clamp(1, 4)).map(drop),
+            kind::JSON | kind::BLOB_COMPRESSED | kind::VECTOR => self.text(bytes, low.clamp(1, 4)).map(drop),
             kind::VARCHAR_COMPRESSED => {
                 self.text(bytes, bytes_of_length(low | high << 8)).map(drop)
             }
@@ -162,7 +167,11 @@ fn padded(cell: Cell<'_>, length: usize) -> Cell<'_> {
 }
 
 /// Digits in groups of nine, most significant first; the first bit is that of the sign.
-fn decimal(bytes: &mut Bytes<'_>, precision: usize, scale: usize) -> Result<String, CutOff> {
+pub(crate) fn decimal(
+    bytes: &mut Bytes<'_>,
+    precision: usize,
+    scale: usize,
+) -> Result<String, CutOff> {
     let whole = precision.checked_sub(scale).ok_or(CutOff)?;
     let bytes_of =
         |digits: usize| digits / GROUP_DIGITS * 4 + BYTES_OF_DIGITS[digits % GROUP_DIGITS];

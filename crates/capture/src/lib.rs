@@ -16,6 +16,7 @@ mod client;
 mod error;
 mod event;
 mod image;
+mod json;
 mod live;
 mod log_end;
 mod mapping;

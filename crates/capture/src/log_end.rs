@@ -85,7 +85,7 @@ impl LogEnd {
     pub fn of(source: &SourceDef, project: &Project) -> Result<Self, CaptureError> {
         Ok(LogEnd {
             source_name: source.name.clone(),
-            settings: Settings::of(source, &project.store)?,
+            settings: Settings::of(source, project)?,
             connection: None,
             last: None,
         })

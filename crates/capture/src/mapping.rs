@@ -399,7 +399,8 @@ fn family(reading: &Reading) -> Option<Family> {
         kind::DATETIME | kind::DATETIME2 => Family::DateTime,
         kind::TIMESTAMP | kind::TIMESTAMP2 => Family::Instant,
         kind::BIT => Family::Bits,
-        kind::ENUM | kind::SET => Family::Text,
+        // JSON is read as the text that the server writes.
+        kind::ENUM | kind::SET | kind::JSON => Family::Text,
         kind::VARCHAR
         | kind::VAR_STRING
         | kind::STRING

@@ -54,11 +54,6 @@ impl Server {
             ),
             ("log_bin_compress", None, "log_bin_compress=OFF"),
             (
-                "binlog_transaction_compression",
-                None,
-                "binlog_transaction_compression=OFF",
-            ),
-            (
                 "binlog_row_value_options",
                 None,
                 "binlog_row_value_options=''",
@@ -335,6 +330,8 @@ fn family(data_type: &str, is_text: bool) -> Option<Family> {
         {
             Family::Text
         }
+        // MySQL's; to MariaDB it is a text.
+        "json" => Family::Text,
         "binary" | "varbinary" | "tinyblob" | "blob" | "mediumblob" | "longblob" | "char"
         | "varchar" => Family::Bytes,
         _ => return None,

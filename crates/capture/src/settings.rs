@@ -2,9 +2,7 @@
 //!
 //! Owns how a password comes from the environment; it is never shown, and written nowhere.
 
-use std::path::Path;
-
-use evenkeel_engine::is_captured;
+use evenkeel_engine::{Project, is_captured};
 use evenkeel_types::definition::{OptionValue, SourceDef};
 use evenkeel_types::time::parse_timestamp;
 
@@ -21,11 +19,20 @@ pub(crate) fn text_of<'d>(source: &'d SourceDef, option: &str) -> Option<&'d str
     }
 }
 
+/// Where the key comes from under which a server is told a password.
+pub(crate) enum ServerKey {
+    /// The server itself is asked.
+    Ask,
+    /// A file's text.
+    File(Vec<u8>),
+}
+
 pub(crate) struct Settings {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: String,
+    pub(crate) server_key: Option<ServerKey>,
     pub(crate) database: String,
     pub(crate) table: String,
     /// Who this is, to the server.
@@ -37,8 +44,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// `store`: the directory of the store, which tells its followers from those of others.
-    pub(crate) fn of(source: &SourceDef, store: &Path) -> Result<Self, CaptureError> {
+    /// The directory of the project's store tells its followers from those of others.
+    pub(crate) fn of(source: &SourceDef, project: &Project) -> Result<Self, CaptureError> {
         if !is_captured(source) {
             return Err(CaptureError::NotCaptured {
                 source_name: source.name.clone(),
@@ -58,7 +65,7 @@ impl Settings {
             None => own_server_id(&format!(
                 "{url}\n{name}\n{}\n{}",
                 source.name,
-                store.display()
+                project.store.display()
             )),
         };
         let snapshot_time = text_of(source, "snapshot_time")
@@ -71,6 +78,7 @@ impl Settings {
             port,
             user,
             password: password_of(source)?,
+            server_key: key_of(source, project)?,
             database: database.to_owned(),
             table: table.to_owned(),
             server_id,
@@ -107,6 +115,22 @@ fn password_of(source: &SourceDef) -> Result<String, CaptureError> {
     std::env::var(variable).map_err(|_| CaptureError::NoPassword {
         source_name: source.name.clone(),
         variable: variable.clone(),
+    })
+}
+
+/// `ask`, or a file in the project's folder.
+fn key_of(source: &SourceDef, project: &Project) -> Result<Option<ServerKey>, CaptureError> {
+    Ok(match text_of(source, "server_key") {
+        None => None,
+        Some("ask") => Some(ServerKey::Ask),
+        Some(path) => {
+            let read = std::fs::read(project.root.join(path));
+            let pem = read.map_err(|source| CaptureError::ServerKey {
+                path: path.to_owned(),
+                source,
+            })?;
+            Some(ServerKey::File(pem))
+        }
     })
 }
 

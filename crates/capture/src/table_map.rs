@@ -31,6 +31,7 @@ pub(crate) mod kind {
     pub(crate) const TIME2: u8 = 19;
     pub(crate) const BLOB_COMPRESSED: u8 = 140;
     pub(crate) const VARCHAR_COMPRESSED: u8 = 141;
+    pub(crate) const VECTOR: u8 = 242;
     pub(crate) const JSON: u8 = 245;
     pub(crate) const DECIMAL: u8 = 246;
     pub(crate) const ENUM: u8 = 247;
@@ -231,7 +232,7 @@ fn meta_of(kind: u8, bytes: &mut Bytes<'_>) -> Result<[u8; 2], CutOff> {
     use kind::*;
     Ok(match kind {
         FLOAT | DOUBLE | BLOB | TINY_BLOB | MEDIUM_BLOB | LONG_BLOB | BLOB_COMPRESSED
-        | GEOMETRY | JSON | TIMESTAMP2 | DATETIME2 | TIME2 => [bytes.u8()?, 0],
+        | GEOMETRY | JSON | VECTOR | TIMESTAMP2 | DATETIME2 | TIME2 => [bytes.u8()?, 0],
         VARCHAR | VARCHAR_COMPRESSED | VAR_STRING | BIT | DECIMAL | STRING | ENUM | SET => {
             [bytes.u8()?, bytes.u8()?]
         }

@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::error::EngineError;
 use crate::record_file::{self, DamagedRecord};
 
-/// The version of the format that is written.
-const CAPTURE_FORMAT: u32 = 1;
+/// The newest version of the format: the first one with GTIDs. A record without is of the version before, which
+/// is all that it needs to be read.
+const CAPTURE_FORMAT: u32 = 2;
+const CAPTURE_FORMAT_WITHOUT_GTIDS: u32 = 1;
 /// The folder in the store.
 pub(crate) const CAPTURES: &str = "captures";
 
@@ -35,6 +37,9 @@ pub struct CapturePlace {
     pub time: i64,
     /// The table's columns in the last rows, in words; none: no row was read.
     pub columns: Option<Vec<String>>,
+    /// The transactions before it, where they are named by GTIDs: the place holds on another server of theirs, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gtids: Option<String>,
     /// A snapshot was begun since, some of whose differences may be logged: it is taken again.
     pub snapshot: bool,
 }
@@ -69,8 +74,12 @@ impl CapturePlace {
     /// # Errors
     /// If it cannot be written.
     pub fn write(self, store: &Path, source: &str) -> Result<(), EngineError> {
+        let format = match self.gtids {
+            Some(_) => CAPTURE_FORMAT,
+            None => CAPTURE_FORMAT_WITHOUT_GTIDS,
+        };
         let body = Body { place: self };
-        record_file::write(&store.join(CAPTURES), source, CAPTURE_FORMAT, body)
+        record_file::write(&store.join(CAPTURES), source, format, body)
     }
 }
 
@@ -89,6 +98,7 @@ mod tests {
             position,
             time: 1_772_323_200_000_000,
             columns: Some(vec!["id type 8 [0, 0] ".to_owned()]),
+            gtids: None,
             snapshot: false,
         }
     }
@@ -97,10 +107,18 @@ mod tests {
     fn what_is_written_is_read() {
         let store = tempfile::tempdir().unwrap();
         assert_eq!(CapturePlace::read(store.path(), "orders").unwrap(), None);
-        for position in [4, 900] {
-            place(position).write(store.path(), "orders").unwrap();
+        let format = || {
+            let text = std::fs::read(store.path().join(CAPTURES).join("orders.json")).unwrap();
+            record_file::format_of(&text)
+        };
+        for (position, gtids, wanted) in [(4, None, 1), (900, Some("a:1-2"), 2)] {
+            let place = CapturePlace {
+                gtids: gtids.map(str::to_owned),
+                ..place(position)
+            };
+            place.clone().write(store.path(), "orders").unwrap();
             let read = CapturePlace::read(store.path(), "orders").unwrap();
-            assert_eq!(read, Some(place(position)));
+            assert_eq!((read, format()), (Some(place), Some(wanted)));
         }
     }
 
@@ -115,10 +133,16 @@ mod tests {
         assert_eq!(parse(text).unwrap(), place(900));
         let changed = text.replace("900", "901");
         assert!(matches!(parse(&changed), Err(EngineError::Record { .. })));
-        let newer = text.replace("\"format\": 1", "\"format\": 2, \"more\": 1");
+        let newer = text.replace("\"format\": 1", "\"format\": 3, \"more\": 1");
         assert!(matches!(
             parse(&newer),
-            Err(EngineError::StoreFormat { format: 2, .. })
+            Err(EngineError::StoreFormat { format: 3, .. })
         ));
+        let with_gtids = CapturePlace {
+            gtids: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-23".to_owned()),
+            ..place(900)
+        };
+        let text = include_str!("../tests/fixtures/captures/2.json");
+        assert_eq!(parse(text).unwrap(), with_gtids);
     }
 }

@@ -33,12 +33,13 @@ const FILE: [&str; 8] = [
 /// Options of a source that is compared with the truth on a schedule.
 const COMPARED: [&str; 3] = ["compare_days", "compare_schedule", "compare_with"];
 /// Options of a source that is a table of MySQL or MariaDB.
-const MYSQL: [&str; 9] = [
+const MYSQL: [&str; 10] = [
     "change_position",
     "change_time",
     "compare_schedule",
     "password",
     "server_id",
+    "server_key",
     "snapshot_time",
     "table",
     "url",

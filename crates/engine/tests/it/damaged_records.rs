@@ -71,6 +71,7 @@ fn with_records() -> World {
         position: 900,
         time: 1_772_323_200_000_000,
         columns: Some(vec!["id type 8 [0, 0] ".to_owned()]),
+        gtids: None,
         snapshot: false,
     };
     place.write(&store, "orders").unwrap();
