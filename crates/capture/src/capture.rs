@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use evenkeel_connect::FileRows;
 use evenkeel_engine::api::IngestReport;
 use evenkeel_engine::{
     CapturePlace, ComparisonRecord, Offline, Project, RowSink, comparison_schedule,
@@ -20,9 +19,10 @@ use crate::live::Live;
 use crate::log_end::{LogPlace, number_of};
 use crate::mapping::{Rows, Target};
 use crate::report::CaptureReport;
+use crate::resume::resume;
 use crate::server::{Server, binlogs, columns, find_table};
 use crate::settings::Settings;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Followed, Snapshot};
 use crate::stream::{Place, Progress, Stream};
 
 /// A commit has at most this many rows, and those of the event that reaches it.
@@ -119,19 +119,20 @@ impl Capture {
             .filter(|place| start == Start::GoOn && !place.snapshot);
         let stage = match goes_on {
             Some(place) => {
-                refuse_elsewhere(&source, &server, &settings, place)?;
-                refuse_purged(&source, &files, place)?;
-                let from = Place {
-                    file: place.file.clone(),
-                    created: place.created,
-                    position: place.position,
-                    time: place.time,
-                    columns: place.columns.clone(),
-                };
-                Stage::Stream(Box::new(stream(&source, &settings, &server, from)?))
+                let from = resume(&source, &settings, &server, &files, place)?;
+                Stage::Stream(Box::new(stream(
+                    &source,
+                    &settings,
+                    &server,
+                    from,
+                    &end_at_first.0,
+                )?))
             }
             None => {
-                let followed = before.as_ref().map(|place| place.time);
+                let followed = match &before {
+                    Some(place) => Followed::Before(place.time),
+                    None => Followed::Never,
+                };
                 let mut snapshot = begin(&source, &settings, &server, &target, followed, now.0)?;
                 snapshot.against(Live::of(&Offline::open(project)?, &source, &target)?);
                 Stage::Snapshot(Box::new(snapshot))
@@ -179,17 +180,19 @@ impl Capture {
                     file: snapshot.file.clone(),
                     created: 0,
                     position: snapshot.position,
+                    gtids: snapshot.gtids.clone(),
                     time: snapshot.time,
                     columns: self.comparing.as_ref().and_then(|c| c.columns.clone()),
                 });
-                if let Some(rows) = rows {
+                if !rows.is_empty() {
                     self.say_that_a_snapshot_is_under_way()?;
-                    self.report.add(sink.take(&self.source, vec![rows])?);
+                    self.report.add(sink.take(&self.source, rows)?);
                 }
                 if let Some(from) = from {
                     self.record(from.clone(), sink.now())?;
                     self.end_comparison()?;
-                    let stream = stream(&self.source, &self.settings, &self.server, from)?;
+                    let (settings, end) = (&self.settings, &self.end_at_first.0);
+                    let stream = stream(&self.source, settings, &self.server, from, end)?;
                     self.stage = Stage::Stream(Box::new(stream));
                 }
                 Ok(Stepped::More)
@@ -214,18 +217,11 @@ impl Capture {
         };
         let began = sink.now().0;
         let mut rows = Rows::new(&self.target);
-        let mut parts = Vec::new();
         let mut stepped = Stepped::More;
         let mut failed = None;
         while !is_there(stream.safe()) {
-            let file = stream.file_digest();
-            let (before, now) = (rows.len(), sink.now().0);
-            let progress = stream.next(&self.target, &mut rows, now);
-            if stream.file_digest() != file && before > 0 {
-                let rows = rows.take();
-                parts.push(FileRows { file, rows });
-            }
-            match progress {
+            let now = sink.now().0;
+            match stream.next(&self.target, &mut rows, now) {
                 Ok(Progress::Event) => {}
                 Ok(Progress::Idle) => {
                     stepped = Stepped::Idle;
@@ -241,31 +237,27 @@ impl Capture {
                     break;
                 }
             }
-            let count = parts
-                .iter()
-                .map(|part: &FileRows| part.rows.len())
-                .sum::<usize>();
             let so_long = now.saturating_sub(began) >= COMMIT_MICROS;
-            if count + rows.len() >= COMMIT_ROWS || so_long {
+            if rows.len() >= COMMIT_ROWS || so_long || stream.can_name_transactions() {
                 break;
             }
         }
-        if rows.len() > 0 {
-            parts.push(FileRows {
-                file: stream.file_digest(),
-                rows: rows.take(),
-            });
-        }
-        let safe = stream.safe().clone();
-        let is_there = is_there(&safe);
+        let parts = rows.into_parts();
         if parts.is_empty() {
             sink.rest();
         } else {
             self.report.add(sink.take(&self.source, parts)?);
         }
+        let is_named_anew = stream.can_name_transactions();
+        if is_named_anew {
+            stream.name_transactions();
+        }
+        let safe = stream.safe().clone();
+        let is_there = is_there(&safe);
         let now = sink.now();
         let is_due = now.0.saturating_sub(self.recorded_at) >= RECORD_MICROS;
-        if is_due || failed.is_some() {
+        // Nothing is named by transactions before the record says so.
+        if is_due || is_named_anew || failed.is_some() {
             self.record(safe, now)?;
         }
         if let Some(error) = failed {
@@ -293,7 +285,7 @@ impl Capture {
         if now.0 < self.compare_after {
             return;
         }
-        let (settings, followed) = (&self.settings, Some(stream.last_time()));
+        let (settings, followed) = (&self.settings, Followed::Here(stream.last_time()));
         let begun = begin(
             &self.source,
             settings,
@@ -392,6 +384,7 @@ impl Capture {
             position: place.position,
             time: place.time,
             columns: place.columns.clone(),
+            gtids: place.gtids.as_ref().map(ToString::to_string),
             snapshot: false,
         };
         record
@@ -459,7 +452,7 @@ fn begin(
     settings: &Settings,
     server: &Server,
     target: &Target,
-    followed: Option<i64>,
+    followed: Followed,
     now: i64,
 ) -> Result<Snapshot, CaptureError> {
     let ordered = if source.primary_key.is_empty() {
@@ -474,50 +467,17 @@ fn begin(
     Snapshot::begin(settings, server, target, &key, followed, now)
 }
 
+/// `end`: the file in which the log ended when the server was asked, which had GTIDs then or not.
 fn stream(
     source: &SourceDef,
     settings: &Settings,
     server: &Server,
     from: Place,
+    end: &str,
 ) -> Result<Stream, CaptureError> {
-    Stream::open(settings, server, &source.name, source.max_future, from)
-}
-
-fn refuse_elsewhere(
-    source: &SourceDef,
-    server: &Server,
-    settings: &Settings,
-    place: &CapturePlace,
-) -> Result<(), CaptureError> {
-    if place.table != settings.title() {
-        return Err(CaptureError::OtherTable {
-            source_name: source.name.clone(),
-            before: place.table.clone(),
-            now: settings.title(),
-        });
+    let mut stream = Stream::open(settings, server, &source.name, source.max_future, from)?;
+    if server.gtids.is_some() {
+        stream.name_transactions_behind(end);
     }
-    if place.server == server.identity {
-        return Ok(());
-    }
-    Err(CaptureError::OtherServer {
-        source_name: source.name.clone(),
-        before: place.server.clone(),
-        now: server.identity.clone(),
-    })
-}
-
-fn refuse_purged(
-    source: &SourceDef,
-    files: &[(String, u64)],
-    place: &CapturePlace,
-) -> Result<(), CaptureError> {
-    let is_there = |(file, bytes): &(String, u64)| *file == place.file && place.position <= *bytes;
-    if files.iter().any(is_there) {
-        return Ok(());
-    }
-    Err(CaptureError::Purged {
-        source_name: source.name.clone(),
-        file: place.file.clone(),
-        position: place.position,
-    })
+    Ok(stream)
 }

@@ -14,6 +14,7 @@ use self::key::PublicKey;
 use self::password::{native, sha2};
 use crate::bytes::{Bytes, CutOff};
 use crate::error::CaptureError;
+use crate::gtid::GtidSet;
 use crate::settings::{ServerKey, Settings};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,6 +48,9 @@ const ASK_FOR_KEY: u8 = 2;
 const QUERY: u8 = 0x03;
 const BINLOG_DUMP: u8 = 0x12;
 const REGISTER_SLAVE: u8 = 0x15;
+const BINLOG_DUMP_GTID: u8 = 0x1e;
+/// What is sent is chosen by GTIDs alone.
+const THROUGH_GTID: u16 = 4;
 
 const OK: u8 = 0;
 const MORE: u8 = 1;
@@ -253,19 +257,43 @@ impl Connection {
         file: &str,
         position: u32,
     ) -> Result<(), CaptureError> {
-        let mut register = vec![REGISTER_SLAVE];
-        register.extend(server_id.to_le_bytes());
-        // No name, no user, no password, no port, no rank, no other master.
-        register.extend([0; 3 + 2 + 4 + 4]);
-        self.command(&register)?;
-        self.read()?;
-        self.refuse_error("to be followed")?;
+        self.register(server_id)?;
         let mut dump = vec![BINLOG_DUMP];
         dump.extend(position.to_le_bytes());
         dump.extend([0; 2]);
         dump.extend(server_id.to_le_bytes());
         dump.extend(file.as_bytes());
         self.command(&dump)
+    }
+
+    /// Makes the connection a stream of all transactions of the binlog but those of a set.
+    pub(crate) fn dump_without(
+        &mut self,
+        server_id: u32,
+        known: &GtidSet,
+    ) -> Result<(), CaptureError> {
+        self.register(server_id)?;
+        let known = known.encode();
+        let mut dump = vec![BINLOG_DUMP_GTID];
+        dump.extend(THROUGH_GTID.to_le_bytes());
+        dump.extend(server_id.to_le_bytes());
+        // No file, from its first event on.
+        dump.extend(0_u32.to_le_bytes());
+        dump.extend(4_u64.to_le_bytes());
+        // A set is some bytes per range.
+        dump.extend(u32::try_from(known.len()).unwrap_or(u32::MAX).to_le_bytes());
+        dump.extend(known);
+        self.command(&dump)
+    }
+
+    fn register(&mut self, server_id: u32) -> Result<(), CaptureError> {
+        let mut register = vec![REGISTER_SLAVE];
+        register.extend(server_id.to_le_bytes());
+        // No name, no user, no password, no port, no rank, no other master.
+        register.extend([0; 3 + 2 + 4 + 4]);
+        self.command(&register)?;
+        self.read()?;
+        self.refuse_error("to be followed")
     }
 
     /// The next event of the stream; `None` if the server ends it.

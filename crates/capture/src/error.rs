@@ -206,6 +206,41 @@ pub enum CaptureError {
         /// The position in it.
         position: u64,
     },
+    /// Rows were named by GTIDs, and the server has none.
+    #[error(
+        "`{source_name}` was followed by GTIDs, and the server has none that are read: set gtid_mode=ON, without \
+         tags, or take a new snapshot, `evenkeel ingest {source_name} --snapshot`"
+    )]
+    NoGtids {
+        /// The source.
+        source_name: String,
+    },
+    /// The server lacks transactions that were read.
+    #[error(
+        "server {server} does not have the transactions {missing}, which were read of another or before its log \
+         began anew: it is no replica of that, or not up to date yet; take a new snapshot, \
+         `evenkeel ingest {source_name} --snapshot`"
+    )]
+    LostTransactions {
+        /// The source.
+        source_name: String,
+        /// The server's identity.
+        server: String,
+        /// What it does not have.
+        missing: String,
+    },
+    /// The server has no binlog of transactions that were not read.
+    #[error(
+        "the server has no binlog of the transactions {purged} any more, and what they did is not known: take a \
+         new snapshot, `evenkeel ingest {source_name} --snapshot` (and let the server keep its binlogs longer: \
+         binlog_expire_logs_seconds)"
+    )]
+    PurgedTransactions {
+        /// The source.
+        source_name: String,
+        /// What is needed.
+        purged: String,
+    },
     /// The server's log was begun anew.
     #[error(
         "`{file}` is another file than the one that was followed: the server's log began anew, and what \

@@ -3,6 +3,7 @@
 //! Numbers of kinds and layouts are those of MariaDB's and MySQL's pages on replication.
 
 use crate::bytes::{Bytes, CutOff};
+use crate::gtid::Gtid;
 
 const HEADER_BYTES: usize = 19;
 const CHECKSUM_BYTES: usize = 4;
@@ -24,14 +25,22 @@ const UPDATE_ROWS: u8 = 31;
 const DELETE_ROWS: u8 = 32;
 const MYSQL_GTID: u8 = 33;
 const MYSQL_ANONYMOUS_GTID: u8 = 34;
+const PREVIOUS_GTIDS: u8 = 35;
 const XA_PREPARE: u8 = 38;
 const PARTIAL_UPDATE_ROWS: u8 = 39;
 const TRANSACTION_PAYLOAD: u8 = 40;
 const HEARTBEAT_V2: u8 = 41;
+const MYSQL_TAGGED_GTID: u8 = 42;
 const MARIADB_GTID: u8 = 162;
 const MARIADB_START_ENCRYPTION: u8 = 164;
 /// Compressed queries and rows.
 const MARIADB_COMPRESSED: std::ops::RangeInclusive<u8> = 165..=171;
+
+/// What follows are clocks of MySQL's parallel replicas.
+const LOGICAL_CLOCK: u8 = 2;
+/// The time of a commit is in this many bytes, the first bit of which says whether that of the first server follows.
+const COMMIT_TIME_BYTES: usize = 7;
+const COMMIT_TIME_FLAG: u64 = 1 << 55;
 
 const GTID_STANDALONE: u8 = 1;
 const GTID_PREPARED_XA: u8 = 64;
@@ -72,7 +81,15 @@ pub(crate) enum Event<'a> {
         standalone: bool,
         /// Whether it happened is not known: it was prepared.
         prepared: bool,
+        /// Its name, of MySQL's.
+        gtid: Option<Gtid>,
+        /// When it was committed where that was first, microseconds, if that is known.
+        committed_at: Option<i64>,
     },
+    /// The same with a name that is not read.
+    TaggedGroup,
+    /// The transactions before a file.
+    PreviousGtids(Bytes<'a>),
     /// A group ends.
     Commit,
     Query {
@@ -87,8 +104,17 @@ pub(crate) enum Event<'a> {
         /// Columns, bitmaps and images.
         body: Bytes<'a>,
     },
-    /// Nothing happened for a while.
-    Heartbeat,
+    /// Rows of which not all is said.
+    PartialRows {
+        table_id: u64,
+    },
+    /// Nothing happened for a while, or nothing that was asked for: how far the server has read.
+    Heartbeat {
+        file: String,
+        position: u32,
+    },
+    /// A transaction in one event.
+    Payload(&'a [u8]),
     /// Rows that are packed in a way that is not read.
     Packed,
     /// The server does not know what happened.
@@ -118,7 +144,7 @@ pub(crate) fn parse(bytes: &[u8], checksums: bool) -> Result<(Header, Event<'_>)
         end: if flags & ARTIFICIAL == 0 { end } else { 0 },
     };
     let body = body(bytes, kind, flags, checksums)?;
-    event(kind, body)
+    event(kind, end, body)
         .map(|event| (header, event))
         .map_err(cut_off)
 }
@@ -149,7 +175,7 @@ fn body(bytes: &[u8], kind: u8, flags: u16, checksums: bool) -> Result<&[u8], &'
     }
 }
 
-fn event(kind: u8, body: &[u8]) -> Result<Event<'_>, CutOff> {
+fn event(kind: u8, end: u32, body: &[u8]) -> Result<Event<'_>, CutOff> {
     let mut bytes = Bytes(body);
     Ok(match kind {
         ROTATE => {
@@ -181,19 +207,56 @@ fn event(kind: u8, body: &[u8]) -> Result<Event<'_>, CutOff> {
             Event::Group {
                 standalone: flags & GTID_STANDALONE != 0,
                 prepared: flags & GTID_PREPARED_XA != 0,
+                gtid: None,
+                committed_at: None,
             }
         }
         // What follows says whether it is one statement.
-        MYSQL_GTID | MYSQL_ANONYMOUS_GTID => Event::Group {
-            standalone: true,
-            prepared: false,
-        },
+        MYSQL_GTID => mysql_group(&mut bytes, true)?,
+        MYSQL_ANONYMOUS_GTID => mysql_group(&mut bytes, false)?,
+        MYSQL_TAGGED_GTID => Event::TaggedGroup,
+        PREVIOUS_GTIDS => Event::PreviousGtids(bytes),
         XA_PREPARE => Event::Commit,
-        HEARTBEAT | HEARTBEAT_V2 => Event::Heartbeat,
-        PARTIAL_UPDATE_ROWS | TRANSACTION_PAYLOAD | MARIADB_START_ENCRYPTION => Event::Packed,
+        HEARTBEAT => Event::Heartbeat {
+            file: String::from_utf8_lossy(body).into_owned(),
+            position: end,
+        },
+        HEARTBEAT_V2 => Event::Heartbeat {
+            file: String::new(),
+            position: 0,
+        },
+        PARTIAL_UPDATE_ROWS => Event::PartialRows {
+            table_id: bytes.unsigned(6)?,
+        },
+        TRANSACTION_PAYLOAD => Event::Payload(body),
+        MARIADB_START_ENCRYPTION => Event::Packed,
         kind if MARIADB_COMPRESSED.contains(&kind) => Event::Packed,
         INCIDENT => Event::Incident,
         _ => Event::Other,
+    })
+}
+
+fn mysql_group<'a>(bytes: &mut Bytes<'_>, is_named: bool) -> Result<Event<'a>, CutOff> {
+    // Flags.
+    bytes.take(1)?;
+    let mut server = [0; 16];
+    server.copy_from_slice(bytes.take(16)?);
+    let number = bytes.unsigned(8)?;
+    let mut committed_at = None;
+    // Servers before 8.0 say less.
+    if bytes.0.first() == Some(&LOGICAL_CLOCK) && bytes.0.len() >= 1 + 16 + COMMIT_TIME_BYTES {
+        bytes.take(1 + 16)?;
+        let mut time = bytes.unsigned(COMMIT_TIME_BYTES)?;
+        if time & COMMIT_TIME_FLAG != 0 {
+            time = bytes.unsigned(COMMIT_TIME_BYTES)?;
+        }
+        committed_at = i64::try_from(time).ok().filter(|time| *time > 0);
+    }
+    Ok(Event::Group {
+        standalone: true,
+        prepared: false,
+        gtid: is_named.then_some(Gtid { server, number }),
+        committed_at,
     })
 }
 

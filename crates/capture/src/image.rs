@@ -93,7 +93,8 @@ impl Reading {
                 self.text(bytes, low.clamp(1, 4))?
             }
             kind::JSON => {
-                let length = usize::try_from(bytes.unsigned(low.clamp(1, 4))?).map_err(|_| CutOff)?;
+                let length =
+                    usize::try_from(bytes.unsigned(low.clamp(1, 4))?).map_err(|_| CutOff)?;
                 Cell::Text(Cow::Owned(json::text(bytes.take(length)?)?))
             }
             _ => return Err(CutOff),
@@ -104,7 +105,9 @@ impl Reading {
     pub(crate) fn skip(&self, bytes: &mut Bytes<'_>) -> Result<(), CutOff> {
         let [low, high] = self.column.meta.map(usize::from);
         match self.column.kind {
-            kind::JSON | kind::BLOB_COMPRESSED | kind::VECTOR => self.text(bytes, low.clamp(1, 4)).map(drop),
+            kind::JSON | kind::BLOB_COMPRESSED | kind::VECTOR => {
+                self.text(bytes, low.clamp(1, 4)).map(drop)
+            }
             kind::VARCHAR_COMPRESSED => {
                 self.text(bytes, bytes_of_length(low | high << 8)).map(drop)
             }

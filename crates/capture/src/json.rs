@@ -345,7 +345,10 @@ mod tests {
 
     #[test]
     fn values_are_as_the_server_writes_them() {
-        assert_eq!(text(&sample()).unwrap(), r#"{"a": 1, "b": [true, "x\n", 1.5]}"#);
+        assert_eq!(
+            text(&sample()).unwrap(),
+            r#"{"a": 1, "b": [true, "x\n", 1.5]}"#
+        );
         assert_eq!(text(&[]).unwrap(), "null");
         for (number, wanted) in [
             (0.0, "0.0"),

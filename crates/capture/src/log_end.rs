@@ -73,7 +73,7 @@ pub struct LogEnd {
     source_name: String,
     settings: Settings,
     /// With what the server is told apart by.
-    connection: Option<(Connection, String)>,
+    connection: Option<(Connection, Server)>,
     last: Option<LogPlace>,
 }
 
@@ -102,14 +102,18 @@ impl LogEnd {
             None => {
                 let mut connection = Connection::open_within(&self.settings, SILENCE)?;
                 let server = Server::check(&mut connection, &self.settings)?;
-                (connection, server.identity)
+                (connection, server)
             }
         };
         let mut files = binlogs(&mut connection)?;
         let (file, position) = files.pop().ok_or_else(|| not_understood("no binlog"))?;
-        self.connection = Some((connection, server.clone()));
-        let end = LogPlace::new(server, file, position);
-        if self.last.as_ref().is_some_and(|last| !end.has_passed(last)) {
+        let end = LogPlace::new(server.identity.clone(), file, position);
+        // Where transactions have names, another server may have taken over.
+        let may_differ = server.gtids.is_some();
+        self.connection = Some((connection, server));
+        let is_wrong =
+            |last: &LogPlace| !end.has_passed(last) && !(may_differ && end.server != last.server);
+        if self.last.as_ref().is_some_and(is_wrong) {
             return Err(CaptureError::OtherLog {
                 source_name: self.source_name.clone(),
                 file: end.file,

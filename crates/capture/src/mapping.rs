@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use evenkeel_connect::{ChangeError, ColumnSpec, RejectedRow, RowBatch, ValueError, value_to_json};
+use evenkeel_connect::{
+    ChangeError, ColumnSpec, FileRows, RejectedRow, RowBatch, ValueError, value_to_json,
+};
 use evenkeel_engine::stored_columns;
 use evenkeel_types::definition::{SourceDef, SourceKind};
 use evenkeel_types::{Column, DataType, Value};
@@ -45,7 +47,8 @@ pub(crate) struct Told {
     pub(crate) op: &'static str,
     pub(crate) time: i64,
     pub(crate) place: i64,
-    /// Its name in its file of the binlog.
+    /// Its name: what stands for its file of the binlog, and its number in that.
+    pub(crate) file: [u8; 16],
     pub(crate) number: u64,
 }
 
@@ -121,6 +124,9 @@ impl Target {
 
 /// Rows on their way to the log.
 pub(crate) struct Rows {
+    /// Of files before the one that is read.
+    parts: Vec<FileRows>,
+    file: [u8; 16],
     batch: RowBatch,
     /// Where each column of the source comes from.
     roles: Vec<Role>,
@@ -132,6 +138,8 @@ pub(crate) struct Rows {
 impl Rows {
     pub(crate) fn new(target: &Target) -> Self {
         Rows {
+            parts: Vec::new(),
+            file: [0; 16],
             batch: empty(&target.specs),
             roles: target.roles.clone(),
             specs: target.specs.clone(),
@@ -141,15 +149,32 @@ impl Rows {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.batch.len()
+        let before = self.parts.iter().map(|part| part.rows.len()).sum::<usize>();
+        before + self.batch.len()
     }
 
-    pub(crate) fn take(&mut self) -> RowBatch {
-        std::mem::replace(&mut self.batch, empty(&self.specs))
+    /// All of them, by their files.
+    pub(crate) fn into_parts(mut self) -> Vec<FileRows> {
+        self.end_part();
+        self.parts
+    }
+
+    fn end_part(&mut self) {
+        if self.batch.len() > 0 {
+            let rows = std::mem::replace(&mut self.batch, empty(&self.specs));
+            self.parts.push(FileRows {
+                file: self.file,
+                rows,
+            });
+        }
     }
 
     /// Adds a row. `cells`: what the table says in the source's columns, for a dead letter.
     pub(crate) fn push(&mut self, told: Told, row: Row, cells: &[Option<Cell<'_>>]) {
+        if told.file != self.file {
+            self.end_part();
+            self.file = told.file;
+        }
         let row = match row {
             Ok(_) if !self.is_table && matches!(told.op, "u" | "d") => Err((
                 None,

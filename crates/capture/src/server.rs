@@ -8,6 +8,7 @@ use evenkeel_connect::ColumnSpec;
 use crate::charset::Charset;
 use crate::client::{Connection, TextRow, not_understood};
 use crate::error::CaptureError;
+use crate::gtid::GtidSet;
 use crate::mapping::{Collations, Family, Target, position};
 use crate::settings::Settings;
 
@@ -23,6 +24,15 @@ pub(crate) struct Server {
     pub(crate) identity: String,
     pub(crate) is_mariadb: bool,
     pub(crate) collations: Collations,
+    /// Of MySQL with gtid_mode=ON.
+    pub(crate) gtids: Option<ServerGtids>,
+}
+
+/// Names of transactions that a server has, and of those that are not in its binlogs any more.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerGtids {
+    pub(crate) executed: GtidSet,
+    pub(crate) purged: GtidSet,
 }
 
 /// A column of the table, as a snapshot reads it.
@@ -77,7 +87,10 @@ impl Server {
         let own = get("server_uuid")
             .or(get("server_uid"))
             .filter(|own| !own.is_empty());
+        let is_mariadb = part("version").to_ascii_lowercase().contains("mariadb");
+        let has_gtids = !is_mariadb && part("gtid_mode") == "ON";
         Ok(Server {
+            gtids: if has_gtids { gtids(connection)? } else { None },
             identity: own.map_or_else(
                 || {
                     format!(
@@ -89,10 +102,39 @@ impl Server {
                 },
                 str::to_owned,
             ),
-            is_mariadb: part("version").to_ascii_lowercase().contains("mariadb"),
+            is_mariadb,
             collations: collations(connection)?,
         })
     }
+
+    /// Whether the server of another connection is this one: an address may be given to another.
+    pub(crate) fn confirm(&self, connection: &mut Connection) -> Result<(), CaptureError> {
+        if self.is_mariadb {
+            return Ok(());
+        }
+        let rows = connection.rows("SELECT @@GLOBAL.server_uuid")?;
+        let row = rows
+            .first()
+            .ok_or_else(|| not_understood("its server_uuid"))?;
+        if text(row, 0)? == self.identity {
+            return Ok(());
+        }
+        Err(CaptureError::Ended)
+    }
+}
+
+/// None: they have tags, which are not read.
+fn gtids(connection: &mut Connection) -> Result<Option<ServerGtids>, CaptureError> {
+    // Not with the other variables, which are cut off at 1,024 characters.
+    let rows = connection.rows("SELECT @@GLOBAL.gtid_purged, @@GLOBAL.gtid_executed")?;
+    let row = rows.first().ok_or_else(|| not_understood("its GTIDs"))?;
+    let (purged, executed) = (
+        GtidSet::parse(&text(row, 0)?),
+        GtidSet::parse(&text(row, 1)?),
+    );
+    Ok(executed
+        .zip(purged)
+        .map(|(executed, purged)| ServerGtids { executed, purged }))
 }
 
 fn variables(connection: &mut Connection) -> Result<BTreeMap<String, String>, CaptureError> {

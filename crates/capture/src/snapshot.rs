@@ -14,13 +14,35 @@ use crate::cell::{Cell, Clock};
 use crate::charset::Charset;
 use crate::client::{Connection, TextRow, not_understood};
 use crate::error::CaptureError;
+use crate::gtid::GtidSet;
 use crate::image::without_zeros;
 use crate::live::Live;
 use crate::mapping::{Family, Role, Rows, Target, Told};
 use crate::server::{Server, ServerColumn, UNKNOWN_STATEMENT, columns, quoted, text, with_grant};
 use crate::settings::Settings;
+use crate::stream::place_in_transactions;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// What was followed of the table until now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Followed {
+    Never,
+    /// Up to a change of this time, in a log that may be another one: places may begin anew.
+    Before(i64),
+    /// The same, in the log in which the snapshot has a place.
+    Here(i64),
+}
+
+impl Followed {
+    fn not_before(self) -> i64 {
+        match self {
+            Followed::Never => i64::MIN,
+            Followed::Before(time) => time.saturating_add(1),
+            Followed::Here(time) => time,
+        }
+    }
+}
 
 pub(crate) struct Snapshot {
     connection: Connection,
@@ -28,9 +50,13 @@ pub(crate) struct Snapshot {
     live: Option<Live>,
     /// From when on rows hold, where that is declared and nothing was known before.
     declared: Option<i64>,
+    /// Whether its place says nothing of what was followed: its rows are later, then.
+    is_later: bool,
     /// Where the binlog goes on.
     pub(crate) file: String,
     pub(crate) position: u64,
+    /// The transactions before it, where they have names.
+    pub(crate) gtids: Option<GtidSet>,
     /// The server's time when it began.
     pub(crate) time: i64,
     /// From when on its rows hold.
@@ -42,22 +68,23 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Begins one. `followed`: the time of the last change that was followed, if the table was
-    /// before.
+    /// Begins one.
     pub(crate) fn begin(
         settings: &Settings,
         server: &Server,
         target: &Target,
         key: &[&str],
-        followed: Option<i64>,
+        followed: Followed,
         now: i64,
     ) -> Result<Self, CaptureError> {
         let mut connection = Connection::open(settings)?;
+        server.confirm(&mut connection)?;
         connection.run(
             "SET SESSION time_zone = '+00:00', sql_mode = '', net_write_timeout = 3600, \
              wait_timeout = 28800",
         )?;
         connection.run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+        let mut gtids = None;
         let (file, position) = if server.is_mariadb {
             connection.run("START TRANSACTION WITH CONSISTENT SNAPSHOT")?;
             let status = connection.rows("SHOW STATUS LIKE 'binlog_snapshot_%'")?;
@@ -91,6 +118,10 @@ impl Snapshot {
                 .first()
                 .ok_or_else(|| not_understood("the place of a snapshot"))?;
             let place = (text(status, 0)?, text(status, 1)?);
+            if server.gtids.is_some() {
+                let executed = text(status, 4).ok().and_then(|text| GtidSet::parse(&text));
+                gtids = Some(executed.ok_or_else(|| not_understood("the GTIDs of a snapshot"))?);
+            }
             connection.run("UNLOCK TABLES")?;
             place
         };
@@ -98,11 +129,15 @@ impl Snapshot {
         let position: u64 = position.parse().map_err(|_| number())?;
         // Behind everything before it, and before everything behind it: what ends a transaction is
         // longer than a byte.
-        let place = place_in_log(&file, position.saturating_sub(1)).ok_or_else(number)?;
+        let place = match &gtids {
+            Some(gtids) => place_in_transactions(gtids.count(), u64::MAX),
+            None => place_in_log(&file, position.saturating_sub(1)),
+        };
+        let place = place.ok_or_else(number)?;
         let clock = connection.rows("SELECT UNIX_TIMESTAMP()")?;
         let clock = text(clock.first().ok_or_else(number)?, 0)?;
         let seconds: i64 = clock.parse().map_err(|_| not_understood("its time"))?;
-        let time = (seconds * MICROS_PER_SECOND).max(followed.unwrap_or(i64::MIN));
+        let time = (seconds * MICROS_PER_SECOND).max(followed.not_before());
         // As they are now, whatever they were when following began.
         let columns = columns(&mut connection, settings, target)?;
         let expressions: Vec<&str> = columns.iter().map(|c| c.expression.as_str()).collect();
@@ -131,9 +166,13 @@ impl Snapshot {
             connection,
             columns,
             live: None,
-            declared: settings.snapshot_time.filter(|_| followed.is_none()),
+            declared: settings
+                .snapshot_time
+                .filter(|_| followed == Followed::Never),
+            is_later: matches!(followed, Followed::Before(_)),
             file,
             position,
+            gtids,
             time,
             rows_hold_from: time,
             place,
@@ -147,7 +186,7 @@ impl Snapshot {
     pub(crate) fn against(&mut self, live: Live) {
         let newest = live.newest().unwrap_or(i64::MIN);
         // What lives is not dated behind what ends or replaces it.
-        self.time = self.time.max(newest);
+        self.time = (self.time).max(newest.saturating_add(i64::from(self.is_later)));
         let declared = self.declared.filter(|from| newest <= *from);
         self.rows_hold_from = declared.unwrap_or(self.time);
         self.live = Some(live);
@@ -163,7 +202,7 @@ impl Snapshot {
         &mut self,
         target: &Target,
         rows_max: usize,
-    ) -> Result<(Option<FileRows>, bool), CaptureError> {
+    ) -> Result<(Vec<FileRows>, bool), CaptureError> {
         let mut rows = Rows::new(target);
         let mut more = true;
         for _ in 0..rows_max {
@@ -171,6 +210,7 @@ impl Snapshot {
                 op: "r",
                 time: self.rows_hold_from,
                 place: self.place,
+                file: self.digest,
                 number: self.next_number,
             };
             if let Some(ends) = &mut self.ends {
@@ -216,12 +256,7 @@ impl Snapshot {
                 rows.push(told, row, &cells);
             }
         }
-        let any = rows.len() > 0;
-        let rows = any.then(|| FileRows {
-            file: self.digest,
-            rows: rows.take(),
-        });
-        Ok((rows, more))
+        Ok((rows.into_parts(), more))
     }
 }
 

@@ -1,36 +1,41 @@
 //! The binlog from a place on, as rows of a source.
 //!
 //! A row is named by the place of its event and its number in it: the images of a row have at least a
-//! byte each, so that is less than where the next event begins. Its time is that at which its
+//! byte each, so that is less than where the next event begins. Where transactions have names of their own (GTIDs)
+//! it is named by that and its number in the transaction, which is so on every server that has it. Its time is that at which its
 //! transaction was committed, and never before that of a transaction before it: of two changes of a row
 //! the later in the log is the later in time, whatever the server's clock does and however long a
 //! statement waited.
 
+mod names;
+mod packed;
 mod rows_event;
 mod signature;
+mod tables;
+mod transactions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use self::names::place_in_transactions;
+use self::names::{Names, digest_of_file};
+use self::packed::Packed;
 use self::rows_event::RowsEvent;
-use self::signature::{difference, signature};
-use crate::bytes::{Bytes, CutOff};
+use self::transactions::Transactions;
+use crate::bytes::Bytes;
 use crate::client::Connection;
 use crate::error::CaptureError;
 use crate::event::{self, Event, Header, RowsKind};
+use crate::gtid::GtidSet;
 use crate::mapping::{Mapping, Rows, Target};
 use crate::server::{Server, with_grant};
 use crate::settings::Settings;
-use crate::statement::{Bracket, Effect, adds_again, bracket, effect, may_concern};
-use crate::table_map::{TableMap, kind};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 /// How long nothing happens before the server says so.
 const HEARTBEAT_NANOS: u64 = 100_000_000;
 /// The binlog is not there, or not from there on.
 const NO_BINLOG: u16 = 1236;
-/// Statements shown in errors are cut.
-const STATEMENT_CHARS_MAX: usize = 120;
 
 /// A place between two transactions, with what the following needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub(crate) struct Place {
     /// When that was begun, in seconds; 0: not read yet.
     pub(crate) created: u32,
     pub(crate) position: u64,
+    /// The transactions before it, if rows behind it are named by theirs.
+    pub(crate) gtids: Option<GtidSet>,
     /// No change behind it is dated before.
     pub(crate) time: i64,
     /// The columns as they were in the last rows, if there were any.
@@ -91,6 +98,11 @@ struct State {
     time: i64,
     /// Of the group.
     committed_at: i64,
+    /// Names of transactions.
+    transactions: Transactions,
+    /// A transaction that is being unpacked, and the names of its rows.
+    packed: Option<Packed>,
+    packed_names: Option<Names>,
     maps: BTreeMap<u64, Option<Arc<Mapping>>>,
     last_body: Vec<u8>,
     last_mapping: Option<Arc<Mapping>>,
@@ -108,21 +120,30 @@ impl Stream {
         from: Place,
     ) -> Result<Self, CaptureError> {
         let mut connection = Connection::open(settings)?;
+        server.confirm(&mut connection)?;
         for sql in [
+            // By the names of old and of new servers.
             format!("SET @master_heartbeat_period = {HEARTBEAT_NANOS}"),
+            format!("SET @source_heartbeat_period = {HEARTBEAT_NANOS}"),
             "SET @master_binlog_checksum = @@global.binlog_checksum".to_owned(),
+            "SET @source_binlog_checksum = @@global.binlog_checksum".to_owned(),
             // MariaDB's events, not those of older servers in their place.
             "SET @mariadb_slave_capability = 4".to_owned(),
         ] {
             connection.run(&sql)?;
         }
-        let position = u32::try_from(from.position).map_err(|_| CaptureError::Event {
-            what: "a place behind four gibibytes of a file",
-            place: format!("{}:{}", from.file, from.position),
-            hint: "the protocol cannot ask for it: take a new snapshot with --snapshot, and let binlogs \
-                   be shorter (max_binlog_size)",
-        })?;
-        let dumped = connection.dump(settings.server_id, &from.file, position);
+        let dumped = match &from.gtids {
+            Some(known) => connection.dump_without(settings.server_id, known),
+            None => {
+                let position = u32::try_from(from.position).map_err(|_| CaptureError::Event {
+                    what: "a place behind four gibibytes of a file",
+                    place: format!("{}:{}", from.file, from.position),
+                    hint: "the protocol cannot ask for it: take a new snapshot with --snapshot, and let \
+                           binlogs be shorter (max_binlog_size)",
+                })?;
+                connection.dump(settings.server_id, &from.file, position)
+            }
+        };
         dumped.map_err(with_grant)?;
         let state = State {
             source_name: source_name.to_owned(),
@@ -131,13 +152,16 @@ impl Stream {
             server: server.clone(),
             max_future,
             checksums: false,
-            file_digest: digest_of(server, &from.file, from.created),
+            file_digest: digest_of_file(server, &from.file, from.created),
             file: from.file.clone(),
             created: from.created,
             position: from.position,
             time: from.time,
             committed_at: from.time,
             columns: from.columns.clone(),
+            transactions: Transactions::new(from.gtids.clone()),
+            packed: None,
+            packed_names: None,
             safe: from,
             group: Group::None,
             prepared: false,
@@ -155,13 +179,25 @@ impl Stream {
         &self.state.safe
     }
 
-    /// The digest by which the rows that are read now are named.
-    pub(crate) fn file_digest(&self) -> [u8; 16] {
-        self.state.file_digest
+    /// Whether everything that was read may be recorded, and what is read next be named by transactions: the
+    /// record has to say so before.
+    pub(crate) fn can_name_transactions(&self) -> bool {
+        self.state.transactions.can_begin()
+    }
+
+    /// Names rows by transactions from here on: everything that was read is durable.
+    pub(crate) fn name_transactions(&mut self) {
+        self.state.transactions.begin();
+        self.state.be_safe();
     }
 
     pub(crate) fn last_time(&self) -> i64 {
         self.state.time
+    }
+
+    /// Lets rows be named by transactions from the first file of the log behind this one on.
+    pub(crate) fn name_transactions_behind(&mut self, file: &str) {
+        self.state.transactions.begin_behind(file);
     }
 
     /// Reads the next event into rows. `now`: nothing is dated later than the source allows.
@@ -172,6 +208,11 @@ impl Stream {
         now: i64,
     ) -> Result<Progress, CaptureError> {
         let state = &mut self.state;
+        if let Some(mut packed) = state.packed.take() {
+            let progress = state.packed_event(&mut packed, target, rows, now)?;
+            state.packed = progress.then_some(packed);
+            return Ok(Progress::Event);
+        }
         let bytes = match self.connection.next_event() {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Ok(Progress::Ended),
@@ -195,14 +236,6 @@ impl Stream {
         };
         state.event(bytes, target, rows, now)
     }
-}
-
-fn digest_of(server: &Server, file: &str, created: u32) -> [u8; 16] {
-    let identity = format!("{}\n{file}\n{created}", server.identity);
-    let digest = blake3::derive_key("evenkeel rows of a binlog 1", identity.as_bytes());
-    let mut short = [0; 16];
-    short.copy_from_slice(&digest[..16]);
-    short
 }
 
 impl State {
@@ -231,7 +264,10 @@ impl State {
         let (header, event) =
             event::parse(bytes, self.checksums).map_err(|what| self.damaged(what))?;
         match event {
-            Event::Heartbeat => return Ok(Progress::Idle),
+            Event::Heartbeat { file, position } => {
+                self.heartbeat(file, position);
+                return Ok(Progress::Idle);
+            }
             Event::Rotate { file, position } => {
                 self.rotate(file, position);
                 return Ok(Progress::Event);
@@ -239,15 +275,78 @@ impl State {
             _ if header.end > 0 => self.advance(&header)?,
             _ => {}
         }
+        let is_packed = matches!(event, Event::Payload(_));
+        self.act(&header, event, target, rows, now)?;
+        if !is_packed {
+            self.end_event(&header);
+        }
+        Ok(Progress::Event)
+    }
+
+    /// Reads an event of a packed transaction; whether there may be more.
+    fn packed_event(
+        &mut self,
+        packed: &mut Packed,
+        target: &Target,
+        rows: &mut Rows,
+        now: i64,
+    ) -> Result<bool, CaptureError> {
+        let outer = packed.header;
+        let Some(bytes) = packed.next().map_err(|what| self.damaged(what))? else {
+            self.packed_names = None;
+            self.end_event(&outer);
+            return Ok(false);
+        };
+        let (header, event) = event::parse(bytes, false).map_err(|what| self.damaged(what))?;
+        if matches!(event, Event::Payload(_)) {
+            return Err(self.damaged("it has another in it"));
+        }
+        // Its own place is that of the whole.
+        let header = Header { end: 0, ..header };
+        self.act(&header, event, target, rows, now)?;
+        Ok(true)
+    }
+
+    /// An event is read: what is before its end was handed over, if no group is open.
+    fn end_event(&mut self, header: &Header) {
+        if header.end > 0 {
+            self.position = self.position.max(u64::from(header.end));
+            if self.group == Group::None {
+                self.be_safe();
+            }
+        }
+    }
+
+    fn be_safe(&mut self) {
+        self.safe = Place {
+            file: self.file.clone(),
+            created: self.created,
+            position: self.position,
+            gtids: self.transactions.known().cloned(),
+            time: self.time,
+            columns: self.columns.clone(),
+        };
+    }
+
+    fn act(
+        &mut self,
+        header: &Header,
+        event: Event<'_>,
+        target: &Target,
+        rows: &mut Rows,
+        now: i64,
+    ) -> Result<(), CaptureError> {
         match event {
-            Event::Heartbeat | Event::Rotate { .. } | Event::Other => {}
+            Event::Heartbeat { .. } | Event::Rotate { .. } | Event::Other => {}
             Event::Format { checksums } => {
                 self.checksums = checksums;
-                self.begin_file(&header)?;
+                self.begin_file(header)?;
             }
             Event::Group {
                 standalone,
                 prepared,
+                gtid,
+                committed_at,
             } => {
                 self.group = if standalone {
                     Group::Announced
@@ -256,25 +355,60 @@ impl State {
                 };
                 self.prepared = prepared;
                 self.has_rows = false;
-                self.commit_at(&header, now)?;
+                self.transactions
+                    .enter(gtid)
+                    .map_err(|stop| self.cannot_name(stop))?;
+                // Whole seconds where rows are named by files: so it was always.
+                let exact = committed_at.filter(|_| self.transactions.known().is_some());
+                self.commit_at(header, exact, now)?;
+            }
+            Event::TaggedGroup => {
+                if self.transactions.known().is_some() {
+                    return Err(self.cannot_name("a transaction whose GTID has a tag"));
+                }
+                self.group = Group::Announced;
+                self.prepared = false;
+                self.has_rows = false;
+                self.commit_at(header, None, now)?;
+            }
+            Event::PreviousGtids(mut bytes) => {
+                let before = GtidSet::decode(&mut bytes);
+                let before = before.map_err(|_| self.damaged("its GTIDs end too early"))?;
+                self.transactions.offer(&self.file, before);
             }
             Event::Query {
                 database,
                 statement,
-            } => self.query(&header, &database, &statement, now, target)?,
+            } => self.query(header, &database, &statement, now, target)?,
             Event::Commit => self.end_group(),
             Event::TableMap(body) => self.table_map(body, target)?,
             Event::Rows {
                 kind,
                 table_id,
                 body,
-            } => self.rows(&header, kind, table_id, body, target, rows)?,
+            } => self.rows(header, kind, table_id, body, target, rows)?,
+            Event::PartialRows { table_id } => {
+                if self.maps.get(&table_id).is_some_and(Option::is_some) {
+                    return Err(CaptureError::Event {
+                        what: "rows of which the log has parts alone",
+                        place: self.place(),
+                        hint: "a session has set binlog_row_value_options=PARTIAL_JSON: set it to '', and take a \
+                               new snapshot with --snapshot",
+                    });
+                }
+            }
+            Event::Payload(body) => {
+                let packed = Packed::open(*header, body).map_err(|what| self.damaged(what))?;
+                let begins = u64::from(header.end.saturating_sub(header.bytes));
+                let names = Names::of_packed(&self.server, &self.file, self.created, begins);
+                self.packed = Some(packed);
+                self.packed_names = Some(names);
+            }
             Event::Packed => {
                 return Err(CaptureError::Event {
                     what: "compressed or encrypted events",
                     place: self.place(),
-                    hint: "they are not read: set log_bin_compress=OFF or \
-                           binlog_transaction_compression=OFF, and take a new snapshot with --snapshot",
+                    hint: "they are not read: set log_bin_compress=OFF, and take a new snapshot with --snapshot",
                 });
             }
             Event::Incident => {
@@ -285,19 +419,7 @@ impl State {
                 });
             }
         }
-        if header.end > 0 {
-            self.position = self.position.max(u64::from(header.end));
-            if self.group == Group::None {
-                self.safe = Place {
-                    file: self.file.clone(),
-                    created: self.created,
-                    position: self.position,
-                    time: self.time,
-                    columns: self.columns.clone(),
-                };
-            }
-        }
-        Ok(Progress::Event)
+        Ok(())
     }
 
     /// An event of the file begins where the last one ended, or behind it.
@@ -324,14 +446,23 @@ impl State {
             self.created = 0;
             self.maps.clear();
             self.position = position;
-            self.safe = Place {
-                file: self.file.clone(),
-                created: 0,
-                position,
-                time: self.time,
-                columns: self.columns.clone(),
-            };
+            self.be_safe();
+        } else if self.transactions.known().is_some() {
+            // It is read from its beginning, without what is known.
+            self.position = position;
         }
+    }
+
+    /// The server has gone past what is known.
+    fn heartbeat(&mut self, file: String, position: u32) {
+        if self.transactions.known().is_none() || self.group != Group::None || file.is_empty() {
+            return;
+        }
+        if file != self.file {
+            self.rotate(file, u64::from(position));
+        }
+        self.position = self.position.max(u64::from(position));
+        self.be_safe();
     }
 
     /// A file says when it was begun: one of the same name may be another.
@@ -343,7 +474,7 @@ impl State {
             });
         }
         self.created = header.seconds;
-        self.file_digest = digest_of(&self.server, &self.file, self.created);
+        self.file_digest = digest_of_file(&self.server, &self.file, self.created);
         if self.safe.file == self.file {
             self.safe.created = self.created;
         }
@@ -351,8 +482,13 @@ impl State {
     }
 
     /// Takes down when the group that begins was committed.
-    fn commit_at(&mut self, header: &Header, now: i64) -> Result<(), CaptureError> {
-        let at = i64::from(header.seconds) * MICROS_PER_SECOND;
+    fn commit_at(
+        &mut self,
+        header: &Header,
+        exact: Option<i64>,
+        now: i64,
+    ) -> Result<(), CaptureError> {
+        let at = exact.unwrap_or(i64::from(header.seconds) * MICROS_PER_SECOND);
         if at > now.saturating_add(self.max_future) {
             // To go on would date everything behind it so, or reject it.
             return Err(CaptureError::Event {
@@ -367,119 +503,10 @@ impl State {
     }
 
     fn end_group(&mut self) {
+        self.transactions.leave();
         self.group = Group::None;
         self.prepared = false;
         self.has_rows = false;
-    }
-
-    fn query(
-        &mut self,
-        header: &Header,
-        session: &str,
-        statement: &str,
-        now: i64,
-        target: &Target,
-    ) -> Result<(), CaptureError> {
-        let shown: String = statement.chars().take(STATEMENT_CHARS_MAX).collect();
-        let bracket = bracket(statement);
-        if bracket == Bracket::Rollback && self.has_rows {
-            // Rows that are not so are in the log, and may be logged here.
-            return Err(self.untold(shown));
-        }
-        match bracket {
-            Bracket::Begin | Bracket::Prepare => {
-                if self.group == Group::None {
-                    self.commit_at(header, now)?;
-                }
-                self.group = Group::Inside;
-                self.prepared |= bracket == Bracket::Prepare;
-                return Ok(());
-            }
-            Bracket::End => {
-                self.end_group();
-                return Ok(());
-            }
-            Bracket::Rollback if statement.trim().len() == "ROLLBACK".len() => {
-                self.end_group();
-                return Ok(());
-            }
-            Bracket::Rollback | Bracket::Neither => {}
-        }
-        let own = || target.own().map(|(_, spec)| spec.name.as_str());
-        match effect(statement, session, &self.database, &self.table) {
-            Effect::None => {}
-            Effect::Altered if adds_again(statement, own()) => return Err(self.untold(shown)),
-            Effect::Altered => {
-                self.altered = Some(format!("`{shown}` at {}", self.place()));
-                if may_concern(statement, own()) {
-                    // What its columns were is not known: whatever they are now, they may be others.
-                    self.columns.get_or_insert_default();
-                }
-            }
-            Effect::Untold => return Err(self.untold(shown)),
-        }
-        if self.group == Group::Announced {
-            self.end_group();
-        }
-        Ok(())
-    }
-
-    fn table_map(&mut self, body: &[u8], target: &Target) -> Result<(), CaptureError> {
-        let damaged = |_: CutOff| self.damaged("its table map ends too early");
-        let id = TableMap::id_of(body).map_err(damaged)?;
-        if !TableMap::is_of(body, &self.database, &self.table).map_err(damaged)? {
-            self.maps.insert(id, None);
-            return Ok(());
-        }
-        // The number of a table changes more often than the table.
-        if self.last_body.get(6..) == body.get(6..)
-            && let Some(mapping) = &self.last_mapping
-        {
-            self.maps.insert(id, Some(Arc::clone(mapping)));
-            return Ok(());
-        }
-        let map = TableMap::parse(body).map_err(damaged)?;
-        if !self.server.is_mariadb && map.columns.iter().any(|c| c.kind == kind::YEAR) {
-            let reason =
-                "it has a YEAR column, with which the signs of others are not known in MySQL's log";
-            return Err(self.changed(reason.to_owned()));
-        }
-        let mapping = Mapping::of(target, &map, &self.server.collations);
-        let mapping = mapping.map_err(|reason| self.changed(reason))?;
-        let columns: Vec<String> = mapping.asked().map(signature).collect();
-        if let Some(before) = &self.columns
-            && let Some(reason) = difference(before, &columns)
-        {
-            return Err(self.changed(reason));
-        }
-        self.columns = Some(columns);
-        let mapping = Arc::new(mapping);
-        body.clone_into(&mut self.last_body);
-        self.last_mapping = Some(Arc::clone(&mapping));
-        self.maps.insert(id, Some(mapping));
-        Ok(())
-    }
-
-    fn untold(&self, statement: String) -> CaptureError {
-        CaptureError::Untold {
-            source_name: self.source_name.clone(),
-            statement,
-            place: self.place(),
-            table: self.title(),
-        }
-    }
-
-    fn changed(&self, reason: String) -> CaptureError {
-        CaptureError::SchemaChanged {
-            source_name: self.source_name.clone(),
-            table: self.title(),
-            place: self.place(),
-            statement: match &self.altered {
-                Some(statement) => format!(", by {statement}"),
-                None => String::new(),
-            },
-            reason,
-        }
     }
 
     fn rows(
@@ -505,15 +532,32 @@ impl State {
         }
         self.has_rows = true;
         let begins = u64::from(header.end.saturating_sub(header.bytes));
+        let mut of_event = Names::of_event(self.file_digest, &self.file, begins);
+        let names = match (self.transactions.known(), &mut self.packed_names) {
+            (Some(_), _) => match self.transactions.names() {
+                Some(names) => names,
+                None => return Err(self.cannot_name("rows in no transaction")),
+            },
+            (None, Some(names)) => names,
+            (None, None) => &mut of_event,
+        };
         let mut event = RowsEvent {
             mapping: &mapping,
             target,
             kind,
-            begins,
-            next: 0,
+            names,
             time: self.committed_at,
-            file: &self.file,
         };
-        event.read(body, rows).map_err(|what| self.damaged(what))
+        let read = event.read(body, rows);
+        read.map_err(|what| self.damaged(what))
+    }
+
+    fn cannot_name(&self, what: &'static str) -> CaptureError {
+        CaptureError::Event {
+            what,
+            place: self.place(),
+            hint: "rows cannot be told apart by GTIDs there (is gtid_mode not ON any more?): take a new snapshot \
+                   with --snapshot",
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The rows of one event of the binlog, as rows of the source.
 
-use evenkeel_connect::{ChangeError, ValueError, place_in_log};
+use evenkeel_connect::{ChangeError, ValueError};
 
+use super::names::Names;
 use crate::bytes::{Bytes, CutOff};
 use crate::cell::Cell;
 use crate::event::RowsKind;
@@ -12,10 +13,8 @@ pub(super) struct RowsEvent<'e> {
     pub(super) mapping: &'e Mapping,
     pub(super) target: &'e Target,
     pub(super) kind: RowsKind,
-    pub(super) begins: u64,
-    pub(super) next: u64,
+    pub(super) names: &'e mut Names,
     pub(super) time: i64,
-    pub(super) file: &'e str,
 }
 
 impl RowsEvent<'_> {
@@ -45,14 +44,14 @@ impl RowsEvent<'_> {
                 .cells(&mut bytes, self.target)
                 .map_err(cut_off)?;
             match self.kind {
-                RowsKind::Write => self.tell("c", &first, rows),
-                RowsKind::Delete => self.tell("d", &first, rows),
+                RowsKind::Write => self.tell("c", &first, rows)?,
+                RowsKind::Delete => self.tell("d", &first, rows)?,
                 RowsKind::Update => {
                     let second = self
                         .mapping
                         .cells(&mut bytes, self.target)
                         .map_err(cut_off)?;
-                    self.update(&first, &second, rows);
+                    self.update(&first, &second, rows)?;
                 }
             }
         }
@@ -60,48 +59,53 @@ impl RowsEvent<'_> {
     }
 
     /// A row of another primary key is another row.
-    fn update(&mut self, before: &[Option<Cell<'_>>], after: &[Option<Cell<'_>>], rows: &mut Rows) {
+    fn update(
+        &mut self,
+        before: &[Option<Cell<'_>>],
+        after: &[Option<Cell<'_>>],
+        rows: &mut Rows,
+    ) -> Result<(), &'static str> {
         let key = |cells: &[Option<Cell<'_>>]| {
             let row = self.target.row(true, |i| cells[i].as_ref())?;
             let key = self.target.key(&row).into_iter().cloned();
             Ok::<Vec<_>, (usize, ValueError)>(key.collect())
         };
-        match (key(before), key(after)) {
-            (Ok(old), Ok(new)) if self.target.is_table && old != new => {
-                self.tell("d", before, rows);
-                self.tell("c", after, rows);
-            }
+        let is_another = match (key(before), key(after)) {
+            (Ok(old), Ok(new)) => old != new,
             // A key that can be read is not one that cannot.
-            (Ok(_), Err(_)) if self.target.is_table => {
-                self.tell("d", before, rows);
-                self.tell("c", after, rows);
-            }
-            _ => {
-                self.tell("u", after, rows);
-                self.next += 1;
-            }
+            (Ok(_), Err(_)) => true,
+            _ => false,
+        };
+        if self.target.is_table && is_another {
+            self.tell("d", before, rows)?;
+            return self.tell("c", after, rows);
         }
+        self.tell("u", after, rows)?;
+        self.names.skip();
+        Ok(())
     }
 
-    fn tell(&mut self, op: &'static str, cells: &[Option<Cell<'_>>], rows: &mut Rows) {
-        let told = self.told(op);
+    fn tell(
+        &mut self,
+        op: &'static str,
+        cells: &[Option<Cell<'_>>],
+        rows: &mut Rows,
+    ) -> Result<(), &'static str> {
+        let named = self.names.next();
+        let named = named.ok_or("there are more rows in one transaction than have names")?;
         let mut row = self.target.row(op == "d", |i| cells[i].as_ref());
-        if told.place < 0 {
+        if named.place.is_none() {
             let source = ChangeError::NoPosition;
             row = Err((0, ValueError::Change { source }));
         }
-        rows.push(told, row, cells);
-    }
-
-    /// The next name.
-    fn told(&mut self, op: &'static str) -> Told {
-        let number = self.begins + self.next;
-        self.next += 1;
-        Told {
+        let told = Told {
             op,
             time: self.time,
-            place: place_in_log(self.file, number).unwrap_or(-1),
-            number,
-        }
+            place: named.place.unwrap_or(-1),
+            file: named.file,
+            number: named.number,
+        };
+        rows.push(told, row, cells);
+        Ok(())
     }
 }

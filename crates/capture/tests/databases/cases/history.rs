@@ -11,9 +11,9 @@ use evenkeel_types::{EventTime, Operation, Value};
 use crate::database::Database;
 use crate::world::World;
 
-const COLUMNS: &str = "id BIGINT, v STRING";
+pub(super) const COLUMNS: &str = "id BIGINT, v STRING";
 /// A table whose server keeps its history itself, by triggers.
-const TOLD: &str = "
+pub(super) const TOLD: &str = "
 CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40));
 CREATE TABLE told (n BIGINT PRIMARY KEY AUTO_INCREMENT, op CHAR(1), id BIGINT, v VARCHAR(40));
 CREATE TRIGGER a AFTER INSERT ON t FOR EACH ROW INSERT INTO told (op, id, v) VALUES ('c', NEW.id, NEW.v);
@@ -21,7 +21,7 @@ CREATE TRIGGER b AFTER UPDATE ON t FOR EACH ROW INSERT INTO told (op, id, v) VAL
 CREATE TRIGGER c AFTER DELETE ON t FOR EACH ROW INSERT INTO told (op, id, v) VALUES ('d', OLD.id, OLD.v);";
 
 /// What the server says happened, by key: operation and value.
-fn told(database: &Database, name: &str) -> BTreeMap<i64, Vec<(String, String)>> {
+pub(super) fn told(database: &Database, name: &str) -> BTreeMap<i64, Vec<(String, String)>> {
     let mut told: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for line in database
         .sql(&format!("SELECT id, op, v FROM {name}.told ORDER BY n"))
@@ -39,7 +39,7 @@ fn told(database: &Database, name: &str) -> BTreeMap<i64, Vec<(String, String)>>
 }
 
 /// What the store says happened.
-fn stored(world: &World) -> BTreeMap<i64, Vec<(String, String)>> {
+pub(super) fn stored(world: &World) -> BTreeMap<i64, Vec<(String, String)>> {
     let mut stored = BTreeMap::new();
     for versions in world.history().into_values() {
         let mut key = None;
@@ -61,7 +61,7 @@ fn stored(world: &World) -> BTreeMap<i64, Vec<(String, String)>> {
     stored
 }
 
-fn live(database: &Database, name: &str) -> Vec<Vec<Value>> {
+pub(super) fn live(database: &Database, name: &str) -> Vec<Vec<Value>> {
     let rows = database.sql(&format!("SELECT id, v FROM {name}.t"));
     let row = |line: &str| {
         let (id, v) = line.split_once('\t').unwrap();
@@ -192,12 +192,22 @@ pub(super) fn killed_again_and_again(database: &Database) {
 
 pub(super) fn one_large_transaction(database: &Database) {
     database.sql(
-        "CREATE DATABASE large; USE large; CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40));",
+        "CREATE DATABASE large; USE large; CREATE TABLE t (id BIGINT PRIMARY KEY, v VARCHAR(40));
+         CREATE TABLE numbers (n BIGINT PRIMARY KEY); INSERT INTO numbers VALUES (1), (2), (3);
+         ",
     );
+    for _ in 0..4 {
+        database.sql(
+            "USE large; SET @n = (SELECT count(*) FROM numbers);
+             INSERT INTO numbers SELECT a.n * @n + b.n FROM numbers a, numbers b WHERE a.n <= 30000 DIV @n AND a.n * @n + b.n <= 30000;",
+        );
+    }
+    let numbers = database.sql("SELECT count(*) FROM large.numbers");
+    assert_eq!(numbers.trim(), "30000");
     let world = World::new(database, "large.t", COLUMNS, "");
     world.capture(Start::GoOn).unwrap();
     database.sql(
-        "USE large; BEGIN; INSERT INTO t SELECT seq, concat('row ', seq) FROM seq_1_to_30000;
+        "USE large; BEGIN; INSERT INTO t SELECT n, concat('row ', n) FROM numbers;
          UPDATE t SET v = 'even' WHERE id % 2 = 0; DELETE FROM t WHERE id % 3 = 0; COMMIT;",
     );
     let report = world.capture(Start::GoOn).unwrap();
@@ -242,9 +252,8 @@ pub(super) fn who_waited_is_later(database: &Database) {
     assert_eq!(locked.next().unwrap().unwrap(), "locked");
     let mut second = connection("USE waits; UPDATE t SET v = 'second' WHERE id = 1;\n");
     // It waits in the server. (`INNODB_TRX` would be a copy that is not made anew for who asks often.)
-    let waiting = "SELECT variable_value FROM information_schema.GLOBAL_STATUS
-         WHERE variable_name = 'INNODB_ROW_LOCK_CURRENT_WAITS'";
-    while database.sql(waiting).trim() != "1" {
+    let waiting = "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'";
+    while !database.sql(waiting).trim().ends_with("\t1") {
         assert!(second.try_wait().unwrap().is_none());
     }
     first

@@ -1,7 +1,7 @@
-//! Tables of a real MariaDB, captured: what the store has is what the table was.
+//! Tables of a real MariaDB and of a real MySQL, captured: what the store has is what the table was.
 //!
-//! A program of its own: it starts a server, and ends it whatever happens. Names of cases may be
-//! given; `EVENKEEL_SEED` seeds those that choose.
+//! A program of its own: it starts servers, and ends them whatever happens. Parts of names of cases may be
+//! given (`mysql::`, `killed`); `EVENKEEL_SEED` seeds those that choose.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +17,7 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
 
-use database::Database;
+use database::{Database, Product};
 
 /// Where the account's password is looked for.
 const PASSWORD: &str = "EVENKEEL_CAPTURE_PASSWORD";
@@ -33,33 +33,47 @@ fn main() -> ExitCode {
         .skip(1)
         .filter(|a| !a.starts_with('-'))
         .collect();
-    let wanted =
-        |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
-    let cases: Vec<_> = cases::ALL.iter().filter(|(name, _)| wanted(name)).collect();
-    if cases.is_empty() {
-        return ExitCode::SUCCESS;
+    let mut failed = 0;
+    for product in [Product::MariaDb, Product::MySql] {
+        failed += run(product, &names);
     }
-    let database = match Database::start() {
+    if failed > 0 {
+        println!("databases: {failed} failed");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs the cases of a database; how many failed.
+fn run(product: Product, names: &[String]) -> u32 {
+    let full = |name: &str| format!("{}::{name}", product.name());
+    let wanted = |name: &str| {
+        names.is_empty() || names.iter().any(|part| full(name).contains(part.as_str()))
+    };
+    let cases: Vec<_> = cases::of(product)
+        .filter(|(name, _)| wanted(name))
+        .collect();
+    if cases.is_empty() {
+        return 0;
+    }
+    let database = match Database::start(product) {
         Ok(database) => database,
         Err(missing) => {
-            println!("MariaDB: not run, {missing}");
-            return ExitCode::SUCCESS;
+            println!("{}: not run, {missing}", product.title());
+            return 0;
         }
     };
     let mut failed = 0;
     for (name, case) in cases {
         let result = catch_unwind(AssertUnwindSafe(|| case(&database)));
         println!(
-            "{name} ... {}",
+            "{} ... {}",
+            full(name),
             if result.is_ok() { "ok" } else { "FAILED" }
         );
         failed += u32::from(result.is_err());
     }
-    if failed > 0 {
-        println!("MariaDB: {failed} failed");
-        return ExitCode::FAILURE;
-    }
-    ExitCode::SUCCESS
+    failed
 }
 
 /// Passwords come from the environment.

@@ -1,14 +1,47 @@
 //! The cases, each with a database of its own on one server.
 
+mod failover;
 mod history;
+mod mysql;
 mod refusals;
 mod types;
 
-use crate::database::Database;
+use crate::database::{Database, Product};
 
 type Case = fn(&Database);
 
-pub(crate) const ALL: &[(&str, Case)] = &[
+/// Those of a database.
+pub(crate) fn of(product: Product) -> impl Iterator<Item = (&'static str, Case)> {
+    let own = match product {
+        Product::MariaDb => &[],
+        Product::MySql => MYSQL,
+    };
+    // The last one of all begins everybody's log anew.
+    own.iter().chain(ALL).copied()
+}
+
+const MYSQL: &[(&str, Case)] = &[
+    ("every_json_is_exact", mysql::every_json_is_exact),
+    ("passwords", mysql::passwords),
+    ("packed_transactions", mysql::packed_transactions),
+    ("rows_in_parts", mysql::rows_in_parts),
+    (
+        "columns_that_nobody_asks_for",
+        mysql::columns_that_nobody_asks_for,
+    ),
+    ("the_database_is_killed", mysql::the_database_is_killed),
+    ("a_replica_takes_over", failover::a_replica_takes_over),
+    (
+        "names_change_with_a_file",
+        failover::names_change_with_a_file,
+    ),
+    (
+        "transactions_that_are_not_there",
+        failover::transactions_that_are_not_there,
+    ),
+];
+
+const ALL: &[(&str, Case)] = &[
     ("snapshot_then_changes", history::snapshot_then_changes),
     ("killed_again_and_again", history::killed_again_and_again),
     ("one_large_transaction", history::one_large_transaction),

@@ -1,7 +1,7 @@
 //! A store that captures a table, in this process or in one that is killed.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use evenkeel_capture::{Capture, CaptureError, CaptureReport, Start, Stepped};
@@ -9,7 +9,7 @@ use evenkeel_engine::{Engine, EngineError, Intake, Project, RowSink};
 use evenkeel_log::ReadOptions;
 use evenkeel_types::{Operation, Value};
 
-use crate::database::Database;
+use crate::database::{Database, Product};
 
 /// The folder of a child's project.
 pub(crate) const CHILD: &str = "EVENKEEL_CAPTURE_CHILD";
@@ -45,10 +45,33 @@ impl World {
     }
 
     pub(crate) fn define(&self, database: &Database, table: &str, columns: &str, options: &str) {
+        // What MySQL does not know of a password yet is shown under its key.
+        let key = match database.product {
+            Product::MariaDb => "",
+            Product::MySql => ", server_key = 'ask'",
+        };
+        self.define_for(
+            "reader",
+            database,
+            table,
+            columns,
+            &format!("{options}{key}"),
+        );
+    }
+
+    /// The same, read by an account.
+    pub(crate) fn define_for(
+        &self,
+        account: &str,
+        database: &Database,
+        table: &str,
+        columns: &str,
+        options: &str,
+    ) {
         let text = format!(
             "CREATE TABLE t ({columns}, op STRING, changed_at TIMESTAMP, place BIGINT, PRIMARY KEY (id),
                EVENT TIME changed_at, SEQUENCE BY (place))
-             WITH (connector = 'mysql', url = 'mysql://reader@127.0.0.1:{}', table = '{table}',
+             WITH (connector = 'mysql', url = 'mysql://{account}@127.0.0.1:{}', table = '{table}',
                password = SECRET '{}', operation = 'op', change_time = 'changed_at',
                change_position = 'place'{options});",
             database.port,
@@ -64,6 +87,19 @@ impl World {
     /// Captures until nothing happens.
     pub(crate) fn capture(&self, start: Start) -> Result<CaptureReport, Failed> {
         capture(self.folder.path(), start, false)
+    }
+
+    /// What the record of how far it is says; and makes it say so again, as if all behind it was not recorded.
+    pub(crate) fn record(&self) -> String {
+        std::fs::read_to_string(self.record_path()).unwrap()
+    }
+
+    pub(crate) fn set_record(&self, record: &str) {
+        std::fs::write(self.record_path(), record).unwrap();
+    }
+
+    fn record_path(&self) -> PathBuf {
+        self.folder.path().join(".evenkeel/captures/t.json")
     }
 
     /// A process that captures until it is killed.
