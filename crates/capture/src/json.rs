@@ -31,7 +31,7 @@ const OPAQUE: u8 = 15;
 
 /// Levels that the server allows.
 const DEPTH_MAX: usize = 100;
-/// More digits than these before or behind the point, and a number is written with an exponent.
+/// More digits than these before the point, or zeros behind it, and a number is written with an exponent.
 const POINT_DIGITS_MAX: i32 = 15;
 /// The server breaks lines of base64 here.
 const BASE64_LINE: usize = 76;
@@ -310,10 +310,11 @@ fn double(number: f64) -> Option<String> {
     if number == 0.0 {
         return Some(format!("{sign}0.0"));
     }
-    if !(-POINT_DIGITS_MAX + 1..=POINT_DIGITS_MAX).contains(&whole) {
+    let count = i32::try_from(digits.len()).ok()?;
+    // What has digits behind the point is written with it, however large it is.
+    if whole <= -POINT_DIGITS_MAX || whole > POINT_DIGITS_MAX && count <= whole {
         return Some(format!("{sign}{mantissa}e{exponent}"));
     }
-    let count = i32::try_from(digits.len()).ok()?;
     Some(if whole <= 0 {
         format!("{sign}0.{}{digits}", zeros(-whole))
     } else if whole >= count {
@@ -359,6 +360,8 @@ mod tests {
             (1e-14, "0.00000000000001"),
             (-2.5e-16, "-2.5e-16"),
             (0.1, "0.1"),
+            (1_270_552_725_783_132.8, "1270552725783132.8"),
+            (1_270_552_725_783_132.0, "1.270552725783132e15"),
             (f64::MAX, "1.7976931348623157e308"),
             (5e-324, "5e-324"),
         ] {
@@ -381,6 +384,14 @@ mod tests {
         /// Whatever the bytes are, they are read or refused, and no text is much longer than they.
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(text) = text(&bytes) {
+                prop_assert!(text.len() <= 400 * (bytes.len() + 1));
+            }
+        }
+
+        /// The same of bytes that look like values.
+        #[test]
+        fn values_within_values_end(bytes in proptest::collection::vec(0..20_u8, 0..300)) {
             if let Ok(text) = text(&bytes) {
                 prop_assert!(text.len() <= 400 * (bytes.len() + 1));
             }

@@ -265,8 +265,11 @@ impl State {
             event::parse(bytes, self.checksums).map_err(|what| self.damaged(what))?;
         match event {
             Event::Heartbeat { file, position } => {
-                self.heartbeat(file, position);
-                return Ok(Progress::Idle);
+                return Ok(if self.goes_past(file, position) {
+                    Progress::Event
+                } else {
+                    Progress::Idle
+                });
             }
             Event::Rotate { file, position } => {
                 self.rotate(file, position);
@@ -453,16 +456,19 @@ impl State {
         }
     }
 
-    /// The server has gone past what is known.
-    fn heartbeat(&mut self, file: String, position: u32) {
-        if self.transactions.known().is_none() || self.group != Group::None || file.is_empty() {
-            return;
+    /// A server that is asked by GTIDs says how far it went past what is known, and may go on; whether it did.
+    fn goes_past(&mut self, file: String, position: u32) -> bool {
+        let is_between = self.transactions.known().is_some() && self.group == Group::None;
+        let position = u64::from(position);
+        if !is_between || file.is_empty() || file == self.file && position <= self.position {
+            return false;
         }
         if file != self.file {
-            self.rotate(file, u64::from(position));
+            self.rotate(file, position);
         }
-        self.position = self.position.max(u64::from(position));
+        self.position = position;
         self.be_safe();
+        true
     }
 
     /// A file says when it was begun: one of the same name may be another.

@@ -100,15 +100,11 @@ impl Database {
         let process = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
         let killed = Command::new("kill").args(["-9", process.trim()]).status();
         assert!(killed.unwrap().success());
-        // It is gone when its files may be opened again.
-        let alive = || {
-            let alive = Command::new("kill")
-                .args(["-0", process.trim()])
-                .stderr(Stdio::null())
-                .status();
-            alive.unwrap().success() && !is_left(process.trim())
-        };
-        while alive() {
+        // Its files may be opened again when none of its threads is there; what nobody waits for keeps one.
+        let threads = format!("/proc/{}/task", process.trim());
+        while std::fs::read_dir(&threads).is_ok_and(|threads| threads.count() > 1)
+            || !is_ended(process.trim())
+        {
             std::thread::yield_now();
         }
     }
@@ -178,10 +174,10 @@ impl Drop for Database {
     }
 }
 
-/// Whether a process has ended and nobody has asked for its status.
-fn is_left(process: &str) -> bool {
+/// Whether a process is gone, or has ended and nobody has asked how.
+fn is_ended(process: &str) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"));
-    status.is_ok_and(|status| status.contains("\nState:\tZ"))
+    status.map_or(true, |status| status.contains("\nState:\tZ"))
 }
 
 fn started(product: Product, folder: &Path, options: &[&str]) -> u16 {

@@ -215,7 +215,7 @@ pub(super) fn columns_that_nobody_asks_for(database: &Database) {
          CREATE TABLE t (g GEOMETRY, j JSON, y YEAR, a INT UNSIGNED, b BIGINT AS (a + 1) VIRTUAL, c BIGINT AS (a + 2) STORED,
            hidden INT INVISIBLE DEFAULT 7, s SET({}), bits BIT(64), bytes VARBINARY(300), gbk VARCHAR(9) CHARACTER SET gbk,
            many LONGBLOB, id BIGINT UNSIGNED PRIMARY KEY, v VARCHAR(40), w INT UNSIGNED,
-           KEY ((a * 2)), KEY ((CAST(j->'$.z' AS UNSIGNED ARRAY))));",
+           KEY ((a DIV 2)), KEY ((CAST(j->'$.z' AS UNSIGNED ARRAY))));",
         members.join(", ")
     ));
     let insert = |id: u32| {
