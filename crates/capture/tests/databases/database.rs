@@ -1,5 +1,6 @@
 //! A MariaDB or a MySQL in a temporary folder, spoken to by its own client.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -51,6 +52,7 @@ pub(crate) struct Database {
     pub(crate) product: Product,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) port: u16,
+    runs: Cell<bool>,
 }
 
 impl Database {
@@ -85,6 +87,7 @@ impl Database {
             product,
             folder,
             port,
+            runs: Cell::new(true),
         }
     }
 
@@ -93,6 +96,14 @@ impl Database {
         let port = format!("--port={}", self.port);
         let options: Vec<&str> = options.iter().copied().chain([port.as_str()]).collect();
         started(self.product, self.folder.path(), &options);
+        self.runs.set(true);
+    }
+
+    /// Ends it in order.
+    pub(crate) fn stop(&self) {
+        let stopped = services().arg("stop").arg(self.folder.path()).status();
+        assert!(stopped.unwrap().success());
+        self.runs.set(false);
     }
 
     /// Ends it at once, whatever it does.
@@ -100,6 +111,7 @@ impl Database {
         let process = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
         let killed = Command::new("kill").args(["-9", process.trim()]).status();
         assert!(killed.unwrap().success());
+        self.runs.set(false);
         // Its files may be opened again when none of its threads is there; what nobody waits for keeps one.
         let threads = format!("/proc/{}/task", process.trim());
         while std::fs::read_dir(&threads).is_ok_and(|threads| threads.count() > 1)
@@ -164,6 +176,9 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
+        if !self.runs.get() {
+            return;
+        }
         let stopped = services().arg("stop").arg(self.folder.path()).status();
         if !stopped.is_ok_and(|status| status.success()) {
             eprintln!(

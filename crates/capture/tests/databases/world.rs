@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use evenkeel_capture::{Capture, CaptureError, CaptureReport, Start, Stepped};
+use evenkeel_capture::{Capture, CaptureError, CaptureReport, LogEnd, Start, Stepped};
 use evenkeel_engine::{Engine, EngineError, Intake, Project, RowSink};
 use evenkeel_log::ReadOptions;
 use evenkeel_types::{Operation, Value};
@@ -87,6 +87,13 @@ impl World {
     /// Captures until nothing happens.
     pub(crate) fn capture(&self, start: Start) -> Result<CaptureReport, Failed> {
         capture(self.folder.path(), start, false)
+    }
+
+    /// Asks where the log of its server ends.
+    pub(crate) fn log_end(&self) -> LogEnd {
+        let project = Project::open(self.folder.path(), None).unwrap();
+        let source = Engine::open(&project).unwrap().source("t").unwrap();
+        LogEnd::of(&source, &project).unwrap()
     }
 
     /// What the record of how far it is says; and makes it say so again, as if all behind it was not recorded.

@@ -21,7 +21,7 @@ fn changes(database: &Database, name: &str, round: u32) {
 pub(super) fn a_replica_takes_over(_: &Database) {
     let first = Database::with_reader(Product::MySql, &GTIDS);
     let packs = ["--server-id=2", "--binlog-transaction-compression=ON"];
-    let second = Database::start_with(Product::MySql, &[&GTIDS[..], &packs].concat());
+    let mut second = Database::start_with(Product::MySql, &[&GTIDS[..], &packs].concat());
     first.sql(&format!(
         "CREATE USER replica@'%' IDENTIFIED BY 'secret';
          GRANT REPLICATION SLAVE ON *.* TO replica@'%'; CREATE DATABASE moves; USE moves; {TOLD}"
@@ -52,15 +52,25 @@ pub(super) fn a_replica_takes_over(_: &Database) {
         executed.trim()
     ));
     assert_eq!(waited.trim(), "0");
+    let mut end = world.log_end();
+    let before_it = end.ask().unwrap();
+    assert!(report.place.as_ref().unwrap().has_passed(&before_it));
     first.kill();
     second.sql("STOP REPLICA; RESET REPLICA ALL;");
-    world.define(&second, "moves.t", COLUMNS, "");
+    // The second is at the address of the first from now on.
+    second.stop();
+    second.port = first.port;
+    second.start_again(&[&GTIDS[..], &packs].concat());
+    end.ask().unwrap_err();
+    let taken_over = end.ask().unwrap();
+    assert!(!taken_over.has_passed(&before_it) && !before_it.has_passed(&taken_over));
     // As if it had died before it recorded how far it was: what was read there is read here again.
     world.set_record(&before);
     let again = world.capture(Start::GoOn).unwrap();
     assert_eq!(again.ingest.rows, report.ingest.rows);
     assert_eq!((again.ingest.recorded, again.ingest.conflicts), (0, 0));
     assert_eq!(stored(&world), logged);
+    assert!(again.place.unwrap().has_passed(&taken_over));
     changes(&second, "moves", 4);
     let report = world.capture(Start::GoOn).unwrap();
     assert_eq!((report.snapshot_rows, report.ingest.conflicts), (None, 0));
@@ -72,7 +82,6 @@ pub(super) fn a_replica_takes_over(_: &Database) {
     }
     assert_eq!(stored(&world), wanted);
     assert!(world.dead_letters().is_empty());
-    first.start_again(&GTIDS);
 }
 
 /// A server begins to give GTIDs: rows are named by them from the next file of its log on.
