@@ -111,9 +111,9 @@ impl LogEnd {
         // Where transactions have names, another server may have taken over.
         let may_differ = server.gtids.is_some();
         self.connection = Some((connection, server));
-        let is_wrong =
-            |last: &LogPlace| !end.has_passed(last) && !(may_differ && end.server != last.server);
-        if self.last.as_ref().is_some_and(is_wrong) {
+        let goes_on =
+            |last: &LogPlace| end.has_passed(last) || may_differ && end.server != last.server;
+        if !self.last.as_ref().is_none_or(goes_on) {
             return Err(CaptureError::OtherLog {
                 source_name: self.source_name.clone(),
                 file: end.file,

@@ -160,7 +160,7 @@ impl Rows {
     }
 
     fn end_part(&mut self) {
-        if self.batch.len() > 0 {
+        if !self.batch.is_empty() {
             let rows = std::mem::replace(&mut self.batch, empty(&self.specs));
             self.parts.push(FileRows {
                 file: self.file,
