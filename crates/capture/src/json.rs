@@ -299,9 +299,14 @@ fn double(number: f64) -> Option<String> {
     if !number.is_finite() {
         return None;
     }
-    // One digit, a point, the others, and an exponent.
+    // One digit, a point, the others, and an exponent. Where two of so many digits are equally near, the server has the
+    // even one.
     let shortest = format!("{:e}", number.abs());
-    let (mantissa, exponent) = shortest.split_once('e')?;
+    let behind = shortest.find('e')?.saturating_sub("0.".len());
+    let even = format!("{:.behind$e}", number.abs());
+    let is_same = even.parse() == Ok(number.abs());
+    let written = if is_same { even } else { shortest };
+    let (mantissa, exponent) = written.split_once('e')?;
     let exponent: i32 = exponent.parse().ok()?;
     let digits = mantissa.replace('.', "");
     let sign = if number.is_sign_negative() { "-" } else { "" };
@@ -360,6 +365,8 @@ mod tests {
             (1e-14, "0.00000000000001"),
             (-2.5e-16, "-2.5e-16"),
             (0.1, "0.1"),
+            // Between .12 and .13.
+            (171_897_653_650_397.125, "171897653650397.12"),
             (1_270_552_725_783_132.8, "1270552725783132.8"),
             (1_270_552_725_783_132.0, "1.270552725783132e15"),
             (f64::MAX, "1.7976931348623157e308"),

@@ -44,18 +44,20 @@ pub(crate) fn resume(
             file: last.unwrap_or_default().to_owned(),
         });
     }
+    let purged = refuse_purged(source, files, recorded);
     if gtids.is_none() {
-        refuse_purged(source, files, recorded)?;
+        purged?;
     }
-    // On another server's log the place is found by the transactions alone.
+    // In another server's log, or where the file is gone, the place is found by the transactions alone.
+    let is_there = is_here && purged.is_ok();
     Ok(Place {
-        file: if is_here {
+        file: if is_there {
             recorded.file.clone()
         } else {
             String::new()
         },
-        created: if is_here { recorded.created } else { 0 },
-        position: if is_here { recorded.position } else { 0 },
+        created: if is_there { recorded.created } else { 0 },
+        position: if is_there { recorded.position } else { 0 },
         gtids,
         time: recorded.time,
         columns: recorded.columns.clone(),

@@ -132,9 +132,12 @@ impl Stream {
         ] {
             connection.run(&sql)?;
         }
+        // In the log that was read, everything behind the place is asked for, so that what has no GTID is seen.
         let dumped = match &from.gtids {
-            Some(known) => connection.dump_without(settings.server_id, known),
-            None => {
+            Some(known) if from.file.is_empty() => {
+                connection.dump_without(settings.server_id, known)
+            }
+            _ => {
                 let position = u32::try_from(from.position).map_err(|_| CaptureError::Event {
                     what: "a place behind four gibibytes of a file",
                     place: format!("{}:{}", from.file, from.position),
@@ -535,6 +538,9 @@ impl State {
                 place: self.place(),
                 hint: "such transactions are not followed: take a new snapshot with --snapshot",
             });
+        }
+        if self.transactions.is_known() {
+            return Ok(());
         }
         self.has_rows = true;
         let begins = u64::from(header.end.saturating_sub(header.bytes));

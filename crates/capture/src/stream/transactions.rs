@@ -13,6 +13,8 @@ pub(super) struct Transactions {
     known: Option<GtidSet>,
     /// The one that is being read.
     current: Option<(Gtid, Names)>,
+    /// It was read before.
+    is_known: bool,
     /// The file behind which rows may be named by transactions.
     begin_behind: Option<u64>,
     /// What is before the place that was read, which such a file says.
@@ -59,8 +61,10 @@ impl Transactions {
             return Ok(());
         };
         let gtid = gtid.ok_or("a transaction without a GTID")?;
-        if known.contains(gtid) {
-            return Err("a transaction that was read before");
+        self.is_known = known.contains(gtid);
+        if self.is_known {
+            self.current = None;
+            return Ok(());
         }
         let names = Names::of_transaction(gtid, known.count().saturating_add(1));
         let names = names.ok_or("a transaction whose number is too large")?;
@@ -73,6 +77,11 @@ impl Transactions {
         if let (Some(known), Some((gtid, _))) = (&mut self.known, self.current.take()) {
             known.add(gtid);
         }
+    }
+
+    /// Whether the transaction that is being read was read before.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// Names for the rows of the transaction.

@@ -91,11 +91,18 @@ impl Database {
         }
     }
 
-    /// Starts it again where it was.
-    pub(crate) fn start_again(&self, options: &[&str]) {
-        let port = format!("--port={}", self.port);
-        let options: Vec<&str> = options.iter().copied().chain([port.as_str()]).collect();
+    /// Starts it again, at another port.
+    pub(crate) fn start_again(&mut self, options: &[&str]) {
+        self.port = started(self.product, self.folder.path(), options);
+        self.runs.set(true);
+    }
+
+    /// Starts it again at a port.
+    pub(crate) fn start_at(&mut self, port: u16, options: &[&str]) {
+        let at = format!("--port={port}");
+        let options: Vec<&str> = options.iter().copied().chain([at.as_str()]).collect();
         started(self.product, self.folder.path(), &options);
+        self.port = port;
         self.runs.set(true);
     }
 

@@ -59,8 +59,7 @@ pub(super) fn a_replica_takes_over(_: &Database) {
     second.sql("STOP REPLICA; RESET REPLICA ALL;");
     // The second is at the address of the first from now on.
     second.stop();
-    second.port = first.port;
-    second.start_again(&[&GTIDS[..], &packs].concat());
+    second.start_at(first.port, &[&GTIDS[..], &packs].concat());
     end.ask().unwrap_err();
     let taken_over = end.ask().unwrap();
     assert!(!taken_over.has_passed(&before_it) && !before_it.has_passed(&taken_over));

@@ -256,7 +256,7 @@ pub(super) fn columns_that_nobody_asks_for(database: &Database) {
 /// Whatever the server had committed when it was killed is there once, whether rows are named by files or by GTIDs.
 pub(super) fn the_database_is_killed(_: &Database) {
     for options in [&[][..], &GTIDS] {
-        let database = Database::with_reader(Product::MySql, options);
+        let mut database = Database::with_reader(Product::MySql, options);
         database.sql(&format!("CREATE DATABASE dies; USE dies; {TOLD}"));
         let world = World::new(&database, "dies.t", COLUMNS, "");
         world.capture(Start::GoOn).unwrap();
@@ -291,6 +291,7 @@ pub(super) fn the_database_is_killed(_: &Database) {
             // It says that it lost the connection.
             assert!(!child.wait().unwrap().success());
             database.start_again(options);
+            world.define(&database, "dies.t", COLUMNS, "");
         }
         let report = world.capture(Start::GoOn).unwrap();
         assert_eq!(report.snapshot_rows, None);
