@@ -539,9 +539,6 @@ impl State {
                 hint: "such transactions are not followed: take a new snapshot with --snapshot",
             });
         }
-        if self.transactions.is_known() {
-            return Ok(());
-        }
         self.has_rows = true;
         let begins = u64::from(header.end.saturating_sub(header.bytes));
         let mut of_event = Names::of_event(self.file_digest, &self.file, begins);

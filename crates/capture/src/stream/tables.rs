@@ -51,8 +51,11 @@ impl State {
             Bracket::Rollback | Bracket::Neither => {}
         }
         let own = || target.own().map(|(_, spec)| spec.name.as_str());
-        match effect(statement, session, &self.database, &self.table) {
+        let effect = effect(statement, session, &self.database, &self.table);
+        match effect {
             Effect::None => {}
+            // What it did was taken into account when it was read first.
+            _ if self.transactions.is_known() => {}
             Effect::Altered if adds_again(statement, own()) => return Err(self.untold(shown)),
             Effect::Altered => {
                 self.altered = Some(format!("`{shown}` at {}", self.place()));
@@ -72,7 +75,8 @@ impl State {
     pub(super) fn table_map(&mut self, body: &[u8], target: &Target) -> Result<(), CaptureError> {
         let damaged = |_: CutOff| self.damaged("its table map ends too early");
         let id = TableMap::id_of(body).map_err(damaged)?;
-        if !TableMap::is_of(body, &self.database, &self.table).map_err(damaged)? {
+        let is_of_table = TableMap::is_of(body, &self.database, &self.table).map_err(damaged)?;
+        if !is_of_table || self.transactions.is_known() {
             self.maps.insert(id, None);
             return Ok(());
         }

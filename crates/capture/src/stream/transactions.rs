@@ -74,6 +74,7 @@ impl Transactions {
 
     /// It ends.
     pub(super) fn leave(&mut self) {
+        self.is_known = false;
         if let (Some(known), Some((gtid, _))) = (&mut self.known, self.current.take()) {
             known.add(gtid);
         }
