@@ -315,7 +315,7 @@ impl Writer {
     }
 
     /// Writes and syncs a commit, with room behind it if it ends where there is none; answers whether
-    /// there was none.
+    /// room was made.
     fn write(&mut self, reader: &LogReader, encoded: &mut Encoded) -> Result<bool, LogError> {
         let length = encoded.bytes.len() as u64;
         let begun = self.last.end > SEGMENT_HEADER_BYTES as u64;

@@ -210,16 +210,16 @@ fn zeros_where_something_was_acknowledged_are_no_room() {
     assert!((20..40).contains(&synced), "{synced}");
     // A process that was killed has left its mark; after a power cut it is that of the room.
     for (crash, marked) in [(Crash::KeepUnsynced, 40), (Crash::LoseUnsynced, synced)] {
-        for kept in 0..40 {
+        for (kept, &end) in ends.iter().enumerate().take(40) {
             let image = fs.crash(crash);
             let (path, mut bytes) = last_segment(&image);
-            bytes[ends[kept]..].fill(0);
+            bytes[end..].fill(0);
             image.set_content(&path, bytes);
             let opened = LogReader::open(Arc::new(image.clone()), directory());
             let to_write = open_with(&image, clock(), options(u64::MAX));
             if kept < marked {
                 for error in [opened.unwrap_err(), to_write.unwrap_err()] {
-                    let at = ends[kept] as u64;
+                    let at = end as u64;
                     let is_named =
                         matches!(&error, LogError::Damaged { at: found, .. } if *found == at);
                     assert!(is_named, "{kept} of {marked}: {error:?}");
