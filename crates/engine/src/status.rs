@@ -86,7 +86,9 @@ impl Engine {
             sources,
             views,
             services,
-            log_bytes: bytes_of(self.reader().directory()),
+            // Room that is made ahead holds nothing.
+            log_bytes: bytes_of(self.reader().directory())
+                .saturating_sub(self.reader().room_bytes().unwrap_or_default()),
             emission_failure: self.emission_failure().map(str::to_owned),
             not_forgotten: Engine::not_forgotten(self.project())?,
             brought_back: self.reheats(),

@@ -14,7 +14,7 @@ use crate::layout::{
     FORMAT_VERSION, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FRAMES_MAX, FrameHeader, FrameKind,
     body_checksum,
 };
-use crate::log::Compression;
+use crate::options::Compression;
 use crate::segment::Commit;
 
 /// Shorter bodies are left as they are.

@@ -25,9 +25,11 @@ mod layout;
 mod log;
 mod mark;
 mod older;
+mod options;
 mod reader;
 mod recovery;
 mod rewriting;
+mod room;
 mod segment;
 mod source;
 mod truncated;
@@ -46,8 +48,9 @@ pub use events::{EventColumns, Events, Next};
 pub use file_system::{
     Crash, DiskFileSystem, File, FileSystem, Lock, LockGuard, MemoryFileSystem, OpenMode,
 };
-pub use log::{Compression, Log, LogOptions};
+pub use log::Log;
 pub use older::OlderEvents;
+pub use options::{Compression, LogOptions};
 pub use reader::{EventParts, LogReader, ReadOptions};
 pub use recovery::{RecoveryReport, TornTail};
 pub use rewriting::{Rewriting, Rewritten, lock_log, put_rewritten, remove_rewritten};

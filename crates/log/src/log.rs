@@ -1,8 +1,9 @@
 //! The log open for writing: appends, rolling to the next segment, closing.
 //!
 //! Invariants: one append is one commit, one write and one sync, wholly in one segment; it
-//! is acknowledged after the sync and only then seen by readers. After a write that the disk
-//! had no room for, the segment is cut back to its last commit. After anything that leaves
+//! is acknowledged after the sync and only then seen by readers. Behind the last commit a segment
+//! has zero bytes or none ([`crate::room`]); one that is not appended to has none. After a write
+//! that the disk had no room for, the segment is cut back to its last commit. After anything that leaves
 //! open what the disk holds (a failed sync above all: what it failed to write may be dropped
 //! by the system without a further word), nothing is written any more.
 
@@ -22,45 +23,14 @@ use crate::file_system::{FileSystem, Lock, LockGuard, OpenMode};
 use crate::index::{Chain, StreamKey};
 use crate::layout::{Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mark::MarkFile;
+use crate::options::LogOptions;
 use crate::reader::LogReader;
 use crate::recovery::{Bodies, LastSegment, RecoveryReport, recover};
+use crate::room::Room;
 use crate::segment::{self, create, io_error};
 use crate::truncation::LogSegment;
 
 const LOCK_FILE: &str = "lock";
-
-/// Settings of a log open for writing. None of them is part of the format: a log may be
-/// opened with others each time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogOptions {
-    /// A segment that is not empty takes no append that would make it longer than this.
-    pub segment_bytes: u64,
-    /// Whether frames are compressed where it makes them smaller by an eighth at least.
-    pub compression: Compression,
-}
-
-/// How frames are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// With zstd at this level.
-    Zstd {
-        /// 1 is quick, 19 is slow.
-        level: i32,
-    },
-}
-
-impl Default for LogOptions {
-    /// Segments of 256 MiB, zstd at level 1: half the bytes for a fifth more CPU, measured on
-    /// payments (`examples/throughput.rs`).
-    fn default() -> Self {
-        LogOptions {
-            segment_bytes: 256 << 20,
-            compression: Compression::Zstd { level: 1 },
-        }
-    }
-}
 
 /// A log open for writing; by `Deref` also a [`LogReader`]. May be shared between threads:
 /// appends take turns.
@@ -85,6 +55,7 @@ struct Writer {
     clock: Arc<dyn Clock>,
     options: LogOptions,
     last: LastSegment,
+    room: Room,
     mark: MarkFile,
     encoder: CommitEncoder,
     /// Why nothing is written any more.
@@ -95,7 +66,8 @@ struct Writer {
 
 impl Log {
     /// Opens the log in a directory for writing, creating both if need be. An append that
-    /// was cut short before it was acknowledged is removed; the report says so.
+    /// was cut short before it was acknowledged is removed; the report says so. So is room that a
+    /// process which was killed has left.
     ///
     /// # Errors
     /// [`LogError::Locked`] if it is open for writing already; [`LogError::Damaged`],
@@ -131,16 +103,11 @@ impl Log {
             Some(mark) => mark,
             None => MarkFile::create(file_system.as_ref(), directory)?,
         };
-        let last = match recovered.last {
+        let mut last = match recovered.last {
             Some(last) => last,
             None => create_segment(file_system.as_ref(), directory, &chain)?,
         };
-        if report.torn_tail.is_some() {
-            last.file
-                .truncate(last.end)
-                .and_then(|()| last.file.sync_data())
-                .map_err(io_error("truncate", &last.path))?;
-        }
+        last.cut().map_err(io_error("truncate", &last.path))?;
         mark.renew(mark_of(&chain))?;
         let writer = Writer {
             file_system: file_system.clone(),
@@ -149,6 +116,7 @@ impl Log {
             encoder: CommitEncoder::new(options.compression),
             options,
             last,
+            room: Room::default(),
             mark,
             closed: None,
             _lock: lock,
@@ -182,11 +150,11 @@ impl Log {
     pub fn append(&self, batches: &[Batch]) -> Result<Vec<Appended>, LogError> {
         let mut writer = self.writer();
         let places = writer.places(&self.reader, batches)?;
-        let Some(encoded) = writer.encode(&self.reader, batches, &places)? else {
+        let Some(mut encoded) = writer.encode(&self.reader, batches, &places)? else {
             return Ok(places);
         };
-        writer.write(&self.reader, &encoded)?;
-        writer.finish(&self.reader, encoded);
+        let made_room = writer.write(&self.reader, &mut encoded)?;
+        writer.finish(&self.reader, encoded, made_room);
         Ok(places)
     }
 
@@ -220,13 +188,23 @@ impl Log {
         self.writer().closed.clone()
     }
 
-    /// Closes the log: makes the high-water mark durable. A log that is dropped instead
-    /// keeps all that was acknowledged, too; only damage would be noticed less surely.
+    /// Closes the log: gives room back, and makes the high-water mark durable. A log that is
+    /// dropped instead keeps all that was acknowledged, too; only damage would be noticed less surely.
     ///
     /// # Errors
     /// [`LogError::NotDurable`].
     pub fn close(self) -> Result<(), LogError> {
-        self.writer().mark.sync()
+        let mut writer = self.writer();
+        writer.cut_room()?;
+        writer.mark.sync()
+    }
+
+    /// Gives back the room that was made, until the next append makes some.
+    ///
+    /// # Errors
+    /// [`LogError::NotDurable`].
+    pub(crate) fn cut_room(&self) -> Result<(), LogError> {
+        self.writer().cut_room()
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -265,6 +243,7 @@ fn create_segment(
         path: directory.join(name),
         first_sequence: chain.next_sequence,
         end: SEGMENT_HEADER_BYTES as u64,
+        file_end: SEGMENT_HEADER_BYTES as u64,
     })
 }
 
@@ -335,32 +314,69 @@ impl Writer {
         self.encoder.encode(&chain, batches, places)
     }
 
-    /// Writes and syncs a commit.
-    fn write(&mut self, reader: &LogReader, encoded: &Encoded) -> Result<(), LogError> {
+    /// Writes and syncs a commit, with room behind it if it ends where there is none; answers whether
+    /// room was made.
+    fn write(&mut self, reader: &LogReader, encoded: &mut Encoded) -> Result<bool, LogError> {
+        let length = encoded.bytes.len() as u64;
         let begun = self.last.end > SEGMENT_HEADER_BYTES as u64;
-        if begun && self.last.end + encoded.bytes.len() as u64 > self.options.segment_bytes {
+        if begun && self.last.end + length > self.options.segment_bytes {
             let chain = reader.index().chain;
             self.roll(&chain)?;
         }
-        let last = &self.last;
-        if let Err(source) = last.file.write_at(last.end, &encoded.bytes) {
-            return Err(self.write_failed(source));
-        }
+        let end = self.last.end + length;
+        // As long as it is open what stands behind the last commit, it is not taken for room.
+        let file_end = std::mem::replace(&mut self.last.file_end, self.last.end);
+        let room = match end > file_end {
+            true => self.room.behind(length, end, self.options.segment_bytes),
+            false => 0,
+        };
+        let room = self.put(encoded, room)?;
+        let last = &mut self.last;
         if let Err(source) = last.file.sync_data() {
             let path = last.path.clone();
             return Err(self.close_for("sync", path, source));
         }
-        Ok(())
+        last.file_end = file_end.max(end + room);
+        self.room.appended(length);
+        Ok(room > 0)
+    }
+
+    /// Writes a commit and so many zero bytes behind it, or none if the disk has no room for them;
+    /// answers how many.
+    fn put(&mut self, encoded: &mut Encoded, room: u64) -> Result<u64, LogError> {
+        let (file, at, bytes) = (&self.last.file, self.last.end, &mut encoded.bytes);
+        let length = bytes.len();
+        // It is far less than memory can hold.
+        bytes.resize(length + usize::try_from(room).unwrap_or_default(), 0);
+        let written = file.write_at(at, bytes);
+        bytes.truncate(length);
+        match written {
+            Ok(()) => Ok(room),
+            Err(error) if room > 0 && is_full(&error) => {
+                self.room = Room::default();
+                // What it took of the room is given back, for whoever else needs it.
+                let again = file.truncate(at).and_then(|()| file.write_at(at, bytes));
+                again.map_err(|source| self.write_failed(source))?;
+                Ok(0)
+            }
+            Err(source) => Err(self.write_failed(source)),
+        }
+    }
+
+    /// Cuts the segment off behind its last commit, durably, unless that is where it ends.
+    fn cut_room(&mut self) -> Result<(), LogError> {
+        if self.closed.is_some() {
+            return Ok(());
+        }
+        self.last
+            .cut()
+            .map_err(|source| self.close_for("truncate", self.last.path.clone(), source))
     }
 
     /// After a write that failed: as if it had not been tried, or closed.
     fn write_failed(&mut self, source: io::Error) -> LogError {
         let path = self.last.path.clone();
-        let full = matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        );
-        if !full {
+        if !is_full(&source) {
             return self.close_for("write", path, source);
         }
         // Synced, else a power cut may bring the half back, in a segment that others follow.
@@ -381,9 +397,10 @@ impl Writer {
         }
     }
 
-    /// Goes on in a new segment. The mark is synced first, so that it stands for the whole
-    /// of the old one from then on.
+    /// Goes on in a new segment. The old one gives its room back first, and the mark is synced, so
+    /// that it stands for the whole of it from then on.
     fn roll(&mut self, chain: &Chain) -> Result<(), LogError> {
+        self.cut_room()?;
         let rolled = self
             .mark
             .sync()
@@ -401,8 +418,9 @@ impl Writer {
         }
     }
 
-    /// Shows a commit that is durable to readers, and marks it.
-    fn finish(&mut self, reader: &LogReader, mut encoded: Encoded) {
+    /// Shows a commit that is durable to readers, and marks it. With new room the mark is synced: zero
+    /// bytes where a commit was acknowledged are no room up to there.
+    fn finish(&mut self, reader: &LogReader, mut encoded: Encoded, made_room: bool) {
         self.encoder.reuse(std::mem::take(&mut encoded.bytes));
         let commit = encoded.commit(self.last.end);
         self.last.end = commit.end();
@@ -414,11 +432,32 @@ impl Writer {
         // The append is durable whatever becomes of the mark, so it is acknowledged; but a
         // device that cannot take a mark will not be trusted with a further append. (A full
         // one may: a mark that lags claims less, never too much.)
-        match self.mark.write(mark_of(&chain)) {
+        let marked = self.mark.write(mark_of(&chain));
+        let marked = marked.and_then(|()| match made_room {
+            true => self.mark.sync(),
+            false => Ok(()),
+        });
+        match marked {
             Ok(()) | Err(LogError::StorageFull { .. }) => {}
             Err(error) => self.closed = Some(error.to_string()),
         }
     }
+}
+
+impl Drop for Writer {
+    /// Gives the room back. It holds nothing, so nobody waits for it, and if it stays it does no harm.
+    fn drop(&mut self) {
+        if self.closed.is_none() && self.last.file_end > self.last.end {
+            let _ = self.last.file.truncate(self.last.end);
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 impl Batch {

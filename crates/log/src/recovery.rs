@@ -1,7 +1,8 @@
 //! Opening a directory: going through its segments, telling a torn tail from damage.
 //!
 //! The rule: the only thing that may be left out is one commit at the very end that nobody
-//! was told of. Everything else that does not fit is an error with file and byte.
+//! was told of. Behind the last commit there may be room, which is zero bytes alone. Everything
+//! else that does not fit is an error with file and byte.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,32 @@ pub(crate) struct LastSegment {
     pub(crate) first_sequence: u64,
     /// Where its last commit ends.
     pub(crate) end: u64,
+    /// Where the file ends: from `end` on there are zero bytes, or a torn tail.
+    pub(crate) file_end: u64,
+}
+
+impl LastSegment {
+    /// Cuts the file off behind its last commit, durably, unless that is where it ends.
+    pub(crate) fn cut(&mut self) -> io::Result<()> {
+        if self.file_end > self.end {
+            self.file.truncate(self.end)?;
+            self.file.sync_data()?;
+            self.file_end = self.end;
+        }
+        Ok(())
+    }
+}
+
+/// What begins where no commit does.
+enum Ending {
+    /// Nothing: room alone.
+    Room,
+    /// So many bytes of an append that nobody was told of.
+    Torn(u64),
+    /// A commit, which was written since it was looked for.
+    Written,
+    /// What cannot be there.
+    Damage,
 }
 
 /// Which bodies of the last segment are checked when it is opened. Every body is checked again
@@ -220,15 +247,21 @@ impl Walk<'_> {
                 }
                 Err(trouble @ Trouble::Io(_)) => return Err(trouble.into_error(&path)),
                 Err(Trouble::Flaw { at: place, flaw }) => {
-                    if !self.is_tail(&mut reader, at, &recovered.index, &path)? {
-                        return Err(Trouble::Flaw { at: place, flaw }.into_error(&path));
+                    match self.ending(&mut reader, at, &recovered.index, &path)? {
+                        Ending::Written => continue,
+                        Ending::Room => {}
+                        Ending::Torn(bytes) => {
+                            recovered.report.torn_tail = Some(TornTail {
+                                path: path.clone(),
+                                at,
+                                bytes,
+                                flaw,
+                            });
+                        }
+                        Ending::Damage => {
+                            return Err(Trouble::Flaw { at: place, flaw }.into_error(&path));
+                        }
                     }
-                    recovered.report.torn_tail = Some(TornTail {
-                        path: path.clone(),
-                        at,
-                        bytes: length - at,
-                        flaw,
-                    });
                     break;
                 }
             }
@@ -238,6 +271,7 @@ impl Walk<'_> {
             path,
             first_sequence,
             end: at,
+            file_end: length,
         })
     }
 
@@ -334,22 +368,33 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether what does not fit at `at` can only be an append that nobody was told of.
-    fn is_tail(
+    /// What does not fit at `at`: room, an append that nobody was told of, or damage.
+    fn ending(
         &self,
         reader: &mut SegmentReader,
         at: u64,
         index: &Index,
         path: &Path,
-    ) -> Result<bool, LogError> {
+    ) -> Result<Ending, LogError> {
         let commit = index.chain.next_commit;
         if !self.is_last || commit < self.mark.next_commit {
-            return Ok(false);
+            return Ok(Ending::Damage);
         }
-        let later = reader
-            .commit_after(at + 1, commit)
-            .map_err(|trouble| trouble.into_error(path))?;
-        Ok(later.is_none())
+        let trouble = |trouble: Trouble| trouble.into_error(path);
+        let written = reader.written(at).map_err(trouble)?;
+        if written == at {
+            return Ok(Ending::Room);
+        }
+        let later = reader.commit_after(at + 1, commit).map_err(trouble)?;
+        // A process that writes may have filled the room since it was read here. It wrote the commit
+        // that is due before any later one, so now this one is there, or never was.
+        reader.forget();
+        match self.commit(reader, at, index) {
+            Ok(_) => Ok(Ending::Written),
+            Err(Trouble::Flaw { .. }) if later.is_none() => Ok(Ending::Torn(written - at)),
+            Err(Trouble::Flaw { .. }) => Ok(Ending::Damage),
+            Err(other) => Err(trouble(other)),
+        }
     }
 
     /// The commit that the mark speaks of must be the one that was found.

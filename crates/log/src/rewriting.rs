@@ -24,8 +24,9 @@ use crate::layout::{
     FrameHeader, FrameKind, MARK_BYTES, MARK_FILE_BYTES, MARK_OFFSETS, Mark, SEGMENT_HEADER_BYTES,
     SegmentHeader,
 };
-use crate::log::{Compression, Log, take_lock};
+use crate::log::{Log, take_lock};
 use crate::mark;
+use crate::options::Compression;
 use crate::segment::{
     self, Commit, READ_AHEAD_BYTES, SegmentReader, Trouble, first_sequence_of, io_error,
 };
@@ -123,8 +124,8 @@ impl Log {
     /// appended from now on.
     ///
     /// # Errors
-    /// [`LogError::Io`], [`LogError::StorageFull`], [`LogError::Damaged`]; [`LogError::BatchTooLarge`],
-    /// [`LogError::AppendTooLarge`] if what is to be said does not fit.
+    /// [`LogError::Io`], [`LogError::StorageFull`], [`LogError::NotDurable`], [`LogError::Damaged`];
+    /// [`LogError::BatchTooLarge`], [`LogError::AppendTooLarge`] if what is to be said does not fit.
     pub fn rewrite(
         &self,
         rewriting: &mut dyn Rewriting,
@@ -132,6 +133,8 @@ impl Log {
     ) -> Result<Rewritten, LogError> {
         let (file_system, directory) = (self.file_system(), self.directory());
         remove_rewritten(file_system, directory)?;
+        // Segments are read to the ends of their files.
+        self.cut_room()?;
         let mut work = Work {
             file_system,
             directory,

@@ -290,6 +290,30 @@ impl SegmentReader {
         })
     }
 
+    /// Where the last byte that is not zero ends, at or after `from`; `from` if all are zero: then
+    /// there is nothing but room that was made ahead. Read anew.
+    pub(crate) fn written(&mut self, from: u64) -> Result<u64, Trouble> {
+        let mut chunk = vec![0; READ_AHEAD_BYTES];
+        let (mut at, mut written) = (from, from);
+        while at < self.end {
+            let left = usize::try_from(self.end - at).unwrap_or(usize::MAX);
+            let chunk = &mut chunk[..READ_AHEAD_BYTES.min(left)];
+            let read = self.file.read_at(at, chunk).map_err(Trouble::Io)?;
+            let last = chunk[..read].iter().rposition(|&byte| byte != 0);
+            written = last.map_or(written, |last| at + last as u64 + 1);
+            if read < chunk.len() {
+                break;
+            }
+            at += read as u64;
+        }
+        Ok(written)
+    }
+
+    /// Lets the next bytes be read anew.
+    pub(crate) fn forget(&mut self) {
+        self.buffer.clear();
+    }
+
     /// Where a commit with a number larger than `commit` begins, at or after `from`, if
     /// there is one. A process writes a commit only after the one before was made durable,
     /// so such a commit proves that what precedes it was acknowledged.

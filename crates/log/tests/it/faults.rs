@@ -59,12 +59,13 @@ fn a_disk_of_every_size_refuses_and_goes_on_when_space_returns() {
         };
         let (mut all, mut refused) = (Vec::new(), 0);
         for batches in script() {
-            let before = bytes(&fs);
+            let before = bytes(&fs) - log.room_bytes().unwrap();
             match append(&log, &batches) {
                 Ok(events) => all.extend(events),
                 Err(LogError::StorageFull { .. }) => {
                     refused += 1;
-                    // Nothing of it is left, but the next segment may have been begun.
+                    // Nothing of it is left, nor any room, but the next segment may have been begun.
+                    assert_eq!(log.room_bytes().unwrap(), 0);
                     let left = bytes(&fs) - before;
                     assert!(left == 0 || left == 56, "{capacity}: {left} bytes");
                     assert_eq!(read_all(&log).unwrap(), all, "reads go on");
@@ -263,6 +264,40 @@ fn a_full_disk_while_the_log_is_opened_again_stops_nothing() {
     assert_eq!(read_all(&reader).unwrap(), all);
     fs.heal();
     append(&log, &[events(1, 0, 5..6)]).unwrap();
+}
+
+#[test]
+fn a_disk_that_has_space_for_an_append_alone_takes_it() {
+    let fs = MemoryFileSystem::new();
+    let (log, _) = open(&fs).unwrap();
+    let bytes = |fs: &MemoryFileSystem| -> u64 {
+        let contents = fs.paths().into_iter().filter_map(|path| fs.content(&path));
+        contents.map(|content| content.len() as u64).sum()
+    };
+    let mut all = Vec::new();
+    for n in 0..60 {
+        let before = bytes(&fs) - log.room_bytes().unwrap();
+        // What the last one took, and a little more: none of it is to be had for room.
+        fs.set_capacity(Some(before + 260));
+        all.extend(append(&log, &[events(1, 0, n..n + 1)]).expect("there is space for it"));
+        assert_eq!(log.closed(), None);
+        let logged = bytes(&fs) - log.room_bytes().unwrap();
+        assert!(
+            (before + 120..=before + 260).contains(&logged),
+            "{before} {logged}"
+        );
+        if n > 2 {
+            assert_eq!(log.room_bytes().unwrap(), 0, "the rest is others'");
+        }
+    }
+    fs.heal();
+    for n in 60..70 {
+        all.extend(append(&log, &[events(1, 0, n..n + 1)]).unwrap());
+    }
+    assert!(log.room_bytes().unwrap() > 0, "there is space again");
+    for crash in [Crash::LoseUnsynced, Crash::KeepUnsynced] {
+        assert_eq!(found(&fs.crash(crash)), all);
+    }
 }
 
 #[test]

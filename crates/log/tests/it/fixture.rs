@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use evenkeel_log::{
-    Backfill, Batch, Compression, Correlation, DeadLetter, DeadLetterId, DiskFileSystem,
+    Backfill, Batch, Compression, Correlation, Crash, DeadLetter, DeadLetterId, DiskFileSystem,
     LogOptions, LogReader, MemoryFileSystem, OWN_POSITION, Sequence,
 };
 use evenkeel_types::{
@@ -216,6 +216,22 @@ fn write(compression: Compression, batches: &[Vec<Batch>]) -> (MemoryFileSystem,
     (fs, all)
 }
 
+/// The log of a process that was killed: room is behind what it wrote.
+fn write_and_die() -> (MemoryFileSystem, Vec<LoggedEvent>) {
+    let fs = MemoryFileSystem::new();
+    let options = LogOptions {
+        segment_bytes: u64::MAX,
+        compression: Compression::None,
+    };
+    let (log, _) = open_with(&fs, clock(), options).unwrap();
+    let all = batches()
+        .iter()
+        .flat_map(|batches| append(&log, batches).unwrap())
+        .collect();
+    assert!(log.room_bytes().unwrap() > 0);
+    (fs.crash(Crash::KeepUnsynced), all)
+}
+
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/fixtures")
@@ -279,10 +295,21 @@ fn version_2_opens() {
     batches.push(vec![many()]);
     let (written, all) = write(Compression::None, &batches);
     check("version-2", &written, &all);
-    is_written_as(&written, 2);
+    is_written_as(&written, "2");
     // The bytes are not compared: they are zstd's, and may differ between its versions.
     let (written, all) = write(Compression::Zstd { level: 1 }, &batches);
     check("version-2-zstd", &written, &all);
+}
+
+#[test]
+fn version_2_opens_with_room() {
+    let (written, all) = write_and_die();
+    check("version-2-room", &written, &all);
+    is_written_as(&written, "2-room");
+    let (log, report) = open_with(&written, clock(), LogOptions::default()).unwrap();
+    assert_eq!(report.torn_tail, None);
+    assert_eq!(log.room_bytes().unwrap(), 0);
+    assert_eq!(read_all(&log).unwrap(), all);
 }
 
 #[test]
@@ -306,7 +333,7 @@ fn version_3_opens() {
     ]);
     let (written, all) = write(Compression::None, &batches);
     check_with("version-3", &written, &all, 2);
-    is_written_as(&written, 3);
+    is_written_as(&written, "3");
 }
 
 #[test]
@@ -339,11 +366,11 @@ fn version_4_opens() {
     check_records("version-4", &written, &all, 3);
     let (released, _) = LogReader::open(Arc::new(DiskFileSystem), &fixture("version-4")).unwrap();
     assert_eq!(released.correlations(&records).unwrap(), named);
-    is_written_as(&written, 4);
+    is_written_as(&written, "4");
 }
 
 /// That the bytes of a version are what they were.
-fn is_written_as(written: &MemoryFileSystem, version: u16) {
+fn is_written_as(written: &MemoryFileSystem, version: &str) {
     let released = fixture(&format!("version-{version}"));
     for path in written.paths() {
         let released = std::fs::read(released.join(path.file_name().unwrap()));

@@ -13,5 +13,6 @@ mod file_systems;
 mod fixture;
 mod reading;
 mod rewriting;
+mod room;
 mod support;
 mod truncation;
