@@ -55,6 +55,14 @@ pub(crate) struct ReadRequest {
     pub(crate) timeout: Duration,
 }
 
+impl ReadRequest {
+    /// How many values are asked for.
+    pub(crate) fn values(&self) -> usize {
+        let features = self.plan.read.features().len();
+        self.rows.len().saturating_mul(features)
+    }
+}
+
 /// The entities of a request, not decoded yet.
 enum Entities<'a> {
     Json(Option<&'a Json<'a>>, Option<&'a Json<'a>>),
