@@ -71,7 +71,10 @@ impl Lanes {
     pub(crate) fn start(beside: &Handle) -> std::io::Result<Lanes> {
         let count = available_parallelism().map_or(1, NonZeroUsize::get);
         let lane = |number| Lane::start(number, beside.clone());
-        (0..count).map(lane).collect::<std::io::Result<_>>().map(Lanes)
+        (0..count)
+            .map(lane)
+            .collect::<std::io::Result<_>>()
+            .map(Lanes)
     }
 
     /// Starts what `start` makes, in the lane in which there is least.

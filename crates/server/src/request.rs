@@ -61,6 +61,11 @@ impl ReadRequest {
         let features = self.plan.read.features().len();
         self.rows.len().saturating_mul(features)
     }
+
+    /// Whether it asks for what is known at the moment at which it is read.
+    pub(crate) fn is_of_now(&self) -> bool {
+        self.cut.is_none() && self.known_at.is_none()
+    }
 }
 
 /// The entities of a request, not decoded yet.

@@ -1,5 +1,6 @@
 //! Listening: addresses, TLS, connections, and a stop that loses nothing.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +9,10 @@ use std::time::Duration;
 
 use axum::Router;
 use evenkeel_engine::{Engine, EngineError, ServerSettings};
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +26,7 @@ use crate::idle::Activity;
 use crate::lanes::Lanes;
 use crate::presence::Presence;
 use crate::round::{End, Round};
+use crate::routes;
 use crate::shared::Shared;
 
 /// Requests at a time on one HTTP/2 connection.
@@ -282,15 +283,14 @@ impl Connection {
                     .saturating_mul(4),
             );
         let activity = Activity::default();
-        let router = TowerToHyperService::new(self.router.clone());
         let answering = activity.clone();
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
             let request_is_answered = answering.request();
-            let answer = router.call(request);
+            let answer = routes::answer(Arc::clone(&self.shared), self.router.clone(), request);
             async move {
                 let answer = answer.await;
                 drop(request_is_answered);
-                answer
+                Ok::<_, Infallible>(answer)
             }
         });
         let stream = TokioIo::new(activity.over(stream));
