@@ -106,6 +106,11 @@ impl Answers {
             .flat_map(|view| (0..view.width()).map(move |feature| FeatureAnswers { view, feature }))
     }
 
+    /// A row, by view of the service.
+    pub fn row(&self, number: usize) -> Vec<(&ViewColumns, usize)> {
+        self.views.iter().map(|view| (view, number)).collect()
+    }
+
     /// The columns of a view of the service.
     pub(crate) fn view_mut(&mut self, number: usize) -> &mut ViewColumns {
         &mut self.views[number]

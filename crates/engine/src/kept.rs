@@ -5,6 +5,8 @@
 //! given to reads of the very cut that is applied, without a known time, and to no other: they
 //! get it from the blocks.
 
+mod whole;
+
 use std::sync::{Arc, Mutex, PoisonError};
 
 use evenkeel_store::{KEPT_KEY_BYTES_MAX, KeptCounts, KeptReads, KeptRow, NewRow, RowShape};
@@ -17,6 +19,8 @@ use crate::engine::Engine;
 use crate::hot_store::HotRead;
 use crate::serving::ReadPlan;
 
+pub use whole::{KeptAnswers, KeptViewRow, RowOfView};
+
 /// Rows that are looked for at once.
 const LOOK_ROWS: usize = 128;
 
@@ -25,6 +29,8 @@ const LOOK_ROWS: usize = 128;
 struct KeptPlan {
     of: Arc<Plan>,
     groups: Vec<Group>,
+    /// Of each view that they have, in the order of the service: the group, and its number there.
+    order: Vec<(usize, usize)>,
     /// Whether these are all.
     is_whole: bool,
 }
@@ -98,10 +104,16 @@ impl KeptPlan {
             })
         });
         let groups: Vec<Group> = groups.collect();
-        let kept: usize = groups.iter().map(|group| group.items.len()).sum();
+        let mut order: Vec<(usize, usize)> = groups
+            .iter()
+            .enumerate()
+            .flat_map(|(number, group)| (0..group.items.len()).map(move |view| (number, view)))
+            .collect();
+        order.sort_unstable_by_key(|&(group, view)| groups[group].items[view]);
         KeptPlan {
             of: Arc::clone(of),
-            is_whole: kept == items.len() && kept > 0,
+            is_whole: order.len() == items.len() && !order.is_empty(),
+            order,
             groups,
         }
     }

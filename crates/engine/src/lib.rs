@@ -99,6 +99,7 @@ pub use hot_store::{
 pub use ingest::{
     Intake, Prepare, RowSink, file_options_of, ingest_files, origins_of, stored_columns,
 };
+pub use kept::{KeptAnswers, KeptViewRow, RowOfView};
 pub use machine::{KvStores, Machine};
 pub use offline::{Offline, Online};
 pub use project::{

@@ -1,13 +1,16 @@
 //! Answers of reads: JSON written into one buffer, or an Arrow stream.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::Response;
 use evenkeel_connect::{ConnectError, StreamPart, append_json};
-use evenkeel_engine::{Answers, FeatureAnswers, Unmet, ViewColumns};
-use evenkeel_types::{Column, DataType, EventTime, Field, Status, Value, VisibleAt};
+use evenkeel_engine::{
+    Answers, FeatureAnswers, KeptAnswers, ReadPlan, RowOfView, Unmet, ViewColumns,
+};
+use evenkeel_types::{Column, DataType, EventTime, Status, Value, VisibleAt};
 use serde_json::Value as Json;
 
 use crate::body::Content;
@@ -19,10 +22,28 @@ use crate::wire::{self, hex};
 /// About the bytes that a feature takes in a row: value, status and event time.
 const FEATURE_BYTES: usize = 64;
 
+/// What was read.
+#[derive(Debug)]
+pub(crate) enum Rows {
+    /// All of it, as it is kept.
+    Kept(KeptAnswers),
+    Columns(Answers),
+}
+
+impl Rows {
+    /// By column.
+    pub(crate) fn columns(&self, plan: &ReadPlan) -> Cow<'_, Answers> {
+        match self {
+            Rows::Kept(kept) => Cow::Owned(kept.to_answers(plan)),
+            Rows::Columns(answers) => Cow::Borrowed(answers),
+        }
+    }
+}
+
 /// A read that was answered.
 pub(crate) struct ReadAnswer<'a> {
     pub(crate) plan: &'a ServicePlan,
-    pub(crate) answers: Answers,
+    pub(crate) rows: Rows,
     pub(crate) as_of: EventTime,
     pub(crate) known_at: Option<VisibleAt>,
     pub(crate) cut: Arc<str>,
@@ -87,11 +108,11 @@ fn comma(out: &mut Vec<u8>) {
 }
 
 /// The statuses of a view's features in a row, in words; they are mostly the same.
-fn statuses(view: &ViewColumns, row: usize, out: &mut Vec<u8>) {
+fn statuses(view: &impl RowOfView, out: &mut Vec<u8>) {
     let mut feature = 0;
     while feature < view.width() {
-        let found = view.status(row, feature);
-        let same = (feature..view.width()).take_while(|f| view.status(row, *f) == found);
+        let found = view.status(feature);
+        let same = (feature..view.width()).take_while(|f| view.status(*f) == found);
         let count = same.count();
         repeated(count, out, |out| status(found, out));
         feature += count;
@@ -147,14 +168,9 @@ fn words(found: Option<&[Status]>, rows: usize) -> Column {
 }
 
 impl ReadAnswer<'_> {
-    /// The default that stands in for the answer of a feature in a row.
-    fn default_of(
-        &self,
-        number: usize,
-        feature: &FeatureAnswers<'_>,
-        row: usize,
-    ) -> Option<&Value> {
-        if !self.defaults || feature.status(row) == Status::Present {
+    /// The default that stands in for the answer of a feature with a status.
+    fn default_of(&self, number: usize, status: Status) -> Option<&Value> {
+        if !self.defaults || status == Status::Present {
             return None;
         }
         self.plan.read.defaults().get(number)?.as_ref()
@@ -162,12 +178,17 @@ impl ReadAnswer<'_> {
 
     /// As JSON.
     pub(crate) fn to_json(&self) -> Vec<u8> {
-        let features = self.plan.outputs();
+        match &self.rows {
+            Rows::Kept(kept) => self.json(kept.len(), |row| kept.row(row)),
+            Rows::Columns(answers) => self.json(answers.len(), |row| answers.row(row)),
+        }
+    }
+
+    fn json<R: RowOfView>(&self, rows: usize, row: impl Fn(usize) -> Vec<R>) -> Vec<u8> {
         let head = self.plan.head_json.as_bytes();
-        let per_row = 64 + FEATURE_BYTES * features.len();
-        let mut out = Vec::with_capacity(
-            512 + head.len() + self.plan.features_json.len() + self.answers.len() * per_row,
-        );
+        let per_row = 64 + FEATURE_BYTES * self.plan.outputs().len();
+        let mut out =
+            Vec::with_capacity(512 + head.len() + self.plan.features_json.len() + rows * per_row);
         out.extend_from_slice(head);
         member("as_of", &mut out);
         text(&self.as_of.to_string(), &mut out);
@@ -184,10 +205,7 @@ impl ReadAnswer<'_> {
         out.push(b',');
         out.extend_from_slice(self.plan.features_json.as_bytes());
         member("rows", &mut out);
-        let answers: Vec<FeatureAnswers<'_>> = self.answers.features().collect();
-        list(0..self.answers.len(), &mut out, |row, out| {
-            self.row(features, &answers, row, out);
-        });
+        list(0..rows, &mut out, |number, out| self.row(&row(number), out));
         out.push(b'}');
         out
     }
@@ -204,44 +222,48 @@ impl ReadAnswer<'_> {
         Ok(reply::json(out))
     }
 
-    fn row(
-        &self,
-        features: &[Field],
-        answers: &[FeatureAnswers<'_>],
-        row: usize,
-        out: &mut Vec<u8>,
-    ) {
+    fn row(&self, views: &[impl RowOfView], out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"values\":");
-        let values = features.iter().zip(answers).enumerate();
-        list(values, out, |(i, (field, feature)), out| {
-            match self.default_of(i, feature, row) {
+        let features = || {
+            let features = views
+                .iter()
+                .flat_map(|view| (0..view.width()).map(move |feature| (view, feature)));
+            self.plan.outputs().iter().zip(features).enumerate()
+        };
+        list(
+            features(),
+            out,
+            |(number, (field, (view, feature))), out| match self
+                .default_of(number, view.status(feature))
+            {
                 Some(default) => append_json(&field.data_type, default, out),
-                None => append_json(&field.data_type, &feature.value(row), out),
-            }
-        });
+                None => append_json(&field.data_type, &view.value(feature), out),
+            },
+        );
         member("statuses", out);
         out.push(b'[');
-        for view in self.answers.views() {
-            statuses(view, row, out);
+        for view in views {
+            statuses(view, out);
         }
         out.push(b']');
         member("event_times", out);
         out.push(b'[');
-        for view in self.answers.views() {
-            let time = view.event_time(row).map_or(Value::Null, Value::Timestamp);
+        for view in views {
+            let time = view.event_time().map_or(Value::Null, Value::Timestamp);
             repeated(view.width(), out, |out| {
                 append_json(&DataType::Timestamp, &time, out);
             });
         }
         out.push(b']');
-        let defaulted = answers.iter().enumerate();
-        let mut defaulted = defaulted
-            .filter(|(i, feature)| self.default_of(*i, feature, row).is_some())
-            .peekable();
+        let defaulted = features().filter(|(number, (_, (view, feature)))| {
+            let status = view.status(*feature);
+            self.default_of(*number, status).is_some()
+        });
+        let mut defaulted = defaulted.map(|(number, _)| number).peekable();
         if defaulted.peek().is_some() {
             member("defaults", out);
-            list(defaulted, out, |(i, _), out| {
-                out.extend_from_slice(i.to_string().as_bytes());
+            list(defaulted, out, |number, out| {
+                out.extend_from_slice(number.to_string().as_bytes());
             });
         }
         out.push(b'}');
@@ -256,12 +278,13 @@ impl ReadAnswer<'_> {
                 .with_hint("ask for `Accept: application/json`")
         };
         let layout = self.plan.stream_layout(self.defaults).map_err(not_arrow)?;
-        let rows = self.answers.len();
+        let answers = self.rows.columns(&self.plan.read);
+        let rows = answers.len();
         let mut parts: Vec<Part<'_>> = Vec::with_capacity(self.plan.outputs().len() * 4);
         // What is of a view and not of a feature is there once.
         let mut times: Option<(&ViewColumns, usize)> = None;
         let mut known: Option<(Option<Vec<Status>>, usize)> = None;
-        for (i, feature) in self.answers.features().enumerate() {
+        for (i, feature) in answers.features().enumerate() {
             let default = self.plan.read.defaults().get(i).and_then(Option::as_ref);
             let default = default.filter(|_| self.defaults);
             parts.push(match default {

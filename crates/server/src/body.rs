@@ -7,11 +7,13 @@ use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use evenkeel_engine::ServerLimits;
 use flate2::read::MultiGzDecoder;
+use hyper::body::Body as _;
 use serde_json::json;
 
 use crate::arrival::Arrival;
 use crate::clock::Deadline;
 use crate::error::ApiError;
+use crate::lanes;
 
 /// Larger bodies are unpacked and decoded beside the threads that answer reads.
 const ASIDE_BYTES: usize = 64 << 10;
@@ -154,6 +156,12 @@ fn unpack(decoder: impl Read, limit: usize) -> Result<Bytes, ApiError> {
     Ok(unpacked.into())
 }
 
+/// Whether a body is announced, and as one that is decoded at once.
+pub(crate) fn is_small(body: &Body) -> bool {
+    let most = body.size_hint().upper();
+    most.is_some_and(|bytes| bytes <= ASIDE_BYTES as u64)
+}
+
 /// Runs work over so many bytes: at once if they are few, else on another thread.
 pub(crate) async fn aside<T: Send + 'static>(
     bytes: usize,
@@ -162,7 +170,8 @@ pub(crate) async fn aside<T: Send + 'static>(
     if bytes <= ASIDE_BYTES {
         return Ok(work());
     }
-    tokio::task::spawn_blocking(work)
+    lanes::beside()
+        .spawn_blocking(work)
         .await
         .map_err(|_| ApiError::new("INTERNAL", "decoding the body gave up"))
 }

@@ -15,7 +15,7 @@ use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Origin, Value};
 use serde_json::json;
 
-use crate::answer::ReadAnswer;
+use crate::answer::{ReadAnswer, Rows};
 use crate::body::{self, Content};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
@@ -191,7 +191,7 @@ impl Asked {
         let (call, row, answers, cut) = read.map_err(|called| self.refusal(called))?;
         let answer = ReadAnswer {
             plan: &self.plan,
-            answers,
+            rows: Rows::Columns(answers),
             as_of: call.event_time(),
             known_at: None,
             cut,

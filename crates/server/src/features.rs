@@ -6,14 +6,16 @@ use axum::body::Body;
 use axum::extract::{Query, Request, State};
 use axum::http::Response;
 use evenkeel_engine::{
-    Answers, Brought, Engine, EngineError, FunctionCalls, Given, ReadPlan, ServedAnswer,
+    Answers, Brought, Engine, EngineError, FunctionCalls, Given, KeptAnswers, ReadPlan,
+    ServedAnswer, Unmet,
 };
 use evenkeel_types::{EventTime, Knowledge, Value};
 
-use crate::answer::ReadAnswer;
+use crate::answer::{ReadAnswer, Rows};
 use crate::body::{self, Content, aside};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
+use crate::lanes;
 use crate::levels::not_kept;
 use crate::promises::Outcome;
 use crate::reply;
@@ -24,6 +26,8 @@ use crate::shared::Shared;
 const READ_VALUES: usize = 1_024;
 /// The same of values that are kept in rows: they take a hundredth of the time.
 const KEPT_VALUES: usize = 16_384;
+/// Values of a request that stays in its lane: to write them as JSON takes most of a millisecond.
+const LANE_VALUES: usize = 8_192;
 
 pub(crate) async fn read(
     State(shared): State<Arc<Shared>>,
@@ -62,7 +66,24 @@ async fn answer(
     })
     .await??;
     let deadline = started.deadline(request.timeout);
-    let answer = evaluate(shared, &request, deadline).await?;
+    if lanes::is_lane() && request.values() > LANE_VALUES {
+        let shared = Arc::clone(shared);
+        let work = async move { respond(&shared, &request, as_arrow, deadline).await };
+        let defect = || ApiError::new("INTERNAL", "the request met a defect of the server");
+        return lanes::done_beside(work)
+            .await
+            .unwrap_or_else(|| Err(defect()));
+    }
+    respond(shared, &request, as_arrow, deadline).await
+}
+
+async fn respond(
+    shared: &Shared,
+    request: &ReadRequest,
+    as_arrow: bool,
+    deadline: Deadline,
+) -> Result<Response<Body>, ApiError> {
+    let answer = evaluate(shared, request, as_arrow, deadline).await?;
     Ok(if as_arrow {
         reply::body(answer.to_arrow(None)?, Content::ARROW)
     } else {
@@ -74,6 +95,7 @@ async fn answer(
 async fn evaluate<'r>(
     shared: &Shared,
     request: &'r ReadRequest,
+    as_arrow: bool,
     deadline: Deadline,
 ) -> Result<ReadAnswer<'r>, ApiError> {
     let plan = &request.plan.read;
@@ -89,14 +111,14 @@ async fn evaluate<'r>(
         promise.ended(shared, Outcome::Unmet);
         return Err(not_kept(shared, &unmet, deadline));
     }
-    let (knowledge, as_of, cut, degraded) = {
+    let pinned = {
         let engine = shared.engine();
         // What is missing in the very cut that is answered.
-        let (cut, lacks) = match &request.cut {
-            None => (engine.cut(), promise.unmet(&engine, plan, &known)),
+        let lacks = match &request.cut {
+            None => promise.unmet(&engine, plan, &known),
             Some(cut) => {
                 engine.refuse_beyond(cut)?;
-                (cut.clone(), engine.unmet_at(&known.positions, cut))
+                engine.unmet_at(&known.positions, cut)
             }
         };
         let degraded = match lacks {
@@ -113,29 +135,110 @@ async fn evaluate<'r>(
                 None => Outcome::Kept,
             },
         );
-        let now = engine.now();
         let not_before = request.promise.session.time.unwrap_or(EventTime(i64::MIN));
-        let words = match &request.cut {
-            None => engine.cut_in_words(),
-            Some(cut) => engine.format_cut(cut).into(),
+        let as_of = request.as_of.unwrap_or(engine.now().max(not_before));
+        // Columns are for Arrow, and for who makes something else of the answers.
+        let is_text = !as_arrow && request.plan.dataset.is_none();
+        let whole = if is_text && request.is_of_now() && request.values() <= KEPT_VALUES {
+            engine.read_whole(plan, &request.rows, as_of)
+        } else {
+            None
         };
-        let knowledge = Knowledge {
-            cut,
-            known_at: request.known_at,
-        };
-        (
-            knowledge,
-            request.as_of.unwrap_or(now.max(not_before)),
-            words,
+        Pinned {
+            words: match &request.cut {
+                None => engine.cut_in_words(),
+                Some(cut) => engine.format_cut(cut).into(),
+            },
+            answers: match whole {
+                Some(kept) => Where::Kept(kept),
+                None => Where::At(Knowledge {
+                    cut: request.cut.clone().unwrap_or_else(|| engine.cut()),
+                    known_at: request.known_at,
+                }),
+            },
+            as_of,
             degraded,
-        )
+        }
     };
+    let rows = match pinned.answers {
+        Where::Kept(kept) => Rows::Kept(kept),
+        Where::At(knowledge) => {
+            let until = Until {
+                deadline,
+                whatever_it_takes: pinned.degraded.is_some(),
+            };
+            Rows::Columns(in_pieces(shared, request, pinned.as_of, &knowledge, until).await?)
+        }
+    };
+    if request.plan.logged && shared.served.wants() {
+        let now = shared.engine().now();
+        shared.served.log(ServedAnswer::new(
+            now,
+            plan,
+            !request.plan.named,
+            &request.rows,
+            pinned.as_of,
+            request.known_at,
+            &pinned.words,
+            &rows.columns(plan).to_rows(),
+        ));
+    }
+    let rows = match &request.plan.dataset {
+        Some(dataset) => Rows::Columns(dataset.vectors(&rows.columns(plan))),
+        None => rows,
+    };
+    Ok(ReadAnswer {
+        plan: &request.plan,
+        rows,
+        as_of: pinned.as_of,
+        known_at: request.known_at,
+        cut: pinned.words,
+        degraded: pinned.degraded,
+        // A dataset's rows never had them.
+        defaults: request.defaults && request.plan.dataset.is_none(),
+    })
+}
+
+/// What one hold of the engine tells.
+struct Pinned {
+    /// The cut that is answered, in words.
+    words: Arc<str>,
+    answers: Where,
+    as_of: EventTime,
+    degraded: Option<Unmet>,
+}
+
+/// Where the answers are.
+enum Where {
+    /// All of them are kept.
+    Kept(KeptAnswers),
+    /// They are to be read at this.
+    At(Knowledge),
+}
+
+/// Until when it is read.
+struct Until {
+    deadline: Deadline,
+    /// What is late already is answered.
+    whatever_it_takes: bool,
+}
+
+/// Reads at a cut, piece by piece.
+async fn in_pieces(
+    shared: &Shared,
+    request: &ReadRequest,
+    as_of: EventTime,
+    knowledge: &Knowledge,
+    until: Until,
+) -> Result<Answers, ApiError> {
+    let plan = &request.plan.read;
+    let deadline = until.deadline;
     let rows_of = |values: usize| (values / plan.features().len().max(1)).max(1);
     let (step, kept_step) = (rows_of(READ_VALUES), rows_of(KEPT_VALUES));
     let mut answers = Answers::new(plan);
     while answers.len() < request.rows.len() {
         if !answers.is_empty() {
-            if degraded.is_none() && deadline.has_passed() {
+            if !until.whatever_it_takes && deadline.has_passed() {
                 return Err(too_late(&answers, request, deadline));
             }
             tokio::task::yield_now().await;
@@ -146,38 +249,13 @@ async fn evaluate<'r>(
             kept: &rows[..kept_step.min(rows.len())],
             rows: &rows[..step.min(rows.len())],
             as_of,
-            knowledge: &knowledge,
+            knowledge,
         };
         if !read.read(shared, deadline, &mut answers).await? {
             return Err(too_late(&answers, request, deadline));
         }
     }
-    if request.plan.logged && shared.served.wants() {
-        let now = shared.engine().now();
-        shared.served.log(ServedAnswer::new(
-            now,
-            plan,
-            !request.plan.named,
-            &request.rows,
-            as_of,
-            request.known_at,
-            &cut,
-            &answers.to_rows(),
-        ));
-    }
-    if let Some(dataset) = &request.plan.dataset {
-        answers = dataset.vectors(&answers);
-    }
-    Ok(ReadAnswer {
-        plan: &request.plan,
-        answers,
-        as_of,
-        known_at: request.known_at,
-        cut,
-        degraded,
-        // A dataset's rows never had them.
-        defaults: request.defaults && request.plan.dataset.is_none(),
-    })
+    Ok(answers)
 }
 
 /// Rows that are read under one hold of the engine.

@@ -55,6 +55,19 @@ pub(crate) struct ReadRequest {
     pub(crate) timeout: Duration,
 }
 
+impl ReadRequest {
+    /// How many values are asked for.
+    pub(crate) fn values(&self) -> usize {
+        let features = self.plan.read.features().len();
+        self.rows.len().saturating_mul(features)
+    }
+
+    /// Whether it asks for what is known at the moment at which it is read.
+    pub(crate) fn is_of_now(&self) -> bool {
+        self.cut.is_none() && self.known_at.is_none()
+    }
+}
+
 /// The entities of a request, not decoded yet.
 enum Entities<'a> {
     Json(Option<&'a Json<'a>>, Option<&'a Json<'a>>),

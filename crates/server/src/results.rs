@@ -18,7 +18,7 @@ use evenkeel_types::{Position, Value, VisibleAt};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::answer::ReadAnswer;
+use crate::answer::{ReadAnswer, Rows};
 use crate::body::wants_arrow;
 use crate::catalog::{QueryOf, query};
 use crate::clock::{Deadline, Stopwatch};
@@ -135,7 +135,7 @@ impl Read {
         head["inputs"] = wire::values::row(&service.inputs, &self.inputs);
         let answer = ReadAnswer {
             plan,
-            answers: self.answers,
+            rows: Rows::Columns(self.answers),
             as_of: self.trigger.event_time(),
             known_at: None,
             cut: self.cut,

@@ -10,6 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
+use crate::lanes::Lanes;
 use crate::presence::{Presence, ServeFile};
 use crate::server::{ServerError, serve};
 
@@ -28,6 +29,8 @@ pub(crate) enum End {
 
 /// See the module.
 pub(crate) struct Round {
+    lanes: Lanes,
+    /// Beside the lanes, and after them.
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
@@ -46,6 +49,7 @@ impl Round {
             signal(kind).map_err(ServerError::Runtime)
         };
         Ok(Round {
+            lanes: Lanes::start(runtime.handle()).map_err(ServerError::Runtime)?,
             terminate: heard(SignalKind::terminate())?,
             interrupt: heard(SignalKind::interrupt())?,
             runtime,
@@ -66,6 +70,7 @@ impl Round {
             runtime,
             terminate,
             interrupt,
+            ..
         } = self;
         runtime.block_on(async {
             tokio::select! {
@@ -88,6 +93,7 @@ impl Round {
     ) -> Result<End, ServerError> {
         let kept = listener.try_clone().map_err(ServerError::Runtime)?;
         let Round {
+            lanes,
             runtime,
             terminate,
             interrupt,
@@ -113,7 +119,7 @@ impl Round {
                     () = to_open_again => End::OpenAgain(kept),
                 }
             };
-            let end = serve(listener, tls, &app, stop).await;
+            let end = serve(listener, tls, &app, lanes, stop).await;
             drop(file);
             // Nothing else runs any more: the thread that drives this may wait.
             app.stop().map_err(ServerError::Engine)?;

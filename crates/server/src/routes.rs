@@ -13,21 +13,27 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use evenkeel_engine::Scope;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    backfills, calls, captures, catalog, corrections, datasets, definitions, doctor, events,
-    features, file_rows, forget, openapi, pushed, results, runs, segments, sql, topics, training,
-    triggers, unread, verification,
+    backfills, body, calls, captures, catalog, corrections, datasets, definitions, doctor, events,
+    features, file_rows, forget, lanes, openapi, pushed, results, runs, segments, sql, topics,
+    training, triggers, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
 const INSTANCE: HeaderName = HeaderName::from_static("evenkeel-instance");
 
+/// The path that is asked most.
+const FEATURES: &str = "/v1/features";
+
 /// What only reads.
 const READS: [&str; 10] = [
-    "/v1/features",
+    FEATURES,
     "/v1/calls",
     "/v1/results/{id}",
     "/v1/training",
@@ -39,9 +45,19 @@ const READS: [&str; 10] = [
     "/v1/doctor",
 ];
 
+/// What is answered in the lane that its connection is in, if its body is small: it takes moments.
+const SHORT: [&str; 6] = [
+    FEATURES,
+    "/v1/calls",
+    "/v1/triggers/{source}",
+    "/v1/sources/{source}/events",
+    "/healthz",
+    "/readyz",
+];
+
 /// Every path with its method and the scope that a token needs; none: anyone.
 pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
-    ("POST", "/v1/features", Some(Scope::Read)),
+    ("POST", FEATURES, Some(Scope::Read)),
     ("POST", "/v1/calls", Some(Scope::Read)),
     ("POST", "/v1/triggers/{source}", Some(Scope::Write)),
     ("GET", "/v1/results/{id}", Some(Scope::Read)),
@@ -104,7 +120,7 @@ pub(crate) const ROUTES: &[(&str, &str, Option<Scope>)] = &[
 /// The router over what requests share.
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
-        .route("/v1/features", post(features::read))
+        .route(FEATURES, post(features::read))
         .route("/v1/calls", post(calls::call))
         .route("/v1/triggers/{source}", post(triggers::trigger))
         .route("/v1/results/{id}", get(results::result))
@@ -183,12 +199,42 @@ async fn other_method(request: Request) -> ApiError {
     )
 }
 
-/// Every request passes here, and is counted.
+/// Answers a request over the router, which it need not go through if it reads features: most do.
+pub(crate) async fn answer(
+    shared: Arc<Shared>,
+    router: Router,
+    request: hyper::Request<Incoming>,
+) -> Response<Body> {
+    if *request.method() == Method::POST && request.uri().path() == FEATURES {
+        let reading = Arc::clone(&shared);
+        let read = |request| async move {
+            let answer = features::read(State(reading), request).await;
+            answer.into_response()
+        };
+        return guarded(shared, request.map(Body::new), FEATURES, read).await;
+    }
+    let answered = TowerToHyperService::new(router).call(request).await;
+    match answered {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response<Body> {
     let path = request.extensions().get::<MatchedPath>();
     let path = path.map_or("none", MatchedPath::as_str);
     let known = ROUTES.iter().map(|(_, route, _)| *route);
     let route = known.into_iter().find(|r| *r == path).unwrap_or("none");
+    guarded(shared, request, route, |request| next.run(request)).await
+}
+
+/// Every request passes here, and is counted.
+async fn guarded<F: Future<Output = Response<Body>> + Send + 'static>(
+    shared: Arc<Shared>,
+    request: Request,
+    route: &'static str,
+    next: impl FnOnce(Request) -> F + Send + 'static,
+) -> Response<Body> {
     let (request, rest) = unread::lend(request);
     let mut response = match admit(&shared, &request, route) {
         Err(error) => {
@@ -206,23 +252,30 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 }
 
 /// Runs a request: a defect ends it, not the connection.
-async fn run(shared: Arc<Shared>, request: Request, next: Next, route: &str) -> Response<Body> {
+async fn run<F: Future<Output = Response<Body>> + Send + 'static>(
+    shared: Arc<Shared>,
+    request: Request,
+    next: impl FnOnce(Request) -> F + Send + 'static,
+    route: &str,
+) -> Response<Body> {
     // Probes are answered however busy the server is, and take nobody's turn.
     let counted = route.starts_with("/v1/");
     let is_read = READS.contains(&route);
+    let is_short = SHORT.contains(&route) && body::is_small(request.body());
     let work = async move {
         let permit = counted.then(|| shared.in_flight.try_acquire());
         if let Some(Err(_)) = permit {
             return ApiError::new("OVERLOADED", "too many requests at once").into_response();
         }
-        next.run(request).await
+        next(request).await
     };
-    // What only reads may be dropped with its connection, and is spared the way to another
-    // thread. What writes is a task of its own, which goes on when the client has gone.
-    let done = if is_read {
-        Unwinding(Box::pin(work)).await
-    } else {
-        tokio::spawn(work).await.map_err(|_| Defect)
+    // What only reads may be dropped with its connection. What writes is a task of its own, which goes on
+    // when the client has gone.
+    let done = match (is_read, is_short) {
+        (true, true) => Unwinding(Box::pin(work)).await,
+        (true, false) => lanes::done_beside(work).await.ok_or(Defect),
+        (false, true) => tokio::spawn(work).await.map_err(|_| Defect),
+        (false, false) => lanes::beside().spawn(work).await.map_err(|_| Defect),
     };
     done.unwrap_or_else(|Defect| {
         ApiError::new("INTERNAL", "the request met a defect of the server").into_response()

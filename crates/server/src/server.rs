@@ -1,5 +1,6 @@
 //! Listening: addresses, TLS, connections, and a stop that loses nothing.
 
+use std::convert::Infallible;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +9,10 @@ use std::time::Duration;
 
 use axum::Router;
 use evenkeel_engine::{Engine, EngineError, ServerSettings};
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,8 +23,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::App;
 use crate::auth::Tokens;
 use crate::idle::Activity;
+use crate::lanes::Lanes;
 use crate::presence::Presence;
 use crate::round::{End, Round};
+use crate::routes;
 use crate::shared::Shared;
 
 /// Requests at a time on one HTTP/2 connection.
@@ -179,6 +181,7 @@ pub(crate) async fn serve<T>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     app: &App,
+    lanes: &Lanes,
     stop: impl Future<Output = T>,
 ) -> T {
     let router = app.router();
@@ -196,7 +199,8 @@ pub(crate) async fn serve<T>(
             stopped = &mut stop => break stopped,
             accepted = accepted => accepted,
         };
-        let (Ok(permit), Ok((stream, _))) = (permit, accepted) else {
+        let accepted = accepted.and_then(|(stream, _)| stream.into_std());
+        let (Ok(permit), Ok(stream)) = (permit, accepted) else {
             // A connection that broke while it was accepted; or the process has no more
             // descriptors, which others will give back.
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -208,7 +212,14 @@ pub(crate) async fn serve<T>(
             shared: Arc::clone(shared),
             _permit: permit,
         };
-        tokio::spawn(connection.serve(stream, tls.clone(), watcher));
+        let tls = tls.clone();
+        let start = move || async move {
+            // A lane that has no descriptors is as a client that breaks off.
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                connection.serve(stream, tls, watcher).await;
+            }
+        };
+        lanes.give(start).await;
     };
     drop(listener);
     shared.drain();
@@ -272,15 +283,14 @@ impl Connection {
                     .saturating_mul(4),
             );
         let activity = Activity::default();
-        let router = TowerToHyperService::new(self.router.clone());
         let answering = activity.clone();
-        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let service = service_fn(|request: hyper::Request<hyper::body::Incoming>| {
             let request_is_answered = answering.request();
-            let answer = router.call(request);
+            let answer = routes::answer(Arc::clone(&self.shared), self.router.clone(), request);
             async move {
                 let answer = answer.await;
                 drop(request_is_answered);
-                answer
+                Ok::<_, Infallible>(answer)
             }
         });
         let stream = TokioIo::new(activity.over(stream));

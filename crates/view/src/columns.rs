@@ -1,9 +1,9 @@
 //! Rows of a view, feature by feature: for reads of many keys.
 
 use evenkeel_types::definition::ViewDef;
-use evenkeel_types::{Column, DataType, ErrorReason, SLOT_NULL, SLOT_PRESENT, Status, Value};
+use evenkeel_types::{Column, DataType, SLOT_NULL, SLOT_PRESENT, Status, Value};
 
-use crate::row::{Found, ViewRow};
+use crate::row::{Found, ViewRow, status_of};
 
 /// Some features of a view for one key after the other. Holds what [`ViewRow`] does, in one
 /// piece of memory per feature.
@@ -93,15 +93,7 @@ impl ViewColumns {
 
     /// The status of a feature in a row.
     pub fn status(&self, row: usize, feature: usize) -> Status {
-        match self.found[row] {
-            Found::Nothing => Status::NotFound,
-            Found::TooOld => Status::OutsideMaxAge,
-            Found::Row => match self.values[feature].state(row) {
-                SLOT_PRESENT => Status::Present,
-                SLOT_NULL => Status::NullValue,
-                code => ErrorReason::from_code(code).map_or(Status::NullValue, Status::Error),
-            },
-        }
+        status_of(self.found[row], self.values[feature].state(row))
     }
 
     /// The value of a feature in a row; NULL unless its status is PRESENT.

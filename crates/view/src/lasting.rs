@@ -10,11 +10,13 @@
 
 use std::sync::Arc;
 
-use evenkeel_types::{Column, ColumnData, DataType, Interval, SLOT_NULL, SLOT_PRESENT, Value};
+use evenkeel_types::{
+    Column, ColumnData, DataType, Interval, SLOT_NULL, SLOT_PRESENT, Status, Value,
+};
 
 use crate::columns::ViewColumns;
 use crate::plan::{CompiledBody, CompiledSide, CompiledView, IndexId, Plan};
-use crate::row::Found;
+use crate::row::{Found, status_of};
 
 /// In the first word of a view: the key has no row.
 const NOTHING: u64 = 0;
@@ -211,22 +213,48 @@ impl LastingView {
         }
     }
 
+    /// How many features there are.
+    pub fn width(&self) -> usize {
+        self.features.len()
+    }
+
+    /// Whether a row has one of this view at a time that it is not after, and its time.
+    pub fn found(&self, row: &LastingRow<'_>, t: i64) -> (Found, Option<i64>) {
+        let time = row.words[self.at + 1].cast_signed();
+        match row.words[self.at] {
+            NOTHING => (Found::Nothing, None),
+            _ if self.is_too_old(time, t) => (Found::TooOld, Some(time)),
+            _ => (Found::Row, Some(time)),
+        }
+    }
+
+    fn is_too_old(&self, time: i64, t: i64) -> bool {
+        self.view
+            .allowed_age()
+            .is_some_and(|age| time <= age.before(t))
+    }
+
+    /// The status of a feature in a row, by what was [found](Self::found) there.
+    pub fn status(&self, row: &LastingRow<'_>, found: Found, feature: usize) -> Status {
+        match (found, row.words[self.at]) {
+            (Found::Row, ALL_PRESENT) => Status::Present,
+            _ => status_of(found, self.state(row, feature)),
+        }
+    }
+
+    /// The value of a feature in a row whose status is PRESENT.
+    pub fn value(&self, row: &LastingRow<'_>, feature: usize) -> Value {
+        self.features[feature].value(row)
+    }
+
     fn state(&self, row: &LastingRow<'_>, feature: usize) -> u8 {
         row.words[self.at + 2 + feature / 8].to_le_bytes()[feature % 8]
     }
 
     /// Appends rows to columns of the same features, read at a time that none of them is after.
     pub fn append(&self, rows: &[LastingRow<'_>], t: i64, columns: &mut ViewColumns) {
-        let ttl = self.view.allowed_age();
-        let head = |row: &LastingRow<'_>| {
-            let time = row.words[self.at + 1].cast_signed();
-            match row.words[self.at] {
-                NOTHING => (Found::Nothing, None),
-                _ if ttl.is_some_and(|ttl| time <= ttl.before(t)) => (Found::TooOld, Some(time)),
-                _ => (Found::Row, Some(time)),
-            }
-        };
-        let heads: Vec<(Found, Option<i64>)> = rows.iter().map(head).collect();
+        let heads = rows.iter().map(|row| self.found(row, t));
+        let heads: Vec<(Found, Option<i64>)> = heads.collect();
         let is_whole = |(row, head): (&LastingRow<'_>, &(Found, Option<i64>))| {
             row.words[self.at] == ALL_PRESENT && head.0 == Found::Row
         };
@@ -247,7 +275,27 @@ impl LastingView {
     }
 }
 
+/// What was put into the lower half of a word.
+fn half(word: u64) -> u32 {
+    word as u32
+}
+
 impl Slot {
+    /// The value, which is present.
+    fn value(&self, row: &LastingRow<'_>) -> Value {
+        let word = || row.words[self.place];
+        match self.data_type {
+            DataType::Boolean => Value::Boolean(word() != 0),
+            DataType::Int => Value::Int(half(word()).cast_signed()),
+            DataType::BigInt => Value::BigInt(word().cast_signed()),
+            DataType::Float => Value::Float(f32::from_bits(half(word()))),
+            DataType::Double => Value::Double(f64::from_bits(word())),
+            DataType::Date => Value::Date(half(word()).cast_signed()),
+            DataType::Timestamp => Value::Timestamp(word().cast_signed()),
+            _ => row.values[self.place].clone(),
+        }
+    }
+
     /// A column of the values; `states` is empty if all are present.
     fn column(&self, rows: &[LastingRow<'_>], mut states: Vec<u8>) -> Column {
         if states.iter().all(|state| *state == SLOT_PRESENT) {
@@ -259,8 +307,6 @@ impl Slot {
             Some(_) => 0,
         };
         let words = rows.iter().enumerate().map(word);
-        // The lower half is all that was put.
-        let half = |word: u64| word as u32;
         let data = match self.data_type {
             DataType::Boolean => ColumnData::Boolean(words.map(|word| word != 0).collect()),
             DataType::Int => ColumnData::Int(words.map(|word| half(word).cast_signed()).collect()),

@@ -1,6 +1,6 @@
 //! The answer of a view for one key at one time.
 
-use evenkeel_types::{Status, Value};
+use evenkeel_types::{ErrorReason, SLOT_NULL, SLOT_PRESENT, Status, Value};
 
 /// The features of a view, or why there are none.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,17 @@ pub enum Found {
     Nothing,
     /// The last row is older than the view's TTL.
     TooOld,
+}
+
+/// The status of a feature, by whether there is a row and the state of its slot.
+pub(crate) fn status_of(found: Found, state: u8) -> Status {
+    match (found, state) {
+        (Found::Nothing, _) => Status::NotFound,
+        (Found::TooOld, _) => Status::OutsideMaxAge,
+        (Found::Row, SLOT_PRESENT) => Status::Present,
+        (Found::Row, SLOT_NULL) => Status::NullValue,
+        (Found::Row, code) => ErrorReason::from_code(code).map_or(Status::NullValue, Status::Error),
+    }
 }
 
 impl ViewRow {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use evenkeel_engine::api::{Answer, GetRequest};
 use evenkeel_engine::correction::{Period, Truth, parse_positions};
-use evenkeel_engine::{Answers, Engine, ForgetRequest, ReadPlan, feature_list_of};
+use evenkeel_engine::{
+    Answers, Engine, ForgetRequest, KeptViewRow, ReadPlan, RowOfView, feature_list_of,
+};
 use evenkeel_sim::Random;
 use evenkeel_types::definition::ServiceDef;
 use evenkeel_types::{Cut, EventTime, Knowledge, Status, Value, VisibleAt};
@@ -326,6 +328,46 @@ impl Asking {
         (answers, all_kept)
     }
 
+    /// Reads what is kept of all rows, which is all or nothing, and was `found` by column just now.
+    fn compare_whole(&self, engine: &Engine, request: &GetRequest, found: &[Vec<Answer>]) {
+        let mut answers = Answers::new(&self.plan);
+        let knowledge = Knowledge {
+            cut: engine.cut(),
+            known_at: None,
+        };
+        let (plan, rows, as_of) = (&self.plan, &request.rows, request.as_of);
+        let kept = engine.read_kept(plan, rows, as_of, &knowledge, &mut answers);
+        let whole = engine.read_whole(plan, rows, as_of);
+        assert_eq!(whole.is_some(), kept == rows.len());
+        let Some(whole) = whole else {
+            return;
+        };
+        assert_eq!(whole.len(), found.len());
+        let same = |one: &Answer, other: &Answer| {
+            one.value.same_bits(&other.value)
+                && one.status == other.status
+                && one.event_time == other.event_time
+        };
+        let by_column = whole.to_answers(plan).to_rows();
+        for (number, expected) in found.iter().enumerate() {
+            let views = whole.row(number);
+            let answer = |view: &KeptViewRow<'_>, feature| Answer {
+                value: view.value(feature),
+                status: view.status(feature),
+                event_time: view.event_time().map(EventTime),
+            };
+            let row: Vec<Answer> = views
+                .iter()
+                .flat_map(|view| (0..view.width()).map(move |feature| answer(view, feature)))
+                .collect();
+            assert_eq!(row.len(), expected.len());
+            for ((one, other), expected) in row.iter().zip(&by_column[number]).zip(expected) {
+                assert!(same(one, expected), "{one:?}, not {expected:?}");
+                assert!(same(other, expected), "{other:?}, not {expected:?}");
+            }
+        }
+    }
+
     /// Reads twice, and as one who keeps nothing does; at a cut of before, or a known time, too.
     fn compare(
         &self,
@@ -363,6 +405,9 @@ impl Asking {
             assert_eq!(found.len(), expected.len());
             if kept == found.len() {
                 seen.count(&names, &found);
+            }
+            if known_at.is_none() && knowledge.cut == engine.cut() {
+                self.compare_whole(engine, &request, &found);
             }
             for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {
                 for ((name, found), expected) in names.iter().zip(found).zip(expected) {
