@@ -87,19 +87,14 @@ impl KeyedEvents {
     pub(crate) fn of(&self, key: u32) -> KeyEvents<'_> {
         self.rows.of(key)
     }
-
-    /// The events of all keys, one key's behind the other's.
-    pub(crate) fn rows(&self) -> &PlacedRows {
-        &self.rows
-    }
 }
 
 /// Rows by the numbers of keys, those of a key in their order.
 pub(crate) struct PlacedRows {
     /// The start of each key's rows; one more than keys.
-    pub(crate) starts: Vec<u32>,
-    pub(crate) numbers: Vec<u32>,
-    pub(crate) times: Vec<i64>,
+    starts: Vec<u32>,
+    numbers: Vec<u32>,
+    times: Vec<i64>,
 }
 
 impl PlacedRows {

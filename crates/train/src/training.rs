@@ -379,9 +379,6 @@ fn mark_coincident(
     requests: &Requests,
     marks: &mut [bool],
 ) {
-    if requests.mark_coincident(windows.source.id, &windows.key_columns, marks) {
-        return;
-    }
     let events = evaluator.events(windows.source.id);
     let keyed = evaluator.keyed(windows.source.id, &windows.key_columns);
     let placed = evaluator.placed(windows.source.id, &windows.key_columns, requests);

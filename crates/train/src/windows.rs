@@ -8,14 +8,10 @@
 //!   (`as_served` with late data of one delay): what is known is a prefix, one pass;
 //! - anything else: each request gets its own list of known events.
 //!
-//! Requests that come in the order of their times are not placed, where that suffices
-//! ([`in_time`]).
-//!
 //! Of rows that live at a request's time the events are those rows' versions; changes are rows
 //! of their own, made of events.
 
 mod changes;
-mod in_time;
 mod live;
 
 use std::borrow::Cow;
@@ -46,12 +42,6 @@ impl Evaluator {
             true => Some(LiveRows::new(self, windows, requests)),
             false => None,
         };
-        if live.is_none()
-            && let Some(found) = sweep.in_order_of_time(&keyed)
-        {
-            requests.keep_coincident(windows.source.id, &windows.key_columns, found.coincident);
-            return found.values;
-        }
         let mut reads = Vec::new();
         let placed = self.placed(windows.source.id, &windows.key_columns, requests);
         for (key, of_key) in placed.keys() {

@@ -52,24 +52,6 @@ impl Inputs {
         values
     }
 
-    /// Whether calls of this kind have running totals wherever the events allow it.
-    pub fn may_have_totals(aggregator: &Aggregator) -> bool {
-        matches!(
-            aggregator.kind(),
-            Kind::Rows | Kind::Count | Kind::Sum(_) | Kind::Avg(_)
-        )
-    }
-
-    /// Whether a call is computed from running totals of these events: then ranges may come in any
-    /// order.
-    pub fn have_totals(&self, aggregator: &Aggregator) -> bool {
-        match aggregator.kind() {
-            Kind::Rows | Kind::Count => self.counts().is_some(),
-            Kind::Sum(_) | Kind::Avg(_) => self.counts().is_some() && self.sums().is_some(),
-            _ => false,
-        }
-    }
-
     /// Puts the values of one call over ranges of the events into the slots `places` of a column of
     /// the call's type, one per range.
     ///

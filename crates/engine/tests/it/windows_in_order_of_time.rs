@@ -1,6 +1,5 @@
-//! Windows in training over events that were logged in the order of time, against the oracle: requests
-//! that come in the order of their times are not placed by key where totals suffice, and find the
-//! same as those that are.
+//! Windows in training over events that were logged in the order of time, against the oracle: such
+//! events are placed by key without being sorted, and only those that tie are put into their order.
 
 use std::sync::Arc;
 

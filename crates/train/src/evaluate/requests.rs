@@ -25,8 +25,6 @@ pub struct Requests {
     pub known: Option<Arc<Vec<i64>>>,
     /// The requests by keys of a source, for all who need them so.
     pub(super) placed: RefCell<BTreeMap<KeyOfSource, Rc<Placed>>>,
-    /// Which requests have the time of an event of their own key, where windows found out.
-    coincident: RefCell<BTreeMap<KeyOfSource, Vec<bool>>>,
     in_order_of_time: OnceCell<TimeOrder>,
 }
 
@@ -78,7 +76,6 @@ impl Requests {
             times,
             known,
             placed: RefCell::default(),
-            coincident: RefCell::default(),
             in_order_of_time: OnceCell::new(),
         }
     }
@@ -100,30 +97,8 @@ impl Requests {
         })
     }
 
-    /// Keeps which of these have the time of an event of their own key.
-    pub(crate) fn keep_coincident(&self, source: SourceId, key: &[usize], marks: Vec<bool>) {
-        let mut known = self.coincident.borrow_mut();
-        known.insert((source, key.to_vec()), marks);
-    }
-
-    /// Marks those that have the time of an event of their own key, if that is known.
-    pub(crate) fn mark_coincident(
-        &self,
-        source: SourceId,
-        key: &[usize],
-        marks: &mut [bool],
-    ) -> bool {
-        let known = self.coincident.borrow();
-        let found = known.get(&(source, key.to_vec()));
-        for (mark, is_coincident) in marks.iter_mut().zip(found.into_iter().flatten()) {
-            *mark |= is_coincident;
-        }
-        found.is_some()
-    }
-
     /// Lets go of what was made of these for other sources.
     pub(crate) fn retain(&mut self, keeps: impl Fn(SourceId) -> bool) {
-        self.coincident.get_mut().retain(|(id, _), _| keeps(*id));
         self.placed.get_mut().retain(|(id, _), _| keeps(*id));
     }
 
