@@ -432,7 +432,7 @@ impl Table {
         tfrecord::write(self, path)
     }
 
-    /// Writes the table, by extension: Parquet (zstd), CSV or Arrow IPC (not compressed).
+    /// Writes the table, by extension: Parquet, CSV or Arrow IPC (not compressed).
     /// The bytes depend on the table and on this program's version alone. Atomic and
     /// durable: a temporary file in the same directory, synced, renamed, the directory
     /// synced.

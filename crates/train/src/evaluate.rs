@@ -135,7 +135,7 @@ impl Evaluator {
         let length = requests.len();
         match &view.body {
             ViewBody::Window(body) => {
-                let mut scope = requests.keys.clone();
+                let mut scope = keys_read(&body.columns, &requests.keys);
                 scope.extend(self.windows(&body.windows, requests));
                 always(evaluate_last(&body.columns, scope, &requests.times), length)
             }
@@ -482,6 +482,16 @@ impl Evaluator {
             }
         }
     }
+}
+
+/// The first columns of a scope of expressions; those that nobody reads stay empty.
+fn keys_read(exprs: &[Expr], keys: &[Column]) -> Vec<Column> {
+    let read: BTreeSet<usize> = exprs.iter().flat_map(Expr::columns).collect();
+    let key = |(slot, column): (usize, &Column)| match read.contains(&slot) {
+        true => column.clone(),
+        false => column.empty_like(),
+    };
+    keys.iter().enumerate().map(key).collect()
 }
 
 /// The slots of a row's scope that are read of it.

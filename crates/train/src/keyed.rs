@@ -28,6 +28,10 @@ pub(crate) struct KeyEvents<'a> {
 impl KeyedEvents {
     /// Groups the events by their keys; events without one are in no group.
     pub(crate) fn new(events: &SourceEvents, keys: Rc<KeyNumbers>) -> Self {
+        if events.in_order_of_time() {
+            let rows = placed_in_order(events, keys.of_events(events), keys.len());
+            return KeyedEvents { keys, rows };
+        }
         let (starts, mut placed) = place(keys.of_events(events), events.times(), keys.len());
         for key in 0..keys.len() {
             events.sort(&mut placed[starts[key] as usize..starts[key + 1] as usize]);
@@ -175,9 +179,50 @@ impl Placed {
     }
 }
 
-/// Places what has a key by keys, in the order in which it comes: the start of each key's, and
-/// times with numbers.
-pub(crate) fn place(key_of: &[u32], times: &[i64], keys: usize) -> (Vec<u32>, Vec<(i64, u32)>) {
+/// [`place`] of events that come in the order of time: only those that tie are looked at again.
+fn placed_in_order(events: &SourceEvents, key_of: &[u32], keys: usize) -> PlacedRows {
+    let starts = starts_of(key_of, keys);
+    let mut next = starts.clone();
+    let length = starts[keys] as usize;
+    let (mut numbers, mut times) = (vec![0; length], vec![0; length]);
+    for (number, (&key, &time)) in (0u32..).zip(key_of.iter().zip(events.times())) {
+        if key != NO_KEY {
+            let at = &mut next[key as usize];
+            numbers[*at as usize] = number;
+            times[*at as usize] = time;
+            *at += 1;
+        }
+    }
+    for range in starts.windows(2) {
+        let range = range[0] as usize..range[1] as usize;
+        settle_ties(events, &mut numbers[range.clone()], &times[range]);
+    }
+    PlacedRows {
+        starts,
+        numbers,
+        times,
+    }
+}
+
+/// Puts events of a key that have the same time into their order; they are in that of time.
+fn settle_ties(events: &SourceEvents, numbers: &mut [u32], times: &[i64]) {
+    let mut from = 0;
+    while let Some(step) = times[from..].windows(2).position(|two| two[0] == two[1]) {
+        let start = from + step;
+        let time = times[start];
+        let end = start + times[start..].iter().take_while(|t| **t == time).count();
+        let tied = numbers[start..end].iter();
+        let mut ties: Vec<(i64, u32)> = tied.map(|number| (time, *number)).collect();
+        events.sort(&mut ties);
+        for (place, (_, number)) in numbers[start..end].iter_mut().zip(ties) {
+            *place = number;
+        }
+        from = end;
+    }
+}
+
+/// Where what has each key starts, if it is placed by keys; one more than keys.
+fn starts_of(key_of: &[u32], keys: usize) -> Vec<u32> {
     let mut starts = vec![0u32; keys + 1];
     for &key in key_of {
         if key != NO_KEY {
@@ -187,6 +232,13 @@ pub(crate) fn place(key_of: &[u32], times: &[i64], keys: usize) -> (Vec<u32>, Ve
     for key in 0..keys {
         starts[key + 1] += starts[key];
     }
+    starts
+}
+
+/// Places what has a key by keys, in the order in which it comes: the start of each key's, and
+/// times with numbers.
+pub(crate) fn place(key_of: &[u32], times: &[i64], keys: usize) -> (Vec<u32>, Vec<(i64, u32)>) {
+    let starts = starts_of(key_of, keys);
     let mut next = starts.clone();
     let mut placed = vec![(0, 0); starts[keys] as usize];
     for (number, (&key, &time)) in (0u32..).zip(key_of.iter().zip(times)) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::column::{Column, ColumnData, SLOT_NULL, SLOT_PRESENT};
 use crate::data_type::DataType;
 use crate::time::Interval;
-use crate::value::{ErrorReason, Value};
+use crate::value::{ErrorReason, Value, canonical_f64};
 
 const NULL: u8 = 0x00;
 const ERROR: u8 = 0x01;
@@ -67,18 +67,6 @@ pub fn encode_value(value: &Value, out: &mut Vec<u8>) {
 /// Appends the encodings of a column's slots, one after the other: what [`encode_value`] has
 /// for each.
 pub fn encode_column(column: &Column, out: &mut Vec<u8>) {
-    fn all<T, const N: usize>(values: &[T], out: &mut Vec<u8>, bytes: impl Fn(&T) -> [u8; N]) {
-        let start = out.len();
-        out.resize(start + values.len() * N, 0);
-        let places = out[start..].as_chunks_mut().0;
-        for (place, value) in places.iter_mut().zip(values) {
-            *place = bytes(value);
-        }
-    }
-    fn present64(bits: u64) -> [u8; 9] {
-        let [a, b, c, d, e, f, g, h] = bits.to_be_bytes();
-        [PRESENT, a, b, c, d, e, f, g, h]
-    }
     if column.states().is_empty() {
         match column.data() {
             ColumnData::Int(v) | ColumnData::Date(v) => {
@@ -113,6 +101,38 @@ pub fn encode_column(column: &Column, out: &mut Vec<u8>) {
             }
         }
     }
+}
+
+/// Bytes of a number of 64 bits.
+pub const ENCODED_64: usize = 9;
+
+/// Puts what [`encode_value`] makes of each of these, as a `BIGINT` or a `TIMESTAMP`, into [`ENCODED_64`]
+/// bytes.
+pub fn encode_integers(values: &[i64], out: &mut [u8]) {
+    put_all(values, out, |x| present64(flip64(*x)));
+}
+
+/// Puts what [`encode_value`] makes of each of these, as a canonical `DOUBLE`, into [`ENCODED_64`] bytes.
+pub fn encode_doubles(values: &[f64], out: &mut [u8]) {
+    put_all(values, out, |x| present64(ordered64(canonical_f64(*x))));
+}
+
+/// Appends so many bytes for each value.
+fn all<T, const N: usize>(values: &[T], out: &mut Vec<u8>, bytes: impl Fn(&T) -> [u8; N]) {
+    let start = out.len();
+    out.resize(start + values.len() * N, 0);
+    put_all(values, &mut out[start..], bytes);
+}
+
+fn put_all<T, const N: usize>(values: &[T], out: &mut [u8], bytes: impl Fn(&T) -> [u8; N]) {
+    for (place, value) in out.as_chunks_mut().0.iter_mut().zip(values) {
+        *place = bytes(value);
+    }
+}
+
+fn present64(bits: u64) -> [u8; ENCODED_64] {
+    let [a, b, c, d, e, f, g, h] = bits.to_be_bytes();
+    [PRESENT, a, b, c, d, e, f, g, h]
 }
 
 /// Bits in the order of the numbers.

@@ -116,15 +116,43 @@ pub(crate) fn wide_quotient_to_f64(total: i128, exponent: i32, divisor: u64) -> 
     if magnitude == 0 {
         return 0.0;
     }
-    // At least 64 bits of quotient, and whether there would be more of them in the lowest:
-    // far below the bit that decides the rounding.
     let shift = magnitude.leading_zeros();
     let wide = magnitude << shift;
+    if let Ok(divisor) = u32::try_from(divisor) {
+        let (quotient, cut) = quotient_of_wide(wide, divisor);
+        // Both are below 128.
+        let scaled = quotient as f64 * power_of_two(exponent + cut - shift as i32);
+        return if total < 0 { -scaled } else { scaled };
+    }
+    // At least 64 bits of quotient, and whether there would be more of them in the lowest:
+    // far below the bit that decides the rounding.
     let divisor = u128::from(divisor);
     let quotient = (wide / divisor) | u128::from(!wide.is_multiple_of(divisor));
     // The shift is below 128.
     let scaled = quotient as f64 * power_of_two(exponent - shift as i32);
     if total < 0 { -scaled } else { scaled }
+}
+
+/// The upper 55 to 64 bits of `wide / divisor`, the lowest of them set if there would be more, and
+/// how many bits were cut off below. That is far enough below the bit that decides the rounding.
+/// The highest bit of `wide` must be set.
+#[inline]
+fn quotient_of_wide(wide: u128, divisor: u32) -> (u64, i32) {
+    debug_assert!(wide >> 127 == 1, "as long as can be");
+    let divisor = u64::from(divisor);
+    let (high, mut low) = ((wide >> 64) as u64, wide as u64);
+    let (mut quotient, mut rest) = (high / divisor, high % divisor);
+    let mut cut = 64;
+    if quotient >> 54 == 0 {
+        // The quotient has 32 bits or more, the rest fewer than 33: so many more fit both.
+        let more = quotient.leading_zeros();
+        let further = rest << more | low >> (64 - more);
+        low <<= more;
+        quotient = quotient << more | further / divisor;
+        rest = further % divisor;
+        cut -= more as i32;
+    }
+    (quotient | u64::from(rest | low != 0), cut)
 }
 
 /// `2^exponent`, which must be a normal double.
@@ -230,7 +258,7 @@ mod tests {
         }
 
         #[test]
-        fn wide_numbers_round_like_digits(x in any::<i128>(), cut in 0u32..128, e in prop_oneof![-40i32..40, -1200i32..1100], n in prop_oneof![1u64.., 1u64..100]) {
+        fn wide_numbers_round_like_digits(x in any::<i128>(), cut in 0u32..128, e in prop_oneof![-40i32..40, -1200i32..1100], n in prop_oneof![1u64.., 1u64..100, 500u64..520, 1u64..1 << 33, Just(u64::from(u32::MAX))]) {
             let x = x >> cut;
             let digits = digits::from_u128(x.unsigned_abs());
             let (got, want) = (wide_to_f64(x, e), to_f64(x < 0, &digits, e, false));

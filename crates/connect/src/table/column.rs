@@ -130,6 +130,9 @@ impl TableColumn {
         } else {
             &pieces
         };
+        if pieces.len() > 1 {
+            column.reserve(pieces.iter().map(Array::len).sum());
+        }
         for piece in pieces {
             let converted =
                 convert(piece.as_ref(), data_type, &context, &mut strings).map_err(|reason| {

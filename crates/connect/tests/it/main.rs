@@ -4,6 +4,7 @@
 
 mod damage;
 mod inference;
+mod parquet_numbers;
 mod parquet_types;
 mod rejections;
 mod samples;

@@ -60,3 +60,4 @@ mod triggers;
 mod truncation;
 mod unsure;
 mod widening;
+mod windows_in_order_of_time;
