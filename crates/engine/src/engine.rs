@@ -155,7 +155,7 @@ impl Engine {
     pub fn open_to_read(project: &Project) -> Result<Self, EngineError> {
         Self::refuse_without_store(project)?;
         match Self::open(project) {
-            Err(error) if error.kind() == ErrorKind::Busy || error.is_of_the_lock() => {
+            Err(error) if error.kind() == ErrorKind::Busy || error.is_of_writing() => {
                 Self::open_read_only(project)
             }
             opened => opened,

@@ -97,13 +97,18 @@ where
         json["source"] = json!(source);
         json
     });
+    let mut json = json!({
+        "sources": reports.iter().map(wire::ingest_report).collect::<Vec<Json>>(),
+        "recorded": total(|r| r.recorded),
+        "rejected": total(IngestReport::rejected_total),
+        "failed": json_of_failed.collect::<Vec<Json>>(),
+    });
+    if let Some((_, first)) = failed.first() {
+        // Where the error of a command is.
+        json["error"] = first.to_json()["error"].take();
+    }
     Ok(Answer {
-        json: json!({
-            "sources": reports.iter().map(wire::ingest_report).collect::<Vec<Json>>(),
-            "recorded": total(|r| r.recorded),
-            "rejected": total(IngestReport::rejected_total),
-            "failed": json_of_failed.collect::<Vec<Json>>(),
-        }),
+        json,
         text: String::new(),
         // Of several, the first says how it ends.
         exit: failed.first().map_or(Exit::Done, |(_, f)| f.exit()),

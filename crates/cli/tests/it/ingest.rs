@@ -119,6 +119,8 @@ fn a_source_that_cannot_be_read_keeps_no_other_from_it() {
     assert_eq!(names, ["orders", "ticks"]);
     assert_eq!(json["failed"].as_array().unwrap().len(), 1);
     assert_eq!(json["failed"][0]["source"], "customers");
+    assert_eq!(json["failed"][0]["error"], json["error"]);
+    assert!(json["error"]["message"].is_string(), "{json}");
     // The same in words, and as who names it alone is told.
     let said = project.run(&["ingest"]);
     assert_eq!(said.code, 1);

@@ -140,10 +140,13 @@ impl EngineError {
         }
     }
 
-    /// Whether the log cannot be locked as nothing can be written there: who only reads can go on.
-    pub(crate) fn is_of_the_lock(&self) -> bool {
-        let EngineError::Log(error) = self else {
-            return false;
+    /// Whether the log cannot be locked, or the hot tier cannot be brought up, as nothing can be written
+    /// there: who only reads can go on with the log alone.
+    pub(crate) fn is_of_writing(&self) -> bool {
+        let error = match self {
+            EngineError::Log(error) => error,
+            EngineError::Store(error) => return error.is_of_a_write(),
+            _ => return false,
         };
         let LogError::Io {
             operation: "lock",
