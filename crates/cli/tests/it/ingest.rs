@@ -126,11 +126,11 @@ fn a_source_that_cannot_be_read_keeps_no_other_from_it() {
     assert_eq!(said.code, 1);
     assert!(said.stdout.contains("ticks: 5 rows"), "{}", said.stdout);
     let message = "no file matches";
-    let of_all = format!("error: `customers`: ");
-    assert!(said.stderr.contains(&of_all) && said.stderr.contains(message));
+    let of_all = "error: `customers`: ";
+    assert!(said.stderr.contains(of_all) && said.stderr.contains(message));
     let alone = project.run(&["ingest", "customers"]);
     assert_eq!(alone.code, 1);
-    assert!(alone.stderr.contains(message) && !alone.stderr.contains(&of_all));
+    assert!(alone.stderr.contains(message) && !alone.stderr.contains(of_all));
 }
 
 #[test]
