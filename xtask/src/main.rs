@@ -10,6 +10,7 @@
 )]
 
 mod edges;
+mod golden;
 mod planted;
 mod python;
 mod services;
@@ -132,15 +133,7 @@ fn planted(rest: &[OsString]) -> Result<(), String> {
 }
 
 fn generate() -> Result<(), String> {
-    run(cargo([
-        "test",
-        "--quiet",
-        "--package",
-        "evenkeel",
-        "--package",
-        "evenkeel-ddl",
-    ])
-    .env("UPDATE_EXPECT", "1"))
+    golden::generate()
 }
 
 /// The workspace's folder.

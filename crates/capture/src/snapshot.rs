@@ -64,6 +64,8 @@ pub(crate) struct Snapshot {
     place: i64,
     digest: [u8; 16],
     next_number: u64,
+    /// Of these, rows of the table; the others end what is not in it.
+    rows_read: u64,
     ends: Option<Vec<Vec<Value>>>,
 }
 
@@ -178,6 +180,7 @@ impl Snapshot {
             place,
             digest: short,
             next_number: 0,
+            rows_read: 0,
             ends: None,
         })
     }
@@ -194,7 +197,7 @@ impl Snapshot {
 
     /// How many rows were read.
     pub(crate) fn rows_read(&self) -> u64 {
-        self.next_number
+        self.rows_read
     }
 
     /// The next rows, at most so many are read; whether there are more.
@@ -237,6 +240,7 @@ impl Snapshot {
                 continue;
             };
             self.next_number += 1;
+            self.rows_read += 1;
             let mut cells: Vec<Option<Cell<'_>>> = vec![None; target.specs.len()];
             for (column, value) in self.columns.iter().zip(row) {
                 cells[column.slot] = Some(cell(column.family, value));

@@ -355,24 +355,28 @@ const LENGTHS: [(&str, &str); 11] = [
 ];
 
 /// Writings of other languages that start like a symbol, with what to write here.
-const LONG_MISTAKES: [(&str, &str); 5] = [
+const LONG_MISTAKES: [(&str, &str); 9] = [
     ("==", "write `=` to compare"),
+    ("**", "write `pow(x, y)`"),
+    ("!~~*", "write `NOT ILIKE`"),
+    ("!~~", "write `NOT LIKE`"),
+    ("~~*", "write `ILIKE`"),
     ("=>", "arguments are given by position, without names"),
     ("->", "fields of a struct are written `value.field`"),
-    ("<<", "there are no operators on bits"),
+    ("<<", "write `shift_left(x, n)`"),
     ("&&", "write `AND`"),
 ];
 
 /// Characters of other languages, with what to write here.
 const MISTAKES: [(&str, &str); 14] = [
     ("!", "write `NOT`, or `<>` for not equal"),
+    ("&", "write `bit_and(x, y)`, or `AND` for truth values"),
     (
-        "&",
-        "there are no operators on bits; write `AND` for truth values",
+        "|",
+        "write `||` to join texts, `OR` for truth values, `bit_or(x, y)` for bits",
     ),
-    ("|", "write `||` to join texts, `OR` for truth values"),
     ("^", "write `pow(x, y)`"),
-    ("~", "write `LIKE`"),
+    ("~", "write `LIKE`, or `bit_not(x)`"),
     ("#", "comments start with `--`"),
     ("`", "names are quoted with `\"`"),
     ("?", "definitions have no parameters"),
@@ -460,5 +464,41 @@ mod tests {
                 "<>", "!=", "<=", ">=", "||", "::", "//", "<", ">", "=", "/", "-", ""
             ]
         );
+    }
+
+    /// The reference names them; what it names has to be understood.
+    #[test]
+    fn the_symbols_of_functions_are_symbols() {
+        let is_symbol = |name: &&&str| !name.starts_with(is_word_start);
+        let functions = evenkeel_expr::functions();
+        let symbols: Vec<&str> = functions
+            .flat_map(|function| function.aliases.iter().filter(is_symbol).copied())
+            .collect();
+        assert!(symbols.contains(&"||"), "{symbols:?}");
+        for symbol in symbols {
+            let (tokens, _) = lex(symbol);
+            let kinds = tokens.iter().map(|token| token.kind);
+            assert!(
+                kinds.clone().count() > 1
+                    && kinds.clone().all(|kind| !matches!(kind, TokenKind::Bad(_))),
+                "`{symbol}`"
+            );
+        }
+    }
+
+    #[test]
+    fn symbols_of_other_languages_are_told_what_to_write() {
+        for (written, hint) in [
+            ("a ** b", "pow(x, y)"),
+            ("a << b", "shift_left(x, n)"),
+            ("a & b", "bit_and(x, y)"),
+            ("a ~~* b", "ILIKE"),
+            ("a !~~ b", "NOT LIKE"),
+        ] {
+            let (_, found) = lex(written);
+            let hints: Vec<_> = found.iter().filter_map(|d| d.hint.as_deref()).collect();
+            assert_eq!(hints.len(), 1, "{written}");
+            assert!(hints[0].contains(hint), "{written}: {hints:?}");
+        }
     }
 }

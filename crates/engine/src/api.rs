@@ -228,6 +228,10 @@ pub struct StoreStatus {
     pub views: Vec<(String, u32, &'static str, usize)>,
     /// Services: name, version, features.
     pub services: Vec<(String, u32, usize)>,
+    /// Segments: name, version, entity.
+    pub segments: Vec<(String, u32, String)>,
+    /// Training datasets that are defined or built: name, version, whether it is built.
+    pub datasets: Vec<(String, u32, bool)>,
     /// Bytes of the log on disk.
     pub log_bytes: u64,
     /// What had left the hot tier and was brought back, since the store was opened.

@@ -180,7 +180,7 @@ impl Engine {
             rows: Vec::new(),
         };
         let mut knowledge = Knowledge::latest(cut.clone());
-        if !call.is_known {
+        if !call.is_known && !self.would_drop(call, cut)? {
             store.rows.push((call.logged.clone(), call.row.clone()));
             knowledge.cut.set_end(call.source.id, PARTITION, Offset(1));
             self.emit_within(plan, &mut store, &mut knowledge)?;
@@ -193,6 +193,15 @@ impl Engine {
 }
 
 impl Engine {
+    /// Whether the row would be no event of its source, as another of its id precedes it.
+    fn would_drop(&self, call: &Call, cut: &Cut) -> Result<bool, EngineError> {
+        let id = call.source.id;
+        Ok(match self.hot().source(id) {
+            Some(state) => state.would_drop(&call.logged.event, &call.row, &cut.of_source(id))?,
+            None => false,
+        })
+    }
+
     /// Lays over what derived streams that are read would emit for the rows that are laid over.
     fn emit_within(
         &self,

@@ -147,14 +147,17 @@ impl Engine {
     }
 
     /// Opens a project's store to read: like a writer if nothing holds it, so that little is
-    /// replayed; else beside whoever does.
+    /// replayed; else beside whoever does, and so, too, where nothing can be written: the disk is
+    /// read-only or full, or the store is somebody else's.
     ///
     /// # Errors
     /// [`EngineError::NoStore`]; as [`Engine::open`].
     pub fn open_to_read(project: &Project) -> Result<Self, EngineError> {
         Self::refuse_without_store(project)?;
         match Self::open(project) {
-            Err(error) if error.kind() == ErrorKind::Busy => Self::open_read_only(project),
+            Err(error) if error.kind() == ErrorKind::Busy || error.is_of_writing() => {
+                Self::open_read_only(project)
+            }
             opened => opened,
         }
     }

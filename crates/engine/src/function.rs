@@ -24,6 +24,7 @@ use evenkeel_ddl::{Diagnostic, declared_function, parse_statements};
 use evenkeel_types::definition::{FrozenFunction, FunctionClass, FunctionHost, FunctionSpec};
 use evenkeel_types::{Column, ColumnFunction, External, FunctionSignature, Value};
 
+pub use self::check::FunctionCheck;
 pub use self::deferred::{FunctionCalls, Given};
 pub(crate) use self::failure::{Deferring, forget, taken, taking};
 pub use self::failure::{FunctionFailure, FunctionFailureKind};
@@ -53,7 +54,7 @@ pub struct PythonHost {
     workers: Arc<Workers>,
     tallies: Arc<Tallies>,
     /// What checks found, by what they were made of: a definition is frozen whenever it is planned.
-    classes: Arc<Mutex<BTreeMap<[u8; 32], FunctionClass>>>,
+    checks: Arc<Mutex<BTreeMap<[u8; 32], FunctionCheck>>>,
     memory: Arc<Memory>,
 }
 
@@ -71,7 +72,7 @@ impl PythonHost {
             root: root.to_owned(),
             workers: Arc::default(),
             tallies: Arc::default(),
-            classes: Arc::default(),
+            checks: Arc::default(),
             memory: Arc::default(),
         }
     }
@@ -152,21 +153,24 @@ impl PythonHost {
     ///
     /// # Errors
     /// If the function cannot be run at all.
-    pub fn check(&self, spec: &Arc<FunctionSpec>) -> Result<FunctionClass, FunctionFailure> {
-        check::class_of(&self.interpreter, spec)
+    pub fn check(&self, spec: &Arc<FunctionSpec>) -> Result<FunctionCheck, FunctionFailure> {
+        check::checked(&self.interpreter, spec)
     }
 
-    /// The class, found out once.
-    fn known_class(&self, spec: &Arc<FunctionSpec>) -> Result<FunctionClass, FunctionFailure> {
-        let key: [u8; 32] = blake3::hash(format!("{spec:?}").as_bytes()).into();
-        let classes = || self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = classes().get(&key).cloned();
-        if let Some(known) = known {
+    /// What the checks find, found out once.
+    fn known_check(&self, spec: &Arc<FunctionSpec>) -> Result<FunctionCheck, FunctionFailure> {
+        if let Some(known) = self.found_before(spec) {
             return Ok(known);
         }
         let found = self.check(spec)?;
-        classes().insert(key, found.clone());
+        let mut checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.insert(key_of(spec), found.clone());
         Ok(found)
+    }
+
+    fn found_before(&self, spec: &FunctionSpec) -> Option<FunctionCheck> {
+        let checks = self.checks.lock().unwrap_or_else(PoisonError::into_inner);
+        checks.get(&key_of(spec)).cloned()
     }
 
     fn function(&self, spec: &Arc<FunctionSpec>) -> PythonFunction {
@@ -212,10 +216,24 @@ impl FunctionHost for PythonHost {
         }
         let spec = Arc::new(spec_with(&frozen));
         frozen.class = self
-            .known_class(&spec)
-            .map_err(|failure| failure.in_words())?;
+            .known_check(&spec)
+            .map_err(|failure| failure.in_words())?
+            .class;
         Ok(frozen)
     }
+
+    fn remark(&self, spec: &FunctionSpec, frozen: &FrozenFunction) -> Option<String> {
+        let unclassed = FrozenFunction {
+            class: FunctionClass::default(),
+            ..frozen.clone()
+        };
+        self.found_before(&with_frozen(spec, &unclassed))?.remark()
+    }
+}
+
+/// What a check was made of.
+fn key_of(spec: &FunctionSpec) -> [u8; 32] {
+    blake3::hash(format!("{spec:?}").as_bytes()).into()
 }
 
 /// A function with what was frozen, which tells its version.

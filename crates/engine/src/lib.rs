@@ -90,8 +90,8 @@ pub use forget::{
     ForgottenSource, ForgottenTable, Remaining,
 };
 pub use function::{
-    FunctionCalls, FunctionCounts, FunctionFailure, FunctionFailureKind, FunctionTally, Given,
-    PYTHON_DEFAULT, PythonHost,
+    FunctionCalls, FunctionCheck, FunctionCounts, FunctionFailure, FunctionFailureKind,
+    FunctionTally, Given, PYTHON_DEFAULT, PythonHost,
 };
 pub use hot_store::{
     Checkpoint, CheckpointWritten, HotStore, LoggedEvents, NotRead, SpentCheckpoint,
@@ -108,7 +108,7 @@ pub use project::{
 pub use pushed::{PushedView, RowChange};
 pub use reads::{service_of, source_of};
 pub use recorder::{Recordable, Recorder, Verdict};
-pub use registered::{PlannedApart, views_of};
+pub use registered::{PlannedApart, carried_along, views_of};
 pub use registry::{Object, REGISTRY_FORMAT, Record, Registry};
 pub use rollback::Rollback;
 pub use segment::{

@@ -14,6 +14,7 @@ use evenkeel_types::definition::{
 };
 use evenkeel_view::Uses;
 
+use crate::api::{Change, ChangeKind};
 use crate::definitions::{ChangePlan, spine_query};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -22,6 +23,8 @@ use crate::project::DefinitionFile;
 
 /// What places in registered statements are said to be in.
 const REGISTERED: &str = "what is registered";
+/// What changes call a view.
+const VIEW: &str = "feature view";
 
 impl Engine {
     /// [`with_registered`] of what is registered here.
@@ -100,6 +103,27 @@ pub fn views_of(texts: &[DefinitionFile]) -> BTreeSet<String> {
     let names = statements.filter_map(|statement| name_of(&statement.kind));
     let views = names.filter(|(kind, _)| *kind == "view");
     views.map(|(_, name)| name).collect()
+}
+
+/// The views of a plan of texts over what is registered that become new versions though no text defines
+/// them: what they read changes.
+pub fn carried_along(files: &[DefinitionFile], changes: &[Change]) -> Vec<String> {
+    let (registered, own): (Vec<_>, Vec<_>) = files
+        .iter()
+        .cloned()
+        .partition(|file| file.name == REGISTERED);
+    let (registered, own) = (views_of(&registered), views_of(&own));
+    // What a view is written out as is that view's.
+    let is_own = |name: &str| {
+        let of = name.strip_suffix("_rows").unwrap_or(name);
+        own.contains(name) || own.contains(of)
+    };
+    changes
+        .iter()
+        .filter(|change| change.object == VIEW && change.kind == ChangeKind::NewVersion)
+        .filter(|change| registered.contains(&change.name) && !is_own(&change.name))
+        .map(|change| change.name.clone())
+        .collect()
 }
 
 /// Derived streams that go on by what was defined before, as they are in no file any more, and those that are made of

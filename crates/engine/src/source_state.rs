@@ -510,17 +510,43 @@ impl SourceState {
         {
             return Ok(false);
         }
-        let (Some((id, time)), Some(within)) =
-            (contested.droppable, self.program.def().deduplicate_within)
-        else {
-            return Ok(true);
+        match contested.droppable {
+            None => Ok(true),
+            Some((id, time)) => Ok(!self.is_preceded(&id, time, cut, known_at)?),
+        }
+    }
+
+    /// Whether an event that is not logged would be dropped by one that is (`DEDUPLICATE WITHIN`).
+    ///
+    /// # Errors
+    /// If what decides about it cannot be read.
+    pub(crate) fn would_drop(
+        &self,
+        event: &Event,
+        row: &[Value],
+        cut: &SourceCut,
+    ) -> Result<bool, StoreError> {
+        let id = self.program.event_id(row);
+        self.is_preceded(&id, event.event_time.0, cut, None)
+    }
+
+    /// Whether another event of an id, dropped or not, precedes a time by at most what drops one.
+    fn is_preceded(
+        &self,
+        id: &[u8],
+        time: i64,
+        cut: &SourceCut,
+        known_at: Option<VisibleAt>,
+    ) -> Result<bool, StoreError> {
+        let Some(within) = self.program.def().deduplicate_within else {
+            return Ok(false);
         };
         let Some(before) = time.checked_sub(1) else {
-            return Ok(true);
+            return Ok(false);
         };
         for identity in self
             .ledger
-            .times(&id, time.saturating_sub(within)..=before)?
+            .times(id, time.saturating_sub(within)..=before)?
             .values()
         {
             let is_there = match self.ledger.identity(identity)? {
@@ -531,10 +557,10 @@ impl SourceState {
                 None => false,
             };
             if is_there {
-                return Ok(false);
+                return Ok(true);
             }
         }
-        Ok(true)
+        Ok(false)
     }
 }
 

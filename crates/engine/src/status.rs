@@ -9,6 +9,7 @@ use evenkeel_types::definition::{SourceDef, SourceKind, ViewBody};
 
 use crate::api::{DeadLetterRow, SourceStatus, StoreStatus};
 use crate::comparison::ComparisonRecord;
+use crate::dataset::DatasetFolder;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::slices::Reading;
@@ -81,11 +82,17 @@ impl Engine {
             .flat_map(|versions| versions.values())
             .map(|s| (s.name.clone(), s.version, s.features().len()))
             .collect();
+        let segments = self.catalog().segments.values();
+        let segments = segments
+            .flat_map(|versions| versions.values())
+            .map(|s| (s.name.clone(), s.version, s.entity.clone()));
         Ok(StoreStatus {
             store: self.project().store.clone(),
             sources,
             views,
             services,
+segments: segments.collect(),
+            datasets: self.datasets_built()?,
             // Room that is made ahead holds nothing.
             log_bytes: bytes_of(self.reader().directory())
                 .saturating_sub(self.reader().room_bytes().unwrap_or_default()),
@@ -101,6 +108,18 @@ impl Engine {
                 )
             }),
         })
+    }
+
+    /// The datasets that are defined or built, by name and version, and whether they are built.
+    fn datasets_built(&self) -> Result<Vec<(String, u32, bool)>, EngineError> {
+        let mut found = BTreeMap::new();
+        for (name, versions) in &self.catalog().datasets {
+            found.extend(versions.keys().map(|v| ((name.clone(), *v), false)));
+        }
+        let built = DatasetFolder::of(&self.project().store).built()?;
+        found.extend(built.into_iter().map(|dataset| (dataset, true)));
+        let found = found.into_iter();
+        Ok(found.map(|((name, v), built)| (name, v, built)).collect())
     }
 
     /// So many records of the log a derived stream has not emitted for.

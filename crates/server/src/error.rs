@@ -101,7 +101,12 @@ fn missing(unmet: &Unmet) -> String {
         Lack::Emitted => format!("`{source}` has emitted up to {reached}"),
         Lack::Captured => format!("`{source}` is captured up to {reached}"),
     };
-    format!("{what}, wanted is {wanted}")
+    // A watermark at the time itself has not passed it.
+    let than = match lack {
+        Lack::Watermark => "later than ",
+        Lack::Applied | Lack::Emitted | Lack::Captured => "",
+    };
+    format!("{what}, wanted is {than}{wanted}")
 }
 
 /// An answer that is an error.

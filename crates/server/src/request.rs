@@ -335,7 +335,10 @@ pub(crate) fn wanted(fields: &Fields<'_>, features_max: usize) -> Result<Wanted,
                 items.len()
             ),
         )),
-        (None, Some(Json::Array(items))) if !items.is_empty() => {
+        (None, Some(Json::Array(items))) if items.is_empty() => Err(ApiError::invalid(
+            "`features` names none: list some as `view:feature`, or `view:*`",
+        )),
+        (None, Some(Json::Array(items))) => {
             let names = items.iter().map(|item| match item {
                 Json::String(name) => Ok(name.to_string()),
                 other => Err(wrong("features", other, "a list of strings")),

@@ -78,6 +78,12 @@ pub fn store_status(status: &StoreStatus) -> Json {
             json!({"name": name, "version": version, "features": features})
         })
         .collect();
+    let segments = status.segments.iter();
+    let segments = segments
+        .map(|(name, version, entity)| json!({"name": name, "version": version, "entity": entity}));
+    let datasets = status.datasets.iter();
+    let datasets = datasets
+        .map(|(name, version, built)| json!({"name": name, "version": version, "built": built}));
     json!({
         "store": status.store,
         "log_bytes": status.log_bytes,
@@ -92,6 +98,8 @@ pub fn store_status(status: &StoreStatus) -> Json {
         "sources": sources,
         "views": views,
         "services": services,
+        "segments": segments.collect::<Vec<_>>(),
+        "datasets": datasets.collect::<Vec<_>>(),
         // Who flushes by itself says what it could not: a server.
         "lake_failures": [],
         "building": null,

@@ -84,6 +84,19 @@ impl StoreError {
         }
     }
 
+    /// Whether what failed is a write: what is there may be whole, and nothing can be added to it.
+    pub fn is_of_a_write(&self) -> bool {
+        match self {
+            StoreError::Io { operation, .. } | StoreError::Embedded { operation, .. } => {
+                ["write", "sync", "create", "rename"].contains(operation)
+            }
+            StoreError::Damaged { .. }
+            | StoreError::Cold { .. }
+            | StoreError::NotBroughtBack
+            | StoreError::Version { .. } => false,
+        }
+    }
+
     /// A row whose checksum is right but whose bytes do not read.
     pub fn malformed(space: Space, key: &[u8], error: MalformedBytes) -> Self {
         Self::damaged(space, key, error.to_string())

@@ -12,7 +12,9 @@ use clap::Args;
         Reads the files of a source (of all file sources, if none is named), checks every row, \
         and logs what is new: a row that is in the log already is counted, not logged again. A \
         row that cannot be an event goes to the source's dead letters with its reason; the rest \
-        goes on. What is reported as recorded is on disk.\n\n\
+        goes on. What is reported as recorded is on disk. If no source is named, one that cannot be \
+        read keeps no other from it: each is named with the reason, and the first one says the exit \
+        code.\n\n\
         Of a table of MySQL or MariaDB that is named the first time a snapshot is logged, then the \
         changes that the server has logged since; with --follow all that come.",
     after_help = "Examples:\n  \

@@ -45,7 +45,7 @@ pub(crate) struct TryArguments {
     pub(crate) views: Vec<String>,
     #[command(flatten)]
     pub(crate) history: HistoryArguments,
-    /// Of which share of the keys, chosen by their hash
+    /// Of which share of the keys, chosen by their hash; of all where that has none
     #[arg(long, value_name = "PERCENT", default_value = "100%", value_parser = sample)]
     pub(crate) sample: Sample,
     /// Feed the events as a stream, too, and compare every bit
@@ -89,7 +89,7 @@ pub(crate) struct BacktestArguments {
     pub(crate) known_at_column: Option<String>,
     #[command(flatten)]
     pub(crate) history: HistoryArguments,
-    /// Of which share of the keys of the service's first view, chosen by their hash
+    /// Of which share of the keys of the service's first view, chosen by their hash; of all where that has none
     #[arg(long, value_name = "PERCENT", default_value = "100%", value_parser = sample)]
     pub(crate) sample: Sample,
     /// Where to write the rows: .parquet, .csv or .arrow

@@ -16,7 +16,7 @@ use super::Pairs;
         first time. The inputs of what is asked are columns of the row. With --consistency complete \
         it is answered at the first place in the log at which no event up to its time is expected any \
         more: a server waits for that. If it is not there in time the row is logged all the same, and \
-        the exit code is 4, with a server and without. Also works while a server holds the store. See \
+        the exit code is 4, with a server and without; of a row that is no event it is 1. Also works while a server holds the store. See \
         docs/server.md.",
     after_help = "Examples:\n  \
         evenkeel trigger payments --row id=77,card=4,amount=250.5,at=2026-03-01T10:00:00Z \\\n      \

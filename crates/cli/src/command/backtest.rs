@@ -2,12 +2,14 @@
 
 use std::ops::ControlFlow;
 
-use evenkeel_engine::Offline;
 use evenkeel_engine::backtest::{BacktestOptions, BacktestReport, Triggers};
-use evenkeel_engine::trial::PART_INSTANTS;
+use evenkeel_engine::trial::{PART_INSTANTS, Sample};
+use evenkeel_engine::{EngineError, Offline};
 use serde_json::{Value as Json, json};
 
-use super::trial::{differences, ending, history, json_differences, percent};
+use super::trial::{
+    differences, ending, history, json_differences, percent, say_that_all_are_taken,
+};
 use crate::arguments::BacktestArguments;
 use crate::failure::Failure;
 use crate::progress::Bar;
@@ -17,7 +19,7 @@ use crate::table::{count, plural};
 pub(super) fn run(arguments: &BacktestArguments, session: &Session) -> Result<Answer, Failure> {
     let store = session.offline()?;
     let service = store.service(&arguments.service)?;
-    let options = BacktestOptions {
+    let mut options = BacktestOptions {
         triggers: match &arguments.spine {
             None => Triggers::Source(arguments.source.clone()),
             Some(path) => Triggers::Spine {
@@ -30,12 +32,23 @@ pub(super) fn run(arguments: &BacktestArguments, session: &Session) -> Result<An
         out: arguments.out.clone(),
         part_rows: PART_INSTANTS,
     };
-    let bar = Bar::counts(session.output);
-    let report = store.backtest(&service, &options, &mut |what, done, all| {
-        bar.show(what, done, all);
-        ControlFlow::Continue(())
-    })?;
-    drop(bar);
+    let run = |options: &BacktestOptions| {
+        let bar = Bar::counts(session.output);
+        store.backtest(&service, options, &mut |what, done, all| {
+            bar.show(what, done, all);
+            ControlFlow::Continue(())
+        })
+    };
+    let report = match run(&options) {
+        // Where a sample has no key there are few.
+        Err(EngineError::NothingToTry { .. }) if options.history.sample != Sample::ALL => {
+            options.history.sample = Sample::ALL;
+            let report = run(&options)?;
+            say_that_all_are_taken(&service.name, session.output);
+            report
+        }
+        report => report?,
+    };
     let json = json_report(&report, &store);
     let text = text(&json);
     Ok(Answer::done(json, text))

@@ -46,16 +46,23 @@ fn check(arguments: &FunctionCheckArguments, session: &Session) -> Result<Answer
     let (project, files) = session.definitions()?;
     let declared = project.functions.declared(&files, &arguments.function);
     let spec = declared.map_err(|error| Failure::engine(error, &files))?;
-    let class = project.functions.check(&spec).map_err(EngineError::from)?;
+    let found = project.functions.check(&spec).map_err(EngineError::from)?;
     let walls = project.functions.walls(&spec).map_err(EngineError::from)?;
-    let mut json = to_json(&spec, &class);
+    let mut json = to_json(&spec, &found.class);
     json["walls"] = json!(walls);
-    let (text, exit) = match &class {
-        FunctionClass::BitStable => (
+    json["rows"] = json!(found.rows);
+    json["errors"] = json!(found.errors);
+    let (text, exit) = match (&found.class, found.remark()) {
+        // What was not seen was not proved.
+        (FunctionClass::BitStable, Some(remark)) => (
+            format!("of `{}` nothing was proved: {remark}", spec.name),
+            Exit::Done,
+        ),
+        (FunctionClass::BitStable, None) => (
             format!("`{}` is bit-stable: no difference was found", spec.name),
             Exit::Done,
         ),
-        FunctionClass::RecordedOnly(example) => (
+        (FunctionClass::RecordedOnly(example), _) => (
             format!("`{}` does not give equal bits:\n{example}", spec.name),
             Exit::Refuted,
         ),

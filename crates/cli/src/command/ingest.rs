@@ -16,7 +16,7 @@ use evenkeel_types::definition::{Catalog, OptionValue, SourceDef};
 use serde_json::{Value as Json, json};
 
 use crate::arguments::IngestArguments;
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Bar;
 use crate::remote::Remote;
@@ -64,29 +64,55 @@ where
             .with_hint("define one, and register it with `evenkeel apply`"));
     }
     let mut reports = Vec::new();
+    let mut failed: Vec<(&String, Failure)> = Vec::new();
     for source in &sources {
         let file = arguments.file.as_deref();
-        let def = source_of(catalog, source)?;
-        let report = ingest_source(sink, &def, &project.root, file, session.output);
-        let report = report.map_err(|error| match sources.len() {
-            1 => Failure::from(error),
-            // Which of them is at fault is not said anywhere else.
-            _ => Failure::from(error).behind(&format!("`{source}`")),
-        })?;
-        if !session.output.is_json() {
-            session.output.data(&report_line(&report))?;
+        let report = match source_of(catalog, source) {
+            Ok(def) => ingest_source(sink, &def, &project.root, file, session.output)
+                .map_err(Failure::from),
+            Err(error) => Err(Failure::engine(error, &[])),
+        };
+        match report {
+            Ok(report) => {
+                if !session.output.is_json() {
+                    session.output.data(&report_line(&report))?;
+                }
+                reports.push(report);
+            }
+            // Who names one source is told about that one alone.
+            Err(failure) if arguments.source.is_some() => return Err(failure),
+            // One that fails keeps no other from being read; which it was is said nowhere else.
+            Err(failure) => {
+                let failure = failure.behind(&format!("`{source}`"));
+                if !session.output.is_json() {
+                    failure.report(session.output);
+                }
+                failed.push((source, failure));
+            }
         }
-        reports.push(report);
     }
     let total = |f: fn(&IngestReport) -> u64| reports.iter().map(f).sum::<u64>();
-    Ok(Answer::done(
-        json!({
-            "sources": reports.iter().map(wire::ingest_report).collect::<Vec<Json>>(),
-            "recorded": total(|r| r.recorded),
-            "rejected": total(IngestReport::rejected_total),
-        }),
-        "",
-    ))
+    let json_of_failed = failed.iter().map(|(source, failure)| {
+        let mut json = failure.to_json();
+        json["source"] = json!(source);
+        json
+    });
+    let mut json = json!({
+        "sources": reports.iter().map(wire::ingest_report).collect::<Vec<Json>>(),
+        "recorded": total(|r| r.recorded),
+        "rejected": total(IngestReport::rejected_total),
+        "failed": json_of_failed.collect::<Vec<Json>>(),
+    });
+    if let Some((_, first)) = failed.first() {
+        // Where the error of a command is.
+        json["error"] = first.to_json()["error"].take();
+    }
+    Ok(Answer {
+        json,
+        text: String::new(),
+        // Of several, the first says how it ends.
+        exit: failed.first().map_or(Exit::Done, |(_, f)| f.exit()),
+    })
 }
 
 /// The sources that read a file, in the order of their names.

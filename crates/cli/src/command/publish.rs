@@ -1,12 +1,14 @@
 //! `evenkeel publish`: plan, trial and replay of what changes, apply.
 
 use evenkeel_engine::api::Change;
-use evenkeel_engine::trial::{PART_INSTANTS, Sample, TrialOptions};
-use evenkeel_engine::{ChangePlan, DefinitionFile, Engine, EngineError, Offline, check};
+use evenkeel_engine::trial::{PART_INSTANTS, TrialOptions};
+use evenkeel_engine::{
+    ChangePlan, DefinitionFile, Engine, EngineError, Offline, carried_along, check,
+};
 use evenkeel_server::wire;
 use serde_json::{Value as Json, json};
 
-use super::trial::{Trials, history, planned, trials, try_view};
+use super::trial::{Trials, history, planned, trials, try_sample};
 use super::{apply, changes};
 use crate::arguments::PublishArguments;
 use crate::failure::{Exit, Failure};
@@ -44,6 +46,14 @@ pub(super) fn run(arguments: &PublishArguments, session: &Session) -> Result<Ans
     }
     text.push_str(&tried.mismatches(plan.catalog()));
     finish(&mut json, &mut text, &plan, is_applied);
+    let carried = carried_along(&files, &plan.changes);
+    if !carried.is_empty() {
+        text.push_str(&format!(
+            "in none of these files, but new versions, as what they read changes: {}\n",
+            carried.join(", ")
+        ));
+    }
+    json["carried_along"] = json!(carried);
     Ok(Answer {
         json,
         text,
@@ -64,7 +74,7 @@ fn first(
     if is_applied {
         apply_files(&files, &plan.changes, session)?;
     }
-    let mut json = json!({"trials": [], "not_tried": []});
+    let mut json = json!({"trials": [], "not_tried": [], "carried_along": []});
     let mut text = "there is no store yet, so there is nothing to try on\n".to_owned();
     finish(&mut json, &mut text, &plan, is_applied);
     Ok(Answer::done(json, text))
@@ -88,7 +98,7 @@ fn try_changes(
     arguments: &PublishArguments,
     session: &Session,
 ) -> Result<Trials, Failure> {
-    let mut options = TrialOptions {
+    let options = TrialOptions {
         history: history(&arguments.history, arguments.sample, store)?,
         out: None,
         replay: true,
@@ -96,14 +106,7 @@ fn try_changes(
     };
     let mut found = Trials::default();
     for view in plan.views(&plan.changed_views()) {
-        options.history.sample = arguments.sample;
-        let mut tried = try_view(store, plan, &view, &options, session.output);
-        if let Err(EngineError::NothingToTry { .. }) = tried {
-            // Where a sample has no key there are few.
-            options.history.sample = Sample::ALL;
-            tried = try_view(store, plan, &view, &options, session.output);
-        }
-        match tried {
+        match try_sample(store, plan, &view, &options, session.output) {
             Ok(report) => found.reports.push(report),
             Err(EngineError::NotTried { view, reason }) => found.not_tried.push((view, reason)),
             Err(EngineError::NothingToTry { view, period }) => {

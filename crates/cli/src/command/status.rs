@@ -145,6 +145,33 @@ fn text(status: &Json) -> String {
             ]
         }),
     ));
+    if rows("segments").next().is_some() {
+        text.push('\n');
+        text.push_str(&table(
+            ["segment", "version", "entity"],
+            rows("segments").map(|s| {
+                [
+                    word(&s["name"]),
+                    s["version"].to_string(),
+                    word(&s["entity"]),
+                ]
+            }),
+        ));
+    }
+    if rows("datasets").next().is_some() {
+        text.push('\n');
+        text.push_str(&table(
+            ["dataset", "version", "built"],
+            rows("datasets").map(|d| {
+                let is_built = d["built"].as_bool() == Some(true);
+                [
+                    word(&d["name"]),
+                    d["version"].to_string(),
+                    if is_built { "yes" } else { "no" }.to_owned(),
+                ]
+            }),
+        ));
+    }
     text
 }
 

@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &TryArguments, session: &Session) -> Result<Answer,
     };
     let mut found = Trials::default();
     for view in &views {
-        match try_view(&store, &plan, view, &options, session.output) {
+        match try_sample(&store, &plan, view, &options, session.output) {
             Ok(report) => found.reports.push(report),
             // Others may be tried all the same.
             Err(EngineError::NotTried { view, reason }) if views.len() > 1 => {
@@ -167,8 +167,37 @@ pub(super) fn history(
     })
 }
 
+/// Tries a view on a sample of its keys, or where that has none, as there are few, on all.
+pub(super) fn try_sample(
+    store: &Offline,
+    plan: &ChangePlan,
+    view: &Arc<ViewDef>,
+    options: &TrialOptions,
+    output: Output,
+) -> Result<TrialReport, EngineError> {
+    let tried = try_view(store, plan, view, options, output);
+    let is_sample = options.history.sample != Sample::ALL;
+    match tried {
+        Err(EngineError::NothingToTry { .. }) if is_sample => {
+            let mut options = options.clone();
+            options.history.sample = Sample::ALL;
+            let tried = try_view(store, plan, view, &options, output)?;
+            say_that_all_are_taken(&view.name, output);
+            Ok(tried)
+        }
+        tried => tried,
+    }
+}
+
+/// Says that a sample was empty.
+pub(super) fn say_that_all_are_taken(what: &str, output: Output) {
+    output.note(&format!(
+        "no key of `{what}` is in the sample: all keys are looked at"
+    ));
+}
+
 /// Tries a view with a bar.
-pub(super) fn try_view(
+fn try_view(
     store: &Offline,
     plan: &ChangePlan,
     view: &Arc<ViewDef>,

@@ -207,6 +207,7 @@ impl Told {
         let Told { mut head, read } = self;
         let word = |name: &str| head[name].as_str().unwrap_or_default().to_owned();
         let mut text = String::new();
+        let mut exit = Exit::Done;
         match word("status").as_str() {
             "" | "logged" => {}
             "duplicate" => text.push_str("the row was logged before: this is its answer\n"),
@@ -214,14 +215,17 @@ impl Told {
                 "another row has its identity: both are logged, and the one with the smaller payload holds\n",
             ),
             "left_out" => text.push_str("the source's WHERE leaves the row out: nothing is logged\n"),
-            _ => text.push_str(&format!(
-                "the row is no event, but a dead letter: {}: {}\n",
-                word("code"),
-                word("reason")
-            )),
+            _ => {
+                text.push_str(&format!(
+                    "the row is no event, but a dead letter: {}: {}\n",
+                    word("code"),
+                    word("reason")
+                ));
+                // There is no answer, and asking again brings none: the row is wrong.
+                exit = Exit::Refuted;
+            }
         }
         let result = word("result");
-        let mut exit = Exit::Done;
         if let Some(read) = read {
             let Read {
                 service,

@@ -83,7 +83,17 @@ fn every_command_says_what_it_did() {
 #[test]
 fn what_is_not_whole_after_a_rebuild_is_exit_code_1() {
     let project = project();
+    let listed = |project: &Project| {
+        let mut status = project.run(&["status", "--json"]).ok().json();
+        status["datasets"].take()
+    };
+    let not_built = serde_json::json!({"name": "buyers", "version": 1, "built": false});
+    assert_eq!(listed(&project)[0], not_built);
     project.run(&["dataset", "build", "buyers:1"]).ok();
+    let built = serde_json::json!({"name": "buyers", "version": 1, "built": true});
+    assert_eq!(listed(&project)[0], built);
+    let text = project.run(&["status"]).ok().stdout;
+    assert!(text.contains("dataset   version   built"), "{text}");
     let folder = project.path().join(".evenkeel/datasets/buyers/1");
     let rebuild = ["dataset", "rebuild", "buyers", "1", "--json"];
     // A file that is gone comes back.

@@ -104,6 +104,22 @@ fn columns_are_inferred_printed_and_frozen() {
     assert_eq!(verified["mismatches"], 0);
 }
 
+/// What is written for a file is right, whatever its columns are called.
+#[test]
+fn columns_may_be_called_as_words_of_the_language() {
+    let project = Project::empty();
+    project.write(
+        "clicks.csv",
+        "user,order,select,case,a b,from,when\nu1,1,2.5,1.5,3,x,2026-01-01 10:00\nu2,2,3.5,2.5,4,y,2026-01-02 10:00\n",
+    );
+    let init = ["init", "--from", "clicks.csv", "--key", "user"];
+    project.run(&init).ok();
+    project.run(&["check"]).ok();
+    project.run(&["apply"]).ok();
+    let logged = project.run(&["ingest", "--json"]).ok().json();
+    assert_eq!(logged["recorded"], 2);
+}
+
 #[test]
 fn what_cannot_be_inferred_is_asked_for() {
     let project = project();

@@ -35,10 +35,10 @@ const BALLAST_BYTES: usize = 4 << 20;
 const PUSHES_MAX: u64 = 5_000;
 
 /// A mounted file system, until it is dropped.
-struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
-    fn of(arguments: &[&str], place: &Path) -> Result<Self, String> {
+    pub(crate) fn of(arguments: &[&str], place: &Path) -> Result<Self, String> {
         let folder = place.to_string_lossy();
         run("mount", &[arguments, &[folder.as_ref()]].concat())?;
         Ok(Mount(place.to_owned()))
@@ -55,7 +55,7 @@ impl Drop for Mount {
     }
 }
 
-fn run(command: &str, arguments: &[&str]) -> Result<(), String> {
+pub(crate) fn run(command: &str, arguments: &[&str]) -> Result<(), String> {
     let output = Command::new(command)
         .args(arguments)
         .stdin(Stdio::null())

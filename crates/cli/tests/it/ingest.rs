@@ -108,6 +108,32 @@ fn logged(project: &Project) -> Vec<String> {
 }
 
 #[test]
+fn a_source_that_cannot_be_read_keeps_no_other_from_it() {
+    let project = project();
+    std::fs::remove_file(project.path().join("customers.jsonl")).unwrap();
+    let said = project.run(&["ingest", "--json"]);
+    assert_eq!(said.code, 1, "{}", said.stderr);
+    let json = said.json();
+    let read: Vec<&Json> = json["sources"].as_array().unwrap().iter().collect();
+    let names: Vec<&str> = read.iter().filter_map(|s| s["source"].as_str()).collect();
+    assert_eq!(names, ["orders", "ticks"]);
+    assert_eq!(json["failed"].as_array().unwrap().len(), 1);
+    assert_eq!(json["failed"][0]["source"], "customers");
+    assert_eq!(json["failed"][0]["error"], json["error"]);
+    assert!(json["error"]["message"].is_string(), "{json}");
+    // The same in words, and as who names it alone is told.
+    let said = project.run(&["ingest"]);
+    assert_eq!(said.code, 1);
+    assert!(said.stdout.contains("ticks: 5 rows"), "{}", said.stdout);
+    let message = "no file matches";
+    let of_all = "error: `customers`: ";
+    assert!(said.stderr.contains(of_all) && said.stderr.contains(message));
+    let alone = project.run(&["ingest", "customers"]);
+    assert_eq!(alone.code, 1);
+    assert!(alone.stderr.contains(message) && !alone.stderr.contains(of_all));
+}
+
+#[test]
 fn ingest_says_and_logs_the_same_beside_a_server() {
     let commands: [&[&str]; 22] = [
         &[

@@ -26,6 +26,7 @@ mod ingest;
 mod kill;
 mod kill_files;
 mod pushed;
+mod read_only;
 mod rollback;
 mod runs;
 mod segments;

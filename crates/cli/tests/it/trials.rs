@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::docs::page;
 use crate::serve::Server;
@@ -64,6 +64,37 @@ fn a_trial_says_what_a_view_would_give() {
     // Nothing was registered.
     let status = project.run(&["status", "--json"]).ok().json();
     assert_eq!(status["views"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_sample_without_keys_is_all_of_them() {
+    let project = project();
+    let whole = project.run(&["try", "new", "--json"]).ok();
+    let sampled = project
+        .run(&["try", "new", "--sample", "0.0001%", "--json"])
+        .ok();
+    let digests = |json: &Json| -> Vec<Json> {
+        let trials = json["trials"].as_array().unwrap().iter();
+        trials.map(|trial| trial["digest"].clone()).collect()
+    };
+    assert_eq!(digests(&sampled.json()), digests(&whole.json()));
+    assert!(
+        sampled
+            .stderr
+            .contains("in the sample: all keys are looked at")
+    );
+    assert!(!whole.stderr.contains("in the sample"));
+    let backtest = |sample: &str| {
+        let arguments = ["backtest", "customer_model", "--sample", sample, "--json"];
+        project.run(&arguments).ok()
+    };
+    let (whole, sampled) = (backtest("100%"), backtest("0.0001%"));
+    assert_eq!(sampled.json()["digest"], whole.json()["digest"]);
+    assert!(
+        sampled
+            .stderr
+            .contains("in the sample: all keys are looked at")
+    );
 }
 
 #[test]
@@ -195,6 +226,22 @@ fn publishing_tries_what_changes_and_applies_it() {
     let first = Project::empty();
     first.run(&["init"]).ok();
     first.expect_text("publish_first", &["publish"], 0);
+}
+
+#[test]
+fn what_a_file_changes_in_no_file_is_said() {
+    let project = project();
+    project.write(
+        "definitions/trend.sql",
+        "CREATE FEATURE VIEW trend ENTITY customer AS
+         SELECT c.orders_7d + 1 AS more FROM customer_orders c;",
+    );
+    project.run(&["apply"]).ok();
+    fs::remove_file(project.path().join("definitions/trend.sql")).unwrap();
+    let published = project.run(&["publish", "new", "--json"]).ok().json();
+    assert_eq!(published["carried_along"], json!(["trend"]));
+    let again = project.run(&["publish", "new", "--json"]).ok().json();
+    assert_eq!(again["carried_along"], json!([]));
 }
 
 #[test]

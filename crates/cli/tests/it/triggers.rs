@@ -56,7 +56,7 @@ fn a_row_is_logged_and_answered_once() {
     };
     let conflict = "order_id=new,customer_id=ada,amount=4.5,ordered_at=2026-01-12T00:00:00Z";
     project.expect_text("trigger_conflict", &with(conflict), 0);
-    project.expect_text("trigger_no_event", &with("order_id=x,customer_id=ada"), 0);
+    project.expect_text("trigger_no_event", &with("order_id=x,customer_id=ada"), 1);
     project.expect_text(
         "result_unknown",
         &["result", "orders~0~77~view~customer_orders~1"],
@@ -81,14 +81,19 @@ fn beside_a_server_it_is_the_same() {
     let result = both(&["result", first["result"].as_str().unwrap()]);
     assert_eq!(result["rows"], first["rows"]);
     waits(&both);
-    both(&[
+    let no_event = [
         "trigger",
         "orders",
         "--row",
         "order_id=x,customer_id=ada",
         "--view",
         "customer_orders",
-    ]);
+        "--json",
+    ];
+    let (one, other) = (alone.run(&no_event), beside.run(&no_event));
+    assert_eq!((one.code, other.code), (1, 1));
+    assert_eq!(one.json(), other.json());
+    assert_eq!(one.json()["status"], "rejected");
     server.stop();
 }
 

@@ -187,7 +187,7 @@ fn nothing_is_converted_silently() {
         (
             DataType::Date,
             json!("2014-02-30"),
-            "`2014-02-30` is not a time between the years 1 and 9999",
+            "`2014-02-30` is no time of the calendar between the years 1 and 9999",
         ),
         (
             DataType::Interval,

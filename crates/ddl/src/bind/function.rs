@@ -79,6 +79,12 @@ pub(super) fn freeze(statement: &mut Statement, existing: &Catalog, report: &mut
     };
     match host.freeze(&spec, known.map(|def| &*def.spec)) {
         Ok(frozen) => {
+            if let Some(remark) = host.remark(&spec, &frozen) {
+                let message = format!("of `{}` nothing was proved: {remark}", create.name.value);
+                let warning = Diagnostic::warning(message, create.place.span)
+                    .with_hint("`evenkeel function call` shows what it raises");
+                report.push::<()>(warning);
+            }
             create.frozen = Some(clauses_of(&frozen, create.place.span));
             true
         }

@@ -1,5 +1,7 @@
 //! What kind of failure it is: one exhaustive table, and the words and numbers that follow from it.
 
+use std::io;
+
 use evenkeel_lake::LakeError;
 use evenkeel_log::LogError;
 
@@ -136,6 +138,30 @@ impl EngineError {
             | EngineError::Unreadable(_)
             | EngineError::Log(_) => ErrorKind::Storage,
         }
+    }
+
+    /// Whether the log cannot be locked, or the hot tier cannot be brought up, as nothing can be written
+    /// there: who only reads can go on with the log alone.
+    pub(crate) fn is_of_writing(&self) -> bool {
+        let error = match self {
+            EngineError::Log(error) => error,
+            EngineError::Store(error) => return error.is_of_a_write(),
+            _ => return false,
+        };
+        let LogError::Io {
+            operation: "lock",
+            source,
+            ..
+        } = error.as_ref()
+        else {
+            return false;
+        };
+        matches!(
+            source.kind(),
+            io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::PermissionDenied
+                | io::ErrorKind::StorageFull
+        )
     }
 
     /// A stable word for programs.

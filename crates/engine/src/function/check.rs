@@ -37,14 +37,40 @@ const MASKED: [(&str, &str); 5] = [
 /// What is recorded of a counter-example.
 const EXAMPLE_CHARACTERS_MAX: usize = 2000;
 
+/// What the checks found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionCheck {
+    /// Whether equal arguments gave equal bits.
+    pub class: FunctionClass,
+    /// The rows that it was called with.
+    pub rows: usize,
+    /// For how many of them it raised, or gave what is no value of its type.
+    pub errors: usize,
+    /// For how many of them it gave a value; the others are NULL.
+    pub values: usize,
+}
+
+impl FunctionCheck {
+    /// What is to be said if nothing is known of its values, as it gave none.
+    pub fn remark(&self) -> Option<String> {
+        (self.errors > 0 && self.values == 0).then(|| {
+            format!(
+                "it gave no value for any of the {} rows that it was checked with, {} of them are \
+                 ERROR: nothing is known of its bits",
+                self.rows, self.errors
+            )
+        })
+    }
+}
+
 /// The class of a function.
 ///
 /// # Errors
 /// If it cannot be run at all.
-pub(super) fn class_of(
+pub(super) fn checked(
     interpreter: &Path,
     spec: &Arc<FunctionSpec>,
-) -> Result<FunctionClass, FunctionFailure> {
+) -> Result<FunctionCheck, FunctionFailure> {
     let rows = sample::rows(spec);
     let usual = Run::new(interpreter, spec, &[]);
     let all = usual.values(&rows)?;
@@ -97,9 +123,14 @@ pub(super) fn class_of(
             &same,
         );
     }
-    Ok(match found {
-        None => FunctionClass::BitStable,
-        Some(example) => FunctionClass::RecordedOnly(example),
+    Ok(FunctionCheck {
+        class: match found {
+            None => FunctionClass::BitStable,
+            Some(example) => FunctionClass::RecordedOnly(example),
+        },
+        rows: all.len(),
+        errors: all.iter().filter(|value| value.error().is_some()).count(),
+        values: all.iter().filter(|value| !value.is_missing()).count(),
     })
 }
 

@@ -17,6 +17,7 @@ CREATE ENTITY shop (shop STRING);
 CREATE ENTITY loan (loan BIGINT);
 CREATE STREAM payments (id BIGINT, card BIGINT, shop STRING, amount DOUBLE, double_amount DOUBLE AS (amount * 2),
   at TIMESTAMP, EVENT ID (id), EVENT TIME at, CHECK (amount >= 0)) WHERE shop <> 'test';
+CREATE STREAM swipes (id BIGINT, card BIGINT, at TIMESTAMP, EVENT ID (id), EVENT TIME at, DEDUPLICATE WITHIN INTERVAL '12' HOUR);
 CREATE STREAM taps (card BIGINT, at TIMESTAMP, EVENT TIME at);
 CREATE TABLE loans (loan BIGINT, card BIGINT, amount DOUBLE, op STRING, at TIMESTAMP,
   PRIMARY KEY (loan), EVENT TIME at) WITH (connector = 'file', path = 'loans.csv', operation = 'op');
@@ -26,6 +27,11 @@ SELECT card, count(*) OVER d AS n, sum(double_amount) OVER d AS total, max(amoun
 FROM payments WINDOW d AS (LAST 1 DAYS), b AS (LAST 1 DAYS BEFORE), r AS (ROWS BETWEEN 4 PRECEDING AND CURRENT ROW);
 CREATE FEATURE VIEW of_shop ENTITY shop AS
 SELECT shop, avg(amount) OVER (LAST 3 DAYS) AS mean, count_distinct(card) OVER (LAST 3 DAYS) AS cards FROM payments;
+CREATE FEATURE VIEW swipes_of ENTITY card AS
+SELECT card, count(*) OVER (ALL HISTORY) AS swipes, last_n(id, 3) OVER (LAST 1 DAYS) AS swiped FROM swipes;
+CREATE FEATURE VIEW last_swipe ENTITY card AS SELECT card, id AS last_id FROM swipes;
+CREATE STREAM swiping AS SELECT s.card, w.n FROM swipes s ASOF JOIN spent w ON s.card = w.card;
+CREATE FEATURE VIEW swiping_of ENTITY card AS SELECT card, sum(n) OVER (ALL HISTORY) AS swiping FROM swiping;
 CREATE FEATURE VIEW taps_of ENTITY card AS SELECT card, count(*) OVER (LAST 1 DAYS) AS taps FROM taps;
 CREATE FEATURE VIEW owed ENTITY card AS SELECT card, count(*) AS loans, sum(amount) AS owed FROM loans GROUP BY card;
 CREATE FEATURE VIEW loan_changes ENTITY card AS
@@ -43,7 +49,7 @@ CREATE FEATURE VIEW spending_of ENTITY card AS
 SELECT card, sum(mean) OVER (LAST 3 DAYS) AS means, last_n(shop, 3) OVER (LAST 3 DAYS) AS where_to FROM spending;
 CREATE FEATURE VIEW seen_of ENTITY card AS SELECT card, sum(amount) OVER (LAST 3 DAYS) AS seen FROM taps_seen;
 CREATE FEATURE SERVICE of_card AS spent (*), taps_of (*), owed (*), last_payment (*), share (*), loan_changes (*),
-  spending_of (*), seen_of (*);
+  spending_of (*), seen_of (*), swipes_of (*), last_swipe (*), swiping_of (*);
 CREATE FEATURE SERVICE of_a_shop AS of_shop (*);
 CREATE FEATURE SERVICE of_loan AS loan_now (*);
 ";
@@ -71,8 +77,13 @@ fn row(random: &mut Random, i: i64) -> (&'static str, Vec<Value>) {
         card => Value::BigInt(card as i64 % 4),
     };
     let amount = Value::Double(random.below(1_000) as f64 / 8.0);
-    match random.below(4) {
+    match random.below(5) {
         0 => ("taps", vec![card, at]),
+        // Few ids: another of the same is often within twelve hours.
+        4 => {
+            let id = Value::BigInt(random.below(4) as i64);
+            ("swipes", vec![id, card, at])
+        }
         1 => {
             let op = Value::string(["upsert", "upsert", "delete"][random.below(3) as usize]);
             let loan = Value::BigInt(random.below(5) as i64);

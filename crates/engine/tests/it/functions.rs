@@ -331,6 +331,41 @@ def weight(amount, n):
     return math.sqrt(amount) / n
 ";
 
+#[test]
+fn of_a_function_that_always_raises_nothing_is_proved() {
+    let module = "def never(x):\n    raise ValueError(x)\n\ndef seldom(x):\n    return [1.0 for _ in [0] if x == 1.0][0]\n";
+    let definitions = "
+        CREATE FUNCTION never(x DOUBLE) RETURNS DOUBLE LANGUAGE PYTHON AS 'functions.py:never';
+        CREATE FUNCTION seldom(x DOUBLE) RETURNS DOUBLE LANGUAGE PYTHON AS 'functions.py:seldom';";
+    let Some(world) = world(module, definitions) else {
+        return;
+    };
+    let project = world.project();
+    let files = project.definition_files().unwrap();
+    let plan = evenkeel_engine::check(&project, &files).unwrap();
+    let warnings: Vec<&str> = plan
+        .warnings
+        .iter()
+        .map(|(_, warning)| warning.message.as_str())
+        .collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("of `never` nothing was proved: it gave no value for any of the"),
+        "{warnings:?}"
+    );
+    let check = |name: &str| {
+        let spec = project.functions.declared(&files, name).unwrap();
+        project.functions.check(&spec).unwrap()
+    };
+    let (never, seldom) = (check("never"), check("seldom"));
+    assert_eq!(never.class, FunctionClass::BitStable);
+    // Of NULL it is not asked.
+    assert!(never.errors > 0 && never.errors < never.rows && never.values == 0);
+    assert!(never.remark().is_some());
+    assert!(seldom.values > 0 && seldom.errors > seldom.values);
+    assert_eq!(seldom.remark(), None);
+}
+
 fn paid(count: i64) -> String {
     let line = |i: i64| {
         let card = ["a", "b", "c"][usize::try_from(i % 3).unwrap()];

@@ -16,7 +16,7 @@ use crate::kernel::{
 pub(super) static FUNCTIONS: &[Function] = &[
     compare(
         "eq",
-        &["=", "=="],
+        &["="],
         &["a = b -> BOOLEAN"],
         "Whether both are equal. A BIGINT beside a DOUBLE is compared as the nearest DOUBLE; lists element by element, NULL elements first.",
         |s| with_ordered_slot!(s, S => binary::<S, S, Boolean>(|a, b| Ok(S::equal(a, b)))),
@@ -71,7 +71,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "is_not_distinct_from",
-        aliases: &["<=>"],
+        aliases: &[],
         group: Group::Comparison,
         rule: "Whether they are the same, NULL counting as a value: `a IS NOT DISTINCT FROM b`.",
         nulls: "NULL is the same as NULL; never NULL",

@@ -17,7 +17,7 @@ const TRUTH: &[DataType] = &[DataType::Boolean];
 pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "and",
-        aliases: &["&&"],
+        aliases: &[],
         group: Group::Condition,
         rule: "Left to right up to the first false, which is the result; what follows is not evaluated. Else NULL if any is NULL, else true.",
         nulls: "NULL unless one is false",
@@ -51,7 +51,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "not",
-        aliases: &["!"],
+        aliases: &[],
         group: Group::Condition,
         rule: "True becomes false, false becomes true.",
         nulls: "",

@@ -88,7 +88,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     ),
     one(
         "pow",
-        &["power", "^", "**"],
+        &["power"],
         "x to the y.",
         "INVALID_ARGUMENT for a negative x and a y that is not whole",
         &[overload(TWO, &D, |_| total_pair(libm::pow))],

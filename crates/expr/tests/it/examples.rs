@@ -93,15 +93,15 @@ fn arithmetic() {
         floor | -2.1 = -3.0
         ceil | 2.1 = 3.0
         floor | 7 = 7
-        & | 12 | 10 = 8
-        | | 12 | 10 = 14
+        bit_and | 12 | 10 = 8
+        bit_or | 12 | 10 = 14
         xor | 12 | 10 = 6
-        ~ | 0 = -1
+        bit_not | 0 = -1
         bit_count | 255 = 8
-        << | 1 | 10 = 1024
-        << | 1 | 63 = ERROR OVERFLOW
-        << | 1 | 64 = ERROR INVALID_ARGUMENT
-        >> | -8 | 1 = -4
+        shift_left | 1 | 10 = 1024
+        shift_left | 1 | 63 = ERROR OVERFLOW
+        shift_left | 1 | 64 = ERROR INVALID_ARGUMENT
+        shift_right | -8 | 1 = -4
         greatest | 1 | NULL | 3 = 3
         least | 2.5 | NULL | 1 = 1.0
         greatest | 1.0 | NaN = NaN
@@ -168,7 +168,7 @@ fn comparison() {
         > | NaN | inf = true
         >= | 1 | NULL = NULL
         is_distinct_from | 1 | NULL = true
-        <=> | NULL | NULL = true
+        is_not_distinct_from | NULL | NULL = true
         between | 2 | 1 | 3 = true
         between | 0 | 1 | NULL = false
         between | 2 | 1 | NULL = NULL

@@ -132,7 +132,7 @@ async fn mistakes_are_named_with_their_place() {
         (
             json!({"features": [], "entities": []}),
             "INVALID",
-            "`features`",
+            "`features` names none",
         ),
         (
             json!({"features": ["ride_stats:x"], "entities": []}),

@@ -90,6 +90,9 @@ async fn complete_waits_for_watermarks_of_what_is_read() {
         .post_json("/v1/features", &complete("2026-03-01T10:00:00Z"))
         .await;
     assert_eq!(answer.code(), "DEADLINE");
+    let message = answer.json()["error"]["message"].to_string();
+    let wanted = "is at 2026-03-01T10:00:00Z, wanted is later than 2026-03-01T10:00:00Z";
+    assert!(message.contains(wanted), "{message}");
     world.read(&complete("2026-03-01T09:59:59.999999Z")).await;
 }
 

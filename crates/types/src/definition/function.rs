@@ -94,4 +94,10 @@ pub trait FunctionHost: Send + Sync + fmt::Debug {
         spec: &FunctionSpec,
         known: Option<&FunctionSpec>,
     ) -> Result<FrozenFunction, String>;
+
+    /// What whoever defines a function should know of what [`FunctionHost::freeze`] found and does
+    /// not record.
+    fn remark(&self, _spec: &FunctionSpec, _frozen: &FrozenFunction) -> Option<String> {
+        None
+    }
 }

@@ -9,7 +9,7 @@ pub enum TimeError {
     #[error("`{0}` is not a time: write 2026-01-31T12:00:00Z, with up to six decimals of a second")]
     Syntax(String),
     /// No such date, or outside the years 1 to 9999.
-    #[error("`{0}` is not a time between the years 1 and 9999")]
+    #[error("`{0}` is no time of the calendar between the years 1 and 9999")]
     Range(String),
     /// The clock was put forward over it.
     #[error("`{text}` does not exist in {zone}: the clock was put forward over it")]

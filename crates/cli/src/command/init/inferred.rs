@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use evenkeel_connect::{FileOptions, FileSet, InferredColumn, InferredSchema, TimeUnit};
+use evenkeel_ddl::ast::Ident;
 use evenkeel_types::DataType;
 
 use super::NewFile;
@@ -87,17 +88,9 @@ fn file_name(stream: &str) -> String {
         .collect()
 }
 
-/// A name as SQL: quoted unless it is lower case letters, digits and underscores.
+/// A name as SQL: quoted where it has to be.
 fn identifier(name: &str) -> String {
-    let plain = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-    if plain {
-        name.to_owned()
-    } else {
-        format!("\"{}\"", name.replace('"', "\"\""))
-    }
+    Ident::named(name).to_string()
 }
 
 fn text_literal(text: &str) -> String {
@@ -292,6 +285,7 @@ mod tests {
         assert_eq!(identifier("amount_2"), "amount_2");
         assert_eq!(identifier("Amount"), "\"Amount\"");
         assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+        assert_eq!(identifier("when"), "\"when\"");
         assert_eq!(text_literal("it's"), "'it''s'");
         assert_eq!(comment("a\nDROP"), "a DROP");
     }

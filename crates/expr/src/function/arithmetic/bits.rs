@@ -11,7 +11,7 @@ const INVALID_ARGUMENT: Missing = Missing::Error(ErrorReason::InvalidArgument);
 pub(in crate::function) static FUNCTIONS: &[Function] = &[
     Function {
         name: "bit_and",
-        aliases: &["&"],
+        aliases: &[],
         group: Group::Arithmetic,
         rule: "The bits set in both.",
         nulls: "",
@@ -27,7 +27,7 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "bit_or",
-        aliases: &["|"],
+        aliases: &[],
         group: Group::Arithmetic,
         rule: "The bits set in either.",
         nulls: "",
@@ -59,7 +59,7 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "bit_not",
-        aliases: &["~"],
+        aliases: &[],
         group: Group::Arithmetic,
         rule: "Every bit turned over.",
         nulls: "",
@@ -86,7 +86,7 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "shift_left",
-        aliases: &["<<"],
+        aliases: &[],
         group: Group::Arithmetic,
         rule: "x times 2 to the n.",
         nulls: "",
@@ -105,7 +105,7 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "shift_right",
-        aliases: &[">>"],
+        aliases: &[],
         group: Group::Arithmetic,
         rule: "x divided by 2 to the n, towards negative infinity.",
         nulls: "",

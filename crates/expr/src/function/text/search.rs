@@ -56,14 +56,14 @@ pub(in crate::function) static FUNCTIONS: &[Function] = &[
     ),
     like(
         "like",
-        &["~~"],
+        &[],
         &["STRING LIKE STRING [ESCAPE 'c'] -> BOOLEAN"],
         "Whether the whole text is as the pattern: `%` stands for any characters, `_` for one, the character after the escape character (there is none unless it is given) for itself.",
         |s| like_kernel(s, false),
     ),
     like(
         "ilike",
-        &["~~*"],
+        &[],
         &["STRING ILIKE STRING [ESCAPE 'c'] -> BOOLEAN"],
         "As LIKE, both sides in lower case.",
         |s| like_kernel(s, true),
