@@ -149,10 +149,13 @@ impl EventStream for Both {
     }
 
     fn next_columns(&mut self, logged: &mut LoggedEvent) -> Result<Next, LogError> {
-        match self.next_cold(logged)? {
-            true => Ok(Next::Event),
-            false => self.hot.next_columns(logged),
+        while let Some(cold) = self.cold.last_mut() {
+            match cold.next_columns(logged).map_err(of_lake)? {
+                Next::End => self.cold.pop(),
+                found => return Ok(found),
+            };
         }
+        self.hot.next_columns(logged)
     }
 }
 

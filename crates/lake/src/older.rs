@@ -82,9 +82,6 @@ impl EventStream for OfTable {
     }
 
     fn next_columns(&mut self, logged: &mut LoggedEvent) -> Result<Next, LogError> {
-        match self.next_into(logged)? {
-            true => Ok(Next::Event),
-            false => Ok(Next::End),
-        }
+        self.0.next_columns(logged).map_err(of_lake)
     }
 }

@@ -1,0 +1,127 @@
+//! Several events of a data file at once, by column.
+
+use evenkeel_log::{EventColumns, EventColumnsParts};
+use evenkeel_types::{Column, Operation, Origin, Position, Value, VisibleAt};
+
+use super::FileEvents;
+use crate::error::LakeError;
+use crate::held::Held;
+use crate::layout::{own, place_of};
+
+/// Fewer events are answered one by one.
+const TOGETHER_MIN: usize = 4;
+
+impl FileEvents {
+    /// Reads the next events, as long as they follow each other in one partition and stand in the
+    /// columns; none if these are few, or there are no more.
+    ///
+    /// # Errors
+    /// If the file does not hold what it should.
+    pub(crate) fn next_columns(&mut self) -> Result<Option<EventColumns>, LakeError> {
+        let count = self.together();
+        if count < TOGETHER_MIN {
+            return Ok(None);
+        }
+        let end = self.next + count;
+        let columns = self.columns_of(&self.rows[self.next..end])?;
+        self.next = end;
+        Ok(Some(columns))
+    }
+
+    /// How many of the next events are answered at once.
+    fn together(&self) -> usize {
+        let rows = &self.rows[self.next..];
+        let Some(first) = rows.first().map(|row| *row as usize) else {
+            return 0;
+        };
+        let [partitions, widths, exact] =
+            [own::PARTITION, own::COLUMNS, own::EXACT].map(|place| &self.columns[place]);
+        let offsets = &self.columns[own::OFFSET];
+        let due = offsets.number(first);
+        let is_next = |(number, row): &(i64, &u32)| {
+            let row = **row as usize;
+            exact.is_null(row)
+                && offsets.number(row) == due.wrapping_add(*number)
+                && partitions.is_same(first, row)
+                && widths.is_same(first, row)
+        };
+        (0..).zip(rows).take_while(is_next).count()
+    }
+
+    /// Rows that [are answered at once](FileEvents::together).
+    fn columns_of(&self, rows: &[u32]) -> Result<EventColumns, LakeError> {
+        let first = rows[0] as usize;
+        let first_position = self.position(first);
+        let mut columns: Vec<Option<Column>> = Vec::new();
+        for slot in 0..self.width(first)? {
+            columns.push(match &self.columns[place_of(slot)] {
+                Held::Each(column) if self.wanted.column(slot) => Some(column.gather(rows)),
+                _ => None,
+            });
+        }
+        let each = || rows.iter().map(|row| *row as usize);
+        let operations: Vec<Operation> = match self.columns[own::OPERATION].same() {
+            Some(_) => vec![self.operation(first)?; rows.len()],
+            None => each()
+                .map(|row| self.operation(row))
+                .collect::<Result<_, _>>()?,
+        };
+        let revisions = match self.columns[own::REVISION].same() {
+            Some(Value::BigInt(0)) => Vec::new(),
+            _ => each()
+                .map(|row| self.revision(row))
+                .collect::<Result<_, _>>()?,
+        };
+        let known_at = match self.columns[own::KNOWN_AT].same() {
+            Some(Value::Null) => Vec::new(),
+            _ => each().map(|row| self.known_at(row)).collect(),
+        };
+        let mut logged_at = self.columns[own::LOGGED_AT].numbers(rows);
+        if logged_at.iter().all(|time| *time == logged_at[0]) {
+            logged_at.truncate(1);
+        }
+        Ok(EventColumns::from_parts(EventColumnsParts {
+            source: self.wanted.source,
+            schema_version: self.layout.schema_version,
+            first: first_position,
+            logged_at: logged_at.into_iter().map(VisibleAt).collect(),
+            times: self.columns[own::EVENT_TIME].numbers(rows),
+            operations,
+            revisions,
+            known_at,
+            origins: self.origin_runs(rows, first_position)?,
+            columns,
+        }))
+    }
+
+    /// Runs of origins that count on, by the first of each.
+    fn origin_runs(
+        &self,
+        rows: &[u32],
+        first: Position,
+    ) -> Result<Vec<(usize, Option<Origin>)>, LakeError> {
+        if !self.wanted.origin() {
+            return Ok(vec![(0, Some(Origin::Log(first)))]);
+        }
+        let numbers = &self.columns[own::ORIGIN_NUMBER];
+        let named = [own::ORIGIN_KIND, own::ORIGIN, own::ORIGIN_PARTITION];
+        let mut runs: Vec<(usize, Option<Origin>)> = Vec::new();
+        // The row before.
+        let mut before: Option<usize> = None;
+        for (at, row) in rows.iter().enumerate() {
+            let row = *row as usize;
+            let goes_on = before.is_some_and(|before| {
+                let number = numbers.number(before).cast_unsigned();
+                number.checked_add(1) == Some(numbers.number(row).cast_unsigned())
+                    && named
+                        .iter()
+                        .all(|place| self.columns[*place].is_same(before, row))
+            });
+            if !goes_on {
+                runs.push((at, Some(self.origin(row)?)));
+            }
+            before = Some(row);
+        }
+        Ok(runs)
+    }
+}
