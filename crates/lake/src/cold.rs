@@ -80,6 +80,7 @@ impl ColdAndLog {
             until: Some(until),
             event_times: options.event_times.clone(),
             parts: options.parts.get(&source).cloned(),
+            sequences: false,
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Wanted {
     pub(crate) until: Option<Cut>,
     pub(crate) event_times: Option<RangeInclusive<EventTime>>,
     pub(crate) parts: Option<EventParts>,
+    /// Whether their numbers in the apply order are asked for.
+    pub(crate) sequences: bool,
 }
 
 impl Wanted {
@@ -86,6 +88,8 @@ pub(crate) struct FileEvents {
     rows: Vec<u32>,
     /// Of them, the one that is read next.
     next: usize,
+    /// Whether all rows are of one partition and one width, and stand in the columns.
+    all_alike: bool,
 }
 
 impl FileEvents {
@@ -118,6 +122,13 @@ impl FileEvents {
             .filter(|(_, group)| may_hold(group, wanted.event_times.as_ref()))
             .collect();
         let (groups, metadata): (Vec<usize>, Vec<&RowGroupMetaData>) = groups.into_iter().unzip();
+        let partition = &layout.fields[own::PARTITION];
+        let is_of_one = same_in(&metadata, &partition.name, &partition.data_type).is_some();
+        let is_wanted = |place: usize| {
+            is_wanted(place) && (place != own::SEQUENCE || wanted.sequences || !is_of_one)
+        };
+        let rows: i64 = metadata.iter().map(|group| group.num_rows()).sum();
+        let rows = usize::try_from(rows).unwrap_or(0);
         let mut columns: Vec<Held> = Vec::with_capacity(layout.fields.len());
         let mut places = Vec::with_capacity(layout.fields.len());
         for (place, field) in layout.fields.iter().enumerate() {
@@ -129,10 +140,15 @@ impl FileEvents {
             match same {
                 Some(value) => columns.push(Held::Same(value)),
                 None => {
+                    let mut column = Column::new(&field.data_type);
                     if is_wanted(place) {
                         places.push(place);
+                        // One batch is taken as it is.
+                        if rows > ROW_GROUP_ROWS {
+                            column.reserve(rows);
+                        }
                     }
-                    columns.push(Held::Each(Column::new(&field.data_type)));
+                    columns.push(Held::Each(column));
                 }
             }
         }
@@ -178,7 +194,12 @@ impl FileEvents {
             columns,
             rows: Vec::new(),
             next: 0,
+            all_alike: false,
         };
+        let is_same = |place: usize| events.columns[place].same().is_some();
+        events.all_alike = is_same(own::PARTITION)
+            && is_same(own::COLUMNS)
+            && events.columns[own::EXACT].same() == Some(&Value::Null);
         events.rows = events.in_order();
         Ok(events)
     }
@@ -193,26 +214,28 @@ impl FileEvents {
             let partition = Partition(self.position(0).partition.0);
             self.wanted.of_partition(partition)
         });
+        let times = self.columns[own::EVENT_TIME].each_number();
+        let offsets = self.columns[own::OFFSET].each_number();
         let is_wanted = |&row: &u32| {
-            let position = self.position(row as usize);
-            let offset = position.offset.0;
+            let offset = offsets[row as usize].cast_unsigned();
             let in_cut = match &one {
                 Some(offsets) => offsets.contains(&offset),
-                None => self
-                    .wanted
-                    .of_partition(position.partition)
-                    .contains(&offset),
+                None => {
+                    let partition = self.position(row as usize).partition;
+                    self.wanted.of_partition(partition).contains(&offset)
+                }
             };
-            in_cut
-                && self
-                    .wanted
-                    .at(self.columns[own::EVENT_TIME].number(row as usize))
+            in_cut && self.wanted.at(times[row as usize])
         };
-        let sequences = &self.columns[own::SEQUENCE];
+        // In one partition offsets are in the order of the log, too.
+        let order = match self.wanted.sequences || one.is_none() {
+            true => self.columns[own::SEQUENCE].each_number(),
+            false => offsets,
+        };
         let rows: Vec<(u64, u32)> = (0..)
             .take(count)
             .filter(is_wanted)
-            .map(|row| (sequences.number(row as usize).cast_unsigned(), row))
+            .map(|row| (order[row as usize].cast_unsigned(), row))
             .collect();
         sorted(rows)
     }
@@ -226,7 +249,8 @@ impl FileEvents {
         )
     }
 
-    /// Reads the next event, and answers its number in the apply order; none once there is no more.
+    /// Reads the next event, and answers its number in the apply order, which is 0 if nobody asked for
+    /// them; none once there is no more.
     ///
     /// # Errors
     /// If the file does not hold what it should.
@@ -239,7 +263,10 @@ impl FileEvents {
         };
         self.next += 1;
         let row = row as usize;
-        let sequence = Sequence(self.columns[own::SEQUENCE].number(row).cast_unsigned());
+        let sequence = match self.wanted.sequences {
+            true => Sequence(self.columns[own::SEQUENCE].number(row).cast_unsigned()),
+            false => Sequence(0),
+        };
         let position = self.position(row);
         logged.source = self.wanted.source;
         logged.position = position;

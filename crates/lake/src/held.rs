@@ -59,9 +59,26 @@ impl Held {
         }
     }
 
+    /// The numbers of all rows, where each has its own.
+    pub(crate) fn each_number(&self) -> &[i64] {
+        match self {
+            Held::Each(column) => match column.data() {
+                ColumnData::Timestamp(values) | ColumnData::BigInt(values) => values,
+                _ => unreachable!("its type is that of the layout"),
+            },
+            Held::Same(_) => &[],
+        }
+    }
+
     /// The numbers of some rows.
     pub(crate) fn numbers(&self, rows: &[u32]) -> Vec<i64> {
-        rows.iter().map(|&row| self.number(row as usize)).collect()
+        match self {
+            Held::Each(_) => {
+                let each = self.each_number();
+                rows.iter().map(|&row| each[row as usize]).collect()
+            }
+            Held::Same(_) => vec![self.number(0); rows.len()],
+        }
     }
 }
 

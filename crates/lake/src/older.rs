@@ -69,6 +69,7 @@ impl Table {
             until: Some(until),
             event_times: options.event_times.clone(),
             parts: options.parts.get(&source).cloned(),
+            sequences: false,
         })?;
         Ok(Box::new(OfTable(events)))
     }

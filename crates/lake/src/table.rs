@@ -491,6 +491,7 @@ impl Table {
                 until: None,
                 event_times: None,
                 parts: None,
+                sequences: true,
             },
             table: self.clone(),
             files: files.into(),

@@ -36,12 +36,17 @@ impl FileEvents {
         };
         let [partitions, widths, exact] =
             [own::PARTITION, own::COLUMNS, own::EXACT].map(|place| &self.columns[place]);
-        let offsets = &self.columns[own::OFFSET];
-        let due = offsets.number(first);
-        let is_next = |(number, row): &(i64, &u32)| {
-            let row = **row as usize;
-            exact.is_null(row)
-                && offsets.number(row) == due.wrapping_add(*number)
+        let offsets = self.columns[own::OFFSET].each_number();
+        let due = offsets[first];
+        let follows =
+            |(number, row): &(i64, &u32)| offsets[**row as usize] == due.wrapping_add(*number);
+        if self.all_alike {
+            return (0..).zip(rows).take_while(follows).count();
+        }
+        let is_next = |next: &(i64, &u32)| {
+            let row = *next.1 as usize;
+            follows(next)
+                && exact.is_null(row)
                 && partitions.is_same(first, row)
                 && widths.is_same(first, row)
         };
@@ -103,24 +108,22 @@ impl FileEvents {
         if !self.wanted.origin() {
             return Ok(vec![(0, Some(Origin::Log(first)))]);
         }
-        let numbers = &self.columns[own::ORIGIN_NUMBER];
+        let numbers = self.columns[own::ORIGIN_NUMBER].numbers(rows);
         let named = [own::ORIGIN_KIND, own::ORIGIN, own::ORIGIN_PARTITION];
+        let named = named.map(|place| &self.columns[place]);
+        let is_one = named.iter().all(|column| column.same().is_some());
         let mut runs: Vec<(usize, Option<Origin>)> = Vec::new();
-        // The row before.
-        let mut before: Option<usize> = None;
         for (at, row) in rows.iter().enumerate() {
-            let row = *row as usize;
-            let goes_on = before.is_some_and(|before| {
-                let number = numbers.number(before).cast_unsigned();
-                number.checked_add(1) == Some(numbers.number(row).cast_unsigned())
-                    && named
+            let goes_on = at > 0
+                && numbers[at - 1].cast_unsigned().checked_add(1)
+                    == Some(numbers[at].cast_unsigned())
+                && (is_one
+                    || named
                         .iter()
-                        .all(|place| self.columns[*place].is_same(before, row))
-            });
+                        .all(|c| c.is_same(rows[at - 1] as usize, *row as usize)));
             if !goes_on {
-                runs.push((at, Some(self.origin(row)?)));
+                runs.push((at, Some(self.origin(*row as usize)?)));
             }
-            before = Some(row);
         }
         Ok(runs)
     }
