@@ -10,6 +10,8 @@ use crate::layout::{own, place_of};
 
 /// Fewer events are answered one by one.
 const TOGETHER_MIN: usize = 4;
+/// More are answered in parts, whose columns take little memory, which is used again.
+const TOGETHER_MAX: usize = 1 << 15;
 
 impl FileEvents {
     /// Reads the next events, as long as they follow each other in one partition and stand in the
@@ -30,7 +32,8 @@ impl FileEvents {
 
     /// How many of the next events are answered at once.
     fn together(&self) -> usize {
-        let rows = &self.rows[self.next..];
+        let end = self.rows.len().min(self.next + TOGETHER_MAX);
+        let rows = &self.rows[self.next..end];
         let Some(first) = rows.first().map(|row| *row as usize) else {
             return 0;
         };
