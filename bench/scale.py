@@ -54,7 +54,7 @@ class Store:
         evenkeel(self.folder, "ingest")
 
 
-def write_events(file, count, keys, columns, seed, shuffled):
+def write_events(file, count, keys, columns, seed, shuffled, compression="snappy"):
     """Rows of a key, a time and doubles, in the order of time or shuffled."""
     draw = numpy.random.default_rng(seed)
     times = numpy.sort(draw.integers(0, YEAR_US, count)) + START_US
@@ -64,7 +64,7 @@ def write_events(file, count, keys, columns, seed, shuffled):
         "t": pyarrow.array(times[order], pyarrow.timestamp("us", "UTC")),
         **{name: draw.random(count)[order] for name in columns},
     }
-    pyarrow.parquet.write_table(pyarrow.table(arrays), file)
+    pyarrow.parquet.write_table(pyarrow.table(arrays), file, compression=compression)
 
 
 def write_spine(file, count, keys, seed):
@@ -120,7 +120,7 @@ def report(rows, sides, peers, **more):
     }
 
 
-def join(scale, views, spine_rows, event_rows, shuffled):
+def join(scale, views, spine_rows, event_rows, shuffled, at_rest=False):
     spine_rows, event_rows = int(spine_rows * scale), int(event_rows * scale)
     keys = max(event_rows // KEYS_PER_EVENT, 1)
     columns = {f"v{view}": [f"c{view}_{i}" for i in range(4 if views == 1 else 1)] for view in range(views)}
@@ -133,8 +133,12 @@ def join(scale, views, spine_rows, event_rows, shuffled):
         spine = folder / "spine.parquet"
         write_spine(spine, spine_rows, keys, 7)
         for seed, (name, names) in enumerate(columns.items()):
-            write_events(folder / f"{name}.parquet", event_rows, keys, names, seed, shuffled)
+            file = folder / f"{name}.parquet"
+            write_events(file, event_rows, keys, names, seed, shuffled, "zstd" if at_rest else "snappy")
         store.fill()
+        if at_rest:
+            evenkeel(folder, "flush")
+            evenkeel(folder, "log", "truncate")
         out = {name: folder / f"{name}-out.parquet" for name in ("ours", "duckdb", "polars")}
 
         def ours():
@@ -194,6 +198,11 @@ def asof_ordered(scale):
 def five_views(scale):
     """Five views of 200,000 rows each for 100,000 rows, against five chained ASOF joins."""
     return join(scale, 5, 100_000, 200_000, False)
+
+
+def five_views_at_rest(scale):
+    """The same, from zstd Parquet: the lake, with the log truncated, against the same rows in files."""
+    return join(scale, 5, 100_000, 200_000, False, at_rest=True)
 
 
 WINDOWS = """
@@ -293,4 +302,5 @@ def windows(scale):
         return report(rows, sides, peers, features=12, **bytes_of)
 
 
-ALL = {"asof": asof, "asof_ordered": asof_ordered, "five_views": five_views, "windows": windows}
+ALL = {"asof": asof, "asof_ordered": asof_ordered, "five_views": five_views,
+       "five_views_at_rest": five_views_at_rest, "windows": windows}

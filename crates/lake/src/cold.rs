@@ -80,6 +80,7 @@ impl ColdAndLog {
             until: Some(until),
             event_times: options.event_times.clone(),
             parts: options.parts.get(&source).cloned(),
+            sequences: false,
         }
     }
 }
@@ -149,10 +150,13 @@ impl EventStream for Both {
     }
 
     fn next_columns(&mut self, logged: &mut LoggedEvent) -> Result<Next, LogError> {
-        match self.next_cold(logged)? {
-            true => Ok(Next::Event),
-            false => self.hot.next_columns(logged),
+        while let Some(cold) = self.cold.last_mut() {
+            match cold.next_columns(logged).map_err(of_lake)? {
+                Next::End => self.cold.pop(),
+                found => return Ok(found),
+            };
         }
+        self.hot.next_columns(logged)
     }
 }
 

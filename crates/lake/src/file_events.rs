@@ -1,6 +1,7 @@
-//! The events of a data file, as they were logged.
+//! The events of a data file, as they were logged: one by one, or several by column.
 
-use std::collections::VecDeque;
+mod columns;
+
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use bytes::Bytes;
 use evenkeel_connect::arrow_to_column;
 use evenkeel_log::{EventParts, Sequence, event_from_bytes};
 use evenkeel_types::{
-    Column, ColumnData, Cut, DataType, EventTime, LoggedEvent, Operation, Origin, Partition,
-    Position, SLOT_NULL, SLOT_PRESENT, SourceId, Value, VisibleAt,
+    Column, ColumnData, Cut, DataType, EventTime, LoggedEvent, NO_SLOT, Operation, Origin,
+    Partition, Position, SLOT_NULL, SLOT_PRESENT, SourceId, Value, VisibleAt,
 };
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -21,7 +22,11 @@ use parquet::file::statistics::Statistics;
 
 use crate::data_file::ROW_GROUP_ROWS;
 use crate::error::LakeError;
+use crate::held::{Held, same_in};
 use crate::layout::{Layout, own, place_of};
+
+/// Own columns whose values differ from row to row.
+const BY_ROW: [usize; 3] = [own::EVENT_TIME, own::OFFSET, own::SEQUENCE];
 
 /// Which events of a file are wanted, and what of them.
 #[derive(Clone, Debug)]
@@ -32,17 +37,21 @@ pub(crate) struct Wanted {
     pub(crate) until: Option<Cut>,
     pub(crate) event_times: Option<RangeInclusive<EventTime>>,
     pub(crate) parts: Option<EventParts>,
+    /// Whether their numbers in the apply order are asked for.
+    pub(crate) sequences: bool,
 }
 
 impl Wanted {
-    fn takes(&self, position: Position, time: i64) -> bool {
-        let in_times = self.event_times.as_ref();
-        position.offset >= self.after.end(self.source, position.partition)
-            && self
-                .until
-                .as_ref()
-                .is_none_or(|until| until.contains(self.source, position))
-            && in_times.is_none_or(|times| times.contains(&EventTime(time)))
+    /// The offsets of a partition that are wanted.
+    fn of_partition(&self, partition: Partition) -> Range<u64> {
+        let until = self.until.as_ref();
+        let end = until.map_or(u64::MAX, |until| until.end(self.source, partition).0);
+        self.after.end(self.source, partition).0..end
+    }
+
+    fn at(&self, time: i64) -> bool {
+        let times = self.event_times.as_ref();
+        times.is_none_or(|times| times.contains(&EventTime(time)))
     }
 
     /// Offsets among which all are that are wanted, of any partition.
@@ -74,9 +83,13 @@ pub(crate) struct FileEvents {
     path: String,
     wanted: Wanted,
     /// By place in the layout; those that nobody wants are empty.
-    columns: Vec<Column>,
+    columns: Vec<Held>,
     /// The rows that are wanted, in order.
-    rows: VecDeque<u32>,
+    rows: Vec<u32>,
+    /// Of them, the one that is read next.
+    next: usize,
+    /// Whether all rows are of one partition and one width, and stand in the columns.
+    all_alike: bool,
 }
 
 impl FileEvents {
@@ -101,7 +114,44 @@ impl FileEvents {
             place if place < place_of(0) => !matches!(place, own::VISIBLE_AT | own::BUCKET),
             place => wanted.column(place - place_of(0)),
         };
-        let places: Vec<usize> = (0..layout.fields.len()).filter(|&p| is_wanted(p)).collect();
+        let groups: Vec<(usize, &RowGroupMetaData)> = builder
+            .metadata()
+            .row_groups()
+            .iter()
+            .enumerate()
+            .filter(|(_, group)| may_hold(group, wanted.event_times.as_ref()))
+            .collect();
+        let (groups, metadata): (Vec<usize>, Vec<&RowGroupMetaData>) = groups.into_iter().unzip();
+        let partition = &layout.fields[own::PARTITION];
+        let is_of_one = same_in(&metadata, &partition.name, &partition.data_type).is_some();
+        let is_wanted = |place: usize| {
+            is_wanted(place) && (place != own::SEQUENCE || wanted.sequences || !is_of_one)
+        };
+        let rows: i64 = metadata.iter().map(|group| group.num_rows()).sum();
+        let rows = usize::try_from(rows).unwrap_or(0);
+        let mut columns: Vec<Held> = Vec::with_capacity(layout.fields.len());
+        let mut places = Vec::with_capacity(layout.fields.len());
+        for (place, field) in layout.fields.iter().enumerate() {
+            let is_own = place < place_of(0) && !BY_ROW.contains(&place);
+            let same = match is_own && is_wanted(place) {
+                true => same_in(&metadata, &field.name, &field.data_type),
+                false => None,
+            };
+            match same {
+                Some(value) => columns.push(Held::Same(value)),
+                None => {
+                    let mut column = Column::new(&field.data_type);
+                    if is_wanted(place) {
+                        places.push(place);
+                        // One batch is taken as it is.
+                        if rows > ROW_GROUP_ROWS {
+                            column.reserve(rows);
+                        }
+                    }
+                    columns.push(Held::Each(column));
+                }
+            }
+        }
         let schema = builder.parquet_schema();
         let roots: Vec<&str> = schema
             .root_schema()
@@ -116,25 +166,12 @@ impl FileEvents {
             indices.push(found);
         }
         let mask = ProjectionMask::roots(schema, indices.iter().flatten().copied());
-        let groups: Vec<usize> = builder
-            .metadata()
-            .row_groups()
-            .iter()
-            .enumerate()
-            .filter(|(_, group)| may_hold(group, wanted.event_times.as_ref()))
-            .map(|(number, _)| number)
-            .collect();
         let reader = builder
             .with_projection(mask)
             .with_row_groups(groups)
             .with_batch_size(ROW_GROUP_ROWS)
             .build()
             .map_err(|e| damaged(e.to_string()))?;
-        let mut columns: Vec<Column> = layout
-            .fields
-            .iter()
-            .map(|field| Column::new(&field.data_type))
-            .collect();
         for batch in reader {
             let batch = batch.map_err(|e| damaged(e.to_string()))?;
             for (&place, found) in places.iter().zip(&indices) {
@@ -145,7 +182,9 @@ impl FileEvents {
                     // The file is older than the column.
                     None => Column::repeat(&field.data_type, &Value::Null, batch.num_rows()),
                 };
-                columns[place].append(column);
+                if let Held::Each(before) = &mut columns[place] {
+                    before.append(column);
+                }
             }
         }
         let mut events = FileEvents {
@@ -153,36 +192,65 @@ impl FileEvents {
             path: path.to_owned(),
             wanted: wanted.clone(),
             columns,
-            rows: VecDeque::new(),
+            rows: Vec::new(),
+            next: 0,
+            all_alike: false,
         };
+        let is_same = |place: usize| events.columns[place].same().is_some();
+        events.all_alike = is_same(own::PARTITION)
+            && is_same(own::COLUMNS)
+            && events.columns[own::EXACT].same() == Some(&Value::Null);
         events.rows = events.in_order();
         Ok(events)
     }
 
     /// The rows that are wanted, in the order in which they were logged.
-    fn in_order(&self) -> VecDeque<u32> {
-        let mut rows: Vec<(i64, u32)> = (0..)
-            .take(self.columns[own::OFFSET].len())
-            .filter(|&row| {
-                let time = number(&self.columns[own::EVENT_TIME], row as usize);
-                self.wanted.takes(self.position(row as usize), time)
-            })
-            .map(|row| (number(&self.columns[own::SEQUENCE], row as usize), row))
+    fn in_order(&self) -> Vec<u32> {
+        let count = match &self.columns[own::OFFSET] {
+            Held::Each(column) => column.len(),
+            Held::Same(_) => unreachable!("its values are read"),
+        };
+        let one = self.columns[own::PARTITION].same().map(|_| {
+            let partition = Partition(self.position(0).partition.0);
+            self.wanted.of_partition(partition)
+        });
+        let times = self.columns[own::EVENT_TIME].each_number();
+        let offsets = self.columns[own::OFFSET].each_number();
+        let is_wanted = |&row: &u32| {
+            let offset = offsets[row as usize].cast_unsigned();
+            let in_cut = match &one {
+                Some(offsets) => offsets.contains(&offset),
+                None => {
+                    let partition = self.position(row as usize).partition;
+                    self.wanted.of_partition(partition).contains(&offset)
+                }
+            };
+            in_cut && self.wanted.at(times[row as usize])
+        };
+        // In one partition offsets are in the order of the log, too.
+        let order = match self.wanted.sequences || one.is_none() {
+            true => self.columns[own::SEQUENCE].each_number(),
+            false => offsets,
+        };
+        let rows: Vec<(u64, u32)> = (0..)
+            .take(count)
+            .filter(is_wanted)
+            .map(|row| (order[row as usize].cast_unsigned(), row))
             .collect();
-        rows.sort_unstable();
-        rows.into_iter().map(|(_, row)| row).collect()
+        sorted(rows)
     }
 
     fn position(&self, row: usize) -> Position {
-        let partition = number(&self.columns[own::PARTITION], row);
-        let offset = number(&self.columns[own::OFFSET], row);
+        let partition = self.columns[own::PARTITION].number(row);
+        let offset = self.columns[own::OFFSET].number(row);
         Position::new(
             u32::try_from(partition).unwrap_or(u32::MAX),
             offset.cast_unsigned(),
         )
     }
 
-    /// Reads the next event, and answers its number in the apply order; none once there is no more.
+    /// Reads the next event, and answers its number in the apply order, which is 0 if nobody asked for
+    /// them; none once there is no more.
     ///
     /// # Errors
     /// If the file does not hold what it should.
@@ -190,42 +258,36 @@ impl FileEvents {
         &mut self,
         logged: &mut LoggedEvent,
     ) -> Result<Option<Sequence>, LakeError> {
-        let Some(row) = self.rows.pop_front() else {
+        let Some(&row) = self.rows.get(self.next) else {
             return Ok(None);
         };
+        self.next += 1;
         let row = row as usize;
-        let sequence = Sequence(number(&self.columns[own::SEQUENCE], row).cast_unsigned());
+        let sequence = match self.wanted.sequences {
+            true => Sequence(self.columns[own::SEQUENCE].number(row).cast_unsigned()),
+            false => Sequence(0),
+        };
         let position = self.position(row);
         logged.source = self.wanted.source;
         logged.position = position;
-        logged.logged_at = VisibleAt(number(&self.columns[own::LOGGED_AT], row));
+        logged.logged_at = VisibleAt(self.columns[own::LOGGED_AT].number(row));
         logged.schema_version = self.layout.schema_version;
         if let Value::Bytes(bytes) = self.columns[own::EXACT].get(row) {
             logged.event = event_from_bytes(bytes.to_vec(), position)
                 .map_err(|flaw| self.damaged(format!("the event at {position}: {flaw}")))?;
             return Ok(Some(sequence));
         }
+        let width = self.width(row)?;
         let event = &mut logged.event;
         event.operation = self.operation(row)?;
-        event.revision = u32::try_from(number(&self.columns[own::REVISION], row))
-            .map_err(|_| self.damaged("a revision".to_owned()))?;
-        event.event_time = EventTime(number(&self.columns[own::EVENT_TIME], row));
-        event.known_at = match self.columns[own::KNOWN_AT].get(row) {
-            Value::Timestamp(time) => Some(VisibleAt(time)),
-            _ => None,
-        };
+        event.revision = self.revision(row)?;
+        event.event_time = EventTime(self.columns[own::EVENT_TIME].number(row));
+        event.known_at = self.known_at(row);
         event.origin = match self.wanted.origin() {
             true => self.origin(row)?,
             false => Origin::Log(position),
         };
         event.before = None;
-        let Value::Int(width) = self.columns[own::COLUMNS].get(row) else {
-            return Err(self.damaged("a row has no width".to_owned()));
-        };
-        let width = usize::try_from(width)
-            .ok()
-            .filter(|width| *width <= self.layout.stored.len())
-            .ok_or_else(|| self.damaged("a row has more values than columns".to_owned()))?;
         event.row.clear();
         for slot in 0..width {
             let column = &self.columns[place_of(slot)];
@@ -236,6 +298,29 @@ impl FileEvents {
             event.row.push(value);
         }
         Ok(Some(sequence))
+    }
+
+    fn revision(&self, row: usize) -> Result<u32, LakeError> {
+        u32::try_from(self.columns[own::REVISION].number(row))
+            .map_err(|_| self.damaged("a revision".to_owned()))
+    }
+
+    fn known_at(&self, row: usize) -> Option<VisibleAt> {
+        match self.columns[own::KNOWN_AT].get(row) {
+            Value::Timestamp(time) => Some(VisibleAt(time)),
+            _ => None,
+        }
+    }
+
+    /// How many values a row has.
+    fn width(&self, row: usize) -> Result<usize, LakeError> {
+        let Value::Int(width) = self.columns[own::COLUMNS].get(row) else {
+            return Err(self.damaged("a row has no width".to_owned()));
+        };
+        usize::try_from(width)
+            .ok()
+            .filter(|width| *width <= self.layout.stored.len())
+            .ok_or_else(|| self.damaged("a row has more values than columns".to_owned()))
     }
 
     fn damaged(&self, reason: String) -> LakeError {
@@ -266,7 +351,7 @@ impl FileEvents {
 
     fn origin(&self, row: usize) -> Result<Origin, LakeError> {
         let kind = self.text(own::ORIGIN_KIND, row)?;
-        let last = number(&self.columns[own::ORIGIN_NUMBER], row).cast_unsigned();
+        let last = self.columns[own::ORIGIN_NUMBER].number(row).cast_unsigned();
         let partition = || match self.columns[own::ORIGIN_PARTITION].get(row) {
             Value::BigInt(x) => {
                 u32::try_from(x).map_err(|_| self.damaged("a partition".to_owned()))
@@ -321,12 +406,25 @@ fn digest_of(text: &str) -> Option<[u8; 16]> {
     Some(u128::from_str_radix(text, 16).ok()?.to_be_bytes())
 }
 
-/// A time or a number that is never NULL.
-fn number(column: &Column, row: usize) -> i64 {
-    match column.data() {
-        ColumnData::Timestamp(values) | ColumnData::BigInt(values) => values[row],
-        _ => unreachable!("its type is that of the layout"),
+/// Rows in the order of their numbers, of which no two are equal. Numbers that are close together,
+/// as those of a file mostly are, find their place at once.
+fn sorted(mut rows: Vec<(u64, u32)>) -> Vec<u32> {
+    let least = rows.iter().map(|(number, _)| *number).min().unwrap_or(0);
+    let greatest = rows.iter().map(|(number, _)| *number).max().unwrap_or(0);
+    let room = usize::try_from(greatest - least).unwrap_or(usize::MAX);
+    if room / 4 <= rows.len() {
+        let mut places = vec![NO_SLOT; room + 1];
+        for (number, row) in &rows {
+            // Less than the room.
+            places[(number - least) as usize] = *row;
+        }
+        places.retain(|row| *row != NO_SLOT);
+        if places.len() == rows.len() {
+            return places;
+        }
     }
+    rows.sort_unstable();
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 /// Whether a row group may hold events of these times.

@@ -19,6 +19,7 @@ mod file_events;
 mod file_store;
 mod forgetting;
 mod hdfs;
+mod held;
 mod lake;
 mod layout;
 mod leftovers;

@@ -69,6 +69,7 @@ impl Table {
             until: Some(until),
             event_times: options.event_times.clone(),
             parts: options.parts.get(&source).cloned(),
+            sequences: false,
         })?;
         Ok(Box::new(OfTable(events)))
     }
@@ -82,9 +83,6 @@ impl EventStream for OfTable {
     }
 
     fn next_columns(&mut self, logged: &mut LoggedEvent) -> Result<Next, LogError> {
-        match self.next_into(logged)? {
-            true => Ok(Next::Event),
-            false => Ok(Next::End),
-        }
+        self.0.next_columns(logged).map_err(of_lake)
     }
 }

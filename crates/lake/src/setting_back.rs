@@ -98,6 +98,7 @@ impl Table {
             until: Some(until),
             event_times: None,
             parts: None,
+            sequences: false,
         })
     }
 }

@@ -13,7 +13,7 @@ use deltalake_core::kernel::transaction::{CommitBuilder, CommitProperties, Trans
 use deltalake_core::kernel::{Action, Add, MetadataExt, StructType, Transaction};
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::{DeltaTable, DeltaTableError};
-use evenkeel_log::{LogReader, Sequence};
+use evenkeel_log::{LogReader, Next, Sequence};
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{Cut, LoggedEvent, Offset, Partition, Position, SourceId};
 use object_store::path::Path;
@@ -491,6 +491,7 @@ impl Table {
                 until: None,
                 event_times: None,
                 parts: None,
+                sequences: true,
             },
             table: self.clone(),
             files: files.into(),
@@ -527,20 +528,39 @@ impl TableEvents {
         &mut self,
         logged: &mut LoggedEvent,
     ) -> Result<Option<Sequence>, LakeError> {
-        loop {
-            if let Some(open) = &mut self.open {
-                if let Some(sequence) = open.next_into(logged)? {
-                    return Ok(Some(sequence));
-                }
-                self.open = None;
+        while let Some(open) = self.open()? {
+            if let Some(sequence) = open.next_into(logged)? {
+                return Ok(Some(sequence));
             }
-            let Some(path) = self.files.pop_front() else {
-                return Ok(None);
-            };
+            self.open = None;
+        }
+        Ok(None)
+    }
+
+    /// The same; where several follow each other, all of them at once.
+    pub(crate) fn next_columns(&mut self, logged: &mut LoggedEvent) -> Result<Next, LakeError> {
+        while let Some(open) = self.open()? {
+            if let Some(columns) = open.next_columns()? {
+                return Ok(Next::Columns(columns));
+            }
+            if open.next_into(logged)?.is_some() {
+                return Ok(Next::Event);
+            }
+            self.open = None;
+        }
+        Ok(Next::End)
+    }
+
+    /// The file that is being read, or the next one; none behind the last.
+    fn open(&mut self) -> Result<Option<&mut FileEvents>, LakeError> {
+        if self.open.is_none()
+            && let Some(path) = self.files.pop_front()
+        {
             let bytes = self.table.fetch(&path)?;
             let layout = &self.table.layout;
             self.open = Some(FileEvents::read(layout, &path, bytes, &self.wanted)?);
         }
+        Ok(self.open.as_mut())
     }
 }
 

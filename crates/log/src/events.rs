@@ -1,15 +1,13 @@
 //! Events in apply order.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Range;
 
-use evenkeel_types::{
-    EventTime, LoggedEvent, Operation, Origin, Partition, Position, SourceId, VisibleAt,
-};
+use evenkeel_types::{EventTime, LoggedEvent, Partition, Position, SourceId, VisibleAt};
 
 use crate::batch::Sequence;
-use crate::body::{Columnar, EventDecoder, FrameColumn};
+use crate::body::{Columnar, EventDecoder};
 use crate::error::{Flaw, LogError};
+use crate::event_columns::EventColumns;
 use crate::index::Block;
 use crate::layout::{FrameHeader, FrameKind};
 use crate::older::{Older, OlderFrame};
@@ -78,80 +76,6 @@ pub enum Next {
     Event,
     /// Several.
     Columns(EventColumns),
-}
-
-/// Events that follow each other in one partition and were logged at once, by column.
-#[derive(Debug)]
-pub struct EventColumns {
-    /// Their source.
-    pub source: SourceId,
-    /// The version of the source's schema that they are of.
-    pub schema_version: u32,
-    /// The apply timeline.
-    pub logged_at: VisibleAt,
-    partition: Partition,
-    events: Columnar,
-}
-
-impl EventColumns {
-    /// Number of events; not 0.
-    pub fn len(&self) -> usize {
-        self.events.times().len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Event times.
-    pub fn times(&self) -> &[i64] {
-        self.events.times()
-    }
-
-    /// What they do.
-    pub fn operations(&self) -> &[Operation] {
-        self.events.operations()
-    }
-
-    /// The position of the first: the others follow.
-    pub fn first(&self) -> Position {
-        Position::new(self.partition.0, self.events.first())
-    }
-
-    /// Where they came from: runs of origins that count on, each by its first.
-    pub fn origin_runs(&self) -> impl Iterator<Item = (Range<usize>, Origin)> + '_ {
-        self.events.origin_runs()
-    }
-
-    /// When reads could see an event: [`LoggedEvent::visible_at`].
-    pub fn visible_at(&self, event: usize) -> VisibleAt {
-        match self.events.known_at(event) {
-            Some(declared) if !self.operations()[event].is_correction() => {
-                VisibleAt(declared.0.max(self.times()[event]))
-            }
-            _ => self.logged_at,
-        }
-    }
-
-    /// [`EventColumns::visible_at`] of all events, where they were visible when they were logged.
-    pub fn visible_together(&self) -> Option<VisibleAt> {
-        self.events.declares_nothing().then_some(self.logged_at)
-    }
-
-    /// Takes a stored column; none if it is not wanted, was taken, or is behind the last.
-    pub fn take_column(&mut self, slot: usize) -> Option<FrameColumn> {
-        self.events.take_column(slot)
-    }
-
-    /// One event, in place of another; columns that were taken are NULL.
-    pub fn event_into(&self, number: usize, logged: &mut LoggedEvent) {
-        self.events.event_into(number, None, &mut logged.event);
-        logged.source = self.source;
-        logged.position = Position::new(self.partition.0, self.events.first() + number as u64);
-        logged.logged_at = self.logged_at;
-        logged.schema_version = self.schema_version;
-    }
 }
 
 #[derive(Debug)]
@@ -292,13 +216,10 @@ impl Events {
                 && let Decoder::Columns { events, .. } = frame.decoder
             {
                 let header = frame.placed.header;
-                return Ok(Next::Columns(EventColumns {
-                    source: SourceId(header.source),
-                    schema_version: header.schema_version,
-                    logged_at: VisibleAt(frame.placed.logged_at),
-                    partition: Partition(header.partition),
-                    events,
-                }));
+                let logged_at = VisibleAt(frame.placed.logged_at);
+                return Ok(Next::Columns(EventColumns::of_frame(
+                    &header, logged_at, events,
+                )));
             }
             let there_is = match &mut self.frame {
                 Some(_) => self

@@ -17,6 +17,7 @@ mod copy;
 mod correlations;
 mod dead_letters;
 mod error;
+mod event_columns;
 mod events;
 mod file_system;
 mod frames;
@@ -44,7 +45,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use copy::Copied;
 pub use dead_letters::{DeadLetterCount, DeadLetters};
 pub use error::{Flaw, LogError};
-pub use events::{EventColumns, Events, Next};
+pub use event_columns::{EventColumns, EventColumnsParts};
+pub use events::{Events, Next};
 pub use file_system::{
     Crash, DiskFileSystem, File, FileSystem, Lock, LockGuard, MemoryFileSystem, OpenMode,
 };

@@ -7,7 +7,7 @@ use evenkeel_types::{
 use proptest::prelude::*;
 
 use crate::support::{
-    World, append, assert_same, both, event, events_of, known_at, stream, upgraded,
+    World, append, assert_same, both, by_column, event, events_of, known_at, stream, upgraded,
 };
 
 fn types() -> Vec<DataType> {
@@ -181,6 +181,7 @@ proptest! {
         let cold = both(&log, &table);
         let all = upgraded(&world.source, events_of(&*log, ReadOptions::default()));
         assert_same(&events_of(&cold, ReadOptions::default()), &all);
+        assert_same(&by_column(&cold, ReadOptions::default()).0, &all);
         // A cut, events after another, some times, some columns.
         let mut options = ReadOptions { until: Some(log.ends()), ..ReadOptions::default() };
         options.after.set_end(world.source.id, Partition(0), Offset(until / 3));
@@ -190,10 +191,12 @@ proptest! {
             &events_of(&cold, options.clone()),
             &upgraded(&world.source, events_of(&*log, options.clone())),
         );
+        assert_same(&by_column(&cold, options.clone()).0, &events_of(&cold, options.clone()));
         let wanted: Vec<bool> = (0..types().len() + 2).map(|slot| slot % 3 == 0).collect();
         let parts = EventParts { columns: wanted.clone(), origin: false };
         options.parts.insert(world.source.id, parts);
         let found = events_of(&cold, options.clone());
+        assert_same(&by_column(&cold, options.clone()).0, &found);
         let expected = events_of(&*log, options);
         prop_assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().zip(&expected) {
@@ -209,5 +212,86 @@ proptest! {
         let events: u64 = files.iter().map(|file| file.events).sum();
         let covered: u64 = table.covered(&log).unwrap().iter().map(|(_, _, end)| end.0).sum();
         prop_assert_eq!(events, covered);
+    }
+}
+
+/// Rows that columns hold, of several partitions, logged in pieces of any size.
+fn plain_events() -> impl Strategy<Value = Vec<Event>> {
+    let origin = prop_oneof![
+        3 => Just(None),
+        2 => Just(Some(0u8)),
+        1 => (1u8..3).prop_map(Some),
+    ];
+    let fields = (
+        0i64..40,
+        0i64..9,
+        origin,
+        prop::option::weighted(0.2, 0i64..99),
+        0u8..20,
+    );
+    prop::collection::vec(fields, 1..40).prop_map(|events| {
+        let numbered = (0u64..).zip(events);
+        let made = |(number, (time, n, origin, known, mark)): (u64, (i64, i64, _, _, u8))| {
+            let mut event = event(["a", "b", ""][n as usize % 3], time, vec![Value::BigInt(n)]);
+            if let Some(digest) = origin {
+                event.origin = Origin::File {
+                    digest: [digest; 16],
+                    row: number,
+                };
+            }
+            if mark == 0 {
+                event.operation = Operation::Remove;
+                event.revision = 1;
+            }
+            match known {
+                Some(known) => known_at(event, known),
+                None => event,
+            }
+        };
+        numbered.map(made).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn what_follows_each_other_comes_at_once(
+        batches in prop::collection::vec((0u32..2, plain_events()), 1..6),
+        alike in any::<bool>(),
+        file_events in prop_oneof![3usize..20, Just(500)],
+        until in 0u64..60,
+    ) {
+        let world = World::new(stream("n BIGINT"));
+        let log = world.log();
+        for (partition, mut events) in batches {
+            if alike {
+                // What statistics say of all rows of a file.
+                for (number, event) in (0..).zip(&mut events) {
+                    event.operation = Operation::Insert;
+                    event.revision = 0;
+                    event.known_at = None;
+                    event.origin = Origin::File { digest: [7; 16], row: number };
+                }
+            }
+            append(&log, if alike { 0 } else { partition }, 1, events);
+            world.clock.advance(1_500);
+        }
+        let table = world.flush(&log, file_events).unwrap();
+        let cold = both(&log, &table);
+        let mut options = ReadOptions::default();
+        for step in 0..3 {
+            let (found, together) = by_column(&cold, options.clone());
+            assert_same(&found, &events_of(&*log, options.clone()));
+            if alike && step == 0 {
+                // Few are left over at the ends of files.
+                prop_assert!(found.len() - together <= 4 * found.len().div_ceil(file_events));
+            }
+            options.after.set_end(world.source.id, Partition(0), Offset(until / 4));
+            options.until.get_or_insert_with(|| log.ends()).set_end(world.source.id, Partition(0), Offset(until));
+            if step == 1 {
+                options.event_times = Some(EventTime(10)..=EventTime(30));
+            }
+        }
     }
 }

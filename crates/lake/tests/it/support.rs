@@ -7,7 +7,7 @@ use evenkeel_ddl::bind_project;
 use evenkeel_lake::{Clustering, ColdAndLog, Lake, LakeAddress, LakeError, Table};
 use evenkeel_log::{
     Batch, EventSource, FileSystem, Log, LogOptions, LogReader, ManualClock, MemoryFileSystem,
-    OWN_POSITION, ReadOptions,
+    Next, OWN_POSITION, ReadOptions,
 };
 use evenkeel_types::definition::{Catalog, SourceDef};
 use evenkeel_types::{
@@ -173,6 +173,39 @@ pub(crate) fn events_of(from: &dyn EventSource, options: ReadOptions) -> Vec<Log
         events.push(logged);
     }
     events
+}
+
+/// The same events read several at a time where they may be, and how many of them were.
+pub(crate) fn by_column(from: &dyn EventSource, options: ReadOptions) -> (Vec<LoggedEvent>, usize) {
+    let mut stream = from.events(options).unwrap();
+    let (mut events, mut together) = (Vec::new(), 0);
+    let mut logged = LoggedEvent::blank();
+    loop {
+        match stream.next_columns(&mut logged).unwrap() {
+            Next::End => return (events, together),
+            Next::Event => events.push(logged.clone()),
+            Next::Columns(several) => {
+                together += several.len();
+                let runs: Vec<_> = several.origin_runs().collect();
+                assert_eq!(
+                    runs.iter().map(|(run, _)| run.len()).sum::<usize>(),
+                    several.len()
+                );
+                for number in 0..several.len() {
+                    several.event_into(number, &mut logged);
+                    assert_eq!(several.visible_at(number), logged.visible_at());
+                    assert!(
+                        several
+                            .visible_together()
+                            .is_none_or(|t| t == logged.visible_at())
+                    );
+                    assert_eq!(several.times()[number], logged.event.event_time.0);
+                    assert_eq!(several.operations()[number], logged.event.operation);
+                    events.push(logged.clone());
+                }
+            }
+        }
+    }
 }
 
 /// The log's events as those of the newest schema.

@@ -6,7 +6,9 @@
 
 use std::ops::Range;
 
-use evenkeel_types::{Event, EventTime, Operation, Origin, Partition, Position, Value, VisibleAt};
+use evenkeel_types::{
+    Column, Event, EventTime, Operation, Origin, Partition, Position, Value, VisibleAt,
+};
 use rustc_hash::FxHashMap;
 
 use super::column::{FrameColumn, put_column, take_column};
@@ -236,6 +238,30 @@ impl Columnar {
             origins,
             columns,
         })
+    }
+
+    /// Events that no frame has. Each of what there is one of per event may be empty where
+    /// [`EventColumnsParts`](crate::EventColumnsParts) says so.
+    pub(crate) fn from_parts(
+        first: Position,
+        times: Vec<i64>,
+        operations: Vec<Operation>,
+        revisions: Vec<u32>,
+        known_at: Vec<Option<VisibleAt>>,
+        origins: Vec<(usize, Option<Origin>)>,
+        columns: Vec<Option<Column>>,
+    ) -> Self {
+        let columns = columns.into_iter();
+        Columnar {
+            partition: first.partition.0,
+            first: first.offset.0,
+            times,
+            operations,
+            revisions: revisions.into_iter().map(i64::from).collect(),
+            known_at,
+            origins,
+            columns: columns.map(|c| c.map(FrameColumn::Typed)).collect(),
+        }
     }
 
     pub(crate) fn first(&self) -> u64 {
