@@ -45,11 +45,11 @@ pub(crate) fn resume(
         });
     }
     let purged = refuse_purged(source, files, recorded);
+    // In another server's log, or where the file is gone, the place is found by the transactions alone.
+    let is_there = is_here && purged.is_ok();
     if gtids.is_none() {
         purged?;
     }
-    // In another server's log, or where the file is gone, the place is found by the transactions alone.
-    let is_there = is_here && purged.is_ok();
     Ok(Place {
         file: if is_there {
             recorded.file.clone()
