@@ -91,7 +91,7 @@ impl Engine {
             sources,
             views,
             services,
-segments: segments.collect(),
+            segments: segments.collect(),
             datasets: self.datasets_built()?,
             // Room that is made ahead holds nothing.
             log_bytes: bytes_of(self.reader().directory())

@@ -232,12 +232,8 @@ impl FileEvents {
             true => self.columns[own::SEQUENCE].each_number(),
             false => offsets,
         };
-        let rows: Vec<(u64, u32)> = (0..)
-            .take(count)
-            .filter(is_wanted)
-            .map(|row| (order[row as usize].cast_unsigned(), row))
-            .collect();
-        sorted(rows)
+        let rows = (0..).take(count).filter(is_wanted);
+        sorted(rows.collect(), |row| order[row as usize].cast_unsigned())
     }
 
     fn position(&self, row: usize) -> Position {
@@ -408,23 +404,29 @@ fn digest_of(text: &str) -> Option<[u8; 16]> {
 
 /// Rows in the order of their numbers, of which no two are equal. Numbers that are close together,
 /// as those of a file mostly are, find their place at once.
-fn sorted(mut rows: Vec<(u64, u32)>) -> Vec<u32> {
-    let least = rows.iter().map(|(number, _)| *number).min().unwrap_or(0);
-    let greatest = rows.iter().map(|(number, _)| *number).max().unwrap_or(0);
-    let room = usize::try_from(greatest - least).unwrap_or(usize::MAX);
-    if room / 4 <= rows.len() {
+fn sorted(mut rows: Vec<u32>, number: impl Fn(u32) -> u64) -> Vec<u32> {
+    let (mut least, mut greatest) = (u64::MAX, 0);
+    for row in &rows {
+        let number = number(*row);
+        least = least.min(number);
+        greatest = greatest.max(number);
+    }
+    let room = greatest.checked_sub(least).map(usize::try_from);
+    if let Some(Ok(room)) = room
+        && room / 4 <= rows.len()
+    {
         let mut places = vec![NO_SLOT; room + 1];
-        for (number, row) in &rows {
+        for row in &rows {
             // Less than the room.
-            places[(number - least) as usize] = *row;
+            places[(number(*row) - least) as usize] = *row;
         }
         places.retain(|row| *row != NO_SLOT);
         if places.len() == rows.len() {
             return places;
         }
     }
-    rows.sort_unstable();
-    rows.into_iter().map(|(_, row)| row).collect()
+    rows.sort_unstable_by_key(|row| number(*row));
+    rows
 }
 
 /// Whether a row group may hold events of these times.

@@ -3,23 +3,29 @@
 //! Invariant: rows are written in pieces of a fixed length, so that the bytes do not depend
 //! on how the table came to be.
 
-mod chunk;
-mod differences;
-mod parquet_file;
-
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow_ipc::writer::{FileWriter, StreamWriter};
 use arrow_schema::{DataType as ArrowType, Schema, SchemaRef};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use super::Table;
-use super::column::TableColumn;
+use super::column::{CHUNK_ROWS, TableColumn};
 use crate::atomic_file::AtomicFile;
 use crate::error::{Cause, ConnectError};
 use crate::format::TableFormat;
 use crate::guard::guarded;
+
+/// What Parquet files say that they were created by: never a version, so that the same table
+/// is the same bytes as long as its encoding is.
+const CREATED_BY: &str = "evenkeel";
+/// Rows of a row group: until one is written, all its columns are encoded in memory.
+const ROW_GROUP_ROWS: usize = 2 * CHUNK_ROWS;
 
 pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(), ConnectError> {
     let schema = schema(table, format)?;
@@ -29,7 +35,16 @@ pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(
         source,
     };
     let file = match format {
-        TableFormat::Parquet => parquet_file::write(table, &schema, file, &encode)?,
+        TableFormat::Parquet => {
+            let properties = parquet_properties(&schema);
+            let mut writer =
+                guarded(|| ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)))
+                    .map_err(encode)?;
+            each_batch(table, &schema, format, |batch| {
+                guarded(|| writer.write(batch)).map_err(encode)
+            })?;
+            guarded(|| writer.into_inner()).map_err(encode)?
+        }
         TableFormat::ArrowStream => {
             let mut writer = guarded(|| StreamWriter::try_new(file, &schema)).map_err(encode)?;
             each_batch(table, &schema, format, |batch| {
@@ -46,6 +61,38 @@ pub(super) fn arrow(table: &Table, path: &Path, format: TableFormat) -> Result<(
         }
     };
     file.commit()
+}
+
+/// How columns are encoded: what takes little time, in files that are not larger than those
+/// that others write (`docs/performance.md`).
+fn parquet_properties(schema: &Schema) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for field in schema.fields() {
+        let Some(encoding) = encoding_without_dictionary(field.data_type()) else {
+            continue;
+        };
+        let column = ColumnPath::from(field.name().clone());
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, encoding);
+    }
+    properties.build()
+}
+
+/// Of types whose values seldom repeat so often that a dictionary pays: whole numbers stand as
+/// what they differ by, in as few bits as a few of them need.
+fn encoding_without_dictionary(data_type: &ArrowType) -> Option<Encoding> {
+    match data_type {
+        ArrowType::Float32 | ArrowType::Float64 => Some(Encoding::PLAIN),
+        ArrowType::Int32 | ArrowType::Int64 | ArrowType::Date32 | ArrowType::Timestamp(_, _) => {
+            Some(Encoding::DELTA_BINARY_PACKED)
+        }
+        _ => None,
+    }
 }
 
 /// The table as an IPC stream in memory.

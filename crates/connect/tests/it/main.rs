@@ -4,7 +4,6 @@
 
 mod damage;
 mod inference;
-mod parquet_numbers;
 mod parquet_types;
 mod rejections;
 mod samples;

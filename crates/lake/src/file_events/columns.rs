@@ -10,6 +10,9 @@ use crate::layout::{own, place_of};
 
 /// Fewer events are answered one by one.
 const TOGETHER_MIN: usize = 4;
+/// So many that were logged at once are answered without what comes behind them: they have one time in
+/// the apply timeline.
+const AT_ONCE_MIN: usize = 64;
 /// More are answered in parts, whose columns take little memory, which is used again.
 const TOGETHER_MAX: usize = 1 << 15;
 
@@ -33,10 +36,16 @@ impl FileEvents {
     /// How many of the next events are answered at once.
     fn together(&self) -> usize {
         let end = self.rows.len().min(self.next + TOGETHER_MAX);
-        let rows = &self.rows[self.next..end];
+        let mut rows = &self.rows[self.next..end];
         let Some(first) = rows.first().map(|row| *row as usize) else {
             return 0;
         };
+        let logged_at = &self.columns[own::LOGGED_AT];
+        let at_once = |row: &&u32| logged_at.number(**row as usize) == logged_at.number(first);
+        let at_once = rows.iter().take_while(at_once).count();
+        if at_once >= AT_ONCE_MIN {
+            rows = &rows[..at_once];
+        }
         let [partitions, widths, exact] =
             [own::PARTITION, own::COLUMNS, own::EXACT].map(|place| &self.columns[place]);
         let offsets = self.columns[own::OFFSET].each_number();
