@@ -94,6 +94,9 @@ pub(crate) fn same_in(
         let mut columns = group.columns().iter();
         let chunk = columns.find(|chunk| chunk.column_path().string() == name)?;
         let rows = u64::try_from(group.num_rows()).ok()?;
+        if rows == 0 {
+            continue;
+        }
         let value = only_value(chunk.statistics()?, rows, data_type)?;
         match &same {
             Some(before) if *before != value => return None,

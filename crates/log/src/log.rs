@@ -27,7 +27,7 @@ use crate::options::LogOptions;
 use crate::reader::LogReader;
 use crate::recovery::{Bodies, LastSegment, RecoveryReport, recover};
 use crate::room::Room;
-use crate::segment::{self, create, io_error};
+use crate::segment::{self, create, io_error, is_full};
 use crate::truncation::LogSegment;
 
 const LOCK_FILE: &str = "lock";
@@ -107,7 +107,9 @@ impl Log {
             Some(last) => last,
             None => create_segment(file_system.as_ref(), directory, &chain)?,
         };
-        last.cut().map_err(io_error("truncate", &last.path))?;
+        if last.file_end > last.end {
+            last.cut().map_err(io_error("truncate", &last.path))?;
+        }
         mark.renew(mark_of(&chain))?;
         let writer = Writer {
             file_system: file_system.clone(),
@@ -202,9 +204,15 @@ impl Log {
     /// Gives back the room that was made, until the next append makes some.
     ///
     /// # Errors
-    /// [`LogError::NotDurable`].
+    /// [`LogError::Closed`], [`LogError::NotDurable`].
     pub(crate) fn cut_room(&self) -> Result<(), LogError> {
-        self.writer().cut_room()
+        let mut writer = self.writer();
+        if let Some(cause) = &writer.closed {
+            return Err(LogError::Closed {
+                cause: cause.clone(),
+            });
+        }
+        writer.cut_room()
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -244,6 +252,7 @@ fn create_segment(
         first_sequence: chain.next_sequence,
         end: SEGMENT_HEADER_BYTES as u64,
         file_end: SEGMENT_HEADER_BYTES as u64,
+        is_synced: true,
     })
 }
 
@@ -337,6 +346,7 @@ impl Writer {
             return Err(self.close_for("sync", path, source));
         }
         last.file_end = file_end.max(end + room);
+        last.is_synced = true;
         self.room.appended(length);
         Ok(room > 0)
     }
@@ -363,7 +373,7 @@ impl Writer {
         }
     }
 
-    /// Cuts the segment off behind its last commit, durably, unless that is where it ends.
+    /// Cuts the segment off behind its last commit, durably.
     fn cut_room(&mut self) -> Result<(), LogError> {
         if self.closed.is_some() {
             return Ok(());
@@ -451,13 +461,6 @@ impl Drop for Writer {
             let _ = self.last.file.truncate(self.last.end);
         }
     }
-}
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 impl Batch {

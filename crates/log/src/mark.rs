@@ -2,7 +2,7 @@
 //! acknowledged, so that a lost suffix is noticed.
 //!
 //! A mark is written after the commit it speaks of was synced, so it never claims too much.
-//! It is itself synced only when the log is opened, begins a segment, or is closed: after a
+//! It is itself synced only when the log is opened, begins a segment, makes room, or is closed: after a
 //! killed process it is exact, after a power cut it may be as old as the operating system's
 //! write-back. What lies between is covered by the commits' chain of checksums but for the
 //! last commit (`docs/format/log.md` says what is detected when).
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::error::{Flaw, LogError};
 use crate::file_system::{File, FileSystem, OpenMode};
 use crate::layout::{FORMAT_VERSION, MARK_BYTES, MARK_FILE_BYTES, MARK_OFFSETS, Mark, version};
-use crate::segment::{Trouble, create, io_error};
+use crate::segment::{Trouble, create, io_error, is_full};
 
 /// The file's name.
 pub(crate) const FILE_NAME: &str = "mark";
@@ -121,14 +121,9 @@ impl MarkFile {
         let bytes = Mark { turn, ..mark }.encode();
         self.file
             .write_at(at as u64, &bytes)
-            .map_err(|source| match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    LogError::StorageFull {
-                        path: self.path.clone(),
-                        source,
-                    }
-                }
-                _ => io_error("write", &self.path)(source),
+            .map_err(|source| match is_full(&source) {
+                true => self.full(source),
+                false => io_error("write", &self.path)(source),
             })?;
         self.turn = turn;
         Ok(())
@@ -150,10 +145,20 @@ impl MarkFile {
     pub(crate) fn sync(&self) -> Result<(), LogError> {
         self.file
             .sync_data()
-            .map_err(|source| LogError::NotDurable {
-                operation: "sync",
-                path: self.path.clone(),
-                source,
+            .map_err(|source| match is_full(&source) {
+                true => self.full(source),
+                false => LogError::NotDurable {
+                    operation: "sync",
+                    path: self.path.clone(),
+                    source,
+                },
             })
+    }
+
+    fn full(&self, source: io::Error) -> LogError {
+        LogError::StorageFull {
+            path: self.path.clone(),
+            source,
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::file_system::{File, FileSystem, OpenMode};
 use crate::index::Index;
 use crate::layout::{Mark, SEGMENT_HEADER_BYTES, SegmentHeader};
 use crate::mark::{self, MarkFile};
+use crate::room::LARGEST_ROOM;
 use crate::segment::{
     self, Commit, HEADERS_BYTES, READ_AHEAD_BYTES, SegmentReader, Trouble, first_sequence_of,
     io_error, is_temporary,
@@ -62,16 +63,24 @@ pub(crate) struct LastSegment {
     pub(crate) end: u64,
     /// Where the file ends: from `end` on there are zero bytes, or a torn tail.
     pub(crate) file_end: u64,
+    /// Whether it was synced since it was opened. Before, its length may be one that a dead process
+    /// gave it and never synced.
+    pub(crate) is_synced: bool,
 }
 
 impl LastSegment {
-    /// Cuts the file off behind its last commit, durably, unless that is where it ends.
+    /// Cuts the file off behind its last commit, durably. Where it ends there already, it is synced
+    /// unless it was before.
     pub(crate) fn cut(&mut self) -> io::Result<()> {
-        if self.file_end > self.end {
+        let has_room = self.file_end > self.end;
+        if has_room {
             self.file.truncate(self.end)?;
-            self.file.sync_data()?;
-            self.file_end = self.end;
         }
+        if has_room || !self.is_synced {
+            self.file.sync_data()?;
+        }
+        self.file_end = self.end;
+        self.is_synced = true;
         Ok(())
     }
 }
@@ -235,11 +244,15 @@ impl Walk<'_> {
             match self.commit(&mut reader, at, &recovered.index) {
                 Ok(commit) => {
                     if self.is_uncertain(&mut reader, &commit, &path)? {
-                        if self.mode == OpenMode::Read {
-                            recovered.report.held_back = commit.records();
-                            break;
+                        match self.mode {
+                            OpenMode::Read if self.is_marked_by_now(&commit)? => {}
+                            OpenMode::Read => {
+                                recovered.report.held_back = commit.records();
+                                break;
+                            }
+                            OpenMode::Write => rewrite(file.as_ref(), &commit)
+                                .map_err(io_error("rewrite", &path))?,
                         }
-                        rewrite(file.as_ref(), &commit).map_err(io_error("rewrite", &path))?;
                     }
                     recovered.index.add(first_sequence, &commit);
                     self.check_mark(&recovered.index, &commit, &path)?;
@@ -247,7 +260,7 @@ impl Walk<'_> {
                 }
                 Err(trouble @ Trouble::Io(_)) => return Err(trouble.into_error(&path)),
                 Err(Trouble::Flaw { at: place, flaw }) => {
-                    match self.ending(&mut reader, at, &recovered.index, &path)? {
+                    match self.ending(&mut reader, at, length, &recovered.index, &path)? {
                         Ending::Written => continue,
                         Ending::Room => {}
                         Ending::Torn(bytes) => {
@@ -272,6 +285,7 @@ impl Walk<'_> {
             first_sequence,
             end: at,
             file_end: length,
+            is_synced: false,
         })
     }
 
@@ -368,11 +382,20 @@ impl Walk<'_> {
         }
     }
 
+    /// Whether a commit was acknowledged since the mark was read: a process that writes goes on.
+    fn is_marked_by_now(&self, commit: &Commit) -> Result<bool, LogError> {
+        let (_, mark) = MarkFile::open(self.file_system, self.directory, OpenMode::Read)?;
+        let next = commit.header.commit + 1;
+        Ok(next < mark.next_commit
+            || next == mark.next_commit && commit.header.checksum == mark.checksum)
+    }
+
     /// What does not fit at `at`: room, an append that nobody was told of, or damage.
     fn ending(
         &self,
         reader: &mut SegmentReader,
         at: u64,
+        length: u64,
         index: &Index,
         path: &Path,
     ) -> Result<Ending, LogError> {
@@ -383,7 +406,11 @@ impl Walk<'_> {
         let trouble = |trouble: Trouble| trouble.into_error(path);
         let written = reader.written(at).map_err(trouble)?;
         if written == at {
-            return Ok(Ending::Room);
+            // More zeros than anybody makes are what a disk lost.
+            return Ok(match length - at {
+                room if room <= LARGEST_ROOM => Ending::Room,
+                lost => Ending::Torn(lost),
+            });
         }
         let later = reader.commit_after(at + 1, commit).map_err(trouble)?;
         // A process that writes may have filled the room since it was read here. It wrote the commit

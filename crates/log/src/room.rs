@@ -15,6 +15,10 @@ const ROOM_BYTES_MAX: u64 = 256 << 10;
 /// Of longer commits the bytes themselves take longer than what room saves.
 const COMMIT_BYTES_MAX: u64 = 16 << 10;
 
+/// Zero bytes behind the last commit that may be there: room, in which a commit with room of its own was
+/// to stand.
+pub(crate) const LARGEST_ROOM: u64 = ROOM_BYTES_MAX + COMMIT_BYTES_MAX;
+
 /// How much room a process makes: as much as it has appended, so that a store of which little is made
 /// stays small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

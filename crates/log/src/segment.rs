@@ -39,6 +39,14 @@ pub(crate) fn is_temporary(name: &str) -> bool {
     name.ends_with(TEMPORARY)
 }
 
+/// Whether there is no room for what was written.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// An error of the operating system, with what was tried.
 pub(crate) fn io_error<'a>(
     operation: &'static str,

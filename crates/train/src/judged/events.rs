@@ -14,6 +14,8 @@ use super::{Condition, Verdict};
 use crate::error::TrainError;
 use crate::runs::Runs;
 
+/// Fewer events that come at once are judged with those that come one by one.
+const TOGETHER_MIN: usize = 64;
 /// Events that come one by one are judged so many at once.
 const PENDING: usize = 4_096;
 
@@ -128,7 +130,7 @@ impl<'a> JudgedEvents<'a> {
         logged: &mut LoggedEvent,
     ) -> Result<(), TrainError> {
         let def = self.program.def();
-        if several.schema_version != def.schema.version() {
+        if several.schema_version != def.schema.version() || several.len() < TOGETHER_MIN {
             for number in 0..several.len() {
                 several.event_into(number, logged);
                 self.push(logged)?;
