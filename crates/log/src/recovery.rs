@@ -244,14 +244,11 @@ impl Walk<'_> {
             match self.commit(&mut reader, at, &recovered.index) {
                 Ok(commit) => {
                     if self.is_uncertain(&mut reader, &commit, &path)? {
-                        match self.mode {
-                            OpenMode::Read if self.is_marked_by_now(&commit)? => {}
-                            OpenMode::Read => {
-                                recovered.report.held_back = commit.records();
-                                break;
-                            }
-                            OpenMode::Write => rewrite(file.as_ref(), &commit)
-                                .map_err(io_error("rewrite", &path))?,
+                        if self.mode != OpenMode::Read {
+                            rewrite(file.as_ref(), &commit).map_err(io_error("rewrite", &path))?;
+                        } else if !self.is_marked_by_now(&commit)? {
+                            recovered.report.held_back = commit.records();
+                            break;
                         }
                     }
                     recovered.index.add(first_sequence, &commit);
