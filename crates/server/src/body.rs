@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use evenkeel_engine::ServerLimits;
@@ -156,10 +157,12 @@ fn unpack(decoder: impl Read, limit: usize) -> Result<Bytes, ApiError> {
     Ok(unpacked.into())
 }
 
-/// Whether a body is announced, and as one that is decoded at once.
-pub(crate) fn is_small(body: &Body) -> bool {
-    let most = body.size_hint().upper();
+/// Whether a body is announced, and as one that is decoded at once: what is packed, as columns of Arrow may be,
+/// does not say how much it is.
+pub(crate) fn is_short(request: &Request) -> bool {
+    let most = request.body().size_hint().upper();
     most.is_some_and(|bytes| bytes <= ASIDE_BYTES as u64)
+        && Content::of(request.headers(), &[Content::Arrow]).is_err()
 }
 
 /// Runs work over so many bytes: at once if they are few, else on another thread.

@@ -28,6 +28,8 @@ const READ_VALUES: usize = 1_024;
 const KEPT_VALUES: usize = 16_384;
 /// Values of a request that stays in its lane: to write them as JSON takes most of a millisecond.
 const LANE_VALUES: usize = 8_192;
+/// Rows of such a request: what is not in memory takes tens of microseconds a key to read.
+const LANE_ROWS: usize = 32;
 
 pub(crate) async fn read(
     State(shared): State<Arc<Shared>>,
@@ -66,7 +68,8 @@ async fn answer(
     })
     .await??;
     let deadline = started.deadline(request.timeout);
-    if lanes::is_lane() && request.values() > LANE_VALUES {
+    let is_long = request.values() > LANE_VALUES || request.rows.len() > LANE_ROWS;
+    if is_long && lanes::is_lane() {
         let shared = Arc::clone(shared);
         let work = async move { respond(&shared, &request, as_arrow, deadline).await };
         let defect = || ApiError::new("INTERNAL", "the request met a defect of the server");

@@ -45,10 +45,9 @@ const READS: [&str; 10] = [
     "/v1/doctor",
 ];
 
-/// What is answered in the lane that its connection is in, if its body is small: it takes moments.
-const SHORT: [&str; 6] = [
+/// What is answered in the lane that its connection is in, if its body is small and is text: it takes moments.
+const SHORT: [&str; 5] = [
     FEATURES,
-    "/v1/calls",
     "/v1/triggers/{source}",
     "/v1/sources/{source}/events",
     "/healthz",
@@ -261,7 +260,7 @@ async fn run<F: Future<Output = Response<Body>> + Send + 'static>(
     // Probes are answered however busy the server is, and take nobody's turn.
     let counted = route.starts_with("/v1/");
     let is_read = READS.contains(&route);
-    let is_short = SHORT.contains(&route) && body::is_small(request.body());
+    let is_short = SHORT.contains(&route) && body::is_short(&request);
     let work = async move {
         let permit = counted.then(|| shared.in_flight.try_acquire());
         if let Some(Err(_)) = permit {

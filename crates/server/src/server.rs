@@ -219,7 +219,11 @@ pub(crate) async fn serve<T>(
                 connection.serve(stream, tls, watcher).await;
             }
         };
-        lanes.give(start).await;
+        tokio::select! {
+            () = lanes.give(start) => {}
+            // Lanes may be held, and a stop does not wait for them.
+            stopped = &mut stop => break stopped,
+        }
     };
     drop(listener);
     shared.drain();

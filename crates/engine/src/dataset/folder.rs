@@ -215,7 +215,7 @@ impl Drop for Building {
 pub(crate) fn names(folder: &Path) -> Result<Vec<String>, EngineError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) if is_no_folder(e.kind()) => return Ok(Vec::new()),
         Err(source) => return Err(read_error(folder)(source)),
     };
     let mut names = Vec::new();
@@ -225,6 +225,11 @@ pub(crate) fn names(folder: &Path) -> Result<Vec<String>, EngineError> {
     }
     names.sort();
     Ok(names)
+}
+
+/// Whether there is none, or a file that somebody put there.
+fn is_no_folder(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// A file as a manifest says it.

@@ -148,20 +148,22 @@ impl EngineError {
             EngineError::Store(error) => return error.is_of_a_write(),
             _ => return false,
         };
-        let LogError::Io {
-            operation: "lock",
-            source,
-            ..
-        } = error.as_ref()
-        else {
-            return false;
-        };
-        matches!(
-            source.kind(),
-            io::ErrorKind::ReadOnlyFilesystem
-                | io::ErrorKind::PermissionDenied
-                | io::ErrorKind::StorageFull
-        )
+        match error.as_ref() {
+            // Of the mark, or of dead letters that are told again.
+            LogError::StorageFull { .. } | LogError::NotDurable { .. } => true,
+            LogError::Io {
+                operation: "lock",
+                source,
+                ..
+            } => matches!(
+                source.kind(),
+                io::ErrorKind::ReadOnlyFilesystem
+                    | io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+            ),
+            _ => false,
+        }
     }
 
     /// A stable word for programs.
