@@ -232,6 +232,46 @@ fn zeros_where_something_was_acknowledged_are_no_room() {
     }
 }
 
+#[test]
+fn more_zeros_than_room_are_told() {
+    let fs = MemoryFileSystem::new();
+    let (log, _) = open_with(&fs, clock(), options(u64::MAX)).unwrap();
+    // None of these makes room, so the mark is as old as the log's opening after a power cut.
+    let mut ends = vec![56];
+    for n in 0..3 {
+        append(&log, &[events(1, 0, n * 20_000..(n + 1) * 20_000)]).unwrap();
+        ends.push(last_segment(&fs).1.len());
+    }
+    let image = fs.crash(Crash::LoseUnsynced);
+    let (path, mut bytes) = last_segment(&image);
+    let lost = bytes.len() - ends[1];
+    assert!(lost > 272 << 10, "{lost}");
+    bytes[ends[1]..].fill(0);
+    image.set_content(&path, bytes);
+    let (log, report) = open_with(&image, clock(), options(u64::MAX)).unwrap();
+    let torn = report.torn_tail.unwrap();
+    assert_eq!((torn.at, torn.bytes), (ends[1] as u64, lost as u64));
+    assert_eq!(read_all(&log).unwrap().len(), 20_000);
+}
+
+#[test]
+fn room_that_was_given_back_stays_away_once_another_segment_follows() {
+    let fs = MemoryFileSystem::new();
+    let (log, _) = open_with(&fs, clock(), options(u64::MAX)).unwrap();
+    let mut all = Vec::new();
+    for n in 0..3 {
+        all.extend(append(&log, &[events(1, 0, n..n + 1)]).unwrap());
+    }
+    assert!(log.room_bytes().unwrap() > 0);
+    // It is cut off, and not synced.
+    drop(log);
+    let (log, _) = open_with(&fs, clock(), options(u64::MAX)).unwrap();
+    log.begin_segment().unwrap();
+    let cut = fs.crash(Crash::LoseUnsynced);
+    assert_eq!(read_all(&reader(&cut)).unwrap(), all);
+    assert_eq!(segments(&cut).len(), 2);
+}
+
 /// A file system where something is appended behind the back of whoever reads.
 #[derive(Debug)]
 struct Overtaken {
@@ -351,7 +391,7 @@ fn who_is_overtaken_by_a_writer_sees_no_damage() {
             let opened = LogReader::open(Arc::new(overtaken), directory());
             let (reader, report) = opened.unwrap_or_else(|e| panic!("read {at}: {e:?}"));
             let is_over = reads.load(Ordering::SeqCst) <= at;
-            assert_eq!(report.torn_tail, None, "read {at}");
+            assert_eq!((report.torn_tail, report.held_back), (None, 0), "read {at}");
             let shown = read_all(&reader).unwrap();
             assert!(shown.starts_with(&before), "read {at}");
             assert!(read_all(&log).unwrap().starts_with(&shown), "read {at}");
