@@ -30,8 +30,6 @@ SELECT shop, avg(amount) OVER (LAST 3 DAYS) AS mean, count_distinct(card) OVER (
 CREATE FEATURE VIEW swipes_of ENTITY card AS
 SELECT card, count(*) OVER (ALL HISTORY) AS swipes, last_n(id, 3) OVER (LAST 1 DAYS) AS swiped FROM swipes;
 CREATE FEATURE VIEW last_swipe ENTITY card AS SELECT card, id AS last_id FROM swipes;
-CREATE STREAM swiping AS SELECT s.card, w.n FROM swipes s ASOF JOIN spent w ON s.card = w.card;
-CREATE FEATURE VIEW swiping_of ENTITY card AS SELECT card, sum(n) OVER (ALL HISTORY) AS swiping FROM swiping;
 CREATE FEATURE VIEW taps_of ENTITY card AS SELECT card, count(*) OVER (LAST 1 DAYS) AS taps FROM taps;
 CREATE FEATURE VIEW owed ENTITY card AS SELECT card, count(*) AS loans, sum(amount) AS owed FROM loans GROUP BY card;
 CREATE FEATURE VIEW loan_changes ENTITY card AS
@@ -49,7 +47,7 @@ CREATE FEATURE VIEW spending_of ENTITY card AS
 SELECT card, sum(mean) OVER (LAST 3 DAYS) AS means, last_n(shop, 3) OVER (LAST 3 DAYS) AS where_to FROM spending;
 CREATE FEATURE VIEW seen_of ENTITY card AS SELECT card, sum(amount) OVER (LAST 3 DAYS) AS seen FROM taps_seen;
 CREATE FEATURE SERVICE of_card AS spent (*), taps_of (*), owed (*), last_payment (*), share (*), loan_changes (*),
-  spending_of (*), seen_of (*), swipes_of (*), last_swipe (*), swiping_of (*);
+  spending_of (*), seen_of (*), swipes_of (*), last_swipe (*);
 CREATE FEATURE SERVICE of_a_shop AS of_shop (*);
 CREATE FEATURE SERVICE of_loan AS loan_now (*);
 ";
