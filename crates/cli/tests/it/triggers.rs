@@ -172,7 +172,7 @@ fn what_is_not_there_yet_says_what_is_missing() {
         degraded.stdout
     );
     let server = Server::start(&project, &[]);
-    let late = [&trigger("complete")[..], &["--timeout", "5"]].concat();
+    let late = [&trigger("complete")[..], &["--timeout", "500"]].concat();
     let told = project.run(&late);
     assert_eq!(told.code, 4, "{}", told.stderr);
     assert!(
