@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use evenkeel_engine::api::IngestReport;
 use evenkeel_engine::{
-    CapturePlace, ComparisonRecord, Offline, Project, RowSink, comparison_schedule,
+    CaptureGtids, CapturePlace, ComparisonRecord, Offline, Project, RowSink, comparison_schedule,
 };
 use evenkeel_types::definition::SourceDef;
 use evenkeel_types::{EventTime, Schedule};
@@ -323,6 +323,9 @@ impl Capture {
         comparing.recorded_before = self.report.recorded;
         if let Stage::Stream(stream) = &self.stage {
             comparing.columns = stream.safe().columns.clone();
+            if let Some(known) = &stream.safe().gtids {
+                snapshot.go_on(known);
+            }
         }
         let offline = Offline::open(&self.project)?;
         snapshot.against(Live::of(&offline, &self.source, &self.target)?);
@@ -384,7 +387,10 @@ impl Capture {
             position: place.position,
             time: place.time,
             columns: place.columns.clone(),
-            gtids: place.gtids.as_ref().map(ToString::to_string),
+            gtids: place.gtids.as_ref().map(|known| CaptureGtids {
+                before: known.set.to_string(),
+                era: known.era.clone(),
+            }),
             snapshot: false,
         };
         record

@@ -25,6 +25,14 @@ pub(crate) struct GtidSet {
     ranges: BTreeMap<Uuid, Vec<(u64, u64)>>,
 }
 
+/// The transactions that were read, where rows are named by theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) set: GtidSet,
+    /// What tells their history from one in which a server gives the same numbers again: a part of each name.
+    pub(crate) era: String,
+}
+
 impl GtidSet {
     /// `3E11FA47-71CA-11E1-9E33-C80AA9429562:1-3:11,...`; none if it is no set, or one with tags.
     pub(crate) fn parse(text: &str) -> Option<Self> {

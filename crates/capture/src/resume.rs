@@ -1,10 +1,10 @@
 //! Whether a place that was recorded is one of this server's log, and everything behind it is there.
 
-use evenkeel_engine::CapturePlace;
+use evenkeel_engine::{CaptureGtids, CapturePlace};
 use evenkeel_types::definition::SourceDef;
 
 use crate::error::CaptureError;
-use crate::gtid::GtidSet;
+use crate::gtid::{GtidSet, Known};
 use crate::log_end::number_of;
 use crate::server::Server;
 use crate::settings::Settings;
@@ -27,7 +27,7 @@ pub(crate) fn resume(
     }
     let is_here = recorded.server == server.identity;
     let gtids = match &recorded.gtids {
-        Some(text) => Some(known(source, server, text)?),
+        Some(recorded) => Some(known(source, server, recorded)?),
         None if is_here => None,
         None => {
             return Err(CaptureError::OtherServer {
@@ -65,8 +65,12 @@ pub(crate) fn resume(
 }
 
 /// The transactions before the place, if the server has all of them, and the binlogs of all others.
-fn known(source: &SourceDef, server: &Server, text: &str) -> Result<GtidSet, CaptureError> {
-    let known = GtidSet::parse(text);
+fn known(
+    source: &SourceDef,
+    server: &Server,
+    recorded: &CaptureGtids,
+) -> Result<Known, CaptureError> {
+    let known = GtidSet::parse(&recorded.before);
     let (Some(known), Some(gtids)) = (known, &server.gtids) else {
         return Err(CaptureError::NoGtids {
             source_name: source.name.clone(),
@@ -87,7 +91,10 @@ fn known(source: &SourceDef, server: &Server, text: &str) -> Result<GtidSet, Cap
             purged: purged.to_string(),
         });
     }
-    Ok(known)
+    Ok(Known {
+        set: known,
+        era: recorded.era.clone(),
+    })
 }
 
 fn refuse_purged(

@@ -14,13 +14,13 @@ use crate::cell::{Cell, Clock};
 use crate::charset::Charset;
 use crate::client::{Connection, TextRow, not_understood};
 use crate::error::CaptureError;
-use crate::gtid::GtidSet;
+use crate::gtid::{GtidSet, Known};
 use crate::image::without_zeros;
 use crate::live::Live;
 use crate::mapping::{Family, Role, Rows, Target, Told};
 use crate::server::{Server, ServerColumn, UNKNOWN_STATEMENT, columns, quoted, text, with_grant};
 use crate::settings::Settings;
-use crate::stream::place_in_transactions;
+use crate::stream::{era_of, place_in_transactions};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
@@ -55,8 +55,8 @@ pub(crate) struct Snapshot {
     /// Where the binlog goes on.
     pub(crate) file: String,
     pub(crate) position: u64,
-    /// The transactions before it, where they have names.
-    pub(crate) gtids: Option<GtidSet>,
+    /// The transactions before it, where they have names; with it an era begins, unless it is said that one goes on.
+    pub(crate) gtids: Option<Known>,
     /// The server's time when it began.
     pub(crate) time: i64,
     /// From when on its rows hold.
@@ -164,6 +164,10 @@ impl Snapshot {
         let digest = blake3::derive_key("evenkeel snapshot of a table 1", identity.as_bytes());
         let mut short = [0; 16];
         short.copy_from_slice(&digest[..16]);
+        let gtids = gtids.map(|set| Known {
+            set,
+            era: era_of(&short),
+        });
         Ok(Snapshot {
             connection,
             columns,
@@ -193,6 +197,13 @@ impl Snapshot {
         let declared = self.declared.filter(|from| newest <= *from);
         self.rows_hold_from = declared.unwrap_or(self.time);
         self.live = Some(live);
+    }
+
+    /// Says that the history that was followed is that in which it has its place.
+    pub(crate) fn go_on(&mut self, followed: &Known) {
+        if let Some(known) = &mut self.gtids {
+            known.era.clone_from(&followed.era);
+        }
     }
 
     /// How many rows were read.

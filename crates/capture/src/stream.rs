@@ -17,16 +17,16 @@ mod transactions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(crate) use self::names::place_in_transactions;
 use self::names::{Names, digest_of_file};
+pub(crate) use self::names::{era_of, place_in_transactions};
 use self::packed::Packed;
-use self::rows_event::RowsEvent;
+use self::rows_event::{RowsEvent, Unread};
 use self::transactions::Transactions;
 use crate::bytes::Bytes;
 use crate::client::Connection;
 use crate::error::CaptureError;
 use crate::event::{self, Event, Header, RowsKind};
-use crate::gtid::GtidSet;
+use crate::gtid::Known;
 use crate::mapping::{Mapping, Rows, Target};
 use crate::server::{Server, with_grant};
 use crate::settings::Settings;
@@ -45,7 +45,7 @@ pub(crate) struct Place {
     pub(crate) created: u32,
     pub(crate) position: u64,
     /// The transactions before it, if rows behind it are named by theirs.
-    pub(crate) gtids: Option<GtidSet>,
+    pub(crate) gtids: Option<Known>,
     /// No change behind it is dated before.
     pub(crate) time: i64,
     /// The columns as they were in the last rows, if there were any.
@@ -135,7 +135,7 @@ impl Stream {
         // In the log that was read, everything behind the place is asked for, so that what has no GTID is seen.
         let dumped = match &from.gtids {
             Some(known) if from.file.is_empty() => {
-                connection.dump_without(settings.server_id, known)
+                connection.dump_without(settings.server_id, &known.set)
             }
             _ => {
                 let position = u32::try_from(from.position).map_err(|_| CaptureError::Event {
@@ -377,10 +377,10 @@ impl State {
                 self.has_rows = false;
                 self.commit_at(header, None, now)?;
             }
-            Event::PreviousGtids(mut bytes) => {
-                let before = GtidSet::decode(&mut bytes);
-                let before = before.map_err(|_| self.damaged("its GTIDs end too early"))?;
-                self.transactions.offer(&self.file, before);
+            Event::PreviousGtids(before) => {
+                // An era that begins with a file is named by it.
+                let era = era_of(&self.file_digest);
+                self.transactions.offer(&self.file, before, era);
             }
             Event::Query {
                 database,
@@ -558,7 +558,14 @@ impl State {
             time: self.committed_at,
         };
         let read = event.read(body, rows);
-        read.map_err(|what| self.damaged(what))
+        read.map_err(|unread| match unread {
+            Unread::Damaged(what) => self.damaged(what),
+            Unread::Unnamed => CaptureError::Event {
+                what: "more rows in one transaction than have names",
+                place: self.place(),
+                hint: "it cannot be followed: take a new snapshot with --snapshot",
+            },
+        })
     }
 
     fn cannot_name(&self, what: &'static str) -> CaptureError {

@@ -37,11 +37,21 @@ pub struct CapturePlace {
     pub time: i64,
     /// The table's columns in the last rows, in words; none: no row was read.
     pub columns: Option<Vec<String>>,
-    /// The transactions before it, where they are named by GTIDs: the place holds on another server of theirs, too.
+    /// Where rows are named by GTIDs: the place holds on another server that has them, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gtids: Option<String>,
+    pub gtids: Option<CaptureGtids>,
     /// A snapshot was begun since, some of whose differences may be logged: it is taken again.
     pub snapshot: bool,
+}
+
+/// What rows behind a place are named by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CaptureGtids {
+    /// The transactions before it.
+    pub before: String,
+    /// The history that they are of: a server may give their numbers again to others.
+    pub era: String,
 }
 
 /// What is beside the format and the source.
@@ -113,7 +123,10 @@ mod tests {
         };
         for (position, gtids, wanted) in [(4, None, 1), (900, Some("a:1-2"), 2)] {
             let place = CapturePlace {
-                gtids: gtids.map(str::to_owned),
+                gtids: gtids.map(|before| CaptureGtids {
+                    before: before.to_owned(),
+                    era: "b".to_owned(),
+                }),
                 ..place(position)
             };
             place.clone().write(store.path(), "orders").unwrap();
@@ -139,7 +152,10 @@ mod tests {
             Err(EngineError::StoreFormat { format: 3, .. })
         ));
         let with_gtids = CapturePlace {
-            gtids: Some("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-23".to_owned()),
+            gtids: Some(CaptureGtids {
+                before: "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-23".to_owned(),
+                era: "00c1d2e3f405162738495a6b7c8d9eaf".to_owned(),
+            }),
             ..place(900)
         };
         let text = include_str!("../tests/fixtures/captures/2.json");

@@ -67,7 +67,7 @@ pub use applying::{Applying, Switched};
 pub use backfill::{BackfillPlace, BackfillReport, BackfillRequest, backfill_report, log_backfill};
 pub use backup::{Manifest, backup, restore};
 pub use call::{Call, Called};
-pub use capture_record::CapturePlace;
+pub use capture_record::{CaptureGtids, CapturePlace};
 pub use captured::{captured_among, is_captured};
 pub use cold_tier::{
     FailedFlush, FlushReport, FlushSettings, FlushedSource, LakeSettings, LakeStatus, LakeTable,

@@ -16,13 +16,12 @@ pub(crate) struct Named {
     pub(crate) place: Option<i64>,
 }
 
-/// Bits for the rows of a transaction: in their numbers, and in their places, which end before.
-const NUMBER_BITS: u32 = 24;
+/// Bits for the rows of a transaction in their numbers, packed in a file or named by its own: those of the
+/// transaction's number beyond the other half are in the digest.
+const ROW_BITS: u32 = 32;
+/// Bits for them in their places, which end before, and for transactions there.
 const PLACE_BITS: u32 = 22;
-/// Bits for transactions in both.
 const TRANSACTION_BITS: u32 = 40;
-/// Bits for the rows of a packed transaction.
-const PACKED_BITS: u32 = 32;
 /// Places by GTIDs are behind all places in files.
 const BEHIND_FILES: i64 = 1 << 62;
 
@@ -40,7 +39,7 @@ enum By {
     Event { file: String, begins: u64 },
     /// The position of the event that they are packed in.
     Packed { file: String, begins: u64 },
-    /// A transaction: its number, and how many were before it.
+    /// A transaction: the lower half of its number, and how many there are with it.
     Transaction { number: u64, count: u64 },
 }
 
@@ -68,14 +67,15 @@ impl Names {
         }
     }
 
-    /// Of the rows of a transaction with a GTID; `count`: how many transactions there are with it. None: there are
-    /// too many.
-    pub(super) fn of_transaction(gtid: Gtid, count: u64) -> Option<Self> {
-        let fits = |number: u64| number < 1 << TRANSACTION_BITS;
-        (fits(gtid.number) && fits(count)).then(|| Names {
-            digest: digest("evenkeel rows of transactions 1", &uuid_text(&gtid.server)),
+    /// Of the rows of a transaction with a GTID in an era; `count`: how many transactions there are with it. None:
+    /// there are too many.
+    pub(super) fn of_transaction(era: &str, gtid: Gtid, count: u64) -> Option<Self> {
+        let (upper, lower) = (gtid.number >> ROW_BITS, gtid.number & ((1 << ROW_BITS) - 1));
+        let identity = format!("{era}\n{}\n{upper}", uuid_text(&gtid.server));
+        (count < 1 << TRANSACTION_BITS).then(|| Names {
+            digest: digest("evenkeel rows of transactions 1", &identity),
             by: By::Transaction {
-                number: gtid.number,
+                number: lower,
                 count,
             },
             next: 0,
@@ -89,11 +89,11 @@ impl Names {
         let (number, place) = match &self.by {
             By::Event { file, begins } => (begins + row, place_in_log(file, begins + row)),
             By::Packed { file, begins } => {
-                let number = (row < 1 << PACKED_BITS).then_some(begins << PACKED_BITS | row)?;
+                let number = (row < 1 << ROW_BITS).then_some(begins << ROW_BITS | row)?;
                 (number, place_in_log(file, *begins))
             }
             By::Transaction { number, count } => {
-                let number = (row < 1 << NUMBER_BITS).then_some(number << NUMBER_BITS | row)?;
+                let number = (row < 1 << ROW_BITS).then_some(number << ROW_BITS | row)?;
                 (number, place_in_transactions(*count, row))
             }
         };
@@ -116,6 +116,11 @@ pub(crate) fn place_in_transactions(count: u64, row: u64) -> Option<i64> {
     let is_few = count < 1 << TRANSACTION_BITS;
     let place = is_few.then_some(count << PLACE_BITS | row)?;
     Some(BEHIND_FILES | i64::try_from(place).ok()?)
+}
+
+/// An era that begins with a file or a snapshot, whose rows have a digest.
+pub(crate) fn era_of(digest: &[u8; 16]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// That of the rows of a file.
@@ -144,13 +149,14 @@ mod tests {
         let mut all = Vec::new();
         for count in [1, 2, 900_000] {
             // A server's numbers and the count are not the same.
-            let mut names = Names::of_transaction(gtid(count + 5), count).unwrap();
+            let mut names = Names::of_transaction("a", gtid(count + 5), count).unwrap();
             all.push(names.next().unwrap());
             names.next = (1 << PLACE_BITS) + 3;
             all.push(names.next().unwrap());
             names.skip();
             all.push(names.next().unwrap());
-            names.next = 1 << NUMBER_BITS;
+            names.next = u64::from(u32::MAX);
+            all.push(names.next().unwrap());
             assert_eq!(names.next(), None);
         }
         assert!(all.is_sorted_by_key(|named| named.place));
@@ -159,8 +165,31 @@ mod tests {
         assert!(all[0].place > in_file && in_file.is_some());
         // A snapshot is behind what was before it, and before what is behind it.
         let snapshot = place_in_transactions(1, u64::MAX);
-        assert!(all[2].place <= snapshot && snapshot < all[3].place);
-        assert!(Names::of_transaction(gtid(1 << TRANSACTION_BITS), 1).is_none());
+        assert!(all[3].place <= snapshot && snapshot < all[4].place);
+        assert!(Names::of_transaction("a", gtid(1), 1 << TRANSACTION_BITS).is_none());
         assert_eq!(place_in_transactions(1 << TRANSACTION_BITS, 0), None);
+    }
+
+    #[test]
+    fn no_part_of_a_transaction_is_left_out_of_its_name() {
+        let named = |era, server, number| {
+            let gtid = Gtid {
+                server: [server; 16],
+                number,
+            };
+            let named = Names::of_transaction(era, gtid, 9).unwrap().next().unwrap();
+            (named.file, named.number)
+        };
+        let first = named("a", 7, 5);
+        assert_eq!(first, named("a", 7, 5));
+        // The last one differs in what has no room beside the row.
+        for other in [
+            named("b", 7, 5),
+            named("a", 8, 5),
+            named("a", 7, 6),
+            named("a", 7, 5 + (1 << 32)),
+        ] {
+            assert_ne!(first, other);
+        }
     }
 }

@@ -8,6 +8,21 @@ use crate::cell::Cell;
 use crate::event::RowsKind;
 use crate::mapping::{Mapping, Rows, Target, Told};
 
+/// Why rows are not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// In words.
+    Damaged(&'static str),
+    /// There is no name left for one.
+    Unnamed,
+}
+
+impl From<CutOff> for Unread {
+    fn from(_: CutOff) -> Self {
+        Unread::Damaged("its rows end too early")
+    }
+}
+
 /// The rows of an event on their way.
 pub(super) struct RowsEvent<'e> {
     pub(super) mapping: &'e Mapping,
@@ -18,39 +33,30 @@ pub(super) struct RowsEvent<'e> {
 }
 
 impl RowsEvent<'_> {
-    pub(super) fn read(
-        &mut self,
-        mut bytes: Bytes<'_>,
-        rows: &mut Rows,
-    ) -> Result<(), &'static str> {
-        let cut_off = |_: CutOff| "its rows end too early";
-        let columns = bytes.packed().map_err(cut_off)?;
+    pub(super) fn read(&mut self, mut bytes: Bytes<'_>, rows: &mut Rows) -> Result<(), Unread> {
+        let columns = bytes.packed()?;
         if usize::try_from(columns).ok() != Some(self.mapping.columns()) {
-            return Err("its rows have another number of columns than its table");
+            return Err(Unread::Damaged(
+                "its rows have another number of columns than its table",
+            ));
         }
         let bitmaps = if self.kind == RowsKind::Update { 2 } else { 1 };
         for _ in 0..bitmaps {
-            let there = bytes
-                .take(self.mapping.columns().div_ceil(8))
-                .map_err(cut_off)?;
+            let there = bytes.take(self.mapping.columns().div_ceil(8))?;
             let is_there = |i: usize| there[i / 8] >> (i % 8) & 1 == 1;
             if !(0..self.mapping.columns()).all(is_there) {
-                return Err("its rows are not whole: a session has set binlog_row_image");
+                return Err(Unread::Damaged(
+                    "its rows are not whole: a session has set binlog_row_image",
+                ));
             }
         }
         while !bytes.is_empty() {
-            let first = self
-                .mapping
-                .cells(&mut bytes, self.target)
-                .map_err(cut_off)?;
+            let first = self.mapping.cells(&mut bytes, self.target)?;
             match self.kind {
                 RowsKind::Write => self.tell("c", &first, rows)?,
                 RowsKind::Delete => self.tell("d", &first, rows)?,
                 RowsKind::Update => {
-                    let second = self
-                        .mapping
-                        .cells(&mut bytes, self.target)
-                        .map_err(cut_off)?;
+                    let second = self.mapping.cells(&mut bytes, self.target)?;
                     self.update(&first, &second, rows)?;
                 }
             }
@@ -64,7 +70,7 @@ impl RowsEvent<'_> {
         before: &[Option<Cell<'_>>],
         after: &[Option<Cell<'_>>],
         rows: &mut Rows,
-    ) -> Result<(), &'static str> {
+    ) -> Result<(), Unread> {
         let key = |cells: &[Option<Cell<'_>>]| {
             let row = self.target.row(true, |i| cells[i].as_ref())?;
             let key = self.target.key(&row).into_iter().cloned();
@@ -90,9 +96,8 @@ impl RowsEvent<'_> {
         op: &'static str,
         cells: &[Option<Cell<'_>>],
         rows: &mut Rows,
-    ) -> Result<(), &'static str> {
-        let named = self.names.next();
-        let named = named.ok_or("there are more rows in one transaction than have names")?;
+    ) -> Result<(), Unread> {
+        let named = self.names.next().ok_or(Unread::Unnamed)?;
         let mut row = self.target.row(op == "d", |i| cells[i].as_ref());
         if named.place.is_none() {
             let source = ChangeError::NoPosition;

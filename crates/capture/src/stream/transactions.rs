@@ -4,13 +4,14 @@
 //! on of which the record says so.
 
 use super::names::Names;
-use crate::gtid::{Gtid, GtidSet};
+use crate::bytes::Bytes;
+use crate::gtid::{Gtid, GtidSet, Known};
 use crate::log_end::number_of;
 
 #[derive(Debug, Default)]
 pub(super) struct Transactions {
     /// Those that were read; none: rows are named by files.
-    known: Option<GtidSet>,
+    known: Option<Known>,
     /// The one that is being read.
     current: Option<(Gtid, Names)>,
     /// It was read before.
@@ -18,18 +19,18 @@ pub(super) struct Transactions {
     /// The file behind which rows may be named by transactions.
     begin_behind: Option<u64>,
     /// What is before the place that was read, which such a file says.
-    offered: Option<GtidSet>,
+    offered: Option<Known>,
 }
 
 impl Transactions {
-    pub(super) fn new(known: Option<GtidSet>) -> Self {
+    pub(super) fn new(known: Option<Known>) -> Self {
         Transactions {
             known,
             ..Transactions::default()
         }
     }
 
-    pub(super) fn known(&self) -> Option<&GtidSet> {
+    pub(super) fn known(&self) -> Option<&Known> {
         self.known.as_ref()
     }
 
@@ -37,11 +38,13 @@ impl Transactions {
         self.begin_behind = number_of(file);
     }
 
-    /// A file begins, and says what is before it.
-    pub(super) fn offer(&mut self, file: &str, before: GtidSet) {
+    /// A file begins, and says what is before it; and the era that begins if rows are named by transactions from
+    /// here on. They are not if there are tags in what it says, which are not read.
+    pub(super) fn offer(&mut self, file: &str, mut before: Bytes<'_>, era: String) {
         let is_behind = (self.begin_behind).is_some_and(|behind| number_of(file) > Some(behind));
         if is_behind && self.known.is_none() {
-            self.offered = Some(before);
+            let set = GtidSet::decode(&mut before).ok();
+            self.offered = set.map(|set| Known { set, era });
         }
     }
 
@@ -61,13 +64,13 @@ impl Transactions {
             return Ok(());
         };
         let gtid = gtid.ok_or("a transaction without a GTID")?;
-        self.is_known = known.contains(gtid);
+        self.is_known = known.set.contains(gtid);
         if self.is_known {
             self.current = None;
             return Ok(());
         }
-        let names = Names::of_transaction(gtid, known.count().saturating_add(1));
-        let names = names.ok_or("a transaction whose number is too large")?;
+        let names = Names::of_transaction(&known.era, gtid, known.set.count().saturating_add(1));
+        let names = names.ok_or("a transaction with more before it than have places")?;
         self.current = Some((gtid, names));
         Ok(())
     }
@@ -76,7 +79,7 @@ impl Transactions {
     pub(super) fn leave(&mut self) {
         self.is_known = false;
         if let (Some(known), Some((gtid, _))) = (&mut self.known, self.current.take()) {
-            known.add(gtid);
+            known.set.add(gtid);
         }
     }
 
@@ -88,5 +91,46 @@ impl Transactions {
     /// Names for the rows of the transaction.
     pub(super) fn names(&mut self) -> Option<&mut Names> {
         self.current.as_mut().map(|(_, names)| names)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_offers_what_it_can_say() {
+        let text = "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-23";
+        let set = GtidSet::parse(text).unwrap();
+        let plain = set.encode();
+        // As 8.3 writes a set with tags: its form around the number of servers, then names with lengths.
+        let mut tagged = (1_u64 << 56 | 1 << 8 | 1).to_le_bytes().to_vec();
+        tagged.extend(&plain[8..24]);
+        tagged.extend(b"\x06tag");
+        tagged.extend(&plain[24..]);
+        let cut_off = &plain[..plain.len() - 1];
+        let mut transactions = Transactions::default();
+        transactions.offer("binlog.000002", Bytes(&plain), "a".to_owned());
+        assert!(!transactions.can_begin(), "nobody asked for it");
+        transactions.begin_behind("binlog.000002");
+        for (file, bytes, can_begin) in [
+            ("binlog.000002", &plain[..], false),
+            ("binlog.000003", &tagged, false),
+            ("binlog.000003", cut_off, false),
+            ("binlog.000003", &[], false),
+            ("binlog.000003", &plain, true),
+            // What one said before is not so of another.
+            ("binlog.000004", &tagged, false),
+            ("binlog.000005", &plain, true),
+        ] {
+            transactions.offer(file, Bytes(bytes), "a".to_owned());
+            assert_eq!(transactions.can_begin(), can_begin, "{file}");
+        }
+        transactions.begin();
+        let era = "a".to_owned();
+        assert_eq!(transactions.known(), Some(&Known { set, era }));
+        // It has no more to say.
+        transactions.offer("binlog.000006", Bytes(&tagged), "b".to_owned());
+        assert!(!transactions.can_begin());
     }
 }

@@ -39,6 +39,10 @@ const MYSQL: &[(&str, Case)] = &[
         "transactions_that_are_not_there",
         failover::transactions_that_are_not_there,
     ),
+    (
+        "a_comparison_keeps_names",
+        failover::a_comparison_keeps_names,
+    ),
 ];
 
 const ALL: &[(&str, Case)] = &[

@@ -1,6 +1,8 @@
 //! Rows that are named by GTIDs: on whatever server they are read, they are the same.
 
 use evenkeel_capture::Start;
+use evenkeel_engine::ComparisonRecord;
+use evenkeel_types::EventTime;
 
 use super::history::{COLUMNS, TOLD, live, stored, told};
 use super::refusals::{has, refused};
@@ -164,6 +166,10 @@ pub(super) fn transactions_that_are_not_there(_: &Database) {
     }
     has(&refused(&world), &["anonymous transaction", "--snapshot"]);
     world.capture(Start::Snapshot).unwrap();
+    // Transactions that are read by their numbers, which the server gives again below.
+    database.sql("FLUSH BINARY LOGS");
+    changes(&database, "gone", 1);
+    world.capture(Start::GoOn).unwrap();
     assert_eq!(world.live(2), live(&database, "gone"));
     // Binlogs that were purged before they were read.
     database.sql("UPDATE gone.t SET v = 'b'; FLUSH BINARY LOGS; UPDATE gone.t SET v = 'c'; FLUSH BINARY LOGS;");
@@ -188,4 +194,49 @@ pub(super) fn transactions_that_are_not_there(_: &Database) {
     );
     world.capture(Start::Snapshot).unwrap();
     assert_eq!(world.live(2), live(&database, "gone"));
+    // Its transactions have the numbers of others that were read, and are others.
+    let before = world.record();
+    for _ in 0..30 {
+        database.sql("UPDATE gone.t SET v = CONCAT(v, 'e')");
+        database.sql("INSERT INTO gone.t SELECT max(id) + 1, 'f' FROM gone.t");
+    }
+    let report = world.capture(Start::GoOn).unwrap();
+    assert_eq!(report.ingest.recorded, report.ingest.rows);
+    assert_eq!(report.ingest.conflicts, 0);
+    let logged = stored(&world);
+    assert_eq!(world.live(2), live(&database, "gone"));
+    // As if it had died before it recorded how far it was.
+    world.set_record(&before);
+    let again = world.capture(Start::GoOn).unwrap();
+    assert_eq!(again.ingest.rows, report.ingest.rows);
+    assert_eq!((again.ingest.recorded, again.ingest.conflicts), (0, 0));
+    assert_eq!(stored(&world), logged);
+}
+
+/// What a comparison finds is logged between changes whose names stay.
+pub(super) fn a_comparison_keeps_names(_: &Database) {
+    let database = Database::with_reader(Product::MySql, &GTIDS);
+    database.sql(&format!("CREATE DATABASE nightly; USE nightly; {TOLD}"));
+    let nightly = ", compare_schedule = '0 0 1 1 *'";
+    let world = World::new(&database, "nightly.t", COLUMNS, nightly);
+    world.capture(Start::GoOn).unwrap();
+    changes(&database, "nightly", 1);
+    world.capture(Start::GoOn).unwrap();
+    let before = world.record();
+    changes(&database, "nightly", 2);
+    let store = world.folder.path().join(".evenkeel");
+    // As if it had been compared long ago.
+    ComparisonRecord::add(&store, "t", EventTime(0), 0).unwrap();
+    let report = world.capture(Start::GoOn).unwrap();
+    let differences = ComparisonRecord::read(&store, "t").unwrap();
+    assert_eq!(differences.map(|record| record.differences), Some(0));
+    assert!(report.ingest.recorded > 0);
+    changes(&database, "nightly", 3);
+    world.capture(Start::GoOn).unwrap();
+    let logged = stored(&world);
+    world.set_record(&before);
+    let again = world.capture(Start::GoOn).unwrap();
+    assert!(again.ingest.rows > 0);
+    assert_eq!((again.ingest.recorded, again.ingest.conflicts), (0, 0));
+    assert_eq!(stored(&world), logged);
 }
