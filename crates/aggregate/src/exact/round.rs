@@ -146,9 +146,9 @@ fn quotient_of_wide(wide: u128, divisor: u32) -> (u64, i32) {
     if quotient >> 54 == 0 {
         // The quotient has 32 bits or more, the rest fewer than 33: so many more fit both.
         let more = quotient.leading_zeros();
-        let further = rest << more | low >> (64 - more);
+        let further = (rest << more) | (low >> (64 - more));
         low <<= more;
-        quotient = quotient << more | further / divisor;
+        quotient = (quotient << more) | (further / divisor);
         rest = further % divisor;
         cut -= more as i32;
     }
