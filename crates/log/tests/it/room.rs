@@ -238,7 +238,7 @@ fn more_zeros_than_room_are_told() {
     let (log, _) = open_with(&fs, clock(), options(u64::MAX)).unwrap();
     // None of these makes room, so the mark is as old as the log's opening after a power cut.
     let mut ends = vec![56];
-    for n in 0..3 {
+    for n in 0..20 {
         append(&log, &[events(1, 0, n * 20_000..(n + 1) * 20_000)]).unwrap();
         ends.push(last_segment(&fs).1.len());
     }
