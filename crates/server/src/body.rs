@@ -3,18 +3,15 @@
 use std::io::Read;
 
 use axum::body::Body;
-use axum::extract::Request;
 use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use evenkeel_engine::ServerLimits;
 use flate2::read::MultiGzDecoder;
-use hyper::body::Body as _;
 use serde_json::json;
 
 use crate::arrival::Arrival;
 use crate::clock::Deadline;
 use crate::error::ApiError;
-use crate::lanes;
 
 /// Larger bodies are unpacked and decoded beside the threads that answer reads.
 const ASIDE_BYTES: usize = 64 << 10;
@@ -157,14 +154,6 @@ fn unpack(decoder: impl Read, limit: usize) -> Result<Bytes, ApiError> {
     Ok(unpacked.into())
 }
 
-/// Whether a body is announced, and as one that is decoded at once: what is packed, as columns of Arrow may be,
-/// does not say how much it is.
-pub(crate) fn is_short(request: &Request) -> bool {
-    let most = request.body().size_hint().upper();
-    most.is_some_and(|bytes| bytes <= ASIDE_BYTES as u64)
-        && Content::of(request.headers(), &[Content::Arrow]).is_err()
-}
-
 /// Runs work over so many bytes: at once if they are few, else on another thread.
 pub(crate) async fn aside<T: Send + 'static>(
     bytes: usize,
@@ -173,8 +162,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     if bytes <= ASIDE_BYTES {
         return Ok(work());
     }
-    lanes::beside()
-        .spawn_blocking(work)
+    tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| ApiError::new("INTERNAL", "decoding the body gave up"))
 }

@@ -15,7 +15,6 @@ use crate::answer::{ReadAnswer, Rows};
 use crate::body::{self, Content, aside};
 use crate::clock::{Deadline, Stopwatch};
 use crate::error::ApiError;
-use crate::lanes;
 use crate::levels::not_kept;
 use crate::promises::Outcome;
 use crate::reply;
@@ -26,11 +25,6 @@ use crate::shared::Shared;
 const READ_VALUES: usize = 1_024;
 /// The same of values that are kept in rows: they take a hundredth of the time.
 const KEPT_VALUES: usize = 16_384;
-/// Values of a request that stays in its lane: to write them as JSON takes most of a millisecond.
-const LANE_VALUES: usize = 8_192;
-/// Rows of such a request: what is not in memory takes tens of microseconds a key to read.
-const LANE_ROWS: usize = 32;
-
 pub(crate) async fn read(
     State(shared): State<Arc<Shared>>,
     request: Request,
@@ -68,15 +62,6 @@ async fn answer(
     })
     .await??;
     let deadline = started.deadline(request.timeout);
-    let is_long = request.values() > LANE_VALUES || request.rows.len() > LANE_ROWS;
-    if is_long && lanes::is_lane() {
-        let shared = Arc::clone(shared);
-        let work = async move { respond(&shared, &request, as_arrow, deadline).await };
-        let defect = || ApiError::new("INTERNAL", "the request met a defect of the server");
-        return lanes::done_beside(work)
-            .await
-            .unwrap_or_else(|| Err(defect()));
-    }
     respond(shared, &request, as_arrow, deadline).await
 }
 

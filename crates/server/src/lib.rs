@@ -33,7 +33,6 @@ mod file_rows;
 mod forget;
 mod idle;
 mod lake;
-mod lanes;
 mod levels;
 mod long_work;
 mod metrics;

@@ -8,7 +8,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::behind;
 use crate::error::ApiError;
-use crate::lanes;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
@@ -69,13 +68,12 @@ impl Turn {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
         let Turn { admitted, running } = self;
-        let working = lanes::beside().spawn_blocking(move || {
+        tokio::task::spawn_blocking(move || {
             let _held = (admitted.0, running);
             work()
-        });
-        working
-            .await
-            .map_err(|_| ApiError::new("INTERNAL", "a scan gave up"))
+        })
+        .await
+        .map_err(|_| ApiError::new("INTERNAL", "a scan gave up"))
     }
 
     /// The same [behind everybody else](behind): of work that holds nothing others wait for.

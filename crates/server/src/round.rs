@@ -10,7 +10,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
-use crate::lanes::Lanes;
 use crate::presence::{Presence, ServeFile};
 use crate::server::{ServerError, serve};
 
@@ -29,8 +28,6 @@ pub(crate) enum End {
 
 /// See the module.
 pub(crate) struct Round {
-    lanes: Lanes,
-    /// Beside the lanes, and after them.
     runtime: Runtime,
     terminate: Signal,
     interrupt: Signal,
@@ -49,7 +46,6 @@ impl Round {
             signal(kind).map_err(ServerError::Runtime)
         };
         Ok(Round {
-            lanes: Lanes::start(runtime.handle()).map_err(ServerError::Runtime)?,
             terminate: heard(SignalKind::terminate())?,
             interrupt: heard(SignalKind::interrupt())?,
             runtime,
@@ -70,7 +66,6 @@ impl Round {
             runtime,
             terminate,
             interrupt,
-            ..
         } = self;
         runtime.block_on(async {
             tokio::select! {
@@ -93,7 +88,6 @@ impl Round {
     ) -> Result<End, ServerError> {
         let kept = listener.try_clone().map_err(ServerError::Runtime)?;
         let Round {
-            lanes,
             runtime,
             terminate,
             interrupt,
@@ -119,7 +113,7 @@ impl Round {
                     () = to_open_again => End::OpenAgain(kept),
                 }
             };
-            let end = serve(listener, tls, &app, lanes, stop).await;
+            let end = serve(listener, tls, &app, stop).await;
             drop(file);
             // Nothing else runs any more: the thread that drives this may wait.
             app.stop().map_err(ServerError::Engine)?;

@@ -20,9 +20,9 @@ use hyper_util::service::TowerToHyperService;
 use crate::error::ApiError;
 use crate::shared::Shared;
 use crate::{
-    backfills, body, calls, captures, catalog, corrections, datasets, definitions, doctor, events,
-    features, file_rows, forget, lanes, openapi, pushed, results, runs, segments, sql, topics,
-    training, triggers, unread, verification,
+    backfills, calls, captures, catalog, corrections, datasets, definitions, doctor, events,
+    features, file_rows, forget, openapi, pushed, results, runs, segments, sql, topics, training,
+    triggers, unread, verification,
 };
 
 /// The header that tells this server from others at its address.
@@ -43,15 +43,6 @@ const READS: [&str; 10] = [
     "/v1/verify",
     "/v1/explain",
     "/v1/doctor",
-];
-
-/// What is answered in the lane that its connection is in, if its body is small and is text: it takes moments.
-const SHORT: [&str; 5] = [
-    FEATURES,
-    "/v1/triggers/{source}",
-    "/v1/sources/{source}/events",
-    "/healthz",
-    "/readyz",
 ];
 
 /// Every path with its method and the scope that a token needs; none: anyone.
@@ -260,7 +251,6 @@ async fn run<F: Future<Output = Response<Body>> + Send + 'static>(
     // Probes are answered however busy the server is, and take nobody's turn.
     let counted = route.starts_with("/v1/");
     let is_read = READS.contains(&route);
-    let is_short = SHORT.contains(&route) && body::is_short(&request);
     let work = async move {
         let permit = counted.then(|| shared.in_flight.try_acquire());
         if let Some(Err(_)) = permit {
@@ -268,13 +258,12 @@ async fn run<F: Future<Output = Response<Body>> + Send + 'static>(
         }
         next(request).await
     };
-    // What only reads may be dropped with its connection. What writes is a task of its own, which goes on
-    // when the client has gone.
-    let done = match (is_read, is_short) {
-        (true, true) => Unwinding(Box::pin(work)).await,
-        (true, false) => lanes::done_beside(work).await.ok_or(Defect),
-        (false, true) => tokio::spawn(work).await.map_err(|_| Defect),
-        (false, false) => lanes::beside().spawn(work).await.map_err(|_| Defect),
+    // What only reads may be dropped with its connection, and is spared the way to another
+    // thread. What writes is a task of its own, which goes on when the client has gone.
+    let done = if is_read {
+        Unwinding(Box::pin(work)).await
+    } else {
+        tokio::spawn(work).await.map_err(|_| Defect)
     };
     done.unwrap_or_else(|Defect| {
         ApiError::new("INTERNAL", "the request met a defect of the server").into_response()

@@ -23,7 +23,6 @@ use tokio_rustls::TlsAcceptor;
 use crate::app::App;
 use crate::auth::Tokens;
 use crate::idle::Activity;
-use crate::lanes::Lanes;
 use crate::presence::Presence;
 use crate::round::{End, Round};
 use crate::routes;
@@ -181,7 +180,6 @@ pub(crate) async fn serve<T>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     app: &App,
-    lanes: &Lanes,
     stop: impl Future<Output = T>,
 ) -> T {
     let router = app.router();
@@ -199,8 +197,7 @@ pub(crate) async fn serve<T>(
             stopped = &mut stop => break stopped,
             accepted = accepted => accepted,
         };
-        let accepted = accepted.and_then(|(stream, _)| stream.into_std());
-        let (Ok(permit), Ok(stream)) = (permit, accepted) else {
+        let (Ok(permit), Ok((stream, _))) = (permit, accepted) else {
             // A connection that broke while it was accepted; or the process has no more
             // descriptors, which others will give back.
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -212,18 +209,7 @@ pub(crate) async fn serve<T>(
             shared: Arc::clone(shared),
             _permit: permit,
         };
-        let tls = tls.clone();
-        let start = move || async move {
-            // A lane that has no descriptors is as a client that breaks off.
-            if let Ok(stream) = TcpStream::from_std(stream) {
-                connection.serve(stream, tls, watcher).await;
-            }
-        };
-        tokio::select! {
-            () = lanes.give(start) => {}
-            // Lanes may be held, and a stop does not wait for them.
-            stopped = &mut stop => break stopped,
-        }
+        tokio::spawn(connection.serve(stream, tls.clone(), watcher));
     };
     drop(listener);
     shared.drain();

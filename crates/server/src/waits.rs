@@ -15,7 +15,6 @@ use serde_json::json;
 
 use crate::clock::Deadline;
 use crate::error::ApiError;
-use crate::lanes;
 use crate::request::{Fields, wrong};
 use crate::shared::Shared;
 
@@ -225,7 +224,7 @@ pub(crate) async fn in_turn<T: Send + 'static>(
 ) -> Result<T, ApiError> {
     let turn = Arc::clone(&shared.searches).acquire_owned().await;
     let turn = turn.map_err(|_| ApiError::new("INTERNAL", "nobody reads any more"))?;
-    let done = lanes::beside().spawn_blocking(move || {
+    let done = tokio::task::spawn_blocking(move || {
         let _held = turn;
         work()
     });
