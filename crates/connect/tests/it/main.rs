@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails where it is wrong")]
 
 mod damage;
+mod digests;
 mod inference;
 mod parquet_types;
 mod rejections;
